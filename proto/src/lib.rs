@@ -1,0 +1,19 @@
+//! What is on the wire: the gRPC services of coordinator and workers.
+//!
+//! The messages are generated from `attribution/v1/*.proto`, where each call says who sends it,
+//! when, and what a retry does. These types stop at the services: inside coordinator and worker
+//! live the types of `whence-schemas`.
+
+/// Version of the worker protocol. Raised when an old worker could do harm.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Package `attribution.v1`, as generated.
+#[allow(
+    missing_docs,
+    clippy::pedantic,
+    unreachable_pub,
+    reason = "generated from the documented .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("attribution.v1");
+}

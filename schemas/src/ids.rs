@@ -1,0 +1,254 @@
+//! Identifiers: each its own type, so that a swapped argument does not compile.
+//!
+//! A [`JobId`] is the hash of what the job computes: the same specification is the same job, which
+//! makes submitting idempotent and resuming the same act as submitting. A [`SlotId`] names the one
+//! place where a shard's result may stand; its suffix records how the shard was split.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Text that is not an id of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: expected {expected}")]
+pub struct InvalidId {
+    /// Which id was being read.
+    pub kind: &'static str,
+    /// What stood there.
+    pub text: String,
+    /// The form it must have.
+    pub expected: &'static str,
+}
+
+/// Names a job: 26 letters of the hash of its canonical specification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(String);
+
+impl JobId {
+    const LENGTH: usize = 26;
+
+    /// Hashes canonical bytes into an id.
+    pub fn of(canonical: &str) -> Self {
+        let hash = blake3::hash(canonical.as_bytes());
+        let mut text = data_encoding::BASE32_NOPAD.encode(hash.as_bytes());
+        text.truncate(Self::LENGTH);
+        text.make_ascii_lowercase();
+        Self(text)
+    }
+
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let is_base32 = |c: char| matches!(c, 'a'..='z' | '2'..='7');
+        if text.len() == Self::LENGTH && text.chars().all(is_base32) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidId {
+            kind: "job id",
+            text: text.to_owned(),
+            expected: "26 letters a-z or digits 2-7",
+        })
+    }
+}
+
+/// Names the slot of a shard: `p000123`, or `p000123-01` for the second half of its first half.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(String);
+
+impl SlotId {
+    /// Returns the slot of the shard at `index` of the plan.
+    pub fn of_shard(index: usize) -> Self {
+        Self(format!("p{index:06}"))
+    }
+
+    /// Returns the slots of the two halves this slot splits into, first half first.
+    pub fn split(&self) -> [Self; 2] {
+        let joint = if self.0.contains('-') { "" } else { "-" };
+        ["0", "1"].map(|half| Self(format!("{}{joint}{half}", self.0)))
+    }
+
+    /// Returns which halves were taken from the planned shard to get here: `false` first, `true` second.
+    pub fn halves(&self) -> impl Iterator<Item = bool> + '_ {
+        self.0
+            .split_once('-')
+            .map_or("", |(_, halves)| halves)
+            .chars()
+            .map(|half| half == '1')
+    }
+
+    /// Returns the index of the planned shard this slot belongs to.
+    pub fn shard_index(&self) -> usize {
+        let digits = self.0[1..].split('-').next().unwrap_or_default();
+        digits.parse().expect("the constructor checked the digits")
+    }
+
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SlotId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId {
+            kind: "slot id",
+            text: text.to_owned(),
+            expected: "`p000000`, with `-0…1` after splits",
+        };
+        let rest = text.strip_prefix('p').ok_or_else(invalid)?;
+        let (digits, halves) = rest
+            .split_once('-')
+            .map_or((rest, None), |(digits, halves)| (digits, Some(halves)));
+        // Nine digits fit every platform's `usize`.
+        let digits_fit =
+            (6..=9).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
+        let halves_fit = halves.is_none_or(|halves| {
+            !halves.is_empty() && halves.chars().all(|c| matches!(c, '0' | '1'))
+        });
+        if digits_fit && halves_fit {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(invalid())
+        }
+    }
+}
+
+/// Names one attempt at one slot. Minted by the coordinator when it leases, written into the file's
+/// footer, so that a worker can recognise its own object after a lost acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attempt(String);
+
+impl Attempt {
+    /// Wraps a ULID.
+    pub fn of(ulid: ulid::Ulid) -> Self {
+        Self(ulid.to_string())
+    }
+
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match ulid::Ulid::from_string(text) {
+            Ok(ulid) => Ok(Self::of(ulid)),
+            Err(_) => Err(InvalidId {
+                kind: "attempt",
+                text: text.to_owned(),
+                expected: "a ULID",
+            }),
+        }
+    }
+}
+
+/// Names a worker process for as long as it lives. Chosen by the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(String);
+
+impl WorkerId {
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WorkerId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if (1..=64).contains(&text.len()) && text.chars().all(is_plain) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidId {
+            kind: "worker id",
+            text: text.to_owned(),
+            expected: "1 to 64 of a-z A-Z 0-9 - _ .",
+        })
+    }
+}
+
+/// Counts the coordinators that have served a storage root. The newest one's number is the largest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! text_id {
+    ($($id:ty),*) => {$(
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+text_id!(JobId, SlotId, Attempt, WorkerId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_remembers_how_it_was_split() {
+        let slot = SlotId::of_shard(7);
+        let [first, second] = slot.split();
+        assert_eq!(
+            (first.as_str(), second.as_str()),
+            ("p000007-0", "p000007-1")
+        );
+        let deeper = &first.split()[1];
+        assert_eq!(deeper.as_str(), "p000007-01");
+        assert_eq!(deeper.halves().collect::<Vec<_>>(), [false, true]);
+        assert_eq!(deeper.shard_index(), 7);
+        assert_eq!(&deeper.as_str().parse::<SlotId>().unwrap(), deeper);
+    }
+
+    #[test]
+    fn text_from_outside_is_checked() {
+        for text in [
+            "",
+            "p",
+            "p12",
+            "p000001-",
+            "p000001-2",
+            "q000001",
+            "p00000a",
+            "../etc",
+        ] {
+            assert!(text.parse::<SlotId>().is_err(), "{text}");
+        }
+        assert!("short".parse::<JobId>().is_err());
+        assert!("a/b".parse::<WorkerId>().is_err());
+        assert!(JobId::of("{}").as_str().parse::<JobId>().is_ok());
+    }
+}

@@ -1,0 +1,152 @@
+//! Object names below a storage root. Nothing else formats a path.
+//!
+//! Every object is created once and never overwritten: that is what makes "exists" a decision.
+
+use crate::{Attempt, Epoch, JobId, JobSpec, SlotId};
+
+/// Version of the object names and of what stands in the objects.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Says which [`LAYOUT_VERSION`] the root has.
+pub const FORMAT: &str = "_meta/format.json";
+/// Below it, one object a coordinator that has served this root.
+pub const EPOCHS: &str = "_meta/epochs";
+/// Below it, one folder a job.
+pub const JOBS: &str = "jobs";
+/// Below it, the slots of every job.
+pub const ATTRIBUTIONS: &str = "tables/attributions";
+/// Where local stores write before they link; never read.
+pub const STAGING: &str = "_staging";
+
+/// Returns the name of the object that claims `epoch`. Fixed width, so that a listing sorts.
+pub fn epoch(epoch: Epoch) -> String {
+    format!("{EPOCHS}/{:020}.json", epoch.0)
+}
+
+/// Returns the name of a job's specification.
+pub fn spec(job: &JobId) -> String {
+    format!("{JOBS}/{job}/spec.json")
+}
+
+/// Returns the name of a job's plan.
+pub fn plan(job: &JobId) -> String {
+    format!("{JOBS}/{job}/plan.json")
+}
+
+/// Returns the name of the object whose presence cancels a job.
+pub fn cancel(job: &JobId) -> String {
+    format!("{JOBS}/{job}/cancel.json")
+}
+
+/// Returns the name of the object that says why a job cannot be completed.
+pub fn failed(job: &JobId) -> String {
+    format!("{JOBS}/{job}/failed.json")
+}
+
+/// Returns the name of the manifest that ends a job.
+pub fn sealed(job: &JobId) -> String {
+    format!("{JOBS}/{job}/sealed.json")
+}
+
+/// Returns the name of the record of one failed attempt.
+pub fn failure(job: &JobId, slot: &SlotId, attempt: &Attempt) -> String {
+    format!("{}/{slot}/{attempt}.json", failures(job))
+}
+
+/// Returns the folder of a job's failure records.
+pub fn failures(job: &JobId) -> String {
+    format!("{JOBS}/{job}/failures")
+}
+
+/// Returns the folder of a job's slots: Hive partitions, so that every reader of Parquet gets the
+/// columns `model`, `method`, `dataset` and `job` from the path and can prune by them.
+pub fn table(spec: &JobSpec) -> String {
+    let model = partition_value(file_stem(&spec.model.path));
+    let method = partition_value(&spec.attribution.method.name);
+    let dataset = spec
+        .dataset
+        .files
+        .first()
+        .map_or("", |file| file_stem(&file.path));
+    let dataset = partition_value(dataset);
+    format!(
+        "{ATTRIBUTIONS}/model={model}/method={method}/dataset={dataset}/job={}",
+        spec.id()
+    )
+}
+
+/// Returns the key of a slot in a [`table`]. The object that stands there is the shard's one result.
+pub fn slot(table: &str, slot: &SlotId) -> String {
+    format!("{table}/part-{slot}.parquet")
+}
+
+/// Returns the last component of a path or URL, without a file's extension.
+fn file_stem(path: &str) -> &str {
+    let name = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    match name.rsplit_once('.') {
+        Some((stem, extension))
+            if !stem.is_empty() && extension.chars().all(char::is_alphanumeric) =>
+        {
+            stem
+        }
+        _ => name,
+    }
+}
+
+/// Replaces what would need escaping in a path: readers differ in how they unescape.
+fn partition_value(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let plain: String = text
+        .chars()
+        .map(|c| if is_plain(c) { c } else { '_' })
+        .collect();
+    if plain.is_empty() {
+        "_".to_owned()
+    } else {
+        plain
+    }
+}
+
+/// Returns the slot a key of [`table`] names, or `None` for a foreign object.
+pub fn slot_of_key(key: &str) -> Option<SlotId> {
+    let name = key.rsplit('/').next()?;
+    name.strip_prefix("part-")?
+        .strip_suffix(".parquet")?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_found_again_from_its_key() {
+        let id = SlotId::of_shard(3).split()[1].clone();
+        assert_eq!(
+            slot_of_key(&slot("tables/attributions/job=x", &id)),
+            Some(id)
+        );
+        assert_eq!(
+            slot_of_key("tables/attributions/job=x/part-p1.parquet#1"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_partition_value_is_a_plain_name() {
+        assert_eq!(
+            partition_value(file_stem("/data/my rows.v1.jsonl")),
+            "my_rows.v1"
+        );
+        assert_eq!(
+            partition_value(file_stem("models/SmolLM2-135M/")),
+            "SmolLM2-135M"
+        );
+        assert_eq!(partition_value(file_stem("")), "_");
+    }
+}

@@ -1,0 +1,25 @@
+//! What is on disk: the vocabulary every other crate speaks.
+//!
+//! A job is described by a [`JobSpec`], cut by a [`Plan`] into shards, and each shard's result
+//! is one Parquet object under the slot key that [`layout`] names. Nothing else formats a path,
+//! nothing else decides what a column is called.
+//!
+//! Version rule: a public name here (field, column, key) is only ever added to. What changes the
+//! bytes a reader sees raises [`layout::LAYOUT_VERSION`]; what changes the numbers raises
+//! [`job::NUMERICS_VERSION`], so that results of two engines never share a job.
+
+pub mod attribution;
+pub mod canonical;
+pub mod ids;
+pub mod input;
+pub mod job;
+pub mod layout;
+pub mod output;
+pub mod plan;
+#[cfg(feature = "store")]
+pub mod store;
+
+pub use attribution::{AttributionSpec, Compat, FunctionSpec, GenerationSpec};
+pub use ids::{Attempt, Epoch, InvalidId, JobId, SlotId, WorkerId};
+pub use job::JobSpec;
+pub use plan::{Plan, PlannedShard};

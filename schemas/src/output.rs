@@ -1,0 +1,145 @@
+//! The Arrow schema of the attribution table: one row an example, steps nested inside.
+//!
+//! Nested, because an example's tokens are written once however many steps it has: a third smaller
+//! and several times cheaper to write and scan than one row a score. The long form is a view.
+//! List children are called `element`, as the Parquet format says, whatever Arrow would call them.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, Schema};
+
+/// Number of the row as the split selects it; `int64`.
+pub const EXAMPLE_ID: &str = "example_id";
+/// [`STATUS_OK`] or [`STATUS_ERROR`].
+pub const STATUS: &str = "status";
+/// What kind of error; null for good rows.
+pub const ERROR_CODE: &str = "error_code";
+/// What went wrong and what to do about it; null for good rows.
+pub const ERROR_MESSAGE: &str = "error_message";
+/// The input text; null if the row had none.
+pub const INPUT_TEXT: &str = "input_text";
+/// The target text, forced or generated.
+pub const GENERATED_TEXT: &str = "generated_text";
+/// Whether the target was forced.
+pub const TARGET_FORCED: &str = "target_forced";
+/// Tokens the encoder saw; empty for decoder-only models.
+pub const SOURCE_TOKENS: &str = "source_tokens";
+/// Ids of [`SOURCE_TOKENS`].
+pub const SOURCE_TOKEN_IDS: &str = "source_token_ids";
+/// Tokens the decoder saw, prompt and start token included.
+pub const TARGET_TOKENS: &str = "target_tokens";
+/// Ids of [`TARGET_TOKENS`].
+pub const TARGET_TOKEN_IDS: &str = "target_token_ids";
+/// Position of the first attributed target token.
+pub const ATTR_POS_START: &str = "attr_pos_start";
+/// Position after the last attributed target token.
+pub const ATTR_POS_END: &str = "attr_pos_end";
+/// One struct an attributed token; see [`step_fields`].
+pub const STEPS: &str = "steps";
+/// Dataset columns carried along; a struct, absent if none were asked for.
+pub const COLUMNS: &str = "columns";
+
+/// Value of [`STATUS`] for an attributed example.
+pub const STATUS_OK: &str = "ok";
+/// Value of [`STATUS`] for an example that could not be attributed.
+pub const STATUS_ERROR: &str = "error";
+
+/// 0-based number of the step.
+pub const STEP: &str = "step";
+/// Position of the step's token in [`TARGET_TOKENS`].
+pub const TARGET_POS: &str = "target_pos";
+/// The generated token.
+pub const TOKEN: &str = "token";
+/// Its id.
+pub const TOKEN_ID: &str = "token_id";
+/// One score a source token; null where the source was not attributed.
+pub const SOURCE_SCORES: &str = "source_scores";
+/// One score a prefix token, as many as the prefix is long; null where it was not attributed.
+pub const TARGET_SCORES: &str = "target_scores";
+/// One `float32` a requested step function; absent if none were requested.
+pub const STEP_SCORES: &str = "step_scores";
+
+/// Keys of a slot's Parquet footer.
+pub mod footer {
+    /// The [`crate::SlotId`].
+    pub const SLOT: &str = "whence.slot";
+    /// The [`crate::Attempt`] that wrote the file.
+    pub const ATTEMPT: &str = "whence.attempt";
+    /// [`KIND_FULL`], [`KIND_TOMBSTONE`] or [`KIND_QUARANTINE`].
+    pub const KIND: &str = "whence.kind";
+    /// Number of rows with status `error`.
+    pub const ERRORS: &str = "whence.errors";
+    /// The worker that computed the file.
+    pub const WORKER: &str = "whence.worker";
+    /// The coordinator's [`crate::Epoch`] when the attempt was leased.
+    pub const EPOCH: &str = "whence.epoch";
+    /// Canonical JSON of the [`crate::JobSpec`].
+    pub const SPEC: &str = "whence.spec";
+    /// Version of the program that wrote the file.
+    pub const CODE_VERSION: &str = "whence.code_version";
+
+    /// The shard's result.
+    pub const KIND_FULL: &str = "full";
+    /// No rows: the slot was split, its halves hold the result.
+    pub const KIND_TOMBSTONE: &str = "tombstone";
+    /// Error rows only: every attempt at the slot's one row was lost.
+    pub const KIND_QUARANTINE: &str = "quarantine";
+}
+
+/// Returns the schema of the attribution table for a job that records `step_scores` (in order) and
+/// carries `columns` along.
+pub fn schema(step_scores: &[String], columns: &Fields) -> Schema {
+    let mut fields = vec![
+        Field::new(EXAMPLE_ID, DataType::Int64, false),
+        Field::new(STATUS, DataType::Utf8, false),
+        Field::new(ERROR_CODE, DataType::Utf8, true),
+        Field::new(ERROR_MESSAGE, DataType::Utf8, true),
+        Field::new(INPUT_TEXT, DataType::Utf8, true),
+        Field::new(GENERATED_TEXT, DataType::Utf8, true),
+        Field::new(TARGET_FORCED, DataType::Boolean, false),
+        Field::new(SOURCE_TOKENS, list(DataType::Utf8), true),
+        Field::new(SOURCE_TOKEN_IDS, list(DataType::Int32), true),
+        Field::new(TARGET_TOKENS, list(DataType::Utf8), true),
+        Field::new(TARGET_TOKEN_IDS, list(DataType::Int32), true),
+        Field::new(ATTR_POS_START, DataType::Int32, true),
+        Field::new(ATTR_POS_END, DataType::Int32, true),
+        Field::new(
+            STEPS,
+            list(DataType::Struct(step_fields(step_scores))),
+            true,
+        ),
+    ];
+    if !columns.is_empty() {
+        fields.push(Field::new(COLUMNS, DataType::Struct(columns.clone()), true));
+    }
+    Schema::new(fields)
+}
+
+/// Returns the fields of one element of [`STEPS`].
+pub fn step_fields(step_scores: &[String]) -> Fields {
+    let mut fields = vec![
+        Field::new(STEP, DataType::Int32, false),
+        Field::new(TARGET_POS, DataType::Int32, false),
+        Field::new(TOKEN, DataType::Utf8, false),
+        Field::new(TOKEN_ID, DataType::Int32, false),
+        Field::new(SOURCE_SCORES, list(DataType::Float32), true),
+        Field::new(TARGET_SCORES, list(DataType::Float32), true),
+    ];
+    if !step_scores.is_empty() {
+        let scores = step_scores
+            .iter()
+            .map(|name| Field::new(name, DataType::Float32, true))
+            .collect();
+        fields.push(Field::new(STEP_SCORES, DataType::Struct(scores), false));
+    }
+    fields.into()
+}
+
+/// Returns the field of a list's values.
+pub fn element(values: DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", values, false))
+}
+
+fn list(values: DataType) -> DataType {
+    DataType::List(element(values))
+}

@@ -1,0 +1,104 @@
+//! How a job's rows are cut into shards. Written once, never changed.
+//!
+//! Rows are numbered as the split selects them, from 0; the number is the example's id. The planned
+//! shards cover the selected rows exactly once, in order; a split of a shard halves its row range.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::SlotId;
+
+/// The shards of a job, in row order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The shards; the shard at index `i` has the slot [`SlotId::of_shard`]`(i)`.
+    pub shards: Vec<PlannedShard>,
+}
+
+/// One shard: consecutive rows and what they are expected to cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedShard {
+    /// Example ids, end exclusive.
+    pub rows: Range<u64>,
+    /// Where reading starts.
+    pub cursor: Cursor,
+    /// Estimated work in tokens.
+    pub estimated_tokens: u64,
+}
+
+/// A place in a dataset from which rows can be read onwards without reading what comes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cursor {
+    /// Index of the file in [`crate::job::DatasetSource::files`].
+    pub file: usize,
+    /// Byte offset in line formats, row number in columnar ones.
+    pub offset: u64,
+}
+
+impl Plan {
+    /// Returns the number of rows of all shards.
+    pub fn num_rows(&self) -> u64 {
+        self.shards.last().map_or(0, |shard| shard.rows.end)
+    }
+
+    /// Returns the rows of `slot`, or `None` if the plan has no such slot.
+    ///
+    /// A slot of a shard that was split has the half its suffix names: the first half is the
+    /// smaller one of an odd number, and a single row cannot be split.
+    pub fn rows(&self, slot: &SlotId) -> Option<Range<u64>> {
+        let mut rows = self.shards.get(slot.shard_index())?.rows.clone();
+        for second_half in slot.halves() {
+            let middle = rows.start + (rows.end - rows.start) / 2;
+            rows = if second_half {
+                middle..rows.end
+            } else {
+                rows.start..middle
+            };
+            if rows.is_empty() {
+                return None;
+            }
+        }
+        Some(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_partition_the_rows_of_their_slot() {
+        let shard = PlannedShard {
+            rows: 10..17,
+            cursor: Cursor { file: 0, offset: 0 },
+            estimated_tokens: 0,
+        };
+        let plan = Plan {
+            shards: vec![shard],
+        };
+        let slot = SlotId::of_shard(0);
+        let [first, second] = slot.split();
+        assert_eq!(plan.rows(&slot), Some(10..17));
+        assert_eq!(plan.rows(&first), Some(10..13));
+        assert_eq!(plan.rows(&second), Some(13..17));
+        assert_eq!(plan.rows(&second.split()[1]), Some(15..17));
+        assert_eq!(plan.rows(&SlotId::of_shard(1)), None);
+    }
+
+    #[test]
+    fn a_single_row_cannot_be_split() {
+        let shard = PlannedShard {
+            rows: 4..5,
+            cursor: Cursor { file: 0, offset: 0 },
+            estimated_tokens: 0,
+        };
+        let plan = Plan {
+            shards: vec![shard],
+        };
+        assert_eq!(plan.rows(&SlotId::of_shard(0).split()[0]), None);
+    }
+}

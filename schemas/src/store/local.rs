@@ -1,0 +1,4 @@
+//! (pending)
+/// Pending.
+#[derive(Debug)]
+pub struct LocalSlotStore;
