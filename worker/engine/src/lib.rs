@@ -1,1 +1,18 @@
-//! (contract pending)
+//! The mathematics of attribution: which input tokens made the model produce each output token.
+//!
+//! [`Engine::load`] reads a Hugging Face folder, [`Engine::prepare`] checks a specification against
+//! the registries, [`Attributor::attribute`] computes. Below: `text` turns text into ids, `model`
+//! is the hooked transformer with its vector–Jacobian product, `generate` continues a prompt,
+//! `methods`, `step_functions` and `aggregate` are the three registries, `kernels` is where the
+//! time goes and the only place with `unsafe`.
+//!
+//! No async, no network, no clock: the same input and seed give the same bits, in whatever batch
+//! an example is computed.
+
+pub mod attribution;
+pub mod engine;
+pub mod error;
+
+pub use attribution::{Attribution, Example, ScoreRows, StepAttribution, Token};
+pub use engine::{Attributor, Engine};
+pub use error::{Error, ErrorKind};

@@ -1,0 +1,82 @@
+//! What goes in and what comes out: plain data, no tensors.
+
+/// One example to attribute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// Number of the row; seeds what is random for this example.
+    pub id: i64,
+    /// Encoder input, or the prompt of a decoder-only model.
+    pub input_text: String,
+    /// Target to explain instead of a generated one. Decoder-only: prompt and continuation.
+    pub generated_text: Option<String>,
+}
+
+/// A token as the model knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Its vocabulary entry, with the tokenizer's marks (`▁le`, `Ġthe`).
+    pub text: String,
+}
+
+/// The attribution of one example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribution {
+    /// Tokens the encoder saw; empty for decoder-only models.
+    pub source: Vec<Token>,
+    /// Tokens the decoder saw: start token and target, or prompt and continuation.
+    pub target: Vec<Token>,
+    /// The target as text.
+    pub generated_text: String,
+    /// Whether the target was forced rather than generated.
+    pub forced: bool,
+    /// Position in `target` of the first attributed token.
+    pub attr_pos_start: usize,
+    /// Position in `target` after the last attributed token.
+    pub attr_pos_end: usize,
+    /// One entry for each position from `attr_pos_start` to `attr_pos_end`.
+    pub steps: Vec<StepAttribution>,
+}
+
+impl Attribution {
+    /// Returns the tokens the source scores belong to.
+    pub fn num_tokens(&self) -> usize {
+        self.source.len() + self.target.len()
+    }
+}
+
+/// What made the model produce one token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepAttribution {
+    /// Position of the produced token in [`Attribution::target`].
+    pub target_pos: usize,
+    /// One row a source token; `None` for decoder-only models.
+    pub source: Option<ScoreRows>,
+    /// One row a prefix token, `target_pos` of them; `None` where the prefix was not attributed.
+    pub target: Option<ScoreRows>,
+    /// One score a requested step function, in the order of the request.
+    pub step_scores: Vec<f32>,
+}
+
+/// Scores of consecutive tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreRows {
+    /// Scores, row after row.
+    pub values: Vec<f32>,
+    /// Shape of one row: empty once aggregated, `[hidden]` for raw gradients, `[layer, head]` for
+    /// raw attention.
+    pub row_shape: Vec<usize>,
+}
+
+impl ScoreRows {
+    /// Returns how many values one token has.
+    pub fn row_len(&self) -> usize {
+        self.row_shape.iter().product()
+    }
+
+    /// Returns the number of tokens.
+    pub fn num_rows(&self) -> usize {
+        self.values.len() / self.row_len().max(1)
+    }
+}

@@ -1,0 +1,183 @@
+//! What can go wrong, and whose move it is.
+
+use std::path::PathBuf;
+
+/// Who can do something about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The specification asks for what does not exist: no example can be attributed with it.
+    Specification,
+    /// The model's files are missing, damaged or of an unknown kind: no example can be attributed.
+    Model,
+    /// This example cannot be attributed; others can.
+    Example,
+    /// A defect of ours.
+    Internal,
+}
+
+/// Why something could not be computed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that no registry has.
+    #[error("unknown {what} `{name}`{}; `whence list {list}` shows them all", nearest(.suggestion.as_deref()))]
+    UnknownName {
+        /// Kind of thing that was looked up.
+        what: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The nearest name there is.
+        suggestion: Option<String>,
+        /// Argument of `whence list`.
+        list: &'static str,
+    },
+    /// A parameter a method or step function does not have, or a value it cannot use.
+    #[error("{what} `{name}` cannot use its parameters: {reason}")]
+    Parameters {
+        /// Kind of thing whose parameters they are.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong with which parameter.
+        reason: String,
+    },
+    /// Options that exclude each other, or that the model cannot serve.
+    #[error("{reason}")]
+    Specification {
+        /// What cannot be done, and what to do instead.
+        reason: String,
+    },
+    /// A file of the model is missing or unreadable.
+    #[error("cannot read `{}`; a model is a folder with config.json, *.safetensors and its tokenizer", path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the model holds what it must not.
+    #[error("`{}` is damaged or of an unknown kind: {reason}", path.display())]
+    ModelContent {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A model whose architecture is not among those we have.
+    #[error("`{}` is a `{model_type}` model, which is not supported; `whence list models` shows those that are", path.display())]
+    UnknownArchitecture {
+        /// The model's `config.json`.
+        path: PathBuf,
+        /// `model_type` as it stands there.
+        model_type: String,
+    },
+    /// A tensor is missing or has another shape than the configuration says.
+    #[error("tensor `{name}` of `{}`: {reason}", path.display())]
+    Tensor {
+        /// The file, or the folder if no file has it.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The example has no text to attribute.
+    #[error("the {field} text is empty")]
+    EmptyText {
+        /// `input` or `generated`.
+        field: &'static str,
+    },
+    /// The example has more tokens than the model has positions.
+    #[error(
+        "the {field} has {tokens} tokens, the model has positions for {limit}; shorten the text"
+    )]
+    TooLong {
+        /// Which text.
+        field: &'static str,
+        /// How long it is.
+        tokens: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// The forced target of a decoder-only model does not continue its prompt.
+    #[error(
+        "the generated text does not start with the input text, as the target of a decoder-only model must"
+    )]
+    NotAContinuation,
+    /// The positions to attribute are outside the target.
+    #[error(
+        "positions {start}..{end} cannot be attributed: the target has {len} tokens, the first attributable one is {first}"
+    )]
+    Positions {
+        /// First position asked for.
+        start: i64,
+        /// Position after the last asked for.
+        end: i64,
+        /// Length of the target.
+        len: usize,
+        /// First position that can be attributed.
+        first: usize,
+    },
+    /// A score is not a number.
+    #[error("step {step} has scores that are not finite")]
+    NotFinite {
+        /// The step.
+        step: usize,
+    },
+    /// The tokenizer could not encode the text.
+    #[error("the tokenizer cannot encode the text: {reason}")]
+    Tokenize {
+        /// What it said.
+        reason: String,
+    },
+    /// A tensor operation failed: shapes or types that our code should have made fit.
+    #[error("tensor operation failed")]
+    Compute(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Returns whose move it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownName { .. } | Self::Parameters { .. } | Self::Specification { .. } => {
+                ErrorKind::Specification
+            }
+            Self::ModelFile { .. }
+            | Self::ModelContent { .. }
+            | Self::UnknownArchitecture { .. }
+            | Self::Tensor { .. } => ErrorKind::Model,
+            Self::EmptyText { .. }
+            | Self::TooLong { .. }
+            | Self::NotAContinuation
+            | Self::Positions { .. }
+            | Self::NotFinite { .. }
+            | Self::Tokenize { .. } => ErrorKind::Example,
+            Self::Compute(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Returns a short constant name, for the `error_code` column.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownName { .. } => "unknown_name",
+            Self::Parameters { .. } => "parameters",
+            Self::Specification { .. } => "specification",
+            Self::ModelFile { .. } => "model_file",
+            Self::ModelContent { .. } => "model_content",
+            Self::UnknownArchitecture { .. } => "unknown_architecture",
+            Self::Tensor { .. } => "tensor",
+            Self::EmptyText { .. } => "empty_text",
+            Self::TooLong { .. } => "too_long",
+            Self::NotAContinuation => "not_a_continuation",
+            Self::Positions { .. } => "positions",
+            Self::NotFinite { .. } => "not_finite",
+            Self::Tokenize { .. } => "tokenize",
+            Self::Compute(_) => "internal",
+        }
+    }
+}
+
+fn nearest(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(", did you mean `{name}`?"))
+}
