@@ -1,48 +1,104 @@
 //! The whole story: encode, generate, attribute, score, aggregate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use whence_schemas::AttributionSpec;
+use candle_core::DType;
 use whence_schemas::job::Dtype;
+use whence_schemas::{AttributionSpec, Compat, FunctionSpec};
 
-use crate::{Attribution, Error, Example};
+use crate::aggregate::{Pipeline, RawScores, StepScores};
+use crate::gradient;
+use crate::generate::{self, GenerationDefaults, Limits};
+use crate::instance::{Encoded, Encoder, Target};
+use crate::methods::{self, Batch, Instance, Method, Sink};
+use crate::model::config::ConfigFile;
+use crate::model::{self, Transformer};
+use crate::step_functions::{self, StepFunction};
+use crate::text::Tokenizer;
+use crate::{Attribution, Error, Example, ScoreRows, StepAttribution, Token};
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    model: Transformer,
+    tokenizer: Tokenizer,
+    generation: GenerationDefaults,
+    folder: PathBuf,
+}
 
 impl Engine {
     /// Loads the model in the Hugging Face folder `folder`, to compute in `dtype`.
     ///
     /// Fails if a file is missing, damaged or of an unknown kind.
     pub fn load(folder: &Path, dtype: Dtype) -> Result<Self, Error> {
-        let _ = (folder, dtype);
-        unreachable!("contract pending")
+        let dtype = match dtype {
+            Dtype::Float32 => DType::F32,
+            Dtype::Float64 => DType::F64,
+        };
+        let config = ConfigFile::read(folder, "config.json")?;
+        let model = model::load(folder, dtype)?;
+        let tokenizer = Tokenizer::load(folder, &config.to_value())?;
+        let generation = ConfigFile::read_optional(folder, "generation_config.json")?;
+        let generation = GenerationDefaults::read(&generation, &tokenizer.special().eos)?;
+        Ok(Self { model, tokenizer, generation, folder: folder.to_owned() })
     }
 
     /// Checks `spec` against the registries and this model.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
-        let _ = spec;
-        unreachable!("contract pending")
+        let Parts { method, function, step_scores, pipeline } = Parts::build(spec)?;
+        Ok(Attributor { engine: self, spec: spec.clone(), method, function, step_scores, pipeline })
+    }
+
+    /// Returns where the model came from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
-    let _ = spec;
-    unreachable!("contract pending")
+    Parts::build(spec).map(|_| ())
 }
 
-/// Returns the digest of a model folder's files: what a job pins, what a worker compares.
-pub fn digest(folder: &Path) -> Result<String, Error> {
-    let _ = folder;
-    unreachable!("contract pending")
+/// What a specification names, built.
+struct Parts {
+    method: Box<dyn Method>,
+    function: Box<dyn StepFunction>,
+    step_scores: Vec<(String, Box<dyn StepFunction>)>,
+    pipeline: Pipeline,
+}
+
+impl Parts {
+    fn build(spec: &AttributionSpec) -> Result<Self, Error> {
+        let build = |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
+        let method = methods::build(&spec.method.name, &spec.method.params)?;
+        let pipeline = match &spec.aggregators {
+            None => Pipeline::build(method.default_aggregators(), spec.normalize)?,
+            Some(names) => Pipeline::build(names, spec.normalize)?,
+        };
+        let step_scores = spec.step_scores.iter().map(|f| Ok((f.name.clone(), build(f)?)));
+        let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
+        Ok(Self { function: build(&spec.attributed_fn)?, method, step_scores, pipeline })
+    }
 }
 
 /// A checked specification on a loaded model.
 #[derive(Debug)]
 pub struct Attributor<'e> {
     engine: &'e Engine,
+    spec: AttributionSpec,
+    method: Box<dyn Method>,
+    function: Box<dyn StepFunction>,
+    step_scores: Vec<(String, Box<dyn StepFunction>)>,
+    pipeline: Pipeline,
+}
+
+/// An example on its way from text to scores.
+struct Prepared {
+    instance: Instance,
+    generated_text: String,
+    forced: bool,
 }
 
 impl Attributor<'_> {
@@ -50,12 +106,177 @@ impl Attributor<'_> {
     ///
     /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
     pub fn attribute(&self, examples: &[Example]) -> Vec<Result<Attribution, Error>> {
-        let _ = (self.engine, examples);
-        unreachable!("contract pending")
+        let prepared = self.prepare_examples(examples);
+        let good: Vec<_> = prepared.iter().flatten().map(|prepared| prepared.instance.clone()).collect();
+        let mut steps = match self.explain(&good) {
+            Ok(steps) => steps.into_iter(),
+            // Not one example's fault: computing them one by one finds out whose it is, if anyone's.
+            Err(error) if good.len() == 1 => return vec_of_one(prepared, error),
+            Err(_) => return examples.iter().flat_map(|example| self.attribute(std::slice::from_ref(example))).collect(),
+        };
+        let finish = |prepared: Result<Prepared, Error>| {
+            let prepared = prepared?;
+            let steps = steps.next().expect("every good example has its steps")?;
+            Ok(self.assemble(prepared, steps))
+        };
+        prepared.into_iter().map(finish).collect()
     }
 
-    /// Returns the names of the step scores, in the order [`crate::StepAttribution::step_scores`] has them.
+    /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
     pub fn step_score_names(&self) -> Vec<String> {
-        Vec::new()
+        self.step_scores.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Encodes every example and generates the targets that are not forced.
+    fn prepare_examples(&self, examples: &[Example]) -> Vec<Result<Prepared, Error>> {
+        let encoder = Encoder { model: &self.engine.model, tokenizer: &self.engine.tokenizer, spec: &self.spec };
+        let mut encoded: Vec<_> = examples.iter().map(|example| encoder.encode(example)).collect();
+        let open: Vec<_> = encoded.iter().flatten().filter(|encoded| encoded.forced.is_none()).collect();
+        let mut generated = match self.generate(&open) {
+            Ok(generated) => generated.into_iter(),
+            Err(error) => {
+                let message = error.to_string();
+                let failed = |_| Err(Error::Compute(candle_core::Error::Msg(message.clone())));
+                return examples.iter().map(failed).collect();
+            }
+        };
+        let complete = |(example, encoded): (&Example, Result<Encoded, Error>)| {
+            let mut encoded = encoded?;
+            let forced = encoded.forced.take();
+            let was_forced = forced.is_some();
+            let target = match forced {
+                Some(target) => target,
+                None => {
+                    let new = generated.next().expect("every open example was continued");
+                    encoder.generated(&example.input_text, &encoded, &new)?
+                }
+            };
+            let instance = encoder.instance(&encoded.source, &target)?;
+            let Target { text: generated_text, .. } = target;
+            Ok(Prepared { instance, generated_text, forced: was_forced })
+        };
+        examples.iter().zip(encoded.drain(..)).map(complete).collect()
+    }
+
+    fn generate(&self, open: &[&Encoded]) -> candle_core::Result<Vec<Vec<u32>>> {
+        let sources: Vec<_> = open.iter().map(|encoded| encoded.source.clone()).collect();
+        let prompts: Vec<_> = open.iter().map(|encoded| encoded.prompt.clone()).collect();
+        let limits =
+            Limits { defaults: &self.engine.generation, max_new_tokens: self.spec.generation.max_new_tokens };
+        generate::greedy(&self.engine.model, &sources, &prompts, limits)
+    }
+
+    /// Explains `instances`. A result whose scores are not finite is that instance's error.
+    fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+        if instances.is_empty() {
+            return Ok(Vec::new());
+        }
+        let model = &self.engine.model;
+        let batch = Batch {
+            model,
+            function: self.function.as_ref(),
+            instances,
+            attribute_target: self.spec.attribute_target,
+            decoder_factor: match self.spec.compat {
+                Compat::None => 1.0,
+                Compat::Inseq071 => inseq_decoder_factor(model),
+            },
+        };
+        let collected = Collector::new(&self.pipeline, batch.steps().len());
+        self.method.attribute(&batch, &collected)?;
+        let step_scores = self.score_steps(&batch)?;
+
+        let mut scored = collected.into_scores().into_iter().zip(step_scores);
+        let of_instance = |instance: &Instance| -> Result<Vec<StepAttribution>, Error> {
+            let steps: Vec<_> = scored.by_ref().take(instance.explained.len()).collect();
+            let mut attributed = Vec::with_capacity(steps.len());
+            for (step, (scores, step_scores)) in steps.into_iter().enumerate() {
+                let scores = scores.ok_or(Error::NotFinite { step })?;
+                let StepScores { source, target } = scores;
+                if [&source, &target].into_iter().flatten().any(has_no_number) {
+                    return Err(Error::NotFinite { step });
+                }
+                let target_pos = instance.explained.start + step;
+                attributed.push(StepAttribution { target_pos, source, target, step_scores });
+            }
+            Ok(attributed)
+        };
+        Ok(instances.iter().map(of_instance).collect())
+    }
+
+    /// Returns the step scores of every step of `batch`.
+    fn score_steps(&self, batch: &Batch<'_>) -> Result<Vec<Vec<f32>>, Error> {
+        let steps = batch.steps();
+        let mut scores = vec![Vec::with_capacity(self.step_scores.len()); steps.len()];
+        if self.step_scores.is_empty() {
+            return Ok(scores);
+        }
+        let trace = batch.model.forward(&batch.model_inputs(&batch.embeddings()?)?)?;
+        for (_, function) in &self.step_scores {
+            let values = gradient::values(batch.model, &trace, &steps, function.as_ref())?;
+            for (scores, value) in scores.iter_mut().zip(values) {
+                scores.push(value as f32);
+            }
+        }
+        Ok(scores)
+    }
+
+    fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
+        let tokenizer = &self.engine.tokenizer;
+        let tokens = |ids: &[u32]| ids.iter().map(|&id| Token { id, text: tokenizer.token(id) }).collect();
+        let Prepared { instance, generated_text, forced } = prepared;
+        Attribution {
+            source: tokens(&instance.source),
+            target: tokens(&instance.target),
+            generated_text,
+            forced,
+            attr_pos_start: instance.explained.start,
+            attr_pos_end: instance.explained.end,
+            steps,
+        }
+    }
+}
+
+/// Inseq scales decoder embeddings once, and transformers' Marian decoder scales what it is given
+/// once more: the decoder sees embeddings √hidden times too large.
+fn inseq_decoder_factor(model: &Transformer) -> f64 {
+    if model.has_encoder() { model.spec().embedding_scale } else { 1.0 }
+}
+
+fn has_no_number(rows: &ScoreRows) -> bool {
+    rows.values.iter().any(|value| !value.is_finite())
+}
+
+/// Returns the results of a batch with one good example, which failed with `error`.
+fn vec_of_one(prepared: Vec<Result<Prepared, Error>>, error: Error) -> Vec<Result<Attribution, Error>> {
+    let mut error = Some(error);
+    let failed = |prepared: Result<Prepared, Error>| match prepared {
+        Ok(_) => Err(error.take().expect("one example is good")),
+        Err(own) => Err(own),
+    };
+    prepared.into_iter().map(failed).collect()
+}
+
+/// Aggregates steps as they come.
+struct Collector<'p> {
+    pipeline: &'p Pipeline,
+    scores: Mutex<Vec<Option<StepScores>>>,
+}
+
+impl<'p> Collector<'p> {
+    fn new(pipeline: &'p Pipeline, steps: usize) -> Self {
+        Self { pipeline, scores: Mutex::new(vec![None; steps]) }
+    }
+
+    fn into_scores(self) -> Vec<Option<StepScores>> {
+        self.scores.into_inner().expect("no thread panicked while it held the scores")
+    }
+}
+
+impl Sink for Collector<'_> {
+    fn record(&self, step: usize, raw: RawScores) -> Result<(), Error> {
+        let scores = self.pipeline.apply(&raw)?;
+        self.scores.lock().expect("no thread panicked while it held the scores")[step] = Some(scores);
+        Ok(())
     }
 }

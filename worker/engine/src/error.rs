@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// What tensor operations return, unless another error is named.
+pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
+
 /// Who can do something about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {

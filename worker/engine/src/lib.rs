@@ -3,16 +3,34 @@
 //! [`Engine::load`] reads a Hugging Face folder, [`Engine::prepare`] checks a specification against
 //! the registries, [`Attributor::attribute`] computes. Below: `text` turns text into ids, `model`
 //! is the hooked transformer with its vector–Jacobian product, `generate` continues a prompt,
-//! `methods`, `step_functions` and `aggregate` are the three registries, `kernels` is where the
-//! time goes and the only place with `unsafe`.
+//! `gradient` takes the attributed function back to the embeddings, `methods`, `step_functions` and
+//! `aggregate` are the three registries, `kernels` is where the time goes and the only place with
+//! `unsafe`.
 //!
 //! No async, no network, no clock: the same input and seed give the same bits, in whatever batch
 //! an example is computed.
 
-pub mod attribution;
 pub mod engine;
+pub mod attribution;
 pub mod error;
 
+mod instance;
+pub mod text;
+
+pub mod model;
+pub mod generate;
+mod gradient;
+
+pub mod methods;
+pub mod step_functions;
+pub mod aggregate;
+mod registry;
+
+mod digest;
+pub(crate) mod kernels;
+
 pub use attribution::{Attribution, Example, ScoreRows, StepAttribution, Token};
-pub use engine::{Attributor, Engine};
+pub use digest::digest;
+pub use engine::{Attributor, Engine, check};
 pub use error::{Error, ErrorKind};
+pub use registry::Entry;

@@ -1,0 +1,80 @@
+//! The digest of a model folder: what a job pins and a worker compares.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::Error;
+
+/// Bytes read at once.
+const BLOCK: usize = 1 << 20;
+
+/// Returns the digest of the files in `folder`, names and contents, in order of their names.
+///
+/// Hidden files and folders inside it do not count. Fails if it cannot be read or has no
+/// `config.json`.
+pub fn digest(folder: &Path) -> Result<String, Error> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| Error::ModelFile { path, source }
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let entry = entry.map_err(at(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    if !names.iter().any(|name| name == "config.json") {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        return Err(Error::ModelFile { path: folder.join("config.json"), source: missing });
+    }
+    let mut hasher = blake3::Hasher::new();
+    for name in names {
+        let path = folder.join(&name);
+        let length = fs::metadata(&path).map_err(at(&path))?.len();
+        hasher.update(name.as_bytes()).update(&[0]).update(&length.to_le_bytes());
+        hash_file(&path, &mut hasher).map_err(at(&path))?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn hash_file(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut block = vec![0; BLOCK];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(()),
+            read => hasher.update(&block[..read]),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_changes_with_every_file_and_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("config.json", "{}");
+        write("vocab.json", "a");
+        let first = digest(folder.path()).unwrap();
+        write("vocab.json", "b");
+        let second = digest(folder.path()).unwrap();
+        fs::rename(folder.path().join("vocab.json"), folder.path().join("words.json")).unwrap();
+        let third = digest(folder.path()).unwrap();
+        assert!(first != second && second != third && first != third);
+        write(".cache", "x");
+        assert_eq!(digest(folder.path()).unwrap(), third);
+    }
+
+    #[test]
+    fn a_folder_without_config_is_not_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(digest(folder.path()).unwrap_err().to_string().contains("config.json"));
+    }
+}

@@ -1,0 +1,196 @@
+//! From the attributed function to gradients at the embeddings, for all steps of a batch.
+//!
+//! One forward pass serves every step: causality makes the states of a prefix the first states of
+//! the whole. Each step is a seed of the backward pass; seeds are cut into chunks of bounded rows,
+//! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
+//! are never split among threads. A seed's bits do not depend on its chunk.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+use rayon::prelude::*;
+
+use crate::kernels::Real;
+use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::model::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
+use crate::step_functions::{LogitGradient, StepFunction, StepLogits};
+
+/// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
+const CHUNK_ROWS: usize = 512;
+
+/// Elements of one block of logits: 64 MiB in single precision.
+const LOGIT_BLOCK: usize = 16 << 20;
+
+/// A step to explain: the row whose logits predict a token, and the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExplainedStep {
+    /// The predicting row.
+    pub(crate) seed: Seed,
+    /// The produced token.
+    pub(crate) token: u32,
+    /// Number of source rows of its sequence.
+    pub(crate) source_rows: usize,
+}
+
+impl ExplainedStep {
+    fn target_rows(&self) -> usize {
+        self.seed.position + 1
+    }
+
+    /// Returns how many rows its backward pass carries.
+    fn rows(&self) -> usize {
+        self.source_rows + self.target_rows()
+    }
+}
+
+/// The gradient of one step's function. `[tokens, hidden]` each.
+#[derive(Debug, Clone)]
+pub(crate) struct StepGradient {
+    /// With respect to the source embeddings.
+    pub(crate) source: Option<Tensor>,
+    /// With respect to the embeddings of the prefix.
+    pub(crate) target: Option<Tensor>,
+}
+
+/// Returns the value of `function` at every step.
+pub(crate) fn values(
+    model: &Transformer,
+    trace: &Trace,
+    steps: &[ExplainedStep],
+    function: &dyn StepFunction,
+) -> Result<Vec<f64>> {
+    let mut values = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let logits = logits(model, trace, &steps[block.clone()])?;
+        let rows: Vec<_> = (0..block.len()).collect();
+        let of_row = |&row: &usize| -> Result<f64> {
+            Ok(function.value(&StepLogits::new(&logit_row(&logits, row)?, steps[block.start + row].token as usize)))
+        };
+        values.extend(rows.par_iter().map(of_row).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(values)
+}
+
+/// Returns the gradient of `function` at every step with respect to the head's input. `[steps, hidden]`
+pub(crate) fn at_hidden(
+    model: &Transformer,
+    trace: &Trace,
+    steps: &[ExplainedStep],
+    function: &dyn StepFunction,
+) -> Result<Tensor> {
+    let mut blocks = Vec::new();
+    for block in logit_blocks(model, steps.len()) {
+        let logits = logits(model, trace, &steps[block.clone()])?;
+        let dlogits: Result<Tensor> = by_dtype!(logits, T => logit_gradients::<T>(&logits, &steps[block], function));
+        blocks.push(model.logits_vjp(&dlogits?)?);
+    }
+    Tensor::cat(&blocks, 0)
+}
+
+fn logit_blocks(model: &Transformer, steps: usize) -> impl Iterator<Item = Range<usize>> {
+    let rows = (LOGIT_BLOCK / model.spec().vocabulary).max(1);
+    (0..steps).step_by(rows).map(move |start| start..(start + rows).min(steps))
+}
+
+fn logits(model: &Transformer, trace: &Trace, steps: &[ExplainedStep]) -> Result<Tensor> {
+    let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+    model.logits(&model.hidden(trace, &seeds)?)
+}
+
+/// Returns one row of logits in double precision.
+fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
+    let row = logits.narrow(0, row, 1)?;
+    by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
+}
+
+fn logit_gradients<T: Real>(logits: &Tensor, steps: &[ExplainedStep], function: &dyn StepFunction) -> Result<Tensor> {
+    let (_, vocabulary) = logits.dims2()?;
+    let mut gradients = vec![T::zero(); steps.len() * vocabulary];
+    gradients.par_chunks_exact_mut(vocabulary).zip(steps).enumerate().try_for_each(
+        |(row, (out, step))| -> Result<()> {
+            let target = step.token as usize;
+            match function.gradient(&StepLogits::new(&logit_row(logits, row)?, target)) {
+                LogitGradient::AtTarget(slope) => out[target] = T::from_f64(slope),
+                LogitGradient::Dense(gradient) => {
+                    for (out, slope) in out.iter_mut().zip(gradient) {
+                        *out = T::from_f64(slope);
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    tensor(gradients, (steps.len(), vocabulary))
+}
+
+/// Returns runs of steps whose backward passes have about as many rows as fill the cache, at least
+/// one run a thread where there are enough steps.
+pub(crate) fn chunks(steps: &[ExplainedStep]) -> Vec<Range<usize>> {
+    let total: usize = steps.iter().map(ExplainedStep::rows).sum();
+    let limit = total.div_ceil(rayon::current_num_threads()).min(CHUNK_ROWS);
+    let mut chunks = Vec::new();
+    let (mut start, mut rows) = (0, 0);
+    for (index, step) in steps.iter().enumerate() {
+        if index > start && rows + step.rows() > limit {
+            chunks.push(start..index);
+            (start, rows) = (index, 0);
+        }
+        rows += step.rows();
+    }
+    if start < steps.len() {
+        chunks.push(start..steps.len());
+    }
+    chunks
+}
+
+/// Pulls `dhidden`, one row a step, `[steps, hidden]`, back to the embeddings and cuts the result
+/// into steps.
+pub(crate) fn at_embeddings(
+    model: &Transformer,
+    trace: &Trace,
+    steps: &[ExplainedStep],
+    dhidden: &Tensor,
+    wanted: Wanted,
+) -> Result<Vec<StepGradient>> {
+    let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+    let gradients = model.vjp(trace, &seeds, dhidden.clone(), wanted)?;
+    cut(steps, &gradients)
+}
+
+fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradient>> {
+    let (mut source_row, mut target_row) = (0, 0);
+    let piece = |rows: &Option<Tensor>, start: &mut usize, len: usize| -> Result<Option<Tensor>> {
+        let piece = rows.as_ref().map(|rows| rows.narrow(0, *start, len)).transpose()?;
+        *start += len;
+        Ok(piece)
+    };
+    steps
+        .iter()
+        .map(|step| {
+            Ok(StepGradient {
+                source: piece(&gradients.source, &mut source_row, step.source_rows)?,
+                target: piece(&gradients.target, &mut target_row, step.target_rows())?,
+            })
+        })
+        .collect()
+}
+
+/// Calls `body(index, gradient)` with the gradient of `function` at every step, chunks in parallel.
+pub(crate) fn for_each_step(
+    model: &Transformer,
+    inputs: &Inputs,
+    steps: &[ExplainedStep],
+    function: &dyn StepFunction,
+    wanted: Wanted,
+    body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
+) -> Result<(), crate::Error> {
+    let trace = model.forward(inputs)?;
+    let dhidden = at_hidden(model, &trace, steps, function)?;
+    chunks(steps).into_par_iter().try_for_each(|chunk| {
+        let rows = dhidden.narrow(0, chunk.start, chunk.len())?;
+        let gradients = at_embeddings(model, &trace, &steps[chunk.clone()], &rows, wanted)?;
+        chunk.zip(gradients).try_for_each(|(index, gradient)| body(index, gradient))
+    })
+}

@@ -1,0 +1,158 @@
+//! From an example's texts to the tokens a method explains.
+//!
+//! Everything an example can have wrong is found here, before anything is computed: after it, a
+//! batch holds only instances that can be attributed.
+
+use std::ops::Range;
+
+use whence_schemas::{AttributionSpec, Compat};
+
+use crate::methods::Instance;
+use crate::model::Transformer;
+use crate::text::Tokenizer;
+use crate::{Error, Example};
+
+/// Turns texts into tokens for one model and specification.
+pub(crate) struct Encoder<'a> {
+    pub(crate) model: &'a Transformer,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) spec: &'a AttributionSpec,
+}
+
+/// An example whose texts are encoded, its target still missing where it must be generated.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// Tokens of the encoder; empty for decoder-only models.
+    pub(crate) source: Vec<u32>,
+    /// Start token, or the prompt of a decoder-only model.
+    pub(crate) prompt: Vec<u32>,
+    /// The forced target.
+    pub(crate) forced: Option<Target>,
+}
+
+/// A target, encoded.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// All tokens of the decoder.
+    pub(crate) ids: Vec<u32>,
+    /// Position of the first token that is explained by default.
+    pub(crate) first: usize,
+    /// As text.
+    pub(crate) text: String,
+}
+
+impl Encoder<'_> {
+    /// Encodes an example.
+    pub(crate) fn encode(&self, example: &Example) -> Result<Encoded, Error> {
+        if example.input_text.trim().is_empty() {
+            return Err(Error::EmptyText { field: "input" });
+        }
+        if example.generated_text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(Error::EmptyText { field: "generated" });
+        }
+        let skip = self.spec.skip_special_tokens;
+        let mut encoded = Encoded { source: Vec::new(), prompt: Vec::new(), forced: None };
+        if self.model.has_encoder() {
+            encoded.source = self.tokenizer.encode_source(&example.input_text, skip)?;
+            self.check_length("input", encoded.source.len())?;
+            encoded.prompt = vec![self.start_token()?];
+        } else {
+            encoded.prompt = self.tokenizer.encode_prompt(&example.input_text, skip)?.ids;
+            self.check_length("input", encoded.prompt.len())?;
+        }
+        if let Some(text) = &example.generated_text {
+            encoded.forced = Some(self.target(&example.input_text, &encoded.prompt, text)?);
+        }
+        Ok(encoded)
+    }
+
+    /// Encodes the target `text` of an example.
+    fn target(&self, input_text: &str, prompt: &[u32], text: &str) -> Result<Target, Error> {
+        let skip = self.spec.skip_special_tokens;
+        let (ids, first) = if self.model.has_encoder() {
+            let mut ids = prompt.to_vec();
+            ids.extend(self.tokenizer.encode_target(text, skip)?);
+            (ids, 1)
+        } else {
+            if !text.starts_with(input_text) {
+                return Err(Error::NotAContinuation);
+            }
+            let encoding = self.tokenizer.encode_prompt(text, skip)?;
+            // A token that begins in the prompt and ends behind it is the first generated one.
+            let in_prompt = |&&(_, end): &&(usize, usize)| end <= input_text.len();
+            let first = match self.spec.compat {
+                Compat::None => encoding.offsets.iter().take_while(in_prompt).count(),
+                Compat::Inseq071 => prompt.len(),
+            };
+            (encoding.ids, first)
+        };
+        // The last token is predicted, never an input.
+        self.check_length("generated text", ids.len().saturating_sub(1))?;
+        Ok(Target { ids, first, text: text.to_owned() })
+    }
+
+    /// Completes a generated target.
+    ///
+    /// The generated ids are explained as they are. Inseq explains what its tokenizer makes of
+    /// their text, which need not be the same.
+    pub(crate) fn generated(&self, input_text: &str, encoded: &Encoded, new: &[u32]) -> Result<Target, Error> {
+        let mut ids = encoded.prompt.clone();
+        ids.extend_from_slice(new);
+        let text = self.tokenizer.decode(&ids, true);
+        match self.spec.compat {
+            Compat::None => Ok(Target { ids, first: encoded.prompt.len(), text }),
+            Compat::Inseq071 => self.target(input_text, &encoded.prompt, &text),
+        }
+    }
+
+    /// Chooses the positions to explain and the baselines.
+    pub(crate) fn instance(&self, source: &[u32], target: &Target) -> Result<Instance, Error> {
+        Ok(Instance {
+            source: source.to_vec(),
+            source_baseline: source.iter().map(|&id| self.baseline(id)).collect(),
+            target: target.ids.clone(),
+            target_baseline: self.target_baseline(&target.ids),
+            explained: self.positions(target.ids.len(), target.first)?,
+        })
+    }
+
+    fn target_baseline(&self, ids: &[u32]) -> Vec<u32> {
+        let mut baseline: Vec<_> = ids.iter().map(|&id| self.baseline(id)).collect();
+        // The start token of an encoder-decoder model is compared with itself.
+        if self.model.has_encoder()
+            && let Some(first) = baseline.first_mut()
+        {
+            *first = ids[0];
+        }
+        baseline
+    }
+
+    /// Returns what a token is compared with: `unk`, and an end token with itself.
+    fn baseline(&self, id: u32) -> u32 {
+        let special = self.tokenizer.special();
+        let is_end = special.eos.first() == Some(&id);
+        if is_end && !self.spec.include_eos_baseline { id } else { special.unk }
+    }
+
+    /// Resolves the positions to explain. Those before `first` never are.
+    fn positions(&self, len: usize, first: usize) -> Result<Range<usize>, Error> {
+        let from_end = |position: i64| if position < 0 { position + len as i64 } else { position };
+        let start = self.spec.attr_pos_start.map_or(first as i64, from_end).max(first as i64).max(1);
+        let end = self.spec.attr_pos_end.map_or(len as i64, from_end).min(len as i64);
+        if start >= end {
+            return Err(Error::Positions { start, end, len, first });
+        }
+        Ok(start as usize..end as usize)
+    }
+
+    fn start_token(&self) -> Result<u32, Error> {
+        self.tokenizer.special().decoder_start.ok_or_else(|| Error::Specification {
+            reason: "the model's config.json names no `decoder_start_token_id`".to_owned(),
+        })
+    }
+
+    fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {
+        let limit = self.model.spec().max_positions;
+        if tokens > limit { Err(Error::TooLong { field, tokens, limit }) } else { Ok(()) }
+    }
+}

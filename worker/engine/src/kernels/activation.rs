@@ -1,0 +1,119 @@
+//! The nonlinearity of feed-forward networks, plain and gated, and its slopes.
+//!
+//! The forward pass keeps the derivative of every inner value, so that the backward pass is one
+//! multiplication: `[d gate | d up] = [da ⊙ up · act′(gate) | da ⊙ act(gate)]`.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::tensor::{View, by_dtype, for_each_row, tensor};
+use super::{Real, sigmoid};
+use crate::model::spec::Activation;
+
+/// Activates rows `z` of a plain network. Returns `act(z)` and the slopes `act′(z)`. `[rows, inner]`
+pub(crate) fn plain(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
+    by_dtype!(z, T => plain_as::<T>(z, activation))
+}
+
+fn plain_as<T: Real>(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
+    let (_, inner) = z.dims2()?;
+    let input = View::<T>::of(z)?;
+    let mut slopes = vec![T::zero(); input.len()];
+    for_each_row(&mut slopes, inner, |row, slopes| {
+        slope(activation, &input[row * inner..][..inner], slopes);
+    });
+    let mut values = vec![T::zero(); input.len()];
+    for_each_row(&mut values, inner, |row, values| {
+        value(activation, &input[row * inner..][..inner], values);
+    });
+    Ok((tensor(values, z.shape())?, tensor(slopes, z.shape())?))
+}
+
+/// Activates rows `[gate | up]` of a gated network. Returns `act(gate) ⊙ up`, `[rows, inner]`, and
+/// the slopes with respect to both, `[rows, 2 · inner]`.
+pub(crate) fn gated(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
+    by_dtype!(z, T => gated_as::<T>(z, activation))
+}
+
+fn gated_as<T: Real>(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
+    let (rows, width) = z.dims2()?;
+    let inner = width / 2;
+    let input = View::<T>::of(z)?;
+    let mut slopes = vec![T::zero(); input.len()];
+    for_each_row(&mut slopes, width, |row, slopes| {
+        let (gate, up) = input[row * width..][..width].split_at(inner);
+        let (of_gate, of_up) = slopes.split_at_mut(inner);
+        value(activation, gate, of_up);
+        slope(activation, gate, of_gate);
+        for (slope, &up) in of_gate.iter_mut().zip(up) {
+            *slope *= up;
+        }
+    });
+    let mut values = vec![T::zero(); rows * inner];
+    for_each_row(&mut values, inner, |row, values| {
+        let up = &input[row * width + inner..][..inner];
+        let activated = &slopes[row * width + inner..][..inner];
+        for ((value, &up), &activated) in values.iter_mut().zip(up).zip(activated) {
+            *value = activated * up;
+        }
+    });
+    Ok((tensor(values, (rows, inner))?, tensor(slopes, z.shape())?))
+}
+
+/// Pulls `da`, `[cotangent rows, inner]`, back through the slopes of its forward rows. Returns as
+/// many columns as the slopes have.
+pub(crate) fn vjp(da: &Tensor, slopes: &Tensor, saved_rows: &[usize]) -> Result<Tensor> {
+    by_dtype!(da, T => vjp_as::<T>(da, slopes, saved_rows))
+}
+
+fn vjp_as<T: Real>(da: &Tensor, slopes: &Tensor, saved_rows: &[usize]) -> Result<Tensor> {
+    let (rows, inner) = da.dims2()?;
+    let (_, width) = slopes.dims2()?;
+    let (da, slopes) = (View::<T>::of(da)?, View::<T>::of(slopes)?);
+    let mut dz = vec![T::zero(); rows * width];
+    for_each_row(&mut dz, width, |row, dz| {
+        let da = &da[row * inner..][..inner];
+        let slopes = &slopes[saved_rows[row] * width..][..width];
+        for (dz, slopes) in dz.chunks_exact_mut(inner).zip(slopes.chunks_exact(inner)) {
+            for ((dz, &da), &slope) in dz.iter_mut().zip(da).zip(slopes) {
+                *dz = da * slope;
+            }
+        }
+    });
+    tensor(dz, (rows, width))
+}
+
+/// Writes `act(z)`.
+fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
+    match activation {
+        Activation::Silu => {
+            sigmoid(z, out);
+            for (out, &z) in out.iter_mut().zip(z) {
+                *out *= z;
+            }
+        }
+        Activation::Relu => {
+            for (out, &z) in out.iter_mut().zip(z) {
+                *out = if z > T::zero() { z } else { T::zero() };
+            }
+        }
+    }
+}
+
+/// Writes `act′(z)`.
+fn slope<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
+    match activation {
+        Activation::Silu => {
+            sigmoid(z, out);
+            for (out, &z) in out.iter_mut().zip(z) {
+                *out = *out * (T::one() + z * (T::one() - *out));
+            }
+        }
+        Activation::Relu => {
+            for (out, &z) in out.iter_mut().zip(z) {
+                *out = if z > T::zero() { T::one() } else { T::zero() };
+            }
+        }
+    }
+}

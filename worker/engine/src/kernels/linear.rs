@@ -1,0 +1,65 @@
+//! Products of rows with a packed weight.
+
+use std::ops::Range;
+
+use candle_core::{DType, Error, Tensor};
+
+use crate::error::Result;
+
+use super::Real;
+use super::gemm::Packed;
+use super::tensor::{View, tensor};
+
+/// A `[k, n]` factor, packed once, in the precision it computes in.
+#[derive(Debug)]
+pub(crate) enum PackedWeight {
+    /// Single precision.
+    F32(Packed<f32>),
+    /// Double precision.
+    F64(Packed<f64>),
+}
+
+impl PackedWeight {
+    /// Packs `weight`, `[out, in]`, as the factor of `x Wᵀ`.
+    pub(crate) fn transposed(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        match weight.dtype() {
+            DType::F32 => Ok(Self::F32(Packed::transposed(&View::of(weight)?, outputs, inputs))),
+            DType::F64 => Ok(Self::F64(Packed::transposed(&View::of(weight)?, outputs, inputs))),
+            dtype => Err(Error::UnsupportedDTypeForOp(dtype, "whence linear").bt()),
+        }
+    }
+
+    /// Packs the transpose of what is packed here.
+    pub(crate) fn repacked(&self) -> Self {
+        match self {
+            Self::F32(packed) => Self::F32(packed.repacked()),
+            Self::F64(packed) => Self::F64(packed.repacked()),
+        }
+    }
+
+    /// Returns `x B + bias`. `[rows, k] → [rows, n]`
+    pub(crate) fn product(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (_, depth) = x.dims2()?;
+        self.multiply(x, 0..depth, bias)
+    }
+
+    /// Returns `x B[depth, :]`. `[rows, depth] → [rows, n]`
+    pub(crate) fn product_of(&self, x: &Tensor, depth: Range<usize>) -> Result<Tensor> {
+        self.multiply(x, depth, None)
+    }
+
+    fn multiply(&self, x: &Tensor, depth: Range<usize>, bias: Option<&Tensor>) -> Result<Tensor> {
+        match self {
+            Self::F32(packed) => multiply(packed, x, depth, bias),
+            Self::F64(packed) => multiply(packed, x, depth, bias),
+        }
+    }
+}
+
+fn multiply<T: Real>(packed: &Packed<T>, x: &Tensor, depth: Range<usize>, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (rows, _) = x.dims2()?;
+    let bias = bias.map(View::<T>::of).transpose()?;
+    let product = packed.product(&View::<T>::of(x)?, depth, bias.as_deref());
+    tensor(product, (rows, packed.columns()))
+}

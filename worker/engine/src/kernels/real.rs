@@ -1,0 +1,104 @@
+//! The numbers the engine computes with: single precision, and double where truth is wanted.
+
+use candle_core::WithDType;
+
+/// A floating-point number.
+pub(crate) trait Real: WithDType + Default {
+    /// Returns `a · b + c`, rounded once. Fast only where the processor has the instruction.
+    fn fused(a: Self, b: Self, c: Self) -> Self;
+
+    /// Returns a number near `e^x`, for `x ≤ 0` within 2 units in the last place; 0 where that is
+    /// too small to write normally.
+    fn exp_nonpositive(x: Self) -> Self;
+}
+
+impl Real for f32 {
+    #[inline(always)]
+    fn fused(a: Self, b: Self, c: Self) -> Self {
+        a.mul_add(b, c)
+    }
+
+    /// Splits `x = n ln 2 + r` with |r| ≤ ln 2 / 2 and sums the series of `e^r`, without a branch,
+    /// so that the compiler can do several at once.
+    #[inline(always)]
+    fn exp_nonpositive(x: Self) -> Self {
+        const SMALLEST: f32 = -87.0;
+        // ln 2 in two parts, the first exact in the products with small integers below.
+        const LN_2_HIGH: f32 = 0.693_359_4;
+        const LN_2_LOW: f32 = -2.121_944_4e-4;
+        let clamped = if x < SMALLEST { SMALLEST } else { x };
+        // Adding and subtracting 1.5 · 2^23 rounds to the nearest integer.
+        const ROUND: f32 = 12_582_912.0;
+        let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+        let r = (clamped - n * LN_2_HIGH) - n * LN_2_LOW;
+        let mut series = 1.0 / 5040.0;
+        for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+            series = series * r + coefficient;
+        }
+        let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
+        if x < SMALLEST { 0.0 } else { series * scale }
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn fused(a: Self, b: Self, c: Self) -> Self {
+        a.mul_add(b, c)
+    }
+
+    /// As in single precision, with a longer series.
+    #[inline(always)]
+    fn exp_nonpositive(x: Self) -> Self {
+        const SMALLEST: f64 = -708.0;
+        const LN_2_HIGH: f64 = 0.693_147_180_369_123_8;
+        const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+        let clamped = if x < SMALLEST { SMALLEST } else { x };
+        // Adding and subtracting 1.5 · 2^52 rounds to the nearest integer, whose bits are then the
+        // low bits of the sum.
+        const ROUND: f64 = 6_755_399_441_055_744.0;
+        let shifted = clamped * std::f64::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = (clamped - n * LN_2_HIGH) - n * LN_2_LOW;
+        let mut series = INVERSE_FACTORIALS[0];
+        for coefficient in &INVERSE_FACTORIALS[1..] {
+            series = series * r + coefficient;
+        }
+        let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
+        if x < SMALLEST { 0.0 } else { series * scale }
+    }
+}
+
+/// `1 / 13!` down to `1 / 0!`: the series of `e^r` to double precision for |r| ≤ ln 2 / 2.
+const INVERSE_FACTORIALS: [f64; 14] = {
+    let mut coefficients = [1.0; 14];
+    let (mut n, mut factorial) = (1, 1.0);
+    while n < 14 {
+        factorial *= n as f64;
+        coefficients[13 - n] = 1.0 / factorial;
+        n += 1;
+    }
+    coefficients
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_exact_to_two_units_in_the_last_place() {
+        for step in 0..200_000_u32 {
+            let x = -f64::from(step) * 4e-4;
+            let (double, single) = (f64::exp_nonpositive(x), f32::exp_nonpositive(x as f32));
+            assert!((double / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON, "e^{x} = {double}");
+            let truth = f64::from(x as f32).exp();
+            assert!((f64::from(single) / truth - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON), "e^{x} = {single}");
+        }
+    }
+
+    #[test]
+    fn exp_ends_in_zero_and_starts_at_one() {
+        assert_eq!((f32::exp_nonpositive(0.0), f64::exp_nonpositive(0.0)), (1.0, 1.0));
+        assert_eq!((f32::exp_nonpositive(-1e30), f64::exp_nonpositive(f64::NEG_INFINITY)), (0.0, 0.0));
+        assert!(f32::exp_nonpositive(f32::NAN).is_nan() && f64::exp_nonpositive(f64::NAN).is_nan());
+    }
+}

@@ -1,0 +1,172 @@
+//! Attribution methods: how much each input token contributed to each produced token.
+//!
+//! A method gets all steps of a batch at once and decides itself how to batch them. It hands each
+//! step's raw scores to a [`Sink`] as soon as they are known, so that what a step needs in memory
+//! is gone before the next one comes.
+
+mod attention;
+mod input_x_gradient;
+mod integrated_gradients;
+mod saliency;
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use serde_json::{Map, Value};
+
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::ExplainedStep;
+use crate::kernels::rows;
+use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
+use crate::registry::{self, Describe, Entry};
+use crate::step_functions::StepFunction;
+
+/// Every method, in the order `whence list methods` shows them.
+pub const METHODS: &[Entry<dyn Method>] = &[
+    entry::<saliency::Saliency>(),
+    entry::<input_x_gradient::InputXGradient>(),
+    entry::<integrated_gradients::IntegratedGradients>(),
+    entry::<attention::Attention>(),
+];
+
+/// Scores how much each input token contributed to each produced token.
+pub trait Method: std::fmt::Debug + Send + Sync {
+    /// Hands the raw scores of every step of `batch` to `sink`.
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error>;
+
+    /// Returns the aggregators that make one score a token of this method's raw scores.
+    fn default_aggregators(&self) -> &'static [&'static str];
+}
+
+/// Takes the raw scores of steps, in any order, from any thread.
+pub trait Sink: Sync {
+    /// Takes the scores of step `step`, an index into [`Batch::steps`].
+    fn record(&self, step: usize, scores: RawScores) -> Result<(), Error>;
+}
+
+/// Examples to explain together.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The model.
+    pub(crate) model: &'a Transformer,
+    /// What is attributed.
+    pub(crate) function: &'a dyn StepFunction,
+    /// The examples.
+    pub(crate) instances: &'a [Instance],
+    /// Whether the prefix is attributed too, in models with an encoder.
+    pub(crate) attribute_target: bool,
+    /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
+    /// where Inseq scales twice.
+    pub(crate) decoder_factor: f64,
+}
+
+/// One example, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Tokens of the encoder; empty for decoder-only models.
+    pub source: Vec<u32>,
+    /// What each of them is compared with.
+    pub source_baseline: Vec<u32>,
+    /// Tokens of the decoder.
+    pub target: Vec<u32>,
+    /// What each of them is compared with.
+    pub target_baseline: Vec<u32>,
+    /// Positions of the target to explain. Position 0 has nothing before it.
+    pub explained: Range<usize>,
+}
+
+impl Instance {
+    /// Returns the tokens the decoder must see for its last explained token to be predicted.
+    fn decoder_input(&self) -> &[u32] {
+        &self.target[..self.explained.end - 1]
+    }
+
+    fn decoder_baseline(&self) -> &[u32] {
+        &self.target_baseline[..self.explained.end - 1]
+    }
+}
+
+impl Batch<'_> {
+    /// Returns the steps of all instances, instance after instance.
+    pub(crate) fn steps(&self) -> Vec<ExplainedStep> {
+        let of_instance = |(sequence, instance): (usize, &Instance)| -> Vec<ExplainedStep> {
+            let step = |position: usize| ExplainedStep {
+                seed: Seed { sequence, position: position - 1 },
+                token: instance.target[position],
+                source_rows: instance.source.len(),
+            };
+            instance.explained.clone().map(step).collect()
+        };
+        self.instances.iter().enumerate().flat_map(of_instance).collect()
+    }
+
+    /// Returns the embeddings that gradients are taken at.
+    pub(crate) fn embeddings(&self) -> Result<Inputs, Error> {
+        self.embed(|instance| &instance.source, Instance::decoder_input)
+    }
+
+    /// Returns the embeddings of the baselines.
+    pub(crate) fn baselines(&self) -> Result<Inputs, Error> {
+        self.embed(|instance| &instance.source_baseline, Instance::decoder_baseline)
+    }
+
+    fn embed(&self, source: fn(&Instance) -> &[u32], target: fn(&Instance) -> &[u32]) -> Result<Inputs, Error> {
+        let embed = |side: fn(&Instance) -> &[u32]| self.model.embed(self.instances.iter().map(side));
+        let source = if self.model.has_encoder() { Some(embed(source)?) } else { None };
+        Ok(Inputs { source, target: embed(target)? })
+    }
+
+    /// Returns what the model sees where the embeddings are `embeddings`.
+    pub(crate) fn model_inputs(&self, embeddings: &Inputs) -> Result<Inputs, Error> {
+        if self.decoder_factor == 1.0 {
+            return Ok(embeddings.clone());
+        }
+        let rows = (&embeddings.target.rows * self.decoder_factor)?;
+        let target = Embedded { rows, sequences: embeddings.target.sequences.clone() };
+        Ok(Inputs { source: embeddings.source.clone(), target })
+    }
+
+    /// Returns which gradients are wanted.
+    pub(crate) fn wanted(&self) -> Wanted {
+        if self.attributes_target() { Wanted::All } else { Wanted::Source }
+    }
+
+    /// Returns whether the prefix is attributed.
+    pub(crate) fn attributes_target(&self) -> bool {
+        self.attribute_target || !self.model.has_encoder()
+    }
+
+    /// Turns a gradient at what the decoder saw into one at the embeddings.
+    pub(crate) fn at_embeddings(&self, target: Option<Tensor>) -> Result<Option<Tensor>, Error> {
+        match target {
+            Some(gradient) if self.decoder_factor != 1.0 => Ok(Some((gradient * self.decoder_factor)?)),
+            other => Ok(other),
+        }
+    }
+}
+
+/// Returns the rows of `embedded` that belong to the first `len` tokens of sequence `index`.
+fn tokens_of(embedded: &Embedded, index: usize, len: usize) -> Result<Tensor, Error> {
+    Ok(embedded.rows.narrow(0, embedded.sequences.rows(index).start, len)?)
+}
+
+/// Returns `a ⊙ b`. `[tokens, hidden]`
+fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor, Error> {
+    Ok(rows::multiply(a, b)?)
+}
+
+/// Builds the method called `name`.
+pub(crate) fn build(name: &str, parameters: &Map<String, Value>) -> Result<Box<dyn Method>, Error> {
+    registry::build(METHODS, name, parameters, "attribution method", "methods")
+}
+
+const fn entry<M: Method + Describe + 'static>() -> Entry<dyn Method> {
+    Entry {
+        name: M::NAME,
+        aliases: M::ALIASES,
+        summary: M::SUMMARY,
+        parameters: registry::parameters::<M>,
+        build: |parameters| Ok(Box::new(registry::read::<M>(parameters)?)),
+    }
+}

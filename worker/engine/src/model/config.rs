@@ -1,0 +1,168 @@
+//! A model folder's `config.json` and `generation_config.json`, read field by field.
+//!
+//! Architectures differ in which fields they have, so a field is asked for where it is needed and
+//! an answer names the file. Absent and `null` mean the same, as in transformers. Anything that
+//! changes the numbers and is not understood is refused, never ignored.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::Error;
+
+/// One JSON file of a model folder.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    path: PathBuf,
+    fields: Map<String, Value>,
+}
+
+impl ConfigFile {
+    /// Reads `folder/name`. Fails if it is missing or not a JSON object.
+    pub fn read(folder: &Path, name: &str) -> Result<Self, Error> {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).map_err(|source| Error::ModelFile { path: path.clone(), source })?;
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(fields)) => Ok(Self { path, fields }),
+            Ok(_) => Err(Error::ModelContent { path, reason: "it is not a JSON object".to_owned() }),
+            Err(error) => Err(Error::ModelContent { path, reason: error.to_string() }),
+        }
+    }
+
+    /// Reads `folder/name`, or returns an empty file if there is none.
+    pub fn read_optional(folder: &Path, name: &str) -> Result<Self, Error> {
+        if folder.join(name).exists() {
+            return Self::read(folder, name);
+        }
+        Ok(Self { path: folder.join(name), fields: Map::new() })
+    }
+
+    /// Returns where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the whole file as JSON.
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.fields.clone())
+    }
+
+    /// Returns the object `field` as a file of its own, or `None` where it is absent.
+    pub fn object(&self, field: &str) -> Result<Option<Self>, Error> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(Self { path: self.path.clone(), fields: fields.clone() })),
+            Some(other) => Err(self.unusable(field, other, "an object")),
+        }
+    }
+
+    /// Returns a positive integer. Fails if it is absent.
+    pub fn size(&self, field: &str) -> Result<usize, Error> {
+        self.optional_size(field)?.ok_or_else(|| self.absent(field))
+    }
+
+    /// Returns a positive integer, or `None` where it is absent.
+    pub fn optional_size(&self, field: &str) -> Result<Option<usize>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        match value.as_u64().and_then(|size| usize::try_from(size).ok()) {
+            Some(size) if size > 0 => Ok(Some(size)),
+            _ => Err(self.unusable(field, value, "a positive integer")),
+        }
+    }
+
+    /// Returns a number, or `None` where it is absent.
+    pub fn optional_number(&self, field: &str) -> Result<Option<f64>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        value.as_f64().map(Some).ok_or_else(|| self.unusable(field, value, "a number"))
+    }
+
+    /// Returns a truth value, or `default` where it is absent.
+    pub fn flag_or(&self, field: &str, default: bool) -> Result<bool, Error> {
+        let Some(value) = self.value(field) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.unusable(field, value, "true or false"))
+    }
+
+    /// Returns a text, or `None` where it is absent.
+    pub fn optional_text(&self, field: &str) -> Result<Option<&str>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.unusable(field, value, "a text"))
+    }
+
+    /// Returns a text. Fails if it is absent.
+    pub fn text(&self, field: &str) -> Result<&str, Error> {
+        self.optional_text(field)?.ok_or_else(|| self.absent(field))
+    }
+
+    /// Returns the token ids of a field that holds one or a list; empty where it is absent.
+    pub fn token_ids(&self, field: &str) -> Result<Vec<u32>, Error> {
+        let one = |value: &Value| {
+            let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+            id.ok_or_else(|| self.unusable(field, value, "a token id"))
+        };
+        match self.value(field) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(ids)) => ids.iter().map(one).collect(),
+            Some(value) => Ok(vec![one(value)?]),
+        }
+    }
+
+    /// Returns the token ids of a field that holds a list of lists of one id each; empty where it
+    /// is absent. Longer lists are refused.
+    pub fn single_token_lists(&self, field: &str) -> Result<Vec<u32>, Error> {
+        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let refused = || self.unusable(field, value, "a list of lists of one token id each");
+        let lists = value.as_array().ok_or_else(refused)?;
+        let one = |list: &Value| match list.as_array().map(Vec::as_slice) {
+            Some([id]) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
+            _ => None,
+        };
+        lists.iter().map(|list| one(list).ok_or_else(refused)).collect()
+    }
+
+    /// Returns the error of a field whose value we do not serve.
+    pub fn unusable(&self, field: &str, value: &Value, expected: &str) -> Error {
+        self.refused(format!("`{field}` is {value}, expected {expected}"))
+    }
+
+    /// Returns the error of a file with something we do not serve.
+    pub fn refused(&self, reason: String) -> Error {
+        Error::ModelContent { path: self.path.clone(), reason }
+    }
+
+    fn absent(&self, field: &str) -> Error {
+        self.refused(format!("`{field}` is missing"))
+    }
+
+    fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> ConfigFile {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), text).unwrap();
+        ConfigFile::read(folder.path(), "config.json").unwrap()
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent() {
+        let config = file(r#"{"a": null, "ids": [1, 2], "id": 3}"#);
+        assert_eq!(config.optional_size("a").unwrap(), None);
+        assert_eq!(config.token_ids("ids").unwrap(), [1, 2]);
+        assert_eq!(config.token_ids("id").unwrap(), [3]);
+        assert!(config.token_ids("a").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_error_names_file_field_and_value() {
+        let message = file(r#"{"d_model": "wide"}"#).size("d_model").unwrap_err().to_string();
+        for part in ["config.json", "d_model", "wide", "positive integer"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A feed-forward network with its weights.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::linear::Linear;
+use super::Cotangents;
+use crate::Error;
+use crate::kernels::activation;
+use crate::model::spec::{Activation, FeedForwardSpec, Gate};
+use crate::model::weights::Checkpoint;
+
+/// A feed-forward network with its weights.
+#[derive(Debug)]
+pub(in crate::model) struct FeedForward {
+    /// Into the hidden layer; gate and up projection stacked where there is a gate.
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+    is_gated: bool,
+}
+
+/// The derivative of every inner value. `[rows, inner]`, twice as wide where there is a gate.
+#[derive(Debug, Clone)]
+pub(in crate::model) struct Slopes(Tensor);
+
+impl FeedForward {
+    /// Reads the network's weights.
+    pub(super) fn load(spec: &FeedForwardSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let up = match &spec.gate {
+            Gate::Plain { up } => Linear::load(&[(up, spec.inner)], hidden, checkpoint)?,
+            Gate::Gated { gate, up } => {
+                Linear::load(&[(gate, spec.inner), (up, spec.inner)], hidden, checkpoint)?
+            }
+        };
+        let down = Linear::load(&[(&spec.down, hidden)], spec.inner, checkpoint)?;
+        let is_gated = matches!(spec.gate, Gate::Gated { .. });
+        Ok(Self { up, down, activation: spec.activation, is_gated })
+    }
+
+    /// Applies the network to each row. `[rows, hidden]`
+    pub(super) fn forward(&self, x: &Tensor) -> Result<(Tensor, Slopes)> {
+        let z = self.up.forward(x)?;
+        let (inner, slopes) = match self.is_gated {
+            true => activation::gated(&z, self.activation)?,
+            false => activation::plain(&z, self.activation)?,
+        };
+        Ok((self.down.forward(&inner)?, Slopes(slopes)))
+    }
+
+    /// Pulls cotangents back through the network.
+    pub(super) fn vjp(&self, saved: &Slopes, dy: &Cotangents) -> Result<Cotangents> {
+        let inner = self.down.vjp(&dy.rows)?;
+        let dz = activation::vjp(&inner, &saved.0, &dy.saved_rows)?;
+        Ok(dy.with_rows(self.up.vjp(&dz)?))
+    }
+}

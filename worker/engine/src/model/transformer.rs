@@ -1,0 +1,221 @@
+//! A loaded model: embeddings, one or two stacks, a head.
+//!
+//! Immutable after loading. What a method needs to see comes back in the [`Trace`] of a forward
+//! pass; gradients are taken with respect to the scaled token embeddings, as Inseq takes them.
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+
+use crate::error::Result;
+
+
+use super::layers::{Cotangents, Linear, Memory};
+use super::sequences::Sequences;
+use super::spec::ModelSpec;
+use super::stack::{Depth, Stack, StackTrace};
+use super::weights::Checkpoint;
+use crate::Error;
+use crate::kernels::attention::{Attended, SeedQueries};
+use crate::kernels::rows;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Transformer {
+    spec: ModelSpec,
+    dtype: DType,
+    /// Scaled. `[vocabulary, hidden]`
+    embedding: Tensor,
+    encoder: Option<Stack>,
+    decoder: Stack,
+    head: Linear,
+}
+
+/// Embedded sequences, one after another.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// `[rows, hidden]`
+    pub rows: Tensor,
+    /// Where each sequence lies.
+    pub sequences: Sequences,
+}
+
+/// What goes into a forward pass. Source `i` belongs to target `i`.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Encoder input; `None` for decoder-only models.
+    pub source: Option<Embedded>,
+    /// Decoder input.
+    pub target: Embedded,
+}
+
+/// One forward pass, with what the backward pass needs.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    encoder: Option<(StackTrace, Memory)>,
+    decoder: StackTrace,
+    /// Input of the head. `[target rows, hidden]`
+    hidden: Tensor,
+}
+
+/// One explained token: the row whose logits predict it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// Index of the sequence.
+    pub sequence: usize,
+    /// Position of the row that predicts the token.
+    pub position: usize,
+}
+
+/// Which inputs gradients are wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Source embeddings only.
+    Source,
+    /// Target embeddings, and source embeddings where there are any.
+    All,
+}
+
+/// Gradients of several seeds, one after another.
+#[derive(Debug)]
+pub struct Gradients {
+    /// For each seed the rows of its whole source. `[seed source rows, hidden]`
+    pub source: Option<Tensor>,
+    /// For each seed the rows up to and including its position. `[seed target rows, hidden]`
+    pub target: Option<Tensor>,
+}
+
+impl Transformer {
+    /// Loads the model `spec` describes from `folder`, to compute in `dtype`.
+    pub fn load(spec: ModelSpec, folder: &Path, dtype: DType) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::open(folder, dtype)?;
+        let table = checkpoint.tensor(&spec.embedding, &[spec.vocabulary, spec.hidden])?;
+        let head = if spec.head.weight == spec.embedding {
+            Linear::from_weight(&table, head_bias(&spec, &checkpoint)?)?
+        } else {
+            let weight = checkpoint.tensor(&spec.head.weight, &[spec.vocabulary, spec.hidden])?;
+            Linear::from_weight(&weight, head_bias(&spec, &checkpoint)?)?
+        };
+        let encoder = spec.encoder.as_ref().map(|stack| Stack::load(stack, &spec, &checkpoint, dtype));
+        Ok(Self {
+            dtype,
+            embedding: if spec.embedding_scale == 1.0 { table } else { (table * spec.embedding_scale)? },
+            encoder: encoder.transpose()?,
+            decoder: Stack::load(&spec.decoder, &spec, &checkpoint, dtype)?,
+            head,
+            spec,
+        })
+    }
+
+    /// Returns what the model is made of.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Returns whether the model has an encoder.
+    pub fn has_encoder(&self) -> bool {
+        self.encoder.is_some()
+    }
+
+    /// Looks up the scaled embeddings of sequences of token ids.
+    pub fn embed<'a>(&self, sequences: impl Iterator<Item = &'a [u32]>) -> Result<Embedded> {
+        let mut ids = Vec::new();
+        let mut lengths = Vec::new();
+        for sequence in sequences {
+            ids.extend(sequence.iter().map(|&id| id as usize));
+            lengths.push(sequence.len());
+        }
+        Ok(Embedded { rows: rows::gather(&self.embedding, &ids)?, sequences: Sequences::of_lengths(lengths) })
+    }
+
+    /// Runs the model over whole sequences.
+    pub fn forward(&self, inputs: &Inputs) -> Result<Trace> {
+        let encoder = match (&self.encoder, &inputs.source) {
+            (Some(stack), Some(source)) => {
+                let (rows, trace) = stack.forward(&source.rows, &source.sequences, None, None)?;
+                Some((trace, Memory { rows, sequences: source.sequences.clone() }))
+            }
+            _ => None,
+        };
+        let memory = encoder.as_ref().map(|(_, memory)| memory);
+        let (hidden, decoder) = self.decoder.forward(&inputs.target.rows, &inputs.target.sequences, memory, None)?;
+        Ok(Trace { encoder, decoder, hidden })
+    }
+
+    /// Continues the sequences of `past` by the rows of `next`.
+    pub fn forward_on(&self, next: &Embedded, past: Trace) -> Result<Trace> {
+        let memory = past.encoder.as_ref().map(|(_, memory)| memory);
+        let (hidden, decoder) = self.decoder.forward(&next.rows, &next.sequences, memory, Some(&past.decoder))?;
+        Ok(Trace { encoder: past.encoder, decoder, hidden })
+    }
+
+    /// Returns the head's inputs at the seeds. `[seeds, hidden]`
+    pub fn hidden(&self, trace: &Trace, seeds: &[Seed]) -> Result<Tensor> {
+        let indices: Vec<_> =
+            seeds.iter().map(|seed| trace.decoder.sequences.rows(seed.sequence).start + seed.position).collect();
+        rows::gather(&trace.hidden, &indices)
+    }
+
+    /// Returns the logits of head inputs. `[rows, vocabulary]`
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.head.forward(hidden)
+    }
+
+    /// Pulls cotangents of logits, `[rows, vocabulary]`, back to the head's inputs. `[rows, hidden]`
+    pub fn logits_vjp(&self, dlogits: &Tensor) -> Result<Tensor> {
+        self.head.vjp(dlogits)
+    }
+
+    /// Pulls `dhidden`, one cotangent of the head's input a seed, `[seeds, hidden]`, back to the
+    /// scaled embeddings.
+    pub fn vjp(&self, trace: &Trace, seeds: &[Seed], dhidden: Tensor, wanted: Wanted) -> Result<Gradients> {
+        let at_output: Vec<_> = seeds
+            .iter()
+            .map(|seed| SeedQueries { sequence: seed.sequence, positions: seed.position..seed.position + 1 })
+            .collect();
+        let depth = match wanted {
+            Wanted::Source => Depth::LowestCrossAttention,
+            Wanted::All => Depth::Embeddings,
+        };
+        let output = Cotangents::new(at_output, &trace.decoder.sequences, dhidden);
+        let decoder = self.decoder.vjp(&trace.decoder, output, depth)?;
+        let mut source = None;
+        if let (Some(stack), Some((encoder, _)), Some(memory)) = (&self.encoder, &trace.encoder, decoder.memory) {
+            let whole = |seed: &Seed| {
+                let positions = 0..encoder.sequences.rows(seed.sequence).len();
+                SeedQueries { sequence: seed.sequence, positions }
+            };
+            let output = Cotangents::new(seeds.iter().map(whole).collect(), &encoder.sequences, memory);
+            source = stack.vjp(encoder, output, Depth::Embeddings)?.embeddings.map(|cotangents| cotangents.rows);
+        }
+        Ok(Gradients { source, target: decoder.embeddings.map(|cotangents| cotangents.rows) })
+    }
+
+    /// Returns the precision the model computes in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+}
+
+impl Trace {
+    /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
+    pub fn keep(&mut self, kept: &[usize]) {
+        self.decoder.keep(kept);
+    }
+
+    /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
+    /// self-attention is followed by a cross-attention.
+    pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &Attended> {
+        self.decoder.attentions()
+    }
+}
+
+fn head_bias(spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<Option<Tensor>, Error> {
+    let Some(name) = &spec.head.bias else { return Ok(None) };
+    // Saved with a leading dimension of 1, where it is saved at all.
+    if !checkpoint.contains(name) {
+        return Ok(None);
+    }
+    let bias = checkpoint.tensor(name, &[1, spec.vocabulary])?;
+    Ok(Some(bias.squeeze(0)?))
+}

@@ -1,0 +1,124 @@
+//! Tables of named things: methods, step functions, aggregators.
+//!
+//! A table is a `const` slice, so that what exists can be read in one place, in the order it is
+//! listed. The struct of an entry is its parameters: defaults, names and validation live there.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::Error;
+
+/// What can be said of an entry before it is built.
+pub trait Describe: Default + Serialize + DeserializeOwned {
+    /// Public name.
+    const NAME: &'static str;
+    /// Other names people know it by.
+    const ALIASES: &'static [&'static str] = &[];
+    /// One line for `whence list`.
+    const SUMMARY: &'static str;
+}
+
+/// One row of a table of `T`s.
+pub struct Entry<T: ?Sized> {
+    /// Public name.
+    pub name: &'static str,
+    /// Other names people know it by.
+    pub aliases: &'static [&'static str],
+    /// One line for `whence list`.
+    pub summary: &'static str,
+    /// Returns every parameter with its default.
+    pub parameters: fn() -> Map<String, Value>,
+    /// Builds it from the parameters that differ from the defaults.
+    pub(crate) build: fn(Value) -> Result<Box<T>, serde_json::Error>,
+}
+
+/// Returns the parameters of an entry with their defaults.
+pub(crate) fn parameters<D: Describe>() -> Map<String, Value> {
+    match serde_json::to_value(D::default()) {
+        Ok(Value::Object(parameters)) => parameters,
+        // A struct without fields serialises to null.
+        _ => Map::new(),
+    }
+}
+
+/// Reads an entry's parameters. One without any takes an empty object.
+pub(crate) fn read<D: Describe>(parameters: Value) -> Result<D, serde_json::Error> {
+    serde_json::from_value(parameters)
+}
+
+/// Finds the entry called `name`. `what` it is and the argument of `whence list` that shows the
+/// table go into the error.
+pub(crate) fn find<'t, T: ?Sized>(
+    table: &'t [Entry<T>],
+    name: &str,
+    what: &'static str,
+    list: &'static str,
+) -> Result<&'t Entry<T>, Error> {
+    let found = table.iter().find(|entry| entry.name == name || entry.aliases.contains(&name));
+    found.ok_or_else(|| Error::UnknownName {
+        what,
+        name: name.to_owned(),
+        suggestion: nearest(name, table.iter().map(|entry| entry.name)).map(str::to_owned),
+        list,
+    })
+}
+
+/// Finds and builds the entry called `name`.
+pub(crate) fn build<T: ?Sized>(
+    table: &[Entry<T>],
+    name: &str,
+    parameters: &Map<String, Value>,
+    what: &'static str,
+    list: &'static str,
+) -> Result<Box<T>, Error> {
+    let entry = find(table, name, what, list)?;
+    let known = (entry.parameters)();
+    if let Some(unknown) = parameters.keys().find(|key| !known.contains_key(*key)) {
+        let known: Vec<_> = known.keys().map(String::as_str).collect();
+        let reason = match (nearest(unknown, known.iter().copied()), known.is_empty()) {
+            (_, true) => format!("it has no parameters, `{unknown}` was given"),
+            (Some(near), _) => format!("unknown parameter `{unknown}`, did you mean `{near}`?"),
+            (None, _) => format!("unknown parameter `{unknown}`, it has `{}`", known.join("`, `")),
+        };
+        return Err(Error::Parameters { what, name: name.to_owned(), reason });
+    }
+    (entry.build)(Value::Object(parameters.clone())).map_err(|error| Error::Parameters {
+        what,
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Returns the candidate most like `name`, if any is alike enough to be what was meant.
+fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let (distance, candidate) = candidates.map(|candidate| (edit_distance(name, candidate), candidate)).min()?;
+    (distance <= candidate.len().max(name.len()) / 2).then_some(candidate)
+}
+
+/// Returns how many letters must be changed, added or removed to get from `a` to `b`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut previous: Vec<usize> = (0..=b.chars().count()).collect();
+    for (row, from) in a.chars().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, to) in b.chars().enumerate() {
+            let changed = previous[column] + usize::from(from != to);
+            current.push(changed.min(previous[column + 1] + 1).min(current[column] + 1));
+        }
+        previous = current;
+    }
+    previous[b.chars().count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_if_it_is_near() {
+        let names = ["saliency", "attention", "integrated_gradients"];
+        assert_eq!(nearest("salience", names.into_iter()), Some("saliency"));
+        assert_eq!(nearest("integrated_gradient", names.into_iter()), Some("integrated_gradients"));
+        assert_eq!(nearest("xyz", names.into_iter()), None);
+    }
+}

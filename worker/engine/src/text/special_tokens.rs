@@ -1,0 +1,86 @@
+//! Tokens with a meaning of their own, resolved in Inseq's order.
+//!
+//! `config.json` speaks first, the tokenizer's own files second; what neither names falls back to
+//! another special token, so that every model has a token for each role the methods need.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::model::config::ConfigFile;
+
+/// The special tokens of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Starts a text; for encoder-decoder models the decoder's start token.
+    pub bos: Option<u32>,
+    /// Each of them ends a text; the first one is put where one is needed.
+    pub eos: Vec<u32>,
+    /// Fills what has no token.
+    pub pad: u32,
+    /// Stands for what the vocabulary lacks; the baseline of several methods.
+    pub unk: u32,
+    /// What the decoder of an encoder-decoder model starts from.
+    pub decoder_start: Option<u32>,
+}
+
+impl SpecialTokens {
+    pub(super) fn resolve(folder: &Path, config: &Value, id_of: impl Fn(&str) -> Option<u32>) -> Result<Self, Error> {
+        let own = ConfigFile::read_optional(folder, "tokenizer_config.json")?.to_value();
+        let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?.to_value();
+        let named = |role: &str, usual: &[&str]| {
+            let name = token_name(&own[role]).or_else(|| token_name(&map[role]));
+            let usual = || usual.iter().find_map(|token| id_of(token));
+            name.and_then(&id_of).or_else(usual)
+        };
+        let unk = named("unk_token", &["<unk>", "[UNK]"]);
+        let eos = ids(&config["eos_token_id"]);
+        let pad = ids(&config["pad_token_id"]).first().copied().or_else(|| named("pad_token", &["<pad>", "[PAD]"]));
+        let pad = pad.or_else(|| eos.first().copied());
+        let Some(pad) = pad.or_else(|| named("eos_token", &["</s>"])) else {
+            let path = folder.join("config.json");
+            return Err(Error::ModelContent { path, reason: "neither it nor the tokenizer names an `eos` or `pad` token".to_owned() });
+        };
+        let decoder_start = ids(&config["decoder_start_token_id"]).first().copied();
+        Ok(Self {
+            bos: decoder_start.or_else(|| ids(&config["bos_token_id"]).first().copied()),
+            eos: if eos.is_empty() { vec![named("eos_token", &["</s>"]).unwrap_or(pad)] } else { eos },
+            pad,
+            unk: unk.unwrap_or(pad),
+            decoder_start,
+        })
+    }
+}
+
+/// Returns the ids of a field that holds one, a list or nothing.
+fn ids(value: &Value) -> Vec<u32> {
+    let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Value::Array(ids) => ids.iter().filter_map(one).collect(),
+        value => one(value).into_iter().collect(),
+    }
+}
+
+/// Returns a token that is written as text or as an object with its text.
+fn token_name(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["content"].as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn missing_roles_fall_back_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolve = |config: Value| SpecialTokens::resolve(folder.path(), &config, |_| None);
+        let special = resolve(json!({"eos_token_id": [5, 6]})).unwrap();
+        assert_eq!((special.eos, special.pad, special.unk, special.bos), (vec![5, 6], 5, 5, None));
+        let special = resolve(json!({"eos_token_id": 0, "pad_token_id": 9, "decoder_start_token_id": 9})).unwrap();
+        assert_eq!((special.eos, special.pad, special.unk, special.bos), (vec![0], 9, 9, Some(9)));
+        assert!(resolve(json!({})).is_err());
+    }
+}
