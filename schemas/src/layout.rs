@@ -11,6 +11,10 @@ pub const LAYOUT_VERSION: u32 = 1;
 pub const FORMAT: &str = "_meta/format.json";
 /// Below it, one object a coordinator that has served this root.
 pub const EPOCHS: &str = "_meta/epochs";
+/// Below it, the objects with which a store was first tried.
+pub const PROBES: &str = "_meta/probe";
+/// Stands once a store was tried and found safe.
+pub const PROBED: &str = "_meta/probe/passed.json";
 /// Below it, one folder a job.
 pub const JOBS: &str = "jobs";
 /// Below it, the slots of every job.
@@ -26,6 +30,11 @@ pub fn epoch(epoch: Epoch) -> String {
 /// Returns the name of a job's specification.
 pub fn spec(job: &JobId) -> String {
     format!("{JOBS}/{job}/spec.json")
+}
+
+/// Returns the name of the object that says when a job was submitted.
+pub fn submitted(job: &JobId) -> String {
+    format!("{JOBS}/{job}/submitted.json")
 }
 
 /// Returns the name of a job's plan.

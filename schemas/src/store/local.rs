@@ -1,4 +1,245 @@
-//! (pending)
-/// Pending.
+//! Objects as files of a directory, so that a result is a folder any reader opens.
+//!
+//! A file appears under its name whole and on the disk, or not at all: it is written and synced in
+//! `_staging`, outside every folder a reader scans, then linked to its name. `link(2)` fails if the
+//! name is taken, which is the put-if-absent; syncing the folder makes the name itself durable.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Created, Listed, SlotStore, StoreError};
+use crate::layout;
+
+/// A directory that holds objects.
 #[derive(Debug)]
-pub struct LocalSlotStore;
+pub struct LocalSlotStore {
+    root: Arc<Path>,
+    url: String,
+}
+
+impl LocalSlotStore {
+    /// Opens `directory`, which is made if it does not exist. Fails if it cannot be made.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let shown = directory.display().to_string();
+        let refuse = |source: io::Error| StoreError::Url {
+            url: shown.clone(),
+            reason: format!("it cannot be made a directory: {source}"),
+        };
+        fs::create_dir_all(directory.join(layout::STAGING)).map_err(refuse)?;
+        let root = directory.canonicalize().map_err(refuse)?;
+        let url = url::Url::from_directory_path(&root).map_or_else(
+            |()| root.display().to_string(),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        );
+        Ok(Self {
+            root: root.into(),
+            url,
+        })
+    }
+
+    /// Runs file operations where they may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        key: &str,
+        work: impl FnOnce(&Path, &str) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (root, owned_key) = (Arc::clone(&self.root), key.to_owned());
+        let outcome = tokio::task::spawn_blocking(move || work(&root, &owned_key)).await;
+        outcome
+            .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+            .map_err(|source| StoreError::Unavailable {
+                url: self.url.clone(),
+                action,
+                key: key.to_owned(),
+                source: Box::new(source),
+            })
+    }
+}
+
+#[async_trait]
+impl SlotStore for LocalSlotStore {
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StoreError> {
+        self.blocking("create", key, move |root, key| create(root, key, &bytes))
+            .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.blocking("read", key, |root, key| {
+            absent_as_none(fs::read(path_of(root, key)?).map(Bytes::from))
+        })
+        .await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.blocking("read", key, |root, key| {
+            let mut file = File::open(path_of(root, key)?)?;
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Listed>, StoreError> {
+        self.blocking("look at", key, |root, key| {
+            let found = absent_as_none(fs::metadata(path_of(root, key)?))?;
+            Ok(found.filter(fs::Metadata::is_file).map(|file| Listed {
+                key: key.to_owned(),
+                bytes: file.len(),
+            }))
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.blocking("list", prefix, |root, prefix| {
+            let folder = if prefix.is_empty() {
+                root.to_owned()
+            } else {
+                path_of(root, prefix)?
+            };
+            let mut found = Vec::new();
+            collect(&folder, prefix, &mut found)?;
+            found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            Ok(found)
+        })
+        .await
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
+    let path = path_of(root, key)?;
+    // Most losers come long after the winner: spare them the writing.
+    if path.exists() {
+        return Ok(Created::Already);
+    }
+    let folder = path.parent().unwrap_or(root);
+    create_folders(root, folder)?;
+    let staging = root.join(layout::STAGING);
+    fs::create_dir_all(&staging)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    // Unlinks itself when dropped, however this ends.
+    let mut staged = builder.tempfile_in(&staging)?;
+    staged.write_all(bytes)?;
+    staged.as_file().sync_all()?;
+    let created = match fs::hard_link(staged.path(), &path) {
+        Ok(()) => Created::Now,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Created::Already,
+        Err(error) => return Err(error),
+    };
+    // The loser too: whoever hears that the object stands may act on it.
+    sync_folder(folder)?;
+    Ok(created)
+}
+
+/// Makes `folder` and what is missing above it, each synced into its parent.
+fn create_folders(root: &Path, folder: &Path) -> io::Result<()> {
+    if folder == root || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(root);
+    create_folders(root, parent)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(parent),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Returns where `key` lies. Refuses what could leave the root: keys come over the network too.
+fn path_of(root: &Path, key: &str) -> io::Result<PathBuf> {
+    let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
+    if key.split('/').all(is_name) {
+        Ok(root.join(key))
+    } else {
+        Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "an object's name is plain names joined by `/`",
+        ))
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, found: &mut Vec<Listed>) -> io::Result<()> {
+    let Some(entries) = absent_as_none(fs::read_dir(folder))? else {
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}/{name}")
+        };
+        let kind = entry.file_type()?;
+        if kind.is_dir() && key != layout::STAGING {
+            collect(&entry.path(), &key, found)?;
+        } else if kind.is_file() {
+            let bytes = entry.metadata()?.len();
+            found.push(Listed { key, bytes });
+        }
+    }
+    Ok(())
+}
+
+fn absent_as_none<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_cannot_leave_the_root() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalSlotStore::open(directory.path()).unwrap();
+        for key in ["../x", "/x", "a//b", "a/./b", "", "a\\b", "a/"] {
+            let outcome = store.create(key, Bytes::from_static(b"x")).await;
+            assert!(outcome.is_err(), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_in_staging() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalSlotStore::open(directory.path()).unwrap();
+        for _ in 0..2 {
+            store.create("a/b", Bytes::from_static(b"x")).await.unwrap();
+        }
+        let staged = fs::read_dir(directory.path().join(layout::STAGING)).unwrap();
+        assert_eq!(staged.count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_not_a_root() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = LocalSlotStore::open(file.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Url { .. }), "{error}");
+    }
+}

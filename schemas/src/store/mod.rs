@@ -4,10 +4,12 @@
 //! an object, exactly one succeeds. Nothing here can overwrite, and nothing above here needs to.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use url::Url;
 
 mod local;
 mod probe;
@@ -64,8 +66,27 @@ pub trait SlotStore: std::fmt::Debug + Send + Sync {
 /// S3 credentials, region and endpoint come from the usual `AWS_…` variables. Fails if the scheme
 /// is not served or the location cannot be used.
 pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
-    let _ = url;
-    unreachable!("contract pending")
+    let refuse = |reason: &str| StoreError::Url {
+        url: url.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if url.is_empty() {
+        return Err(refuse("it is empty"));
+    }
+    let Some((scheme, _)) = url.split_once("://") else {
+        return Ok(Arc::new(LocalSlotStore::open(Path::new(url))?));
+    };
+    let parsed = Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
+    match scheme {
+        "file" => {
+            let directory = parsed
+                .to_file_path()
+                .map_err(|()| refuse("it names no directory of this machine"))?;
+            Ok(Arc::new(LocalSlotStore::open(&directory)?))
+        }
+        "s3" => Ok(Arc::new(RemoteSlotStore::open_s3(&parsed)?)),
+        _ => Err(refuse("its scheme is not served")),
+    }
 }
 
 /// Why a store could not do what it was asked.
@@ -104,3 +125,6 @@ pub enum StoreError {
         finding: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,235 @@
-//! (pending)
-/// Pending.
+//! Objects in a bucket: whatever `object_store` reaches, created with a condition.
+//!
+//! A create whose answer was lost is repeated by the client below us, and then finds its own object
+//! in the way. [`Created::Already`] therefore means "something stands there", never "another's":
+//! who needs to know whose it is reads it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+};
+use url::Url;
+
+use super::{Created, Listed, SlotStore, StoreError};
+
+/// A folder of a bucket.
 #[derive(Debug)]
-pub struct RemoteSlotStore;
+pub struct RemoteSlotStore {
+    objects: Arc<dyn ObjectStore>,
+    root: Path,
+    url: String,
+}
+
+impl RemoteSlotStore {
+    /// Uses the folder `root` of `objects`; `url` is how messages and workers name it.
+    ///
+    /// `objects` must refuse [`PutMode::Create`] where an object stands: [`super::probe`] checks.
+    pub fn new(objects: Arc<dyn ObjectStore>, root: Path, url: &str) -> Self {
+        Self {
+            objects,
+            root,
+            url: url.to_owned(),
+        }
+    }
+
+    /// Opens `s3://bucket/prefix`; settings such as `?endpoint=…` override the environment's.
+    pub(super) fn open_s3(url: &Url) -> Result<Self, StoreError> {
+        let refuse = |reason: String| StoreError::Url {
+            url: url.to_string(),
+            reason,
+        };
+        let bucket = url
+            .host_str()
+            .filter(|bucket| !bucket.is_empty())
+            .ok_or_else(|| refuse("it names no bucket".to_owned()))?;
+        let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_retry(retries());
+        for (name, value) in url.query_pairs() {
+            let key = setting(&name).map_err(&refuse)?;
+            builder = builder.with_config(key, value);
+        }
+        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+        if endpoint.is_some_and(|endpoint| is_loopback(&endpoint)) {
+            builder = builder.with_allow_http(true);
+        }
+        let objects = builder.build().map_err(|error| refuse(error.to_string()))?;
+        Ok(Self::new(Arc::new(objects), root, url.as_str()))
+    }
+
+    fn path(&self, key: &str) -> Result<Path, StoreError> {
+        let relative = Path::parse(key).map_err(|error| self.unavailable("name", key, error))?;
+        Ok(self.root.parts().chain(relative.parts()).collect())
+    }
+
+    /// Returns the name below the root, or `None` for what lies elsewhere.
+    fn key(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
+        let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
+        Some(parts.join("/"))
+    }
+
+    fn found<T>(
+        &self,
+        action: &'static str,
+        key: &str,
+        outcome: Result<T, Error>,
+    ) -> Result<Option<T>, StoreError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.unavailable(action, key, error)),
+        }
+    }
+
+    fn unavailable(
+        &self,
+        action: &'static str,
+        key: &str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> StoreError {
+        StoreError::Unavailable {
+            url: self.url.clone(),
+            action,
+            key: key.to_owned(),
+            source: Box::new(source),
+        }
+    }
+}
+
+#[async_trait]
+impl SlotStore for RemoteSlotStore {
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StoreError> {
+        let options = PutOptions::from(PutMode::Create);
+        let path = self.path(key)?;
+        match self.objects.put_opts(&path, bytes.into(), options).await {
+            Ok(_) => Ok(Created::Now),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Already),
+            Err(error) => Err(self.unavailable("create", key, error)),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        let path = self.path(key)?;
+        let read = async { self.objects.get(&path).await?.bytes().await };
+        self.found("read", key, read.await)
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let path = self.path(key)?;
+        let read = self.objects.get_range(&path, range).await;
+        read.map_err(|error| self.unavailable("read", key, error))
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Listed>, StoreError> {
+        let path = self.path(key)?;
+        let found = self.found("look at", key, self.objects.head(&path).await)?;
+        Ok(found.map(|object| Listed {
+            key: key.to_owned(),
+            bytes: object.size,
+        }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let folder = self.path(prefix)?;
+        let objects: Vec<_> = self
+            .objects
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|error| self.unavailable("list", prefix, error))?;
+        let mut found: Vec<_> = objects
+            .into_iter()
+            .filter_map(|object| {
+                Some(Listed {
+                    key: self.key(&object.location)?,
+                    bytes: object.size,
+                })
+            })
+            .collect();
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// An answer within seconds or an error: who waits above decides whether to try again.
+fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: 6,
+        retry_timeout: Duration::from_secs(60),
+    }
+}
+
+/// Returns the setting a URL may give. A URL is logged and handed out, so it carries no secret.
+fn setting(name: &str) -> Result<AmazonS3ConfigKey, String> {
+    let allowed = [
+        "endpoint",
+        "region",
+        "skip_signature",
+        "virtual_hosted_style_request",
+    ];
+    if !allowed.contains(&name) {
+        return Err(format!(
+            "`{name}` cannot be set here, only {}; credentials come from the `AWS_…` variables",
+            allowed.join(", ")
+        ));
+    }
+    format!("aws_{name}")
+        .parse()
+        .map_err(|error: Error| error.to_string())
+}
+
+/// Plain HTTP is for a store on this machine; anywhere else `AWS_ALLOW_HTTP` must ask for it.
+fn is_loopback(endpoint: &str) -> bool {
+    let Ok(url) = Url::parse(endpoint) else {
+        return false;
+    };
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_not_carry_a_secret() {
+        let url = Url::parse("s3://bucket/p?secret_access_key=x").unwrap();
+        let error = RemoteSlotStore::open_s3(&url).unwrap_err().to_string();
+        assert!(
+            error.contains("`secret_access_key` cannot be set here"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        assert!(is_loopback("http://127.0.0.1:9000"));
+        assert!(is_loopback("http://localhost:9000"));
+        assert!(is_loopback("http://[::1]:9000"));
+        assert!(!is_loopback("http://store.example:9000"));
+    }
+}

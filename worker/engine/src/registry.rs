@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::Error;
 
 /// What can be said of an entry before it is built.
-pub trait Describe: Default + Serialize + DeserializeOwned {
+pub(crate) trait Describe: Default + Serialize + DeserializeOwned {
     /// Public name.
     const NAME: &'static str;
     /// Other names people know it by.

@@ -10,7 +10,6 @@ mod reduce;
 use candle_core::Tensor;
 use serde_json::Map;
 
-use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype};
 use crate::registry::{self, Entry};
 use crate::{Error, ScoreRows};
@@ -137,7 +136,7 @@ mod tests {
     use super::*;
 
     fn tensor(rows: &[[f64; 2]]) -> Tensor {
-        Tensor::new(rows, &Device::Cpu).unwrap()
+        Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap()
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::registry::Describe;
 /// Attention weights of every layer and head.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Attention {}
+pub(super) struct Attention {}
 
 impl Describe for Attention {
     const NAME: &'static str = "attention";

@@ -18,7 +18,7 @@ use crate::registry::Describe;
 /// Each token's embedding times the gradient there.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct InputXGradient {}
+pub(super) struct InputXGradient {}
 
 impl Describe for InputXGradient {
     const NAME: &'static str = "input_x_gradient";

@@ -34,7 +34,7 @@ const FORWARD_ROWS: usize = 256;
 /// Gradients collected on the path from a baseline.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct IntegratedGradients {
+pub(super) struct IntegratedGradients {
     /// Number of points.
     pub n_steps: usize,
     /// How the integral is approximated.

@@ -16,7 +16,7 @@ use crate::registry::Describe;
 /// The gradient at each token's embedding.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Saliency {
+pub(super) struct Saliency {
     /// Take absolute values.
     pub abs: bool,
 }

@@ -8,7 +8,7 @@ use crate::registry::Describe;
 /// The logit of the produced token.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Logit {}
+pub(super) struct Logit {}
 
 impl Describe for Logit {
     const NAME: &'static str = "logit";

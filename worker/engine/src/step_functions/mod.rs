@@ -109,6 +109,6 @@ mod tests {
 
     #[test]
     fn an_alias_names_the_same_function() {
-        assert_eq!(format!("{:?}", build("logits", &Map::new()).unwrap()), "Logit {}");
+        assert_eq!(format!("{:?}", build("logits", &Map::new()).unwrap()), "Logit");
     }
 }

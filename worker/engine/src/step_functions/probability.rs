@@ -11,7 +11,7 @@ use crate::registry::Describe;
 /// The probability of the produced token.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Probability {
+pub(super) struct Probability {
     /// Take the natural logarithm.
     pub logprob: bool,
 }

@@ -15,7 +15,7 @@ pub(super) struct Point {
 
 /// How the integral is approximated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// Exact for polynomials of degree `2n − 1`.
     #[serde(rename = "gausslegendre")]
     GaussLegendre,
