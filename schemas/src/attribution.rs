@@ -52,6 +52,10 @@ pub struct GenerationSpec {
 /// What to compute for one example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an option a person sets by its own name"
+)]
 pub struct AttributionSpec {
     /// The attribution method.
     pub method: FunctionSpec,

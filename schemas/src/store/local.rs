@@ -78,7 +78,7 @@ impl SlotStore for LocalSlotStore {
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.blocking("read", key, |root, key| {
+        self.blocking("read", key, move |root, key| {
             let mut file = File::open(path_of(root, key)?)?;
             file.seek(SeekFrom::Start(range.start))?;
             let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
