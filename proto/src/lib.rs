@@ -12,6 +12,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
     missing_docs,
     clippy::pedantic,
     unreachable_pub,
+    unused_qualifications,
     reason = "generated from the documented .proto files"
 )]
 pub mod v1 {

@@ -1,1 +1,24 @@
-//! (contract pending)
+//! The service around the engine: leases in, Parquet tables out.
+//!
+//! A worker dials the coordinator, asks for shards, and for each of them does one [`task`]: fetch
+//! the rows, attribute them on the [`device`], encode the [`table`], [`commit`] it into its slot.
+//! [`session`] keeps the connection: it registers, renews leases and reports.
+//!
+//! What must stay true: nothing a worker does can overwrite a result or write one twice, whatever
+//! it believes about its leases; the slot decides. Compute never runs on the async threads.
+
+pub mod config;
+pub mod session;
+
+pub mod task;
+pub mod input;
+pub mod device;
+pub mod models;
+pub mod table;
+pub mod commit;
+
+pub mod error;
+
+pub use config::Config;
+pub use error::Error;
+pub use session::run;

@@ -1,0 +1,46 @@
+//! What a worker process can be told.
+
+use std::time::Duration;
+
+use clap::Args;
+use whence_schemas::WorkerId;
+
+/// Settings of a worker.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Name of this worker; made up when absent.
+    #[arg(long, env = "WHENCE_WORKER_ID", value_parser = parse_worker_id)]
+    pub id: Option<WorkerId>,
+    /// Tokens attributed together: more is faster up to a point and takes more memory.
+    #[arg(long, env = "WHENCE_BATCH_TOKENS", default_value_t = 2048)]
+    pub batch_tokens: usize,
+    /// Examples attributed together at most.
+    #[arg(long, env = "WHENCE_BATCH_SIZE", default_value_t = 64)]
+    pub batch_size: usize,
+    /// Models kept loaded at once; the least recently used leaves first.
+    #[arg(long, env = "WHENCE_LOADED_MODELS", default_value_t = 2)]
+    pub loaded_models: usize,
+    /// Largest result of one shard, in bytes; a larger one is split.
+    #[arg(long, env = "WHENCE_MAX_RESULT_BYTES", default_value_t = 256 << 20)]
+    pub max_result_bytes: usize,
+    /// How long to go on without a coordinator before giving up.
+    #[arg(long, env = "WHENCE_ORPHAN_GRACE", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub orphan_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            id: None,
+            batch_tokens: 2048,
+            batch_size: 64,
+            loaded_models: 2,
+            max_result_bytes: 256 << 20,
+            orphan_grace: Duration::from_mins(15),
+        }
+    }
+}
+
+fn parse_worker_id(text: &str) -> Result<WorkerId, whence_schemas::InvalidId> {
+    text.parse()
+}

@@ -1,0 +1,149 @@
+//! The thread that owns the device.
+//!
+//! Models live on it and are touched nowhere else. Tasks hand it groups of examples through a
+//! bounded queue and wait; it computes one group at a time. A group that panics is halved until the
+//! example at fault is alone: that one becomes an error, the rest is computed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+use whence_engine::{Attribution, Attributor, ErrorKind, Example};
+use whence_schemas::JobSpec;
+
+use crate::error::Failure;
+use crate::models::{ModelError, Models};
+use crate::table::RowError;
+
+/// Groups waiting for the device: one being prepared while another is computed.
+const QUEUE: usize = 2;
+
+/// What became of each example of a group.
+pub type Results = Vec<Result<Attribution, RowError>>;
+
+/// A way to the thread that owns the device.
+#[derive(Debug, Clone)]
+pub struct Device {
+    queue: mpsc::Sender<Request>,
+    loaded: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug)]
+struct Request {
+    spec: Arc<JobSpec>,
+    examples: Vec<Example>,
+    reply: oneshot::Sender<Result<Results, Failure>>,
+}
+
+impl Device {
+    /// Starts the thread, which ends when the last way to it is dropped.
+    ///
+    /// Fails if the system has no thread to give.
+    pub fn start(loaded_models: usize) -> std::io::Result<Self> {
+        let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
+        let loaded = Arc::new(Mutex::new(Vec::new()));
+        let known = Arc::clone(&loaded);
+        thread::Builder::new().name("device".to_owned()).spawn(move || {
+            let mut models = Models::new(loaded_models);
+            while let Some(Request { spec, examples, reply }) = requests.blocking_recv() {
+                let results = attribute(&mut models, &spec, &examples);
+                if results.is_ok() {
+                    remember(&known, &spec.model.digest, loaded_models);
+                }
+                // The task may have been stopped in the meantime; then nobody wants the results.
+                let _ = reply.send(results);
+            }
+        })?;
+        Ok(Self { queue, loaded })
+    }
+
+    /// Attributes `examples` together.
+    pub async fn attribute(&self, spec: Arc<JobSpec>, examples: Vec<Example>) -> Result<Results, Failure> {
+        let (reply, results) = oneshot::channel();
+        self.queue.send(Request { spec, examples, reply }).await.map_err(|_| Failure::Device)?;
+        results.await.map_err(|_| Failure::Device)?
+    }
+
+    /// Returns the digests of the models held ready, most recently used first.
+    pub fn loaded_models(&self) -> Vec<String> {
+        self.loaded.lock().expect("no holder panics").clone()
+    }
+}
+
+fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
+    let mut known = known.lock().expect("no holder panics");
+    known.retain(|other| other != digest);
+    known.insert(0, digest.to_owned());
+    known.truncate(capacity.max(1));
+}
+
+fn attribute(models: &mut Models, spec: &JobSpec, examples: &[Example]) -> Result<Results, Failure> {
+    let engine = models.get(&spec.model, spec.dtype).map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+    let attributor = engine.prepare(&spec.attribution).map_err(|error| Failure::Specification(error.to_string()))?;
+    isolate(examples, &|examples| attribute_group(&attributor, examples))
+}
+
+fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
+    let mut results = Vec::with_capacity(examples.len());
+    for result in attributor.attribute(examples) {
+        results.push(match result {
+            Ok(attribution) => Ok(attribution),
+            Err(error) if error.kind() == ErrorKind::Specification => {
+                return Err(Failure::Specification(error.to_string()));
+            }
+            Err(error) => Err(RowError { code: error.code().to_owned(), message: chain(&error) }),
+        });
+    }
+    Ok(results)
+}
+
+/// Returns an error's message with those of its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |message, source| format!("{message}: {source}"))
+}
+
+/// Computes `examples`; halves them where that panics, until the one at fault is alone.
+fn isolate(
+    examples: &[Example],
+    compute: &dyn Fn(&[Example]) -> Result<Results, Failure>,
+) -> Result<Results, Failure> {
+    match catch_unwind(AssertUnwindSafe(|| compute(examples))) {
+        Ok(results) => results,
+        Err(_) if examples.len() > 1 => {
+            let (first, second) = examples.split_at(examples.len() / 2);
+            let mut results = isolate(first, compute)?;
+            results.extend(isolate(second, compute)?);
+            Ok(results)
+        }
+        Err(_) => {
+            error!(example_id = examples.first().map(|example| example.id), "an example made the engine panic");
+            let message = "the engine panicked on this example; please report it with its text".to_owned();
+            Ok(vec![Err(RowError { code: "panic".to_owned(), message })])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(ids: std::ops::Range<i64>) -> Vec<Example> {
+        ids.map(|id| Example { id, input_text: String::new(), generated_text: None }).collect()
+    }
+
+    #[test]
+    fn an_example_that_panics_fails_alone() {
+        let fail_all = |examples: &[Example]| {
+            assert!(examples.iter().all(|example| example.id != 5), "example 5");
+            let error = |example: &Example| Err(RowError { code: "seen".to_owned(), message: example.id.to_string() });
+            Ok(examples.iter().map(error).collect())
+        };
+        let results = isolate(&examples(0..11), &fail_all).unwrap();
+        let codes: Vec<_> = results.iter().map(|result| result.as_ref().unwrap_err().code.as_str()).collect();
+        assert_eq!(codes.iter().filter(|code| **code == "seen").count(), 10);
+        assert_eq!(codes[5], "panic");
+    }
+}

@@ -1,0 +1,72 @@
+//! The rows of a shard, out of the Arrow batches they came in.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
+use arrow::compute::concat;
+use arrow::datatypes::Int64Type;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use whence_schemas::input;
+
+/// The rows of a shard, in row order.
+#[derive(Debug, Clone)]
+pub struct InputRows {
+    /// One entry a row.
+    pub rows: Vec<InputRow>,
+    /// Dataset columns carried along, one row a row.
+    pub columns: Option<StructArray>,
+}
+
+/// One row of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputRow {
+    /// Number of the row as the split selects it.
+    pub example_id: i64,
+    /// The input text.
+    pub input_text: Option<String>,
+    /// The forced target text.
+    pub generated_text: Option<String>,
+    /// Why the row could not be read.
+    pub row_error: Option<String>,
+}
+
+/// Decodes an Arrow IPC stream. Fails if it is damaged or has not the columns it should.
+pub fn decode(ipc: &[u8]) -> Result<InputRows, ArrowError> {
+    let mut rows = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for batch in StreamReader::try_new(ipc, None)? {
+        let batch = batch?;
+        rows.extend(rows_of(&batch)?);
+        columns.extend(batch.column_by_name(input::COLUMNS).cloned());
+    }
+    let columns = if columns.is_empty() {
+        None
+    } else {
+        let parts: Vec<_> = columns.iter().map(AsRef::as_ref).collect();
+        Some(concat(&parts)?.as_struct().clone())
+    };
+    Ok(InputRows { rows, columns })
+}
+
+fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
+    let column = |name: &str| {
+        let missing = || ArrowError::SchemaError(format!("the shard has no column `{name}`"));
+        batch.column_by_name(name).ok_or_else(missing)
+    };
+    let ids = column(input::EXAMPLE_ID)?;
+    let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong_type(input::EXAMPLE_ID))?;
+    let text = |name: &'static str| column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong_type(name));
+    let (inputs, targets, errors) = (text(input::INPUT_TEXT)?, text(input::GENERATED_TEXT)?, text(input::ROW_ERROR)?);
+    let at = |texts: &arrow::array::StringArray, row: usize| texts.is_valid(row).then(|| texts.value(row).to_owned());
+    Ok((0..batch.num_rows())
+        .map(|row| InputRow {
+            example_id: ids.value(row),
+            input_text: at(inputs, row),
+            generated_text: at(targets, row),
+            row_error: at(errors, row),
+        })
+        .collect())
+}
+
+fn wrong_type(name: &str) -> ArrowError {
+    ArrowError::SchemaError(format!("the shard's column `{name}` has another type than it should"))
+}

@@ -1,0 +1,273 @@
+//! One lease, from top to bottom: fetch the rows, attribute them, encode the table, fill the slot.
+//!
+//! Rows that cannot be attributed become error rows of the same table, so that a bad row costs only
+//! itself. Between groups of examples the task looks whether somebody still wants it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use whence_engine::{Attribution, Example};
+use whence_proto::v1::{FetchShardRequest, Lease, Outcome, worker_service_client::WorkerServiceClient};
+use whence_schemas::output::footer;
+use whence_schemas::store::SlotStore;
+use whence_schemas::{Attempt, JobSpec, WorkerId, canonical};
+
+use crate::commit::commit;
+use crate::device::Device;
+use crate::error::Failure;
+use crate::input::{self, InputRow, InputRows};
+use crate::table::{self, OutputRow, RowError};
+
+/// A way to the coordinator.
+pub type Client = WorkerServiceClient<tonic::transport::Channel>;
+
+/// What every task of a worker shares.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// This worker's name.
+    pub id: WorkerId,
+    /// A way to the coordinator.
+    pub client: Client,
+    /// The store of the coordinator's root.
+    pub store: Arc<dyn SlotStore>,
+    /// The device.
+    pub device: Device,
+    /// Tokens attributed together.
+    pub batch_tokens: usize,
+    /// Examples attributed together at most.
+    pub batch_size: usize,
+    /// Largest result of one shard.
+    pub max_result_bytes: usize,
+    /// Woken when there is progress to report.
+    pub progressed: Arc<tokio::sync::Notify>,
+}
+
+/// How far a task is. Read by the heartbeat.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows attributed, error rows included.
+    pub rows: AtomicU64,
+    /// Tokens of attributed rows.
+    pub tokens: AtomicU64,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// What stands in the slot.
+    pub outcome: Outcome,
+    /// Rows of the table.
+    pub rows: u64,
+    /// Error rows among them.
+    pub failed: u64,
+    /// Tokens of the others.
+    pub tokens: u64,
+    /// Length of the encoded table.
+    pub bytes: u64,
+}
+
+/// Does what `lease` permits.
+pub async fn run(
+    place: &Workplace,
+    lease: &Lease,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Result<Finished, Failure> {
+    let spec: JobSpec = serde_json::from_str(&lease.spec_json).map_err(Failure::Unreadable)?;
+    let spec = Arc::new(spec);
+    let input = input::decode(&fetch(place, lease, stop).await?)?;
+    let rows = attribute(place, &spec, &input, progress, stop).await?;
+
+    let bytes = encode(place, lease, &spec, &input, &rows)?;
+    if bytes.len() > place.max_result_bytes {
+        return Err(Failure::TooLarge { bytes: bytes.len(), limit: place.max_result_bytes });
+    }
+    let attempt: Attempt = attempt_of(lease)?;
+    let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
+    let outcome = commit(place.store.as_ref(), &lease.slot_key, &attempt, bytes).await?;
+    Ok(Finished {
+        outcome,
+        rows: rows.len() as u64,
+        failed: rows.iter().filter(|row| row.result.is_err()).count() as u64,
+        tokens: progress.tokens.load(Ordering::Relaxed),
+        bytes: length,
+    })
+}
+
+/// Fetches the rows of the leased slot as one Arrow IPC stream.
+async fn fetch(place: &Workplace, lease: &Lease, stop: &CancellationToken) -> Result<Vec<u8>, Failure> {
+    let failed = |status: tonic::Status| Failure::Fetch(Box::new(status));
+    let request = FetchShardRequest { worker_id: place.id.to_string(), attempt: lease.attempt.clone() };
+    let mut client = place.client.clone();
+    let fetch = async {
+        let mut pieces = client.fetch_shard(request).await.map_err(failed)?.into_inner();
+        let mut ipc = Vec::new();
+        while let Some(piece) = pieces.message().await.map_err(failed)? {
+            ipc.extend_from_slice(&piece.ipc);
+        }
+        Ok(ipc)
+    };
+    tokio::select! {
+        fetched = fetch => fetched,
+        () = stop.cancelled() => Err(Failure::Stopped),
+    }
+}
+
+/// Attributes every row, groups of similar length together, and returns them in row order.
+async fn attribute(
+    place: &Workplace,
+    spec: &Arc<JobSpec>,
+    input: &InputRows,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Result<Vec<OutputRow>, Failure> {
+    let forces = spec.dataset.generated_field.is_some();
+    let mut results: Vec<Option<Result<Attribution, RowError>>> = vec![None; input.rows.len()];
+    let mut examples = Vec::new();
+    for (index, row) in input.rows.iter().enumerate() {
+        match example(row, forces) {
+            Ok(example) => examples.push((index, example)),
+            Err(error) => results[index] = Some(Err(error)),
+        }
+    }
+    progress.rows.fetch_add((input.rows.len() - examples.len()) as u64, Ordering::Relaxed);
+    for group in groups(examples, place.batch_tokens, place.batch_size) {
+        if stop.is_cancelled() {
+            return Err(Failure::Stopped);
+        }
+        let (indices, examples): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let attributed = place.device.attribute(Arc::clone(spec), examples).await?;
+        for (index, result) in indices.into_iter().zip(attributed) {
+            let tokens = result.as_ref().map_or(0, Attribution::num_tokens);
+            progress.rows.fetch_add(1, Ordering::Relaxed);
+            progress.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
+            results[index] = Some(result.and_then(storable));
+        }
+        place.progressed.notify_one();
+    }
+    let row = |(row, result): (&InputRow, Option<_>)| OutputRow {
+        example_id: row.example_id,
+        input_text: row.input_text.clone(),
+        forced: forces,
+        result: result.expect("every row was an example or an error"),
+    };
+    Ok(input.rows.iter().zip(results).map(row).collect())
+}
+
+/// Returns the example a row describes, or what is wrong with the row.
+fn example(row: &InputRow, forces: bool) -> Result<Example, RowError> {
+    let error = |code: &str, message: String| Err(RowError { code: code.to_owned(), message });
+    if let Some(reason) = &row.row_error {
+        return error("unreadable_row", reason.clone());
+    }
+    let Some(input_text) = row.input_text.clone() else {
+        return error("missing_text", "the row has no input text".to_owned());
+    };
+    if forces && row.generated_text.is_none() {
+        return error("missing_text", "the row has no generated text".to_owned());
+    }
+    Ok(Example { id: row.example_id, input_text, generated_text: row.generated_text.clone() })
+}
+
+/// Refuses scores the table has no column for.
+fn storable(attribution: Attribution) -> Result<Attribution, RowError> {
+    let mut sides = attribution.steps.iter().flat_map(|step| [&step.source, &step.target]).flatten();
+    let is_raw = sides.any(|scores| !scores.row_shape.is_empty());
+    drop(sides);
+    if is_raw {
+        let message = "the scores are not aggregated to one a token; name as many aggregators as the method has axes";
+        return Err(RowError { code: "not_aggregated".to_owned(), message: message.to_owned() });
+    }
+    Ok(attribution)
+}
+
+/// Cuts examples into groups of similar length, none with more than about `max_tokens` tokens.
+///
+/// What a group costs is known only after tokenising; the length of its texts is near enough.
+fn groups(
+    mut examples: Vec<(usize, Example)>,
+    max_tokens: usize,
+    max_size: usize,
+) -> Vec<Vec<(usize, Example)>> {
+    examples.sort_by_key(|(index, example)| (estimated_tokens(example), *index));
+    let mut groups: Vec<Vec<_>> = Vec::new();
+    let mut tokens = 0;
+    for example in examples {
+        let own = estimated_tokens(&example.1);
+        match groups.last_mut() {
+            Some(group) if tokens + own <= max_tokens && group.len() < max_size => {
+                tokens += own;
+                group.push(example);
+            }
+            _ => {
+                tokens = own;
+                groups.push(vec![example]);
+            }
+        }
+    }
+    groups
+}
+
+/// Estimates an example's tokens: text has about four bytes a token, and a target that is to be
+/// generated is about as long as its source.
+fn estimated_tokens(example: &Example) -> usize {
+    let target = example.generated_text.as_ref().map_or(example.input_text.len(), String::len);
+    (example.input_text.len() + target) / 4 + 2
+}
+
+fn encode(
+    place: &Workplace,
+    lease: &Lease,
+    spec: &JobSpec,
+    input: &InputRows,
+    rows: &[OutputRow],
+) -> Result<Vec<u8>, Failure> {
+    let step_scores: Vec<_> = spec.attribution.step_scores.iter().map(|f| f.name.clone()).collect();
+    let batch = table::batch(rows, &step_scores, input.columns.as_ref())?;
+    let attempt = lease.attempt.clone().unwrap_or_default();
+    let errors = rows.iter().filter(|row| row.result.is_err()).count();
+    let footer = vec![
+        (footer::SLOT, attempt.slot),
+        (footer::ATTEMPT, attempt.attempt),
+        (footer::KIND, footer::KIND_FULL.to_owned()),
+        (footer::ERRORS, errors.to_string()),
+        (footer::WORKER, place.id.to_string()),
+        (footer::EPOCH, lease.epoch.to_string()),
+        (footer::SPEC, canonical::to_string(spec).map_err(Failure::Unreadable)?),
+        (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    Ok(table::encode(&batch, footer)?)
+}
+
+fn attempt_of(lease: &Lease) -> Result<Attempt, Failure> {
+    let text = lease.attempt.as_ref().map_or("", |attempt| attempt.attempt.as_str());
+    text.parse().map_err(|error: whence_schemas::InvalidId| Failure::Specification(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_length(id: i64, bytes: usize) -> (usize, Example) {
+        (id as usize, Example { id, input_text: "x".repeat(bytes), generated_text: Some(String::new()) })
+    }
+
+    #[test]
+    fn groups_hold_similar_lengths_within_the_budget() {
+        let examples = vec![of_length(0, 400), of_length(1, 8), of_length(2, 40), of_length(3, 8)];
+        let ids = |group: &Vec<(usize, Example)>| group.iter().map(|(index, _)| *index).collect::<Vec<_>>();
+        let groups: Vec<_> = groups(examples, 30, 64).iter().map(ids).collect();
+        assert_eq!(groups, [vec![1, 3, 2], vec![0]]);
+    }
+
+    #[test]
+    fn a_row_without_text_says_so() {
+        let row = InputRow { example_id: 1, input_text: None, generated_text: None, row_error: None };
+        assert_eq!(example(&row, false).unwrap_err().code, "missing_text");
+        let row = InputRow { input_text: Some("a".to_owned()), ..row };
+        assert!(example(&row, false).is_ok());
+        assert_eq!(example(&row, true).unwrap_err().message, "the row has no generated text");
+    }
+}
