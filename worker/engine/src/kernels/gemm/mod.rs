@@ -13,7 +13,9 @@
 
 mod micro;
 mod pack;
+mod product;
 mod small;
+mod vector;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use micro::has_avx2;

@@ -5,8 +5,8 @@
 use std::cell::RefCell;
 
 use super::super::Real;
-use super::micro::{Destination, Instructions, Tile, Write, multiply};
-use super::pack::pack_rows;
+use super::micro::{Destination, Factors, Instructions, Write, multiply};
+use super::pack::interleave_strided;
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +30,49 @@ impl<T: Real> Strided<'_, T> {
         }
     }
 
-    #[inline(always)]
-    fn get(&self, row: usize, column: usize) -> T {
-        self.elements[row * self.row_stride + column * self.column_stride]
+    /// Panics unless every entry lies in the slice.
+    fn check(&self) {
+        if self.rows > 0 && self.columns > 0 {
+            let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
+            assert!(
+                last < self.elements.len(),
+                "a view reaches beyond its slice"
+            );
+        }
+    }
+
+    /// Returns where `width` columns from `first` on lie with `padded` entries a row, and how far
+    /// apart: where they are, or in `buffer`.
+    fn panel(
+        &self,
+        first: usize,
+        width: usize,
+        padded: usize,
+        buffer: &mut [T],
+    ) -> (*const T, usize) {
+        if self.rows == 0 {
+            return (buffer.as_ptr(), padded);
+        }
+        let from = &self.elements[first * self.column_stride..];
+        if self.column_stride == 1 && width == padded {
+            return (from.as_ptr(), self.row_stride);
+        }
+        if width < padded {
+            buffer.fill(T::zero());
+        }
+        if self.row_stride == 1 {
+            interleave_strided(from, self.column_stride, width, self.rows, padded, buffer);
+        } else {
+            for (row, out) in buffer.chunks_exact_mut(padded).enumerate() {
+                let from = from[row * self.row_stride..]
+                    .iter()
+                    .step_by(self.column_stride);
+                for (out, &from) in out[..width].iter_mut().zip(from) {
+                    *out = from;
+                }
+            }
+        }
+        (buffer.as_ptr(), padded)
     }
 }
 
@@ -58,37 +98,55 @@ pub(crate) fn small_product<T: Real>(
     if rows == 0 || columns == 0 {
         return;
     }
-    assert!(columns <= c_stride || rows == 1, "rows of the result overlap");
-    assert!((rows - 1) * c_stride + columns <= c.len(), "the result does not fit");
+    assert!(
+        columns <= c_stride || rows == 1,
+        "rows of the result overlap"
+    );
+    assert!(
+        (rows - 1) * c_stride + columns <= c.len(),
+        "the result does not fit"
+    );
     thread_local! {
-        /// Both factors packed; `u64`, because its zero bytes are a number of either type.
-        static PACKED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+        /// A packed panel; `u64`, because its zero bytes are a number of either type.
+        static PANEL: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
     }
+    a.check();
+    b.check();
     let instructions = Instructions::best();
     let tile = instructions.tile::<T>();
-    PACKED.with_borrow_mut(|buffer| {
-        let (a_len, b_len) = (rows.next_multiple_of(tile.rows) * depth, columns.next_multiple_of(tile.columns) * depth);
-        buffer.resize(buffer.len().max(a_len + b_len), 0);
+    let write = match into {
+        Into::Replace => Write::Replace(scale),
+        Into::Add => Write::Add(scale),
+    };
+    PANEL.with_borrow_mut(|buffer| {
+        let needed = tile.columns * depth;
+        buffer.resize(buffer.len().max(needed), 0);
         // SAFETY: eight zero bytes are valid numbers of either type, and `u64` is aligned for both.
-        let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), a_len + b_len) };
-        let (packed_a, packed_b) = buffer.split_at_mut(a_len);
-        pack_rows(tile.rows, rows, depth, packed_a, |row, k| a.get(row, k));
-        pack_rows(tile.columns, columns, depth, packed_b, |column, k| b.get(k, column));
-        let write = match into {
-            Into::Replace => Write::Replace(scale),
-            Into::Add => Write::Add(scale),
-        };
-        for (row, a) in packed_a.chunks_exact(tile.rows * depth.max(1)).enumerate() {
-            for (column, b) in packed_b.chunks_exact(tile.columns * depth.max(1)).enumerate() {
-                let Tile { rows: height, columns: width } = tile;
-                let destination = Destination {
-                    elements: c[row * height * c_stride + column * width..].as_mut_ptr(),
-                    stride: c_stride,
-                    rows: height.min(rows - row * height),
-                    columns: width.min(columns - column * width),
+        let buffer =
+            unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), needed) };
+        for first_column in (0..columns).step_by(tile.columns) {
+            let width = tile.columns.min(columns - first_column);
+            let (panel, b_step) = b.panel(first_column, width, tile.columns, buffer);
+            let tiles = rows.div_ceil(tile.rows);
+            for tile in 0..tiles {
+                let (first_row, end) = (rows * tile / tiles, rows * (tile + 1) / tiles);
+                let factors = Factors {
+                    a: a.elements.as_ptr().wrapping_add(first_row * a.row_stride),
+                    a_row_stride: a.row_stride,
+                    a_step: a.column_stride,
+                    b: panel,
+                    b_step,
+                    depth,
                 };
-                // SAFETY: the assertions above say that every row of the result lies in `c`.
-                unsafe { multiply(instructions, a, b, destination, write) };
+                let destination = Destination {
+                    elements: c[first_row * c_stride + first_column..].as_mut_ptr(),
+                    stride: c_stride,
+                    rows: end - first_row,
+                    columns: width,
+                };
+                // SAFETY: the checks above say that both views and every row of the result lie in
+                // their slices; a panel has `depth` rows of a tile's columns.
+                unsafe { multiply(instructions, factors, destination, write) };
             }
         }
     });
@@ -101,7 +159,13 @@ mod tests {
     use super::*;
 
     fn view(elements: &[f64], rows: usize, columns: usize) -> Strided<'_, f64> {
-        Strided { elements, rows, columns, row_stride: columns, column_stride: 1 }
+        Strided {
+            elements,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
     }
 
     proptest! {
