@@ -27,6 +27,11 @@ pub fn epoch(epoch: Epoch) -> String {
     format!("{EPOCHS}/{:020}.json", epoch.0)
 }
 
+/// Returns the folder of what describes a job.
+pub fn job(job: &JobId) -> String {
+    format!("{JOBS}/{job}")
+}
+
 /// Returns the name of a job's specification.
 pub fn spec(job: &JobId) -> String {
     format!("{JOBS}/{job}/spec.json")

@@ -1,0 +1,204 @@
+//! Comma- and tab-separated values: a header, then a record a row.
+//!
+//! Quotes as in RFC 4180: a field that starts with `"` ends with one, `""` inside is one, line ends
+//! inside belong to it. A quote that is never closed spoils its own line only.
+
+use std::path::Path;
+
+use super::lines::{Lines, MAX_LINE_BYTES};
+use super::{Cell, FieldPath, Format, Row, Rows};
+use crate::Error;
+
+/// The format, by what separates its fields.
+#[derive(Debug)]
+pub(super) struct Delimited {
+    name: &'static str,
+    extensions: &'static [&'static str],
+    separator: u8,
+}
+
+impl Delimited {
+    pub(super) const COMMA: Self = Self {
+        name: "csv",
+        extensions: &["csv"],
+        separator: b',',
+    };
+    pub(super) const TAB: Self = Self {
+        name: "tsv",
+        extensions: &["tsv"],
+        separator: b'\t',
+    };
+
+    fn rows(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<DelimitedRows, Error> {
+        let mut rows = DelimitedRows {
+            lines: Lines::open(path, 0)?,
+            separator: self.separator,
+            header: Vec::new(),
+            places: Vec::new(),
+        };
+        let Some((_, header)) = rows.record()? else {
+            return Ok(rows);
+        };
+        rows.header = header.map_err(|reason| Error::Format {
+            path: path.to_owned(),
+            reason: format!("its header cannot be read: {reason}"),
+        })?;
+        let place = |field: &FieldPath| {
+            let column = rows.header.iter().position(|name| name == field.as_str());
+            column
+        };
+        rows.places = fields.iter().map(place).collect();
+        if offset > rows.lines.offset() {
+            rows.lines.seek(offset)?;
+        }
+        Ok(rows)
+    }
+}
+
+impl Format for Delimited {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        self.extensions
+    }
+
+    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+        Ok(Box::new(self.rows(path, offset, fields)?))
+    }
+
+    fn count(&self, path: &Path) -> Result<u64, Error> {
+        let mut rows = self.rows(path, 0, &[])?;
+        let mut count = 0;
+        while rows.skip()? {
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+struct DelimitedRows {
+    lines: Lines,
+    separator: u8,
+    header: Vec<String>,
+    /// Of each asked field, its column.
+    places: Vec<Option<usize>>,
+}
+
+impl DelimitedRows {
+    /// Returns where the next record starts, and its fields or what is wrong with it.
+    fn record(&mut self) -> Result<Option<(u64, Result<Vec<String>, String>)>, Error> {
+        let mut record = Record::default();
+        let mut first: Option<(u64, u64)> = None;
+        loop {
+            let Some(line) = self.lines.next()? else {
+                let Some((start, second)) = first else {
+                    return Ok(None);
+                };
+                self.lines.seek(second)?;
+                return Ok(Some((start, Err("a quote is never closed".to_owned()))));
+            };
+            if first.is_none() && line.is_blank() {
+                continue;
+            }
+            let (start, is_cut) = (line.start, line.is_cut);
+            let is_complete = record.push(line.bytes, self.separator);
+            let (start, second) = *first.get_or_insert((start, self.lines.offset()));
+            if is_cut || record.num_bytes > MAX_LINE_BYTES {
+                self.lines.seek(second)?;
+                let reason = format!("it is longer than {MAX_LINE_BYTES} bytes");
+                return Ok(Some((start, Err(reason))));
+            }
+            if is_complete {
+                return Ok(Some((start, record.into_text())));
+            }
+        }
+    }
+}
+
+impl Rows for DelimitedRows {
+    fn offset(&self) -> u64 {
+        self.lines.offset()
+    }
+
+    fn next(&mut self) -> Result<Option<Row>, Error> {
+        let Some((start, record)) = self.record()? else {
+            return Ok(None);
+        };
+        let cells = record.and_then(|record| {
+            if record.len() != self.header.len() {
+                let (found, expected) = (record.len(), self.header.len());
+                return Err(format!("it has {found} fields, the header has {expected}"));
+            }
+            let cell = |place: &Option<usize>| match place.map(|place| record[place].as_str()) {
+                None => Cell::Absent,
+                Some("") => Cell::Null,
+                Some(text) => Cell::Text(text.to_owned()),
+            };
+            Ok(self.places.iter().map(cell).collect())
+        });
+        Ok(Some(cells.map_err(|reason| {
+            format!("the record at byte {start} cannot be read: {reason}")
+        })))
+    }
+
+    fn skip(&mut self) -> Result<bool, Error> {
+        Ok(self.record()?.is_some())
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.header.clone()
+    }
+}
+
+/// One record as its lines come in.
+#[derive(Default)]
+struct Record {
+    fields: Vec<Vec<u8>>,
+    field: Vec<u8>,
+    is_quoted: bool,
+    num_bytes: usize,
+}
+
+impl Record {
+    /// Takes the record's next line. Returns whether the record ends with it.
+    fn push(&mut self, line: &[u8], separator: u8) -> bool {
+        if self.is_quoted {
+            self.field.push(b'\n');
+        }
+        self.num_bytes += line.len() + 1;
+        let mut bytes = line.iter().copied().peekable();
+        let mut at_start = !self.is_quoted;
+        while let Some(byte) = bytes.next() {
+            let starts_field = std::mem::replace(&mut at_start, false);
+            if self.is_quoted {
+                if byte != b'"' {
+                    self.field.push(byte);
+                } else if bytes.next_if_eq(&b'"').is_some() {
+                    self.field.push(b'"');
+                } else {
+                    self.is_quoted = false;
+                }
+            } else if byte == separator {
+                self.fields.push(std::mem::take(&mut self.field));
+                at_start = true;
+            } else if byte == b'"' && starts_field {
+                self.is_quoted = true;
+            } else {
+                self.field.push(byte);
+            }
+        }
+        if !self.is_quoted {
+            self.fields.push(std::mem::take(&mut self.field));
+        }
+        !self.is_quoted
+    }
+
+    fn into_text(self) -> Result<Vec<String>, String> {
+        let fields = self.fields.into_iter().map(String::from_utf8);
+        fields
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("it is not UTF-8: {error}"))
+    }
+}

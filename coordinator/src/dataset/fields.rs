@@ -1,0 +1,209 @@
+//! Field paths: `translation.en`, `answers.text[0]`, `messages[-1].content`.
+//!
+//! A column whose own name looks like a path wins over the path: what a person sees in the header
+//! is what they may type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::Error;
+
+/// Where in a row a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPath {
+    text: String,
+    column: String,
+    steps: Vec<Step>,
+}
+
+/// One step from a value into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    /// Negative from the end.
+    Index(i64),
+}
+
+/// What stands at a path in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// The row has no such field.
+    Absent,
+    /// The field holds nothing.
+    Null,
+    /// The field holds text.
+    Text(String),
+    /// The field holds something else: this, as JSON.
+    Json(String),
+}
+
+impl FieldPath {
+    /// Returns the path as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the column the path starts in.
+    pub(super) fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// Returns the steps from the column on.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Returns what stands at the path in a row that is a JSON object.
+    pub(super) fn of_object(&self, row: &serde_json::Map<String, Value>) -> Cell {
+        if let Some(value) = row.get(&self.text) {
+            return Cell::of_json(value);
+        }
+        let mut value = row.get(&self.column);
+        for step in &self.steps {
+            value = match (value, step) {
+                (Some(Value::Object(object)), Step::Key(key)) => object.get(key),
+                (Some(Value::Array(items)), Step::Index(index)) => {
+                    item_index(*index, items.len()).map(|index| &items[index])
+                }
+                _ => None,
+            };
+        }
+        value.map_or(Cell::Absent, Cell::of_json)
+    }
+}
+
+impl Cell {
+    /// Wraps a JSON value.
+    pub(super) fn of_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::Text(text.clone()),
+            other => Self::Json(other.to_string()),
+        }
+    }
+}
+
+/// Returns the place of the item `index` of `len`, or `None` past the ends.
+pub(super) fn item_index(index: i64, len: usize) -> Option<usize> {
+    let place = if index < 0 { index + len as i64 } else { index };
+    usize::try_from(place).ok().filter(|place| *place < len)
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for FieldPath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refuse = |reason| Error::Field {
+            field: text.to_owned(),
+            reason,
+        };
+        let mut steps = Vec::new();
+        for part in text.split('.') {
+            let (key, mut indices) = part.split_at(part.find('[').unwrap_or(part.len()));
+            if key.is_empty() {
+                return Err(refuse("a name is missing"));
+            }
+            steps.push(Step::Key(key.to_owned()));
+            while let Some(rest) = indices.strip_prefix('[') {
+                let (index, rest) = rest.split_once(']').ok_or(refuse("a `]` is missing"))?;
+                let index = index.parse().map_err(|_| refuse("`[…]` takes a number"))?;
+                steps.push(Step::Index(index));
+                indices = rest;
+            }
+            if !indices.is_empty() {
+                return Err(refuse("after `]` comes `.`, `[` or the end"));
+            }
+        }
+        let Step::Key(column) = steps.remove(0) else {
+            return Err(refuse("a name is missing"));
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            column,
+            steps,
+        })
+    }
+}
+
+/// Returns the name nearest to `wanted`, if one is near.
+pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
+    let near = wanted.chars().count() / 3 + 1;
+    let by_distance = names.iter().map(|name| (edit_distance(wanted, name), name));
+    let nearest = by_distance.filter(|(distance, _)| *distance <= near).min();
+    let child = || {
+        names
+            .iter()
+            .find(|name| name.rsplit('.').next() == Some(wanted))
+    };
+    nearest.map(|(_, name)| name).or_else(child).cloned()
+}
+
+fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cell(path: &str) -> Cell {
+        let row = json!({
+            "translation": {"en": "Hello", "n": 3},
+            "answers": {"text": ["a", null]},
+            "a.b": "flat",
+        });
+        path.parse::<FieldPath>()
+            .unwrap()
+            .of_object(row.as_object().unwrap())
+    }
+
+    #[test]
+    fn paths_reach_into_objects_and_lists() {
+        assert_eq!(cell("translation.en"), Cell::Text("Hello".into()));
+        assert_eq!(cell("translation.n"), Cell::Json("3".into()));
+        assert_eq!(cell("answers.text[0]"), Cell::Text("a".into()));
+        assert_eq!(cell("answers.text[-1]"), Cell::Null);
+        assert_eq!(cell("answers.text[2]"), Cell::Absent);
+        assert_eq!(cell("translation.de"), Cell::Absent);
+        assert_eq!(cell("a.b"), Cell::Text("flat".into()));
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for text in ["", ".a", "a.", "a[", "a[x]", "a[0]b", "[0]"] {
+            assert!(text.parse::<FieldPath>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested() {
+        let names = ["translation.en".to_owned(), "source".to_owned()];
+        assert_eq!(nearest_name("sorce", &names).as_deref(), Some("source"));
+        assert_eq!(
+            nearest_name("en", &names).as_deref(),
+            Some("translation.en")
+        );
+        assert_eq!(nearest_name("quite another", &names), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! Which files a dataset is, and whether they are still what they were.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use whence_schemas::job::DataFile;
+
+use super::{format_of, unreadable};
+use crate::Error;
+
+/// Describes the data files at `paths`: a file, several, or a folder's.
+///
+/// Files of a folder are taken in the order of their names; hidden ones and those of another format
+/// than most are left out, as `datasets` does. Fails if a path does not exist, is of no known
+/// format, or is a folder without data files. Reads every file once, for its digest.
+pub fn describe(paths: &[impl AsRef<str>]) -> Result<Vec<DataFile>, Error> {
+    let mut files = Vec::new();
+    for path in paths {
+        let path = local_path(path.as_ref())?;
+        let path = path.canonicalize().map_err(unreadable(&path))?;
+        if path.is_dir() {
+            files.extend(data_files(&path)?);
+        } else {
+            format_of(&path)?;
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::Empty {
+            reason: "no data file was given".to_owned(),
+        });
+    }
+    files.iter().map(|path| describe_file(path)).collect()
+}
+
+/// Checks that a file still has the bytes it was described with.
+pub fn verify(file: &DataFile) -> Result<PathBuf, Error> {
+    let path = local_path(&file.path)?;
+    let found = describe_file(&path)?;
+    let changed = |reason: String| Error::Content {
+        path: path.clone(),
+        reason,
+    };
+    if found.bytes != file.bytes {
+        let reason = format!("it has {} bytes, the job says {}", found.bytes, file.bytes);
+        return Err(changed(reason));
+    }
+    if found.digest != file.digest {
+        return Err(changed("its digest is not the one in the job".to_owned()));
+    }
+    Ok(path)
+}
+
+/// Returns the file a path or `file://` URL names.
+pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
+    let refuse = |reason: &str| Error::Format {
+        path: path.into(),
+        reason: reason.to_owned(),
+    };
+    if !path.contains("://") {
+        return Ok(path.into());
+    }
+    url::Url::parse(path)
+        .ok()
+        .filter(|url| url.scheme() == "file")
+        .and_then(|url| url.to_file_path().ok())
+        .ok_or_else(|| refuse("only local paths and `file:///…` are read; copy it here first"))
+}
+
+fn describe_file(path: &Path) -> Result<DataFile, Error> {
+    let mut file = File::open(path).map_err(unreadable(path))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(&mut file).map_err(unreadable(path))?;
+    let name = path.to_str().ok_or_else(|| Error::Format {
+        path: path.to_owned(),
+        reason: "its name is not UTF-8; rename it".to_owned(),
+    })?;
+    Ok(DataFile {
+        path: name.to_owned(),
+        bytes: hasher.count(),
+        digest: hasher.finalize().to_hex().to_string(),
+    })
+}
+
+fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    collect(folder, &mut found)?;
+    found.sort_unstable();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for path in &found {
+        *counts.entry(format_of(path)?.name()).or_default() += 1;
+    }
+    // Of equally many, the format that stands first in the table.
+    let commonest = super::FORMATS
+        .iter()
+        .rev()
+        .max_by_key(|format| counts.get(format.name()).copied().unwrap_or(0))
+        .map(|format| format.name());
+    found.retain(|path| format_of(path).is_ok_and(|format| Some(format.name()) == commonest));
+    if found.is_empty() {
+        return Err(Error::Empty {
+            reason: format!("the folder `{}` holds no data file", folder.display()),
+        });
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_none_or(|name| name.starts_with('.') || name.starts_with("__")) {
+            continue;
+        }
+        // Hugging Face's own descriptions lie beside the rows.
+        let is_description = matches!(
+            name,
+            Some(
+                "config.json"
+                    | "dataset_info.json"
+                    | "dataset_infos.json"
+                    | "dataset_dict.json"
+                    | "state.json"
+            )
+        );
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if !is_description && format_of(&path).is_ok() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_commonest_format_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "b.jsonl",
+            "a.jsonl",
+            "c.csv",
+            ".hidden.jsonl",
+            "README.md",
+            "config.json",
+        ] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let files = describe(&[folder.path().to_str().unwrap()]).unwrap();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.path.rsplit('/').next().unwrap())
+            .collect();
+        assert_eq!(names, ["a.jsonl", "b.jsonl"]);
+        assert_eq!(files[0].bytes, 7);
+        assert_eq!(
+            files[0].digest,
+            blake3::hash(b"a.jsonl").to_hex().to_string()
+        );
+    }
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        fs::write(&path, "{}").unwrap();
+        let file = describe(&[path.to_str().unwrap()]).unwrap().remove(0);
+        assert_eq!(verify(&file).unwrap(), path.canonicalize().unwrap());
+        fs::write(&path, "[]").unwrap();
+        assert!(matches!(verify(&file), Err(Error::Content { .. })));
+        fs::write(&path, "{} ").unwrap();
+        assert!(matches!(verify(&file), Err(Error::Content { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let error = describe(&["/nowhere/a.jsonl"]).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/a.jsonl"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        fs::write(&path, "").unwrap();
+        let error = describe(&[path.to_str().unwrap()]).unwrap_err().to_string();
+        assert!(
+            error.contains(".jsonl") && error.contains("a.zip"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! JSON lines: one object a line.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::lines::{Line, Lines, MAX_LINE_BYTES};
+use super::{Cell, FieldPath, Format, Row, Rows};
+use crate::Error;
+
+/// Names to remember for messages; data with keys for values must not fill the memory.
+const MAX_COLUMNS: usize = 64;
+
+/// The format.
+#[derive(Debug)]
+pub(super) struct JsonLines;
+
+impl Format for JsonLines {
+    fn name(&self) -> &'static str {
+        "jsonl"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["jsonl", "ndjson", "json"]
+    }
+
+    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+        let mut rows = JsonRows {
+            lines: Lines::open(path, offset)?,
+            fields: fields.to_vec(),
+            columns: BTreeSet::new(),
+        };
+        if offset == 0 {
+            rows.refuse_array()?;
+        }
+        Ok(Box::new(rows))
+    }
+
+    fn count(&self, path: &Path) -> Result<u64, Error> {
+        let mut lines = Lines::open(path, 0)?;
+        let mut count = 0;
+        while let Some(line) = lines.next()? {
+            count += u64::from(!line.is_blank());
+        }
+        Ok(count)
+    }
+}
+
+struct JsonRows {
+    lines: Lines,
+    fields: Vec<FieldPath>,
+    columns: BTreeSet<String>,
+}
+
+impl JsonRows {
+    /// A file that is one array has no lines to stream.
+    fn refuse_array(&mut self) -> Result<(), Error> {
+        let start = self.lines.offset();
+        let first = loop {
+            match self.lines.next()? {
+                Some(line) if line.is_blank() => {}
+                Some(line) => break line.bytes.trim_ascii_start().first().copied(),
+                None => break None,
+            }
+        };
+        if first == Some(b'[') {
+            return Err(Error::Format {
+                path: self.lines.path().to_owned(),
+                reason: "it is one JSON array; write one object a line, for example with \
+                         `jq -c '.[]'`"
+                    .to_owned(),
+            });
+        }
+        self.lines.seek(start)
+    }
+
+    fn remember_columns(&mut self, row: &serde_json::Map<String, Value>) {
+        if self.columns.len() >= MAX_COLUMNS {
+            return;
+        }
+        for (name, value) in row {
+            match value {
+                Value::Object(children) => {
+                    let children = children.keys().map(|child| format!("{name}.{child}"));
+                    self.columns.extend(children);
+                }
+                _ => {
+                    self.columns.insert(name.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Rows for JsonRows {
+    fn offset(&self) -> u64 {
+        self.lines.offset()
+    }
+
+    fn next(&mut self) -> Result<Option<Row>, Error> {
+        let parsed = loop {
+            match self.lines.next()? {
+                Some(line) if line.is_blank() => {}
+                Some(line) => break parse(line),
+                None => return Ok(None),
+            }
+        };
+        let cells: Result<Vec<Cell>, String> = parsed.map(|row| {
+            self.remember_columns(&row);
+            self.fields
+                .iter()
+                .map(|field| field.of_object(&row))
+                .collect()
+        });
+        Ok(Some(cells))
+    }
+
+    fn skip(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.lines.next()? {
+                Some(line) if line.is_blank() => {}
+                line => return Ok(line.is_some()),
+            }
+        }
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.columns.iter().cloned().collect()
+    }
+}
+
+fn parse(line: Line) -> Result<serde_json::Map<String, Value>, String> {
+    let start = line.start;
+    if line.is_cut {
+        return Err(format!(
+            "the line at byte {start} is longer than {MAX_LINE_BYTES} bytes"
+        ));
+    }
+    match serde_json::from_slice(line.bytes) {
+        Ok(Value::Object(row)) => Ok(row),
+        Ok(_) => Err(format!("the line at byte {start} is not a JSON object")),
+        Err(error) => Err(format!("the line at byte {start} is not JSON: {error}")),
+    }
+}

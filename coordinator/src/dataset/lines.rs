@@ -1,0 +1,154 @@
+//! Lines of a file, each with where it starts. One line at a time is in memory, and not more of it
+//! than a bound: a file without line ends must not fill the machine.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::unreadable;
+use crate::Error;
+
+/// Longer than any text that a model can take.
+pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Reads a file line by line.
+#[derive(Debug)]
+pub(super) struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    offset: u64,
+    line: Vec<u8>,
+}
+
+/// One line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// Its bytes without the line end; the first [`MAX_LINE_BYTES`] of them.
+    pub(super) bytes: &'a [u8],
+    /// Where it starts.
+    pub(super) start: u64,
+    /// Whether it is longer than [`MAX_LINE_BYTES`].
+    pub(super) is_cut: bool,
+}
+
+impl Line<'_> {
+    /// Returns whether nothing stands in it.
+    pub(super) fn is_blank(&self) -> bool {
+        self.bytes.trim_ascii().is_empty()
+    }
+}
+
+impl Lines {
+    /// Opens a file at a line's start. A byte order mark at the file's start is not part of a line.
+    pub(super) fn open(path: &Path, offset: u64) -> Result<Self, Error> {
+        let file = File::open(path).map_err(unreadable(path))?;
+        let mut lines = Self {
+            path: path.to_owned(),
+            reader: BufReader::with_capacity(1 << 16, file),
+            offset: 0,
+            line: Vec::new(),
+        };
+        lines.seek(offset)?;
+        Ok(lines)
+    }
+
+    /// Goes to a line's start.
+    pub(super) fn seek(&mut self, offset: u64) -> Result<(), Error> {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let to_start = SeekFrom::Start(offset);
+        self.reader.seek(to_start).map_err(unreadable(&self.path))?;
+        self.offset = offset;
+        if offset == 0 {
+            let start = self.reader.fill_buf().map_err(unreadable(&self.path))?;
+            if start.starts_with(BYTE_ORDER_MARK) {
+                self.reader.consume(BYTE_ORDER_MARK.len());
+                self.offset = BYTE_ORDER_MARK.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where the next line starts.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the next line, or `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
+        let start = self.offset;
+        self.line.clear();
+        let mut kept = (&mut self.reader).take(MAX_LINE_BYTES as u64 + 1);
+        let read = kept
+            .read_until(b'\n', &mut self.line)
+            .map_err(unreadable(&self.path))?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.offset += read as u64;
+        let is_cut = read > MAX_LINE_BYTES && self.line.last() != Some(&b'\n');
+        if is_cut {
+            self.line.truncate(MAX_LINE_BYTES);
+            self.pass_line_end()?;
+        }
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        Ok(Some(Line {
+            bytes: line.strip_suffix(b"\r").unwrap_or(line),
+            start,
+            is_cut,
+        }))
+    }
+
+    fn pass_line_end(&mut self) -> Result<(), Error> {
+        loop {
+            let buffer = self.reader.fill_buf().map_err(unreadable(&self.path))?;
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let passed = end.map_or(buffer.len(), |end| end + 1);
+            self.reader.consume(passed);
+            self.offset += passed as u64;
+            if end.is_some() || passed == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_where_it_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "\u{feff}one\r\n\ntwo").unwrap();
+        let mut lines = Lines::open(&path, 0).unwrap();
+        let mut read = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            read.push((line.start, String::from_utf8(line.bytes.to_vec()).unwrap()));
+        }
+        assert_eq!(
+            read,
+            [(3, "one".into()), (8, String::new()), (9, "two".into())]
+        );
+        lines.seek(9).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap().bytes, b"two");
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_the_next_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut bytes = vec![b'x'; MAX_LINE_BYTES + 70_000];
+        bytes.extend(b"\nnext\n");
+        std::fs::write(&path, bytes).unwrap();
+        let mut lines = Lines::open(&path, 0).unwrap();
+        let first = lines.next().unwrap().unwrap();
+        assert!(first.is_cut && first.bytes.len() == MAX_LINE_BYTES);
+        assert_eq!(lines.next().unwrap().unwrap().bytes, b"next");
+    }
+}

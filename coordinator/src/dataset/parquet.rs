@@ -1,0 +1,222 @@
+//! Parquet files: only the asked columns are read, a row group's pages at a time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use serde_json::Value;
+
+use super::fields::{Step, item_index};
+use super::{Cell, FieldPath, Format, Row, Rows, unreadable};
+use crate::Error;
+
+/// Rows decoded at a time: few enough that long texts stay small in memory.
+const BATCH_ROWS: usize = 256;
+
+/// The format.
+#[derive(Debug)]
+pub(super) struct Parquet;
+
+impl Format for Parquet {
+    fn name(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["parquet"]
+    }
+
+    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+        let (file, metadata) = open_file(path)?;
+        let schema = metadata.schema().clone();
+        let wanted = |field: &Field| {
+            fields
+                .iter()
+                .any(|path| path.column() == field.name() || path.as_str() == field.name())
+        };
+        let roots = schema.fields().iter().enumerate();
+        let roots = roots.filter_map(|(root, field)| wanted(field).then_some(root));
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        let (groups, passed) = groups_from(&metadata, offset);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            .with_row_groups(groups)
+            .with_offset((offset - passed) as usize)
+            .with_projection(mask)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| damaged(path, &error))?;
+        Ok(Box::new(ParquetRows {
+            path: path.to_owned(),
+            schema,
+            reader,
+            batch: None,
+            offset,
+            fields: fields.to_vec(),
+        }))
+    }
+
+    fn count(&self, path: &Path) -> Result<u64, Error> {
+        let (_, metadata) = open_file(path)?;
+        Ok(metadata.metadata().file_metadata().num_rows() as u64)
+    }
+}
+
+fn open_file(path: &Path) -> Result<(File, ArrowReaderMetadata), Error> {
+    let file = File::open(path).map_err(unreadable(path))?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .map_err(|error| damaged(path, &error))?;
+    Ok((file, metadata))
+}
+
+/// Returns the row groups that hold row `offset` and what follows, and how many rows lie before.
+fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64) {
+    let mut passed = 0;
+    let groups = metadata.metadata().row_groups();
+    for (index, group) in groups.iter().enumerate() {
+        let rows = group.num_rows() as u64;
+        if passed + rows > offset {
+            return ((index..groups.len()).collect(), passed);
+        }
+        passed += rows;
+    }
+    (Vec::new(), offset)
+}
+
+struct ParquetRows {
+    path: PathBuf,
+    schema: SchemaRef,
+    reader: ParquetRecordBatchReader,
+    /// The rows at hand and how many of them are used up.
+    batch: Option<(RecordBatch, usize)>,
+    offset: u64,
+    fields: Vec<FieldPath>,
+}
+
+impl ParquetRows {
+    /// Makes the next row the current one. Returns its batch and place in it.
+    fn advance(&mut self) -> Result<Option<(RecordBatch, usize)>, Error> {
+        loop {
+            if let Some((batch, used)) = &mut self.batch
+                && *used < batch.num_rows()
+            {
+                let row = *used;
+                *used += 1;
+                self.offset += 1;
+                return Ok(Some((batch.clone(), row)));
+            }
+            match self.reader.next() {
+                None => return Ok(None),
+                Some(Ok(batch)) => self.batch = Some((batch, 0)),
+                Some(Err(error)) => return Err(damaged(&self.path, &error)),
+            }
+        }
+    }
+}
+
+impl Rows for ParquetRows {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn next(&mut self) -> Result<Option<Row>, Error> {
+        let Some((batch, row)) = self.advance()? else {
+            return Ok(None);
+        };
+        let cells = self.fields.iter().map(|field| cell(&batch, row, field));
+        Ok(Some(Ok(cells.collect())))
+    }
+
+    fn skip(&mut self) -> Result<bool, Error> {
+        Ok(self.advance()?.is_some())
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let names = self
+            .schema
+            .fields()
+            .iter()
+            .flat_map(|field| match field.data_type() {
+                DataType::Struct(children) => children
+                    .iter()
+                    .map(|child| format!("{}.{}", field.name(), child.name()))
+                    .collect(),
+                _ => vec![field.name().clone()],
+            });
+        names.collect()
+    }
+}
+
+fn cell(batch: &RecordBatch, row: usize, field: &FieldPath) -> Cell {
+    if let Some(column) = batch.column_by_name(field.as_str()) {
+        return Cell::of_json(&value(column, row));
+    }
+    let Some(mut array) = batch.column_by_name(field.column()).cloned() else {
+        return Cell::Absent;
+    };
+    let mut row = row;
+    for step in field.steps() {
+        if array.is_null(row) {
+            return Cell::Null;
+        }
+        let next = match step {
+            Step::Key(key) => child(&array, key).map(|child| (child, row)),
+            Step::Index(index) => items(&array, row)
+                .and_then(|items| item_index(*index, items.len()).map(|place| (items, place))),
+        };
+        let Some(next) = next else {
+            return Cell::Absent;
+        };
+        (array, row) = next;
+    }
+    Cell::of_json(&value(&array, row))
+}
+
+fn child(array: &ArrayRef, key: &str) -> Option<ArrayRef> {
+    array.as_struct_opt()?.column_by_name(key).cloned()
+}
+
+fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    match array.data_type() {
+        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(_, _) => Some(array.as_fixed_size_list().value(row)),
+        _ => None,
+    }
+}
+
+/// Returns one value as JSON. Kinds that JSON lacks become the text that Arrow shows.
+fn value(array: &ArrayRef, row: usize) -> Value {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    if let Some(items) = items(array, row) {
+        return (0..items.len()).map(|item| value(&items, item)).collect();
+    }
+    match array.data_type() {
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(array.as_struct().columns());
+            let members = columns.map(|(field, column)| (field.name().clone(), value(column, row)));
+            Value::Object(members.collect())
+        }
+        DataType::Boolean => array.as_boolean().value(row).into(),
+        kind => {
+            let text = arrow::util::display::array_value_to_string(array, row).unwrap_or_default();
+            // Numbers read back as numbers; what does not (NaN) stays text.
+            let number = kind.is_numeric().then(|| serde_json::from_str(&text).ok());
+            number.flatten().unwrap_or(Value::String(text))
+        }
+    }
+}
+
+fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Content {
+        path: path.to_owned(),
+        reason: format!("it is not a whole Parquet file: {error}"),
+    }
+}

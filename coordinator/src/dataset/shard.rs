@@ -1,0 +1,379 @@
+//! Rows into shards, and a shard's rows into Arrow batches.
+//!
+//! Planning is one pass over the selected rows: it estimates each row's work, cuts where a shard is
+//! full, and notes where in the file each shard starts, so that nobody reads what comes before.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, StructArray};
+use arrow::datatypes::{Fields, Schema};
+use whence_schemas::job::DatasetSource;
+use whence_schemas::plan::{Cursor, Plan, PlannedShard};
+use whence_schemas::{SlotId, input};
+
+use super::fields::nearest_name;
+use super::{Cell, FieldPath, Row, Rows, Split, files, format_of};
+use crate::Error;
+
+/// So that a dataset of one-word rows does not make one shard of everything.
+const MAX_SHARD_ROWS: u64 = 8192;
+/// Languages differ; four bytes a token is near enough to cut shards of similar work.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Rows and bytes of text of one batch, whichever comes first.
+const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: usize = 512 << 10;
+
+/// Cuts the rows that `dataset` selects into shards of about `shard_tokens`.
+///
+/// `generated_tokens` is what a row without a forced target is expected to generate. Fails if a file
+/// changed or cannot be read, if no row has a field that is asked for, or if no row is selected.
+pub fn plan(
+    dataset: &DatasetSource,
+    shard_tokens: u64,
+    generated_tokens: u64,
+) -> Result<Plan, Error> {
+    let split = Split::parse(&dataset.split)?;
+    let fields = fields(dataset)?;
+    let paths: Vec<PathBuf> = dataset
+        .files
+        .iter()
+        .map(files::verify)
+        .collect::<Result<_, _>>()?;
+    let mut planner = Planner {
+        shard_tokens,
+        generated_tokens: if dataset.generated_field.is_some() {
+            0
+        } else {
+            generated_tokens
+        },
+        num_texts: if dataset.generated_field.is_some() {
+            2
+        } else {
+            1
+        },
+        shards: Vec::new(),
+        open: None,
+        next_row: 0,
+        found: vec![false; fields.len()],
+        columns: Vec::new(),
+        has_readable_row: false,
+    };
+    let mut num_rows_there_are = 0;
+    for part in split.parts() {
+        let chosen = split.files(part, &dataset.files)?;
+        let num_rows = if part.needs_count() {
+            let counts = chosen
+                .iter()
+                .map(|&file| format_of(&paths[file])?.count(&paths[file]));
+            counts.sum::<Result<u64, Error>>()?
+        } else {
+            u64::MAX
+        };
+        let rows = split.resolve(part, num_rows)?;
+        num_rows_there_are += planner.add_part(&paths, &chosen, &rows, &fields)?;
+    }
+    planner.finish(dataset, &fields, num_rows_there_are)
+}
+
+/// Opens the rows `rows` of the shard that `slot` belongs to. Reads from where the shard starts.
+pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<ShardRows, Error> {
+    let unknown = || Error::Internal(format!("the plan has no slot `{slot}`"));
+    let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
+    let rows = plan.rows(slot).ok_or_else(unknown)?;
+    let fields = fields(dataset)?;
+    let paths: Result<Vec<_>, _> = dataset
+        .files
+        .iter()
+        .map(|file| files::local_path(&file.path))
+        .collect();
+    let paths = paths?;
+    let path = paths.get(shard.cursor.file).ok_or_else(unknown)?;
+    let mut reader = ShardRows {
+        reader: format_of(path)?.open(path, shard.cursor.offset, &fields)?,
+        paths,
+        file: shard.cursor.file,
+        has_target: dataset.generated_field.is_some(),
+        columns: input::text_columns(&dataset.columns),
+        fields,
+        rows: rows.clone(),
+    };
+    for _ in shard.rows.start..rows.start {
+        reader.skip()?;
+    }
+    Ok(reader)
+}
+
+/// Returns the paths to read of each row: input, target if forced, then what is carried along.
+fn fields(dataset: &DatasetSource) -> Result<Vec<FieldPath>, Error> {
+    let texts = [Some(&dataset.input_field), dataset.generated_field.as_ref()];
+    let names = texts.into_iter().flatten().chain(&dataset.columns);
+    names.map(|name| name.parse()).collect()
+}
+
+struct Planner {
+    shard_tokens: u64,
+    generated_tokens: u64,
+    num_texts: usize,
+    shards: Vec<PlannedShard>,
+    open: Option<PlannedShard>,
+    next_row: u64,
+    found: Vec<bool>,
+    columns: Vec<String>,
+    has_readable_row: bool,
+}
+
+impl Planner {
+    /// Adds the rows `rows` of the files `chosen`. Returns how many rows it passed in all.
+    fn add_part(
+        &mut self,
+        paths: &[PathBuf],
+        chosen: &[usize],
+        rows: &Range<u64>,
+        fields: &[FieldPath],
+    ) -> Result<u64, Error> {
+        // A shard is read onwards from its start, so it ends where the rows stop being consecutive.
+        self.cut();
+        let mut previous = None;
+        let mut row = 0;
+        for &file in chosen {
+            if row >= rows.end || rows.is_empty() {
+                break;
+            }
+            if previous.is_some_and(|previous| previous + 1 != file) {
+                self.cut();
+            }
+            previous = Some(file);
+            let path: &Path = &paths[file];
+            let mut reader = format_of(path)?.open(path, 0, fields)?;
+            while row < rows.start && reader.skip()? {
+                row += 1;
+            }
+            while row >= rows.start && row < rows.end {
+                let offset = reader.offset();
+                let Some(cells) = reader.next()? else {
+                    break;
+                };
+                row += 1;
+                self.add_row(Cursor { file, offset }, &cells);
+            }
+            self.columns.extend(reader.columns());
+        }
+        Ok(row)
+    }
+
+    fn add_row(&mut self, cursor: Cursor, row: &Row) {
+        let mut tokens = 1;
+        if let Ok(cells) = row {
+            self.has_readable_row = true;
+            for (found, cell) in self.found.iter_mut().zip(cells) {
+                *found |= *cell != Cell::Absent;
+            }
+            let texts = cells.iter().take(self.num_texts).map(|cell| match cell {
+                Cell::Text(text) => text.len() as u64,
+                _ => 0,
+            });
+            tokens += texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated_tokens;
+        }
+        let is_full = |shard: &PlannedShard| {
+            shard.estimated_tokens + tokens > self.shard_tokens
+                || shard.rows.end - shard.rows.start >= MAX_SHARD_ROWS
+        };
+        if self.open.as_ref().is_some_and(is_full) {
+            self.cut();
+        }
+        let row = self.next_row;
+        let shard = self.open.get_or_insert(PlannedShard {
+            rows: row..row,
+            cursor,
+            estimated_tokens: 0,
+        });
+        shard.rows.end += 1;
+        shard.estimated_tokens += tokens;
+        self.next_row += 1;
+    }
+
+    fn cut(&mut self) {
+        self.shards.extend(self.open.take());
+    }
+
+    fn finish(
+        mut self,
+        dataset: &DatasetSource,
+        fields: &[FieldPath],
+        num_rows_there_are: u64,
+    ) -> Result<Plan, Error> {
+        self.cut();
+        if self.next_row == 0 {
+            let split = &dataset.split;
+            return Err(Error::Empty {
+                reason: format!("`{split}` selects none of the {num_rows_there_are} rows read"),
+            });
+        }
+        let missing = fields.iter().zip(&self.found).find(|(_, found)| !**found);
+        if let Some((field, _)) = missing
+            && self.has_readable_row
+        {
+            self.columns.sort_unstable();
+            self.columns.dedup();
+            return Err(Error::MissingField {
+                field: field.to_string(),
+                suggestion: nearest_name(field.as_str(), &self.columns),
+                columns: self.columns,
+            });
+        }
+        Ok(Plan {
+            shards: self.shards,
+        })
+    }
+}
+
+/// Reads a slot's rows as batches of [`input::schema`].
+pub struct ShardRows {
+    paths: Vec<PathBuf>,
+    file: usize,
+    reader: Box<dyn Rows>,
+    fields: Vec<FieldPath>,
+    has_target: bool,
+    columns: Fields,
+    rows: Range<u64>,
+}
+
+impl ShardRows {
+    /// Returns the schema of the batches.
+    pub fn schema(&self) -> Schema {
+        input::schema(&self.columns)
+    }
+
+    /// Returns the next rows, or `None` after the last.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let first = self.rows.start;
+        let mut builder = BatchBuilder::new(self.columns.len());
+        let max_rows = (self.rows.end - first).min(BATCH_ROWS as u64);
+        while self.rows.start - first < max_rows && builder.num_bytes < BATCH_BYTES {
+            let row = loop {
+                if let Some(row) = self.reader.next()? {
+                    break row;
+                }
+                self.open_next_file()?;
+            };
+            builder.add(&row, &self.fields, self.has_target);
+            self.rows.start += 1;
+        }
+        let ids = first as i64..self.rows.start as i64;
+        builder
+            .finish(ids, Arc::new(self.schema()), &self.columns)
+            .map(Some)
+    }
+
+    fn skip(&mut self) -> Result<(), Error> {
+        while !self.reader.skip()? {
+            self.open_next_file()?;
+        }
+        Ok(())
+    }
+
+    fn open_next_file(&mut self) -> Result<(), Error> {
+        let Some(path) = self.paths.get(self.file + 1) else {
+            return Err(Error::Content {
+                path: self.paths[self.file].clone(),
+                reason: "it ends before the rows it had at submission".to_owned(),
+            });
+        };
+        self.file += 1;
+        self.reader = format_of(path)?.open(path, 0, &self.fields)?;
+        Ok(())
+    }
+}
+
+struct BatchBuilder {
+    inputs: StringBuilder,
+    targets: StringBuilder,
+    errors: StringBuilder,
+    columns: Vec<StringBuilder>,
+    num_bytes: usize,
+}
+
+impl BatchBuilder {
+    fn new(num_columns: usize) -> Self {
+        Self {
+            inputs: StringBuilder::new(),
+            targets: StringBuilder::new(),
+            errors: StringBuilder::new(),
+            columns: (0..num_columns).map(|_| StringBuilder::new()).collect(),
+            num_bytes: 0,
+        }
+    }
+
+    fn add(&mut self, row: &Row, fields: &[FieldPath], has_target: bool) {
+        let mut error = row.as_ref().err().cloned();
+        let cells = row.as_deref().unwrap_or_default();
+        let num_texts = 1 + usize::from(has_target);
+        let mut texts = [None, None];
+        for ((text, cell), field) in texts.iter_mut().zip(cells).zip(fields).take(num_texts) {
+            match text_of(cell, field) {
+                Ok(found) => *text = Some(found),
+                Err(reason) => error = error.or(Some(reason)),
+            }
+        }
+        let [input, target] = texts;
+        self.num_bytes += input.map_or(0, str::len) + target.map_or(0, str::len);
+        self.inputs.append_option(input);
+        self.targets.append_option(target);
+        self.errors.append_option(error);
+        let carried = cells
+            .iter()
+            .skip(num_texts)
+            .map(Some)
+            .chain(std::iter::repeat(None));
+        for (column, cell) in self.columns.iter_mut().zip(carried) {
+            let value = match cell {
+                Some(Cell::Text(text) | Cell::Json(text)) => Some(text.as_str()),
+                _ => None,
+            };
+            self.num_bytes += value.map_or(0, str::len);
+            column.append_option(value);
+        }
+    }
+
+    fn finish(
+        mut self,
+        ids: Range<i64>,
+        schema: Arc<Schema>,
+        columns: &Fields,
+    ) -> Result<RecordBatch, Error> {
+        let mut arrays: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(ids)),
+            Arc::new(self.inputs.finish()),
+            Arc::new(self.targets.finish()),
+            Arc::new(self.errors.finish()),
+        ];
+        if !columns.is_empty() {
+            let carried = self
+                .columns
+                .iter_mut()
+                .map(|column| Arc::new(column.finish()) as ArrayRef);
+            arrays.push(Arc::new(StructArray::new(
+                columns.clone(),
+                carried.collect(),
+                None,
+            )));
+        }
+        RecordBatch::try_new(schema, arrays)
+            .map_err(|error| Error::Internal(format!("build an input batch: {error}")))
+    }
+}
+
+fn text_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
+    match cell {
+        Cell::Text(text) if text.is_empty() => Err(format!("field `{field}` is empty")),
+        Cell::Text(text) => Ok(text),
+        Cell::Absent => Err(format!("the row has no field `{field}`")),
+        Cell::Null => Err(format!("field `{field}` is null")),
+        Cell::Json(_) => Err(format!("field `{field}` holds no text")),
+    }
+}

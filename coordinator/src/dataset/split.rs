@@ -1,0 +1,364 @@
+//! The split grammar of `datasets`: `train[:20]`, `train[10%:20%]`, `train[:1%]+test[-5:]`.
+//!
+//! Bounds, rounding and refusals are theirs: half a row rounds to the even one, a bound past the
+//! end is the end, `(pct1_dropremainder)` makes every percent the same number of rows.
+
+use std::ops::Range;
+use std::path::Path;
+
+use whence_schemas::job::DataFile;
+
+use crate::Error;
+
+/// Which rows of a dataset are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    text: String,
+    parts: Vec<Part>,
+}
+
+/// Consecutive rows of one named split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    name: String,
+    slice: Slice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slice {
+    Rows {
+        from: Option<i64>,
+        to: Option<i64>,
+    },
+    Percent {
+        from: Option<i64>,
+        to: Option<i64>,
+        rounding: Rounding,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    Closest,
+    Pct1DropRemainder,
+}
+
+impl Split {
+    /// Reads a split. Fails with what is wrong and which form it must have.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |reason: String| Error::Split {
+            split: text.to_owned(),
+            reason,
+        };
+        let parts = text.split('+').map(str::trim).map(Part::parse);
+        let parts: Vec<_> = parts.collect::<Result<_, _>>().map_err(refuse)?;
+        let mut roundings = parts.iter().filter_map(|part| match part.slice {
+            Slice::Percent { rounding, .. } => Some(rounding),
+            Slice::Rows { .. } => None,
+        });
+        if let Some(first) = roundings.next()
+            && roundings.any(|other| other != first)
+        {
+            return Err(refuse("its parts round differently".to_owned()));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// Returns its parts in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Returns the rows `part` selects of `num_rows`.
+    pub fn resolve(&self, part: &Part, num_rows: u64) -> Result<Range<u64>, Error> {
+        part.slice.resolve(num_rows).map_err(|reason| Error::Split {
+            split: self.text.clone(),
+            reason,
+        })
+    }
+
+    /// Returns the indices of the files `part` is about.
+    ///
+    /// A file belongs to the split its name carries (`opus.test.jsonl`). `all` is every file, and so
+    /// is `train` where no file says that it is the training one.
+    pub fn files(&self, part: &Part, files: &[DataFile]) -> Result<Vec<usize>, Error> {
+        let of_name: Vec<_> = files.iter().map(|file| split_of(&file.path)).collect();
+        let named = |name: &str| -> Vec<usize> {
+            (0..files.len())
+                .filter(|&file| of_name[file] == Some(name))
+                .collect()
+        };
+        let wanted = canonical_name(&part.name).unwrap_or(&part.name);
+        let chosen = named(wanted);
+        if !chosen.is_empty() {
+            return Ok(chosen);
+        }
+        if matches!(wanted, "all" | "train") {
+            return Ok((0..files.len()).collect());
+        }
+        let mut known: Vec<_> = of_name.into_iter().flatten().chain(["train"]).collect();
+        known.sort_unstable();
+        known.dedup();
+        Err(Error::Split {
+            split: self.text.clone(),
+            reason: format!(
+                "no file is named for the split `{}`; there are `{}`",
+                part.name,
+                known.join("`, `")
+            ),
+        })
+    }
+}
+
+impl Part {
+    /// Returns whether the rows it selects depend on how many there are.
+    pub fn needs_count(&self) -> bool {
+        let from_end = |bound: Option<i64>| bound.is_some_and(i64::is_negative);
+        match self.slice {
+            Slice::Rows { from, to } => from_end(from) || from_end(to),
+            Slice::Percent { .. } => true,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let form = || {
+            format!(
+                "`{text}` is unrecognized; write a name with an optional slice, such as \
+                 `train[:20]` or `train[10%:20%]`"
+            )
+        };
+        let name_end = text.find(['[', '(']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(name_end);
+        let is_word =
+            |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !name.split('.').all(is_word) {
+            return Err(form());
+        }
+        let (slice, rest) = match rest.strip_prefix('[') {
+            Some(rest) => rest
+                .split_once(']')
+                .map(|(slice, rest)| (Some(slice), rest))
+                .ok_or_else(form)?,
+            None => (None, rest),
+        };
+        let rounding = match rest {
+            "" | "(closest)" => Rounding::Closest,
+            "(pct1_dropremainder)" => Rounding::Pct1DropRemainder,
+            _ => return Err(form()),
+        };
+        let slice = match slice {
+            Some(slice) => Slice::parse(slice, rounding).ok_or_else(form)?,
+            None => Slice::Rows {
+                from: None,
+                to: None,
+            },
+        };
+        slice.check_percents()?;
+        Ok(Self {
+            name: name.to_owned(),
+            slice,
+        })
+    }
+}
+
+impl Slice {
+    fn parse(text: &str, rounding: Rounding) -> Option<Self> {
+        let (from, to) = text.split_once(':')?;
+        let (from, from_is_percent) = bound(from)?;
+        let (to, to_is_percent) = bound(to)?;
+        Some(if from_is_percent || to_is_percent {
+            Self::Percent { from, to, rounding }
+        } else {
+            Self::Rows { from, to }
+        })
+    }
+
+    fn check_percents(self) -> Result<(), String> {
+        let Self::Percent { from, to, .. } = self else {
+            return Ok(());
+        };
+        match [from, to]
+            .into_iter()
+            .flatten()
+            .find(|bound| bound.abs() > 100)
+        {
+            Some(bound) => Err(format!("{bound} % is not between -100 and 100")),
+            None => Ok(()),
+        }
+    }
+
+    fn resolve(self, num_rows: u64) -> Result<Range<u64>, String> {
+        let count = i64::try_from(num_rows).unwrap_or(i64::MAX);
+        let (from, to) = match self {
+            Self::Rows { from, to } => (from, to),
+            Self::Percent { from, to, rounding } => {
+                if rounding == Rounding::Pct1DropRemainder && num_rows < 100 {
+                    return Err(format!(
+                        "`pct1_dropremainder` needs 100 rows, there are {num_rows}; \
+                         use `closest`"
+                    ));
+                }
+                let to_rows = |percent: i64| match rounding {
+                    Rounding::Closest => {
+                        (percent as f64 * count as f64 / 100.0).round_ties_even() as i64
+                    }
+                    Rounding::Pct1DropRemainder => percent * (count / 100),
+                };
+                (from.map(to_rows), to.map(to_rows))
+            }
+        };
+        let clamp = |bound: i64| {
+            let from_start = if bound < 0 { count + bound } else { bound };
+            from_start.clamp(0, count) as u64
+        };
+        let (start, end) = (from.map_or(0, clamp), to.map_or(num_rows, clamp));
+        Ok(start..end.max(start))
+    }
+}
+
+/// Reads one bound: its value, if any, and whether it is a percentage.
+fn bound(text: &str) -> Option<(Option<i64>, bool)> {
+    if text.is_empty() {
+        return Some((None, false));
+    }
+    let (digits, is_percent) = match text.strip_suffix('%') {
+        Some(digits) => (digits, true),
+        None => (text, false),
+    };
+    let unsigned = digits.strip_prefix('-').unwrap_or(digits);
+    let is_number = unsigned.chars().all(|c| c.is_ascii_digit() || c == '_')
+        && unsigned.starts_with(|c: char| c.is_ascii_digit())
+        && unsigned.ends_with(|c: char| c.is_ascii_digit());
+    let value = is_number.then(|| digits.replace('_', "").parse().ok())??;
+    Some((Some(value), is_percent))
+}
+
+/// Words in file names that say which split a file is, as `datasets` reads them.
+const KEYWORDS: &[(&str, &[&str])] = &[
+    ("train", &["train", "training"]),
+    ("validation", &["validation", "valid", "dev", "val"]),
+    ("test", &["test", "testing", "eval", "evaluation"]),
+];
+
+fn canonical_name(word: &str) -> Option<&'static str> {
+    let of_word = KEYWORDS.iter().find(|(_, words)| words.contains(&word));
+    of_word.map(|(name, _)| *name)
+}
+
+/// Returns the split a file's name carries.
+fn split_of(path: &str) -> Option<&'static str> {
+    let name = Path::new(path).file_name()?.to_str()?;
+    let is_boundary = |c: char| matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit();
+    name.split(is_boundary).find_map(canonical_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rows(text: &str, num_rows: u64) -> Result<Vec<Range<u64>>, Error> {
+        let split = Split::parse(text)?;
+        let parts = split.parts().iter();
+        parts.map(|part| split.resolve(part, num_rows)).collect()
+    }
+
+    #[test]
+    fn slices_are_those_of_datasets() {
+        // Made by `datasets` 5.2 with 250 rows.
+        let table: &[(&str, &[Range<u64>])] = &[
+            ("train", &[0..250]),
+            ("train[:20]", &[0..20]),
+            ("train[10%:20%]", &[25..50]),
+            ("train[-5:]", &[245..250]),
+            ("train[:-5]", &[0..245]),
+            ("train[:25%] + train[:3]", &[0..62, 0..3]),
+            ("train[:1%]", &[0..2]),
+            ("train[1%:2%](pct1_dropremainder)", &[2..4]),
+            ("train[:1_00]", &[0..100]),
+            ("train[-10%:]", &[225..250]),
+            ("train[:9999]", &[0..250]),
+            ("train[-9999:2]", &[0..2]),
+            ("train[:]", &[0..250]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(&rows(text, 250).unwrap(), expected, "{text}");
+        }
+        assert!(rows("train[5:2]", 250).unwrap()[0].is_empty());
+    }
+
+    #[test]
+    fn what_datasets_refuses_is_refused() {
+        let refused = [
+            "",
+            "train[10]",
+            "train [:3]",
+            "train[:1.5%]",
+            "train[:150%]",
+            "train[:3",
+            "tr ain",
+            "train[:3](half)",
+            "train[_1:]",
+            "train[a:]",
+            "train++test",
+            "train[:5]x",
+            "train[:10%]+test[:10%](pct1_dropremainder)",
+        ];
+        for text in refused {
+            assert!(Split::parse(text).is_err(), "{text}");
+        }
+        assert!(rows("train[:1%](pct1_dropremainder)", 99).is_err());
+    }
+
+    fn file(path: &str) -> DataFile {
+        DataFile {
+            path: path.to_owned(),
+            bytes: 0,
+            digest: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_split_selects_the_files_named_for_it() {
+        let files = [
+            file("x/a-train-0.parquet"),
+            file("x/latest.parquet"),
+            file("x/a.dev.parquet"),
+        ];
+        let chosen = |files: &[DataFile], text| {
+            let split = Split::parse(text).unwrap();
+            split.files(&split.parts()[0], files)
+        };
+        assert_eq!(chosen(&files, "train").unwrap(), [0]);
+        assert_eq!(chosen(&files, "validation").unwrap(), [2]);
+        assert_eq!(chosen(&files, "all").unwrap(), [0, 1, 2]);
+        assert_eq!(chosen(&files[1..], "train").unwrap(), [0, 1]);
+        let error = chosen(&files, "test").unwrap_err().to_string();
+        assert!(error.contains("`train`, `validation`"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_slice_stays_within_the_rows(from in -300i64..300, to in -300i64..300, count in 0u64..260) {
+            let range = rows(&format!("train[{from}:{to}]"), count).unwrap().remove(0);
+            prop_assert!(range.start <= range.end && range.end <= count);
+        }
+
+        #[test]
+        fn consecutive_percents_partition_the_rows(cut in 0i64..=100, count in 0u64..1000) {
+            let parts = rows(&format!("train[:{cut}%]+train[{cut}%:]"), count).unwrap();
+            prop_assert_eq!(parts[0].start, 0);
+            prop_assert_eq!(parts[0].end, parts[1].start);
+            prop_assert_eq!(parts[1].end, count);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,24}") {
+            drop(rows(&text, 10));
+        }
+    }
+}

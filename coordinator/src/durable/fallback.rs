@@ -1,0 +1,121 @@
+//! What the coordinator itself puts into slots that no worker could fill: tombstones and error rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::Schema;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use whence_schemas::output::{self, footer};
+use whence_schemas::{Attempt, Epoch, JobSpec, SlotId, canonical, input};
+
+use crate::Error;
+use crate::job::FailureClass;
+
+/// Who writes, for the footer.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    /// The job.
+    pub spec: &'a JobSpec,
+    /// The slot.
+    pub slot: &'a SlotId,
+    /// This write.
+    pub attempt: &'a Attempt,
+    /// The coordinator.
+    pub epoch: Epoch,
+}
+
+/// Returns the object that says that a slot was split: the table's schema and no rows.
+pub fn tombstone(author: Author) -> Result<Bytes, Error> {
+    let schema = Arc::new(schema(author.spec));
+    encode(
+        author,
+        footer::KIND_TOMBSTONE,
+        &RecordBatch::new_empty(schema),
+    )
+}
+
+/// Returns the object that gives up on `rows`, a batch of [`input::schema`]: an error row for each.
+pub fn quarantine(
+    author: Author,
+    rows: &RecordBatch,
+    class: FailureClass,
+    message: &str,
+) -> Result<Bytes, Error> {
+    let schema = Arc::new(schema(author.spec));
+    let code = serde_json::to_value(class).unwrap_or_default();
+    let code = code.as_str().unwrap_or("internal").to_owned();
+    let num_rows = rows.num_rows();
+    let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; num_rows])) };
+    let column = |field: &Arc<arrow::datatypes::Field>| -> ArrayRef {
+        let given = |name| rows.column_by_name(name).cloned();
+        let known = match field.name().as_str() {
+            output::EXAMPLE_ID => given(input::EXAMPLE_ID),
+            output::STATUS => Some(same(output::STATUS_ERROR)),
+            output::ERROR_CODE => Some(same(&code)),
+            output::ERROR_MESSAGE => Some(same(message)),
+            output::INPUT_TEXT => given(input::INPUT_TEXT),
+            output::GENERATED_TEXT => given(input::GENERATED_TEXT),
+            output::TARGET_FORCED => {
+                let is_forced = author.spec.dataset.generated_field.is_some();
+                Some(Arc::new(BooleanArray::from(vec![is_forced; num_rows])) as ArrayRef)
+            }
+            output::COLUMNS => given(input::COLUMNS),
+            _ => None,
+        };
+        known.unwrap_or_else(|| new_null_array(field.data_type(), num_rows))
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    let batch = RecordBatch::try_new(schema, columns)
+        .map_err(|error| Error::Internal(format!("build an error row: {error}")))?;
+    encode(author, footer::KIND_QUARANTINE, &batch)
+}
+
+/// Returns rows of which nothing is known but their ids, for when the dataset cannot be read.
+pub fn unread_rows(spec: &JobSpec, ids: std::ops::Range<u64>) -> Result<RecordBatch, Error> {
+    let schema = Arc::new(input::schema(&input::text_columns(&spec.dataset.columns)));
+    let ids = Int64Array::from_iter_values(ids.start as i64..ids.end as i64);
+    let nulls = schema.fields().iter().skip(1);
+    let nulls = nulls.map(|field| new_null_array(field.data_type(), ids.len()));
+    let columns = std::iter::once(Arc::new(ids.clone()) as ArrayRef)
+        .chain(nulls)
+        .collect();
+    RecordBatch::try_new(schema, columns)
+        .map_err(|error| Error::Internal(format!("build unread rows: {error}")))
+}
+
+fn schema(spec: &JobSpec) -> Schema {
+    let scores = spec.attribution.step_scores.iter();
+    let scores: Vec<String> = scores.map(|score| score.name.clone()).collect();
+    output::schema(&scores, &input::text_columns(&spec.dataset.columns))
+}
+
+fn encode(author: Author, kind: &str, batch: &RecordBatch) -> Result<Bytes, Error> {
+    let spec = canonical::to_string(author.spec)
+        .map_err(|error| Error::Internal(format!("write a footer: {error}")))?;
+    let pairs = [
+        (footer::SLOT, author.slot.to_string()),
+        (footer::ATTEMPT, author.attempt.to_string()),
+        (footer::KIND, kind.to_owned()),
+        (footer::ERRORS, batch.num_rows().to_string()),
+        (footer::WORKER, "coordinator".to_owned()),
+        (footer::EPOCH, author.epoch.to_string()),
+        (footer::SPEC, spec),
+        (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let pairs = pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value));
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(pairs.to_vec()))
+        .build();
+    let failed = |error: parquet::errors::ParquetError| {
+        Error::Internal(format!("encode slot `{}`: {error}", author.slot))
+    };
+    let mut bytes = Vec::new();
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(failed)?;
+    writer.write(batch).map_err(failed)?;
+    writer.close().map_err(failed)?;
+    Ok(bytes.into())
+}

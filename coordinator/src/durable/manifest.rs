@@ -1,0 +1,89 @@
+//! The manifest that ends a job: which objects are its table.
+
+use serde::{Deserialize, Serialize};
+use whence_schemas::{JobId, layout};
+
+use crate::job::{FillKind, Job, SlotState, Totals};
+
+/// What stands in `sealed.json`. Once it does, the table's listing never changes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The job.
+    pub job: JobId,
+    /// [`layout::LAYOUT_VERSION`] of the objects.
+    pub layout_version: u32,
+    /// The table's objects, in the order of their names.
+    pub files: Vec<ManifestFile>,
+    /// Rows of all of them.
+    pub rows: u64,
+    /// Error rows of all of them.
+    pub errors: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+/// One object of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Its name below the root.
+    pub key: String,
+    /// `full`, `tombstone` or `quarantine`.
+    pub kind: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its error rows.
+    pub errors: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Manifest {
+    /// Lists the objects of a job whose every slot is filled.
+    pub fn of(job: &Job) -> Self {
+        use whence_schemas::output::footer;
+        let files = job.slots().filter_map(|(slot, state)| {
+            let (kind, rows, errors, bytes) = match state {
+                SlotState::Filled(fill) => {
+                    let kind = match fill.kind {
+                        FillKind::Full => footer::KIND_FULL,
+                        FillKind::Quarantine => footer::KIND_QUARANTINE,
+                    };
+                    (kind, fill.rows, fill.errors, fill.bytes)
+                }
+                SlotState::Split { bytes } => (footer::KIND_TOMBSTONE, 0, 0, *bytes),
+                _ => return None,
+            };
+            Some(ManifestFile {
+                key: layout::slot(job.table(), slot),
+                kind: kind.to_owned(),
+                rows,
+                errors,
+                bytes,
+            })
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Self {
+            job: job.id().clone(),
+            layout_version: layout::LAYOUT_VERSION,
+            rows: files.iter().map(|file| file.rows).sum(),
+            errors: files.iter().map(|file| file.errors).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
+        }
+    }
+
+    /// Returns how far a job with this manifest is: all the way.
+    pub fn totals(&self) -> Totals {
+        let tombstones = self.files.iter().filter(|file| file.kind == "tombstone");
+        let slots = (self.files.len() - tombstones.count()) as u64;
+        Totals {
+            rows: self.rows,
+            rows_done: self.rows,
+            rows_failed: self.errors,
+            slots,
+            slots_done: slots,
+            ..Totals::default()
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the coordinator makes stand in the store, and how it finds everything again from there.
+//!
+//! No object is ever replaced, so each module here only creates and reads. Two coordinators that do
+//! the same at once make the same thing stand.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use whence_schemas::canonical;
+use whence_schemas::store::{Created, SlotStore};
+
+use crate::Error;
+
+pub mod epoch;
+mod fallback;
+pub mod manifest;
+pub mod recover;
+pub mod root;
+mod slot_object;
+
+pub use fallback::{Author, quarantine, tombstone, unread_rows};
+pub use slot_object::{SlotObject, inspect};
+
+/// Creates an object that holds `value` as JSON.
+pub(crate) async fn create_json<T: Serialize + Sync>(
+    store: &dyn SlotStore,
+    key: &str,
+    value: &T,
+) -> Result<Created, Error> {
+    let text = canonical::to_string(value)
+        .map_err(|error| Error::Internal(format!("write `{key}`: {error}")))?;
+    Ok(store.create(key, text.into()).await?)
+}
+
+/// Reads an object that holds JSON; `None` if there is none.
+pub(crate) async fn get_json<T: DeserializeOwned>(
+    store: &dyn SlotStore,
+    key: &str,
+) -> Result<Option<T>, Error> {
+    let Some(bytes) = store.get(key).await? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&bytes).map_err(|error| Error::Stored {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(value))
+}

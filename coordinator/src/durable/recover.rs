@@ -1,0 +1,163 @@
+//! Everything a coordinator knows, from nothing but the listing of its storage root.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use whence_schemas::store::{Listed, SlotStore};
+use whence_schemas::{JobId, JobSpec, Plan, SlotId, layout};
+
+use super::manifest::Manifest;
+use super::{SlotObject, get_json, inspect};
+use crate::Error;
+use crate::job::{Event, Failure, Job, LeaseRules, SlotState, Timestamp};
+
+/// Footers read at a time: round trips overlap, and the store is not flooded.
+const READS_AT_ONCE: usize = 32;
+
+/// What stands in `submitted.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Rebuilds every job below the storage root. A job that cannot be rebuilt is left out, with a
+/// message; the others are served.
+pub async fn jobs(
+    store: &dyn SlotStore,
+    rules: LeaseRules,
+    now: Timestamp,
+) -> Result<Vec<Job>, Error> {
+    let mut objects: BTreeMap<JobId, Vec<Listed>> = BTreeMap::new();
+    for object in store.list(layout::JOBS).await? {
+        let id = object.key.split('/').nth(1).map(str::parse);
+        if let Some(Ok(id)) = id {
+            objects.entry(id).or_default().push(object);
+        }
+    }
+    let mut jobs = Vec::new();
+    for (id, objects) in objects {
+        match job(store, &id, &objects, rules, now).await {
+            Ok(job) => jobs.extend(job),
+            Err(error) if error.kind() == crate::ErrorKind::Data => {
+                tracing::error!(job = %id, error = %error.chain(), "job cannot be recovered");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(jobs)
+}
+
+/// Rebuilds the job `id` from its `objects`; `None` if it was never wholly submitted.
+pub async fn job(
+    store: &dyn SlotStore,
+    id: &JobId,
+    objects: &[Listed],
+    rules: LeaseRules,
+    now: Timestamp,
+) -> Result<Option<Job>, Error> {
+    let Some(spec) = get_json::<JobSpec>(store, &layout::spec(id)).await? else {
+        return Ok(None);
+    };
+    let spec = Arc::new(spec);
+    let submitted: Option<Submitted> = get_json(store, &layout::submitted(id)).await?;
+    let submitted_ms = submitted.map_or(0, |submitted| submitted.at_ms);
+    let stands = |key: String| objects.iter().any(|object| object.key == key);
+    if stands(layout::sealed(id))
+        && let Some(manifest) = get_json::<Manifest>(store, &layout::sealed(id)).await?
+    {
+        return Ok(Some(Job::sealed(
+            spec,
+            submitted_ms,
+            manifest.totals(),
+            rules,
+        )));
+    }
+    // The plan is written first, so that a specification never stands without one.
+    let Some(plan) = get_json::<Plan>(store, &layout::plan(id)).await? else {
+        return Ok(None);
+    };
+    let mut job = Job::new(spec, Arc::new(plan), submitted_ms, rules, now);
+    for object in unknown_slots(store, &job).await? {
+        job.apply(object, now);
+    }
+    for failure in failures(store, id, objects).await? {
+        job.apply(Event::FoundFailure(failure), now);
+    }
+    if stands(layout::cancel(id)) {
+        job.apply(Event::Cancelled, now);
+    } else if stands(layout::failed(id)) {
+        let failed: Option<Failed> = get_json(store, &layout::failed(id)).await?;
+        let message = failed.map_or_else(String::new, |failed| failed.message);
+        job.apply(Event::FoundFailed(message), now);
+    }
+    Ok(Some(job))
+}
+
+/// What stands in `failed.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Why, and what to do.
+    pub message: String,
+}
+
+/// Lists a job's table. Returns what stands in the slots that the job does not know to be filled,
+/// split slots before their halves.
+pub async fn unknown_slots(store: &dyn SlotStore, job: &Job) -> Result<Vec<Event>, Error> {
+    let found = unread_slots(job, store.list(job.table()).await?);
+    read_slots(store, found).await
+}
+
+/// Returns the listed slots of which `job` does not know what stands in them.
+pub fn unread_slots(job: &Job, listed: Vec<Listed>) -> Vec<(SlotId, Listed)> {
+    let found = listed.into_iter().filter_map(|object| {
+        let slot = layout::slot_of_key(&object.key)?;
+        let is_known = matches!(
+            job.slot(&slot),
+            Some(SlotState::Filled(_) | SlotState::Split { .. })
+        );
+        (!is_known).then_some((slot, object))
+    });
+    let mut found: Vec<_> = found.collect();
+    // A slot's id is a prefix of its halves', so it comes before them.
+    found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+/// Reads what stands in the slots `found`, in their order.
+pub async fn read_slots(
+    store: &dyn SlotStore,
+    found: Vec<(SlotId, Listed)>,
+) -> Result<Vec<Event>, Error> {
+    let reads = found.into_iter().map(|(slot, object)| async move {
+        let seen: SlotObject = inspect(store, &object).await?;
+        Ok::<_, Error>(seen.seen_in(slot, 0))
+    });
+    stream::iter(reads)
+        .buffered(READS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn failures(
+    store: &dyn SlotStore,
+    id: &JobId,
+    objects: &[Listed],
+) -> Result<Vec<Failure>, Error> {
+    let folder = format!("{}/", layout::failures(id));
+    let keys: Vec<String> = objects
+        .iter()
+        .filter(|object| object.key.starts_with(&folder))
+        .map(|object| object.key.clone())
+        .collect();
+    let reads = keys
+        .into_iter()
+        .map(|key| async move { get_json(store, &key).await });
+    let found: Vec<Option<Failure>> = stream::iter(reads)
+        .buffered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}

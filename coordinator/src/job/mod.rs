@@ -1,0 +1,302 @@
+//! A job as the coordinator knows it: which slots are filled, who works on which, what is next.
+//!
+//! Pure: no clock, no store, no await. What the store holds comes in as an [`Event`]; what the store
+//! should hold goes out through [`Job::due`], again and again until an event says that it does.
+//! Everything here but the filled slots may be lost, and then costs time, never a row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use whence_schemas::{Attempt, JobId, JobSpec, Plan, SlotId, WorkerId, layout};
+
+mod event;
+mod lease;
+pub mod scheduler;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Event, Failure, FailureClass};
+pub use lease::{Lease, LeaseRules};
+pub use slot::{Closing, Fill, FillKind, SlotState};
+
+use slot::Slot;
+
+/// Time since the coordinator started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub Duration);
+
+impl Timestamp {
+    /// Returns the time `wait` later.
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0 + wait)
+    }
+
+    /// Returns how long before this `earlier` was; zero if it was not.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Slots are missing and may be leased.
+    Running,
+    /// Every slot is filled and the manifest stands.
+    Sealed,
+    /// A person cancelled it.
+    Cancelled,
+    /// It cannot be completed.
+    Failed {
+        /// Why, and what to do.
+        message: String,
+        /// The specification is at fault, so that no retry can help; otherwise submitting it again
+        /// resumes it.
+        is_final: bool,
+    },
+}
+
+/// What the coordinator should make stand in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// A tombstone in this slot.
+    Split(SlotId),
+    /// An error row in this slot.
+    Quarantine {
+        /// The slot.
+        slot: SlotId,
+        /// Of which kind the error is.
+        class: FailureClass,
+        /// What to say in the row.
+        message: String,
+    },
+    /// The manifest.
+    Seal,
+    /// The record that the job failed for good.
+    Fail(String),
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rows of the plan.
+    pub rows: u64,
+    /// Rows in filled slots.
+    pub rows_done: u64,
+    /// Error rows in filled slots.
+    pub rows_failed: u64,
+    /// Slots that are not split.
+    pub slots: u64,
+    /// Those of them that are filled.
+    pub slots_done: u64,
+    /// Slots somebody works on.
+    pub slots_leased: u64,
+    /// Rows done in them, as reported.
+    pub rows_in_flight: u64,
+    /// Tokens attributed since the coordinator started, as reported.
+    pub tokens_done: u64,
+}
+
+/// A job.
+#[derive(Debug)]
+pub struct Job {
+    id: JobId,
+    spec: Arc<JobSpec>,
+    plan: Arc<Plan>,
+    table: String,
+    /// Orders jobs: milliseconds since 1970 at submission.
+    submitted_ms: u64,
+    phase: Phase,
+    slots: BTreeMap<SlotId, Slot>,
+    pending: BTreeSet<SlotId>,
+    leased: BTreeSet<SlotId>,
+    closing: BTreeSet<SlotId>,
+    totals: Totals,
+    /// When something of it was last leased: a job that waits long gets its turn.
+    last_leased: Timestamp,
+    durations: Vec<Duration>,
+    refused_by: BTreeSet<WorkerId>,
+    /// Whether the store says that the job failed for good.
+    failure_stands: bool,
+    rules: LeaseRules,
+}
+
+impl Job {
+    /// Makes the job whose every planned slot is pending `now`.
+    pub fn new(
+        spec: Arc<JobSpec>,
+        plan: Arc<Plan>,
+        submitted_ms: u64,
+        rules: LeaseRules,
+        now: Timestamp,
+    ) -> Self {
+        let mut job = Self {
+            id: spec.id(),
+            table: layout::table(&spec),
+            spec,
+            submitted_ms,
+            phase: Phase::Running,
+            slots: BTreeMap::new(),
+            pending: BTreeSet::new(),
+            leased: BTreeSet::new(),
+            closing: BTreeSet::new(),
+            totals: Totals::default(),
+            last_leased: now,
+            durations: Vec::new(),
+            refused_by: BTreeSet::new(),
+            failure_stands: false,
+            rules,
+            plan: Arc::clone(&plan),
+        };
+        job.totals.rows = plan.num_rows();
+        for (index, shard) in plan.shards.iter().enumerate() {
+            job.add_slot(SlotId::of_shard(index), shard.rows.clone());
+        }
+        job
+    }
+
+    /// Makes a job that is sealed, of which `totals` is all that matters any more.
+    pub fn sealed(
+        spec: Arc<JobSpec>,
+        submitted_ms: u64,
+        totals: Totals,
+        rules: LeaseRules,
+    ) -> Self {
+        let nothing = Arc::new(Plan { shards: Vec::new() });
+        let mut job = Self::new(spec, nothing, submitted_ms, rules, Timestamp::default());
+        job.totals = totals;
+        job.phase = Phase::Sealed;
+        job
+    }
+
+    /// Returns its id.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Returns its specification.
+    pub fn spec(&self) -> &Arc<JobSpec> {
+        &self.spec
+    }
+
+    /// Returns its plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Returns the folder of its slots.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Returns where it stands.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Returns what orders jobs: the earlier submitted first.
+    pub fn order(&self) -> (u64, &JobId) {
+        (self.submitted_ms, &self.id)
+    }
+
+    /// Returns the state of a slot.
+    pub fn slot(&self, slot: &SlotId) -> Option<&SlotState> {
+        self.slots.get(slot).map(|slot| &slot.state)
+    }
+
+    /// Returns every slot in row order, split ones before their halves.
+    pub fn slots(&self) -> impl Iterator<Item = (&SlotId, &SlotState)> {
+        self.slots.iter().map(|(id, slot)| (id, &slot.state))
+    }
+
+    /// Returns how far it is.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.totals.clone();
+        totals.slots_leased = self.leased.len() as u64;
+        for lease in self.leases().filter(|lease| !lease.is_backup) {
+            totals.rows_in_flight += lease.rows_done;
+            totals.tokens_done += lease.tokens_done;
+        }
+        totals
+    }
+
+    /// Returns what should stand in the store and does not yet.
+    pub fn due(&self) -> Vec<Due> {
+        match &self.phase {
+            Phase::Failed {
+                message,
+                is_final: true,
+            } if !self.failure_stands => return vec![Due::Fail(message.clone())],
+            Phase::Running => {}
+            _ => return Vec::new(),
+        }
+        if self.totals.slots_done == self.totals.slots {
+            return vec![Due::Seal];
+        }
+        let closing = self.closing.iter().filter_map(|id| match self.slot(id)? {
+            SlotState::Closing(Closing::Split) => Some(Due::Split(id.clone())),
+            SlotState::Closing(Closing::Quarantine { class, message }) => Some(Due::Quarantine {
+                slot: id.clone(),
+                class: *class,
+                message: message.clone(),
+            }),
+            _ => None,
+        });
+        closing.collect()
+    }
+
+    /// Returns when the next pending slot may be leased, if one may.
+    pub fn next_pending(&self) -> Option<Timestamp> {
+        self.pending_slots().map(|(_, not_before)| not_before).min()
+    }
+
+    /// Returns the slots nobody works on, and from when each may be leased.
+    fn pending_slots(&self) -> impl Iterator<Item = (&SlotId, Timestamp)> {
+        self.pending.iter().filter_map(|id| match self.slot(id)? {
+            SlotState::Pending { not_before } => Some((id, *not_before)),
+            _ => None,
+        })
+    }
+
+    /// Returns every lease.
+    fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.leased.iter().flat_map(|id| match self.slot(id) {
+            Some(SlotState::Leased(leases)) => leases.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Returns whether `attempt` holds a lease of `slot`.
+    pub fn is_leased(&self, slot: &SlotId, attempt: &Attempt) -> bool {
+        match self.slot(slot) {
+            Some(SlotState::Leased(leases)) => leases.iter().any(|lease| lease.attempt == *attempt),
+            _ => false,
+        }
+    }
+
+    fn add_slot(&mut self, id: SlotId, rows: Range<u64>) {
+        self.totals.slots += 1;
+        self.pending.insert(id.clone());
+        self.slots.insert(id, Slot::new(rows));
+    }
+
+    /// Changes a slot's state and the sets that follow from it.
+    fn set_state(&mut self, id: &SlotId, state: SlotState) {
+        for set in [&mut self.pending, &mut self.leased, &mut self.closing] {
+            set.remove(id);
+        }
+        match &state {
+            SlotState::Pending { .. } => Some(&mut self.pending),
+            SlotState::Leased(_) => Some(&mut self.leased),
+            SlotState::Closing(_) => Some(&mut self.closing),
+            SlotState::Filled(_) | SlotState::Split { .. } => None,
+        }
+        .map(|set| set.insert(id.clone()));
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.state = state;
+        }
+    }
+}

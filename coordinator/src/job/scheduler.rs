@@ -1,0 +1,104 @@
+//! What to hand out next. Reads nothing but its arguments.
+//!
+//! Jobs are served first come, first served, except that a worker keeps the model it has loaded
+//! while that model has work: loading one costs more than a job's turn. A job that has waited long
+//! gets its turn all the same. Where nothing is left to hand out, a straggler gets one backup.
+
+use std::time::Duration;
+
+use whence_schemas::{JobId, SlotId, WorkerId};
+
+use super::{Job, Lease, Phase, SlotState, Timestamp};
+
+/// About twice as long as a large model takes to load.
+const SWITCH_AFTER: Duration = Duration::from_mins(2);
+
+/// What a worker asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// Most slots it takes.
+    pub credits: usize,
+    /// Digests of the models it has ready, most recently used first.
+    pub loaded: Vec<String>,
+}
+
+/// A slot to lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The job.
+    pub job: JobId,
+    /// The slot.
+    pub slot: SlotId,
+}
+
+/// Chooses slots for a worker among `jobs`.
+pub fn assign<'a>(
+    jobs: impl Iterator<Item = &'a Job>,
+    request: &Request,
+    now: Timestamp,
+) -> Vec<Assignment> {
+    let is_open =
+        |job: &&Job| *job.phase() == Phase::Running && !job.refused_by.contains(&request.worker);
+    let mut open: Vec<&Job> = jobs.filter(is_open).collect();
+    open.sort_by_cached_key(|job| (turn(job, request, now), job.order().0, job.id().clone()));
+    let pending = open.iter().flat_map(|job| {
+        let ready = job
+            .pending_slots()
+            .filter(|(_, not_before)| *not_before <= now);
+        ready.map(|(slot, _)| Assignment {
+            job: job.id().clone(),
+            slot: slot.clone(),
+        })
+    });
+    let chosen: Vec<_> = pending.take(request.credits).collect();
+    if !chosen.is_empty() || request.credits == 0 {
+        return chosen;
+    }
+    let backup = open
+        .iter()
+        .find_map(|job| backup(job, &request.worker, now));
+    backup.into_iter().collect()
+}
+
+/// Returns a job's place in the queue: starved jobs, then those whose model is loaded, then others.
+fn turn(job: &Job, request: &Request, now: Timestamp) -> usize {
+    let loaded = request
+        .loaded
+        .iter()
+        .position(|digest| *digest == job.spec().model.digest);
+    match loaded {
+        Some(place) => 1 + place,
+        None if job.leased.is_empty() && now.since(job.last_leased) > SWITCH_AFTER => 0,
+        None => 1 + request.loaded.len(),
+    }
+}
+
+/// Returns a slot whose one attempt, by another worker, takes much longer than the others did.
+fn backup(job: &Job, worker: &WorkerId, now: Timestamp) -> Option<Assignment> {
+    let too_long = job
+        .rules
+        .backup_after
+        .max(2 * percentile_95(&job.durations)?);
+    let num_backups = job.leases().filter(|lease| lease.is_backup).count();
+    if num_backups >= job.leased.len().div_ceil(10) {
+        return None;
+    }
+    let is_straggler = |lease: &Lease| lease.worker != *worker && now.since(lease.since) > too_long;
+    let straggler = job.leased.iter().find(|slot| match job.slot(slot) {
+        Some(SlotState::Leased(leases)) => leases.len() == 1 && is_straggler(&leases[0]),
+        _ => false,
+    });
+    straggler.map(|slot| Assignment {
+        job: job.id().clone(),
+        slot: slot.clone(),
+    })
+}
+
+fn percentile_95(durations: &[Duration]) -> Option<Duration> {
+    let mut sorted = durations.to_vec();
+    sorted.sort_unstable();
+    let place = (sorted.len() * 95).div_ceil(100).checked_sub(1)?;
+    sorted.get(place).copied()
+}

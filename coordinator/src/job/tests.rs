@@ -1,0 +1,387 @@
+//! What a job decides, event by event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use whence_schemas::job::{DataFile, DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
+use whence_schemas::plan::{Cursor, Plan, PlannedShard};
+use whence_schemas::{Attempt, AttributionSpec, JobSpec, SlotId, WorkerId};
+
+use super::scheduler::{self, Assignment, Request};
+use super::*;
+
+const RULES: LeaseRules = LeaseRules {
+    ttl: Duration::from_secs(30),
+    stuck_after: Duration::from_secs(600),
+    backup_after: Duration::from_secs(60),
+};
+
+fn spec(model: &str) -> JobSpec {
+    JobSpec {
+        model: ModelSource {
+            path: format!("models/{model}"),
+            digest: model.to_owned(),
+        },
+        dataset: DatasetSource {
+            files: vec![DataFile {
+                path: "rows.jsonl".to_owned(),
+                bytes: 1,
+                digest: "d".to_owned(),
+            }],
+            split: "train".to_owned(),
+            input_field: "text".to_owned(),
+            generated_field: None,
+            columns: Vec::new(),
+        },
+        attribution: AttributionSpec::of_method("saliency"),
+        dtype: Dtype::Float32,
+        seed: 0,
+        shard_tokens: 1,
+        run_id: None,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+/// A job with a shard of each of these lengths.
+fn job_of(model: &str, lengths: &[u64]) -> Job {
+    let mut start = 0;
+    let shard = |length: &u64| {
+        let rows = start..start + length;
+        start = rows.end;
+        PlannedShard {
+            rows,
+            cursor: Cursor { file: 0, offset: 0 },
+            estimated_tokens: 1,
+        }
+    };
+    let shards = lengths.iter().map(shard).collect();
+    let plan = Arc::new(Plan { shards });
+    Job::new(Arc::new(spec(model)), plan, 0, RULES, at(0))
+}
+
+fn job(lengths: &[u64]) -> Job {
+    job_of("m", lengths)
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(Duration::from_secs(seconds))
+}
+
+fn slot(index: usize) -> SlotId {
+    SlotId::of_shard(index)
+}
+
+fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+fn attempt(number: u128) -> Attempt {
+    Attempt::of(ulid::Ulid(number))
+}
+
+fn request(name: &str, loaded: &[&str]) -> Request {
+    Request {
+        worker: worker(name),
+        credits: 1,
+        loaded: loaded.iter().map(|&digest| digest.to_owned()).collect(),
+    }
+}
+
+fn lease(job: &mut Job, slot: &SlotId, number: u128, name: &str, now: Timestamp) {
+    let event = Event::Leased {
+        slot: slot.clone(),
+        attempt: attempt(number),
+        worker: worker(name),
+    };
+    job.apply(event, now);
+}
+
+fn failure(slot: &SlotId, number: u128, name: &str, class: FailureClass) -> Failure {
+    Failure {
+        slot: slot.clone(),
+        attempt: attempt(number),
+        worker: worker(name),
+        class,
+        message: "it broke".to_owned(),
+    }
+}
+
+fn fail(job: &mut Job, slot: &SlotId, number: u128, class: FailureClass, now: Timestamp) {
+    lease(job, slot, number, "w", now);
+    let event = Event::Failed {
+        failure: failure(slot, number, "w", class),
+        jitter: 1.0,
+        num_workers: 1,
+    };
+    job.apply(event, now);
+}
+
+fn filled(slot: &SlotId, rows: u64) -> Event {
+    Event::Filled {
+        slot: slot.clone(),
+        fill: Fill {
+            kind: FillKind::Full,
+            rows,
+            errors: 0,
+            bytes: 10,
+        },
+        tokens: 7,
+    }
+}
+
+fn next(job: &Job, request: &Request, now: Timestamp) -> Option<SlotId> {
+    let chosen = scheduler::assign(std::iter::once(job), request, now);
+    chosen
+        .into_iter()
+        .next()
+        .map(|Assignment { slot, .. }| slot)
+}
+
+#[test]
+fn slots_are_leased_once_and_in_order() {
+    let mut job = job(&[2, 2]);
+    assert_eq!(next(&job, &request("a", &[]), at(1)), Some(slot(0)));
+    lease(&mut job, &slot(0), 1, "a", at(1));
+    assert_eq!(next(&job, &request("b", &[]), at(1)), Some(slot(1)));
+    lease(&mut job, &slot(1), 2, "b", at(1));
+    assert_eq!(next(&job, &request("c", &[]), at(1)), None);
+}
+
+#[test]
+fn an_expired_lease_returns_its_slot_and_is_written_down() {
+    let mut job = job(&[2]);
+    lease(&mut job, &slot(0), 1, "a", at(0));
+    assert!(job.apply(Event::Tick, at(29)).is_empty());
+    let lost = job.apply(Event::Tick, at(30));
+    assert_eq!(lost.len(), 1);
+    assert_eq!(
+        (lost[0].class, &lost[0].worker),
+        (FailureClass::Lost, &worker("a"))
+    );
+    assert_eq!(next(&job, &request("b", &[]), at(30)), Some(slot(0)));
+}
+
+#[test]
+fn a_renewed_lease_without_progress_is_lost_in_the_end() {
+    let mut job = job(&[2]);
+    lease(&mut job, &slot(0), 1, "a", at(0));
+    for seconds in (20..600).step_by(20) {
+        let event = Event::Renewed {
+            slot: slot(0),
+            attempt: attempt(1),
+            worker: worker("a"),
+            rows_done: 0,
+            tokens_done: 0,
+        };
+        job.apply(event, at(seconds));
+        assert!(
+            job.apply(Event::Tick, at(seconds)).is_empty(),
+            "{seconds} s"
+        );
+    }
+    assert_eq!(job.apply(Event::Tick, at(600)).len(), 1);
+}
+
+#[test]
+fn an_unknown_attempt_is_adopted_if_its_slot_is_free() {
+    let mut job = job(&[2, 2]);
+    let renewed = |slot: &SlotId, number, name| Event::Renewed {
+        slot: slot.clone(),
+        attempt: attempt(number),
+        worker: worker(name),
+        rows_done: 1,
+        tokens_done: 5,
+    };
+    job.apply(renewed(&slot(0), 9, "a"), at(1));
+    assert!(job.is_leased(&slot(0), &attempt(9)));
+    assert_eq!(job.totals().rows_in_flight, 1);
+    job.apply(filled(&slot(1), 2), at(1));
+    job.apply(renewed(&slot(1), 10, "a"), at(2));
+    assert!(!job.is_leased(&slot(1), &attempt(10)));
+}
+
+#[test]
+fn a_filled_slot_stays_filled_whatever_comes_late() {
+    let mut job = job(&[2, 1]);
+    lease(&mut job, &slot(0), 1, "a", at(0));
+    job.apply(filled(&slot(0), 2), at(5));
+    let before = job.totals();
+    for late in [
+        filled(&slot(0), 2),
+        Event::Released {
+            slot: slot(0),
+            attempt: attempt(1),
+        },
+        Event::Failed {
+            failure: failure(&slot(0), 1, "a", FailureClass::Internal),
+            jitter: 0.5,
+            num_workers: 1,
+        },
+        Event::Split {
+            slot: slot(0),
+            bytes: 1,
+        },
+    ] {
+        job.apply(late, at(6));
+    }
+    assert_eq!(job.totals(), before);
+    assert!(matches!(job.slot(&slot(0)), Some(SlotState::Filled(_))));
+    assert_eq!((before.rows_done, before.tokens_done), (2, 7));
+}
+
+#[test]
+fn a_job_whose_slots_are_filled_is_due_to_be_sealed() {
+    let mut job = job(&[2, 1]);
+    job.apply(filled(&slot(0), 2), at(1));
+    assert_eq!(job.due(), []);
+    job.apply(filled(&slot(1), 1), at(1));
+    assert_eq!(job.due(), [Due::Seal]);
+    job.apply(Event::Sealed, at(2));
+    assert_eq!((job.due(), job.phase()), (Vec::new(), &Phase::Sealed));
+}
+
+#[test]
+fn what_kills_two_workers_is_split_and_a_single_row_quarantined() {
+    let mut job = job(&[2]);
+    for (number, name) in [(1, "a"), (2, "b")] {
+        let now = at(100 * number as u64);
+        lease(&mut job, &slot(0), number, name, now);
+        job.apply(Event::Tick, at(100 * number as u64 + 30));
+    }
+    assert_eq!(job.due(), [Due::Split(slot(0))]);
+    assert_eq!(next(&job, &request("c", &[]), at(300)), None);
+    job.apply(
+        Event::Split {
+            slot: slot(0),
+            bytes: 3,
+        },
+        at(300),
+    );
+    let [first, second] = slot(0).split();
+    assert_eq!(next(&job, &request("c", &[]), at(300)), Some(first.clone()));
+    for number in 3..6 {
+        fail(&mut job, &first, number, FailureClass::Internal, at(400));
+    }
+    let quarantine = Due::Quarantine {
+        slot: first.clone(),
+        class: FailureClass::Internal,
+        message: "it broke".to_owned(),
+    };
+    assert_eq!(job.due(), [quarantine]);
+    job.apply(filled(&first, 1), at(500));
+    job.apply(filled(&second, 1), at(500));
+    assert_eq!(job.due(), [Due::Seal]);
+    assert_eq!(job.totals().slots, 2);
+}
+
+#[test]
+fn an_outage_makes_slots_rest_longer_and_longer_but_costs_none() {
+    let mut job = job(&[2]);
+    let mut now = 0;
+    for (number, rest) in [1_u64, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        fail(
+            &mut job,
+            &slot(0),
+            number as u128,
+            FailureClass::Transient,
+            at(now),
+        );
+        assert_eq!(next(&job, &request("w", &[]), at(now + rest - 1)), None);
+        assert_eq!(
+            next(&job, &request("w", &[]), at(now + rest)),
+            Some(slot(0))
+        );
+        now += rest;
+    }
+    assert_eq!(job.due(), []);
+}
+
+#[test]
+fn a_model_nobody_can_load_fails_the_job_until_it_is_submitted_again() {
+    let mut job = job(&[2]);
+    fail(&mut job, &slot(0), 1, FailureClass::Model, at(1));
+    assert!(matches!(
+        job.phase(),
+        Phase::Failed {
+            is_final: false,
+            ..
+        }
+    ));
+    assert_eq!(
+        (job.due(), next(&job, &request("w", &[]), at(2))),
+        (Vec::new(), None)
+    );
+    job.apply(Event::Resubmitted, at(3));
+    assert_eq!(next(&job, &request("w", &[]), at(3)), Some(slot(0)));
+}
+
+#[test]
+fn one_worker_without_the_model_does_not_fail_the_job() {
+    let mut job = job(&[2]);
+    lease(&mut job, &slot(0), 1, "a", at(1));
+    let event = Event::Failed {
+        failure: failure(&slot(0), 1, "a", FailureClass::Model),
+        jitter: 0.0,
+        num_workers: 4,
+    };
+    job.apply(event, at(1));
+    assert_eq!(next(&job, &request("a", &[]), at(2)), None);
+    assert_eq!(next(&job, &request("b", &[]), at(2)), Some(slot(0)));
+}
+
+#[test]
+fn a_specification_that_cannot_be_is_recorded_once() {
+    let mut job = job(&[2]);
+    fail(&mut job, &slot(0), 1, FailureClass::Specification, at(1));
+    assert_eq!(job.due(), [Due::Fail("it broke".to_owned())]);
+    job.apply(Event::FoundFailed("it broke".to_owned()), at(2));
+    assert_eq!(job.due(), []);
+    job.apply(Event::Resubmitted, at(3));
+    assert!(matches!(job.phase(), Phase::Failed { is_final: true, .. }));
+}
+
+#[test]
+fn an_object_with_other_rows_than_planned_stops_the_job() {
+    let mut job = job(&[2]);
+    job.apply(filled(&slot(0), 3), at(1));
+    assert!(matches!(job.phase(), Phase::Failed { .. }));
+    assert_eq!(job.totals().rows_done, 0);
+}
+
+#[test]
+fn a_cancelled_job_hands_nothing_out() {
+    let mut job = job(&[2]);
+    job.apply(Event::Cancelled, at(1));
+    assert_eq!(next(&job, &request("a", &[]), at(2)), None);
+    lease(&mut job, &slot(0), 1, "a", at(2));
+    assert!(!job.is_leased(&slot(0), &attempt(1)));
+}
+
+#[test]
+fn a_straggler_gets_one_backup_from_another_worker() {
+    let mut job = job(&[1, 1]);
+    lease(&mut job, &slot(0), 1, "a", at(0));
+    job.apply(filled(&slot(0), 1), at(10));
+    lease(&mut job, &slot(1), 2, "a", at(10));
+    assert_eq!(next(&job, &request("b", &[]), at(70)), None);
+    assert_eq!(next(&job, &request("a", &[]), at(71)), None);
+    assert_eq!(next(&job, &request("b", &[]), at(71)), Some(slot(1)));
+    lease(&mut job, &slot(1), 3, "b", at(71));
+    assert_eq!(next(&job, &request("c", &[]), at(200)), None);
+}
+
+#[test]
+fn a_worker_keeps_its_loaded_model_until_another_job_starves() {
+    let (mut first, mut second) = (job_of("m1", &[1, 1]), job_of("m2", &[1, 1]));
+    let asked = request("a", &["m2"]);
+    let choose = |first: &Job, second: &Job, now| {
+        let chosen = scheduler::assign([first, second].into_iter(), &asked, now);
+        chosen[0].job.clone()
+    };
+    lease(&mut first, &slot(0), 1, "b", at(0));
+    lease(&mut second, &slot(0), 2, "a", at(0));
+    assert_eq!(choose(&first, &second, at(10)), *second.id());
+    first.apply(filled(&slot(0), 1), at(20));
+    assert_eq!(choose(&first, &second, at(100)), *second.id());
+    assert_eq!(choose(&first, &second, at(121)), *first.id());
+}

@@ -1,0 +1,117 @@
+//! What a person asks.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+use whence_proto::v1::job_service_server::JobService;
+use whence_proto::v1::{
+    CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, JobState, JobStatus,
+    ListJobsRequest, ListJobsResponse, SubmitJobRequest, SubmitJobResponse, WatchJobRequest,
+    WatchJobResponse,
+};
+use whence_schemas::{JobId, JobSpec, canonical};
+
+use super::Service;
+use crate::Error;
+use crate::coordinator;
+use crate::job::Phase;
+
+#[tonic::async_trait]
+impl JobService for Service {
+    async fn submit_job(
+        &self,
+        request: Request<SubmitJobRequest>,
+    ) -> Result<Response<SubmitJobResponse>, Status> {
+        let spec = serde_json::from_str::<JobSpec>(&request.into_inner().spec_json);
+        let spec = spec.map_err(|error| Error::Specification {
+            reason: error.to_string(),
+        })?;
+        let (id, existed) = self.0.submit(spec).await?;
+        Ok(Response::new(SubmitJobResponse {
+            job_id: id.to_string(),
+            existed,
+        }))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<GetJobRequest>,
+    ) -> Result<Response<GetJobResponse>, Status> {
+        let id = job_id(&request.into_inner().job_id)?;
+        let spec = canonical::to_string(&*self.0.spec(&id)?);
+        let spec_json = spec.map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Response::new(GetJobResponse {
+            status: Some(encode(self.0.status(&id)?)),
+            spec_json,
+        }))
+    }
+
+    async fn list_jobs(
+        &self,
+        _request: Request<ListJobsRequest>,
+    ) -> Result<Response<ListJobsResponse>, Status> {
+        let jobs = self.0.list().into_iter().map(encode).collect();
+        Ok(Response::new(ListJobsResponse { jobs }))
+    }
+
+    type WatchJobStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
+
+    async fn watch_job(
+        &self,
+        request: Request<WatchJobRequest>,
+    ) -> Result<Response<Self::WatchJobStream>, Status> {
+        let id = job_id(&request.into_inner().job_id)?;
+        self.0.status(&id)?;
+        let statuses = Arc::clone(&self.0).watch(id).map(|status| {
+            let status = Some(encode(status?));
+            Ok(WatchJobResponse { status })
+        });
+        Ok(Response::new(Box::pin(statuses)))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<CancelJobRequest>,
+    ) -> Result<Response<CancelJobResponse>, Status> {
+        let id = job_id(&request.into_inner().job_id)?;
+        let status = Some(encode(self.0.cancel(&id).await?));
+        Ok(Response::new(CancelJobResponse { status }))
+    }
+}
+
+fn job_id(text: &str) -> Result<JobId, Error> {
+    Ok(text.parse()?)
+}
+
+fn encode(status: coordinator::Status) -> JobStatus {
+    let coordinator::Status {
+        id,
+        phase,
+        totals,
+        table,
+        workers,
+    } = status;
+    let (state, message) = match phase {
+        Phase::Running => (JobState::Running, String::new()),
+        Phase::Sealed => (JobState::Sealed, String::new()),
+        Phase::Cancelled => (JobState::Cancelled, String::new()),
+        Phase::Failed { message, .. } => (JobState::Failed, message),
+    };
+    JobStatus {
+        job_id: id.to_string(),
+        state: state.into(),
+        rows_total: totals.rows,
+        rows_done: totals.rows_done,
+        rows_failed: totals.rows_failed,
+        slots_total: totals.slots,
+        slots_done: totals.slots_done,
+        slots_leased: totals.slots_leased,
+        rows_in_flight: totals.rows_in_flight,
+        tokens_done: totals.tokens_done,
+        table,
+        message,
+        workers,
+    }
+}

@@ -1,0 +1,201 @@
+//! What a worker asks.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use whence_proto::v1::worker_service_server::WorkerService;
+use whence_proto::v1::{
+    self, AcquireShardsRequest, AcquireShardsResponse, AttemptRef, CompleteShardRequest,
+    CompleteShardResponse, FailShardRequest, FailShardResponse, FetchShardRequest,
+    FetchShardResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse,
+    ReleaseShardsRequest, ReleaseShardsResponse,
+};
+use whence_schemas::WorkerId;
+
+use super::Service;
+use super::status::missing;
+use crate::dispatch::{Assigned, AttemptAt, Introduction, Progress};
+use crate::job::FailureClass;
+use crate::job::scheduler;
+use crate::{Error, ipc};
+
+/// A long poll that outlives proxies' patience is no help.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Pieces of a shard read ahead of the worker.
+const PIECES_AHEAD: usize = 2;
+
+#[tonic::async_trait]
+impl WorkerService for Service {
+    async fn register(
+        &self,
+        request: Request<RegisterRequest>,
+    ) -> Result<Response<RegisterResponse>, Status> {
+        let request = request.into_inner();
+        let introduction = Introduction {
+            worker: worker_id(&request.worker_id)?,
+            protocol_version: request.protocol_version,
+            numerics_version: request.numerics_version,
+            in_flight: attempts(request.in_flight)?,
+        };
+        let stop = self.0.register(&introduction)?;
+        let config = &self.0.config;
+        let store_url = config.advertised_store_url.as_deref();
+        Ok(Response::new(RegisterResponse {
+            store_url: store_url.unwrap_or(self.0.store_url()).to_owned(),
+            epoch: self.0.epoch.0,
+            heartbeat_interval: config.heartbeat_interval.try_into().ok(),
+            stop: stop.into_iter().map(encode_attempt).collect(),
+        }))
+    }
+
+    async fn acquire_shards(
+        &self,
+        request: Request<AcquireShardsRequest>,
+    ) -> Result<Response<AcquireShardsResponse>, Status> {
+        let request = request.into_inner();
+        let wait = request
+            .wait
+            .and_then(|wait| wait.try_into().ok())
+            .unwrap_or_default();
+        let asked = scheduler::Request {
+            worker: worker_id(&request.worker_id)?,
+            credits: request.credits as usize,
+            loaded: request.loaded_models,
+        };
+        let acquired = self.0.acquire(&asked, LONGEST_WAIT.min(wait)).await?;
+        let lease = |assigned: Assigned| v1::Lease {
+            attempt: Some(encode_attempt(assigned.at)),
+            epoch: self.0.epoch.0,
+            ttl: self.0.config.lease_ttl.try_into().ok(),
+            spec_json: assigned.spec_json,
+            slot_key: assigned.slot_key,
+            rows: assigned.rows,
+        };
+        Ok(Response::new(AcquireShardsResponse {
+            leases: acquired.assigned.into_iter().map(lease).collect(),
+            draining: acquired.is_draining,
+        }))
+    }
+
+    type FetchShardStream = Pin<Box<dyn Stream<Item = Result<FetchShardResponse, Status>> + Send>>;
+
+    async fn fetch_shard(
+        &self,
+        request: Request<FetchShardRequest>,
+    ) -> Result<Response<Self::FetchShardStream>, Status> {
+        let at = attempt(request.into_inner().attempt)?;
+        let coordinator = Arc::clone(&self.0);
+        let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
+        // Ends with the shard or with the stream, whichever is first.
+        tokio::task::spawn_blocking(move || match coordinator.rows(&at) {
+            Ok(rows) => ipc::send(rows, &pieces),
+            Err(error) => drop(pieces.blocking_send(Err(error))),
+        });
+        let pieces = ReceiverStream::new(receiver).map(|piece| {
+            let ipc = piece?.into();
+            Ok(FetchShardResponse { ipc })
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> Result<Response<HeartbeatResponse>, Status> {
+        let request = request.into_inner();
+        let progress = request.progress.into_iter().map(|progress| {
+            Ok::<_, Status>(Progress {
+                at: attempt(progress.attempt)?,
+                rows_done: progress.rows_done,
+                tokens_done: progress.tokens_done,
+            })
+        });
+        let progress: Vec<_> = progress.collect::<Result<_, _>>()?;
+        let worker = worker_id(&request.worker_id)?;
+        let (stop, register_again) = self.0.heartbeat(&worker, &progress)?;
+        Ok(Response::new(HeartbeatResponse {
+            epoch: self.0.epoch.0,
+            stop: stop.into_iter().map(encode_attempt).collect(),
+            register_again,
+        }))
+    }
+
+    async fn complete_shard(
+        &self,
+        request: Request<CompleteShardRequest>,
+    ) -> Result<Response<CompleteShardResponse>, Status> {
+        let request = request.into_inner();
+        let at = attempt(request.attempt)?;
+        self.0.complete(&at, request.tokens).await?;
+        Ok(Response::new(CompleteShardResponse {}))
+    }
+
+    async fn fail_shard(
+        &self,
+        request: Request<FailShardRequest>,
+    ) -> Result<Response<FailShardResponse>, Status> {
+        let request = request.into_inner();
+        let class = failure_class(request.failure_class());
+        let worker = worker_id(&request.worker_id)?;
+        let at = attempt(request.attempt)?;
+        self.0.fail(&at, &worker, class, request.message).await?;
+        Ok(Response::new(FailShardResponse {}))
+    }
+
+    async fn release_shards(
+        &self,
+        request: Request<ReleaseShardsRequest>,
+    ) -> Result<Response<ReleaseShardsResponse>, Status> {
+        self.0.release(&attempts(request.into_inner().attempts)?);
+        Ok(Response::new(ReleaseShardsResponse {}))
+    }
+}
+
+fn worker_id(text: &str) -> Result<WorkerId, Error> {
+    Ok(text.parse()?)
+}
+
+fn attempt(named: Option<AttemptRef>) -> Result<AttemptAt, Status> {
+    let named = named.ok_or_else(|| missing("attempt"))?;
+    let parse = || -> Result<AttemptAt, whence_schemas::InvalidId> {
+        Ok(AttemptAt {
+            job: named.job_id.parse()?,
+            slot: named.slot.parse()?,
+            attempt: named.attempt.parse()?,
+        })
+    };
+    Ok(parse().map_err(Error::from)?)
+}
+
+fn attempts(named: Vec<AttemptRef>) -> Result<Vec<AttemptAt>, Status> {
+    named
+        .into_iter()
+        .map(|named| attempt(Some(named)))
+        .collect()
+}
+
+fn encode_attempt(at: AttemptAt) -> AttemptRef {
+    AttemptRef {
+        job_id: at.job.to_string(),
+        slot: at.slot.to_string(),
+        attempt: at.attempt.to_string(),
+    }
+}
+
+fn failure_class(class: v1::FailureClass) -> FailureClass {
+    match class {
+        v1::FailureClass::Transient => FailureClass::Transient,
+        v1::FailureClass::OutOfMemory => FailureClass::OutOfMemory,
+        v1::FailureClass::TooLarge => FailureClass::TooLarge,
+        v1::FailureClass::Model => FailureClass::Model,
+        v1::FailureClass::Specification => FailureClass::Specification,
+        v1::FailureClass::Input => FailureClass::Input,
+        // A class we do not know counts against the slot, so that it cannot fail for ever.
+        v1::FailureClass::Unspecified | v1::FailureClass::Internal => FailureClass::Internal,
+    }
+}
