@@ -31,7 +31,9 @@ pub async fn commit(
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         match try_commit(store, key, attempt, bytes.clone()).await {
-            Err(error @ StoreError::Unavailable { .. }) => warn!(%error, key, "store did not answer, trying again"),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                warn!(%error, key, "store did not answer, trying again")
+            }
             decided => return decided,
         }
         tokio::time::sleep(wait).await;
@@ -40,7 +42,12 @@ pub async fn commit(
     try_commit(store, key, attempt, bytes).await
 }
 
-async fn try_commit(store: &dyn SlotStore, key: &str, attempt: &Attempt, bytes: Bytes) -> Result<Outcome, StoreError> {
+async fn try_commit(
+    store: &dyn SlotStore,
+    key: &str,
+    attempt: &Attempt,
+    bytes: Bytes,
+) -> Result<Outcome, StoreError> {
     match store.create(key, bytes).await {
         Ok(Created::Now) => Ok(Outcome::Committed),
         Ok(Created::Already) => what_stands(store, key, attempt).await,
@@ -53,7 +60,11 @@ async fn try_commit(store: &dyn SlotStore, key: &str, attempt: &Attempt, bytes: 
 }
 
 /// Reads who filled a slot.
-async fn what_stands(store: &dyn SlotStore, key: &str, attempt: &Attempt) -> Result<Outcome, StoreError> {
+async fn what_stands(
+    store: &dyn SlotStore,
+    key: &str,
+    attempt: &Attempt,
+) -> Result<Outcome, StoreError> {
     let damaged = |source: parquet::errors::ParquetError| StoreError::Unavailable {
         url: store.url().to_owned(),
         action: "read footer of",
@@ -62,7 +73,9 @@ async fn what_stands(store: &dyn SlotStore, key: &str, attempt: &Attempt) -> Res
     };
     let metadata = read_footer(store, key).await?.map_err(damaged)?;
     let pairs = metadata.file_metadata().key_value_metadata();
-    let value = |name: &str| pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == name)?.value.as_deref());
+    let value = |name: &str| {
+        pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == name)?.value.as_deref())
+    };
     if value(footer::ATTEMPT) == Some(attempt.as_str()) {
         return Ok(Outcome::Committed);
     }
@@ -77,13 +90,24 @@ async fn read_footer(
     key: &str,
 ) -> Result<Result<ParquetMetaData, parquet::errors::ParquetError>, StoreError> {
     let Some(object) = store.head(key).await? else {
-        return Ok(Err(parquet::errors::ParquetError::General("the slot was emptied".to_owned())));
+        return Ok(Err(parquet::errors::ParquetError::General(
+            "the slot was emptied".to_owned(),
+        )));
     };
-    let tail = store.get_range(key, object.bytes.saturating_sub(TAIL_BYTES)..object.bytes).await?;
-    let Some(length) = tail.first_chunk::<4>().map(|bytes| u64::from(u32::from_le_bytes(*bytes))) else {
-        return Ok(Err(parquet::errors::ParquetError::EOF("the slot's object is too short".to_owned())));
+    let tail = store
+        .get_range(key, object.bytes.saturating_sub(TAIL_BYTES)..object.bytes)
+        .await?;
+    let Some(length) = tail
+        .first_chunk::<4>()
+        .map(|bytes| u64::from(u32::from_le_bytes(*bytes)))
+    else {
+        return Ok(Err(parquet::errors::ParquetError::EOF(
+            "the slot's object is too short".to_owned(),
+        )));
     };
     let footer_start = object.bytes.saturating_sub(TAIL_BYTES + length);
-    let footer = store.get_range(key, footer_start..object.bytes - TAIL_BYTES).await?;
+    let footer = store
+        .get_range(key, footer_start..object.bytes - TAIL_BYTES)
+        .await?;
     Ok(ParquetMetaDataReader::decode_metadata(&footer))
 }

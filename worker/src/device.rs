@@ -45,24 +45,42 @@ impl Device {
         let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&loaded);
-        thread::Builder::new().name("device".to_owned()).spawn(move || {
-            let mut models = Models::new(loaded_models);
-            while let Some(Request { spec, examples, reply }) = requests.blocking_recv() {
-                let results = attribute(&mut models, &spec, &examples);
-                if results.is_ok() {
-                    remember(&known, &spec.model.digest, loaded_models);
+        thread::Builder::new()
+            .name("device".to_owned())
+            .spawn(move || {
+                let mut models = Models::new(loaded_models);
+                while let Some(Request {
+                    spec,
+                    examples,
+                    reply,
+                }) = requests.blocking_recv()
+                {
+                    let results = attribute(&mut models, &spec, &examples);
+                    if results.is_ok() {
+                        remember(&known, &spec.model.digest, loaded_models);
+                    }
+                    // The task may have been stopped in the meantime; then nobody wants the results.
+                    let _ = reply.send(results);
                 }
-                // The task may have been stopped in the meantime; then nobody wants the results.
-                let _ = reply.send(results);
-            }
-        })?;
+            })?;
         Ok(Self { queue, loaded })
     }
 
     /// Attributes `examples` together.
-    pub async fn attribute(&self, spec: Arc<JobSpec>, examples: Vec<Example>) -> Result<Results, Failure> {
+    pub async fn attribute(
+        &self,
+        spec: Arc<JobSpec>,
+        examples: Vec<Example>,
+    ) -> Result<Results, Failure> {
         let (reply, results) = oneshot::channel();
-        self.queue.send(Request { spec, examples, reply }).await.map_err(|_| Failure::Device)?;
+        self.queue
+            .send(Request {
+                spec,
+                examples,
+                reply,
+            })
+            .await
+            .map_err(|_| Failure::Device)?;
         results.await.map_err(|_| Failure::Device)?
     }
 
@@ -79,9 +97,17 @@ fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
     known.truncate(capacity.max(1));
 }
 
-fn attribute(models: &mut Models, spec: &JobSpec, examples: &[Example]) -> Result<Results, Failure> {
-    let engine = models.get(&spec.model, spec.dtype).map_err(|error: ModelError| Failure::Model(error.to_string()))?;
-    let attributor = engine.prepare(&spec.attribution).map_err(|error| Failure::Specification(error.to_string()))?;
+fn attribute(
+    models: &mut Models,
+    spec: &JobSpec,
+    examples: &[Example],
+) -> Result<Results, Failure> {
+    let engine = models
+        .get(&spec.model, spec.dtype)
+        .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+    let attributor = engine
+        .prepare(&spec.attribution)
+        .map_err(|error| Failure::Specification(error.to_string()))?;
     isolate(examples, &|examples| attribute_group(&attributor, examples))
 }
 
@@ -93,7 +119,10 @@ fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<
             Err(error) if error.kind() == ErrorKind::Specification => {
                 return Err(Failure::Specification(error.to_string()));
             }
-            Err(error) => Err(RowError { code: error.code().to_owned(), message: chain(&error) }),
+            Err(error) => Err(RowError {
+                code: error.code().to_owned(),
+                message: chain(&error),
+            }),
         });
     }
     Ok(results)
@@ -102,7 +131,9 @@ fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<
 /// Returns an error's message with those of its sources.
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |message, source| format!("{message}: {source}"))
+    sources.fold(error.to_string(), |message, source| {
+        format!("{message}: {source}")
+    })
 }
 
 /// Computes `examples`; halves them where that panics, until the one at fault is alone.
@@ -119,9 +150,16 @@ fn isolate(
             Ok(results)
         }
         Err(_) => {
-            error!(example_id = examples.first().map(|example| example.id), "an example made the engine panic");
-            let message = "the engine panicked on this example; please report it with its text".to_owned();
-            Ok(vec![Err(RowError { code: "panic".to_owned(), message })])
+            error!(
+                example_id = examples.first().map(|example| example.id),
+                "an example made the engine panic"
+            );
+            let message =
+                "the engine panicked on this example; please report it with its text".to_owned();
+            Ok(vec![Err(RowError {
+                code: "panic".to_owned(),
+                message,
+            })])
         }
     }
 }
@@ -131,18 +169,31 @@ mod tests {
     use super::*;
 
     fn examples(ids: std::ops::Range<i64>) -> Vec<Example> {
-        ids.map(|id| Example { id, input_text: String::new(), generated_text: None }).collect()
+        ids.map(|id| Example {
+            id,
+            input_text: String::new(),
+            generated_text: None,
+        })
+        .collect()
     }
 
     #[test]
     fn an_example_that_panics_fails_alone() {
         let fail_all = |examples: &[Example]| {
             assert!(examples.iter().all(|example| example.id != 5), "example 5");
-            let error = |example: &Example| Err(RowError { code: "seen".to_owned(), message: example.id.to_string() });
+            let error = |example: &Example| {
+                Err(RowError {
+                    code: "seen".to_owned(),
+                    message: example.id.to_string(),
+                })
+            };
             Ok(examples.iter().map(error).collect())
         };
         let results = isolate(&examples(0..11), &fail_all).unwrap();
-        let codes: Vec<_> = results.iter().map(|result| result.as_ref().unwrap_err().code.as_str()).collect();
+        let codes: Vec<_> = results
+            .iter()
+            .map(|result| result.as_ref().unwrap_err().code.as_str())
+            .collect();
         assert_eq!(codes.iter().filter(|code| **code == "seen").count(), 10);
         assert_eq!(codes[5], "panic");
     }

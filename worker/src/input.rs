@@ -53,10 +53,22 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
         batch.column_by_name(name).ok_or_else(missing)
     };
     let ids = column(input::EXAMPLE_ID)?;
-    let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong_type(input::EXAMPLE_ID))?;
-    let text = |name: &'static str| column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong_type(name));
-    let (inputs, targets, errors) = (text(input::INPUT_TEXT)?, text(input::GENERATED_TEXT)?, text(input::ROW_ERROR)?);
-    let at = |texts: &arrow::array::StringArray, row: usize| texts.is_valid(row).then(|| texts.value(row).to_owned());
+    let ids = ids
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(|| wrong_type(input::EXAMPLE_ID))?;
+    let text = |name: &'static str| {
+        column(name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| wrong_type(name))
+    };
+    let (inputs, targets, errors) = (
+        text(input::INPUT_TEXT)?,
+        text(input::GENERATED_TEXT)?,
+        text(input::ROW_ERROR)?,
+    );
+    let at = |texts: &arrow::array::StringArray, row: usize| {
+        texts.is_valid(row).then(|| texts.value(row).to_owned())
+    };
     Ok((0..batch.num_rows())
         .map(|row| InputRow {
             example_id: ids.value(row),
@@ -68,5 +80,7 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
 }
 
 fn wrong_type(name: &str) -> ArrowError {
-    ArrowError::SchemaError(format!("the shard's column `{name}` has another type than it should"))
+    ArrowError::SchemaError(format!(
+        "the shard's column `{name}` has another type than it should"
+    ))
 }

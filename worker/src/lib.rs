@@ -10,12 +10,12 @@
 pub mod config;
 pub mod session;
 
-pub mod task;
-pub mod input;
+pub mod commit;
 pub mod device;
+pub mod input;
 pub mod models;
 pub mod table;
-pub mod commit;
+pub mod task;
 
 pub mod error;
 

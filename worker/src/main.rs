@@ -14,7 +14,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(name = "whence-worker", version)]
 struct Arguments {
     /// Where the coordinator listens.
-    #[arg(long, env = "WHENCE_COORDINATOR", default_value = "http://127.0.0.1:7700")]
+    #[arg(
+        long,
+        env = "WHENCE_COORDINATOR",
+        default_value = "http://127.0.0.1:7700"
+    )]
     coordinator: Endpoint,
     #[command(flatten)]
     config: whence_worker::Config,
@@ -23,12 +27,23 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
     let shutdown = CancellationToken::new();
-    let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let run = whence_worker::run(arguments.config, arguments.coordinator.connect_lazy(), shutdown.clone());
+    let mut signals = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let run = whence_worker::run(
+        arguments.config,
+        arguments.coordinator.connect_lazy(),
+        shutdown.clone(),
+    );
     tokio::pin!(run);
     tokio::select! {
         ended = &mut run => return Ok(ended?),

@@ -36,7 +36,9 @@ pub enum ModelError {
         source: whence_engine::Error,
     },
     /// Its files are others than the job's.
-    #[error("model `{path}` is not the one the job was submitted with: its files have digest {found}, the job says {expected}; submit the job again or restore the files")]
+    #[error(
+        "model `{path}` is not the one the job was submitted with: its files have digest {found}, the job says {expected}; submit the job again or restore the files"
+    )]
     Changed {
         /// The folder.
         path: String,
@@ -50,7 +52,10 @@ pub enum ModelError {
 impl Models {
     /// Makes room for `capacity` models, one at least.
     pub fn new(capacity: usize) -> Self {
-        Self { loaded: Vec::new(), capacity: capacity.max(1) }
+        Self {
+            loaded: Vec::new(),
+            capacity: capacity.max(1),
+        }
     }
 
     /// Returns the model, loaded now if it was not.
@@ -60,7 +65,8 @@ impl Models {
             Some(index) => self.loaded.remove(index),
             None => {
                 // Room first: two large models need not fit at once.
-                self.loaded.drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
+                self.loaded
+                    .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
                 load(model, dtype)?
             }
         };
@@ -70,13 +76,24 @@ impl Models {
 }
 
 fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
-    let failed = |source| ModelError::Load { path: model.path.clone(), source };
+    let failed = |source| ModelError::Load {
+        path: model.path.clone(),
+        source,
+    };
     let folder = Path::new(&model.path);
     let found = whence_engine::digest(folder).map_err(failed)?;
     if found != model.digest {
         let (path, expected) = (model.path.clone(), model.digest.clone());
-        return Err(ModelError::Changed { path, found, expected });
+        return Err(ModelError::Changed {
+            path,
+            found,
+            expected,
+        });
     }
     let engine = Engine::load(folder, dtype).map_err(failed)?;
-    Ok(Loaded { digest: found, dtype, engine })
+    Ok(Loaded {
+        digest: found,
+        dtype,
+        engine,
+    })
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tracing::{info, info_span, warn, Instrument};
+use tracing::{Instrument, info, info_span, warn};
 use whence_proto::v1::{self, AttemptRef, Lease};
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::{WorkerId, store};
@@ -42,13 +42,28 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 ///
 /// Fails if the coordinator refuses this worker, its store cannot be used, or nobody answers for
 /// [`Config::orphan_grace`].
-pub async fn run(config: Config, channel: tonic::transport::Channel, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    channel: tonic::transport::Channel,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let id = config.id.clone().unwrap_or_else(|| {
-        format!("worker-{}", ulid::Ulid::new()).parse().expect("a ULID is made of letters and digits")
+        format!("worker-{}", ulid::Ulid::new())
+            .parse()
+            .expect("a ULID is made of letters and digits")
     });
     let client = Client::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let device = Device::start(config.loaded_models).map_err(|error| Error::Refused { reason: error.to_string() })?;
-    let mut session = Session { id, client, device, config, running: Arc::default(), progressed: Arc::default() };
+    let device = Device::start(config.loaded_models).map_err(|error| Error::Refused {
+        reason: error.to_string(),
+    })?;
+    let mut session = Session {
+        id,
+        client,
+        device,
+        config,
+        running: Arc::default(),
+        progressed: Arc::default(),
+    };
     session.live(shutdown).await
 }
 
@@ -74,7 +89,9 @@ struct RunningTask {
 impl Session {
     async fn live(&mut self, shutdown: CancellationToken) -> Result<(), Error> {
         let registered = self.register(&shutdown).await?;
-        let Some(registered) = registered else { return Ok(()) };
+        let Some(registered) = registered else {
+            return Ok(());
+        };
         let place = Workplace {
             id: self.id.clone(),
             client: self.client.clone(),
@@ -126,7 +143,10 @@ impl Session {
     }
 
     /// Registers, however long nobody answers. Returns `None` on shutdown.
-    async fn register(&self, shutdown: &CancellationToken) -> Result<Option<v1::RegisterResponse>, Error> {
+    async fn register(
+        &self,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<v1::RegisterResponse>, Error> {
         let mut patience = Patience::new(self.config.orphan_grace);
         loop {
             let request = v1::RegisterRequest {
@@ -153,7 +173,11 @@ impl Session {
     }
 
     /// Asks for leases until there are some, or until shutdown.
-    async fn acquire(&self, credits: usize, shutdown: &CancellationToken) -> Result<Vec<Lease>, Error> {
+    async fn acquire(
+        &self,
+        credits: usize,
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<Lease>, Error> {
         let mut patience = Patience::new(self.config.orphan_grace);
         loop {
             let request = v1::AcquireShardsRequest {
@@ -201,12 +225,19 @@ impl Session {
             progress: Arc::default(),
             stop: CancellationToken::new(),
         };
-        self.running.lock().expect("no holder panics").insert(task.attempt.attempt.clone(), task.clone());
+        self.running
+            .lock()
+            .expect("no holder panics")
+            .insert(task.attempt.attempt.clone(), task.clone());
         task
     }
 
     /// Renews leases until `ended`: at every interval, and soon after progress.
-    fn heartbeat(&self, interval: Duration, ended: CancellationToken) -> impl Future<Output = ()> + use<> {
+    fn heartbeat(
+        &self,
+        interval: Duration,
+        ended: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
         let (id, mut client) = (self.id.clone(), self.client.clone());
         let (running, progressed) = (Arc::clone(&self.running), Arc::clone(&self.progressed));
         async move {
@@ -222,8 +253,16 @@ impl Session {
                     () = ended.cancelled() => return,
                 }
                 last = Instant::now();
-                let progress = running.lock().expect("no holder panics").values().map(report).collect::<Vec<_>>();
-                let request = v1::HeartbeatRequest { worker_id: id.to_string(), progress };
+                let progress = running
+                    .lock()
+                    .expect("no holder panics")
+                    .values()
+                    .map(report)
+                    .collect::<Vec<_>>();
+                let request = v1::HeartbeatRequest {
+                    worker_id: id.to_string(),
+                    progress,
+                };
                 match call(client.heartbeat(request)).await {
                     Ok(response) => stop_all(&running, &response.stop),
                     Err(status) => warn!(code = ?status.code(), "heartbeat failed"),
@@ -239,7 +278,10 @@ impl Session {
             task.stop.cancel();
         }
         if !unfinished.is_empty() {
-            let request = v1::ReleaseShardsRequest { worker_id: self.id.to_string(), attempts: unfinished };
+            let request = v1::ReleaseShardsRequest {
+                worker_id: self.id.to_string(),
+                attempts: unfinished,
+            };
             if let Err(status) = call(self.client.clone().release_shards(request)).await {
                 warn!(code = ?status.code(), "leases could not be given back, they will expire");
             }
@@ -251,7 +293,10 @@ impl Session {
 /// Does one task and reports how it ended.
 async fn work(place: Workplace, lease: Lease, task: RunningTask, running: Running) {
     let ended = task::run(&place, &lease, &task.progress, &task.stop).await;
-    running.lock().expect("no holder panics").remove(&task.attempt.attempt);
+    running
+        .lock()
+        .expect("no holder panics")
+        .remove(&task.attempt.attempt);
     let worker_id = place.id.to_string();
     let attempt = Some(task.attempt.clone());
     match ended {
@@ -291,7 +336,9 @@ enum Report {
 impl Report {
     async fn tell(&self, mut client: Client) -> Result<(), tonic::Status> {
         match self {
-            Self::Completed(request) => call(client.complete_shard(request.clone())).await.map(drop),
+            Self::Completed(request) => {
+                call(client.complete_shard(request.clone())).await.map(drop)
+            }
             Self::Failed(request) => call(client.fail_shard(request.clone())).await.map(drop),
         }
     }
@@ -325,20 +372,32 @@ struct Patience {
 
 impl Patience {
     fn new(grace: Duration) -> Self {
-        Self { since: Instant::now(), grace, wait: FIRST_RETRY }
+        Self {
+            since: Instant::now(),
+            grace,
+            wait: FIRST_RETRY,
+        }
     }
 
     /// Waits before the next try. Fails if `status` will not pass, or it has lasted too long.
-    async fn wait_after(&mut self, status: &tonic::Status, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn wait_after(
+        &mut self,
+        status: &tonic::Status,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
         if !may_pass(status) {
-            return Err(Error::Refused { reason: status.message().to_owned() });
+            return Err(Error::Refused {
+                reason: status.message().to_owned(),
+            });
         }
         if self.since.elapsed() > self.grace {
             return Err(Error::Orphaned { grace: self.grace });
         }
         warn!(code = ?status.code(), "no coordinator, trying again");
         // Up to half as long again, so that workers of a cluster do not all come back at once.
-        let jitter = self.wait.mul_f64((ulid::Ulid::new().random() % 1024) as f64 / 2048.0);
+        let jitter = self
+            .wait
+            .mul_f64((ulid::Ulid::new().random() % 1024) as f64 / 2048.0);
         tokio::select! {
             () = sleep(self.wait + jitter) => {}
             () = shutdown.cancelled() => {}
@@ -352,24 +411,40 @@ impl Patience {
 fn may_pass(status: &tonic::Status) -> bool {
     !matches!(
         status.code(),
-        Code::FailedPrecondition | Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
+        Code::FailedPrecondition
+            | Code::InvalidArgument
+            | Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::Unimplemented
     )
 }
 
-async fn call<T>(call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, tonic::Status> {
+async fn call<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, tonic::Status> {
     match timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => Err(tonic::Status::deadline_exceeded("the coordinator did not answer")),
+        Err(_) => Err(tonic::Status::deadline_exceeded(
+            "the coordinator did not answer",
+        )),
     }
 }
 
 fn in_flight(running: &Running) -> Vec<AttemptRef> {
-    running.lock().expect("no holder panics").values().map(|task| task.attempt.clone()).collect()
+    running
+        .lock()
+        .expect("no holder panics")
+        .values()
+        .map(|task| task.attempt.clone())
+        .collect()
 }
 
 fn stop_all(running: &Running, attempts: &[AttemptRef]) {
     let running = running.lock().expect("no holder panics");
-    for task in attempts.iter().filter_map(|attempt| running.get(&attempt.attempt)) {
+    for task in attempts
+        .iter()
+        .filter_map(|attempt| running.get(&attempt.attempt))
+    {
         task.stop.cancel();
     }
 }
@@ -384,7 +459,10 @@ fn report(task: &RunningTask) -> v1::Progress {
 
 fn interval(registered: &v1::RegisterResponse) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(5);
-    registered.heartbeat_interval.and_then(|interval| interval.try_into().ok()).unwrap_or(DEFAULT)
+    registered
+        .heartbeat_interval
+        .and_then(|interval| interval.try_into().ok())
+        .unwrap_or(DEFAULT)
 }
 
 fn prost_duration(duration: Duration) -> Option<prost_types::Duration> {

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Fields, Schema};
@@ -53,23 +54,43 @@ impl OutputRow {
 }
 
 /// Builds the record batch of `rows`, with the dataset columns `columns` carried along.
-pub fn batch(rows: &[OutputRow], step_scores: &[String], columns: Option<&StructArray>) -> Result<RecordBatch, ArrowError> {
+pub fn batch(
+    rows: &[OutputRow],
+    step_scores: &[String],
+    columns: Option<&StructArray>,
+) -> Result<RecordBatch, ArrowError> {
     let fields = columns.map_or_else(Fields::empty, |columns| columns.fields().clone());
     let schema = Arc::new(output::schema(step_scores, &fields));
     let good = || rows.iter().map(OutputRow::attribution);
     let error = || rows.iter().map(|row| row.result.as_ref().err());
-    let position = |of: fn(&Attribution) -> usize| Int32Array::from_iter(good().map(|a| a.map(|a| of(a) as i32)));
+    let position = |of: fn(&Attribution) -> usize| {
+        Int32Array::from_iter(good().map(|a| a.map(|a| of(a) as i32)))
+    };
     let mut arrays: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.example_id))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| match row.result {
-            Ok(_) => output::STATUS_OK,
-            Err(_) => output::STATUS_ERROR,
-        }))),
-        Arc::new(StringArray::from_iter(error().map(|e| e.map(|e| e.code.as_str())))),
-        Arc::new(StringArray::from_iter(error().map(|e| e.map(|e| e.message.as_str())))),
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.input_text.as_deref()))),
-        Arc::new(StringArray::from_iter(good().map(|a| a.map(|a| a.generated_text.as_str())))),
-        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.forced)))),
+        Arc::new(Int64Array::from_iter_values(
+            rows.iter().map(|row| row.example_id),
+        )),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(
+            |row| match row.result {
+                Ok(_) => output::STATUS_OK,
+                Err(_) => output::STATUS_ERROR,
+            },
+        ))),
+        Arc::new(StringArray::from_iter(
+            error().map(|e| e.map(|e| e.code.as_str())),
+        )),
+        Arc::new(StringArray::from_iter(
+            error().map(|e| e.map(|e| e.message.as_str())),
+        )),
+        Arc::new(StringArray::from_iter(
+            rows.iter().map(|row| row.input_text.as_deref()),
+        )),
+        Arc::new(StringArray::from_iter(
+            good().map(|a| a.map(|a| a.generated_text.as_str())),
+        )),
+        Arc::new(BooleanArray::from_iter(
+            rows.iter().map(|row| Some(row.forced)),
+        )),
         texts(good().map(|a| a.map(|a| a.source.as_slice())))?,
         ids(good().map(|a| a.map(|a| a.source.as_slice())))?,
         texts(good().map(|a| a.map(|a| a.target.as_slice())))?,
@@ -82,49 +103,111 @@ pub fn batch(rows: &[OutputRow], step_scores: &[String], columns: Option<&Struct
     RecordBatch::try_new(schema, arrays)
 }
 
-fn texts<'a>(lists: impl Iterator<Item = Option<&'a [Token]>> + Clone) -> Result<ArrayRef, ArrowError> {
-    let values = StringArray::from_iter(lists.clone().flatten().flatten().map(|token| Some(token.text.as_str())));
-    list(lists.map(|tokens| tokens.map(<[Token]>::len)), DataType::Utf8, Arc::new(values))
+fn texts<'a>(
+    lists: impl Iterator<Item = Option<&'a [Token]>> + Clone,
+) -> Result<ArrayRef, ArrowError> {
+    let values = StringArray::from_iter(
+        lists
+            .clone()
+            .flatten()
+            .flatten()
+            .map(|token| Some(token.text.as_str())),
+    );
+    list(
+        lists.map(|tokens| tokens.map(<[Token]>::len)),
+        DataType::Utf8,
+        Arc::new(values),
+    )
 }
 
-fn ids<'a>(lists: impl Iterator<Item = Option<&'a [Token]>> + Clone) -> Result<ArrayRef, ArrowError> {
-    let values = Int32Array::from_iter_values(lists.clone().flatten().flatten().map(|token| token.id as i32));
-    list(lists.map(|tokens| tokens.map(<[Token]>::len)), DataType::Int32, Arc::new(values))
+fn ids<'a>(
+    lists: impl Iterator<Item = Option<&'a [Token]>> + Clone,
+) -> Result<ArrayRef, ArrowError> {
+    let values = Int32Array::from_iter_values(
+        lists
+            .clone()
+            .flatten()
+            .flatten()
+            .map(|token| token.id as i32),
+    );
+    list(
+        lists.map(|tokens| tokens.map(<[Token]>::len)),
+        DataType::Int32,
+        Arc::new(values),
+    )
 }
 
 fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowError> {
-    let steps = || rows.iter().filter_map(OutputRow::attribution).flat_map(|a| a.steps.iter().map(move |step| (a, step)));
-    let numbers = rows.iter().filter_map(OutputRow::attribution).flat_map(|a| 0..a.steps.len() as i32);
-    let token = |(attribution, step): (&'_ Attribution, &StepAttribution)| attribution.target[step.target_pos].clone();
+    let steps = || {
+        rows.iter()
+            .filter_map(OutputRow::attribution)
+            .flat_map(|a| a.steps.iter().map(move |step| (a, step)))
+    };
+    let numbers = rows
+        .iter()
+        .filter_map(OutputRow::attribution)
+        .flat_map(|a| 0..a.steps.len() as i32);
+    let token = |(attribution, step): (&'_ Attribution, &StepAttribution)| {
+        attribution.target[step.target_pos].clone()
+    };
     let tokens: Vec<_> = steps().map(token).collect();
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from_iter_values(numbers)),
-        Arc::new(Int32Array::from_iter_values(steps().map(|(_, step)| step.target_pos as i32))),
-        Arc::new(StringArray::from_iter_values(tokens.iter().map(|token| token.text.as_str()))),
-        Arc::new(Int32Array::from_iter_values(tokens.iter().map(|token| token.id as i32))),
+        Arc::new(Int32Array::from_iter_values(
+            steps().map(|(_, step)| step.target_pos as i32),
+        )),
+        Arc::new(StringArray::from_iter_values(
+            tokens.iter().map(|token| token.text.as_str()),
+        )),
+        Arc::new(Int32Array::from_iter_values(
+            tokens.iter().map(|token| token.id as i32),
+        )),
         scores(steps().map(|(_, step)| step.source.as_ref()))?,
         scores(steps().map(|(_, step)| step.target.as_ref()))?,
     ];
     let fields = output::step_fields(step_scores);
-    if let Ok(index) = fields.iter().position(|field| field.name() == output::STEP_SCORES).ok_or(()) {
+    if let Ok(index) = fields
+        .iter()
+        .position(|field| field.name() == output::STEP_SCORES)
+        .ok_or(())
+    {
         let DataType::Struct(of_functions) = fields[index].data_type() else {
-            return Err(ArrowError::SchemaError("step scores are a struct".to_owned()));
+            return Err(ArrowError::SchemaError(
+                "step scores are a struct".to_owned(),
+            ));
         };
         let of_function = |function: usize| -> ArrayRef {
-            Arc::new(Float32Array::from_iter_values(steps().map(move |(_, step)| step.step_scores[function])))
+            Arc::new(Float32Array::from_iter_values(
+                steps().map(move |(_, step)| step.step_scores[function]),
+            ))
         };
         let columns = (0..of_functions.len()).map(of_function).collect();
-        arrays.push(Arc::new(StructArray::try_new(of_functions.clone(), columns, None)?));
+        arrays.push(Arc::new(StructArray::try_new(
+            of_functions.clone(),
+            columns,
+            None,
+        )?));
     }
     let values = StructArray::try_new(fields.clone(), arrays, None)?;
-    let lengths = rows.iter().map(|row| row.attribution().map(|a| a.steps.len()));
+    let lengths = rows
+        .iter()
+        .map(|row| row.attribution().map(|a| a.steps.len()));
     list(lengths, DataType::Struct(fields), Arc::new(values))
 }
 
-fn scores<'a>(rows: impl Iterator<Item = Option<&'a ScoreRows>> + Clone) -> Result<ArrayRef, ArrowError> {
-    let values = rows.clone().flatten().flat_map(|scores| scores.values.iter().copied());
+fn scores<'a>(
+    rows: impl Iterator<Item = Option<&'a ScoreRows>> + Clone,
+) -> Result<ArrayRef, ArrowError> {
+    let values = rows
+        .clone()
+        .flatten()
+        .flat_map(|scores| scores.values.iter().copied());
     let values = Float32Array::from_iter_values(values);
-    list(rows.map(|scores| scores.map(|scores| scores.values.len())), DataType::Float32, Arc::new(values))
+    list(
+        rows.map(|scores| scores.map(|scores| scores.values.len())),
+        DataType::Float32,
+        Arc::new(values),
+    )
 }
 
 /// Builds lists of the given lengths, null where there is none, over consecutive values.
@@ -135,7 +218,12 @@ fn list(
 ) -> Result<ArrayRef, ArrowError> {
     let offsets = OffsetBuffer::from_lengths(lengths.clone().map(Option::unwrap_or_default));
     let nulls = NullBuffer::from_iter(lengths.map(|length| length.is_some()));
-    Ok(Arc::new(ListArray::try_new(output::element(of), offsets, values, Some(nulls))?))
+    Ok(Arc::new(ListArray::try_new(
+        output::element(of),
+        offsets,
+        values,
+        Some(nulls),
+    )?))
 }
 
 /// Encodes a batch as Parquet, with `footer` as its key-value metadata.
@@ -143,7 +231,12 @@ pub fn encode(batch: &RecordBatch, footer: Vec<(&str, String)>) -> Result<Vec<u8
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_key_value_metadata(Some(footer.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect()));
+        .set_key_value_metadata(Some(
+            footer
+                .into_iter()
+                .map(|(k, v)| KeyValue::new(k.to_owned(), v))
+                .collect(),
+        ));
     for column in score_columns(&batch.schema()) {
         properties = properties
             .set_column_dictionary_enabled(column.clone(), false)
@@ -158,15 +251,32 @@ pub fn encode(batch: &RecordBatch, footer: Vec<(&str, String)>) -> Result<Vec<u8
 
 /// Returns the paths of the columns that hold scores.
 fn score_columns(schema: &Schema) -> Vec<ColumnPath> {
-    let list_of = |name: &str| [output::STEPS, "list", "element", name, "list", "element"].map(str::to_owned).to_vec();
-    let mut columns = vec![list_of(output::SOURCE_SCORES), list_of(output::TARGET_SCORES)];
-    if let Ok(DataType::List(step)) = schema.field_with_name(output::STEPS).map(|field| field.data_type())
+    let list_of = |name: &str| {
+        [output::STEPS, "list", "element", name, "list", "element"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let mut columns = vec![
+        list_of(output::SOURCE_SCORES),
+        list_of(output::TARGET_SCORES),
+    ];
+    if let Ok(DataType::List(step)) = schema
+        .field_with_name(output::STEPS)
+        .map(|field| field.data_type())
         && let DataType::Struct(fields) = step.data_type()
         && let Some((_, scores)) = fields.find(output::STEP_SCORES)
         && let DataType::Struct(functions) = scores.data_type()
     {
         columns.extend(functions.iter().map(|function| {
-            [output::STEPS, "list", "element", output::STEP_SCORES, function.name()].map(str::to_owned).to_vec()
+            [
+                output::STEPS,
+                "list",
+                "element",
+                output::STEP_SCORES,
+                function.name(),
+            ]
+            .map(str::to_owned)
+            .to_vec()
         }));
     }
     columns.into_iter().map(ColumnPath::new).collect()
@@ -182,12 +292,25 @@ mod tests {
     use super::*;
 
     fn token(id: u32) -> Token {
-        Token { id, text: format!("▁{id}") }
+        Token {
+            id,
+            text: format!("▁{id}"),
+        }
     }
 
     fn row(example_id: i64, scores: &[f32]) -> OutputRow {
-        let rows = |values: &[f32]| Some(ScoreRows { values: values.to_vec(), row_shape: vec![] });
-        let step = StepAttribution { target_pos: 1, source: rows(scores), target: None, step_scores: vec![0.25] };
+        let rows = |values: &[f32]| {
+            Some(ScoreRows {
+                values: values.to_vec(),
+                row_shape: vec![],
+            })
+        };
+        let step = StepAttribution {
+            target_pos: 1,
+            source: rows(scores),
+            target: None,
+            step_scores: vec![0.25],
+        };
         let attribution = Attribution {
             source: (0..scores.len() as u32).map(token).collect(),
             target: vec![token(9), token(5)],
@@ -197,34 +320,69 @@ mod tests {
             attr_pos_end: 2,
             steps: vec![step],
         };
-        OutputRow { example_id, input_text: Some("five".to_owned()), forced: true, result: Ok(attribution) }
+        OutputRow {
+            example_id,
+            input_text: Some("five".to_owned()),
+            forced: true,
+            result: Ok(attribution),
+        }
     }
 
     fn failed(example_id: i64) -> OutputRow {
-        let error = RowError { code: "empty_text".to_owned(), message: "the input text is empty".to_owned() };
-        OutputRow { example_id, input_text: None, forced: false, result: Err(error) }
+        let error = RowError {
+            code: "empty_text".to_owned(),
+            message: "the input text is empty".to_owned(),
+        };
+        OutputRow {
+            example_id,
+            input_text: None,
+            forced: false,
+            result: Err(error),
+        }
     }
 
     #[test]
     fn rows_survive_parquet() {
         let rows = [row(3, &[0.5, 0.25, 0.25]), failed(4), row(5, &[1.0])];
         let batch = batch(&rows, &["probability".to_owned()], None).unwrap();
-        let bytes = Bytes::from(encode(&batch, vec![(output::footer::SLOT, "p000000".to_owned())]).unwrap());
+        let bytes = Bytes::from(
+            encode(&batch, vec![(output::footer::SLOT, "p000000".to_owned())]).unwrap(),
+        );
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-        let footer = builder.metadata().file_metadata().key_value_metadata().unwrap();
-        assert!(footer.iter().any(|pair| pair.key == output::footer::SLOT && pair.value.as_deref() == Some("p000000")));
+        let footer = builder
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .unwrap();
+        assert!(footer.iter().any(
+            |pair| pair.key == output::footer::SLOT && pair.value.as_deref() == Some("p000000")
+        ));
         let read: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].columns(), batch.columns());
-        let steps = read[0].column_by_name(output::STEPS).unwrap().as_list::<i32>().clone();
+        let steps = read[0]
+            .column_by_name(output::STEPS)
+            .unwrap()
+            .as_list::<i32>()
+            .clone();
         assert!(steps.is_null(1));
-        let scores = steps.values().as_struct().column_by_name(output::SOURCE_SCORES).unwrap().as_list::<i32>().clone();
-        assert_eq!(scores.value(0).as_primitive::<Float32Type>().values(), &[0.5, 0.25, 0.25]);
+        let scores = steps
+            .values()
+            .as_struct()
+            .column_by_name(output::SOURCE_SCORES)
+            .unwrap()
+            .as_list::<i32>()
+            .clone();
+        assert_eq!(
+            scores.value(0).as_primitive::<Float32Type>().values(),
+            &[0.5, 0.25, 0.25]
+        );
     }
 
     #[test]
     fn the_same_rows_are_the_same_bytes() {
-        let encoded = || encode(&batch(&[row(1, &[0.1, 0.9])], &[], None).unwrap(), vec![]).unwrap();
+        let encoded =
+            || encode(&batch(&[row(1, &[0.1, 0.9])], &[], None).unwrap(), vec![]).unwrap();
         assert_eq!(encoded(), encoded());
     }
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use whence_engine::{Attribution, Example};
-use whence_proto::v1::{FetchShardRequest, Lease, Outcome, worker_service_client::WorkerServiceClient};
+use whence_proto::v1::{
+    FetchShardRequest, Lease, Outcome, worker_service_client::WorkerServiceClient,
+};
 use whence_schemas::output::footer;
 use whence_schemas::store::SlotStore;
 use whence_schemas::{Attempt, JobSpec, WorkerId, canonical};
@@ -82,7 +84,10 @@ pub async fn run(
 
     let bytes = encode(place, lease, &spec, &input, &rows)?;
     if bytes.len() > place.max_result_bytes {
-        return Err(Failure::TooLarge { bytes: bytes.len(), limit: place.max_result_bytes });
+        return Err(Failure::TooLarge {
+            bytes: bytes.len(),
+            limit: place.max_result_bytes,
+        });
     }
     let attempt: Attempt = attempt_of(lease)?;
     let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
@@ -97,12 +102,23 @@ pub async fn run(
 }
 
 /// Fetches the rows of the leased slot as one Arrow IPC stream.
-async fn fetch(place: &Workplace, lease: &Lease, stop: &CancellationToken) -> Result<Vec<u8>, Failure> {
+async fn fetch(
+    place: &Workplace,
+    lease: &Lease,
+    stop: &CancellationToken,
+) -> Result<Vec<u8>, Failure> {
     let failed = |status: tonic::Status| Failure::Fetch(Box::new(status));
-    let request = FetchShardRequest { worker_id: place.id.to_string(), attempt: lease.attempt.clone() };
+    let request = FetchShardRequest {
+        worker_id: place.id.to_string(),
+        attempt: lease.attempt.clone(),
+    };
     let mut client = place.client.clone();
     let fetch = async {
-        let mut pieces = client.fetch_shard(request).await.map_err(failed)?.into_inner();
+        let mut pieces = client
+            .fetch_shard(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
         let mut ipc = Vec::new();
         while let Some(piece) = pieces.message().await.map_err(failed)? {
             ipc.extend_from_slice(&piece.ipc);
@@ -132,7 +148,10 @@ async fn attribute(
             Err(error) => results[index] = Some(Err(error)),
         }
     }
-    progress.rows.fetch_add((input.rows.len() - examples.len()) as u64, Ordering::Relaxed);
+    progress.rows.fetch_add(
+        (input.rows.len() - examples.len()) as u64,
+        Ordering::Relaxed,
+    );
     for group in groups(examples, place.batch_tokens, place.batch_size) {
         if stop.is_cancelled() {
             return Err(Failure::Stopped);
@@ -158,7 +177,12 @@ async fn attribute(
 
 /// Returns the example a row describes, or what is wrong with the row.
 fn example(row: &InputRow, forces: bool) -> Result<Example, RowError> {
-    let error = |code: &str, message: String| Err(RowError { code: code.to_owned(), message });
+    let error = |code: &str, message: String| {
+        Err(RowError {
+            code: code.to_owned(),
+            message,
+        })
+    };
     if let Some(reason) = &row.row_error {
         return error("unreadable_row", reason.clone());
     }
@@ -168,17 +192,28 @@ fn example(row: &InputRow, forces: bool) -> Result<Example, RowError> {
     if forces && row.generated_text.is_none() {
         return error("missing_text", "the row has no generated text".to_owned());
     }
-    Ok(Example { id: row.example_id, input_text, generated_text: row.generated_text.clone() })
+    Ok(Example {
+        id: row.example_id,
+        input_text,
+        generated_text: row.generated_text.clone(),
+    })
 }
 
 /// Refuses scores the table has no column for.
 fn storable(attribution: Attribution) -> Result<Attribution, RowError> {
-    let mut sides = attribution.steps.iter().flat_map(|step| [&step.source, &step.target]).flatten();
+    let mut sides = attribution
+        .steps
+        .iter()
+        .flat_map(|step| [&step.source, &step.target])
+        .flatten();
     let is_raw = sides.any(|scores| !scores.row_shape.is_empty());
     drop(sides);
     if is_raw {
         let message = "the scores are not aggregated to one a token; name as many aggregators as the method has axes";
-        return Err(RowError { code: "not_aggregated".to_owned(), message: message.to_owned() });
+        return Err(RowError {
+            code: "not_aggregated".to_owned(),
+            message: message.to_owned(),
+        });
     }
     Ok(attribution)
 }
@@ -213,7 +248,10 @@ fn groups(
 /// Estimates an example's tokens: text has about four bytes a token, and a target that is to be
 /// generated is about as long as its source.
 fn estimated_tokens(example: &Example) -> usize {
-    let target = example.generated_text.as_ref().map_or(example.input_text.len(), String::len);
+    let target = example
+        .generated_text
+        .as_ref()
+        .map_or(example.input_text.len(), String::len);
     (example.input_text.len() + target) / 4 + 2
 }
 
@@ -224,7 +262,12 @@ fn encode(
     input: &InputRows,
     rows: &[OutputRow],
 ) -> Result<Vec<u8>, Failure> {
-    let step_scores: Vec<_> = spec.attribution.step_scores.iter().map(|f| f.name.clone()).collect();
+    let step_scores: Vec<_> = spec
+        .attribution
+        .step_scores
+        .iter()
+        .map(|f| f.name.clone())
+        .collect();
     let batch = table::batch(rows, &step_scores, input.columns.as_ref())?;
     let attempt = lease.attempt.clone().unwrap_or_default();
     let errors = rows.iter().filter(|row| row.result.is_err()).count();
@@ -235,15 +278,22 @@ fn encode(
         (footer::ERRORS, errors.to_string()),
         (footer::WORKER, place.id.to_string()),
         (footer::EPOCH, lease.epoch.to_string()),
-        (footer::SPEC, canonical::to_string(spec).map_err(Failure::Unreadable)?),
+        (
+            footer::SPEC,
+            canonical::to_string(spec).map_err(Failure::Unreadable)?,
+        ),
         (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ];
     Ok(table::encode(&batch, footer)?)
 }
 
 fn attempt_of(lease: &Lease) -> Result<Attempt, Failure> {
-    let text = lease.attempt.as_ref().map_or("", |attempt| attempt.attempt.as_str());
-    text.parse().map_err(|error: whence_schemas::InvalidId| Failure::Specification(error.to_string()))
+    let text = lease
+        .attempt
+        .as_ref()
+        .map_or("", |attempt| attempt.attempt.as_str());
+    text.parse()
+        .map_err(|error: whence_schemas::InvalidId| Failure::Specification(error.to_string()))
 }
 
 #[cfg(test)]
@@ -251,23 +301,48 @@ mod tests {
     use super::*;
 
     fn of_length(id: i64, bytes: usize) -> (usize, Example) {
-        (id as usize, Example { id, input_text: "x".repeat(bytes), generated_text: Some(String::new()) })
+        (
+            id as usize,
+            Example {
+                id,
+                input_text: "x".repeat(bytes),
+                generated_text: Some(String::new()),
+            },
+        )
     }
 
     #[test]
     fn groups_hold_similar_lengths_within_the_budget() {
-        let examples = vec![of_length(0, 400), of_length(1, 8), of_length(2, 40), of_length(3, 8)];
-        let ids = |group: &Vec<(usize, Example)>| group.iter().map(|(index, _)| *index).collect::<Vec<_>>();
+        let examples = vec![
+            of_length(0, 400),
+            of_length(1, 8),
+            of_length(2, 40),
+            of_length(3, 8),
+        ];
+        let ids = |group: &Vec<(usize, Example)>| {
+            group.iter().map(|(index, _)| *index).collect::<Vec<_>>()
+        };
         let groups: Vec<_> = groups(examples, 30, 64).iter().map(ids).collect();
         assert_eq!(groups, [vec![1, 3, 2], vec![0]]);
     }
 
     #[test]
     fn a_row_without_text_says_so() {
-        let row = InputRow { example_id: 1, input_text: None, generated_text: None, row_error: None };
+        let row = InputRow {
+            example_id: 1,
+            input_text: None,
+            generated_text: None,
+            row_error: None,
+        };
         assert_eq!(example(&row, false).unwrap_err().code, "missing_text");
-        let row = InputRow { input_text: Some("a".to_owned()), ..row };
+        let row = InputRow {
+            input_text: Some("a".to_owned()),
+            ..row
+        };
         assert!(example(&row, false).is_ok());
-        assert_eq!(example(&row, true).unwrap_err().message, "the row has no generated text");
+        assert_eq!(
+            example(&row, true).unwrap_err().message,
+            "the row has no generated text"
+        );
     }
 }

@@ -12,7 +12,11 @@ use whence_engine::{Engine, Example, ScoreRows};
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat};
 
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a stopwatch that prints")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a stopwatch that prints"
+)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [model, rows, method, rest @ ..] = arguments.as_slice() else {
@@ -24,7 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let row: Value = serde_json::from_str(line)?;
         let text = |field: &str| row[field].as_str().map(str::to_owned);
         let input_text = text("input").ok_or("a row without `input`")?;
-        examples.push(Example { id: id as i64, input_text, generated_text: text("target") });
+        examples.push(Example {
+            id: id as i64,
+            input_text,
+            generated_text: text("target"),
+        });
     }
     let engine = Engine::load(Path::new(model), Dtype::Float32)?;
     let mut spec = AttributionSpec::of_method(method);
@@ -32,16 +40,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     spec.compat = Compat::Inseq071;
     let attributor = engine.prepare(&spec)?;
     let start = Instant::now();
-    let results: Vec<_> = examples.chunks(batch).flat_map(|examples| attributor.attribute(examples)).collect();
+    let results: Vec<_> = examples
+        .chunks(batch)
+        .flat_map(|examples| attributor.attribute(examples))
+        .collect();
     let seconds = start.elapsed().as_secs_f64();
     let failed = results.iter().filter(|result| result.is_err()).count();
-    let steps: usize = results.iter().flatten().map(|attribution| attribution.steps.len()).sum();
-    println!("{}", json!({"seconds": seconds, "examples": results.len(), "failed": failed, "steps": steps}));
+    let steps: usize = results
+        .iter()
+        .flatten()
+        .map(|attribution| attribution.steps.len())
+        .sum();
+    println!(
+        "{}",
+        json!({"seconds": seconds, "examples": results.len(), "failed": failed, "steps": steps})
+    );
     if let Ok(path) = std::env::var("OUT") {
         let scores = |rows: &Option<ScoreRows>| rows.as_ref().map(|rows| rows.values.clone());
         let lines = results.iter().flatten().map(|attribution| {
-            let steps: Vec<_> =
-                attribution.steps.iter().map(|step| json!([scores(&step.source), scores(&step.target)])).collect();
+            let steps: Vec<_> = attribution
+                .steps
+                .iter()
+                .map(|step| json!([scores(&step.source), scores(&step.target)]))
+                .collect();
             json!(steps).to_string()
         });
         fs::write(path, lines.collect::<Vec<_>>().join("\n"))?;

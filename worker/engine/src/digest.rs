@@ -29,13 +29,19 @@ pub fn digest(folder: &Path) -> Result<String, Error> {
     names.sort_unstable();
     if !names.iter().any(|name| name == "config.json") {
         let missing = io::Error::from(io::ErrorKind::NotFound);
-        return Err(Error::ModelFile { path: folder.join("config.json"), source: missing });
+        return Err(Error::ModelFile {
+            path: folder.join("config.json"),
+            source: missing,
+        });
     }
     let mut hasher = blake3::Hasher::new();
     for name in names {
         let path = folder.join(&name);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        hasher.update(name.as_bytes()).update(&[0]).update(&length.to_le_bytes());
+        hasher
+            .update(name.as_bytes())
+            .update(&[0])
+            .update(&length.to_le_bytes());
         hash_file(&path, &mut hasher).map_err(at(&path))?;
     }
     Ok(hasher.finalize().to_hex().to_string())
@@ -65,7 +71,11 @@ mod tests {
         let first = digest(folder.path()).unwrap();
         write("vocab.json", "b");
         let second = digest(folder.path()).unwrap();
-        fs::rename(folder.path().join("vocab.json"), folder.path().join("words.json")).unwrap();
+        fs::rename(
+            folder.path().join("vocab.json"),
+            folder.path().join("words.json"),
+        )
+        .unwrap();
         let third = digest(folder.path()).unwrap();
         assert!(first != second && second != third && first != third);
         write(".cache", "x");
@@ -75,6 +85,11 @@ mod tests {
     #[test]
     fn a_folder_without_config_is_not_a_model() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(digest(folder.path()).unwrap_err().to_string().contains("config.json"));
+        assert!(
+            digest(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("config.json")
+        );
     }
 }

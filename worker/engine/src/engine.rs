@@ -8,8 +8,8 @@ use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, FunctionSpec};
 
 use crate::aggregate::{Pipeline, RawScores, StepScores};
-use crate::gradient;
 use crate::generate::{self, GenerationDefaults, Limits};
+use crate::gradient;
 use crate::instance::{Encoded, Encoder, Target};
 use crate::methods::{self, Batch, Instance, Method, Sink};
 use crate::model::config::ConfigFile;
@@ -41,13 +41,30 @@ impl Engine {
         let tokenizer = Tokenizer::load(folder, &config.to_value())?;
         let generation = ConfigFile::read_optional(folder, "generation_config.json")?;
         let generation = GenerationDefaults::read(&generation, &tokenizer.special().eos)?;
-        Ok(Self { model, tokenizer, generation, folder: folder.to_owned() })
+        Ok(Self {
+            model,
+            tokenizer,
+            generation,
+            folder: folder.to_owned(),
+        })
     }
 
     /// Checks `spec` against the registries and this model.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
-        let Parts { method, function, step_scores, pipeline } = Parts::build(spec)?;
-        Ok(Attributor { engine: self, spec: spec.clone(), method, function, step_scores, pipeline })
+        let Parts {
+            method,
+            function,
+            step_scores,
+            pipeline,
+        } = Parts::build(spec)?;
+        Ok(Attributor {
+            engine: self,
+            spec: spec.clone(),
+            method,
+            function,
+            step_scores,
+            pipeline,
+        })
     }
 
     /// Returns where the model came from.
@@ -71,15 +88,24 @@ struct Parts {
 
 impl Parts {
     fn build(spec: &AttributionSpec) -> Result<Self, Error> {
-        let build = |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
+        let build =
+            |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
         let method = methods::build(&spec.method.name, &spec.method.params)?;
         let pipeline = match &spec.aggregators {
             None => Pipeline::build(method.default_aggregators(), spec.normalize)?,
             Some(names) => Pipeline::build(names, spec.normalize)?,
         };
-        let step_scores = spec.step_scores.iter().map(|f| Ok((f.name.clone(), build(f)?)));
+        let step_scores = spec
+            .step_scores
+            .iter()
+            .map(|f| Ok((f.name.clone(), build(f)?)));
         let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
-        Ok(Self { function: build(&spec.attributed_fn)?, method, step_scores, pipeline })
+        Ok(Self {
+            function: build(&spec.attributed_fn)?,
+            method,
+            step_scores,
+            pipeline,
+        })
     }
 }
 
@@ -107,12 +133,21 @@ impl Attributor<'_> {
     /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
     pub fn attribute(&self, examples: &[Example]) -> Vec<Result<Attribution, Error>> {
         let prepared = self.prepare_examples(examples);
-        let good: Vec<_> = prepared.iter().flatten().map(|prepared| prepared.instance.clone()).collect();
+        let good: Vec<_> = prepared
+            .iter()
+            .flatten()
+            .map(|prepared| prepared.instance.clone())
+            .collect();
         let mut steps = match self.explain(&good) {
             Ok(steps) => steps.into_iter(),
             // Not one example's fault: computing them one by one finds out whose it is, if anyone's.
             Err(error) if good.len() == 1 => return vec_of_one(prepared, error),
-            Err(_) => return examples.iter().flat_map(|example| self.attribute(std::slice::from_ref(example))).collect(),
+            Err(_) => {
+                return examples
+                    .iter()
+                    .flat_map(|example| self.attribute(std::slice::from_ref(example)))
+                    .collect();
+            }
         };
         let finish = |prepared: Result<Prepared, Error>| {
             let prepared = prepared?;
@@ -124,14 +159,28 @@ impl Attributor<'_> {
 
     /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
     pub fn step_score_names(&self) -> Vec<String> {
-        self.step_scores.iter().map(|(name, _)| name.clone()).collect()
+        self.step_scores
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Encodes every example and generates the targets that are not forced.
     fn prepare_examples(&self, examples: &[Example]) -> Vec<Result<Prepared, Error>> {
-        let encoder = Encoder { model: &self.engine.model, tokenizer: &self.engine.tokenizer, spec: &self.spec };
-        let mut encoded: Vec<_> = examples.iter().map(|example| encoder.encode(example)).collect();
-        let open: Vec<_> = encoded.iter().flatten().filter(|encoded| encoded.forced.is_none()).collect();
+        let encoder = Encoder {
+            model: &self.engine.model,
+            tokenizer: &self.engine.tokenizer,
+            spec: &self.spec,
+        };
+        let mut encoded: Vec<_> = examples
+            .iter()
+            .map(|example| encoder.encode(example))
+            .collect();
+        let open: Vec<_> = encoded
+            .iter()
+            .flatten()
+            .filter(|encoded| encoded.forced.is_none())
+            .collect();
         let mut generated = match self.generate(&open) {
             Ok(generated) => generated.into_iter(),
             Err(error) => {
@@ -152,22 +201,38 @@ impl Attributor<'_> {
                 }
             };
             let instance = encoder.instance(&encoded.source, &target)?;
-            let Target { text: generated_text, .. } = target;
-            Ok(Prepared { instance, generated_text, forced: was_forced })
+            let Target {
+                text: generated_text,
+                ..
+            } = target;
+            Ok(Prepared {
+                instance,
+                generated_text,
+                forced: was_forced,
+            })
         };
-        examples.iter().zip(encoded.drain(..)).map(complete).collect()
+        examples
+            .iter()
+            .zip(encoded.drain(..))
+            .map(complete)
+            .collect()
     }
 
     fn generate(&self, open: &[&Encoded]) -> candle_core::Result<Vec<Vec<u32>>> {
         let sources: Vec<_> = open.iter().map(|encoded| encoded.source.clone()).collect();
         let prompts: Vec<_> = open.iter().map(|encoded| encoded.prompt.clone()).collect();
-        let limits =
-            Limits { defaults: &self.engine.generation, max_new_tokens: self.spec.generation.max_new_tokens };
+        let limits = Limits {
+            defaults: &self.engine.generation,
+            max_new_tokens: self.spec.generation.max_new_tokens,
+        };
         generate::greedy(&self.engine.model, &sources, &prompts, limits)
     }
 
     /// Explains `instances`. A result whose scores are not finite is that instance's error.
-    fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+    fn explain(
+        &self,
+        instances: &[Instance],
+    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
         if instances.is_empty() {
             return Ok(Vec::new());
         }
@@ -197,7 +262,12 @@ impl Attributor<'_> {
                     return Err(Error::NotFinite { step });
                 }
                 let target_pos = instance.explained.start + step;
-                attributed.push(StepAttribution { target_pos, source, target, step_scores });
+                attributed.push(StepAttribution {
+                    target_pos,
+                    source,
+                    target,
+                    step_scores,
+                });
             }
             Ok(attributed)
         };
@@ -211,7 +281,9 @@ impl Attributor<'_> {
         if self.step_scores.is_empty() {
             return Ok(scores);
         }
-        let trace = batch.model.forward(&batch.model_inputs(&batch.embeddings()?)?)?;
+        let trace = batch
+            .model
+            .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
         for (_, function) in &self.step_scores {
             let values = gradient::values(batch.model, &trace, &steps, function.as_ref())?;
             for (scores, value) in scores.iter_mut().zip(values) {
@@ -223,8 +295,19 @@ impl Attributor<'_> {
 
     fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
         let tokenizer = &self.engine.tokenizer;
-        let tokens = |ids: &[u32]| ids.iter().map(|&id| Token { id, text: tokenizer.token(id) }).collect();
-        let Prepared { instance, generated_text, forced } = prepared;
+        let tokens = |ids: &[u32]| {
+            ids.iter()
+                .map(|&id| Token {
+                    id,
+                    text: tokenizer.token(id),
+                })
+                .collect()
+        };
+        let Prepared {
+            instance,
+            generated_text,
+            forced,
+        } = prepared;
         Attribution {
             source: tokens(&instance.source),
             target: tokens(&instance.target),
@@ -240,7 +323,11 @@ impl Attributor<'_> {
 /// Inseq scales decoder embeddings once, and transformers' Marian decoder scales what it is given
 /// once more: the decoder sees embeddings √hidden times too large.
 fn inseq_decoder_factor(model: &Transformer) -> f64 {
-    if model.has_encoder() { model.spec().embedding_scale } else { 1.0 }
+    if model.has_encoder() {
+        model.spec().embedding_scale
+    } else {
+        1.0
+    }
 }
 
 fn has_no_number(rows: &ScoreRows) -> bool {
@@ -248,7 +335,10 @@ fn has_no_number(rows: &ScoreRows) -> bool {
 }
 
 /// Returns the results of a batch with one good example, which failed with `error`.
-fn vec_of_one(prepared: Vec<Result<Prepared, Error>>, error: Error) -> Vec<Result<Attribution, Error>> {
+fn vec_of_one(
+    prepared: Vec<Result<Prepared, Error>>,
+    error: Error,
+) -> Vec<Result<Attribution, Error>> {
     let mut error = Some(error);
     let failed = |prepared: Result<Prepared, Error>| match prepared {
         Ok(_) => Err(error.take().expect("one example is good")),
@@ -265,18 +355,25 @@ struct Collector<'p> {
 
 impl<'p> Collector<'p> {
     fn new(pipeline: &'p Pipeline, steps: usize) -> Self {
-        Self { pipeline, scores: Mutex::new(vec![None; steps]) }
+        Self {
+            pipeline,
+            scores: Mutex::new(vec![None; steps]),
+        }
     }
 
     fn into_scores(self) -> Vec<Option<StepScores>> {
-        self.scores.into_inner().expect("no thread panicked while it held the scores")
+        self.scores
+            .into_inner()
+            .expect("no thread panicked while it held the scores")
     }
 }
 
 impl Sink for Collector<'_> {
     fn record(&self, step: usize, raw: RawScores) -> Result<(), Error> {
         let scores = self.pipeline.apply(&raw)?;
-        self.scores.lock().expect("no thread panicked while it held the scores")[step] = Some(scores);
+        self.scores
+            .lock()
+            .expect("no thread panicked while it held the scores")[step] = Some(scores);
         Ok(())
     }
 }

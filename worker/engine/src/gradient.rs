@@ -66,7 +66,10 @@ pub(crate) fn values(
         let logits = logits(model, trace, &steps[block.clone()])?;
         let rows: Vec<_> = (0..block.len()).collect();
         let of_row = |&row: &usize| -> Result<f64> {
-            Ok(function.value(&StepLogits::new(&logit_row(&logits, row)?, steps[block.start + row].token as usize)))
+            Ok(function.value(&StepLogits::new(
+                &logit_row(&logits, row)?,
+                steps[block.start + row].token as usize,
+            )))
         };
         values.extend(rows.par_iter().map(of_row).collect::<Result<Vec<_>>>()?);
     }
@@ -83,7 +86,8 @@ pub(crate) fn at_hidden(
     let mut blocks = Vec::new();
     for block in logit_blocks(model, steps.len()) {
         let logits = logits(model, trace, &steps[block.clone()])?;
-        let dlogits: Result<Tensor> = by_dtype!(logits, T => logit_gradients::<T>(&logits, &steps[block], function));
+        let dlogits: Result<Tensor> =
+            by_dtype!(logits, T => logit_gradients::<T>(&logits, &steps[block], function));
         blocks.push(model.logits_vjp(&dlogits?)?);
     }
     Tensor::cat(&blocks, 0)
@@ -91,7 +95,9 @@ pub(crate) fn at_hidden(
 
 fn logit_blocks(model: &Transformer, steps: usize) -> impl Iterator<Item = Range<usize>> {
     let rows = (LOGIT_BLOCK / model.spec().vocabulary).max(1);
-    (0..steps).step_by(rows).map(move |start| start..(start + rows).min(steps))
+    (0..steps)
+        .step_by(rows)
+        .map(move |start| start..(start + rows).min(steps))
 }
 
 fn logits(model: &Transformer, trace: &Trace, steps: &[ExplainedStep]) -> Result<Tensor> {
@@ -105,11 +111,18 @@ fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
     by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
 }
 
-fn logit_gradients<T: Real>(logits: &Tensor, steps: &[ExplainedStep], function: &dyn StepFunction) -> Result<Tensor> {
+fn logit_gradients<T: Real>(
+    logits: &Tensor,
+    steps: &[ExplainedStep],
+    function: &dyn StepFunction,
+) -> Result<Tensor> {
     let (_, vocabulary) = logits.dims2()?;
     let mut gradients = vec![T::zero(); steps.len() * vocabulary];
-    gradients.par_chunks_exact_mut(vocabulary).zip(steps).enumerate().try_for_each(
-        |(row, (out, step))| -> Result<()> {
+    gradients
+        .par_chunks_exact_mut(vocabulary)
+        .zip(steps)
+        .enumerate()
+        .try_for_each(|(row, (out, step))| -> Result<()> {
             let target = step.token as usize;
             match function.gradient(&StepLogits::new(&logit_row(logits, row)?, target)) {
                 LogitGradient::AtTarget(slope) => out[target] = T::from_f64(slope),
@@ -120,8 +133,7 @@ fn logit_gradients<T: Real>(logits: &Tensor, steps: &[ExplainedStep], function: 
                 }
             }
             Ok(())
-        },
-    )?;
+        })?;
     tensor(gradients, (steps.len(), vocabulary))
 }
 
@@ -162,7 +174,10 @@ pub(crate) fn at_embeddings(
 fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradient>> {
     let (mut source_row, mut target_row) = (0, 0);
     let piece = |rows: &Option<Tensor>, start: &mut usize, len: usize| -> Result<Option<Tensor>> {
-        let piece = rows.as_ref().map(|rows| rows.narrow(0, *start, len)).transpose()?;
+        let piece = rows
+            .as_ref()
+            .map(|rows| rows.narrow(0, *start, len))
+            .transpose()?;
         *start += len;
         Ok(piece)
     };
@@ -191,6 +206,8 @@ pub(crate) fn for_each_step(
     chunks(steps).into_par_iter().try_for_each(|chunk| {
         let rows = dhidden.narrow(0, chunk.start, chunk.len())?;
         let gradients = at_embeddings(model, &trace, &steps[chunk.clone()], &rows, wanted)?;
-        chunk.zip(gradients).try_for_each(|(index, gradient)| body(index, gradient))
+        chunk
+            .zip(gradients)
+            .try_for_each(|(index, gradient)| body(index, gradient))
     })
 }

@@ -47,11 +47,19 @@ impl Encoder<'_> {
         if example.input_text.trim().is_empty() {
             return Err(Error::EmptyText { field: "input" });
         }
-        if example.generated_text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        if example
+            .generated_text
+            .as_ref()
+            .is_some_and(|text| text.trim().is_empty())
+        {
             return Err(Error::EmptyText { field: "generated" });
         }
         let skip = self.spec.skip_special_tokens;
-        let mut encoded = Encoded { source: Vec::new(), prompt: Vec::new(), forced: None };
+        let mut encoded = Encoded {
+            source: Vec::new(),
+            prompt: Vec::new(),
+            forced: None,
+        };
         if self.model.has_encoder() {
             encoded.source = self.tokenizer.encode_source(&example.input_text, skip)?;
             self.check_length("input", encoded.source.len())?;
@@ -88,19 +96,32 @@ impl Encoder<'_> {
         };
         // The last token is predicted, never an input.
         self.check_length("generated text", ids.len().saturating_sub(1))?;
-        Ok(Target { ids, first, text: text.to_owned() })
+        Ok(Target {
+            ids,
+            first,
+            text: text.to_owned(),
+        })
     }
 
     /// Completes a generated target.
     ///
     /// The generated ids are explained as they are. Inseq explains what its tokenizer makes of
     /// their text, which need not be the same.
-    pub(crate) fn generated(&self, input_text: &str, encoded: &Encoded, new: &[u32]) -> Result<Target, Error> {
+    pub(crate) fn generated(
+        &self,
+        input_text: &str,
+        encoded: &Encoded,
+        new: &[u32],
+    ) -> Result<Target, Error> {
         let mut ids = encoded.prompt.clone();
         ids.extend_from_slice(new);
         let text = self.tokenizer.decode(&ids, true);
         match self.spec.compat {
-            Compat::None => Ok(Target { ids, first: encoded.prompt.len(), text }),
+            Compat::None => Ok(Target {
+                ids,
+                first: encoded.prompt.len(),
+                text,
+            }),
             Compat::Inseq071 => self.target(input_text, &encoded.prompt, &text),
         }
     }
@@ -131,28 +152,63 @@ impl Encoder<'_> {
     fn baseline(&self, id: u32) -> u32 {
         let special = self.tokenizer.special();
         let is_end = special.eos.first() == Some(&id);
-        if is_end && !self.spec.include_eos_baseline { id } else { special.unk }
+        if is_end && !self.spec.include_eos_baseline {
+            id
+        } else {
+            special.unk
+        }
     }
 
     /// Resolves the positions to explain. Those before `first` never are.
     fn positions(&self, len: usize, first: usize) -> Result<Range<usize>, Error> {
-        let from_end = |position: i64| if position < 0 { position + len as i64 } else { position };
-        let start = self.spec.attr_pos_start.map_or(first as i64, from_end).max(first as i64).max(1);
-        let end = self.spec.attr_pos_end.map_or(len as i64, from_end).min(len as i64);
+        let from_end = |position: i64| {
+            if position < 0 {
+                position + len as i64
+            } else {
+                position
+            }
+        };
+        let start = self
+            .spec
+            .attr_pos_start
+            .map_or(first as i64, from_end)
+            .max(first as i64)
+            .max(1);
+        let end = self
+            .spec
+            .attr_pos_end
+            .map_or(len as i64, from_end)
+            .min(len as i64);
         if start >= end {
-            return Err(Error::Positions { start, end, len, first });
+            return Err(Error::Positions {
+                start,
+                end,
+                len,
+                first,
+            });
         }
         Ok(start as usize..end as usize)
     }
 
     fn start_token(&self) -> Result<u32, Error> {
-        self.tokenizer.special().decoder_start.ok_or_else(|| Error::Specification {
-            reason: "the model's config.json names no `decoder_start_token_id`".to_owned(),
-        })
+        self.tokenizer
+            .special()
+            .decoder_start
+            .ok_or_else(|| Error::Specification {
+                reason: "the model's config.json names no `decoder_start_token_id`".to_owned(),
+            })
     }
 
     fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {
         let limit = self.model.spec().max_positions;
-        if tokens > limit { Err(Error::TooLong { field, tokens, limit }) } else { Ok(()) }
+        if tokens > limit {
+            Err(Error::TooLong {
+                field,
+                tokens,
+                limit,
+            })
+        } else {
+            Ok(())
+        }
     }
 }

@@ -10,21 +10,21 @@
 //! No async, no network, no clock: the same input and seed give the same bits, in whatever batch
 //! an example is computed.
 
-pub mod engine;
 pub mod attribution;
+pub mod engine;
 pub mod error;
 
 mod instance;
 pub mod text;
 
-pub mod model;
 pub mod generate;
 mod gradient;
+pub mod model;
 
-pub mod methods;
-pub mod step_functions;
 pub mod aggregate;
+pub mod methods;
 mod registry;
+pub mod step_functions;
 
 mod digest;
 pub(crate) mod kernels;

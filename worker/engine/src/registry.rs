@@ -55,7 +55,9 @@ pub(crate) fn find<'t, T: ?Sized>(
     what: &'static str,
     list: &'static str,
 ) -> Result<&'t Entry<T>, Error> {
-    let found = table.iter().find(|entry| entry.name == name || entry.aliases.contains(&name));
+    let found = table
+        .iter()
+        .find(|entry| entry.name == name || entry.aliases.contains(&name));
     found.ok_or_else(|| Error::UnknownName {
         what,
         name: name.to_owned(),
@@ -79,9 +81,16 @@ pub(crate) fn build<T: ?Sized>(
         let reason = match (nearest(unknown, known.iter().copied()), known.is_empty()) {
             (_, true) => format!("it has no parameters, `{unknown}` was given"),
             (Some(near), _) => format!("unknown parameter `{unknown}`, did you mean `{near}`?"),
-            (None, _) => format!("unknown parameter `{unknown}`, it has `{}`", known.join("`, `")),
+            (None, _) => format!(
+                "unknown parameter `{unknown}`, it has `{}`",
+                known.join("`, `")
+            ),
         };
-        return Err(Error::Parameters { what, name: name.to_owned(), reason });
+        return Err(Error::Parameters {
+            what,
+            name: name.to_owned(),
+            reason,
+        });
     }
     (entry.build)(Value::Object(parameters.clone())).map_err(|error| Error::Parameters {
         what,
@@ -92,7 +101,9 @@ pub(crate) fn build<T: ?Sized>(
 
 /// Returns the candidate most like `name`, if any is alike enough to be what was meant.
 fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let (distance, candidate) = candidates.map(|candidate| (edit_distance(name, candidate), candidate)).min()?;
+    let (distance, candidate) = candidates
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .min()?;
     (distance <= candidate.len().max(name.len()) / 2).then_some(candidate)
 }
 
@@ -103,7 +114,11 @@ fn edit_distance(a: &str, b: &str) -> usize {
         let mut current = vec![row + 1];
         for (column, to) in b.chars().enumerate() {
             let changed = previous[column] + usize::from(from != to);
-            current.push(changed.min(previous[column + 1] + 1).min(current[column] + 1));
+            current.push(
+                changed
+                    .min(previous[column + 1] + 1)
+                    .min(current[column] + 1),
+            );
         }
         previous = current;
     }
@@ -118,7 +133,10 @@ mod tests {
     fn the_nearest_name_is_suggested_if_it_is_near() {
         let names = ["saliency", "attention", "integrated_gradients"];
         assert_eq!(nearest("salience", names.into_iter()), Some("saliency"));
-        assert_eq!(nearest("integrated_gradient", names.into_iter()), Some("integrated_gradients"));
+        assert_eq!(
+            nearest("integrated_gradient", names.into_iter()),
+            Some("integrated_gradients")
+        );
         assert_eq!(nearest("xyz", names.into_iter()), None);
     }
 }

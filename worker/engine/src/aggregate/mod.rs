@@ -47,13 +47,27 @@ pub struct Pipeline {
 impl Pipeline {
     /// Builds a pipeline of the aggregators called `names`.
     pub fn build<S: AsRef<str>>(names: &[S], normalize: bool) -> Result<Self, Error> {
-        let build = |name: &S| registry::build(AGGREGATORS, name.as_ref(), &Map::new(), "aggregator", "aggregators");
-        Ok(Self { stages: names.iter().map(build).collect::<Result<_, _>>()?, normalize })
+        let build = |name: &S| {
+            registry::build(
+                AGGREGATORS,
+                name.as_ref(),
+                &Map::new(),
+                "aggregator",
+                "aggregators",
+            )
+        };
+        Ok(Self {
+            stages: names.iter().map(build).collect::<Result<_, _>>()?,
+            normalize,
+        })
     }
 
     /// Aggregates the scores of one step. Fails if there are more stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
-        let mut sides = [Scores::of(raw.source.as_ref())?, Scores::of(raw.target.as_ref())?];
+        let mut sides = [
+            Scores::of(raw.source.as_ref())?,
+            Scores::of(raw.target.as_ref())?,
+        ];
         for stage in &self.stages {
             for side in sides.iter_mut().flatten() {
                 side.reduce(stage.as_ref())?;
@@ -77,30 +91,50 @@ struct Scores {
 
 impl Scores {
     fn of(tensor: Option<&Tensor>) -> Result<Option<Self>, Error> {
-        let Some(tensor) = tensor else { return Ok(None) };
+        let Some(tensor) = tensor else {
+            return Ok(None);
+        };
         let tensor = tensor.contiguous()?;
-        let values: candle_core::Result<Vec<f64>> =
-            by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
-        Ok(Some(Self { values: values?, row_shape: tensor.dims()[1..].to_vec() }))
+        let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
+        Ok(Some(Self {
+            values: values?,
+            row_shape: tensor.dims()[1..].to_vec(),
+        }))
     }
 
     fn reduce(&mut self, aggregator: &dyn Aggregator) -> Result<(), Error> {
         let Some(axis) = self.row_shape.pop() else {
-            let reason = "there are more aggregators than axes: these scores are already one a token".to_owned();
+            let reason =
+                "there are more aggregators than axes: these scores are already one a token"
+                    .to_owned();
             return Err(Error::Specification { reason });
         };
-        self.values = self.values.chunks_exact(axis.max(1)).map(|values| aggregator.reduce(values)).collect();
+        self.values = self
+            .values
+            .chunks_exact(axis.max(1))
+            .map(|values| aggregator.reduce(values))
+            .collect();
         Ok(())
     }
 
     fn into_rows(self) -> ScoreRows {
-        ScoreRows { values: self.values.iter().map(|&v| v as f32).collect(), row_shape: self.row_shape }
+        ScoreRows {
+            values: self.values.iter().map(|&v| v as f32).collect(),
+            row_shape: self.row_shape,
+        }
     }
 }
 
 /// Divides each column, over the tokens of both sides, by the sum of its absolute values.
 fn normalize(sides: &mut [Option<Scores>; 2]) {
-    let Some(width) = sides.iter().flatten().map(|side| side.row_shape.iter().product::<usize>()).next() else { return };
+    let Some(width) = sides
+        .iter()
+        .flatten()
+        .map(|side| side.row_shape.iter().product::<usize>())
+        .next()
+    else {
+        return;
+    };
     let mut sums = vec![0.0; width];
     for side in sides.iter().flatten() {
         for row in side.values.chunks_exact(width) {
@@ -145,22 +179,43 @@ mod tests {
             source: Some(tensor(&[[3.0, 4.0], [0.0, 0.0]])),
             target: Some(tensor(&[[6.0, 8.0], [0.0, -5.0]])),
         };
-        let scores = Pipeline::build(&["vnorm"], true).unwrap().apply(&raw).unwrap();
+        let scores = Pipeline::build(&["vnorm"], true)
+            .unwrap()
+            .apply(&raw)
+            .unwrap();
         assert_eq!(scores.source.unwrap().values, [0.25, 0.0]);
         assert_eq!(scores.target.unwrap().values, [0.5, 0.25]);
     }
 
     #[test]
     fn no_aggregators_leave_the_scores_raw() {
-        let raw = RawScores { source: None, target: Some(tensor(&[[1.0, -2.0]])) };
-        let scores = Pipeline::build::<&str>(&[], true).unwrap().apply(&raw).unwrap();
-        assert_eq!(scores.target, Some(ScoreRows { values: vec![1.0, -2.0], row_shape: vec![2] }));
+        let raw = RawScores {
+            source: None,
+            target: Some(tensor(&[[1.0, -2.0]])),
+        };
+        let scores = Pipeline::build::<&str>(&[], true)
+            .unwrap()
+            .apply(&raw)
+            .unwrap();
+        assert_eq!(
+            scores.target,
+            Some(ScoreRows {
+                values: vec![1.0, -2.0],
+                row_shape: vec![2]
+            })
+        );
     }
 
     #[test]
     fn one_stage_too_many_is_an_error() {
-        let raw = RawScores { source: None, target: Some(tensor(&[[1.0, 2.0]])) };
-        let error = Pipeline::build(&["mean", "mean"], false).unwrap().apply(&raw).unwrap_err();
+        let raw = RawScores {
+            source: None,
+            target: Some(tensor(&[[1.0, 2.0]])),
+        };
+        let error = Pipeline::build(&["mean", "mean"], false)
+            .unwrap()
+            .apply(&raw)
+            .unwrap_err();
         assert!(error.to_string().contains("more aggregators than axes"));
     }
 }

@@ -65,8 +65,19 @@ mod tests {
         let values = [1.0, -4.0, 2.0, 4.0];
         let expected = [37.0_f64.sqrt(), 0.75, 3.0, -32.0, -4.0, 4.0, -4.0];
         for (entry, expected) in AGGREGATORS.iter().zip(expected) {
-            let aggregator = registry::build(AGGREGATORS, entry.name, &Map::new(), "aggregator", "aggregators").unwrap();
-            assert!((aggregator.reduce(&values) - expected).abs() < 1e-12, "{}", entry.name);
+            let aggregator = registry::build(
+                AGGREGATORS,
+                entry.name,
+                &Map::new(),
+                "aggregator",
+                "aggregators",
+            )
+            .unwrap();
+            assert!(
+                (aggregator.reduce(&values) - expected).abs() < 1e-12,
+                "{}",
+                entry.name
+            );
         }
     }
 }

@@ -44,7 +44,11 @@ impl GenerationDefaults {
         Ok(Self {
             max_new_tokens: config.optional_size("max_new_tokens")?,
             max_length: config.optional_size("max_length")?,
-            end: if own_end.is_empty() { end.to_vec() } else { own_end },
+            end: if own_end.is_empty() {
+                end.to_vec()
+            } else {
+                own_end
+            },
             forced_end: config.token_ids("forced_eos_token_id")?.first().copied(),
             suppressed: config.single_token_lists("bad_words_ids")?,
         })
@@ -55,10 +59,16 @@ impl Limits<'_> {
     /// Returns how many tokens may follow a prompt of `prompt` tokens.
     fn new_tokens(&self, prompt: usize, max_positions: usize) -> usize {
         let asked = self.max_new_tokens.or(self.defaults.max_new_tokens);
-        let by_length = self.defaults.max_length.map(|length| length.saturating_sub(prompt));
+        let by_length = self
+            .defaults
+            .max_length
+            .map(|length| length.saturating_sub(prompt));
         // The last token is never an input, so it needs no position.
         let by_positions = (max_positions + 1).saturating_sub(prompt);
-        asked.or(by_length).unwrap_or(DEFAULT_NEW_TOKENS).min(by_positions)
+        asked
+            .or(by_length)
+            .unwrap_or(DEFAULT_NEW_TOKENS)
+            .min(by_positions)
     }
 }
 
@@ -82,12 +92,25 @@ pub fn greedy(
         return Ok(continued);
     }
     let ids = |sequences: &[Vec<u32>]| model.embed(sequences.iter().map(Vec::as_slice));
-    let source = if model.has_encoder() { Some(ids(sources)?) } else { None };
-    let mut trace = model.forward(&Inputs { source, target: ids(prompts)? })?;
+    let source = if model.has_encoder() {
+        Some(ids(sources)?)
+    } else {
+        None
+    };
+    let mut trace = model.forward(&Inputs {
+        source,
+        target: ids(prompts)?,
+    })?;
     let mut last: Vec<_> = prompts.iter().map(|prompt| prompt.len() - 1).collect();
     let remaining = |prompt: &Vec<u32>| limits.new_tokens(prompt.len(), model.spec().max_positions);
-    let mut active: Vec<_> =
-        prompts.iter().enumerate().map(|(index, prompt)| Continuation { index, remaining: remaining(prompt) }).collect();
+    let mut active: Vec<_> = prompts
+        .iter()
+        .enumerate()
+        .map(|(index, prompt)| Continuation {
+            index,
+            remaining: remaining(prompt),
+        })
+        .collect();
     loop {
         let chosen = likeliest(model, &trace, &last, limits.defaults)?;
         let mut kept = Vec::new();
@@ -110,7 +133,11 @@ pub fn greedy(
             return Ok(continued);
         }
         let mut places = 0..;
-        active.retain(|_| places.next().is_some_and(|place| kept.binary_search(&place).is_ok()));
+        active.retain(|_| {
+            places
+                .next()
+                .is_some_and(|place| kept.binary_search(&place).is_ok())
+        });
         trace.keep(&kept);
         trace = model.forward_on(&model.embed(next.iter().map(<[u32; 1]>::as_slice))?, trace)?;
         last = vec![0; active.len()];
@@ -118,8 +145,17 @@ pub fn greedy(
 }
 
 /// Returns the likeliest token after row `last[i]` of each sequence.
-fn likeliest(model: &Transformer, trace: &Trace, last: &[usize], rules: &GenerationDefaults) -> Result<Vec<u32>> {
-    let seeds: Vec<_> = last.iter().enumerate().map(|(sequence, &position)| Seed { sequence, position }).collect();
+fn likeliest(
+    model: &Transformer,
+    trace: &Trace,
+    last: &[usize],
+    rules: &GenerationDefaults,
+) -> Result<Vec<u32>> {
+    let seeds: Vec<_> = last
+        .iter()
+        .enumerate()
+        .map(|(sequence, &position)| Seed { sequence, position })
+        .collect();
     let logits = model.logits(&model.hidden(trace, &seeds)?)?;
     by_dtype!(logits, T => likeliest_as::<T>(&logits, &rules.suppressed))
 }
@@ -136,5 +172,8 @@ fn likeliest_as<T: Real>(logits: &Tensor, suppressed: &[u32]) -> Result<Vec<u32>
         }
         best.unwrap_or_default() as u32
     };
-    Ok(View::<T>::of(logits)?.chunks_exact(vocabulary).map(first_largest).collect())
+    Ok(View::<T>::of(logits)?
+        .chunks_exact(vocabulary)
+        .map(first_largest)
+        .collect())
 }

@@ -80,13 +80,20 @@ pub(crate) struct SeedQueries {
 }
 
 /// Returns where sequences with the given query and key rows lie, and how many weights they have.
-pub(crate) fn lay_out(heads: Heads, rows: impl Iterator<Item = (Range<usize>, Range<usize>)>) -> (Vec<Sequence>, usize) {
+pub(crate) fn lay_out(
+    heads: Heads,
+    rows: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+) -> (Vec<Sequence>, usize) {
     let mut first_weight = 0;
     let sequences = rows
         .map(|(queries, keys)| {
             let weights = heads.queries * queries.len() * keys.len();
             first_weight += weights;
-            Sequence { queries, keys, first_weight: first_weight - weights }
+            Sequence {
+                queries,
+                keys,
+                first_weight: first_weight - weights,
+            }
         })
         .collect();
     (sequences, first_weight)
@@ -115,19 +122,39 @@ fn forward_as<T: Real>(
 ) -> Result<(Tensor, Attended)> {
     let (rows, _) = queries.rows.dims2()?;
     let width = heads.queries * heads.dim;
-    let num_weights = sequences.iter().map(|s| heads.queries * s.queries.len() * s.keys.len()).sum();
+    let num_weights = sequences
+        .iter()
+        .map(|s| heads.queries * s.queries.len() * s.keys.len())
+        .sum();
     let mut weights = vec![T::zero(); num_weights];
     let mut mixed = vec![T::zero(); rows * width];
     {
-        let (q, k, v) = (HeadColumns::<T>::of(&queries)?, HeadColumns::of(&keys)?, HeadColumns::of(&values)?);
+        let (q, k, v) = (
+            HeadColumns::<T>::of(&queries)?,
+            HeadColumns::of(&keys)?,
+            HeadColumns::of(&values)?,
+        );
         let attend = |(sequence, weights, mixed): (&Sequence, &mut [T], &mut [T])| {
             for head in 0..heads.queries {
                 attend_head(heads, head, [&q, &k, &v], sequence, weights, mixed);
             }
         };
-        let weights = split(&mut weights, sequences.iter().map(|s| heads.queries * s.queries.len() * s.keys.len()));
-        let mixed = split(&mut mixed, sequences.iter().map(|s| s.queries.len() * width));
-        let tasks: Vec<_> = sequences.iter().zip(weights).zip(mixed).map(|((s, w), m)| (s, w, m)).collect();
+        let weights = split(
+            &mut weights,
+            sequences
+                .iter()
+                .map(|s| heads.queries * s.queries.len() * s.keys.len()),
+        );
+        let mixed = split(
+            &mut mixed,
+            sequences.iter().map(|s| s.queries.len() * width),
+        );
+        let tasks: Vec<_> = sequences
+            .iter()
+            .zip(weights)
+            .zip(mixed)
+            .map(|((s, w), m)| (s, w, m))
+            .collect();
         if may_parallelise() {
             tasks.into_par_iter().for_each(attend);
         } else {
@@ -135,7 +162,17 @@ fn forward_as<T: Real>(
         }
     }
     let weights = tensor(weights, num_weights)?;
-    Ok((tensor(mixed, (rows, width))?, Attended { heads, queries, keys, values, weights, sequences }))
+    Ok((
+        tensor(mixed, (rows, width))?,
+        Attended {
+            heads,
+            queries,
+            keys,
+            values,
+            weights,
+            sequences,
+        },
+    ))
 }
 
 fn attend_head<T: Real>(
@@ -151,15 +188,37 @@ fn attend_head<T: Real>(
     let queries = q.head(heads.dim, head, &sequence.queries);
     let keys = k.head(heads.dim, heads.key_head(head), &sequence.keys);
     let values = v.head(heads.dim, heads.key_head(head), &sequence.keys);
-    small_product(T::from_f64(heads.scale), queries, keys.transposed(), (weights, num_keys), Into::Replace);
+    small_product(
+        T::from_f64(heads.scale),
+        queries,
+        keys.transposed(),
+        (weights, num_keys),
+        Into::Replace,
+    );
     for (query, row) in weights.chunks_exact_mut(num_keys).enumerate() {
-        let seen = if heads.causal { num_keys - num_queries + query + 1 } else { num_keys };
+        let seen = if heads.causal {
+            num_keys - num_queries + query + 1
+        } else {
+            num_keys
+        };
         softmax_in_place(&mut row[..seen]);
         row[seen..].fill(T::zero());
     }
-    let weights = Strided { elements: weights, rows: num_queries, columns: num_keys, row_stride: num_keys, column_stride: 1 };
+    let weights = Strided {
+        elements: weights,
+        rows: num_queries,
+        columns: num_keys,
+        row_stride: num_keys,
+        column_stride: 1,
+    };
     let width = heads.queries * heads.dim;
-    small_product(T::one(), weights, values, (&mut mixed[head * heads.dim..], width), Into::Replace);
+    small_product(
+        T::one(),
+        weights,
+        values,
+        (&mut mixed[head * heads.dim..], width),
+        Into::Replace,
+    );
 }
 
 /// The cotangents of queries, `[seed query rows, heads · dim]`, and of keys and values side by
@@ -172,29 +231,54 @@ pub(crate) struct AttentionCotangents {
 
 /// Returns how many key rows each seed's cotangents have.
 pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, seed: &SeedQueries) -> usize {
-    if heads.causal { seed.positions.end } else { sequence.keys.len() }
+    if heads.causal {
+        seed.positions.end
+    } else {
+        sequence.keys.len()
+    }
 }
 
 /// Pulls `dmixed`, the cotangents of the mixed values of all seeds' queries, back.
 /// `[seed query rows, heads · dim]`
-pub(crate) fn vjp(saved: &Attended, seeds: &[SeedQueries], dmixed: &Tensor) -> Result<AttentionCotangents> {
+pub(crate) fn vjp(
+    saved: &Attended,
+    seeds: &[SeedQueries],
+    dmixed: &Tensor,
+) -> Result<AttentionCotangents> {
     by_dtype!(dmixed, T => vjp_as::<T>(saved, seeds, dmixed))
 }
 
-fn vjp_as<T: Real>(saved: &Attended, seeds: &[SeedQueries], dmixed: &Tensor) -> Result<AttentionCotangents> {
+fn vjp_as<T: Real>(
+    saved: &Attended,
+    seeds: &[SeedQueries],
+    dmixed: &Tensor,
+) -> Result<AttentionCotangents> {
     let heads = saved.heads;
     let (width, kv_width) = (heads.queries * heads.dim, 2 * heads.keys * heads.dim);
-    let key_rows: Vec<_> = seeds.iter().map(|s| num_key_rows(heads, &saved.sequences[s.sequence], s)).collect();
+    let key_rows: Vec<_> = seeds
+        .iter()
+        .map(|s| num_key_rows(heads, &saved.sequences[s.sequence], s))
+        .collect();
     let query_rows: Vec<_> = seeds.iter().map(|s| s.positions.len()).collect();
-    let (num_queries, num_keys) = (query_rows.iter().sum::<usize>(), key_rows.iter().sum::<usize>());
+    let (num_queries, num_keys) = (
+        query_rows.iter().sum::<usize>(),
+        key_rows.iter().sum::<usize>(),
+    );
     let mut dqueries = vec![T::zero(); num_queries * width];
     let mut dkeys_and_values = vec![T::zero(); num_keys * kv_width];
     {
         let dmixed = View::<T>::of(dmixed)?;
         let weights = View::<T>::of(&saved.weights)?;
-        let projections = [HeadColumns::<T>::of(&saved.queries)?, HeadColumns::of(&saved.keys)?, HeadColumns::of(&saved.values)?];
+        let projections = [
+            HeadColumns::<T>::of(&saved.queries)?,
+            HeadColumns::of(&saved.keys)?,
+            HeadColumns::of(&saved.values)?,
+        ];
         let dq = split(&mut dqueries, query_rows.iter().map(|rows| rows * width));
-        let dkv = split(&mut dkeys_and_values, key_rows.iter().map(|rows| rows * kv_width));
+        let dkv = split(
+            &mut dkeys_and_values,
+            key_rows.iter().map(|rows| rows * kv_width),
+        );
         let mut first_query = 0;
         let tasks: Vec<_> = (seeds.iter().zip(dq).zip(dkv))
             .map(|((seed, dq), dkv)| {
@@ -205,7 +289,13 @@ fn vjp_as<T: Real>(saved: &Attended, seeds: &[SeedQueries], dmixed: &Tensor) -> 
             .collect();
         let pull_back = |(seed, dmixed, dq, dkv): (&SeedQueries, &[T], &mut [T], &mut [T])| {
             let sequence = &saved.sequences[seed.sequence];
-            let seed = SeedView { heads, sequence, positions: seed.positions.clone(), weights: &weights, dmixed };
+            let seed = SeedView {
+                heads,
+                sequence,
+                positions: seed.positions.clone(),
+                weights: &weights,
+                dmixed,
+            };
             seed.pull_back([&projections[0], &projections[1], &projections[2]], dq, dkv);
         };
         if may_parallelise() {
@@ -231,7 +321,11 @@ struct SeedView<'a, T> {
 
 impl<T: Real> SeedView<'_, T> {
     fn pull_back(&self, projections: [&HeadColumns<'_, T>; 3], dq: &mut [T], dkv: &mut [T]) {
-        let num_keys = if self.heads.causal { self.positions.end } else { self.sequence.keys.len() };
+        let num_keys = if self.heads.causal {
+            self.positions.end
+        } else {
+            self.sequence.keys.len()
+        };
         let mut dscores = vec![T::zero(); self.positions.len() * num_keys];
         for head in 0..self.heads.queries {
             self.pull_back_head(head, projections, &mut dscores, dq, dkv);
@@ -246,12 +340,22 @@ impl<T: Real> SeedView<'_, T> {
         dq: &mut [T],
         dkv: &mut [T],
     ) {
-        let Heads { queries: num_heads, keys: kv_heads, dim, scale, .. } = self.heads;
+        let Heads {
+            queries: num_heads,
+            keys: kv_heads,
+            dim,
+            scale,
+            ..
+        } = self.heads;
         let (num_queries, total_keys) = (self.positions.len(), self.sequence.keys.len());
         let num_keys = dscores.len() / num_queries;
         let key_head = self.heads.key_head(head);
         // Several query heads add to one key head; the first one writes.
-        let into = if head % (num_heads / kv_heads) == 0 { Into::Replace } else { Into::Add };
+        let into = if head % (num_heads / kv_heads) == 0 {
+            Into::Replace
+        } else {
+            Into::Add
+        };
         let (width, kv_width) = (num_heads * dim, 2 * kv_heads * dim);
 
         let first = self.sequence.first_weight
@@ -271,18 +375,53 @@ impl<T: Real> SeedView<'_, T> {
             column_stride: 1,
         };
         let seen = self.sequence.keys.start..self.sequence.keys.start + num_keys;
-        let asked = self.sequence.queries.start + self.positions.start..self.sequence.queries.start + self.positions.end;
-        let (queries, keys, values) = (q.head(dim, head, &asked), k.head(dim, key_head, &seen), v.head(dim, key_head, &seen));
+        let asked = self.sequence.queries.start + self.positions.start
+            ..self.sequence.queries.start + self.positions.end;
+        let (queries, keys, values) = (
+            q.head(dim, head, &asked),
+            k.head(dim, key_head, &seen),
+            v.head(dim, key_head, &seen),
+        );
 
-        small_product(T::one(), weights.transposed(), dmixed, (&mut dkv[(kv_heads + key_head) * dim..], kv_width), into);
-        small_product(T::one(), dmixed, values.transposed(), (dscores, num_keys), Into::Replace);
+        small_product(
+            T::one(),
+            weights.transposed(),
+            dmixed,
+            (&mut dkv[(kv_heads + key_head) * dim..], kv_width),
+            into,
+        );
+        small_product(
+            T::one(),
+            dmixed,
+            values.transposed(),
+            (dscores, num_keys),
+            Into::Replace,
+        );
         for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
             softmax_vjp(&weights.elements[query * total_keys..][..num_keys], row);
         }
-        let dscores = Strided { elements: dscores, rows: num_queries, columns: num_keys, row_stride: num_keys, column_stride: 1 };
+        let dscores = Strided {
+            elements: dscores,
+            rows: num_queries,
+            columns: num_keys,
+            row_stride: num_keys,
+            column_stride: 1,
+        };
         let scale = T::from_f64(scale);
-        small_product(scale, dscores, keys, (&mut dq[head * dim..], width), Into::Replace);
-        small_product(scale, dscores.transposed(), queries, (&mut dkv[key_head * dim..], kv_width), into);
+        small_product(
+            scale,
+            dscores,
+            keys,
+            (&mut dq[head * dim..], width),
+            Into::Replace,
+        );
+        small_product(
+            scale,
+            dscores.transposed(),
+            queries,
+            (&mut dkv[key_head * dim..], kv_width),
+            into,
+        );
     }
 }
 
@@ -293,13 +432,23 @@ fn softmax_vjp<T: Real>(weights: &[T], row: &mut [T]) {
     const LANES: usize = 16;
     let mut lanes = [T::zero(); LANES];
     let whole = row.len() / LANES * LANES;
-    for (w, d) in weights[..whole].chunks_exact(LANES).zip(row[..whole].chunks_exact(LANES)) {
+    for (w, d) in weights[..whole]
+        .chunks_exact(LANES)
+        .zip(row[..whole].chunks_exact(LANES))
+    {
         for ((lane, &w), &d) in lanes.iter_mut().zip(w).zip(d) {
             *lane += w * d;
         }
     }
-    let rest = weights[whole..].iter().zip(&row[whole..]).map(|(&w, &d)| (w * d).to_f64());
-    let mean = lanes.iter().map(|lane| lane.to_f64()).chain(rest).sum::<f64>();
+    let rest = weights[whole..]
+        .iter()
+        .zip(&row[whole..])
+        .map(|(&w, &d)| (w * d).to_f64());
+    let mean = lanes
+        .iter()
+        .map(|lane| lane.to_f64())
+        .chain(rest)
+        .sum::<f64>();
     let mean = T::from_f64(mean);
     for (d, &w) in row.iter_mut().zip(weights) {
         *d = w * (*d - mean);
@@ -316,14 +465,24 @@ struct HeadColumns<'t, T> {
 impl<'t, T: Real> HeadColumns<'t, T> {
     fn of(columns: &'t Columns) -> Result<Self> {
         let (_, width) = columns.rows.dims2()?;
-        Ok(Self { elements: View::of(&columns.rows)?, width, column: columns.column })
+        Ok(Self {
+            elements: View::of(&columns.rows)?,
+            width,
+            column: columns.column,
+        })
     }
 
     /// Returns head `head` of `rows`. `[rows, dim]`
     fn head(&self, dim: usize, head: usize, rows: &Range<usize>) -> Strided<'_, T> {
         // An empty range may start at the end, where there is no such column.
         let start = (rows.start * self.width + self.column + head * dim).min(self.elements.len());
-        Strided { elements: &self.elements[start..], rows: rows.len(), columns: dim, row_stride: self.width, column_stride: 1 }
+        Strided {
+            elements: &self.elements[start..],
+            rows: rows.len(),
+            columns: dim,
+            row_stride: self.width,
+            column_stride: 1,
+        }
     }
 }
 

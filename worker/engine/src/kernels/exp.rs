@@ -72,7 +72,13 @@ mod tests {
         let z = [-200.0_f64, -1.0, 0.0, 1.0, 200.0];
         let mut out = [0.0; 5];
         sigmoid(&z, &mut out);
-        let expected = [0.0, 1.0 / (1.0 + 1_f64.exp()), 0.5, 1.0 / (1.0 + (-1_f64).exp()), 1.0];
+        let expected = [
+            0.0,
+            1.0 / (1.0 + 1_f64.exp()),
+            0.5,
+            1.0 / (1.0 + (-1_f64).exp()),
+            1.0,
+        ];
         for (out, expected) in out.iter().zip(expected) {
             assert!((out - expected).abs() < 1e-15);
         }

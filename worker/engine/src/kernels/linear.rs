@@ -24,8 +24,16 @@ impl PackedWeight {
     pub(crate) fn transposed(weight: &Tensor) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
         match weight.dtype() {
-            DType::F32 => Ok(Self::F32(Packed::transposed(&View::of(weight)?, outputs, inputs))),
-            DType::F64 => Ok(Self::F64(Packed::transposed(&View::of(weight)?, outputs, inputs))),
+            DType::F32 => Ok(Self::F32(Packed::transposed(
+                &View::of(weight)?,
+                outputs,
+                inputs,
+            ))),
+            DType::F64 => Ok(Self::F64(Packed::transposed(
+                &View::of(weight)?,
+                outputs,
+                inputs,
+            ))),
             dtype => Err(Error::UnsupportedDTypeForOp(dtype, "whence linear").bt()),
         }
     }
@@ -57,7 +65,12 @@ impl PackedWeight {
     }
 }
 
-fn multiply<T: Real>(packed: &Packed<T>, x: &Tensor, depth: Range<usize>, bias: Option<&Tensor>) -> Result<Tensor> {
+fn multiply<T: Real>(
+    packed: &Packed<T>,
+    x: &Tensor,
+    depth: Range<usize>,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     let (rows, _) = x.dims2()?;
     let bias = bias.map(View::<T>::of).transpose()?;
     let product = packed.product(&View::<T>::of(x)?, depth, bias.as_deref());

@@ -12,8 +12,8 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::tensor::{View, by_dtype, for_each_row, tensor};
 use super::Real;
+use super::tensor::{View, by_dtype, for_each_row, tensor};
 
 /// Number of independent sums; fixed, so that a row's bits depend on nothing but the row.
 const LANES: usize = 8;
@@ -31,7 +31,12 @@ pub(crate) struct Normalized {
 
 /// Normalises the rows of `x` by their root mean square, or by their deviation from the mean if
 /// `bias` is given. `[rows, hidden]`
-pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<(Tensor, Normalized)> {
+pub(crate) fn forward(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    epsilon: f64,
+) -> Result<(Tensor, Normalized)> {
     by_dtype!(x, T => forward_as::<T>(x, weight, bias, epsilon))
 }
 
@@ -49,9 +54,16 @@ fn forward_as<T: Real>(
     let statistics: Vec<(T, T)> = values
         .chunks_exact(hidden)
         .map(|row| {
-            let mean = if centred { sum(row, |v| v) / hidden as f64 } else { 0.0 };
+            let mean = if centred {
+                sum(row, |v| v) / hidden as f64
+            } else {
+                0.0
+            };
             let variance = sum(row, |v| (v - mean) * (v - mean)) / hidden as f64;
-            (T::from_f64(mean), T::from_f64((variance + epsilon).sqrt().recip()))
+            (
+                T::from_f64(mean),
+                T::from_f64((variance + epsilon).sqrt().recip()),
+            )
         })
         .collect();
     let mut unit = vec![T::zero(); rows * hidden];
@@ -66,7 +78,9 @@ fn forward_as<T: Real>(
         let unit = &unit[row * hidden..][..hidden];
         match &bias {
             Some(bias) => {
-                for (((out, &u), &w), &b) in out.iter_mut().zip(unit).zip(weight.iter()).zip(bias.iter()) {
+                for (((out, &u), &w), &b) in
+                    out.iter_mut().zip(unit).zip(weight.iter()).zip(bias.iter())
+                {
                     *out = u * w + b;
                 }
             }
@@ -77,21 +91,41 @@ fn forward_as<T: Real>(
             }
         }
     });
-    let inverse_deviation = tensor(statistics.into_iter().map(|(_, scale)| scale).collect(), rows)?;
-    let saved = Normalized { unit: tensor(unit, (rows, hidden))?, inverse_deviation, centred };
+    let inverse_deviation = tensor(
+        statistics.into_iter().map(|(_, scale)| scale).collect(),
+        rows,
+    )?;
+    let saved = Normalized {
+        unit: tensor(unit, (rows, hidden))?,
+        inverse_deviation,
+        centred,
+    };
     Ok((tensor(y, (rows, hidden))?, saved))
 }
 
 /// Pulls `dy` back through the norm. Row `i` of `dy` belongs to row `saved_rows[i]` of the forward
 /// pass. `[cotangent rows, hidden]`
-pub(crate) fn vjp(dy: &Tensor, weight: &Tensor, saved: &Normalized, saved_rows: &[usize]) -> Result<Tensor> {
+pub(crate) fn vjp(
+    dy: &Tensor,
+    weight: &Tensor,
+    saved: &Normalized,
+    saved_rows: &[usize],
+) -> Result<Tensor> {
     by_dtype!(dy, T => vjp_as::<T>(dy, weight, saved, saved_rows))
 }
 
-fn vjp_as<T: Real>(dy: &Tensor, weight: &Tensor, saved: &Normalized, saved_rows: &[usize]) -> Result<Tensor> {
+fn vjp_as<T: Real>(
+    dy: &Tensor,
+    weight: &Tensor,
+    saved: &Normalized,
+    saved_rows: &[usize],
+) -> Result<Tensor> {
     let (rows, hidden) = dy.dims2()?;
     let (dy, weight) = (View::<T>::of(dy)?, View::<T>::of(weight)?);
-    let (unit, scale) = (View::<T>::of(&saved.unit)?, View::<T>::of(&saved.inverse_deviation)?);
+    let (unit, scale) = (
+        View::<T>::of(&saved.unit)?,
+        View::<T>::of(&saved.inverse_deviation)?,
+    );
     let mut dx = vec![T::zero(); rows * hidden];
     for_each_row(&mut dx, hidden, |row, dx| {
         let (dy, saved_row) = (&dy[row * hidden..][..hidden], saved_rows[row]);
@@ -100,7 +134,11 @@ fn vjp_as<T: Real>(dy: &Tensor, weight: &Tensor, saved: &Normalized, saved_rows:
             *dx = dy * w;
         }
         let along = T::from_f64(dot(dx, unit) / hidden as f64);
-        let mean = if saved.centred { T::from_f64(sum(dx, |v| v) / hidden as f64) } else { T::zero() };
+        let mean = if saved.centred {
+            T::from_f64(sum(dx, |v| v) / hidden as f64)
+        } else {
+            T::zero()
+        };
         let scale = scale[saved_row];
         for (dx, &u) in dx.iter_mut().zip(unit) {
             *dx = scale * (*dx - mean - u * along);
@@ -118,18 +156,29 @@ fn sum<T: Real>(values: &[T], f: impl Fn(f64) -> f64) -> f64 {
             *lane += f(v.to_f64());
         }
     }
-    lanes.iter().sum::<f64>() + chunks.remainder().iter().map(|&v| f(v.to_f64())).sum::<f64>()
+    lanes.iter().sum::<f64>()
+        + chunks
+            .remainder()
+            .iter()
+            .map(|&v| f(v.to_f64()))
+            .sum::<f64>()
 }
 
 /// Returns the inner product in double precision.
 fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
     let mut lanes = [0.0; LANES];
     let whole = a.len() / LANES * LANES;
-    for (a, b) in a[..whole].chunks_exact(LANES).zip(b[..whole].chunks_exact(LANES)) {
+    for (a, b) in a[..whole]
+        .chunks_exact(LANES)
+        .zip(b[..whole].chunks_exact(LANES))
+    {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a.to_f64() * b.to_f64();
         }
     }
-    let rest = a[whole..].iter().zip(&b[whole..]).map(|(&a, &b)| a.to_f64() * b.to_f64());
+    let rest = a[whole..]
+        .iter()
+        .zip(&b[whole..])
+        .map(|(&a, &b)| a.to_f64() * b.to_f64());
     lanes.iter().sum::<f64>() + rest.sum::<f64>()
 }

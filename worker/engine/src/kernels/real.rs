@@ -32,7 +32,15 @@ impl Real for f32 {
         let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
         let r = (clamped - n * LN_2_HIGH) - n * LN_2_LOW;
         let mut series = 1.0 / 5040.0;
-        for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        for coefficient in [
+            1.0 / 720.0,
+            1.0 / 120.0,
+            1.0 / 24.0,
+            1.0 / 6.0,
+            0.5,
+            1.0,
+            1.0,
+        ] {
             series = series * r + coefficient;
         }
         let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
@@ -89,16 +97,31 @@ mod tests {
         for step in 0..200_000_u32 {
             let x = -f64::from(step) * 4e-4;
             let (double, single) = (f64::exp_nonpositive(x), f32::exp_nonpositive(x as f32));
-            assert!((double / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON, "e^{x} = {double}");
+            assert!(
+                (double / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON,
+                "e^{x} = {double}"
+            );
             let truth = f64::from(x as f32).exp();
-            assert!((f64::from(single) / truth - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON), "e^{x} = {single}");
+            assert!(
+                (f64::from(single) / truth - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON),
+                "e^{x} = {single}"
+            );
         }
     }
 
     #[test]
     fn exp_ends_in_zero_and_starts_at_one() {
-        assert_eq!((f32::exp_nonpositive(0.0), f64::exp_nonpositive(0.0)), (1.0, 1.0));
-        assert_eq!((f32::exp_nonpositive(-1e30), f64::exp_nonpositive(f64::NEG_INFINITY)), (0.0, 0.0));
+        assert_eq!(
+            (f32::exp_nonpositive(0.0), f64::exp_nonpositive(0.0)),
+            (1.0, 1.0)
+        );
+        assert_eq!(
+            (
+                f32::exp_nonpositive(-1e30),
+                f64::exp_nonpositive(f64::NEG_INFINITY)
+            ),
+            (0.0, 0.0)
+        );
         assert!(f32::exp_nonpositive(f32::NAN).is_nan() && f64::exp_nonpositive(f64::NAN).is_nan());
     }
 }

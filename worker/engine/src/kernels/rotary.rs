@@ -32,19 +32,35 @@ impl Rotation {
     /// Angles are single-precision products and their cosines are rounded to single precision, as
     /// in transformers: that is what the model was trained with.
     pub(crate) fn new(inverse_frequencies: &[f32], positions: usize, dtype: DType) -> Result<Self> {
-        let angles = (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f32 * f));
+        let angles =
+            (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f32 * f));
         let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(|a| (a.cos(), a.sin())).unzip();
         let shape = (positions, inverse_frequencies.len());
-        Ok(Self { cosines: tensor(cosines, shape)?.to_dtype(dtype)?, sines: tensor(sines, shape)?.to_dtype(dtype)? })
+        Ok(Self {
+            cosines: tensor(cosines, shape)?.to_dtype(dtype)?,
+            sines: tensor(sines, shape)?.to_dtype(dtype)?,
+        })
     }
 
     /// Returns `x` with the `heads` heads at the start of every row rotated; row `i` stands at
     /// `positions[i]`. `[rows, width]`
-    pub(crate) fn apply(&self, x: &Tensor, heads: usize, positions: &[usize], direction: Direction) -> Result<Tensor> {
+    pub(crate) fn apply(
+        &self,
+        x: &Tensor,
+        heads: usize,
+        positions: &[usize],
+        direction: Direction,
+    ) -> Result<Tensor> {
         by_dtype!(x, T => self.apply_as::<T>(x, heads, positions, direction))
     }
 
-    fn apply_as<T: Real>(&self, x: &Tensor, heads: usize, positions: &[usize], direction: Direction) -> Result<Tensor> {
+    fn apply_as<T: Real>(
+        &self,
+        x: &Tensor,
+        heads: usize,
+        positions: &[usize],
+        direction: Direction,
+    ) -> Result<Tensor> {
         let (_, width) = x.dims2()?;
         let (_, planes) = self.cosines.dims2()?;
         let (cosines, sines) = (View::<T>::of(&self.cosines)?, View::<T>::of(&self.sines)?);
@@ -63,7 +79,11 @@ impl Rotation {
 fn rotate<T: Real>(head: &mut [T], cosines: &[T], sines: &[T], direction: Direction) {
     let (first, second) = head.split_at_mut(cosines.len());
     for (((a, b), &cosine), &sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
-        let sine = if direction == Direction::Forward { sine } else { T::zero() - sine };
+        let sine = if direction == Direction::Forward {
+            sine
+        } else {
+            T::zero() - sine
+        };
         (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
     }
 }
@@ -78,8 +98,13 @@ mod tests {
         let row: Vec<f64> = (0..8).map(f64::from).collect();
         let x = tensor(row.clone(), (1, 8)).unwrap();
         let turned = rotation.apply(&x, 1, &[4], Direction::Forward).unwrap();
-        let back = rotation.apply(&turned, 1, &[4], Direction::Backward).unwrap();
-        let (turned, back) = (turned.to_vec2::<f64>().unwrap(), back.to_vec2::<f64>().unwrap());
+        let back = rotation
+            .apply(&turned, 1, &[4], Direction::Backward)
+            .unwrap();
+        let (turned, back) = (
+            turned.to_vec2::<f64>().unwrap(),
+            back.to_vec2::<f64>().unwrap(),
+        );
         assert!((turned[0][0] - row[0]).abs() > 0.1);
         assert_eq!(turned[0][4..], row[4..]);
         for (a, b) in back[0].iter().zip(&row) {

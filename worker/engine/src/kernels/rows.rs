@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::tensor::{View, by_dtype, for_each_row, tensor};
 use super::Real;
+use super::tensor::{View, by_dtype, for_each_row, tensor};
 
 /// Returns rows `indices` of `x`. `[indices, width]`
 pub(crate) fn gather(x: &Tensor, indices: &[usize]) -> Result<Tensor> {

@@ -28,10 +28,17 @@ impl<'t, T: Real> View<'t, T> {
     pub(crate) fn of(tensor: &'t Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let Some((start, end)) = layout.contiguous_offsets() else {
-            return Err(Error::RequiresContiguous { op: "whence kernel" }.bt());
+            return Err(Error::RequiresContiguous {
+                op: "whence kernel",
+            }
+            .bt());
         };
         elements::<T>(&storage)?;
-        Ok(Self { storage, range: start..end, element: PhantomData })
+        Ok(Self {
+            storage,
+            range: start..end,
+            element: PhantomData,
+        })
     }
 }
 
@@ -81,14 +88,20 @@ pub(crate) fn may_parallelise() -> bool {
 
 /// Calls `body(row number, row)` for every row of `rows`, each `width` long, on all threads where
 /// that pays.
-pub(crate) fn for_each_row<T: Real>(rows: &mut [T], width: usize, body: impl Fn(usize, &mut [T]) + Sync) {
+pub(crate) fn for_each_row<T: Real>(
+    rows: &mut [T],
+    width: usize,
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
     if rows.len() >= MIN_PARALLEL_ELEMENTS && may_parallelise() {
         let rows_a_task = (MIN_PARALLEL_ELEMENTS / 4).div_ceil(width);
-        rows.par_chunks_mut(width * rows_a_task).enumerate().for_each(|(task, rows)| {
-            for (index, row) in rows.chunks_mut(width).enumerate() {
-                body(task * rows_a_task + index, row);
-            }
-        });
+        rows.par_chunks_mut(width * rows_a_task)
+            .enumerate()
+            .for_each(|(task, rows)| {
+                for (index, row) in rows.chunks_mut(width).enumerate() {
+                    body(task * rows_a_task + index, row);
+                }
+            });
     } else {
         for (index, row) in rows.chunks_mut(width).enumerate() {
             body(index, row);

@@ -92,13 +92,20 @@ impl Batch<'_> {
     pub(crate) fn steps(&self) -> Vec<ExplainedStep> {
         let of_instance = |(sequence, instance): (usize, &Instance)| -> Vec<ExplainedStep> {
             let step = |position: usize| ExplainedStep {
-                seed: Seed { sequence, position: position - 1 },
+                seed: Seed {
+                    sequence,
+                    position: position - 1,
+                },
                 token: instance.target[position],
                 source_rows: instance.source.len(),
             };
             instance.explained.clone().map(step).collect()
         };
-        self.instances.iter().enumerate().flat_map(of_instance).collect()
+        self.instances
+            .iter()
+            .enumerate()
+            .flat_map(of_instance)
+            .collect()
     }
 
     /// Returns the embeddings that gradients are taken at.
@@ -108,13 +115,28 @@ impl Batch<'_> {
 
     /// Returns the embeddings of the baselines.
     pub(crate) fn baselines(&self) -> Result<Inputs, Error> {
-        self.embed(|instance| &instance.source_baseline, Instance::decoder_baseline)
+        self.embed(
+            |instance| &instance.source_baseline,
+            Instance::decoder_baseline,
+        )
     }
 
-    fn embed(&self, source: fn(&Instance) -> &[u32], target: fn(&Instance) -> &[u32]) -> Result<Inputs, Error> {
-        let embed = |side: fn(&Instance) -> &[u32]| self.model.embed(self.instances.iter().map(side));
-        let source = if self.model.has_encoder() { Some(embed(source)?) } else { None };
-        Ok(Inputs { source, target: embed(target)? })
+    fn embed(
+        &self,
+        source: fn(&Instance) -> &[u32],
+        target: fn(&Instance) -> &[u32],
+    ) -> Result<Inputs, Error> {
+        let embed =
+            |side: fn(&Instance) -> &[u32]| self.model.embed(self.instances.iter().map(side));
+        let source = if self.model.has_encoder() {
+            Some(embed(source)?)
+        } else {
+            None
+        };
+        Ok(Inputs {
+            source,
+            target: embed(target)?,
+        })
     }
 
     /// Returns what the model sees where the embeddings are `embeddings`.
@@ -123,13 +145,23 @@ impl Batch<'_> {
             return Ok(embeddings.clone());
         }
         let rows = (&embeddings.target.rows * self.decoder_factor)?;
-        let target = Embedded { rows, sequences: embeddings.target.sequences.clone() };
-        Ok(Inputs { source: embeddings.source.clone(), target })
+        let target = Embedded {
+            rows,
+            sequences: embeddings.target.sequences.clone(),
+        };
+        Ok(Inputs {
+            source: embeddings.source.clone(),
+            target,
+        })
     }
 
     /// Returns which gradients are wanted.
     pub(crate) fn wanted(&self) -> Wanted {
-        if self.attributes_target() { Wanted::All } else { Wanted::Source }
+        if self.attributes_target() {
+            Wanted::All
+        } else {
+            Wanted::Source
+        }
     }
 
     /// Returns whether the prefix is attributed.
@@ -140,7 +172,9 @@ impl Batch<'_> {
     /// Turns a gradient at what the decoder saw into one at the embeddings.
     pub(crate) fn at_embeddings(&self, target: Option<Tensor>) -> Result<Option<Tensor>, Error> {
         match target {
-            Some(gradient) if self.decoder_factor != 1.0 => Ok(Some((gradient * self.decoder_factor)?)),
+            Some(gradient) if self.decoder_factor != 1.0 => {
+                Ok(Some((gradient * self.decoder_factor)?))
+            }
             other => Ok(other),
         }
     }
@@ -148,7 +182,9 @@ impl Batch<'_> {
 
 /// Returns the rows of `embedded` that belong to the first `len` tokens of sequence `index`.
 fn tokens_of(embedded: &Embedded, index: usize, len: usize) -> Result<Tensor, Error> {
-    Ok(embedded.rows.narrow(0, embedded.sequences.rows(index).start, len)?)
+    Ok(embedded
+        .rows
+        .narrow(0, embedded.sequences.rows(index).start, len)?)
 }
 
 /// Returns `a ⊙ b`. `[tokens, hidden]`

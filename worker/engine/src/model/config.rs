@@ -22,11 +22,20 @@ impl ConfigFile {
     /// Reads `folder/name`. Fails if it is missing or not a JSON object.
     pub fn read(folder: &Path, name: &str) -> Result<Self, Error> {
         let path = folder.join(name);
-        let text = fs::read_to_string(&path).map_err(|source| Error::ModelFile { path: path.clone(), source })?;
+        let text = fs::read_to_string(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
         match serde_json::from_str(&text) {
             Ok(Value::Object(fields)) => Ok(Self { path, fields }),
-            Ok(_) => Err(Error::ModelContent { path, reason: "it is not a JSON object".to_owned() }),
-            Err(error) => Err(Error::ModelContent { path, reason: error.to_string() }),
+            Ok(_) => Err(Error::ModelContent {
+                path,
+                reason: "it is not a JSON object".to_owned(),
+            }),
+            Err(error) => Err(Error::ModelContent {
+                path,
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -35,7 +44,10 @@ impl ConfigFile {
         if folder.join(name).exists() {
             return Self::read(folder, name);
         }
-        Ok(Self { path: folder.join(name), fields: Map::new() })
+        Ok(Self {
+            path: folder.join(name),
+            fields: Map::new(),
+        })
     }
 
     /// Returns where the file is.
@@ -52,7 +64,10 @@ impl ConfigFile {
     pub fn object(&self, field: &str) -> Result<Option<Self>, Error> {
         match self.value(field) {
             None => Ok(None),
-            Some(Value::Object(fields)) => Ok(Some(Self { path: self.path.clone(), fields: fields.clone() })),
+            Some(Value::Object(fields)) => Ok(Some(Self {
+                path: self.path.clone(),
+                fields: fields.clone(),
+            })),
             Some(other) => Err(self.unusable(field, other, "an object")),
         }
     }
@@ -64,7 +79,9 @@ impl ConfigFile {
 
     /// Returns a positive integer, or `None` where it is absent.
     pub fn optional_size(&self, field: &str) -> Result<Option<usize>, Error> {
-        let Some(value) = self.value(field) else { return Ok(None) };
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
         match value.as_u64().and_then(|size| usize::try_from(size).ok()) {
             Some(size) if size > 0 => Ok(Some(size)),
             _ => Err(self.unusable(field, value, "a positive integer")),
@@ -73,20 +90,34 @@ impl ConfigFile {
 
     /// Returns a number, or `None` where it is absent.
     pub fn optional_number(&self, field: &str) -> Result<Option<f64>, Error> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        value.as_f64().map(Some).ok_or_else(|| self.unusable(field, value, "a number"))
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        value
+            .as_f64()
+            .map(Some)
+            .ok_or_else(|| self.unusable(field, value, "a number"))
     }
 
     /// Returns a truth value, or `default` where it is absent.
     pub fn flag_or(&self, field: &str, default: bool) -> Result<bool, Error> {
-        let Some(value) = self.value(field) else { return Ok(default) };
-        value.as_bool().ok_or_else(|| self.unusable(field, value, "true or false"))
+        let Some(value) = self.value(field) else {
+            return Ok(default);
+        };
+        value
+            .as_bool()
+            .ok_or_else(|| self.unusable(field, value, "true or false"))
     }
 
     /// Returns a text, or `None` where it is absent.
     pub fn optional_text(&self, field: &str) -> Result<Option<&str>, Error> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.unusable(field, value, "a text"))
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        value
+            .as_str()
+            .map(Some)
+            .ok_or_else(|| self.unusable(field, value, "a text"))
     }
 
     /// Returns a text. Fails if it is absent.
@@ -110,14 +141,19 @@ impl ConfigFile {
     /// Returns the token ids of a field that holds a list of lists of one id each; empty where it
     /// is absent. Longer lists are refused.
     pub fn single_token_lists(&self, field: &str) -> Result<Vec<u32>, Error> {
-        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let Some(value) = self.value(field) else {
+            return Ok(Vec::new());
+        };
         let refused = || self.unusable(field, value, "a list of lists of one token id each");
         let lists = value.as_array().ok_or_else(refused)?;
         let one = |list: &Value| match list.as_array().map(Vec::as_slice) {
             Some([id]) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
             _ => None,
         };
-        lists.iter().map(|list| one(list).ok_or_else(refused)).collect()
+        lists
+            .iter()
+            .map(|list| one(list).ok_or_else(refused))
+            .collect()
     }
 
     /// Returns the error of a field whose value we do not serve.
@@ -127,7 +163,10 @@ impl ConfigFile {
 
     /// Returns the error of a file with something we do not serve.
     pub fn refused(&self, reason: String) -> Error {
-        Error::ModelContent { path: self.path.clone(), reason }
+        Error::ModelContent {
+            path: self.path.clone(),
+            reason,
+        }
     }
 
     fn absent(&self, field: &str) -> Error {
@@ -160,7 +199,10 @@ mod tests {
 
     #[test]
     fn an_error_names_file_field_and_value() {
-        let message = file(r#"{"d_model": "wide"}"#).size("d_model").unwrap_err().to_string();
+        let message = file(r#"{"d_model": "wide"}"#)
+            .size("d_model")
+            .unwrap_err()
+            .to_string();
         for part in ["config.json", "d_model", "wide", "positive integer"] {
             assert!(message.contains(part), "{message}");
         }

@@ -6,8 +6,8 @@
 
 use super::config::ConfigFile;
 use super::spec::{
-    Activation, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormKind, NormSpec,
-    Positions, RotarySpec, StackSpec, SublayerSpec, Wiring,
+    Activation, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
+    NormKind, NormSpec, Positions, RotarySpec, StackSpec, SublayerSpec, Wiring,
 };
 use crate::Error;
 
@@ -20,12 +20,22 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let hidden = config.size("hidden_size")?;
     let heads = config.size("num_attention_heads")?;
     let head_dim = config.optional_size("head_dim")?.unwrap_or(hidden / heads);
-    let kv_heads = config.optional_size("num_key_value_heads")?.unwrap_or(heads);
+    let kv_heads = config
+        .optional_size("num_key_value_heads")?
+        .unwrap_or(heads);
     if heads % kv_heads != 0 {
-        return Err(config.refused(format!("{heads} attention heads cannot share {kv_heads} key-value heads")));
+        return Err(config.refused(format!(
+            "{heads} attention heads cannot share {kv_heads} key-value heads"
+        )));
     }
-    let epsilon = config.optional_number("rms_norm_eps")?.unwrap_or(DEFAULT_RMS_EPSILON);
-    let norm = |name: String| NormSpec { name, kind: NormKind::Rms, epsilon };
+    let epsilon = config
+        .optional_number("rms_norm_eps")?
+        .unwrap_or(DEFAULT_RMS_EPSILON);
+    let norm = |name: String| NormSpec {
+        name,
+        kind: NormKind::Rms,
+        epsilon,
+    };
 
     let mut sublayers = Vec::new();
     for layer in 0..config.size("num_hidden_layers")? {
@@ -56,7 +66,14 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             sublayers,
             final_norm: Some(norm("model.norm".to_owned())),
         },
-        head: HeadSpec { weight: if tied { embedding.clone() } else { "lm_head.weight".to_owned() }, bias: None },
+        head: HeadSpec {
+            weight: if tied {
+                embedding.clone()
+            } else {
+                "lm_head.weight".to_owned()
+            },
+            bias: None,
+        },
         embedding,
     })
 }
@@ -69,7 +86,10 @@ fn attention(
     head_dim: usize,
 ) -> Result<AttentionSpec, Error> {
     let bias = config.flag_or("attention_bias", false)?;
-    let linear = |name: &str| LinearSpec { name: format!("{prefix}.self_attn.{name}"), bias };
+    let linear = |name: &str| LinearSpec {
+        name: format!("{prefix}.self_attn.{name}"),
+        bias,
+    };
     Ok(AttentionSpec {
         heads,
         kv_heads,
@@ -85,14 +105,23 @@ fn attention(
 
 fn feed_forward(config: &ConfigFile, prefix: &str) -> Result<FeedForwardSpec, Error> {
     let bias = config.flag_or("mlp_bias", false)?;
-    let linear = |name: &str| LinearSpec { name: format!("{prefix}.mlp.{name}"), bias };
+    let linear = |name: &str| LinearSpec {
+        name: format!("{prefix}.mlp.{name}"),
+        bias,
+    };
     let name = config.text("hidden_act")?;
-    let activation = Activation::from_name(name)
-        .ok_or_else(|| config.refused(format!("`hidden_act` is `{name}`, an activation we do not have")))?;
+    let activation = Activation::from_name(name).ok_or_else(|| {
+        config.refused(format!(
+            "`hidden_act` is `{name}`, an activation we do not have"
+        ))
+    })?;
     Ok(FeedForwardSpec {
         inner: config.size("intermediate_size")?,
         activation,
-        gate: Gate::Gated { gate: linear("gate_proj"), up: linear("up_proj") },
+        gate: Gate::Gated {
+            gate: linear("gate_proj"),
+            up: linear("up_proj"),
+        },
         down: linear("down_proj"),
     })
 }
@@ -109,8 +138,11 @@ fn rotary(config: &ConfigFile, head_dim: usize) -> Result<RotarySpec, Error> {
     }
     let theta = theta.unwrap_or(DEFAULT_ROPE_THETA);
     // In single precision, in transformers' order of operations: the model was trained with it.
-    let frequency = |plane: usize| 1.0 / (theta.powf(f64::from(2.0 * plane as f32 / head_dim as f32)) as f32);
-    Ok(RotarySpec { inverse_frequencies: (0..head_dim / 2).map(frequency).collect() })
+    let frequency =
+        |plane: usize| 1.0 / (theta.powf(f64::from(2.0 * plane as f32 / head_dim as f32)) as f32);
+    Ok(RotarySpec {
+        inverse_frequencies: (0..head_dim / 2).map(frequency).collect(),
+    })
 }
 
 fn require_plain_rotation(parameters: &ConfigFile) -> Result<(), Error> {
@@ -121,7 +153,9 @@ fn require_plain_rotation(parameters: &ConfigFile) -> Result<(), Error> {
     if kind == "default" {
         return Ok(());
     }
-    Err(parameters.refused(format!("rope type `{kind}` is not supported, only `default`")))
+    Err(parameters.refused(format!(
+        "rope type `{kind}` is not supported, only `default`"
+    )))
 }
 
 #[cfg(test)]
@@ -141,16 +175,23 @@ mod tests {
     #[test]
     fn theta_is_found_in_either_place() {
         let old = spec(&config(r#""rope_theta": 100000.0"#)).unwrap();
-        let new = spec(&config(r#""rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"}"#)).unwrap();
+        let new = spec(&config(
+            r#""rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"}"#,
+        ))
+        .unwrap();
         assert_eq!(old, new);
         assert_ne!(old, spec(&config(r#""rope_theta": 10000.0"#)).unwrap());
     }
 
     #[test]
     fn an_unknown_rope_type_or_activation_is_refused_by_name() {
-        let error = spec(&config(r#""rope_scaling": {"rope_type": "yarn"}"#)).unwrap_err().to_string();
+        let error = spec(&config(r#""rope_scaling": {"rope_type": "yarn"}"#))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("yarn"), "{error}");
-        let error = spec(&config(r#""hidden_act": "mish""#)).unwrap_err().to_string();
+        let error = spec(&config(r#""hidden_act": "mish""#))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("mish"), "{error}");
     }
 }

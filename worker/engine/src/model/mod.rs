@@ -59,7 +59,10 @@ pub const ARCHITECTURES: &[Architecture] = &[
 pub fn load(folder: &Path, dtype: DType) -> Result<Transformer, Error> {
     let config = ConfigFile::read(folder, "config.json")?;
     let model_type = config.text("model_type")?;
-    let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == model_type) else {
+    let Some(architecture) = ARCHITECTURES
+        .iter()
+        .find(|architecture| architecture.name == model_type)
+    else {
         let (path, model_type) = (config.path().to_owned(), model_type.to_owned());
         return Err(Error::UnknownArchitecture { path, model_type });
     };
@@ -81,35 +84,67 @@ mod tests {
     const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
 
     fn inputs(model: &Transformer) -> Inputs {
-        let source = model.has_encoder().then(|| model.embed(SOURCES.into_iter()).unwrap());
-        Inputs { source, target: model.embed(TARGETS.into_iter()).unwrap() }
+        let source = model
+            .has_encoder()
+            .then(|| model.embed(SOURCES.into_iter()).unwrap());
+        Inputs {
+            source,
+            target: model.embed(TARGETS.into_iter()).unwrap(),
+        }
     }
 
     /// A scalar of the outputs: the logits of one row, weighted.
     fn scalar(model: &Transformer, inputs: &Inputs, seed: &Seed, weights: &Tensor) -> f64 {
         let trace = model.forward(inputs).unwrap();
-        let logits = model.logits(&model.hidden(&trace, std::slice::from_ref(seed)).unwrap()).unwrap();
-        (logits * weights).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap()
+        let logits = model
+            .logits(&model.hidden(&trace, std::slice::from_ref(seed)).unwrap())
+            .unwrap();
+        (logits * weights)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f64>()
+            .unwrap()
     }
 
     /// Returns the slope of `scalar` along every entry of the rows that `with` puts into the inputs.
     fn slopes(rows: &Tensor, scalar: impl Fn(Tensor) -> f64) -> Vec<f64> {
         const STEP: f64 = 1e-5;
-        let (values, shape) = (rows.flatten_all().unwrap().to_vec1::<f64>().unwrap(), rows.shape().clone());
+        let (values, shape) = (
+            rows.flatten_all().unwrap().to_vec1::<f64>().unwrap(),
+            rows.shape().clone(),
+        );
         let at = |index: usize, offset: f64| {
             let mut moved = values.clone();
             moved[index] += offset;
             scalar(Tensor::from_vec(moved, shape.clone(), &Device::Cpu).unwrap())
         };
-        (0..values.len()).map(|index| (at(index, STEP) - at(index, -STEP)) / (2.0 * STEP)).collect()
+        (0..values.len())
+            .map(|index| (at(index, STEP) - at(index, -STEP)) / (2.0 * STEP))
+            .collect()
     }
 
     fn assert_gradients_are_slopes(model: &Transformer) {
         let inputs = inputs(model);
         let vocabulary = model.spec().vocabulary;
-        let weights: Vec<f64> = (0..vocabulary).map(|i| ((i * 7 + 3) as f64).sin()).collect();
+        let weights: Vec<f64> = (0..vocabulary)
+            .map(|i| ((i * 7 + 3) as f64).sin())
+            .collect();
         let weights = Tensor::from_vec(weights, (1, vocabulary), &Device::Cpu).unwrap();
-        let seeds = [Seed { sequence: 1, position: 4 }, Seed { sequence: 0, position: 0 }, Seed { sequence: 1, position: 1 }];
+        let seeds = [
+            Seed {
+                sequence: 1,
+                position: 4,
+            },
+            Seed {
+                sequence: 0,
+                position: 0,
+            },
+            Seed {
+                sequence: 1,
+                position: 1,
+            },
+        ];
         let trace = model.forward(&inputs).unwrap();
         let dhidden = model.logits_vjp(&weights).unwrap();
         let together = Tensor::cat(&[&dhidden, &dhidden, &dhidden], 0).unwrap();
@@ -117,17 +152,45 @@ mod tests {
         let (mut target_row, mut source_row) = (0, 0);
         for seed in &seeds {
             let expected = slopes(&inputs.target.rows, |rows| {
-                let target = Embedded { rows, sequences: inputs.target.sequences.clone() };
-                scalar(model, &Inputs { source: inputs.source.clone(), target }, seed, &weights)
+                let target = Embedded {
+                    rows,
+                    sequences: inputs.target.sequences.clone(),
+                };
+                scalar(
+                    model,
+                    &Inputs {
+                        source: inputs.source.clone(),
+                        target,
+                    },
+                    seed,
+                    &weights,
+                )
             });
             let first = inputs.target.sequences.rows(seed.sequence).start;
             let len = seed.position + 1;
-            assert_rows(gradients.target.as_ref().unwrap(), target_row, &expected, first, len);
+            assert_rows(
+                gradients.target.as_ref().unwrap(),
+                target_row,
+                &expected,
+                first,
+                len,
+            );
             target_row += len;
             if let (Some(source), Some(gradient)) = (&inputs.source, &gradients.source) {
                 let expected = slopes(&source.rows, |rows| {
-                    let source = Embedded { rows, sequences: source.sequences.clone() };
-                    scalar(model, &Inputs { source: Some(source), target: inputs.target.clone() }, seed, &weights)
+                    let source = Embedded {
+                        rows,
+                        sequences: source.sequences.clone(),
+                    };
+                    scalar(
+                        model,
+                        &Inputs {
+                            source: Some(source),
+                            target: inputs.target.clone(),
+                        },
+                        seed,
+                        &weights,
+                    )
                 });
                 let own = source.sequences.rows(seed.sequence);
                 assert_rows(gradient, source_row, &expected, own.start, own.len());
@@ -138,14 +201,35 @@ mod tests {
 
     fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, len: usize) {
         let (_, hidden) = gradient.dims2().unwrap();
-        let gradient = gradient.narrow(0, row, len).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        let largest = expected.iter().fold(0.0, |largest: f64, v| largest.max(v.abs()));
-        for (index, (gradient, expected)) in gradient.iter().zip(&expected[first * hidden..]).enumerate() {
-            assert!((gradient - expected).abs() < 1e-7 * largest, "entry {index}: {gradient}, slope {expected}");
+        let gradient = gradient
+            .narrow(0, row, len)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap();
+        let largest = expected
+            .iter()
+            .fold(0.0, |largest: f64, v| largest.max(v.abs()));
+        for (index, (gradient, expected)) in
+            gradient.iter().zip(&expected[first * hidden..]).enumerate()
+        {
+            assert!(
+                (gradient - expected).abs() < 1e-7 * largest,
+                "entry {index}: {gradient}, slope {expected}"
+            );
         }
         // Rows the seed cannot see have no slope.
-        assert!(expected[..first * hidden].iter().all(|slope| slope.abs() < 1e-9));
-        assert!(expected[(first + len) * hidden..].iter().all(|slope| slope.abs() < 1e-9));
+        assert!(
+            expected[..first * hidden]
+                .iter()
+                .all(|slope| slope.abs() < 1e-9)
+        );
+        assert!(
+            expected[(first + len) * hidden..]
+                .iter()
+                .all(|slope| slope.abs() < 1e-9)
+        );
     }
 
     #[test]
@@ -161,13 +245,26 @@ mod tests {
     #[test]
     fn source_gradients_alone_are_those_of_all() {
         let model = random_marian(DType::F64);
-        let (inputs, seed) = (inputs(&model), [Seed { sequence: 1, position: 3 }]);
+        let (inputs, seed) = (
+            inputs(&model),
+            [Seed {
+                sequence: 1,
+                position: 3,
+            }],
+        );
         let trace = model.forward(&inputs).unwrap();
         let dhidden = Tensor::ones((1, model.spec().hidden), DType::F64, &Device::Cpu).unwrap();
-        let all = model.vjp(&trace, &seed, dhidden.clone(), Wanted::All).unwrap().source.unwrap();
+        let all = model
+            .vjp(&trace, &seed, dhidden.clone(), Wanted::All)
+            .unwrap()
+            .source
+            .unwrap();
         let alone = model.vjp(&trace, &seed, dhidden, Wanted::Source).unwrap();
         assert!(alone.target.is_none());
-        assert_eq!(alone.source.unwrap().to_vec2::<f64>().unwrap(), all.to_vec2::<f64>().unwrap());
+        assert_eq!(
+            alone.source.unwrap().to_vec2::<f64>().unwrap(),
+            all.to_vec2::<f64>().unwrap()
+        );
     }
 
     #[test]
@@ -175,24 +272,52 @@ mod tests {
         for model in [random_llama(DType::F32), random_marian(DType::F32)] {
             let together = model.forward(&inputs(&model)).unwrap();
             let alone = Inputs {
-                source: model.has_encoder().then(|| model.embed([SOURCES[1]].into_iter()).unwrap()),
+                source: model
+                    .has_encoder()
+                    .then(|| model.embed([SOURCES[1]].into_iter()).unwrap()),
                 target: model.embed([TARGETS[1]].into_iter()).unwrap(),
             };
             let alone = model.forward(&alone).unwrap();
             let hidden = |trace: &Trace, sequence: usize| {
-                let seeds: Vec<_> = (0..TARGETS[1].len()).map(|position| Seed { sequence, position }).collect();
+                let seeds: Vec<_> = (0..TARGETS[1].len())
+                    .map(|position| Seed { sequence, position })
+                    .collect();
                 model.hidden(trace, &seeds).unwrap()
             };
             let (in_batch, by_itself) = (hidden(&together, 1), hidden(&alone, 0));
-            assert_eq!(in_batch.to_vec2::<f32>().unwrap(), by_itself.to_vec2::<f32>().unwrap());
+            assert_eq!(
+                in_batch.to_vec2::<f32>().unwrap(),
+                by_itself.to_vec2::<f32>().unwrap()
+            );
             let gradient = |trace: &Trace, sequence: usize, others: &[Seed]| {
                 let mut seeds = others.to_vec();
-                seeds.push(Seed { sequence, position: 3 });
-                let dhidden = Tensor::ones((seeds.len(), model.spec().hidden), DType::F32, &Device::Cpu).unwrap();
-                let rows = model.vjp(trace, &seeds, dhidden, Wanted::All).unwrap().target.unwrap();
-                rows.narrow(0, rows.dim(0).unwrap() - 4, 4).unwrap().to_vec2::<f32>().unwrap()
+                seeds.push(Seed {
+                    sequence,
+                    position: 3,
+                });
+                let dhidden =
+                    Tensor::ones((seeds.len(), model.spec().hidden), DType::F32, &Device::Cpu)
+                        .unwrap();
+                let rows = model
+                    .vjp(trace, &seeds, dhidden, Wanted::All)
+                    .unwrap()
+                    .target
+                    .unwrap();
+                rows.narrow(0, rows.dim(0).unwrap() - 4, 4)
+                    .unwrap()
+                    .to_vec2::<f32>()
+                    .unwrap()
             };
-            let others = [Seed { sequence: 0, position: 2 }, Seed { sequence: 1, position: 5 }];
+            let others = [
+                Seed {
+                    sequence: 0,
+                    position: 2,
+                },
+                Seed {
+                    sequence: 1,
+                    position: 5,
+                },
+            ];
             assert_eq!(gradient(&together, 1, &others), gradient(&alone, 0, &[]));
         }
     }
@@ -201,17 +326,48 @@ mod tests {
     fn continuing_a_sequence_gives_what_running_it_whole_gives() {
         for model in [random_llama(DType::F64), random_marian(DType::F64)] {
             let whole = model.forward(&inputs(&model)).unwrap();
-            let cut = |len: usize| model.embed(TARGETS.into_iter().map(|ids| &ids[..len])).unwrap();
-            let start = Inputs { source: inputs(&model).source, target: cut(2) };
+            let cut = |len: usize| {
+                model
+                    .embed(TARGETS.into_iter().map(|ids| &ids[..len]))
+                    .unwrap()
+            };
+            let start = Inputs {
+                source: inputs(&model).source,
+                target: cut(2),
+            };
             let mut trace = model.forward(&start).unwrap();
             trace.keep(&[1]);
             for position in 2..TARGETS[1].len() {
-                let next = model.embed([&TARGETS[1][position..=position]].into_iter()).unwrap();
+                let next = model
+                    .embed([&TARGETS[1][position..=position]].into_iter())
+                    .unwrap();
                 trace = model.forward_on(&next, trace).unwrap();
-                let continued = model.hidden(&trace, &[Seed { sequence: 0, position: 0 }]).unwrap();
-                let expected = model.hidden(&whole, &[Seed { sequence: 1, position }]).unwrap();
+                let continued = model
+                    .hidden(
+                        &trace,
+                        &[Seed {
+                            sequence: 0,
+                            position: 0,
+                        }],
+                    )
+                    .unwrap();
+                let expected = model
+                    .hidden(
+                        &whole,
+                        &[Seed {
+                            sequence: 1,
+                            position,
+                        }],
+                    )
+                    .unwrap();
                 let difference = rows::add_scaled(Some(&continued), &expected, -1.0).unwrap();
-                let difference = difference.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+                let difference = difference
+                    .abs()
+                    .unwrap()
+                    .max_all()
+                    .unwrap()
+                    .to_scalar::<f64>()
+                    .unwrap();
                 assert!(difference < 1e-12, "position {position}: {difference}");
             }
         }

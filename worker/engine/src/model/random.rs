@@ -23,8 +23,13 @@ impl Noise {
     }
 
     fn add(&mut self, name: &str, shape: &[usize], centre: f32) {
-        let values: Vec<_> = (0..shape.iter().product()).map(|_| centre + self.next()).collect();
-        self.tensors.insert(name.to_owned(), Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
+        let values: Vec<_> = (0..shape.iter().product())
+            .map(|_| centre + self.next())
+            .collect();
+        self.tensors.insert(
+            name.to_owned(),
+            Tensor::from_vec(values, shape, &Device::Cpu).unwrap(),
+        );
     }
 
     fn add_linear(&mut self, name: &str, outputs: usize, inputs: usize, bias: bool) {
@@ -47,16 +52,28 @@ pub(crate) fn random_llama(dtype: DType) -> Transformer {
         "num_hidden_layers": 2, "vocab_size": 10, "max_position_embeddings": 16, "intermediate_size": 20,
         "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_parameters": {"rope_theta": 100.0, "rope_type": "default"},
     });
-    let mut noise = Noise { state: 42, tensors: HashMap::new() };
+    let mut noise = Noise {
+        state: 42,
+        tensors: HashMap::new(),
+    };
     noise.add("model.embed_tokens.weight", &[10, 12], 0.0);
     noise.add("lm_head.weight", &[10, 12], 0.0);
     noise.add("model.norm.weight", &[12], 1.0);
     for layer in 0..2 {
         let prefix = format!("model.layers.{layer}");
         noise.add(&format!("{prefix}.input_layernorm.weight"), &[12], 1.0);
-        noise.add(&format!("{prefix}.post_attention_layernorm.weight"), &[12], 1.0);
+        noise.add(
+            &format!("{prefix}.post_attention_layernorm.weight"),
+            &[12],
+            1.0,
+        );
         for (name, outputs, inputs) in [("q", 16, 12), ("k", 8, 12), ("v", 8, 12), ("o", 12, 16)] {
-            noise.add_linear(&format!("{prefix}.self_attn.{name}_proj"), outputs, inputs, false);
+            noise.add_linear(
+                &format!("{prefix}.self_attn.{name}_proj"),
+                outputs,
+                inputs,
+                false,
+            );
         }
         for (name, outputs, inputs) in [("gate", 20, 12), ("up", 20, 12), ("down", 12, 20)] {
             noise.add_linear(&format!("{prefix}.mlp.{name}_proj"), outputs, inputs, false);
@@ -72,10 +89,16 @@ pub(crate) fn random_marian(dtype: DType) -> Transformer {
         "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 3, "decoder_attention_heads": 3,
         "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "activation_function": "swish",
     });
-    let mut noise = Noise { state: 43, tensors: HashMap::new() };
+    let mut noise = Noise {
+        state: 43,
+        tensors: HashMap::new(),
+    };
     noise.add("model.shared.weight", &[10, 12], 0.0);
     noise.add("final_logits_bias", &[1, 10], 0.0);
-    for (side, attentions) in [("encoder", &["self_attn"][..]), ("decoder", &["self_attn", "encoder_attn"])] {
+    for (side, attentions) in [
+        ("encoder", &["self_attn"][..]),
+        ("decoder", &["self_attn", "encoder_attn"]),
+    ] {
         for layer in 0..2 {
             let prefix = format!("model.{side}.layers.{layer}");
             for attention in attentions {

@@ -46,7 +46,10 @@ impl Sequences {
 
     /// Returns the number of rows of all sequences.
     pub fn num_rows(&self) -> usize {
-        *self.offsets.last().expect("there is an offset before the first sequence")
+        *self
+            .offsets
+            .last()
+            .expect("there is an offset before the first sequence")
     }
 
     /// Returns the length of every sequence, in order.

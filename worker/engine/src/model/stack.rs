@@ -72,10 +72,21 @@ impl Stack {
         checkpoint: &Checkpoint,
         dtype: DType,
     ) -> Result<Self, Error> {
-        let sublayers = stack.sublayers.iter().map(|spec| Sublayer::load(spec, model.hidden, checkpoint));
-        let final_norm = stack.final_norm.as_ref().map(|spec| Norm::load(spec, model.hidden, checkpoint));
+        let sublayers = stack
+            .sublayers
+            .iter()
+            .map(|spec| Sublayer::load(spec, model.hidden, checkpoint));
+        let final_norm = stack
+            .final_norm
+            .as_ref()
+            .map(|spec| Norm::load(spec, model.hidden, checkpoint));
         Ok(Self {
-            positions: PositionTable::new(&stack.positions, model.max_positions, model.hidden, dtype)?,
+            positions: PositionTable::new(
+                &stack.positions,
+                model.max_positions,
+                model.hidden,
+                dtype,
+            )?,
             sublayers: sublayers.collect::<Result<_, _>>()?,
             final_norm: final_norm.transpose()?,
         })
@@ -91,7 +102,11 @@ impl Stack {
         past: Option<&StackTrace>,
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(sequences, past);
-        let rows = Rows { sequences, positions: &positions, rotation: self.positions.rotation() };
+        let rows = Rows {
+            sequences,
+            positions: &positions,
+            rotation: self.positions.rotation(),
+        };
         let mut x = self.positions.add(embeddings, &positions)?;
         let mut traces = Vec::with_capacity(self.sublayers.len());
         for (index, sublayer) in self.sublayers.iter().enumerate() {
@@ -106,29 +121,56 @@ impl Stack {
             x = y;
             final_norm = Some(saved);
         }
-        Ok((x, StackTrace { sequences: sequences.clone(), positions, sublayers: traces, final_norm }))
+        Ok((
+            x,
+            StackTrace {
+                sequences: sequences.clone(),
+                positions,
+                sublayers: traces,
+                final_norm,
+            },
+        ))
     }
 
     /// Pulls cotangents at the output back to the inputs.
-    pub(super) fn vjp(&self, trace: &StackTrace, output: Cotangents, depth: Depth) -> Result<StackCotangents> {
-        let rows =
-            Rows { sequences: &trace.sequences, positions: &trace.positions, rotation: self.positions.rotation() };
+    pub(super) fn vjp(
+        &self,
+        trace: &StackTrace,
+        output: Cotangents,
+        depth: Depth,
+    ) -> Result<StackCotangents> {
+        let rows = Rows {
+            sequences: &trace.sequences,
+            positions: &trace.positions,
+            rotation: self.positions.rotation(),
+        };
         let lowest = match depth {
             Depth::Embeddings => 0,
-            Depth::LowestCrossAttention => {
-                self.sublayers.iter().position(Sublayer::reads_memory).unwrap_or(self.sublayers.len())
-            }
+            Depth::LowestCrossAttention => self
+                .sublayers
+                .iter()
+                .position(Sublayer::reads_memory)
+                .unwrap_or(self.sublayers.len()),
         };
         let mut memory = MemoryCotangents::default();
         let mut cotangents = match (&self.final_norm, &trace.final_norm) {
             (Some(norm), Some(saved)) => norm.vjp(saved, &output)?,
             _ => output,
         };
-        for (sublayer, trace) in self.sublayers.iter().zip(&trace.sublayers).skip(lowest).rev() {
+        for (sublayer, trace) in self
+            .sublayers
+            .iter()
+            .zip(&trace.sublayers)
+            .skip(lowest)
+            .rev()
+        {
             cotangents = sublayer.vjp(trace, &cotangents, &rows, &mut memory)?;
         }
         let embeddings = (depth == Depth::Embeddings).then_some(cotangents);
-        Ok(StackCotangents { embeddings, memory: memory.rows })
+        Ok(StackCotangents {
+            embeddings,
+            memory: memory.rows,
+        })
     }
 }
 
@@ -136,8 +178,14 @@ impl Stack {
 fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<usize> {
     let mut first = vec![0; sequences.len()];
     if let Some(attended) = past.and_then(|past| past.attentions().next()) {
-        first = attended.sequences.iter().map(|sequence| sequence.keys.len()).collect();
+        first = attended
+            .sequences
+            .iter()
+            .map(|sequence| sequence.keys.len())
+            .collect();
     }
     let lengths = sequences.lengths().zip(first);
-    lengths.flat_map(|(length, first)| first..first + length).collect()
+    lengths
+        .flat_map(|(length, first)| first..first + length)
+        .collect()
 }

@@ -9,7 +9,6 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
-
 use super::layers::{Cotangents, Linear, Memory};
 use super::sequences::Sequences;
 use super::spec::ModelSpec;
@@ -96,10 +95,17 @@ impl Transformer {
             let weight = checkpoint.tensor(&spec.head.weight, &[spec.vocabulary, spec.hidden])?;
             Linear::from_weight(&weight, head_bias(&spec, &checkpoint)?)?
         };
-        let encoder = spec.encoder.as_ref().map(|stack| Stack::load(stack, &spec, &checkpoint, dtype));
+        let encoder = spec
+            .encoder
+            .as_ref()
+            .map(|stack| Stack::load(stack, &spec, &checkpoint, dtype));
         Ok(Self {
             dtype,
-            embedding: if spec.embedding_scale == 1.0 { table } else { (table * spec.embedding_scale)? },
+            embedding: if spec.embedding_scale == 1.0 {
+                table
+            } else {
+                (table * spec.embedding_scale)?
+            },
             encoder: encoder.transpose()?,
             decoder: Stack::load(&spec.decoder, &spec, &checkpoint, dtype)?,
             head,
@@ -125,7 +131,10 @@ impl Transformer {
             ids.extend(sequence.iter().map(|&id| id as usize));
             lengths.push(sequence.len());
         }
-        Ok(Embedded { rows: rows::gather(&self.embedding, &ids)?, sequences: Sequences::of_lengths(lengths) })
+        Ok(Embedded {
+            rows: rows::gather(&self.embedding, &ids)?,
+            sequences: Sequences::of_lengths(lengths),
+        })
     }
 
     /// Runs the model over whole sequences.
@@ -133,26 +142,46 @@ impl Transformer {
         let encoder = match (&self.encoder, &inputs.source) {
             (Some(stack), Some(source)) => {
                 let (rows, trace) = stack.forward(&source.rows, &source.sequences, None, None)?;
-                Some((trace, Memory { rows, sequences: source.sequences.clone() }))
+                Some((
+                    trace,
+                    Memory {
+                        rows,
+                        sequences: source.sequences.clone(),
+                    },
+                ))
             }
             _ => None,
         };
         let memory = encoder.as_ref().map(|(_, memory)| memory);
-        let (hidden, decoder) = self.decoder.forward(&inputs.target.rows, &inputs.target.sequences, memory, None)?;
-        Ok(Trace { encoder, decoder, hidden })
+        let (hidden, decoder) =
+            self.decoder
+                .forward(&inputs.target.rows, &inputs.target.sequences, memory, None)?;
+        Ok(Trace {
+            encoder,
+            decoder,
+            hidden,
+        })
     }
 
     /// Continues the sequences of `past` by the rows of `next`.
     pub fn forward_on(&self, next: &Embedded, past: Trace) -> Result<Trace> {
         let memory = past.encoder.as_ref().map(|(_, memory)| memory);
-        let (hidden, decoder) = self.decoder.forward(&next.rows, &next.sequences, memory, Some(&past.decoder))?;
-        Ok(Trace { encoder: past.encoder, decoder, hidden })
+        let (hidden, decoder) =
+            self.decoder
+                .forward(&next.rows, &next.sequences, memory, Some(&past.decoder))?;
+        Ok(Trace {
+            encoder: past.encoder,
+            decoder,
+            hidden,
+        })
     }
 
     /// Returns the head's inputs at the seeds. `[seeds, hidden]`
     pub fn hidden(&self, trace: &Trace, seeds: &[Seed]) -> Result<Tensor> {
-        let indices: Vec<_> =
-            seeds.iter().map(|seed| trace.decoder.sequences.rows(seed.sequence).start + seed.position).collect();
+        let indices: Vec<_> = seeds
+            .iter()
+            .map(|seed| trace.decoder.sequences.rows(seed.sequence).start + seed.position)
+            .collect();
         rows::gather(&trace.hidden, &indices)
     }
 
@@ -168,10 +197,19 @@ impl Transformer {
 
     /// Pulls `dhidden`, one cotangent of the head's input a seed, `[seeds, hidden]`, back to the
     /// scaled embeddings.
-    pub fn vjp(&self, trace: &Trace, seeds: &[Seed], dhidden: Tensor, wanted: Wanted) -> Result<Gradients> {
+    pub fn vjp(
+        &self,
+        trace: &Trace,
+        seeds: &[Seed],
+        dhidden: Tensor,
+        wanted: Wanted,
+    ) -> Result<Gradients> {
         let at_output: Vec<_> = seeds
             .iter()
-            .map(|seed| SeedQueries { sequence: seed.sequence, positions: seed.position..seed.position + 1 })
+            .map(|seed| SeedQueries {
+                sequence: seed.sequence,
+                positions: seed.position..seed.position + 1,
+            })
             .collect();
         let depth = match wanted {
             Wanted::Source => Depth::LowestCrossAttention,
@@ -180,15 +218,30 @@ impl Transformer {
         let output = Cotangents::new(at_output, &trace.decoder.sequences, dhidden);
         let decoder = self.decoder.vjp(&trace.decoder, output, depth)?;
         let mut source = None;
-        if let (Some(stack), Some((encoder, _)), Some(memory)) = (&self.encoder, &trace.encoder, decoder.memory) {
+        if let (Some(stack), Some((encoder, _)), Some(memory)) =
+            (&self.encoder, &trace.encoder, decoder.memory)
+        {
             let whole = |seed: &Seed| {
                 let positions = 0..encoder.sequences.rows(seed.sequence).len();
-                SeedQueries { sequence: seed.sequence, positions }
+                SeedQueries {
+                    sequence: seed.sequence,
+                    positions,
+                }
             };
-            let output = Cotangents::new(seeds.iter().map(whole).collect(), &encoder.sequences, memory);
-            source = stack.vjp(encoder, output, Depth::Embeddings)?.embeddings.map(|cotangents| cotangents.rows);
+            let output = Cotangents::new(
+                seeds.iter().map(whole).collect(),
+                &encoder.sequences,
+                memory,
+            );
+            source = stack
+                .vjp(encoder, output, Depth::Embeddings)?
+                .embeddings
+                .map(|cotangents| cotangents.rows);
         }
-        Ok(Gradients { source, target: decoder.embeddings.map(|cotangents| cotangents.rows) })
+        Ok(Gradients {
+            source,
+            target: decoder.embeddings.map(|cotangents| cotangents.rows),
+        })
     }
 
     /// Returns the precision the model computes in.
@@ -211,7 +264,9 @@ impl Trace {
 }
 
 fn head_bias(spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<Option<Tensor>, Error> {
-    let Some(name) = &spec.head.bias else { return Ok(None) };
+    let Some(name) = &spec.head.bias else {
+        return Ok(None);
+    };
     // Saved with a leading dimension of 1, where it is saved at all.
     if !checkpoint.contains(name) {
         return Ok(None);

@@ -54,17 +54,31 @@ impl Checkpoint {
         let mut file_of = HashMap::new();
         for name in file_names(folder)? {
             let file = TensorFile::open(folder.join(name))?;
-            file_of.extend(file.header.tensors().into_keys().map(|name| (name, files.len())));
+            file_of.extend(
+                file.header
+                    .tensors()
+                    .into_keys()
+                    .map(|name| (name, files.len())),
+            );
             files.push(file);
         }
-        Ok(Self { folder: folder.to_owned(), files, file_of, dtype })
+        Ok(Self {
+            folder: folder.to_owned(),
+            files,
+            file_of,
+            dtype,
+        })
     }
 
     /// Reads the tensor `name` of shape `shape`. Fails if it is absent or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let Some(&index) = self.file_of.get(name) else {
             let reason = "no file of the checkpoint has it".to_owned();
-            return Err(Error::Tensor { path: self.folder.clone(), name: name.to_owned(), reason });
+            return Err(Error::Tensor {
+                path: self.folder.clone(),
+                name: name.to_owned(),
+                reason,
+            });
         };
         self.files[index].read(name, shape, self.dtype)
     }
@@ -82,16 +96,26 @@ fn file_names(folder: &Path) -> Result<Vec<String>, Error> {
     if folder.join(single).exists() || !index_path.exists() {
         return Ok(vec![single.to_owned()]);
     }
-    let text = std::fs::read_to_string(&index_path)
-        .map_err(|source| Error::ModelFile { path: index_path.clone(), source })?;
-    let index: ShardIndex = serde_json::from_str(&text)
-        .map_err(|error| Error::ModelContent { path: index_path.clone(), reason: error.to_string() })?;
+    let text = std::fs::read_to_string(&index_path).map_err(|source| Error::ModelFile {
+        path: index_path.clone(),
+        source,
+    })?;
+    let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::ModelContent {
+        path: index_path.clone(),
+        reason: error.to_string(),
+    })?;
     let mut names: Vec<_> = index.weight_map.into_values().collect();
     names.sort_unstable();
     names.dedup();
     // An index comes from outside: it may name files beside it, not climb out of its folder.
-    match names.iter().find(|name| Path::new(name).components().count() != 1 || name.as_str() == "..") {
-        Some(name) => Err(Error::ModelContent { path: index_path, reason: format!("`{name}` is not a file name") }),
+    match names
+        .iter()
+        .find(|name| Path::new(name).components().count() != 1 || name.as_str() == "..")
+    {
+        Some(name) => Err(Error::ModelContent {
+            path: index_path,
+            reason: format!("`{name}` is not a file name"),
+        }),
         None => Ok(names),
     }
 }
@@ -108,44 +132,80 @@ impl TensorFile {
         let (file, file_bytes, header_bytes) = match read(&path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(Error::ModelContent { path, reason: "the file is too short for a header".to_owned() });
+                return Err(Error::ModelContent {
+                    path,
+                    reason: "the file is too short for a header".to_owned(),
+                });
             }
             Err(source) => return Err(Error::ModelFile { path, source }),
         };
-        let damaged = |reason: String| Error::ModelContent { path: path.clone(), reason };
+        let damaged = |reason: String| Error::ModelContent {
+            path: path.clone(),
+            reason,
+        };
         if header_bytes > MAX_HEADER_BYTES || header_bytes + LENGTH_BYTES > file_bytes {
-            return Err(damaged("it is not a safetensors file, or it is truncated".to_owned()));
+            return Err(damaged(
+                "it is not a safetensors file, or it is truncated".to_owned(),
+            ));
         }
         let mut header = vec![0; header_bytes as usize];
         file.read_exact_at(&mut header, LENGTH_BYTES)
-            .map_err(|source| Error::ModelFile { path: path.clone(), source })?;
-        let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
+            .map_err(|source| Error::ModelFile {
+                path: path.clone(),
+                source,
+            })?;
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
         let data_start = LENGTH_BYTES + header_bytes;
         let expected = data_start + header.data_len() as u64;
         if expected != file_bytes {
-            return Err(damaged(format!("it has {file_bytes} bytes where its header says {expected}; copy it again")));
+            return Err(damaged(format!(
+                "it has {file_bytes} bytes where its header says {expected}; copy it again"
+            )));
         }
-        Ok(Self { path, file, header, data_start })
+        Ok(Self {
+            path,
+            file,
+            header,
+            data_start,
+        })
     }
 
     fn read(&self, name: &str, shape: &[usize], dtype: DType) -> Result<Tensor, Error> {
-        let refused = |reason: String| Error::Tensor { path: self.path.clone(), name: name.to_owned(), reason };
-        let info: &TensorInfo = self.header.info(name).ok_or_else(|| refused("it vanished".to_owned()))?;
+        let refused = |reason: String| Error::Tensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            reason,
+        };
+        let info: &TensorInfo = self
+            .header
+            .info(name)
+            .ok_or_else(|| refused("it vanished".to_owned()))?;
         if info.shape != shape {
-            return Err(refused(format!("its shape is {:?}, the configuration says {shape:?}", info.shape)));
+            return Err(refused(format!(
+                "its shape is {:?}, the configuration says {shape:?}",
+                info.shape
+            )));
         }
         let stored = match info.dtype {
             safetensors::Dtype::F32 => DType::F32,
             safetensors::Dtype::F16 => DType::F16,
             safetensors::Dtype::BF16 => DType::BF16,
             safetensors::Dtype::F64 => DType::F64,
-            other => return Err(refused(format!("its type is {other:?}, expected a floating-point type"))),
+            other => {
+                return Err(refused(format!(
+                    "its type is {other:?}, expected a floating-point type"
+                )));
+            }
         };
         let (start, end) = info.data_offsets;
         let mut bytes = vec![0; end - start];
         self.file
             .read_exact_at(&mut bytes, self.data_start + start as u64)
-            .map_err(|source| Error::ModelFile { path: self.path.clone(), source })?;
+            .map_err(|source| Error::ModelFile {
+                path: self.path.clone(),
+                source,
+            })?;
         Ok(Tensor::from_raw_buffer(&bytes, stored, shape, &Device::Cpu)?.to_dtype(dtype)?)
     }
 }
@@ -162,14 +222,21 @@ mod tests {
     }
 
     fn half(values: &[f32]) -> Tensor {
-        Tensor::new(values, &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap()
+        Tensor::new(values, &Device::Cpu)
+            .unwrap()
+            .to_dtype(DType::F16)
+            .unwrap()
     }
 
     #[test]
     fn half_precision_is_widened_exactly() {
         let folder = folder_with(&[("a", half(&[0.5, -3.25, 65504.0]))]);
         let checkpoint = Checkpoint::open(folder.path(), DType::F64).unwrap();
-        let values = checkpoint.tensor("a", &[3]).unwrap().to_vec1::<f64>().unwrap();
+        let values = checkpoint
+            .tensor("a", &[3])
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap();
         assert_eq!(values, [0.5, -3.25, 65504.0]);
     }
 
@@ -177,10 +244,18 @@ mod tests {
     fn shards_are_read_through_their_index() {
         let folder = folder_with(&[("a", half(&[1.0]))]);
         let path = |name: &str| folder.path().join(name);
-        std::fs::rename(path("model.safetensors"), path("model-00001-of-00001.safetensors")).unwrap();
+        std::fs::rename(
+            path("model.safetensors"),
+            path("model-00001-of-00001.safetensors"),
+        )
+        .unwrap();
         let index = r#"{"weight_map": {"a": "model-00001-of-00001.safetensors"}}"#;
         std::fs::write(path("model.safetensors.index.json"), index).unwrap();
-        assert!(Checkpoint::open(folder.path(), DType::F32).unwrap().contains("a"));
+        assert!(
+            Checkpoint::open(folder.path(), DType::F32)
+                .unwrap()
+                .contains("a")
+        );
     }
 
     #[test]
@@ -188,8 +263,17 @@ mod tests {
         let folder = folder_with(&[("a", half(&[1.0]))]);
         let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
         let error = checkpoint.tensor("a", &[2]).unwrap_err().to_string();
-        assert!(error.contains("`a`") && error.contains("[1]") && error.contains("[2]"), "{error}");
-        assert!(checkpoint.tensor("b", &[1]).unwrap_err().to_string().contains("`b`"));
+        assert!(
+            error.contains("`a`") && error.contains("[1]") && error.contains("[2]"),
+            "{error}"
+        );
+        assert!(
+            checkpoint
+                .tensor("b", &[1])
+                .unwrap_err()
+                .to_string()
+                .contains("`b`")
+        );
     }
 
     #[test]
@@ -199,7 +283,10 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(Checkpoint::open(folder.path(), DType::F32).is_err(), "{length} bytes");
+            assert!(
+                Checkpoint::open(folder.path(), DType::F32).is_err(),
+                "{length} bytes"
+            );
         }
     }
 }

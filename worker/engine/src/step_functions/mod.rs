@@ -16,7 +16,8 @@ use crate::kernels::softmax_in_place;
 use crate::registry::{self, Describe, Entry};
 
 /// Every step function, in the order `whence list step-functions` shows them.
-pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[entry::<probability::Probability>(), entry::<logit::Logit>()];
+pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] =
+    &[entry::<probability::Probability>(), entry::<logit::Logit>()];
 
 /// A function of one step's logits.
 pub trait StepFunction: std::fmt::Debug + Send + Sync {
@@ -49,7 +50,11 @@ pub struct StepLogits<'a> {
 impl<'a> StepLogits<'a> {
     /// Wraps the logits of the step that produced `target`.
     pub fn new(logits: &'a [f64], target: usize) -> Self {
-        Self { logits, target, probabilities: OnceCell::new() }
+        Self {
+            logits,
+            target,
+            probabilities: OnceCell::new(),
+        }
     }
 
     /// Returns the softmax of the logits.
@@ -63,8 +68,17 @@ impl<'a> StepLogits<'a> {
 }
 
 /// Builds the step function called `name`.
-pub(crate) fn build(name: &str, parameters: &Map<String, Value>) -> Result<Box<dyn StepFunction>, Error> {
-    registry::build(STEP_FUNCTIONS, name, parameters, "step function", "step-functions")
+pub(crate) fn build(
+    name: &str,
+    parameters: &Map<String, Value>,
+) -> Result<Box<dyn StepFunction>, Error> {
+    registry::build(
+        STEP_FUNCTIONS,
+        name,
+        parameters,
+        "step function",
+        "step-functions",
+    )
 }
 
 const fn entry<F: StepFunction + Describe + 'static>() -> Entry<dyn StepFunction> {
@@ -101,7 +115,12 @@ mod tests {
                     };
                     let slope = (value_at(STEP) - value_at(-STEP)) / (2.0 * STEP);
                     let error = (slope - gradient[index]).abs();
-                    assert!(error < 1e-9, "{} at logit {index}: {slope} against {}", entry.name, gradient[index]);
+                    assert!(
+                        error < 1e-9,
+                        "{} at logit {index}: {slope} against {}",
+                        entry.name,
+                        gradient[index]
+                    );
                 }
             }
         }
@@ -109,6 +128,9 @@ mod tests {
 
     #[test]
     fn an_alias_names_the_same_function() {
-        assert_eq!(format!("{:?}", build("logits", &Map::new()).unwrap()), "Logit");
+        assert_eq!(
+            format!("{:?}", build("logits", &Map::new()).unwrap()),
+            "Logit"
+        );
     }
 }

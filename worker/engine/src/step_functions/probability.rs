@@ -24,8 +24,18 @@ impl Describe for Probability {
 impl StepFunction for Probability {
     fn value(&self, step: &StepLogits<'_>) -> f64 {
         if self.logprob {
-            let largest = step.logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let normalizer = step.logits.iter().map(|z| (z - largest).exp()).sum::<f64>().ln() + largest;
+            let largest = step
+                .logits
+                .iter()
+                .copied()
+                .fold(f64::NEG_INFINITY, f64::max);
+            let normalizer = step
+                .logits
+                .iter()
+                .map(|z| (z - largest).exp())
+                .sum::<f64>()
+                .ln()
+                + largest;
             return step.logits[step.target] - normalizer;
         }
         step.probabilities()[step.target]
@@ -33,7 +43,11 @@ impl StepFunction for Probability {
 
     fn gradient(&self, step: &StepLogits<'_>) -> LogitGradient {
         let probabilities = step.probabilities();
-        let factor = if self.logprob { 1.0 } else { probabilities[step.target] };
+        let factor = if self.logprob {
+            1.0
+        } else {
+            probabilities[step.target]
+        };
         let mut gradient: Vec<f64> = probabilities.iter().map(|p| -factor * p).collect();
         gradient[step.target] = 0.0;
         gradient[step.target] = -gradient.iter().sum::<f64>();

@@ -12,8 +12,14 @@ pub(super) struct HuggingFace(tokenizers::Tokenizer);
 impl HuggingFace {
     pub(super) fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile { path: path.clone(), source })?;
-        let damaged = |error: tokenizers::Error| Error::ModelContent { path: path.clone(), reason: error.to_string() };
+        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
+        let damaged = |error: tokenizers::Error| Error::ModelContent {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(damaged)?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(damaged)?;
@@ -21,8 +27,16 @@ impl HuggingFace {
     }
 
     pub(super) fn encode(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
-        let encoding = self.0.encode(text, !skip_special).map_err(|e| Error::Tokenize { reason: e.to_string() })?;
-        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+        let encoding = self
+            .0
+            .encode(text, !skip_special)
+            .map_err(|e| Error::Tokenize {
+                reason: e.to_string(),
+            })?;
+        Ok(Encoding {
+            ids: encoding.get_ids().to_vec(),
+            offsets: encoding.get_offsets().to_vec(),
+        })
     }
 
     pub(super) fn decode(&self, ids: &[u32], skip_special: bool) -> String {

@@ -32,19 +32,29 @@ struct Pieces(SentencePieceProcessor);
 
 impl std::fmt::Debug for Pieces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Pieces").field(&self.0.model().vocab_size()).finish()
+        f.debug_tuple("Pieces")
+            .field(&self.0.model().vocab_size())
+            .finish()
     }
 }
 
 impl Marian {
     pub(super) fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("vocab.json");
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| Error::ModelFile { path: path.clone(), source })?;
-        let ids: HashMap<String, u32> = serde_json::from_str(&text)
-            .map_err(|error| Error::ModelContent { path: path.clone(), reason: error.to_string() })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
+        let ids: HashMap<String, u32> =
+            serde_json::from_str(&text).map_err(|error| Error::ModelContent {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
         let id_of = |token: &str| {
-            let missing = || Error::ModelContent { path: path.clone(), reason: format!("it has no `{token}`") };
+            let missing = || Error::ModelContent {
+                path: path.clone(),
+                reason: format!("it has no `{token}`"),
+            };
             ids.get(token).copied().ok_or_else(missing)
         };
         let (end, unknown) = (id_of(END)?, id_of(UNKNOWN)?);
@@ -74,7 +84,12 @@ impl Marian {
                 Part::Text(text) => {
                     let (code, text) = split_language_code(text);
                     ids.extend(code.map(|code| self.id_or_unknown(code)));
-                    ids.extend(pieces.of(text)?.iter().map(|piece| self.id_or_unknown(piece)));
+                    ids.extend(
+                        pieces
+                            .of(text)?
+                            .iter()
+                            .map(|piece| self.id_or_unknown(piece)),
+                    );
                 }
             }
         }
@@ -115,14 +130,23 @@ impl Marian {
 impl Pieces {
     fn load(folder: &Path, name: &str) -> Result<Self, Error> {
         let path = folder.join(name);
-        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile { path: path.clone(), source })?;
-        let processor = SentencePieceProcessor::from_serialized_model(&bytes)
-            .map_err(|error| Error::ModelContent { path, reason: error.to_string() })?;
+        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
+        let processor = SentencePieceProcessor::from_serialized_model(&bytes).map_err(|error| {
+            Error::ModelContent {
+                path,
+                reason: error.to_string(),
+            }
+        })?;
         Ok(Self(processor))
     }
 
     fn of(&self, text: &str) -> Result<Vec<String>, Error> {
-        self.0.encode(text).map_err(|error| Error::Tokenize { reason: error.to_string() })
+        self.0.encode(text).map_err(|error| Error::Tokenize {
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -136,8 +160,10 @@ enum Part<'t> {
 fn split_special(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
-    while let Some((start, token)) =
-        [END, UNKNOWN, PADDING].iter().filter_map(|token| rest.find(token).map(|start| (start, *token))).min()
+    while let Some((start, token)) = [END, UNKNOWN, PADDING]
+        .iter()
+        .filter_map(|token| rest.find(token).map(|start| (start, *token)))
+        .min()
     {
         if start > 0 {
             parts.push(Part::Text(&rest[..start]));
@@ -153,7 +179,10 @@ fn split_special(text: &str) -> Vec<Part<'_>> {
 
 /// Cuts a leading `>>code<<` off a text.
 fn split_language_code(text: &str) -> (Option<&str>, &str) {
-    let code = text.strip_prefix(">>").and_then(|rest| rest.rfind("<<")).filter(|&length| length > 0);
+    let code = text
+        .strip_prefix(">>")
+        .and_then(|rest| rest.rfind("<<"))
+        .filter(|&length| length > 0);
     match code {
         Some(length) => {
             let (code, rest) = text.split_at(length + ">><<".len());
@@ -170,8 +199,19 @@ mod tests {
     #[test]
     fn special_tokens_and_language_codes_are_split_off() {
         let parts = split_special("a </s>b<unk>");
-        assert_eq!(parts, [Part::Text("a "), Part::Special(END), Part::Text("b"), Part::Special(UNKNOWN)]);
-        assert_eq!(split_language_code(">>fr<< Hello"), (Some(">>fr<<"), " Hello"));
+        assert_eq!(
+            parts,
+            [
+                Part::Text("a "),
+                Part::Special(END),
+                Part::Text("b"),
+                Part::Special(UNKNOWN)
+            ]
+        );
+        assert_eq!(
+            split_language_code(">>fr<< Hello"),
+            (Some(">>fr<<"), " Hello")
+        );
         assert_eq!(split_language_code(">><< Hello"), (None, ">><< Hello"));
         assert_eq!(split_language_code("Hello >>fr<<"), (None, "Hello >>fr<<"));
     }

@@ -44,7 +44,8 @@ impl Tokenizer {
     ///
     /// Fails if the folder has neither `tokenizer.json` nor Marian's files, or they are damaged.
     pub fn load(folder: &Path, config: &Value) -> Result<Self, Error> {
-        let is_marian = folder.join("source.spm").exists() && !folder.join("tokenizer.json").exists();
+        let is_marian =
+            folder.join("source.spm").exists() && !folder.join("tokenizer.json").exists();
         let kind = if is_marian {
             Kind::Marian(Box::new(Marian::load(folder)?))
         } else {
@@ -83,7 +84,10 @@ impl Tokenizer {
             Kind::HuggingFace(tokenizer) => tokenizer.encode(text, skip_special)?,
             Kind::Marian(tokenizer) => {
                 let ids = tokenizer.encode_source(text, skip_special)?;
-                Encoding { offsets: vec![(0, 0); ids.len()], ids }
+                Encoding {
+                    offsets: vec![(0, 0); ids.len()],
+                    ids,
+                }
             }
         };
         if let (Some(bos), [first, second, ..]) = (self.special.bos, encoding.ids.as_slice())

@@ -26,7 +26,11 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    pub(super) fn resolve(folder: &Path, config: &Value, id_of: impl Fn(&str) -> Option<u32>) -> Result<Self, Error> {
+    pub(super) fn resolve(
+        folder: &Path,
+        config: &Value,
+        id_of: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Self, Error> {
         let own = ConfigFile::read_optional(folder, "tokenizer_config.json")?.to_value();
         let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?.to_value();
         let named = |role: &str, usual: &[&str]| {
@@ -36,16 +40,26 @@ impl SpecialTokens {
         };
         let unk = named("unk_token", &["<unk>", "[UNK]"]);
         let eos = ids(&config["eos_token_id"]);
-        let pad = ids(&config["pad_token_id"]).first().copied().or_else(|| named("pad_token", &["<pad>", "[PAD]"]));
+        let pad = ids(&config["pad_token_id"])
+            .first()
+            .copied()
+            .or_else(|| named("pad_token", &["<pad>", "[PAD]"]));
         let pad = pad.or_else(|| eos.first().copied());
         let Some(pad) = pad.or_else(|| named("eos_token", &["</s>"])) else {
             let path = folder.join("config.json");
-            return Err(Error::ModelContent { path, reason: "neither it nor the tokenizer names an `eos` or `pad` token".to_owned() });
+            return Err(Error::ModelContent {
+                path,
+                reason: "neither it nor the tokenizer names an `eos` or `pad` token".to_owned(),
+            });
         };
         let decoder_start = ids(&config["decoder_start_token_id"]).first().copied();
         Ok(Self {
             bos: decoder_start.or_else(|| ids(&config["bos_token_id"]).first().copied()),
-            eos: if eos.is_empty() { vec![named("eos_token", &["</s>"]).unwrap_or(pad)] } else { eos },
+            eos: if eos.is_empty() {
+                vec![named("eos_token", &["</s>"]).unwrap_or(pad)]
+            } else {
+                eos
+            },
             pad,
             unk: unk.unwrap_or(pad),
             decoder_start,
@@ -78,9 +92,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let resolve = |config: Value| SpecialTokens::resolve(folder.path(), &config, |_| None);
         let special = resolve(json!({"eos_token_id": [5, 6]})).unwrap();
-        assert_eq!((special.eos, special.pad, special.unk, special.bos), (vec![5, 6], 5, 5, None));
-        let special = resolve(json!({"eos_token_id": 0, "pad_token_id": 9, "decoder_start_token_id": 9})).unwrap();
-        assert_eq!((special.eos, special.pad, special.unk, special.bos), (vec![0], 9, 9, Some(9)));
+        assert_eq!(
+            (special.eos, special.pad, special.unk, special.bos),
+            (vec![5, 6], 5, 5, None)
+        );
+        let special =
+            resolve(json!({"eos_token_id": 0, "pad_token_id": 9, "decoder_start_token_id": 9}))
+                .unwrap();
+        assert_eq!(
+            (special.eos, special.pad, special.unk, special.bos),
+            (vec![0], 9, 9, Some(9))
+        );
         assert!(resolve(json!({})).is_err());
     }
 }

@@ -47,7 +47,10 @@ impl Rule {
         }
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
-            (0..n).map(move |k| Point { alpha: first + (last - first) * k as f64 / (n - 1) as f64, weight: equal })
+            (0..n).map(move |k| Point {
+                alpha: first + (last - first) * k as f64 / (n - 1) as f64,
+                weight: equal,
+            })
         };
         Ok(match self {
             Self::GaussLegendre => gauss_legendre(n),
@@ -77,7 +80,10 @@ fn gauss_legendre(n: usize) -> Vec<Point> {
                 x -= value / slope;
             }
             let (_, slope) = legendre(n, x);
-            Point { alpha: f64::midpoint(1.0, x), weight: 1.0 / ((1.0 - x * x) * slope * slope) }
+            Point {
+                alpha: f64::midpoint(1.0, x),
+                weight: 1.0 / ((1.0 - x * x) * slope * slope),
+            }
         })
         .collect();
     points.sort_by(|a, b| a.alpha.total_cmp(&b.alpha));
@@ -89,7 +95,10 @@ fn legendre(n: usize, x: f64) -> (f64, f64) {
     let (mut previous, mut current) = (1.0, x);
     for k in 2..=n {
         let k = k as f64;
-        (previous, current) = (current, ((2.0 * k - 1.0) * x * current - (k - 1.0) * previous) / k);
+        (previous, current) = (
+            current,
+            ((2.0 * k - 1.0) * x * current - (k - 1.0) * previous) / k,
+        );
     }
     (current, n as f64 * (x * current - previous) / (x * x - 1.0))
 }
@@ -103,9 +112,15 @@ mod tests {
         for n in 1..=60 {
             let points = Rule::GaussLegendre.points(n).unwrap();
             let degree = 2 * n - 1;
-            let sum: f64 = points.iter().map(|p| p.weight * p.alpha.powi(degree as i32)).sum();
+            let sum: f64 = points
+                .iter()
+                .map(|p| p.weight * p.alpha.powi(degree as i32))
+                .sum();
             let integral = 1.0 / (degree + 1) as f64;
-            assert!((sum - integral).abs() < 1e-13, "{n} points: {sum} against {integral}");
+            assert!(
+                (sum - integral).abs() < 1e-13,
+                "{n} points: {sum} against {integral}"
+            );
         }
     }
 
@@ -113,7 +128,11 @@ mod tests {
     fn riemann_rules_have_their_ends_and_weights() {
         let ends = |rule: Rule| {
             let points = rule.points(4).unwrap();
-            (points[0].alpha, points[3].alpha, points.iter().map(|p| p.weight).sum::<f64>())
+            (
+                points[0].alpha,
+                points[3].alpha,
+                points.iter().map(|p| p.weight).sum::<f64>(),
+            )
         };
         assert_eq!(ends(Rule::RiemannLeft), (0.0, 0.75, 1.0));
         assert_eq!(ends(Rule::RiemannRight), (0.25, 1.0, 1.0));

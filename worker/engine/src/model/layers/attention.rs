@@ -33,9 +33,17 @@ pub(in crate::model) struct SelfAttention {
 
 impl SelfAttention {
     /// Reads the attention's weights.
-    pub(super) fn load(spec: &AttentionSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(super) fn load(
+        spec: &AttentionSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let (width, kv_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-        let parts = [(&spec.query, width), (&spec.key, kv_width), (&spec.value, kv_width)];
+        let parts = [
+            (&spec.query, width),
+            (&spec.key, kv_width),
+            (&spec.value, kv_width),
+        ];
         Ok(Self {
             heads: heads(spec),
             project: Linear::load(&parts, hidden, checkpoint)?,
@@ -45,14 +53,22 @@ impl SelfAttention {
 
     /// Attends from each row to the rows of its sequence. With `past`, what an earlier pass over the
     /// beginnings of the same sequences kept, those are attended to as well. `[rows, hidden]`
-    pub(super) fn forward(&self, x: &Tensor, rows: &Rows<'_>, past: Option<&Attended>) -> Result<(Tensor, Attended)> {
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        rows: &Rows<'_>,
+        past: Option<&Attended>,
+    ) -> Result<(Tensor, Attended)> {
         let mut projected = self.project.forward(x)?;
         if let Some(rotation) = rows.rotation {
             let turned = self.heads.queries + self.heads.keys;
             projected = rotation.apply(&projected, turned, rows.positions, Direction::Forward)?;
         }
         let (width, kv_width) = self.widths();
-        let queries = Columns { rows: projected.clone(), column: 0 };
+        let queries = Columns {
+            rows: projected.clone(),
+            column: 0,
+        };
         let (keys, first_key, key_sequences) = match past {
             None => (projected, width, rows.sequences.clone()),
             Some(past) => {
@@ -61,24 +77,48 @@ impl SelfAttention {
                 (keys, 0, sequences)
             }
         };
-        let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_sequences.iter()));
-        let values = Columns { rows: keys.clone(), column: first_key + kv_width };
-        let keys = Columns { rows: keys, column: first_key };
+        let (sequences, _) =
+            attention::lay_out(self.heads, rows.sequences.iter().zip(key_sequences.iter()));
+        let values = Columns {
+            rows: keys.clone(),
+            column: first_key + kv_width,
+        };
+        let keys = Columns {
+            rows: keys,
+            column: first_key,
+        };
         let (mixed, saved) = attention::forward(self.heads, queries, keys, values, sequences)?;
         Ok((self.output.forward(&mixed)?, saved))
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.
-    pub(super) fn vjp(&self, saved: &Attended, dy: &Cotangents, rows: &Rows<'_>) -> Result<Cotangents> {
+    pub(super) fn vjp(
+        &self,
+        saved: &Attended,
+        dy: &Cotangents,
+        rows: &Rows<'_>,
+    ) -> Result<Cotangents> {
         let dmixed = self.output.vjp(&dy.rows)?;
         let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
         let wider = self.seeds_of_keys(saved, &dy.seeds);
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = Cotangents::new(wider, rows.sequences, dkv.clone());
         if let Some(rotation) = rows.rotation {
-            let positions = |saved_rows: &[usize]| -> Vec<_> { saved_rows.iter().map(|&r| rows.positions[r]).collect() };
-            dq = rotation.apply(&dq, self.heads.queries, &positions(&dy.saved_rows), Direction::Backward)?;
-            dkv = rotation.apply(&dkv, self.heads.keys, &positions(&keys.saved_rows), Direction::Backward)?;
+            let positions = |saved_rows: &[usize]| -> Vec<_> {
+                saved_rows.iter().map(|&r| rows.positions[r]).collect()
+            };
+            dq = rotation.apply(
+                &dq,
+                self.heads.queries,
+                &positions(&dy.saved_rows),
+                Direction::Backward,
+            )?;
+            dkv = rotation.apply(
+                &dkv,
+                self.heads.keys,
+                &positions(&keys.saved_rows),
+                Direction::Backward,
+            )?;
         }
         let (width, kv_width) = self.widths();
         let through_keys = keys.with_rows(self.project.vjp_of(&dkv, width..width + 2 * kv_width)?);
@@ -89,25 +129,49 @@ impl SelfAttention {
     fn seeds_of_keys(&self, saved: &Attended, seeds: &[SeedQueries]) -> Vec<SeedQueries> {
         let widen = |seed: &SeedQueries| {
             let keys = attention::num_key_rows(self.heads, &saved.sequences[seed.sequence], seed);
-            SeedQueries { sequence: seed.sequence, positions: 0..keys }
+            SeedQueries {
+                sequence: seed.sequence,
+                positions: 0..keys,
+            }
         };
         seeds.iter().map(widen).collect()
     }
 
     fn widths(&self) -> (usize, usize) {
-        (self.heads.queries * self.heads.dim, self.heads.keys * self.heads.dim)
+        (
+            self.heads.queries * self.heads.dim,
+            self.heads.keys * self.heads.dim,
+        )
     }
 }
 
 /// Returns keys and values side by side, each sequence's earlier ones before its new ones.
-fn append(past: &Attended, new: &Tensor, new_rows: &Sequences, kv_width: usize) -> Result<(Tensor, Sequences)> {
-    let earlier = past.keys.rows.narrow(1, past.keys.column, 2 * kv_width)?.contiguous()?;
+fn append(
+    past: &Attended,
+    new: &Tensor,
+    new_rows: &Sequences,
+    kv_width: usize,
+) -> Result<(Tensor, Sequences)> {
+    let earlier = past
+        .keys
+        .rows
+        .narrow(1, past.keys.column, 2 * kv_width)?
+        .contiguous()?;
     let num_earlier = earlier.dim(0)?;
     let all = Tensor::cat(&[&earlier, new], 0)?;
     let order: Vec<usize> = (past.sequences.iter().zip(new_rows.iter()))
-        .flat_map(|(earlier, new)| earlier.keys.clone().chain(new.start + num_earlier..new.end + num_earlier))
+        .flat_map(|(earlier, new)| {
+            earlier
+                .keys
+                .clone()
+                .chain(new.start + num_earlier..new.end + num_earlier)
+        })
         .collect();
-    let lengths = past.sequences.iter().zip(new_rows.lengths()).map(|(earlier, new)| earlier.keys.len() + new);
+    let lengths = past
+        .sequences
+        .iter()
+        .zip(new_rows.lengths())
+        .map(|(earlier, new)| earlier.keys.len() + new);
     Ok((rows::gather(&all, &order)?, Sequences::of_lengths(lengths)))
 }
 
@@ -130,12 +194,20 @@ pub(in crate::model) struct MemoryCotangents {
 
 impl CrossAttention {
     /// Reads the attention's weights.
-    pub(super) fn load(spec: &AttentionSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(super) fn load(
+        spec: &AttentionSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let (width, kv_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
         Ok(Self {
             heads: heads(spec),
             query: Linear::load(&[(&spec.query, width)], hidden, checkpoint)?,
-            keys_and_values: Linear::load(&[(&spec.key, kv_width), (&spec.value, kv_width)], hidden, checkpoint)?,
+            keys_and_values: Linear::load(
+                &[(&spec.key, kv_width), (&spec.value, kv_width)],
+                hidden,
+                checkpoint,
+            )?,
             output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
         })
     }
@@ -149,16 +221,33 @@ impl CrossAttention {
         memory: &Memory,
         past: Option<&Attended>,
     ) -> Result<(Tensor, Attended)> {
-        let queries = Columns { rows: self.query.forward(x)?, column: 0 };
+        let queries = Columns {
+            rows: self.query.forward(x)?,
+            column: 0,
+        };
         let (keys, values, key_rows) = match past {
             Some(past) => {
-                let key_rows: Vec<_> = past.sequences.iter().map(|sequence| sequence.keys.clone()).collect();
+                let key_rows: Vec<_> = past
+                    .sequences
+                    .iter()
+                    .map(|sequence| sequence.keys.clone())
+                    .collect();
                 (past.keys.clone(), past.values.clone(), key_rows)
             }
             None => {
                 let projected = self.keys_and_values.forward(&memory.rows)?;
-                let values = Columns { rows: projected.clone(), column: self.heads.keys * self.heads.dim };
-                (Columns { rows: projected, column: 0 }, values, memory.sequences.iter().collect())
+                let values = Columns {
+                    rows: projected.clone(),
+                    column: self.heads.keys * self.heads.dim,
+                };
+                (
+                    Columns {
+                        rows: projected,
+                        column: 0,
+                    },
+                    values,
+                    memory.sequences.iter().collect(),
+                )
             }
         };
         let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_rows));
@@ -167,7 +256,12 @@ impl CrossAttention {
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
-    pub(super) fn vjp(&self, saved: &Attended, dy: &Cotangents, memory: &mut MemoryCotangents) -> Result<Cotangents> {
+    pub(super) fn vjp(
+        &self,
+        saved: &Attended,
+        dy: &Cotangents,
+        memory: &mut MemoryCotangents,
+    ) -> Result<Cotangents> {
         let dmixed = self.output.vjp(&dy.rows)?;
         let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
         let source = self.keys_and_values.vjp(&pulled.keys_and_values)?;
@@ -180,6 +274,19 @@ impl CrossAttention {
 }
 
 fn heads(spec: &AttentionSpec) -> Heads {
-    let AttentionSpec { heads: queries, kv_heads: keys, head_dim: dim, scale, causal, .. } = *spec;
-    Heads { queries, keys, dim, scale, causal }
+    let AttentionSpec {
+        heads: queries,
+        kv_heads: keys,
+        head_dim: dim,
+        scale,
+        causal,
+        ..
+    } = *spec;
+    Heads {
+        queries,
+        keys,
+        dim,
+        scale,
+        causal,
+    }
 }

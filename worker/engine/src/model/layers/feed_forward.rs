@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::linear::Linear;
 use super::Cotangents;
+use super::linear::Linear;
 use crate::Error;
 use crate::kernels::activation;
 use crate::model::spec::{Activation, FeedForwardSpec, Gate};
@@ -27,7 +27,11 @@ pub(in crate::model) struct Slopes(Tensor);
 
 impl FeedForward {
     /// Reads the network's weights.
-    pub(super) fn load(spec: &FeedForwardSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(super) fn load(
+        spec: &FeedForwardSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let up = match &spec.gate {
             Gate::Plain { up } => Linear::load(&[(up, spec.inner)], hidden, checkpoint)?,
             Gate::Gated { gate, up } => {
@@ -36,7 +40,12 @@ impl FeedForward {
         };
         let down = Linear::load(&[(&spec.down, hidden)], spec.inner, checkpoint)?;
         let is_gated = matches!(spec.gate, Gate::Gated { .. });
-        Ok(Self { up, down, activation: spec.activation, is_gated })
+        Ok(Self {
+            up,
+            down,
+            activation: spec.activation,
+            is_gated,
+        })
     }
 
     /// Applies the network to each row. `[rows, hidden]`

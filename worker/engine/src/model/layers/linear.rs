@@ -30,7 +30,11 @@ pub(in crate::model) struct Linear {
 
 impl Linear {
     /// Reads maps of the same `inputs` inputs, each with its number of outputs, and stacks them.
-    pub(super) fn load(parts: &[(&LinearSpec, usize)], inputs: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(super) fn load(
+        parts: &[(&LinearSpec, usize)],
+        inputs: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let mut weights = Vec::with_capacity(parts.len());
         let mut biases = Vec::with_capacity(parts.len());
         for (spec, outputs) in parts {
@@ -39,14 +43,23 @@ impl Linear {
                 biases.push(checkpoint.tensor(&format!("{}.bias", spec.name), &[*outputs])?);
             }
         }
-        let bias = if biases.is_empty() { None } else { Some(Tensor::cat(&biases, 0)?) };
+        let bias = if biases.is_empty() {
+            None
+        } else {
+            Some(Tensor::cat(&biases, 0)?)
+        };
         Ok(Self::from_weight(&Tensor::cat(&weights, 0)?, bias)?)
     }
 
     /// Prepares a weight, `[out, in]`.
     pub(in crate::model) fn from_weight(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (outputs, _) = weight.dims2()?;
-        Ok(Self { forward: PackedWeight::transposed(weight)?, backward: OnceLock::new(), bias, outputs })
+        Ok(Self {
+            forward: PackedWeight::transposed(weight)?,
+            backward: OnceLock::new(),
+            bias,
+            outputs,
+        })
     }
 
     /// Returns `x Wᵀ + b`. `[rows, in] → [rows, out]`
@@ -61,6 +74,8 @@ impl Linear {
 
     /// Returns `dy W` for cotangents of the outputs in `outputs` alone. `[rows, outputs] → [rows, in]`
     pub(super) fn vjp_of(&self, dy: &Tensor, outputs: Range<usize>) -> Result<Tensor> {
-        self.backward.get_or_init(|| self.forward.repacked()).product_of(dy, outputs)
+        self.backward
+            .get_or_init(|| self.forward.repacked())
+            .product_of(dy, outputs)
     }
 }

@@ -54,12 +54,20 @@ impl Cotangents {
                 seed.positions.clone().map(move |position| first + position)
             })
             .collect();
-        Self { seeds, saved_rows, rows }
+        Self {
+            seeds,
+            saved_rows,
+            rows,
+        }
     }
 
     /// Returns the same seeds with other cotangents, one for each row.
     pub(super) fn with_rows(&self, rows: Tensor) -> Self {
-        Self { seeds: self.seeds.clone(), saved_rows: self.saved_rows.clone(), rows }
+        Self {
+            seeds: self.seeds.clone(),
+            saved_rows: self.saved_rows.clone(),
+            rows,
+        }
     }
 
     /// Adds `other`, whose seeds have the same rows or only their last ones.

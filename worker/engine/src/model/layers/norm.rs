@@ -21,13 +21,21 @@ pub(in crate::model) struct Norm {
 
 impl Norm {
     /// Reads the norm's weights.
-    pub(in crate::model) fn load(spec: &NormSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(in crate::model) fn load(
+        spec: &NormSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let bias = match spec.kind {
             NormKind::Rms => None,
             NormKind::Layer => Some(checkpoint.tensor(&format!("{}.bias", spec.name), &[hidden])?),
         };
         let weight = checkpoint.tensor(&format!("{}.weight", spec.name), &[hidden])?;
-        Ok(Self { weight, bias, epsilon: spec.epsilon })
+        Ok(Self {
+            weight,
+            bias,
+            epsilon: spec.epsilon,
+        })
     }
 
     /// Normalises rows. `[rows, hidden]`

@@ -19,12 +19,21 @@ pub(in crate::model) enum PositionTable {
 
 impl PositionTable {
     /// Prepares the positions `spec` describes.
-    pub(in crate::model) fn new(spec: &Positions, max_positions: usize, hidden: usize, dtype: DType) -> Result<Self> {
+    pub(in crate::model) fn new(
+        spec: &Positions,
+        max_positions: usize,
+        hidden: usize,
+        dtype: DType,
+    ) -> Result<Self> {
         match spec {
-            Positions::Rotary(rotary) => {
-                Ok(Self::Rotary(Rotation::new(&rotary.inverse_frequencies, max_positions, dtype)?))
-            }
-            Positions::Sinusoidal => Ok(Self::Added(sinusoids(max_positions, hidden)?.to_dtype(dtype)?)),
+            Positions::Rotary(rotary) => Ok(Self::Rotary(Rotation::new(
+                &rotary.inverse_frequencies,
+                max_positions,
+                dtype,
+            )?)),
+            Positions::Sinusoidal => Ok(Self::Added(
+                sinusoids(max_positions, hidden)?.to_dtype(dtype)?,
+            )),
         }
     }
 
@@ -54,9 +63,17 @@ fn sinusoids(positions: usize, hidden: usize) -> Result<Tensor> {
     let mut values = Vec::with_capacity(positions * hidden);
     for position in 0..positions {
         for column in 0..hidden {
-            let wave = if column < num_sines { column } else { column - num_sines };
+            let wave = if column < num_sines {
+                column
+            } else {
+                column - num_sines
+            };
             let angle = position as f64 / 10_000_f64.powf(2.0 * wave as f64 / hidden as f64);
-            let value = if column < num_sines { angle.sin() } else { angle.cos() };
+            let value = if column < num_sines {
+                angle.sin()
+            } else {
+                angle.cos()
+            };
             values.push(value as f32);
         }
     }

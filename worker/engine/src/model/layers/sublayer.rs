@@ -54,20 +54,37 @@ impl SublayerTrace {
     /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
     pub(in crate::model) fn keep(&mut self, kept: &[usize]) {
         if let CoreTrace::Attention(attended) = &mut self.core {
-            attended.sequences = kept.iter().map(|&index| attended.sequences[index].clone()).collect();
+            attended.sequences = kept
+                .iter()
+                .map(|&index| attended.sequences[index].clone())
+                .collect();
         }
     }
 }
 
 impl Sublayer {
     /// Reads the sublayer's weights.
-    pub(in crate::model) fn load(spec: &SublayerSpec, hidden: usize, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub(in crate::model) fn load(
+        spec: &SublayerSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
         let core = match &spec.core {
-            CoreSpec::SelfAttention(spec) => Core::SelfAttention(SelfAttention::load(spec, hidden, checkpoint)?),
-            CoreSpec::CrossAttention(spec) => Core::CrossAttention(CrossAttention::load(spec, hidden, checkpoint)?),
-            CoreSpec::FeedForward(spec) => Core::FeedForward(FeedForward::load(spec, hidden, checkpoint)?),
+            CoreSpec::SelfAttention(spec) => {
+                Core::SelfAttention(SelfAttention::load(spec, hidden, checkpoint)?)
+            }
+            CoreSpec::CrossAttention(spec) => {
+                Core::CrossAttention(CrossAttention::load(spec, hidden, checkpoint)?)
+            }
+            CoreSpec::FeedForward(spec) => {
+                Core::FeedForward(FeedForward::load(spec, hidden, checkpoint)?)
+            }
         };
-        Ok(Self { wiring: spec.wiring, norm: Norm::load(&spec.norm, hidden, checkpoint)?, core })
+        Ok(Self {
+            wiring: spec.wiring,
+            norm: Norm::load(&spec.norm, hidden, checkpoint)?,
+            core,
+        })
     }
 
     /// Returns whether the sublayer reads the encoder's output.
@@ -112,7 +129,9 @@ impl Sublayer {
             }
             Wiring::PostNorm => {
                 let summed = self.norm.vjp(&trace.norm, dy)?;
-                self.core.vjp(&trace.core, &summed, rows, memory)?.add(&summed)
+                self.core
+                    .vjp(&trace.core, &summed, rows, memory)?
+                    .add(&summed)
             }
         }
     }
@@ -154,8 +173,12 @@ impl Core {
         memory: &mut MemoryCotangents,
     ) -> Result<Cotangents> {
         match (self, trace) {
-            (Self::SelfAttention(attention), CoreTrace::Attention(saved)) => attention.vjp(saved, dy, rows),
-            (Self::CrossAttention(attention), CoreTrace::Attention(saved)) => attention.vjp(saved, dy, memory),
+            (Self::SelfAttention(attention), CoreTrace::Attention(saved)) => {
+                attention.vjp(saved, dy, rows)
+            }
+            (Self::CrossAttention(attention), CoreTrace::Attention(saved)) => {
+                attention.vjp(saved, dy, memory)
+            }
             (Self::FeedForward(network), CoreTrace::FeedForward(saved)) => network.vjp(saved, dy),
             _ => Err(candle_core::Error::Msg("a trace of another sublayer".to_owned()).bt()),
         }
