@@ -177,7 +177,7 @@ impl Coordinator {
                 .state()
                 .jobs
                 .values()
-                .filter_map(|job| job.next_pending())
+                .filter_map(super::job::Job::next_pending)
                 .filter(|at| *at > now)
                 .min();
             let until = rested.map_or(until, |rested| rested.min(until));

@@ -33,7 +33,7 @@ impl Coordinator {
                 match self.look().await {
                     Err(error @ Error::SteppedDown { .. }) => return Err(error),
                     Err(error) => {
-                        tracing::warn!(error = %error.chain(), "the store could not be looked at")
+                        tracing::warn!(error = %error.chain(), "the store could not be looked at");
                     }
                     Ok(()) => {}
                 }

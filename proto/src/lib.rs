@@ -11,6 +11,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 #[allow(
     missing_docs,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     unused_qualifications,
     reason = "generated from the documented .proto files"

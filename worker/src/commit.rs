@@ -32,7 +32,7 @@ pub async fn commit(
     for _ in 1..TRIES {
         match try_commit(store, key, attempt, bytes.clone()).await {
             Err(error @ StoreError::Unavailable { .. }) => {
-                warn!(%error, key, "store did not answer, trying again")
+                warn!(%error, key, "store did not answer, trying again");
             }
             decided => return decided,
         }

@@ -61,14 +61,13 @@ impl Models {
     /// Returns the model, loaded now if it was not.
     pub fn get(&mut self, model: &ModelSource, dtype: Dtype) -> Result<&Engine, ModelError> {
         let is_it = |loaded: &Loaded| loaded.digest == model.digest && loaded.dtype == dtype;
-        let loaded = match self.loaded.iter().position(is_it) {
-            Some(index) => self.loaded.remove(index),
-            None => {
-                // Room first: two large models need not fit at once.
-                self.loaded
-                    .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
-                load(model, dtype)?
-            }
+        let loaded = if let Some(index) = self.loaded.iter().position(is_it) {
+            self.loaded.remove(index)
+        } else {
+            // Room first: two large models need not fit at once.
+            self.loaded
+                .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
+            load(model, dtype)?
         };
         self.loaded.push(loaded);
         Ok(&self.loaded.last().expect("one was just pushed").engine)

@@ -262,7 +262,7 @@ fn score_columns(schema: &Schema) -> Vec<ColumnPath> {
     ];
     if let Ok(DataType::List(step)) = schema
         .field_with_name(output::STEPS)
-        .map(|field| field.data_type())
+        .map(arrow::datatypes::Field::data_type)
         && let DataType::Struct(fields) = step.data_type()
         && let Some((_, scores)) = fields.find(output::STEP_SCORES)
         && let DataType::Struct(functions) = scores.data_type()

@@ -43,10 +43,7 @@ impl Delimited {
             path: path.to_owned(),
             reason: format!("its header cannot be read: {reason}"),
         })?;
-        let place = |field: &FieldPath| {
-            let column = rows.header.iter().position(|name| name == field.as_str());
-            column
-        };
+        let place = |field: &FieldPath| rows.header.iter().position(|name| name == field.as_str());
         rows.places = fields.iter().map(place).collect();
         if offset > rows.lines.offset() {
             rows.lines.seek(offset)?;
@@ -78,6 +75,9 @@ impl Format for Delimited {
     }
 }
 
+/// The fields of one record, or what is wrong with it.
+type Fields = Result<Vec<String>, String>;
+
 struct DelimitedRows {
     lines: Lines,
     separator: u8,
@@ -88,7 +88,7 @@ struct DelimitedRows {
 
 impl DelimitedRows {
     /// Returns where the next record starts, and its fields or what is wrong with it.
-    fn record(&mut self) -> Result<Option<(u64, Result<Vec<String>, String>)>, Error> {
+    fn record(&mut self) -> Result<Option<(u64, Fields)>, Error> {
         let mut record = Record::default();
         let mut first: Option<(u64, u64)> = None;
         loop {

@@ -30,6 +30,7 @@ pub struct Timestamp(pub Duration);
 
 impl Timestamp {
     /// Returns the time `wait` later.
+    #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self(self.0 + wait)
     }
@@ -149,8 +150,9 @@ impl Job {
             refused_by: BTreeSet::new(),
             failure_stands: false,
             rules,
-            plan: Arc::clone(&plan),
+            plan,
         };
+        let plan = Arc::clone(&job.plan);
         job.totals.rows = plan.num_rows();
         for (index, shard) in plan.shards.iter().enumerate() {
             job.add_slot(SlotId::of_shard(index), shard.rows.clone());

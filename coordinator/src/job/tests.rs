@@ -12,8 +12,8 @@ use super::*;
 
 const RULES: LeaseRules = LeaseRules {
     ttl: Duration::from_secs(30),
-    stuck_after: Duration::from_secs(600),
-    backup_after: Duration::from_secs(60),
+    stuck_after: Duration::from_mins(10),
+    backup_after: Duration::from_mins(1),
 };
 
 fn spec(model: &str) -> JobSpec {

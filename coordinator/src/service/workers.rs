@@ -49,7 +49,7 @@ impl WorkerService for Service {
             store_url: store_url.unwrap_or(self.0.store_url()).to_owned(),
             epoch: self.0.epoch.0,
             heartbeat_interval: config.heartbeat_interval.try_into().ok(),
-            stop: stop.into_iter().map(encode_attempt).collect(),
+            stop: stop.iter().map(encode_attempt).collect(),
         }))
     }
 
@@ -69,7 +69,7 @@ impl WorkerService for Service {
         };
         let acquired = self.0.acquire(&asked, LONGEST_WAIT.min(wait)).await?;
         let lease = |assigned: Assigned| v1::Lease {
-            attempt: Some(encode_attempt(assigned.at)),
+            attempt: Some(encode_attempt(&assigned.at)),
             epoch: self.0.epoch.0,
             ttl: self.0.config.lease_ttl.try_into().ok(),
             spec_json: assigned.spec_json,
@@ -120,7 +120,7 @@ impl WorkerService for Service {
         let (stop, register_again) = self.0.heartbeat(&worker, &progress)?;
         Ok(Response::new(HeartbeatResponse {
             epoch: self.0.epoch.0,
-            stop: stop.into_iter().map(encode_attempt).collect(),
+            stop: stop.iter().map(encode_attempt).collect(),
             register_again,
         }))
     }
@@ -179,7 +179,7 @@ fn attempts(named: Vec<AttemptRef>) -> Result<Vec<AttemptAt>, Status> {
         .collect()
 }
 
-fn encode_attempt(at: AttemptAt) -> AttemptRef {
+fn encode_attempt(at: &AttemptAt) -> AttemptRef {
     AttemptRef {
         job_id: at.job.to_string(),
         slot: at.slot.to_string(),

@@ -193,12 +193,11 @@ impl Attributor<'_> {
             let mut encoded = encoded?;
             let forced = encoded.forced.take();
             let was_forced = forced.is_some();
-            let target = match forced {
-                Some(target) => target,
-                None => {
-                    let new = generated.next().expect("every open example was continued");
-                    encoder.generated(&example.input_text, &encoded, &new)?
-                }
+            let target = if let Some(target) = forced {
+                target
+            } else {
+                let new = generated.next().expect("every open example was continued");
+                encoder.generated(&example.input_text, &encoded, &new)?
             };
             let instance = encoder.instance(&encoded.source, &target)?;
             let Target {

@@ -351,7 +351,7 @@ impl<T: Real> SeedView<'_, T> {
         let num_keys = dscores.len() / num_queries;
         let key_head = self.heads.key_head(head);
         // Several query heads add to one key head; the first one writes.
-        let into = if head % (num_heads / kv_heads) == 0 {
+        let into = if head.is_multiple_of(num_heads / kv_heads) {
             Into::Replace
         } else {
             Into::Add

@@ -1,4 +1,4 @@
-//! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention, SwiGLU.
+//! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention, `SwiGLU`.
 //!
 //! Source: Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>; weight names as transformers
 //! saves them. `rope_theta` stands at the top level in files of transformers 4 and inside

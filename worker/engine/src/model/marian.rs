@@ -45,7 +45,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
 
 fn stack(config: &ConfigFile, side: &str, hidden: usize) -> Result<StackSpec, Error> {
     let heads = config.size(&format!("{side}_attention_heads"))?;
-    if hidden % heads != 0 {
+    if !hidden.is_multiple_of(heads) {
         return Err(config.refused(format!(
             "{heads} attention heads do not divide a width of {hidden}"
         )));

@@ -225,30 +225,27 @@ impl CrossAttention {
             rows: self.query.forward(x)?,
             column: 0,
         };
-        let (keys, values, key_rows) = match past {
-            Some(past) => {
-                let key_rows: Vec<_> = past
-                    .sequences
-                    .iter()
-                    .map(|sequence| sequence.keys.clone())
-                    .collect();
-                (past.keys.clone(), past.values.clone(), key_rows)
-            }
-            None => {
-                let projected = self.keys_and_values.forward(&memory.rows)?;
-                let values = Columns {
-                    rows: projected.clone(),
-                    column: self.heads.keys * self.heads.dim,
-                };
-                (
-                    Columns {
-                        rows: projected,
-                        column: 0,
-                    },
-                    values,
-                    memory.sequences.iter().collect(),
-                )
-            }
+        let (keys, values, key_rows) = if let Some(past) = past {
+            let key_rows: Vec<_> = past
+                .sequences
+                .iter()
+                .map(|sequence| sequence.keys.clone())
+                .collect();
+            (past.keys.clone(), past.values.clone(), key_rows)
+        } else {
+            let projected = self.keys_and_values.forward(&memory.rows)?;
+            let values = Columns {
+                rows: projected.clone(),
+                column: self.heads.keys * self.heads.dim,
+            };
+            (
+                Columns {
+                    rows: projected,
+                    column: 0,
+                },
+                values,
+                memory.sequences.iter().collect(),
+            )
         };
         let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_rows));
         let (mixed, saved) = attention::forward(self.heads, queries, keys, values, sequences)?;

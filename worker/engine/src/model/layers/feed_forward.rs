@@ -51,9 +51,10 @@ impl FeedForward {
     /// Applies the network to each row. `[rows, hidden]`
     pub(super) fn forward(&self, x: &Tensor) -> Result<(Tensor, Slopes)> {
         let z = self.up.forward(x)?;
-        let (inner, slopes) = match self.is_gated {
-            true => activation::gated(&z, self.activation)?,
-            false => activation::plain(&z, self.activation)?,
+        let (inner, slopes) = if self.is_gated {
+            activation::gated(&z, self.activation)?
+        } else {
+            activation::plain(&z, self.activation)?
         };
         Ok((self.down.forward(&inner)?, Slopes(slopes)))
     }
