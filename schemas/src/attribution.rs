@@ -4,18 +4,27 @@
 //! say which exist, and refuse the others. Everything in this file changes the numbers, so it is
 //! part of a job's identity; what only changes the speed (batch sizes, threads) is not here.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-/// A method or step function and the parameters given to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A method, step function or aggregator, and the parameters given to it.
+///
+/// JSON has it as an object, or as the bare name where every parameter keeps its default.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionSpec {
     /// Public name, as `whence list` shows it.
     pub name: String,
     /// Parameters that differ from the defaults.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
+    /// Name of the result, where the function's own will not do: two expressions among the step
+    /// scores need two names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 impl FunctionSpec {
@@ -24,8 +33,127 @@ impl FunctionSpec {
         Self {
             name: name.to_owned(),
             params: Map::new(),
+            label: None,
         }
     }
+
+    /// Returns the name of the result: the label, or the function's name.
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for FunctionSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// The long form; a name of its own, so that what is misspelt in it is still named.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Long {
+            name: String,
+            #[serde(default)]
+            params: Map<String, Value>,
+            #[serde(default)]
+            label: Option<String>,
+        }
+
+        struct NameOrLong;
+
+        impl<'de> Visitor<'de> for NameOrLong {
+            type Value = FunctionSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name, or an object with `name` and `params`")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<FunctionSpec, E> {
+                Ok(FunctionSpec::named(name))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FunctionSpec, A::Error> {
+                let Long {
+                    name,
+                    params,
+                    label,
+                } = Long::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(FunctionSpec {
+                    name,
+                    params,
+                    label,
+                })
+            }
+        }
+
+        deserializer.deserialize_any(NameOrLong)
+    }
+}
+
+/// What each example is contrasted with, for the step functions whose names begin with `contrast_`
+/// and their kin. The names are those of Inseq's arguments.
+///
+/// A dataset gives the texts row by row through [`crate::DatasetSource`]; the texts here serve
+/// every example that brings none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContrastSpec {
+    /// Encoder input of the contrast; the example's own when absent. Needs a model with an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrast_sources: Option<String>,
+    /// Target of the contrast, for decoder-only models prompt and continuation; the example's own
+    /// when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrast_targets: Option<String>,
+    /// Which position of the contrast belongs to which position of the target.
+    #[serde(skip_serializing_if = "Alignments::is_default")]
+    pub contrast_targets_alignments: Alignments,
+    /// Attributed functions only: compare with what the model predicts after the contrast, not with
+    /// what it predicts for the contrast's token after the example itself. Step scores always do.
+    #[serde(skip_serializing_if = "is_false")]
+    pub contrast_force_inputs: bool,
+}
+
+impl ContrastSpec {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How the positions of a target and its contrast are paired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Alignments {
+    /// These pairs (target position, contrast position); the others are counted from the ends.
+    Pairs(Vec<(usize, usize)>),
+    /// By a named rule.
+    Rule(AlignmentRule),
+}
+
+/// A rule that finds pairs of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlignmentRule {
+    /// By the likeness of the model's own token embeddings.
+    Auto,
+}
+
+impl Alignments {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Alignments {
+    /// Returns no pairs: positions are counted from the ends.
+    fn default() -> Self {
+        Self::Pairs(Vec::new())
+    }
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Whose numbers to compute where Inseq's differ from what the model really does.
@@ -71,9 +199,12 @@ pub struct AttributionSpec {
     /// Replace end-of-sequence tokens by the baseline token too.
     #[serde(default)]
     pub include_eos_baseline: bool,
+    /// What the contrastive step functions contrast each example with.
+    #[serde(default, skip_serializing_if = "ContrastSpec::is_default")]
+    pub contrast: ContrastSpec,
     /// Aggregators from raw scores to one score a token; the method's own when absent, raw scores when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aggregators: Option<Vec<String>>,
+    pub aggregators: Option<Vec<FunctionSpec>>,
     /// Divide each step's scores by the sum of their absolute values after each aggregator.
     #[serde(default = "yes")]
     pub normalize: bool,
@@ -103,6 +234,7 @@ impl AttributionSpec {
             step_scores: Vec::new(),
             attribute_target: false,
             include_eos_baseline: false,
+            contrast: ContrastSpec::default(),
             aggregators: None,
             normalize: true,
             attr_pos_start: None,
@@ -132,6 +264,37 @@ mod tests {
         let spec: AttributionSpec =
             serde_json::from_str(r#"{"method": {"name": "saliency"}}"#).unwrap();
         assert_eq!(spec, AttributionSpec::of_method("saliency"));
+    }
+
+    #[test]
+    fn a_bare_name_is_a_function_without_parameters() {
+        let short = r#"{"method": "saliency", "aggregators": ["vnorm", {"name": "subwords"}]}"#;
+        let spec: AttributionSpec = serde_json::from_str(short).unwrap();
+        let named = ["vnorm", "subwords"].map(FunctionSpec::named);
+        assert_eq!(spec.aggregators, Some(named.to_vec()));
+        assert_eq!(spec.method, FunctionSpec::named("saliency"));
+    }
+
+    #[test]
+    fn alignments_are_pairs_or_a_rule() {
+        let read = |json: &str| serde_json::from_str::<Alignments>(json);
+        assert_eq!(
+            read("[[5, 6], [6, 7]]").unwrap(),
+            Alignments::Pairs(vec![(5, 6), (6, 7)])
+        );
+        assert_eq!(
+            read(r#""auto""#).unwrap(),
+            Alignments::Rule(AlignmentRule::Auto)
+        );
+        assert!(read(r#""left""#).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_parameter_list_is_refused_by_name() {
+        let error = serde_json::from_str::<AttributionSpec>(
+            r#"{"method": {"name": "saliency", "parms": {}}}"#,
+        );
+        assert!(error.unwrap_err().to_string().contains("parms"));
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub const EXAMPLE_ID: &str = "example_id";
 pub const INPUT_TEXT: &str = "input_text";
 /// Forced target text; the column is null throughout where targets are generated.
 pub const GENERATED_TEXT: &str = "generated_text";
+/// Encoder input to contrast with; the column is null throughout where the job names none.
+pub const CONTRAST_SOURCE: &str = "contrast_source";
+/// Target text to contrast with; the column is null throughout where the job names none.
+pub const CONTRAST_TARGET: &str = "contrast_target";
 /// Why the row could not be read; null for good rows.
 pub const ROW_ERROR: &str = "row_error";
 /// Dataset columns carried into the result; a struct, absent if none were asked for.
@@ -24,6 +28,8 @@ pub fn schema(columns: &Fields) -> Schema {
         Field::new(EXAMPLE_ID, DataType::Int64, false),
         Field::new(INPUT_TEXT, DataType::Utf8, true),
         Field::new(GENERATED_TEXT, DataType::Utf8, true),
+        Field::new(CONTRAST_SOURCE, DataType::Utf8, true),
+        Field::new(CONTRAST_TARGET, DataType::Utf8, true),
         Field::new(ROW_ERROR, DataType::Utf8, true),
     ];
     if !columns.is_empty() {

@@ -76,6 +76,12 @@ pub struct DatasetSource {
     /// Field with the forced target text; targets are generated when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_field: Option<String>,
+    /// Field with the encoder input each row is contrasted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast_source_field: Option<String>,
+    /// Field with the target text each row is contrasted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast_target_field: Option<String>,
     /// Fields carried into the result unchanged, each a path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -127,6 +133,8 @@ mod tests {
                 split: default_split(),
                 input_field: "text".into(),
                 generated_field: None,
+                contrast_source_field: None,
+                contrast_target_field: None,
                 columns: vec![],
             },
             attribution: AttributionSpec::of_method("saliency"),

@@ -19,7 +19,9 @@ pub mod plan;
 #[cfg(feature = "store")]
 pub mod store;
 
-pub use attribution::{AttributionSpec, Compat, FunctionSpec, GenerationSpec};
+pub use attribution::{
+    AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec, GenerationSpec,
+};
 pub use ids::{Attempt, Epoch, InvalidId, JobId, SlotId, WorkerId};
-pub use job::JobSpec;
+pub use job::{DatasetSource, JobSpec};
 pub use plan::{Plan, PlannedShard};

@@ -169,12 +169,7 @@ mod tests {
     use super::*;
 
     fn examples(ids: std::ops::Range<i64>) -> Vec<Example> {
-        ids.map(|id| Example {
-            id,
-            input_text: String::new(),
-            generated_text: None,
-        })
-        .collect()
+        ids.map(|id| Example::new(id, "")).collect()
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct InputRow {
     pub input_text: Option<String>,
     /// The forced target text.
     pub generated_text: Option<String>,
+    /// Encoder input to contrast with.
+    pub contrast_source: Option<String>,
+    /// Target text to contrast with.
+    pub contrast_target: Option<String>,
     /// Why the row could not be read.
     pub row_error: Option<String>,
 }
@@ -61,11 +65,10 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
             .as_string_opt::<i32>()
             .ok_or_else(|| wrong_type(name))
     };
-    let (inputs, targets, errors) = (
-        text(input::INPUT_TEXT)?,
-        text(input::GENERATED_TEXT)?,
-        text(input::ROW_ERROR)?,
-    );
+    let (inputs, targets) = (text(input::INPUT_TEXT)?, text(input::GENERATED_TEXT)?);
+    let contrast_sources = text(input::CONTRAST_SOURCE)?;
+    let contrast_targets = text(input::CONTRAST_TARGET)?;
+    let errors = text(input::ROW_ERROR)?;
     let at = |texts: &arrow::array::StringArray, row: usize| {
         texts.is_valid(row).then(|| texts.value(row).to_owned())
     };
@@ -74,6 +77,8 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
             example_id: ids.value(row),
             input_text: at(inputs, row),
             generated_text: at(targets, row),
+            contrast_source: at(contrast_sources, row),
+            contrast_target: at(contrast_targets, row),
             row_error: at(errors, row),
         })
         .collect())

@@ -14,7 +14,7 @@ use whence_proto::v1::{
 };
 use whence_schemas::output::footer;
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Attempt, JobSpec, WorkerId, canonical};
+use whence_schemas::{Attempt, DatasetSource, JobSpec, WorkerId, canonical};
 
 use crate::commit::commit;
 use crate::device::Device;
@@ -143,7 +143,7 @@ async fn attribute(
     let mut results: Vec<Option<Result<Attribution, RowError>>> = vec![None; input.rows.len()];
     let mut examples = Vec::new();
     for (index, row) in input.rows.iter().enumerate() {
-        match example(row, forces) {
+        match example(row, &spec.dataset) {
             Ok(example) => examples.push((index, example)),
             Err(error) => results[index] = Some(Err(error)),
         }
@@ -176,7 +176,7 @@ async fn attribute(
 }
 
 /// Returns the example a row describes, or what is wrong with the row.
-fn example(row: &InputRow, forces: bool) -> Result<Example, RowError> {
+fn example(row: &InputRow, dataset: &DatasetSource) -> Result<Example, RowError> {
     let error = |code: &str, message: String| {
         Err(RowError {
             code: code.to_owned(),
@@ -189,13 +189,31 @@ fn example(row: &InputRow, forces: bool) -> Result<Example, RowError> {
     let Some(input_text) = row.input_text.clone() else {
         return error("missing_text", "the row has no input text".to_owned());
     };
-    if forces && row.generated_text.is_none() {
-        return error("missing_text", "the row has no generated text".to_owned());
+    let optional = [
+        (&dataset.generated_field, &row.generated_text, "generated"),
+        (
+            &dataset.contrast_source_field,
+            &row.contrast_source,
+            "contrast source",
+        ),
+        (
+            &dataset.contrast_target_field,
+            &row.contrast_target,
+            "contrast target",
+        ),
+    ];
+    if let Some((.., which)) = optional
+        .into_iter()
+        .find(|(field, text, _)| field.is_some() && text.is_none())
+    {
+        return error("missing_text", format!("the row has no {which} text"));
     }
     Ok(Example {
         id: row.example_id,
         input_text,
         generated_text: row.generated_text.clone(),
+        contrast_source: row.contrast_source.clone(),
+        contrast_target: row.contrast_target.clone(),
     })
 }
 
@@ -266,7 +284,7 @@ fn encode(
         .attribution
         .step_scores
         .iter()
-        .map(|f| f.name.clone())
+        .map(|f| f.label().to_owned())
         .collect();
     let batch = table::batch(rows, &step_scores, input.columns.as_ref())?;
     let attempt = lease.attempt.clone().unwrap_or_default();
@@ -303,11 +321,7 @@ mod tests {
     fn of_length(id: i64, bytes: usize) -> (usize, Example) {
         (
             id as usize,
-            Example {
-                id,
-                input_text: "x".repeat(bytes),
-                generated_text: Some(String::new()),
-            },
+            Example::new(id, &"x".repeat(bytes)).with_generated_text(""),
         )
     }
 
@@ -332,16 +346,31 @@ mod tests {
             example_id: 1,
             input_text: None,
             generated_text: None,
+            contrast_source: None,
+            contrast_target: None,
             row_error: None,
         };
-        assert_eq!(example(&row, false).unwrap_err().code, "missing_text");
+        let generates = DatasetSource {
+            files: vec![],
+            split: "train".to_owned(),
+            input_field: "text".to_owned(),
+            generated_field: None,
+            contrast_source_field: None,
+            contrast_target_field: None,
+            columns: vec![],
+        };
+        let forces = DatasetSource {
+            generated_field: Some("target".to_owned()),
+            ..generates.clone()
+        };
+        assert_eq!(example(&row, &generates).unwrap_err().code, "missing_text");
         let row = InputRow {
             input_text: Some("a".to_owned()),
             ..row
         };
-        assert!(example(&row, false).is_ok());
+        assert!(example(&row, &generates).is_ok());
         assert_eq!(
-            example(&row, true).unwrap_err().message,
+            example(&row, &forces).unwrap_err().message,
             "the row has no generated text"
         );
     }

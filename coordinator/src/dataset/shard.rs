@@ -48,11 +48,7 @@ pub fn plan(
         } else {
             generated_tokens
         },
-        num_texts: if dataset.generated_field.is_some() {
-            2
-        } else {
-            1
-        },
+        num_texts: text_fields(dataset).into_iter().flatten().count(),
         shards: Vec::new(),
         open: None,
         next_row: 0,
@@ -94,7 +90,7 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
         reader: format_of(path)?.open(path, shard.cursor.offset, &fields)?,
         paths,
         file: shard.cursor.file,
-        has_target: dataset.generated_field.is_some(),
+        has_text: text_fields(dataset).map(|field| field.is_some()),
         columns: input::text_columns(&dataset.columns),
         fields,
         rows: rows.clone(),
@@ -105,11 +101,24 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
     Ok(reader)
 }
 
-/// Returns the paths to read of each row: input, target if forced, then what is carried along.
+/// Returns the paths to read of each row: the texts that are asked for, then what is carried along.
 fn fields(dataset: &DatasetSource) -> Result<Vec<FieldPath>, Error> {
-    let texts = [Some(&dataset.input_field), dataset.generated_field.as_ref()];
-    let names = texts.into_iter().flatten().chain(&dataset.columns);
+    let texts = text_fields(dataset).into_iter().flatten();
+    let names = texts.chain(&dataset.columns);
     names.map(|name| name.parse()).collect()
+}
+
+/// Number of text columns of an input batch.
+const NUM_TEXTS: usize = 4;
+
+/// Returns the field of each text column of an input batch, in the order of [`input::schema`].
+fn text_fields(dataset: &DatasetSource) -> [Option<&String>; NUM_TEXTS] {
+    [
+        Some(&dataset.input_field),
+        dataset.generated_field.as_ref(),
+        dataset.contrast_source_field.as_ref(),
+        dataset.contrast_target_field.as_ref(),
+    ]
 }
 
 struct Planner {
@@ -235,7 +244,7 @@ pub struct ShardRows {
     file: usize,
     reader: Box<dyn Rows>,
     fields: Vec<FieldPath>,
-    has_target: bool,
+    has_text: [bool; NUM_TEXTS],
     columns: Fields,
     rows: Range<u64>,
 }
@@ -261,7 +270,7 @@ impl ShardRows {
                 }
                 self.open_next_file()?;
             };
-            builder.add(&row, &self.fields, self.has_target);
+            builder.add(&row, &self.fields, self.has_text);
             self.rows.start += 1;
         }
         let ids = first as i64..self.rows.start as i64;
@@ -291,8 +300,7 @@ impl ShardRows {
 }
 
 struct BatchBuilder {
-    inputs: StringBuilder,
-    targets: StringBuilder,
+    texts: [StringBuilder; NUM_TEXTS],
     errors: StringBuilder,
     columns: Vec<StringBuilder>,
     num_bytes: usize,
@@ -301,29 +309,31 @@ struct BatchBuilder {
 impl BatchBuilder {
     fn new(num_columns: usize) -> Self {
         Self {
-            inputs: StringBuilder::new(),
-            targets: StringBuilder::new(),
+            texts: std::array::from_fn(|_| StringBuilder::new()),
             errors: StringBuilder::new(),
             columns: (0..num_columns).map(|_| StringBuilder::new()).collect(),
             num_bytes: 0,
         }
     }
 
-    fn add(&mut self, row: &Row, fields: &[FieldPath], has_target: bool) {
+    fn add(&mut self, row: &Row, fields: &[FieldPath], has_text: [bool; NUM_TEXTS]) {
         let mut error = row.as_ref().err().cloned();
         let cells = row.as_deref().unwrap_or_default();
-        let num_texts = 1 + usize::from(has_target);
-        let mut texts = [None, None];
-        for ((text, cell), field) in texts.iter_mut().zip(cells).zip(fields).take(num_texts) {
-            match text_of(cell, field) {
-                Ok(found) => *text = Some(found),
-                Err(reason) => error = error.or(Some(reason)),
+        let mut read = cells.iter().zip(fields);
+        let mut num_texts = 0;
+        for (text, has_text) in self.texts.iter_mut().zip(has_text) {
+            let mut found = None;
+            if has_text {
+                num_texts += 1;
+                match read.next().map(|(cell, field)| text_of(cell, field)) {
+                    Some(Ok(of_row)) => found = Some(of_row),
+                    Some(Err(reason)) => error = error.or(Some(reason)),
+                    None => {}
+                }
             }
+            self.num_bytes += found.map_or(0, str::len);
+            text.append_option(found);
         }
-        let [input, target] = texts;
-        self.num_bytes += input.map_or(0, str::len) + target.map_or(0, str::len);
-        self.inputs.append_option(input);
-        self.targets.append_option(target);
         self.errors.append_option(error);
         let carried = cells
             .iter()
@@ -346,12 +356,10 @@ impl BatchBuilder {
         schema: Arc<Schema>,
         columns: &Fields,
     ) -> Result<RecordBatch, Error> {
-        let mut arrays: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from_iter_values(ids)),
-            Arc::new(self.inputs.finish()),
-            Arc::new(self.targets.finish()),
-            Arc::new(self.errors.finish()),
-        ];
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(ids))];
+        let texts = self.texts.iter_mut();
+        arrays.extend(texts.map(|text| Arc::new(text.finish()) as ArrayRef));
+        arrays.push(Arc::new(self.errors.finish()));
         if !columns.is_empty() {
             let carried = self
                 .columns

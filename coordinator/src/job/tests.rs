@@ -31,6 +31,8 @@ fn spec(model: &str) -> JobSpec {
             split: "train".to_owned(),
             input_field: "text".to_owned(),
             generated_field: None,
+            contrast_source_field: None,
+            contrast_target_field: None,
             columns: Vec::new(),
         },
         attribution: AttributionSpec::of_method("saliency"),

@@ -29,9 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let text = |field: &str| row[field].as_str().map(str::to_owned);
         let input_text = text("input").ok_or("a row without `input`")?;
         examples.push(Example {
-            id: id as i64,
-            input_text,
             generated_text: text("target"),
+            ..Example::new(id as i64, &input_text)
         });
     }
     let engine = Engine::load(Path::new(model), Dtype::Float32)?;

@@ -9,6 +9,33 @@ pub struct Example {
     pub input_text: String,
     /// Target to explain instead of a generated one. Decoder-only: prompt and continuation.
     pub generated_text: Option<String>,
+    /// Encoder input to contrast with; the specification's when absent.
+    pub contrast_source: Option<String>,
+    /// Target to contrast with, for decoder-only models prompt and continuation; the
+    /// specification's when absent.
+    pub contrast_target: Option<String>,
+}
+
+impl Example {
+    /// Returns the example with number `id` whose target is to be generated.
+    pub fn new(id: i64, input_text: &str) -> Self {
+        Self {
+            id,
+            input_text: input_text.to_owned(),
+            generated_text: None,
+            contrast_source: None,
+            contrast_target: None,
+        }
+    }
+
+    /// Returns the example with its target forced to be `text`.
+    #[must_use]
+    pub fn with_generated_text(self, text: &str) -> Self {
+        Self {
+            generated_text: Some(text.to_owned()),
+            ..self
+        }
+    }
 }
 
 /// A token as the model knows it.

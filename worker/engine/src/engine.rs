@@ -92,13 +92,17 @@ impl Parts {
             |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
         let method = methods::build(&spec.method.name, &spec.method.params)?;
         let pipeline = match &spec.aggregators {
-            None => Pipeline::build(method.default_aggregators(), spec.normalize)?,
-            Some(names) => Pipeline::build(names, spec.normalize)?,
+            None => {
+                let names = method.default_aggregators().iter();
+                let own: Vec<_> = names.copied().map(FunctionSpec::named).collect();
+                Pipeline::build(&own, spec.normalize)?
+            }
+            Some(aggregators) => Pipeline::build(aggregators, spec.normalize)?,
         };
         let step_scores = spec
             .step_scores
             .iter()
-            .map(|f| Ok((f.name.clone(), build(f)?)));
+            .map(|f| Ok((f.label().to_owned(), build(f)?)));
         let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
         Ok(Self {
             function: build(&spec.attributed_fn)?,

@@ -8,7 +8,7 @@
 mod reduce;
 
 use candle_core::Tensor;
-use serde_json::Map;
+use whence_schemas::FunctionSpec;
 
 use crate::kernels::tensor::{View, by_dtype};
 use crate::registry::{self, Entry};
@@ -45,19 +45,19 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Builds a pipeline of the aggregators called `names`.
-    pub fn build<S: AsRef<str>>(names: &[S], normalize: bool) -> Result<Self, Error> {
-        let build = |name: &S| {
+    /// Builds a pipeline of `aggregators`.
+    pub fn build(aggregators: &[FunctionSpec], normalize: bool) -> Result<Self, Error> {
+        let build = |spec: &FunctionSpec| {
             registry::build(
                 AGGREGATORS,
-                name.as_ref(),
-                &Map::new(),
+                &spec.name,
+                &spec.params,
                 "aggregator",
                 "aggregators",
             )
         };
         Ok(Self {
-            stages: names.iter().map(build).collect::<Result<_, _>>()?,
+            stages: aggregators.iter().map(build).collect::<Result<_, _>>()?,
             normalize,
         })
     }
@@ -169,6 +169,10 @@ mod tests {
 
     use super::*;
 
+    fn named(names: &[&str]) -> Vec<FunctionSpec> {
+        names.iter().copied().map(FunctionSpec::named).collect()
+    }
+
     fn tensor(rows: &[[f64; 2]]) -> Tensor {
         Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap()
     }
@@ -179,7 +183,7 @@ mod tests {
             source: Some(tensor(&[[3.0, 4.0], [0.0, 0.0]])),
             target: Some(tensor(&[[6.0, 8.0], [0.0, -5.0]])),
         };
-        let scores = Pipeline::build(&["vnorm"], true)
+        let scores = Pipeline::build(&named(&["vnorm"]), true)
             .unwrap()
             .apply(&raw)
             .unwrap();
@@ -193,10 +197,7 @@ mod tests {
             source: None,
             target: Some(tensor(&[[1.0, -2.0]])),
         };
-        let scores = Pipeline::build::<&str>(&[], true)
-            .unwrap()
-            .apply(&raw)
-            .unwrap();
+        let scores = Pipeline::build(&[], true).unwrap().apply(&raw).unwrap();
         assert_eq!(
             scores.target,
             Some(ScoreRows {
@@ -212,7 +213,7 @@ mod tests {
             source: None,
             target: Some(tensor(&[[1.0, 2.0]])),
         };
-        let error = Pipeline::build(&["mean", "mean"], false)
+        let error = Pipeline::build(&named(&["mean", "mean"]), false)
             .unwrap()
             .apply(&raw)
             .unwrap_err();
