@@ -1,4 +1,4 @@
-//! The digest of a model folder: what a job pins and a worker compares.
+//! The digest of a model: what a job pins and a worker compares.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,15 +9,22 @@ use crate::Error;
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
 
-/// Returns the digest of the files in `folder`, names and contents, in order of their names.
+/// Returns the digest of the model at `path`: a GGUF file, or the files in a folder, names and
+/// contents, in order of their names.
 ///
-/// Hidden files and folders inside it do not count. Fails if it cannot be read or has no
-/// `config.json`.
-pub fn digest(folder: &Path) -> Result<String, Error> {
+/// Hidden files and folders inside it do not count. Fails if it cannot be read, or is a folder
+/// with neither `config.json` nor a GGUF file.
+pub fn digest(path: &Path) -> Result<String, Error> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| Error::ModelFile { path, source }
     };
+    let mut hasher = blake3::Hasher::new();
+    if path.is_file() {
+        hash_file(path, &mut hasher).map_err(at(path))?;
+        return Ok(hasher.finalize().to_hex().to_string());
+    }
+    let folder = path;
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.map_err(at(folder))?;
@@ -27,14 +34,14 @@ pub fn digest(folder: &Path) -> Result<String, Error> {
         }
     }
     names.sort_unstable();
-    if !names.iter().any(|name| name == "config.json") {
+    let is_model = |name: &String| name == "config.json" || name.ends_with(".gguf");
+    if !names.iter().any(is_model) {
         let missing = io::Error::from(io::ErrorKind::NotFound);
         return Err(Error::ModelFile {
             path: folder.join("config.json"),
             source: missing,
         });
     }
-    let mut hasher = blake3::Hasher::new();
     for name in names {
         let path = folder.join(&name);
         let length = fs::metadata(&path).map_err(at(&path))?.len();

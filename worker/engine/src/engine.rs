@@ -12,8 +12,7 @@ use crate::generate::{self, GenerationDefaults, Limits};
 use crate::gradient;
 use crate::instance::{Encoded, Encoder, Target};
 use crate::methods::{self, Batch, Instance, Method, Sink};
-use crate::model::config::ConfigFile;
-use crate::model::{self, Transformer};
+use crate::model::{self, ModelFiles, Transformer};
 use crate::step_functions::{self, StepFunction};
 use crate::text::Tokenizer;
 use crate::{Attribution, Error, Example, ScoreRows, StepAttribution, Token};
@@ -24,28 +23,28 @@ pub struct Engine {
     model: Transformer,
     tokenizer: Tokenizer,
     generation: GenerationDefaults,
-    folder: PathBuf,
+    path: PathBuf,
 }
 
 impl Engine {
-    /// Loads the model in the Hugging Face folder `folder`, to compute in `dtype`.
+    /// Loads the model at `path`, a Hugging Face folder or a GGUF file, to compute in `dtype`.
     ///
     /// Fails if a file is missing, damaged or of an unknown kind.
-    pub fn load(folder: &Path, dtype: Dtype) -> Result<Self, Error> {
+    pub fn load(path: &Path, dtype: Dtype) -> Result<Self, Error> {
         let dtype = match dtype {
             Dtype::Float32 => DType::F32,
             Dtype::Float64 => DType::F64,
         };
-        let config = ConfigFile::read(folder, "config.json")?;
-        let model = model::load(folder, dtype)?;
-        let tokenizer = Tokenizer::load(folder, &config.to_value())?;
-        let generation = ConfigFile::read_optional(folder, "generation_config.json")?;
-        let generation = GenerationDefaults::read(&generation, &tokenizer.special().eos)?;
+        let files = ModelFiles::open(path)?;
+        let model = model::load_files(&files, dtype)?;
+        let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
+        let generation =
+            GenerationDefaults::read(&files.generation_config()?, &tokenizer.special().eos)?;
         Ok(Self {
             model,
             tokenizer,
             generation,
-            folder: folder.to_owned(),
+            path: path.to_owned(),
         })
     }
 
@@ -68,8 +67,8 @@ impl Engine {
     }
 
     /// Returns where the model came from.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -50,6 +50,14 @@ impl ConfigFile {
         })
     }
 
+    /// Takes `fields` for a file at `path`: what another kind of file says in its own way.
+    pub(crate) fn of_fields(path: &Path, fields: Map<String, Value>) -> Self {
+        Self {
+            path: path.to_owned(),
+            fields,
+        }
+    }
+
     /// Returns where the file is.
     pub fn path(&self) -> &Path {
         &self.path

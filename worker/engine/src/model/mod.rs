@@ -10,6 +10,7 @@
 //! stream; *inner* that of a feed-forward network; *heads · dim* that of an attention.
 
 pub mod config;
+pub mod files;
 pub mod spec;
 pub mod weights;
 
@@ -27,6 +28,7 @@ use candle_core::DType;
 
 use crate::Error;
 use config::ConfigFile;
+pub use files::ModelFiles;
 use spec::ModelSpec;
 pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wanted};
 
@@ -53,11 +55,18 @@ pub const ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
-/// Loads the model in `folder`, to compute in `dtype`.
+/// Loads the model at `path`, a folder or a GGUF file, to compute in `dtype`.
 ///
 /// Fails if its `model_type` is not in [`ARCHITECTURES`], or a file is missing or damaged.
-pub fn load(folder: &Path, dtype: DType) -> Result<Transformer, Error> {
-    let config = ConfigFile::read(folder, "config.json")?;
+pub fn load(path: &Path, dtype: DType) -> Result<Transformer, Error> {
+    load_files(&ModelFiles::open(path)?, dtype)
+}
+
+/// Loads the model of `files`, to compute in `dtype`.
+///
+/// Fails as [`load`] does.
+pub fn load_files(files: &ModelFiles, dtype: DType) -> Result<Transformer, Error> {
+    let config = files.config()?;
     let model_type = config.text("model_type")?;
     let Some(architecture) = ARCHITECTURES
         .iter()
@@ -66,7 +75,7 @@ pub fn load(folder: &Path, dtype: DType) -> Result<Transformer, Error> {
         let (path, model_type) = (config.path().to_owned(), model_type.to_owned());
         return Err(Error::UnknownArchitecture { path, model_type });
     };
-    Transformer::load((architecture.spec)(&config)?, folder, dtype)
+    Transformer::load((architecture.spec)(&config)?, &files.checkpoint(dtype)?)
 }
 
 #[cfg(test)]

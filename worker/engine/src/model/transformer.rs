@@ -3,8 +3,6 @@
 //! Immutable after loading. What a method needs to see comes back in the [`Trace`] of a forward
 //! pass; gradients are taken with respect to the scaled token embeddings, as Inseq takes them.
 
-use std::path::Path;
-
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
@@ -85,20 +83,20 @@ pub struct Gradients {
 }
 
 impl Transformer {
-    /// Loads the model `spec` describes from `folder`, to compute in `dtype`.
-    pub fn load(spec: ModelSpec, folder: &Path, dtype: DType) -> Result<Self, Error> {
-        let checkpoint = Checkpoint::open(folder, dtype)?;
+    /// Loads the model `spec` describes, to compute in the precision `checkpoint` is read as.
+    pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let dtype = checkpoint.dtype();
         let table = checkpoint.tensor(&spec.embedding, &[spec.vocabulary, spec.hidden])?;
         let head = if spec.head.weight == spec.embedding {
-            Linear::from_weight(&table, head_bias(&spec, &checkpoint)?)?
+            Linear::from_weight(&table, head_bias(&spec, checkpoint)?)?
         } else {
             let weight = checkpoint.tensor(&spec.head.weight, &[spec.vocabulary, spec.hidden])?;
-            Linear::from_weight(&weight, head_bias(&spec, &checkpoint)?)?
+            Linear::from_weight(&weight, head_bias(&spec, checkpoint)?)?
         };
         let encoder = spec
             .encoder
             .as_ref()
-            .map(|stack| Stack::load(stack, &spec, &checkpoint, dtype));
+            .map(|stack| Stack::load(stack, &spec, checkpoint, dtype));
         Ok(Self {
             dtype,
             embedding: if spec.embedding_scale == 1.0 {
@@ -107,7 +105,7 @@ impl Transformer {
                 (table * spec.embedding_scale)?
             },
             encoder: encoder.transpose()?,
-            decoder: Stack::load(&spec.decoder, &spec, &checkpoint, dtype)?,
+            decoder: Stack::load(&spec.decoder, &spec, checkpoint, dtype)?,
             head,
             spec,
         })

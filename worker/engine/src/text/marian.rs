@@ -8,6 +8,7 @@ use std::path::Path;
 
 use sentencepiece_rs::SentencePieceProcessor;
 
+use super::{Codec, Encoding, Side};
 use crate::Error;
 
 const END: &str = "</s>";
@@ -68,15 +69,7 @@ impl Marian {
         })
     }
 
-    pub(super) fn encode_source(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        self.encode(&self.source, text, skip_special)
-    }
-
-    pub(super) fn encode_target(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        self.encode(&self.target, text, skip_special)
-    }
-
-    fn encode(&self, pieces: &Pieces, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
+    fn ids(&self, pieces: &Pieces, text: &str, with_special: bool) -> Result<Vec<u32>, Error> {
         let mut ids = Vec::new();
         for part in split_special(text) {
             match part {
@@ -93,16 +86,34 @@ impl Marian {
                 }
             }
         }
-        if !skip_special {
+        if with_special {
             ids.push(self.end);
         }
         Ok(ids)
     }
 
-    pub(super) fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+    fn id_or_unknown(&self, token: &str) -> u32 {
+        self.id(token).unwrap_or(self.unknown)
+    }
+}
+
+impl Codec for Marian {
+    fn encode(&self, text: &str, side: Side, with_special: bool) -> Result<Encoding, Error> {
+        let pieces = match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        };
+        let ids = self.ids(pieces, text, with_special)?;
+        Ok(Encoding {
+            offsets: vec![(0, 0); ids.len()],
+            ids,
+        })
+    }
+
+    fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         let mut text = String::new();
         for &id in ids {
-            let token = self.token(id).unwrap_or(UNKNOWN);
+            let token = self.tokens.get(&id).map_or(UNKNOWN, String::as_str);
             let is_special = [END, UNKNOWN, PADDING].contains(&token);
             if !is_special {
                 text.push_str(token);
@@ -114,16 +125,12 @@ impl Marian {
         text.replace(BLANK, " ").trim().to_owned()
     }
 
-    pub(super) fn token(&self, id: u32) -> Option<&str> {
-        self.tokens.get(&id).map(String::as_str)
+    fn token(&self, id: u32) -> Option<String> {
+        self.tokens.get(&id).cloned()
     }
 
-    pub(super) fn id(&self, token: &str) -> Option<u32> {
+    fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
-    }
-
-    fn id_or_unknown(&self, token: &str) -> u32 {
-        self.id(token).unwrap_or(self.unknown)
     }
 }
 

@@ -1,33 +1,51 @@
 //! Between text and token ids.
 //!
-//! Two kinds of tokenizers: `tokenizer.json`, which describes itself, and Marian's pair of
-//! SentencePiece models with a shared vocabulary. Neither pads nor truncates here: batches are
-//! ragged, and a text that is too long is an error the user should see.
+//! Where a model's tokenizer comes from is one question (`sources`), what it does another (a
+//! [`Codec`]): most run in the tokenizers library, Marian's is a pair of SentencePiece models with
+//! a shared vocabulary. None pads or truncates: batches are ragged, and a text that is too long is
+//! an error the user should see.
 
-mod huggingface;
+mod gguf;
+mod library;
 mod marian;
+mod sources;
 mod special_tokens;
 
-use std::path::Path;
+use std::fmt::Debug;
 
 use serde_json::Value;
 
 use crate::Error;
-use huggingface::HuggingFace;
-use marian::Marian;
+use crate::model::ModelFiles;
 pub use special_tokens::SpecialTokens;
 
 /// The tokenizer of a model.
 #[derive(Debug)]
 pub struct Tokenizer {
-    kind: Kind,
+    codec: Box<dyn Codec>,
     special: SpecialTokens,
 }
 
-#[derive(Debug)]
-enum Kind {
-    HuggingFace(Box<HuggingFace>),
-    Marian(Box<Marian>),
+/// Turns texts into ids and back.
+trait Codec: Debug + Send + Sync {
+    /// Encodes a text, with the special tokens the model expects around it or without.
+    fn encode(&self, text: &str, side: Side, with_special: bool) -> Result<Encoding, Error>;
+
+    /// Turns ids back into text.
+    fn decode(&self, ids: &[u32], skip_special: bool) -> String;
+
+    /// Returns a token as the vocabulary has it, or `None` for an id without one.
+    fn token(&self, id: u32) -> Option<String>;
+
+    /// Returns the id of a token of the vocabulary.
+    fn id(&self, token: &str) -> Option<u32>;
+}
+
+/// Which text of an encoder-decoder model is encoded. Decoder-only models have the source alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Source,
+    Target,
 }
 
 /// Token ids, and where each token stands in the text.
@@ -40,39 +58,23 @@ pub struct Encoding {
 }
 
 impl Tokenizer {
-    /// Loads the tokenizer of the model in `folder`, whose `config.json` is `config`.
+    /// Loads the tokenizer of the model in `files`, whose configuration is `config`.
     ///
-    /// Fails if the folder has neither `tokenizer.json` nor Marian's files, or they are damaged.
-    pub fn load(folder: &Path, config: &Value) -> Result<Self, Error> {
-        let is_marian =
-            folder.join("source.spm").exists() && !folder.join("tokenizer.json").exists();
-        let kind = if is_marian {
-            Kind::Marian(Box::new(Marian::load(folder)?))
-        } else {
-            Kind::HuggingFace(Box::new(HuggingFace::load(folder)?))
-        };
-        let id_of = |token: &str| match &kind {
-            Kind::HuggingFace(tokenizer) => tokenizer.id(token),
-            Kind::Marian(tokenizer) => tokenizer.id(token),
-        };
-        let special = SpecialTokens::resolve(folder, config, id_of)?;
-        Ok(Self { kind, special })
+    /// Fails if the model has no tokenizer of a kind we know, or its files are damaged.
+    pub fn load(files: &ModelFiles, config: &Value) -> Result<Self, Error> {
+        let codec = sources::load(files)?;
+        let special = SpecialTokens::resolve(files, config, |token| codec.id(token))?;
+        Ok(Self { codec, special })
     }
 
     /// Encodes what an encoder reads.
     pub fn encode_source(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        match &self.kind {
-            Kind::HuggingFace(tokenizer) => Ok(tokenizer.encode(text, skip_special)?.ids),
-            Kind::Marian(tokenizer) => tokenizer.encode_source(text, skip_special),
-        }
+        Ok(self.codec.encode(text, Side::Source, !skip_special)?.ids)
     }
 
     /// Encodes what the decoder of an encoder-decoder model produces, without its start token.
     pub fn encode_target(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        match &self.kind {
-            Kind::HuggingFace(tokenizer) => Ok(tokenizer.encode(text, skip_special)?.ids),
-            Kind::Marian(tokenizer) => tokenizer.encode_target(text, skip_special),
-        }
+        Ok(self.codec.encode(text, Side::Target, !skip_special)?.ids)
     }
 
     /// Encodes a text of a decoder-only model.
@@ -80,16 +82,7 @@ impl Tokenizer {
     /// A second start token, which some templates add before a text that has one, is dropped, as
     /// Inseq drops it.
     pub fn encode_prompt(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
-        let mut encoding = match &self.kind {
-            Kind::HuggingFace(tokenizer) => tokenizer.encode(text, skip_special)?,
-            Kind::Marian(tokenizer) => {
-                let ids = tokenizer.encode_source(text, skip_special)?;
-                Encoding {
-                    offsets: vec![(0, 0); ids.len()],
-                    ids,
-                }
-            }
-        };
+        let mut encoding = self.codec.encode(text, Side::Source, !skip_special)?;
         if let (Some(bos), [first, second, ..]) = (self.special.bos, encoding.ids.as_slice())
             && *first == bos
             && *second == bos
@@ -102,20 +95,13 @@ impl Tokenizer {
 
     /// Turns tokens back into text.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        match &self.kind {
-            Kind::HuggingFace(tokenizer) => tokenizer.decode(ids, skip_special),
-            Kind::Marian(tokenizer) => tokenizer.decode(ids, skip_special),
-        }
+        self.codec.decode(ids, skip_special)
     }
 
     /// Returns a token as the vocabulary has it, marks included.
     pub fn token(&self, id: u32) -> String {
-        let token = match &self.kind {
-            Kind::HuggingFace(tokenizer) => tokenizer.token(id),
-            Kind::Marian(tokenizer) => tokenizer.token(id).map(str::to_owned),
-        };
         // Embedding tables are often padded beyond the vocabulary.
-        token.unwrap_or_else(|| format!("<{id}>"))
+        self.codec.token(id).unwrap_or_else(|| format!("<{id}>"))
     }
 
     /// Returns the tokens with a meaning of their own.

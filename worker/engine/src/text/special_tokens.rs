@@ -3,11 +3,10 @@
 //! `config.json` speaks first, the tokenizer's own files second; what neither names falls back to
 //! another special token, so that every model has a token for each role the methods need.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::Error;
+use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 
 /// The special tokens of a model.
@@ -27,10 +26,11 @@ pub struct SpecialTokens {
 
 impl SpecialTokens {
     pub(super) fn resolve(
-        folder: &Path,
+        files: &ModelFiles,
         config: &Value,
         id_of: impl Fn(&str) -> Option<u32>,
     ) -> Result<Self, Error> {
+        let folder = files.folder();
         let own = ConfigFile::read_optional(folder, "tokenizer_config.json")?.to_value();
         let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?.to_value();
         let named = |role: &str, usual: &[&str]| {
@@ -38,7 +38,14 @@ impl SpecialTokens {
             let usual = || usual.iter().find_map(|token| id_of(token));
             name.and_then(&id_of).or_else(usual)
         };
-        let unk = named("unk_token", &["<unk>", "[UNK]"]);
+        let unk = match files.gguf() {
+            Some(gguf) => (gguf
+                .metadata()
+                .optional_size("tokenizer.ggml.unknown_token_id")?)
+            .and_then(|id| u32::try_from(id).ok()),
+            None => None,
+        };
+        let unk = unk.or_else(|| named("unk_token", &["<unk>", "[UNK]"]));
         let eos = ids(&config["eos_token_id"]);
         let pad = ids(&config["pad_token_id"])
             .first()
@@ -46,10 +53,10 @@ impl SpecialTokens {
             .or_else(|| named("pad_token", &["<pad>", "[PAD]"]));
         let pad = pad.or_else(|| eos.first().copied());
         let Some(pad) = pad.or_else(|| named("eos_token", &["</s>"])) else {
-            let path = folder.join("config.json");
             return Err(Error::ModelContent {
-                path,
-                reason: "neither it nor the tokenizer names an `eos` or `pad` token".to_owned(),
+                path: files.path().to_owned(),
+                reason: "neither its configuration nor its tokenizer names an `eos` or `pad` token"
+                    .to_owned(),
             });
         };
         let decoder_start = ids(&config["decoder_start_token_id"]).first().copied();
@@ -90,7 +97,8 @@ mod tests {
     #[test]
     fn missing_roles_fall_back_to_others() {
         let folder = tempfile::tempdir().unwrap();
-        let resolve = |config: Value| SpecialTokens::resolve(folder.path(), &config, |_| None);
+        let files = ModelFiles::open(folder.path()).unwrap();
+        let resolve = |config: Value| SpecialTokens::resolve(&files, &config, |_| None);
         let special = resolve(json!({"eos_token_id": [5, 6]})).unwrap();
         assert_eq!(
             (special.eos, special.pad, special.unk, special.bos),

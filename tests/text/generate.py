@@ -1,0 +1,205 @@
+"""Makes the models and goldens of the tests of text and weights.
+
+Environment: Python 3.11, torch 2.15, transformers 5.23, tokenizers 0.23, gguf 0.19, accelerate, sentencepiece 0.2.
+
+    python3 -m venv .venv && .venv/bin/pip install "torch==2.15.*" "transformers==5.23.*" gguf accelerate sentencepiece
+    .venv/bin/python tests/text/generate.py            # the small models of this folder
+    .venv/bin/python tests/text/generate.py --smollm2 .models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+
+Goldens hold, for each sample string, a hash of the ids a tokenizer gives it; the strings themselves are in strings.json.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy
+import torch
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from strings import sentences, strings
+
+HERE = pathlib.Path(__file__).parent
+MODELS = HERE / "models"
+GOLDENS = HERE / "goldens"
+
+PROMPTS = [
+    "The capital of France is", "Once upon a time, there was a little girl who", "To boil an egg, first",
+    "def add(a, b):\n    return", "The three primary colors are", "Water freezes at", "In 1969, Neil Armstrong",
+    "The largest planet in the solar system is", "A haiku about the sea:\n", "List of fruits: apple, banana,",
+    "<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nName a mammal.<|im_end|>\n<|im_start|>assistant\n", "Photosynthesis is the process by which",
+    "My favorite season is winter because", "The opposite of hot is", "Shakespeare wrote", "import numpy as np\n\nx = np.",
+    "Dear Sir or Madam,\n\n", "The quick brown fox", "Q: Who painted the Mona Lisa?\nA:",
+]
+
+
+def id_hash(ids):
+    """FNV-1a over the ids, 64 bits, as the test computes it."""
+    value = 0xCBF29CE484222325
+    for number in ids:
+        value = ((value ^ number) * 0x100000001B3) % 2**64
+    return f"{value:016x}"
+
+
+def tokenizer_golden(name, encode):
+    """Writes the hash of the ids of every sample string."""
+    write(f"{name}.ids.json", [id_hash(encode(text)) for text in strings()])
+
+
+def write(name, value):
+    GOLDENS.mkdir(exist_ok=True)
+    (GOLDENS / name).write_text(json.dumps(value, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+
+def digits_then_bytes():
+    """How SmolLM2's own tokenizer.json splits text; its GGUF says only `smollm`."""
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+    ])
+
+
+def model_golden(name, model, tokenizer, prompts, new_tokens):
+    """Writes prompts, greedy continuations, and the logits behind the first prompts."""
+    cases = []
+    for index, prompt in enumerate(prompts):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        with torch.no_grad():
+            continued = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, do_sample=False)
+            case = {"prompt": prompt, "ids": ids[0].tolist(), "continuation": continued[0, ids.shape[1]:].tolist()}
+            case["text"] = tokenizer.decode(continued[0], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            if index < 3:
+                logits = model(ids).logits[0, -1]
+                case["logits"] = [round(value, 6) for value in logits[:: max(1, len(logits) // 256)].tolist()]
+        cases.append(case)
+    write(f"{name}.greedy.json", cases)
+
+
+def small_vocabulary(size):
+    """A byte-level BPE trained on the test translations."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = digits_then_bytes()
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    tokenizer.train_from_iterator(sentences(), trainer)
+    return tokenizer
+
+
+def interleaved(weight, heads):
+    """The row order llama.cpp keeps query and key projections in."""
+    rows, width = weight.shape
+    return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
+
+
+def small_llama(vocabulary):
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, rope_parameters={"rope_type": "default", "rope_theta": 5000.0},
+        tie_word_embeddings=True, initializer_range=0.2, bos_token_id=1, eos_token_id=2, pad_token_id=2)
+    return LlamaForCausalLM(config).eval()
+
+
+def write_gguf(path, model, tokenizer):
+    """A GGUF as llama.cpp's converter writes one, every tensor kind in another quantisation."""
+    import gguf
+    from gguf.quants import quantize
+
+    kinds = {"attn_q": "Q4_1", "attn_k": "Q8_0", "attn_v": "Q5_0", "attn_output": "F16", "ffn_gate": "Q4_0",
+             "ffn_up": "Q5_1", "ffn_down": "BF16", "token_embd": "Q8_0"}
+    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+             "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+             "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_freq_base(5000.0)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(16)
+    writer.add_vocab_size(config.vocab_size)
+    vocabulary = json.loads(tokenizer.to_str())["model"]
+    tokens = sorted(vocabulary["vocab"], key=vocabulary["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if index < 3 else 1 for index in range(len(tokens))])
+    writer.add_token_merges([" ".join(merge) for merge in vocabulary["merges"]])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_pad_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+                             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    for name, tensor in model.state_dict().items():
+        values = tensor.numpy().astype(numpy.float32)
+        parts = name.split(".")
+        if name == "lm_head.weight":
+            continue
+        if name == "model.embed_tokens.weight":
+            stored = "token_embd"
+        elif name == "model.norm.weight":
+            stored = "output_norm"
+        else:
+            inside = names[".".join(parts[3:-1])]
+            stored = f"blk.{parts[2]}.{inside}"
+            if inside in ("attn_q", "attn_k"):
+                heads = config.num_attention_heads if inside == "attn_q" else config.num_key_value_heads
+                values = interleaved(values, heads)
+        kind = gguf.GGMLQuantizationType[kinds.get(stored.split(".")[-1], "F32")]
+        data = values if kind == gguf.GGMLQuantizationType.F32 else quantize(values, kind)
+        writer.add_tensor(f"{stored}.weight", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def load_gguf(path):
+    folder, name = str(path.parent), path.name
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    # transformers takes `smollm` for GPT-2's split, which keeps the blanks before a digit together.
+    tokenizer.backend_tokenizer.pre_tokenizer = digits_then_bytes()
+    return model, tokenizer
+
+
+def gguf_golden(name, path, prompts, new_tokens):
+    model, tokenizer = load_gguf(path)
+    tokenizer_golden(name, lambda text: tokenizer(text).input_ids)
+    model_golden(name, model, tokenizer, prompts, new_tokens)
+
+
+def tiny_gguf():
+    folder = MODELS / "tiny-gguf"
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = small_vocabulary(420)
+    path = folder / "tiny.gguf"
+    write_gguf(path, small_llama(vocabulary.get_vocab_size()), vocabulary)
+    gguf_golden("tiny-gguf", path, PROMPTS[:6], 12)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smollm2", type=pathlib.Path, help="the GGUF of SmolLM2-135M-Instruct; makes its goldens only")
+    arguments = parser.parse_args()
+    write("strings.json", strings())
+    if arguments.smollm2:
+        gguf_golden("smollm2", arguments.smollm2, PROMPTS, 24)
+        return
+    tiny_gguf()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+//! GGUF files against transformers' own loading of them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use whence_engine::generate::{self, GenerationDefaults, Limits};
+use whence_engine::model::{self, ModelFiles, Seed};
+
+use super::{assert_ids, golden, here, tokenizer};
+use candle_core::DType;
+
+/// Relative to the largest logit: float32 sums of a few hundred terms in another order.
+const LOGITS_TOLERANCE: f64 = 2e-5;
+
+/// One prompt of `*.greedy.json`.
+#[derive(Deserialize)]
+struct Case {
+    prompt: String,
+    ids: Vec<u32>,
+    continuation: Vec<u32>,
+    text: String,
+    /// Some of the logits behind the prompt, evenly spaced over the vocabulary.
+    #[serde(default)]
+    logits: Vec<f64>,
+}
+
+#[test]
+fn a_file_of_many_quantisations_gives_what_transformers_gives() {
+    assert_model(&here("models/tiny-gguf/tiny.gguf"), "tiny-gguf");
+}
+
+#[test]
+fn a_folder_stands_for_the_one_file_in_it() {
+    let folder = here("models/tiny-gguf");
+    let (file, of_folder) = (folder.join("tiny.gguf"), ModelFiles::open(&folder).unwrap());
+    let of_file = ModelFiles::open(&file).unwrap();
+    assert_eq!(
+        of_folder.config().unwrap().to_value(),
+        of_file.config().unwrap().to_value()
+    );
+}
+
+#[test]
+fn smollm2_gives_what_transformers_gives() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.models/smollm2");
+    let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    if path.exists() {
+        assert_model(&path, "smollm2");
+    } else {
+        println!("skipped: `{}` is not there", path.display());
+    }
+}
+
+/// Asserts equal ids of all sample strings, equal greedy texts, and logits as near as float32 gets.
+fn assert_model(path: &Path, name: &str) {
+    let tokenizer = tokenizer(path);
+    assert_ids(&tokenizer, name, |tokenizer, text| {
+        tokenizer.encode_prompt(text, false).unwrap().ids
+    });
+    let model = model::load(path, DType::F32).unwrap();
+    let cases: Vec<Case> = golden(&format!("{name}.greedy.json"));
+    let files = ModelFiles::open(path).unwrap();
+    let rules = files.generation_config().unwrap();
+    let rules = GenerationDefaults::read(&rules, &tokenizer.special().eos).unwrap();
+    let limits = Limits {
+        defaults: &rules,
+        max_new_tokens: cases.iter().map(|case| case.continuation.len()).max(),
+    };
+    let prompts: Vec<_> = cases.iter().map(|case| case.ids.clone()).collect();
+    let continued = generate::greedy(&model, &[], &prompts, limits).unwrap();
+    for (case, new) in cases.iter().zip(continued) {
+        assert_eq!(new, case.continuation, "{:?}", case.prompt);
+        let whole = [case.ids.as_slice(), &new].concat();
+        assert_eq!(tokenizer.decode(&whole, true), case.text);
+    }
+    for case in &cases {
+        assert_eq!(
+            tokenizer.encode_prompt(&case.prompt, false).unwrap().ids,
+            case.ids
+        );
+        if !case.logits.is_empty() {
+            assert_logits(&model, case);
+        }
+    }
+}
+
+fn assert_logits(model: &model::Transformer, case: &Case) {
+    let trace = model
+        .forward(&model::Inputs {
+            source: None,
+            target: model.embed([case.ids.as_slice()].into_iter()).unwrap(),
+        })
+        .unwrap();
+    let last = Seed {
+        sequence: 0,
+        position: case.ids.len() - 1,
+    };
+    let logits = model
+        .logits(&model.hidden(&trace, &[last]).unwrap())
+        .unwrap();
+    let logits = logits.squeeze(0).unwrap().to_vec1::<f32>().unwrap();
+    let step = (logits.len() / 256).max(1);
+    let largest = case
+        .logits
+        .iter()
+        .fold(0.0_f64, |most, value| most.max(value.abs()));
+    let ours: Vec<_> = logits
+        .iter()
+        .step_by(step)
+        .map(|&value| f64::from(value))
+        .collect();
+    assert_eq!(ours.len(), case.logits.len());
+    for (index, (ours, theirs)) in ours.iter().zip(&case.logits).enumerate() {
+        assert!(
+            (ours - theirs).abs() <= LOGITS_TOLERANCE * largest,
+            "{:?}, logit {}: {ours}, transformers has {theirs}",
+            case.prompt,
+            index * step
+        );
+    }
+}

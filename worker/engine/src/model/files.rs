@@ -1,0 +1,147 @@
+//! A model on disk: a Hugging Face folder, or one GGUF file.
+//!
+//! A GGUF file holds what a folder keeps in several: it answers for whatever the folder around it
+//! lacks. It is opened once, here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::DType;
+
+use super::config::ConfigFile;
+use super::weights::Checkpoint;
+use super::weights::gguf::GgufFile;
+use crate::Error;
+
+/// The files of a model.
+#[derive(Debug)]
+pub struct ModelFiles {
+    path: PathBuf,
+    folder: PathBuf,
+    gguf: Option<Arc<GgufFile>>,
+}
+
+impl ModelFiles {
+    /// Opens the model at `path`: a folder, or a `.gguf` file.
+    ///
+    /// Fails if a GGUF file is damaged, or the folder has several to choose from.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if path.is_file() && is_gguf(path) {
+            return Ok(Self {
+                path: path.to_owned(),
+                folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
+                gguf: Some(Arc::new(GgufFile::open(path)?)),
+            });
+        }
+        let gguf = if Checkpoint::exists(path) {
+            None
+        } else {
+            only_gguf(path)?
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            folder: path.to_owned(),
+            gguf: match gguf {
+                Some(file) => Some(Arc::new(GgufFile::open(&file)?)),
+                None => None,
+            },
+        })
+    }
+
+    /// Returns where the model is, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the folder the model's files are in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads the model's configuration. Fails if there is none.
+    pub fn config(&self) -> Result<ConfigFile, Error> {
+        const CONFIG: &str = "config.json";
+        match &self.gguf {
+            Some(gguf) if !self.folder.join(CONFIG).exists() => {
+                Ok(ConfigFile::of_fields(gguf.path(), gguf.config()?))
+            }
+            _ => ConfigFile::read(&self.folder, CONFIG),
+        }
+    }
+
+    /// Reads what the model says of generation; empty where it says nothing.
+    pub fn generation_config(&self) -> Result<ConfigFile, Error> {
+        ConfigFile::read_optional(&self.folder, "generation_config.json")
+    }
+
+    /// Opens the model's tensors, to be read as `dtype`.
+    pub fn checkpoint(&self, dtype: DType) -> Result<Checkpoint, Error> {
+        match &self.gguf {
+            Some(gguf) => Checkpoint::of_gguf(gguf.clone(), dtype),
+            None => Checkpoint::open(&self.folder, dtype),
+        }
+    }
+
+    /// Returns the GGUF file, where there is one.
+    pub(crate) fn gguf(&self) -> Option<&GgufFile> {
+        self.gguf.as_deref()
+    }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
+/// Returns the GGUF file in `folder`, or `None` where there is none.
+fn only_gguf(folder: &Path) -> Result<Option<PathBuf>, Error> {
+    let at = |source| Error::ModelFile {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        if is_gguf(&path) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    if let [first, second, ..] = found.as_slice() {
+        return Err(Error::ModelContent {
+            path: folder.to_owned(),
+            reason: format!(
+                "it has several models, `{}` and `{}`; name the file",
+                first.display(),
+                second.display()
+            ),
+        });
+    }
+    Ok(found.pop())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_gguf_files_one_must_be_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.gguf", "b.GGUF"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let message = ModelFiles::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("a.gguf") && message.contains("b.GGUF"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let message = ModelFiles::open(&missing).unwrap_err().to_string();
+        assert!(message.contains("missing"), "{message}");
+    }
+}

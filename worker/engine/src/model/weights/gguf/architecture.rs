@@ -1,0 +1,169 @@
+//! How GGUF files name and order the tensors of an architecture.
+//!
+//! llama.cpp rotates neighbouring values of a head against each other, transformers a head's two
+//! halves; its converter therefore reorders the rows of the query and key projections of Llama
+//! models. They are put back here, so that one rotation serves every file.
+
+use candle_core::{Result, Tensor};
+
+use super::Metadata;
+use crate::Error;
+
+/// An architecture we can read from GGUF.
+#[derive(Debug)]
+pub(super) struct GgufArchitecture {
+    /// `general.architecture`, and the prefix of the metadata's keys.
+    pub(super) name: &'static str,
+    /// transformers' `model_type`.
+    pub(super) model_type: &'static str,
+    /// Whether query and key rows are in llama.cpp's order.
+    interleaved: bool,
+}
+
+/// Every architecture.
+const ARCHITECTURES: &[GgufArchitecture] = &[GgufArchitecture {
+    name: "llama",
+    model_type: "llama",
+    interleaved: true,
+}];
+
+/// Tensors outside the layers: GGUF's name and transformers'.
+const OUTSIDE: &[(&str, &str)] = &[
+    ("token_embd", "model.embed_tokens"),
+    ("output_norm", "model.norm"),
+    ("output", "lm_head"),
+];
+
+/// Tensors of a layer: GGUF's name behind `blk.N.` and transformers' behind `model.layers.N.`.
+const IN_LAYER: &[(&str, &str)] = &[
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+/// The order of a tensor's rows in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// As transformers has them.
+    InOrder,
+    /// In each of `heads` heads, the rows of the two halves in turn.
+    Interleaved {
+        /// Number of heads the rows belong to.
+        heads: usize,
+    },
+}
+
+impl GgufArchitecture {
+    /// Finds the architecture of a file. Fails if it is not one of ours.
+    pub(super) fn of(metadata: &Metadata<'_>) -> std::result::Result<&'static Self, Error> {
+        let name = metadata.text("general.architecture")?;
+        let found = ARCHITECTURES.iter().find(|known| known.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = ARCHITECTURES.iter().map(|known| known.name).collect();
+            metadata.refused(format!(
+                "its architecture is `{name}`, GGUF files are read of `{}`; take the model's safetensors",
+                known.join("`, `")
+            ))
+        })
+    }
+
+    /// Returns transformers' name of a tensor and the order of its rows, or `None` for one that
+    /// transformers does not have.
+    pub(super) fn transformers_name(
+        &self,
+        stored: &str,
+        metadata: &Metadata<'_>,
+    ) -> std::result::Result<Option<(String, Rows)>, Error> {
+        let Some((name, part)) = stored.rsplit_once('.') else {
+            return Ok(None);
+        };
+        if let Some((_, outside)) = OUTSIDE.iter().find(|(gguf, _)| *gguf == name) {
+            return Ok(Some((format!("{outside}.{part}"), Rows::InOrder)));
+        }
+        let in_layer = name
+            .strip_prefix("blk.")
+            .and_then(|name| name.split_once('.'));
+        let Some((layer, name)) = in_layer else {
+            return Ok(None);
+        };
+        let Some((_, inside)) = IN_LAYER.iter().find(|(gguf, _)| *gguf == name) else {
+            return Ok(None);
+        };
+        let rows = match name {
+            "attn_q" if self.interleaved => Rows::Interleaved {
+                heads: self.heads(metadata)?,
+            },
+            "attn_k" if self.interleaved => Rows::Interleaved {
+                heads: self.kv_heads(metadata)?,
+            },
+            _ => Rows::InOrder,
+        };
+        Ok(Some((
+            format!("model.layers.{layer}.{inside}.{part}"),
+            rows,
+        )))
+    }
+
+    /// Returns the key of one of the architecture's own values.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
+    }
+
+    /// Returns the number of query heads.
+    pub(super) fn heads(&self, metadata: &Metadata<'_>) -> std::result::Result<usize, Error> {
+        metadata.size(&self.key("attention.head_count"))
+    }
+
+    /// Returns the number of key and value heads: as many as query heads where nothing is said.
+    pub(super) fn kv_heads(&self, metadata: &Metadata<'_>) -> std::result::Result<usize, Error> {
+        match metadata.optional_size(&self.key("attention.head_count_kv"))? {
+            Some(heads) => Ok(heads),
+            None => self.heads(metadata),
+        }
+    }
+}
+
+impl Rows {
+    /// Puts the rows of `tensor`, `[rows, …]`, into transformers' order.
+    pub(super) fn restore(self, tensor: &Tensor) -> Result<Tensor> {
+        let Self::Interleaved { heads } = self else {
+            return Ok(tensor.clone());
+        };
+        let shape = tensor.dims().to_vec();
+        let rows = shape.first().copied().unwrap_or_default();
+        if heads == 0 || rows % (2 * heads) != 0 {
+            candle_core::bail!("{rows} rows do not make {heads} heads of two halves each");
+        }
+        let width = tensor.elem_count() / rows.max(1);
+        tensor
+            .reshape((heads, rows / heads / 2, 2, width))? // [head, plane, half, in]
+            .transpose(1, 2)? // [head, half, plane, in]
+            .contiguous()?
+            .reshape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn halves_are_put_one_after_the_other_in_each_head() {
+        let interleaved = Tensor::new(&[0f32, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0], &Device::Cpu);
+        let restored = Rows::Interleaved { heads: 2 }
+            .restore(&interleaved.unwrap())
+            .unwrap();
+        assert_eq!(
+            restored.to_vec1::<f32>().unwrap(),
+            [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        );
+    }
+}

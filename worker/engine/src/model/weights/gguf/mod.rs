@@ -1,0 +1,144 @@
+//! One GGUF file: a whole model, its weights quantised, its configuration and vocabulary inside.
+//!
+//! Source of the format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. The file is
+//! opened once and serves the configuration, the tokenizer and the tensors. Weights are dequantised
+//! when they are read: the engine differentiates through them, and computes in the precision it is
+//! asked for.
+
+mod architecture;
+mod config;
+mod metadata;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use candle_core::quantized::gguf_file::Content;
+use candle_core::{DType, Device, Tensor};
+
+use super::TensorFile;
+use crate::Error;
+use architecture::{GgufArchitecture, Rows};
+pub(crate) use metadata::Metadata;
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct GgufFile {
+    path: PathBuf,
+    reader: Mutex<BufReader<File>>,
+    content: Content,
+}
+
+impl GgufFile {
+    /// Opens the file. Fails if it is truncated or not GGUF.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::ModelFile {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut reader = BufReader::new(file);
+        let content = Content::read(&mut reader).map_err(|error| Error::ModelContent {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader: Mutex::new(reader),
+            content,
+        })
+    }
+
+    /// Returns where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns what the file says of its model.
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
+        Metadata::of(&self.path, &self.content.metadata)
+    }
+
+    /// Returns the configuration transformers would save beside the model.
+    pub(crate) fn config(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        let architecture = GgufArchitecture::of(&self.metadata())?;
+        config::derive(architecture, &self.metadata(), |name| {
+            self.content.tensor_infos.contains_key(name)
+        })
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let info = self.content.tensor_infos.get(name)?;
+        Some(info.shape.dims().to_vec())
+    }
+
+    /// Reads and dequantises a tensor.
+    fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
+        let refused = |reason: String| Error::Tensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            reason,
+        };
+        let Some(info) = self.content.tensor_infos.get(name) else {
+            return Err(refused("the file does not have it".to_owned()));
+        };
+        let mut reader = self
+            .reader
+            .lock()
+            .map_err(|_| refused("reading another tensor failed".to_owned()))?;
+        let quantised = info
+            .read(&mut *reader, self.content.tensor_data_offset, &Device::Cpu)
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(quantised.dequantize(&Device::Cpu)?.to_dtype(dtype)?)
+    }
+}
+
+/// A file's tensors under the names transformers has for them.
+#[derive(Debug)]
+pub(super) struct GgufTensors {
+    file: Arc<GgufFile>,
+    /// Name in the file and order of the rows, by transformers' name.
+    tensors: HashMap<String, (String, Rows)>,
+}
+
+impl GgufTensors {
+    /// Names the tensors of `file`. Fails if its architecture is not one of ours.
+    pub(super) fn of(file: Arc<GgufFile>) -> Result<Self, Error> {
+        let metadata = file.metadata();
+        let architecture = GgufArchitecture::of(&metadata)?;
+        let mut tensors = HashMap::new();
+        for stored in file.content.tensor_infos.keys() {
+            if let Some((name, rows)) = architecture.transformers_name(stored, &metadata)? {
+                tensors.insert(name, (stored.clone(), rows));
+            }
+        }
+        Ok(Self { file, tensors })
+    }
+}
+
+impl TensorFile for GgufTensors {
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let (stored, _) = self.tensors.get(name)?;
+        self.file.shape(stored)
+    }
+
+    fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
+        let Some((stored, rows)) = self.tensors.get(name) else {
+            return Err(Error::Tensor {
+                path: self.file.path().to_owned(),
+                name: name.to_owned(),
+                reason: "the file does not have it".to_owned(),
+            });
+        };
+        Ok(rows.restore(&self.file.read(stored, dtype)?)?)
+    }
+}

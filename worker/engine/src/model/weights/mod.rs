@@ -1,0 +1,254 @@
+//! A model's tensors, whatever files they come in: safetensors, PyTorch pickles, GGUF.
+//!
+//! Directories of tensors are read and checked when the checkpoint is opened, each tensor's bytes
+//! when it is asked for, once, straight into the precision the engine computes in: a model never
+//! stands in memory twice.
+
+mod floats;
+pub(crate) mod gguf;
+mod pytorch;
+mod safetensors;
+mod shards;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::{DType, Tensor};
+use tracing::info;
+
+use crate::Error;
+
+/// One file with tensors in it.
+trait TensorFile: Debug + Send + Sync {
+    /// Returns where the file is.
+    fn path(&self) -> &Path;
+
+    /// Returns the tensors' names.
+    fn names(&self) -> Vec<String>;
+
+    /// Returns a tensor's shape, or `None` if the file does not have it.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// Reads a tensor as `dtype`. Fails if the file does not have it, or it is no tensor of
+    /// floating-point numbers.
+    fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
+}
+
+/// The tensors of a model.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    files: Vec<Box<dyn TensorFile>>,
+    /// Which file has a tensor.
+    file_of: HashMap<String, usize>,
+    dtype: DType,
+    progress: Progress,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in `folder`, to be read as `dtype`.
+    ///
+    /// Fails if there is none, or if a file of it is truncated or damaged.
+    pub fn open(folder: &Path, dtype: DType) -> Result<Self, Error> {
+        Ok(Self::of_files(folder, shards::open(folder)?, dtype))
+    }
+
+    /// Returns whether `folder` has a checkpoint that [`Checkpoint::open`] would open.
+    pub(crate) fn exists(folder: &Path) -> bool {
+        shards::exist(folder)
+    }
+
+    /// Takes the tensors of an open GGUF file, to be read as `dtype`.
+    pub(crate) fn of_gguf(file: Arc<gguf::GgufFile>, dtype: DType) -> Result<Self, Error> {
+        let path = file.path().to_owned();
+        let files: Vec<Box<dyn TensorFile>> = vec![Box::new(gguf::GgufTensors::of(file)?)];
+        Ok(Self::of_files(&path, files, dtype))
+    }
+
+    fn of_files(path: &Path, files: Vec<Box<dyn TensorFile>>, dtype: DType) -> Self {
+        let mut file_of = HashMap::new();
+        for (index, file) in files.iter().enumerate() {
+            file_of.extend(file.names().into_iter().map(|name| (name, index)));
+        }
+        Self {
+            path: path.to_owned(),
+            progress: Progress::over(file_of.len()),
+            files,
+            file_of,
+            dtype,
+        }
+    }
+
+    /// Reads the tensor `name` of shape `shape`. Fails if it is absent or has another shape.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        let Some((stored, file)) = self.find(name) else {
+            let reason = "no file of the checkpoint has it".to_owned();
+            return Err(Error::Tensor {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                reason,
+            });
+        };
+        let found = file.shape(stored).unwrap_or_default();
+        if found != shape {
+            return Err(Error::Tensor {
+                path: file.path().to_owned(),
+                name: stored.to_owned(),
+                reason: format!("its shape is {found:?}, the configuration says {shape:?}"),
+            });
+        }
+        let tensor = file.read(stored, self.dtype)?;
+        self.progress.advance();
+        Ok(tensor)
+    }
+
+    /// Reads a matrix that is stored as its transpose, as GPT-2's `Conv1D` stores its weights.
+    /// `shape` is the shape of the result.
+    pub fn transposed(&self, name: &str, shape: [usize; 2]) -> Result<Tensor, Error> {
+        let [rows, columns] = shape;
+        Ok(self.tensor(name, &[columns, rows])?.t()?.contiguous()?)
+    }
+
+    /// Returns whether the checkpoint has the tensor `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Returns the precision tensors are read as.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Finds a tensor. One that was saved from the model without its head has no first part:
+    /// `h.0.ln_1.weight` is `transformer.h.0.ln_1.weight`, as transformers has it.
+    fn find<'n>(&self, name: &'n str) -> Option<(&'n str, &dyn TensorFile)> {
+        let of_base_model = name.split_once('.').map(|(_, rest)| rest);
+        let spellings = [Some(name), of_base_model.filter(|rest| rest.contains('.'))];
+        spellings.into_iter().flatten().find_map(|name| {
+            let index = *self.file_of.get(name)?;
+            Some((name, self.files[index].as_ref()))
+        })
+    }
+}
+
+/// How much of a checkpoint was read. Tells the log at each tenth.
+#[derive(Debug)]
+struct Progress {
+    tensors: usize,
+    read: AtomicUsize,
+}
+
+impl Progress {
+    fn over(tensors: usize) -> Self {
+        Self {
+            tensors,
+            read: AtomicUsize::new(0),
+        }
+    }
+
+    fn advance(&self) {
+        let read = self.read.fetch_add(1, Ordering::Relaxed) + 1;
+        let tenth = |read: usize| read * 10 / self.tensors.max(1);
+        if tenth(read) != tenth(read - 1) {
+            info!(read, tensors = self.tensors, "loading the model's tensors");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn folder_with(tensors: &[(&str, Tensor)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors: HashMap<_, _> = tensors.iter().cloned().collect();
+        candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
+        folder
+    }
+
+    fn half(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu)
+            .unwrap()
+            .to_dtype(DType::F16)
+            .unwrap()
+    }
+
+    #[test]
+    fn half_precision_is_widened_exactly() {
+        let folder = folder_with(&[("a", half(&[0.5, -3.25, 65504.0]))]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F64).unwrap();
+        let values = checkpoint
+            .tensor("a", &[3])
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap();
+        assert_eq!(values, [0.5, -3.25, 65504.0]);
+    }
+
+    #[test]
+    fn shards_are_read_through_their_index() {
+        let folder = folder_with(&[("a", half(&[1.0]))]);
+        let path = |name: &str| folder.path().join(name);
+        std::fs::rename(
+            path("model.safetensors"),
+            path("model-00001-of-00001.safetensors"),
+        )
+        .unwrap();
+        let index = r#"{"weight_map": {"a": "model-00001-of-00001.safetensors"}}"#;
+        std::fs::write(path("model.safetensors.index.json"), index).unwrap();
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        assert!(checkpoint.contains("a"));
+    }
+
+    #[test]
+    fn a_wrong_shape_and_a_missing_tensor_are_named() {
+        let folder = folder_with(&[("a", half(&[1.0]))]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        let error = checkpoint.tensor("a", &[2]).unwrap_err().to_string();
+        assert!(
+            error.contains("`a`") && error.contains("[1]") && error.contains("[2]"),
+            "{error}"
+        );
+        let error = checkpoint.tensor("b", &[1]).unwrap_err().to_string();
+        assert!(error.contains("`b`"), "{error}");
+    }
+
+    #[test]
+    fn a_bare_model_is_read_under_the_names_of_the_whole_one() {
+        let folder = folder_with(&[("h.0.weight", half(&[1.0])), ("weight", half(&[2.0]))]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        assert!(checkpoint.contains("transformer.h.0.weight"));
+        assert!(!checkpoint.contains("lm_head.weight"));
+    }
+
+    #[test]
+    fn a_transposed_matrix_is_turned() {
+        let matrix = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
+        let folder = folder_with(&[("a", matrix)]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        let turned = checkpoint.transposed("a", [3, 2]).unwrap();
+        assert_eq!(
+            turned.to_vec2::<f32>().unwrap(),
+            [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
+        );
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let folder = folder_with(&[("a", half(&[1.0, 2.0]))]);
+        let path = folder.path().join("model.safetensors");
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(
+                Checkpoint::open(folder.path(), DType::F32).is_err(),
+                "{length} bytes"
+            );
+        }
+    }
+}

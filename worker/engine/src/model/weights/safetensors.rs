@@ -1,0 +1,146 @@
+//! One safetensors file.
+//!
+//! Source of the format: <https://huggingface.co/docs/safetensors>. The header is read and checked
+//! when the file is opened, each tensor's bytes when it is asked for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use safetensors::tensor::Metadata;
+
+use super::TensorFile;
+use super::floats::{self, Format};
+use crate::Error;
+
+/// The header stands behind its own length in eight bytes.
+const LENGTH_BYTES: u64 = 8;
+/// The format's own limit; a longer header means the file is something else.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct SafetensorsFile {
+    path: PathBuf,
+    file: File,
+    header: Metadata,
+    data_start: u64,
+}
+
+impl SafetensorsFile {
+    /// Opens the file. Fails if it is truncated or not safetensors.
+    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        let (file, file_bytes, header_bytes) = match read_length(&path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::ModelContent {
+                    path,
+                    reason: "the file is too short for a header".to_owned(),
+                });
+            }
+            Err(source) => return Err(Error::ModelFile { path, source }),
+        };
+        let damaged = |reason: String| Error::ModelContent {
+            path: path.clone(),
+            reason,
+        };
+        if header_bytes > MAX_HEADER_BYTES || header_bytes + LENGTH_BYTES > file_bytes {
+            return Err(damaged(
+                "it is not a safetensors file, or it is truncated".to_owned(),
+            ));
+        }
+        let mut header = vec![0; header_bytes as usize];
+        file.read_exact_at(&mut header, LENGTH_BYTES)
+            .map_err(|source| Error::ModelFile {
+                path: path.clone(),
+                source,
+            })?;
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
+        let data_start = LENGTH_BYTES + header_bytes;
+        let expected = data_start + header.data_len() as u64;
+        if expected != file_bytes {
+            return Err(damaged(format!(
+                "it has {file_bytes} bytes where its header says {expected}; copy it again"
+            )));
+        }
+        Ok(Self {
+            path,
+            file,
+            header,
+            data_start,
+        })
+    }
+}
+
+fn read_length(path: &Path) -> io::Result<(File, u64, u64)> {
+    let mut file = File::open(path)?;
+    let file_bytes = file.metadata()?.len();
+    let mut length = [0; LENGTH_BYTES as usize];
+    file.read_exact(&mut length)?;
+    Ok((file, file_bytes, u64::from_le_bytes(length)))
+}
+
+impl TensorFile for SafetensorsFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.header.tensors().into_keys().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.header.info(name).map(|info| info.shape.clone())
+    }
+
+    fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
+        let refused = |reason: String| Error::Tensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            reason,
+        };
+        let Some(info) = self.header.info(name) else {
+            return Err(refused("the file does not have it".to_owned()));
+        };
+        let format = match info.dtype {
+            safetensors::Dtype::F16 => Format::F16,
+            safetensors::Dtype::BF16 => Format::BF16,
+            safetensors::Dtype::F32 => Format::F32,
+            safetensors::Dtype::F64 => Format::F64,
+            other => {
+                return Err(refused(format!(
+                    "its type is {other:?}, expected a floating-point type"
+                )));
+            }
+        };
+        let (start, end) = info.data_offsets;
+        let bytes = Section {
+            file: &self.file,
+            position: self.data_start + start as u64,
+        };
+        let count = (end - start) / format.bytes();
+        let values =
+            floats::read(bytes, format, count, dtype).map_err(|source| Error::ModelFile {
+                path: self.path.clone(),
+                source,
+            })?;
+        Ok(values?.reshape(info.shape.as_slice())?)
+    }
+}
+
+/// Reads a file from a position on, without moving the file's own cursor.
+struct Section<'a> {
+    file: &'a File,
+    position: u64,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,50 @@
+//! Tokenizers that the tokenizers library runs: those of `tokenizer.json`, and those we put
+//! together from the files older models come with.
+
+use tokenizers::Tokenizer;
+
+use super::{Codec, Encoding, Side};
+use crate::Error;
+
+/// A tokenizer of the library.
+#[derive(Debug)]
+pub(super) struct Library(Tokenizer);
+
+impl Library {
+    /// Takes a tokenizer. What pads or cuts texts is taken off: batches are ragged here, and a
+    /// text that is too long is an error.
+    pub(super) fn of(mut tokenizer: Tokenizer) -> tokenizers::Result<Self> {
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None)?;
+        Ok(Self(tokenizer))
+    }
+}
+
+impl Codec for Library {
+    fn encode(&self, text: &str, _: Side, with_special: bool) -> Result<Encoding, Error> {
+        let encoding = self
+            .0
+            .encode(text, with_special)
+            .map_err(|error| Error::Tokenize {
+                reason: error.to_string(),
+            })?;
+        Ok(Encoding {
+            ids: encoding.get_ids().to_vec(),
+            offsets: encoding.get_offsets().to_vec(),
+        })
+    }
+
+    fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        // Only a decoder that contradicts its vocabulary fails; the raw tokens then say more than nothing.
+        let raw = |_| ids.iter().filter_map(|&id| self.token(id)).collect();
+        self.0.decode(ids, skip_special).unwrap_or_else(raw)
+    }
+
+    fn token(&self, id: u32) -> Option<String> {
+        self.0.id_to_token(id)
+    }
+
+    fn id(&self, token: &str) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+}
