@@ -52,6 +52,10 @@ pub const TARGET_POS: &str = "target_pos";
 pub const TOKEN: &str = "token";
 /// Its id.
 pub const TOKEN_ID: &str = "token_id";
+/// The token the generated one is contrasted with; null where there is no contrast.
+pub const CONTRAST_TOKEN: &str = "contrast_token";
+/// Id of [`CONTRAST_TOKEN`].
+pub const CONTRAST_TOKEN_ID: &str = "contrast_token_id";
 /// One score a source token; null where the source was not attributed.
 pub const SOURCE_SCORES: &str = "source_scores";
 /// One score a prefix token, as many as the prefix is long; null where it was not attributed.
@@ -122,6 +126,8 @@ pub fn step_fields(step_scores: &[String]) -> Fields {
         Field::new(TARGET_POS, DataType::Int32, false),
         Field::new(TOKEN, DataType::Utf8, false),
         Field::new(TOKEN_ID, DataType::Int32, false),
+        Field::new(CONTRAST_TOKEN, DataType::Utf8, true),
+        Field::new(CONTRAST_TOKEN_ID, DataType::Int32, true),
         Field::new(SOURCE_SCORES, list(DataType::Float32), true),
         Field::new(TARGET_SCORES, list(DataType::Float32), true),
     ];

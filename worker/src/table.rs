@@ -151,6 +151,7 @@ fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowEr
         attribution.target[step.target_pos].clone()
     };
     let tokens: Vec<_> = steps().map(token).collect();
+    let contrasts = || steps().map(|(_, step)| step.contrast.as_ref());
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from_iter_values(numbers)),
         Arc::new(Int32Array::from_iter_values(
@@ -161,6 +162,12 @@ fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowEr
         )),
         Arc::new(Int32Array::from_iter_values(
             tokens.iter().map(|token| token.id as i32),
+        )),
+        Arc::new(StringArray::from_iter(
+            contrasts().map(|token| token.map(|token| token.text.as_str())),
+        )),
+        Arc::new(Int32Array::from_iter(
+            contrasts().map(|token| token.map(|token| token.id as i32)),
         )),
         scores(steps().map(|(_, step)| step.source.as_ref()))?,
         scores(steps().map(|(_, step)| step.target.as_ref()))?,
@@ -310,6 +317,7 @@ mod tests {
             source: rows(scores),
             target: None,
             step_scores: vec![0.25],
+            contrast: None,
         };
         let attribution = Attribution {
             source: (0..scores.len() as u32).map(token).collect(),

@@ -84,6 +84,8 @@ pub struct StepAttribution {
     pub target: Option<ScoreRows>,
     /// One score a requested step function, in the order of the request.
     pub step_scores: Vec<f32>,
+    /// The token the produced one is contrasted with; `None` where there is no contrast.
+    pub contrast: Option<Token>,
 }
 
 /// Scores of consecutive tokens.

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, FunctionSpec};
 
 use crate::aggregate::{Pipeline, RawScores, StepScores};
 use crate::generate::{self, GenerationDefaults, Limits};
-use crate::gradient;
+use crate::gradient::{self, Attributed};
 use crate::instance::{Encoded, Encoder, Target};
 use crate::methods::{self, Batch, Instance, Method, Sink};
 use crate::model::{self, ModelFiles, Transformer};
@@ -103,13 +103,54 @@ impl Parts {
             .iter()
             .map(|f| Ok((f.label().to_owned(), build(f)?)));
         let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
+        check_labels(&step_scores)?;
+        let function = build(&spec.attributed_fn)?;
+        check_attributed(spec, method.as_ref(), function.as_ref())?;
         Ok(Self {
-            function: build(&spec.attributed_fn)?,
+            function,
             method,
             step_scores,
             pipeline,
         })
     }
+}
+
+/// Fails if two step scores would have the same column.
+fn check_labels(step_scores: &[(String, Box<dyn StepFunction>)]) -> Result<(), Error> {
+    let is_twice = |(index, (label, _)): &(usize, &(String, _))| {
+        step_scores[..*index]
+            .iter()
+            .any(|(other, _)| other == label)
+    };
+    match step_scores.iter().enumerate().find(is_twice) {
+        None => Ok(()),
+        Some((_, (label, _))) => Err(Error::Specification {
+            reason: format!("two step scores are called `{label}`; give one of them a `label`"),
+        }),
+    }
+}
+
+/// Fails if `method` cannot attribute `function`.
+fn check_attributed(
+    spec: &AttributionSpec,
+    method: &dyn Method,
+    function: &dyn StepFunction,
+) -> Result<(), Error> {
+    let name = &spec.attributed_fn.name;
+    if method.needs_gradient() && !function.is_differentiable() {
+        let method = &spec.method.name;
+        return Err(Error::Specification {
+            reason: format!(
+                "`{name}` has no gradient for `{method}` to attribute; record it as a step score, or attribute it with a method that needs none, such as `occlusion`"
+            ),
+        });
+    }
+    if function.needs_own_contrast() && !spec.contrast.contrast_force_inputs {
+        return Err(Error::Specification {
+            reason: format!("attributing `{name}` needs `contrast_force_inputs`"),
+        });
+    }
+    Ok(())
 }
 
 /// A checked specification on a loaded model.
@@ -202,7 +243,8 @@ impl Attributor<'_> {
                 let new = generated.next().expect("every open example was continued");
                 encoder.generated(&example.input_text, &encoded, &new)?
             };
-            let instance = encoder.instance(&encoded.source, &target)?;
+            let instance = encoder.instance(example, &encoded.source, &target)?;
+            self.check_contrast(&instance)?;
             let Target {
                 text: generated_text,
                 ..
@@ -218,6 +260,34 @@ impl Attributor<'_> {
             .zip(encoded.drain(..))
             .map(complete)
             .collect()
+    }
+
+    /// Fails if a function would contrast `instance` with itself. Inseq lets it.
+    fn check_contrast(&self, instance: &Instance) -> Result<(), Error> {
+        if self.spec.compat == Compat::Inseq071 {
+            return Ok(());
+        }
+        let is_void = match &instance.contrast {
+            None => true,
+            Some(contrast) => {
+                !self.spec.contrast.contrast_force_inputs && contrast.target == instance.target
+            }
+        };
+        let mut void = Vec::new();
+        if is_void && self.function.is_contrastive() {
+            void.push(&self.spec.attributed_fn.name);
+        }
+        if instance.contrast.is_none() {
+            let scores = self.spec.step_scores.iter().zip(&self.step_scores);
+            let contrastive = scores.filter(|(_, (_, function))| function.is_contrastive());
+            void.extend(contrastive.map(|(spec, _)| &spec.name));
+        }
+        match void.first() {
+            None => Ok(()),
+            Some(function) => Err(Error::NoContrast {
+                function: (*function).clone(),
+            }),
+        }
     }
 
     fn generate(&self, open: &[&Encoded]) -> candle_core::Result<Vec<Vec<u32>>> {
@@ -239,19 +309,35 @@ impl Attributor<'_> {
             return Ok(Vec::new());
         }
         let model = &self.engine.model;
-        let batch = Batch {
+        let compat = self.spec.compat;
+        let attributed = |function, contrast| Attributed {
+            function,
+            compat,
+            contrast,
+        };
+        let function = attributed(self.function.as_ref(), None);
+        let mut batch = Batch {
             model,
-            function: self.function.as_ref(),
+            function: &function,
             instances,
             attribute_target: self.spec.attribute_target,
-            decoder_factor: match self.spec.compat {
+            decoder_factor: match compat {
                 Compat::None => 1.0,
                 Compat::Inseq071 => inseq_decoder_factor(model),
             },
         };
+        let contrast = if self.reads_own_contrast() {
+            batch.contrast_hidden()?
+        } else {
+            None
+        };
+        let step_scores = self.score_steps(&batch, contrast.as_ref())?;
+        let forced = attributed(self.function.as_ref(), contrast);
+        if self.spec.contrast.contrast_force_inputs {
+            batch.function = &forced;
+        }
         let collected = Collector::new(&self.pipeline, batch.steps().len());
         self.method.attribute(&batch, &collected)?;
-        let step_scores = self.score_steps(&batch)?;
 
         let mut scored = collected.into_scores().into_iter().zip(step_scores);
         let of_instance = |instance: &Instance| -> Result<Vec<StepAttribution>, Error> {
@@ -269,6 +355,10 @@ impl Attributor<'_> {
                     source,
                     target,
                     step_scores,
+                    contrast: instance
+                        .contrast
+                        .as_ref()
+                        .map(|c| self.token(c.token(step))),
                 });
             }
             Ok(attributed)
@@ -276,8 +366,18 @@ impl Attributor<'_> {
         Ok(instances.iter().map(of_instance).collect())
     }
 
-    /// Returns the step scores of every step of `batch`.
-    fn score_steps(&self, batch: &Batch<'_>) -> Result<Vec<Vec<f32>>, Error> {
+    /// Returns whether a function asks what the model predicts after the contrasts' own prefixes.
+    fn reads_own_contrast(&self) -> bool {
+        let forces = self.spec.contrast.contrast_force_inputs && self.function.is_contrastive();
+        forces || self.step_scores.iter().any(|(_, f)| f.is_contrastive())
+    }
+
+    /// Returns the step scores of every step of `batch`; `contrast` is [`Batch::contrast_hidden`].
+    fn score_steps(
+        &self,
+        batch: &Batch<'_>,
+        contrast: Option<&Tensor>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let steps = batch.steps();
         let mut scores = vec![Vec::with_capacity(self.step_scores.len()); steps.len()];
         if self.step_scores.is_empty() {
@@ -287,7 +387,12 @@ impl Attributor<'_> {
             .model
             .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
         for (_, function) in &self.step_scores {
-            let values = gradient::values(batch.model, &trace, &steps, function.as_ref())?;
+            let function = Attributed {
+                function: function.as_ref(),
+                compat: self.spec.compat,
+                contrast: contrast.cloned(),
+            };
+            let values = gradient::values(batch.model, &trace, &steps, &function)?;
             for (scores, value) in scores.iter_mut().zip(values) {
                 scores.push(value as f32);
             }
@@ -295,16 +400,15 @@ impl Attributor<'_> {
         Ok(scores)
     }
 
+    fn token(&self, id: u32) -> Token {
+        Token {
+            id,
+            text: self.engine.tokenizer.token(id),
+        }
+    }
+
     fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
-        let tokenizer = &self.engine.tokenizer;
-        let tokens = |ids: &[u32]| {
-            ids.iter()
-                .map(|&id| Token {
-                    id,
-                    text: tokenizer.token(id),
-                })
-                .collect()
-        };
+        let tokens = |ids: &[u32]| ids.iter().map(|&id| self.token(id)).collect();
         let Prepared {
             instance,
             generated_text,

@@ -108,6 +108,14 @@ pub enum Error {
         "the generated text does not start with the input text, as the target of a decoder-only model must"
     )]
     NotAContinuation,
+    /// A contrastive function has nothing to contrast the example with.
+    #[error(
+        "`{function}` has nothing to contrast the example with; give it a contrast target, or a contrast source together with `contrast_force_inputs`"
+    )]
+    NoContrast {
+        /// The function's name.
+        function: String,
+    },
     /// The positions to attribute are outside the target.
     #[error(
         "positions {start}..{end} cannot be attributed: the target has {len} tokens, the first attributable one is {first}"
@@ -153,6 +161,7 @@ impl Error {
             Self::EmptyText { .. }
             | Self::TooLong { .. }
             | Self::NotAContinuation
+            | Self::NoContrast { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
             | Self::Tokenize { .. } => ErrorKind::Example,
@@ -173,6 +182,7 @@ impl Error {
             Self::EmptyText { .. } => "empty_text",
             Self::TooLong { .. } => "too_long",
             Self::NotAContinuation => "not_a_continuation",
+            Self::NoContrast { .. } => "no_contrast",
             Self::Positions { .. } => "positions",
             Self::NotFinite { .. } => "not_finite",
             Self::Tokenize { .. } => "tokenize",

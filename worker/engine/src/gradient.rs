@@ -8,20 +8,34 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
+use whence_schemas::Compat;
 
 use crate::error::Result;
 use rayon::prelude::*;
 
-use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::kernels::{Real, rows};
 use crate::model::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
-use crate::step_functions::{LogitGradient, StepFunction, StepLogits};
+use crate::step_functions::{Step, StepContrast, StepFunction};
 
 /// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
 const CHUNK_ROWS: usize = 512;
 
 /// Elements of one block of logits: 64 MiB in single precision.
 const LOGIT_BLOCK: usize = 16 << 20;
+
+/// What is attributed, or recorded: a step function, and what it needs beside the model's output.
+#[derive(Debug, Clone)]
+pub(crate) struct Attributed<'a> {
+    /// The function.
+    pub(crate) function: &'a dyn StepFunction,
+    /// Whose definitions count.
+    pub(crate) compat: Compat,
+    /// Input of the head after each contrast's own prefix; `None` where the contrast's token is
+    /// looked up in the step's own prediction. It does not move with the inputs that are explained.
+    /// `[contrasted steps, hidden]`
+    pub(crate) contrast: Option<Tensor>,
+}
 
 /// A step to explain: the row whose logits predict a token, and the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +46,17 @@ pub(crate) struct ExplainedStep {
     pub(crate) token: u32,
     /// Number of source rows of its sequence.
     pub(crate) source_rows: usize,
+    /// What the token is contrasted with.
+    pub(crate) contrast: Option<ContrastStep>,
+}
+
+/// What a step is contrasted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContrastStep {
+    /// The contrast's token.
+    pub(crate) token: u32,
+    /// Its row of [`Attributed::contrast`].
+    pub(crate) row: usize,
 }
 
 impl ExplainedStep {
@@ -59,19 +84,17 @@ pub(crate) fn values(
     model: &Transformer,
     trace: &Trace,
     steps: &[ExplainedStep],
-    function: &dyn StepFunction,
+    function: &Attributed<'_>,
 ) -> Result<Vec<f64>> {
     let mut values = Vec::with_capacity(steps.len());
     for block in logit_blocks(model, steps.len()) {
-        let logits = logits(model, trace, &steps[block.clone()])?;
-        let rows: Vec<_> = (0..block.len()).collect();
-        let of_row = |&row: &usize| -> Result<f64> {
-            Ok(function.value(&StepLogits::new(
-                &logit_row(&logits, row)?,
-                steps[block.start + row].token as usize,
-            )))
+        let steps = &steps[block];
+        let predictions = Predictions::of(model, trace, steps, function)?;
+        let of_row = |row: usize| {
+            predictions.with_step(row, &steps[row], |step| function.function.value(step))
         };
-        values.extend(rows.par_iter().map(of_row).collect::<Result<Vec<_>>>()?);
+        let rows = (0..steps.len()).into_par_iter().map(of_row);
+        values.extend(rows.collect::<Result<Vec<_>>>()?);
     }
     Ok(values)
 }
@@ -81,13 +104,14 @@ pub(crate) fn at_hidden(
     model: &Transformer,
     trace: &Trace,
     steps: &[ExplainedStep],
-    function: &dyn StepFunction,
+    function: &Attributed<'_>,
 ) -> Result<Tensor> {
     let mut blocks = Vec::new();
     for block in logit_blocks(model, steps.len()) {
-        let logits = logits(model, trace, &steps[block.clone()])?;
+        let steps = &steps[block];
+        let predictions = Predictions::of(model, trace, steps, function)?;
         let dlogits: Result<Tensor> =
-            by_dtype!(logits, T => logit_gradients::<T>(&logits, &steps[block], function));
+            by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
         blocks.push(model.logits_vjp(&dlogits?)?);
     }
     Tensor::cat(&blocks, 0)
@@ -100,9 +124,71 @@ fn logit_blocks(model: &Transformer, steps: usize) -> impl Iterator<Item = Range
         .map(move |start| start..(start + rows).min(steps))
 }
 
-fn logits(model: &Transformer, trace: &Trace, steps: &[ExplainedStep]) -> Result<Tensor> {
-    let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-    model.logits(&model.hidden(trace, &seeds)?)
+/// The logits of a block of steps, and of what they are contrasted with.
+struct Predictions<'a> {
+    function: &'a Attributed<'a>,
+    /// `[steps, vocabulary]`
+    logits: Tensor,
+    /// One row for each contrasted step of the block. `[contrasted steps, vocabulary]`
+    contrast: Option<Tensor>,
+    /// Row of `contrast` of each step that has one.
+    contrast_rows: Vec<Option<usize>>,
+}
+
+impl<'a> Predictions<'a> {
+    fn of(
+        model: &Transformer,
+        trace: &Trace,
+        steps: &[ExplainedStep],
+        function: &'a Attributed<'a>,
+    ) -> Result<Self> {
+        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+        let mut wanted = Vec::new();
+        let mut contrast_rows = vec![None; steps.len()];
+        if function.contrast.is_some() {
+            for (place, step) in contrast_rows.iter_mut().zip(steps) {
+                if let Some(contrast) = step.contrast {
+                    *place = Some(wanted.len());
+                    wanted.push(contrast.row);
+                }
+            }
+        }
+        let contrast = match &function.contrast {
+            Some(hidden) if !wanted.is_empty() => {
+                Some(model.logits(&rows::gather(hidden, &wanted)?)?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            function,
+            logits: model.logits(&model.hidden(trace, &seeds)?)?,
+            contrast,
+            contrast_rows,
+        })
+    }
+
+    /// Calls `body` with the step of row `row`.
+    fn with_step<R>(
+        &self,
+        row: usize,
+        explained: &ExplainedStep,
+        body: impl FnOnce(&Step<'_>) -> R,
+    ) -> Result<R> {
+        let logits = logit_row(&self.logits, row)?;
+        let contrast = match (&self.contrast, self.contrast_rows[row]) {
+            (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
+            _ => None,
+        };
+        let mut step =
+            Step::new(&logits, explained.token as usize).with_compat(self.function.compat);
+        if let Some(ContrastStep { token, .. }) = explained.contrast {
+            step = step.with_contrast(StepContrast {
+                logits: contrast.as_deref(),
+                target: token as usize,
+            });
+        }
+        Ok(body(&step))
+    }
 }
 
 /// Returns one row of logits in double precision.
@@ -111,28 +197,28 @@ fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
     by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
 }
 
+/// Returns the gradient of the function with respect to each step's own logits. `[steps, vocabulary]`
 fn logit_gradients<T: Real>(
-    logits: &Tensor,
+    predictions: &Predictions<'_>,
     steps: &[ExplainedStep],
-    function: &dyn StepFunction,
 ) -> Result<Tensor> {
-    let (_, vocabulary) = logits.dims2()?;
+    let (_, vocabulary) = predictions.logits.dims2()?;
     let mut gradients = vec![T::zero(); steps.len() * vocabulary];
     gradients
         .par_chunks_exact_mut(vocabulary)
         .zip(steps)
         .enumerate()
-        .try_for_each(|(row, (out, step))| -> Result<()> {
-            let target = step.token as usize;
-            match function.gradient(&StepLogits::new(&logit_row(logits, row)?, target)) {
-                LogitGradient::AtTarget(slope) => out[target] = T::from_f64(slope),
-                LogitGradient::Dense(gradient) => {
-                    for (out, slope) in out.iter_mut().zip(gradient) {
-                        *out = T::from_f64(slope);
-                    }
+        .try_for_each(|(row, (out, explained))| {
+            predictions.with_step(row, explained, |step| {
+                let mut slopes = step.slopes();
+                predictions
+                    .function
+                    .function
+                    .add_gradient(step, &mut slopes);
+                for (out, slope) in out.iter_mut().zip(slopes.logits()) {
+                    *out = T::from_f64(*slope);
                 }
-            }
-            Ok(())
+            })
         })?;
     tensor(gradients, (steps.len(), vocabulary))
 }
@@ -197,7 +283,7 @@ pub(crate) fn for_each_step(
     model: &Transformer,
     inputs: &Inputs,
     steps: &[ExplainedStep],
-    function: &dyn StepFunction,
+    function: &Attributed<'_>,
     wanted: Wanted,
     body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
 ) -> Result<(), crate::Error> {

@@ -126,14 +126,21 @@ impl Encoder<'_> {
         }
     }
 
-    /// Chooses the positions to explain and the baselines.
-    pub(crate) fn instance(&self, source: &[u32], target: &Target) -> Result<Instance, Error> {
+    /// Chooses the positions to explain, the baselines and the contrast.
+    pub(crate) fn instance(
+        &self,
+        example: &Example,
+        source: &[u32],
+        target: &Target,
+    ) -> Result<Instance, Error> {
+        let explained = self.positions(target.ids.len(), target.first)?;
         Ok(Instance {
+            contrast: self.contrast(example, source, target, &explained)?,
             source: source.to_vec(),
             source_baseline: source.iter().map(|&id| self.baseline(id)).collect(),
             target: target.ids.clone(),
             target_baseline: self.target_baseline(&target.ids),
-            explained: self.positions(target.ids.len(), target.first)?,
+            explained,
         })
     }
 
@@ -199,7 +206,7 @@ impl Encoder<'_> {
             })
     }
 
-    fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {
+    pub(crate) fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {
         let limit = self.model.spec().max_positions;
         if tokens > limit {
             Err(Error::TooLong {

@@ -14,6 +14,7 @@ pub mod attribution;
 pub mod engine;
 pub mod error;
 
+mod contrast;
 mod instance;
 pub mod text;
 

@@ -6,6 +6,7 @@
 //! default, so that every stage weighs its columns alike.
 
 mod reduce;
+mod reduction;
 
 use candle_core::Tensor;
 use whence_schemas::FunctionSpec;
@@ -15,6 +16,7 @@ use crate::registry::{self, Entry};
 use crate::{Error, ScoreRows};
 
 pub use reduce::{AGGREGATORS, Aggregator};
+pub use reduction::Reduction;
 
 /// Below this sum a step counts as having no scores. Inseq's own floor.
 const SMALLEST_SUM: f64 = 1e-12;

@@ -63,6 +63,10 @@ impl Method for Attention {
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["mean", "mean"]
     }
+
+    fn needs_gradient(&self) -> bool {
+        false
+    }
 }
 
 /// Returns the weights of a step's row on the first `tokens` keys. `[tokens, layers, heads]`

@@ -16,11 +16,11 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::ExplainedStep;
+use crate::contrast::Contrast;
+use crate::gradient::{Attributed, ContrastStep, ExplainedStep};
 use crate::kernels::rows;
 use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
 use crate::registry::{self, Describe, Entry};
-use crate::step_functions::StepFunction;
 
 /// Every method, in the order `whence list methods` shows them.
 pub const METHODS: &[Entry<dyn Method>] = &[
@@ -37,6 +37,11 @@ pub trait Method: std::fmt::Debug + Send + Sync {
 
     /// Returns the aggregators that make one score a token of this method's raw scores.
     fn default_aggregators(&self) -> &'static [&'static str];
+
+    /// Returns whether the attributed function must have a gradient.
+    fn needs_gradient(&self) -> bool {
+        true
+    }
 }
 
 /// Takes the raw scores of steps, in any order, from any thread.
@@ -51,7 +56,7 @@ pub struct Batch<'a> {
     /// The model.
     pub(crate) model: &'a Transformer,
     /// What is attributed.
-    pub(crate) function: &'a dyn StepFunction,
+    pub(crate) function: &'a Attributed<'a>,
     /// The examples.
     pub(crate) instances: &'a [Instance],
     /// Whether the prefix is attributed too, in models with an encoder.
@@ -74,6 +79,8 @@ pub struct Instance {
     pub target_baseline: Vec<u32>,
     /// Positions of the target to explain. Position 0 has nothing before it.
     pub explained: Range<usize>,
+    /// What it is contrasted with.
+    pub contrast: Option<Contrast>,
 }
 
 impl Instance {
@@ -90,16 +97,21 @@ impl Instance {
 impl Batch<'_> {
     /// Returns the steps of all instances, instance after instance.
     pub(crate) fn steps(&self) -> Vec<ExplainedStep> {
+        let mut contrast_rows = 0..;
         let of_instance = |(sequence, instance): (usize, &Instance)| -> Vec<ExplainedStep> {
-            let step = |position: usize| ExplainedStep {
+            let step = |(index, position): (usize, usize)| ExplainedStep {
                 seed: Seed {
                     sequence,
                     position: position - 1,
                 },
                 token: instance.target[position],
                 source_rows: instance.source.len(),
+                contrast: instance.contrast.as_ref().map(|contrast| ContrastStep {
+                    token: contrast.token(index),
+                    row: contrast_rows.next().expect("there is a next number"),
+                }),
             };
-            instance.explained.clone().map(step).collect()
+            instance.explained.clone().enumerate().map(step).collect()
         };
         self.instances
             .iter()
@@ -111,6 +123,41 @@ impl Batch<'_> {
     /// Returns the embeddings that gradients are taken at.
     pub(crate) fn embeddings(&self) -> Result<Inputs, Error> {
         self.embed(|instance| &instance.source, Instance::decoder_input)
+    }
+
+    /// Returns the head's inputs after each contrast's own prefix, in the order the steps count
+    /// them; `None` where no instance has a contrast. `[contrasted steps, hidden]`
+    pub(crate) fn contrast_hidden(&self) -> Result<Option<Tensor>, Error> {
+        let contrasts: Vec<_> = self
+            .instances
+            .iter()
+            .filter_map(|instance| instance.contrast.as_ref())
+            .collect();
+        if contrasts.is_empty() {
+            return Ok(None);
+        }
+        let source = if self.model.has_encoder() {
+            let sources = contrasts.iter().map(|contrast| contrast.source.as_slice());
+            Some(self.model.embed(sources)?)
+        } else {
+            None
+        };
+        let targets = contrasts.iter().map(|contrast| contrast.decoder_input());
+        let inputs = self.model_inputs(&Inputs {
+            source,
+            target: self.model.embed(targets)?,
+        })?;
+        let seeds = contrasts
+            .iter()
+            .enumerate()
+            .flat_map(|(sequence, contrast)| {
+                contrast.aligned.iter().map(move |position| Seed {
+                    sequence,
+                    position: position - 1,
+                })
+            });
+        let trace = self.model.forward(&inputs)?;
+        Ok(Some(self.model.hidden(&trace, &seeds.collect::<Vec<_>>())?))
     }
 
     /// Returns the embeddings of the baselines.

@@ -79,7 +79,7 @@ pub fn load_files(files: &ModelFiles, dtype: DType) -> Result<Transformer, Error
 }
 
 #[cfg(test)]
-mod random;
+pub(crate) mod random;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogitGradient, StepFunction, StepLogits};
+use super::{Slopes, Step, StepFunction};
 use crate::registry::Describe;
 
 /// The logit of the produced token.
@@ -18,11 +18,11 @@ impl Describe for Logit {
 }
 
 impl StepFunction for Logit {
-    fn value(&self, step: &StepLogits<'_>) -> f64 {
-        step.logits[step.target]
+    fn value(&self, step: &Step<'_>) -> f64 {
+        step.prediction().logits()[step.target]
     }
 
-    fn gradient(&self, _: &StepLogits<'_>) -> LogitGradient {
-        LogitGradient::AtTarget(1.0)
+    fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes) {
+        slopes.logits()[step.target] += 1.0;
     }
 }

@@ -1,69 +1,86 @@
-//! Functions of a step's logits: what is attributed, and what is recorded beside it.
+//! Functions of a step's predictions: what is attributed, and what is recorded beside it.
 //!
-//! A step function has a value and a gradient with respect to the logits, both in double precision
-//! whatever the model computes in: the logits of a saturated step differ from their sum by less
-//! than single precision can hold.
+//! A step function has a value and a gradient with respect to the logits; see [`step`] for what it
+//! reads. One file each, one row of [`STEP_FUNCTIONS`] each; `examples/custom_step_function.rs`
+//! shows how to use one that is not in the table.
+
+pub mod step;
 
 mod logit;
 mod probability;
 
-use std::cell::OnceCell;
+mod crossentropy;
+mod entropy;
+mod perplexity;
+mod top_p_size;
+
+mod contrast_logits;
+mod contrast_logits_diff;
+mod contrast_prob;
+mod contrast_prob_diff;
+mod in_context_pvi;
+mod kl_divergence;
+mod pcxmi;
+
+mod log_ratio;
+mod nucleus;
 
 use serde_json::{Map, Value};
+use whence_schemas::Compat;
 
 use crate::Error;
-use crate::kernels::softmax_in_place;
+use crate::aggregate::Reduction;
 use crate::registry::{self, Describe, Entry};
+pub use step::{Prediction, Slopes, Step, StepContrast};
 
 /// Every step function, in the order `whence list step-functions` shows them.
-pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] =
-    &[entry::<probability::Probability>(), entry::<logit::Logit>()];
+pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[
+    entry::<logit::Logit>(),
+    entry::<probability::Probability>(),
+    entry::<entropy::Entropy>(),
+    entry::<crossentropy::Crossentropy>(),
+    entry::<perplexity::Perplexity>(),
+    entry::<contrast_logits::ContrastLogits>(),
+    entry::<contrast_prob::ContrastProb>(),
+    entry::<contrast_logits_diff::ContrastLogitsDiff>(),
+    entry::<contrast_prob_diff::ContrastProbDiff>(),
+    entry::<pcxmi::Pcxmi>(),
+    entry::<kl_divergence::KlDivergence>(),
+    entry::<in_context_pvi::InContextPvi>(),
+    entry::<top_p_size::TopPSize>(),
+];
 
-/// A function of one step's logits.
+/// A function of one step's predictions.
 pub trait StepFunction: std::fmt::Debug + Send + Sync {
     /// Returns the value.
-    fn value(&self, step: &StepLogits<'_>) -> f64;
+    fn value(&self, step: &Step<'_>) -> f64;
 
-    /// Returns the gradient of the value with respect to the logits.
-    fn gradient(&self, step: &StepLogits<'_>) -> LogitGradient;
-}
+    /// Adds the gradient of the value to `slopes`.
+    fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes);
 
-/// The gradient of a step function with respect to the logits.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LogitGradient {
-    /// Zero but at the target token.
-    AtTarget(f64),
-    /// One entry a token.
-    Dense(Vec<f64>),
-}
-
-/// The logits of one step, and what several step functions derive from them.
-#[derive(Debug)]
-pub struct StepLogits<'a> {
-    /// One logit a token.
-    pub logits: &'a [f64],
-    /// The token that was produced.
-    pub target: usize,
-    probabilities: OnceCell<Vec<f64>>,
-}
-
-impl<'a> StepLogits<'a> {
-    /// Wraps the logits of the step that produced `target`.
-    pub fn new(logits: &'a [f64], target: usize) -> Self {
-        Self {
-            logits,
-            target,
-            probabilities: OnceCell::new(),
-        }
+    /// Returns whether there is a gradient to attribute.
+    fn is_differentiable(&self) -> bool {
+        true
     }
 
-    /// Returns the softmax of the logits.
-    pub fn probabilities(&self) -> &[f64] {
-        self.probabilities.get_or_init(|| {
-            let mut probabilities = self.logits.to_vec();
-            softmax_in_place(&mut probabilities);
-            probabilities
-        })
+    /// Returns whether the value depends on the contrast.
+    fn is_contrastive(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the value says nothing unless the contrast has a prediction of its own.
+    fn needs_own_contrast(&self) -> bool {
+        false
+    }
+
+    /// Returns how the scores of tokens that are merged into one become one score.
+    fn merged_by(&self, _: Compat) -> Reduction {
+        Reduction::AbsMax
+    }
+
+    /// Fails if a parameter has a value the function cannot use.
+    fn validate(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -72,13 +89,26 @@ pub(crate) fn build(
     name: &str,
     parameters: &Map<String, Value>,
 ) -> Result<Box<dyn StepFunction>, Error> {
-    registry::build(
+    let function = registry::build(
         STEP_FUNCTIONS,
         name,
         parameters,
         "step function",
         "step-functions",
-    )
+    )?;
+    function.validate()?;
+    Ok(function)
+}
+
+/// Returns how probabilities, or their logarithms, of tokens that are merged into one are merged.
+///
+/// Those of a chain are multiplied, their logarithms added. Inseq multiplies logarithms too.
+fn probabilities_merged_by(logarithms: bool, compat: Compat) -> Reduction {
+    if logarithms && compat == Compat::None {
+        Reduction::Sum
+    } else {
+        Reduction::Prod
+    }
 }
 
 const fn entry<F: StepFunction + Describe + 'static>() -> Entry<dyn StepFunction> {
@@ -92,45 +122,4 @@ const fn entry<F: StepFunction + Describe + 'static>() -> Entry<dyn StepFunction
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every step function's gradient against central differences, at a spread-out and a nearly
-    /// saturated step.
-    #[test]
-    fn every_gradient_is_the_slope_of_its_value() {
-        const STEP: f64 = 1e-6;
-        for entry in STEP_FUNCTIONS {
-            let function = build(entry.name, &Map::new()).unwrap();
-            for logits in [vec![0.3, -1.2, 2.0, 0.9], vec![9.0, -3.0, 0.0, 1.0]] {
-                let gradient = match function.gradient(&StepLogits::new(&logits, 2)) {
-                    LogitGradient::Dense(gradient) => gradient,
-                    LogitGradient::AtTarget(slope) => vec![0.0, 0.0, slope, 0.0],
-                };
-                for index in 0..logits.len() {
-                    let value_at = |offset: f64| {
-                        let mut moved = logits.clone();
-                        moved[index] += offset;
-                        function.value(&StepLogits::new(&moved, 2))
-                    };
-                    let slope = (value_at(STEP) - value_at(-STEP)) / (2.0 * STEP);
-                    let error = (slope - gradient[index]).abs();
-                    assert!(
-                        error < 1e-9,
-                        "{} at logit {index}: {slope} against {}",
-                        entry.name,
-                        gradient[index]
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_alias_names_the_same_function() {
-        assert_eq!(
-            format!("{:?}", build("logits", &Map::new()).unwrap()),
-            "Logit"
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,10 @@
 //! `probability`: the probability of the produced token, `p_y = softmax(z)_y`, or its logarithm.
-//!
-//! `∂p_y/∂z = p_y (e_y − p)`, `∂log p_y/∂z = e_y − p`. The entry at `y` is written as the sum of the
-//! other probabilities, which keeps its digits where `p_y` is nearly 1.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::{LogitGradient, StepFunction, StepLogits};
+use super::{Slopes, Step, StepFunction};
+use crate::aggregate::Reduction;
 use crate::registry::Describe;
 
 /// The probability of the produced token.
@@ -22,35 +21,24 @@ impl Describe for Probability {
 }
 
 impl StepFunction for Probability {
-    fn value(&self, step: &StepLogits<'_>) -> f64 {
+    fn value(&self, step: &Step<'_>) -> f64 {
         if self.logprob {
-            let largest = step
-                .logits
-                .iter()
-                .copied()
-                .fold(f64::NEG_INFINITY, f64::max);
-            let normalizer = step
-                .logits
-                .iter()
-                .map(|z| (z - largest).exp())
-                .sum::<f64>()
-                .ln()
-                + largest;
-            return step.logits[step.target] - normalizer;
+            step.prediction().log_probability(step.target)
+        } else {
+            step.prediction().probabilities()[step.target]
         }
-        step.probabilities()[step.target]
     }
 
-    fn gradient(&self, step: &StepLogits<'_>) -> LogitGradient {
-        let probabilities = step.probabilities();
-        let factor = if self.logprob {
-            1.0
+    fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes) {
+        let (prediction, slopes) = (step.prediction(), slopes.logits());
+        if self.logprob {
+            prediction.add_log_probability_slope(step.target, 1.0, slopes);
         } else {
-            probabilities[step.target]
-        };
-        let mut gradient: Vec<f64> = probabilities.iter().map(|p| -factor * p).collect();
-        gradient[step.target] = 0.0;
-        gradient[step.target] = -gradient.iter().sum::<f64>();
-        LogitGradient::Dense(gradient)
+            prediction.add_probability_slope(step.target, 1.0, slopes);
+        }
+    }
+
+    fn merged_by(&self, compat: Compat) -> Reduction {
+        super::probabilities_merged_by(self.logprob, compat)
     }
 }

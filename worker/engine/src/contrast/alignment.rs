@@ -1,0 +1,64 @@
+//! Which position of the contrast belongs to which explained position: Inseq's rules.
+//!
+//! Given pairs come first; what they leave open is counted from the ends, so that without any a
+//! target and its contrast end together.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Returns the position in a contrast of `contrast_len` tokens paired with each position of
+/// `explained`. `given` are pairs (position, position of the contrast); those that name a position
+/// the contrast does not have, or its first, which has no prefix, are left out.
+pub(super) fn align(
+    explained: &Range<usize>,
+    contrast_len: usize,
+    given: &[(usize, usize)],
+) -> Vec<usize> {
+    let given: BTreeSet<_> = given.iter().copied().collect();
+    let mut used = BTreeSet::new();
+    let mut aligned = Vec::with_capacity(explained.len());
+    for position in explained.clone() {
+        let candidates = || {
+            let of_position = given.range((position, 1)..(position, contrast_len.max(1)));
+            of_position.map(|&(_, contrast)| contrast)
+        };
+        let unused = candidates().find(|contrast| !used.contains(contrast));
+        let chosen = unused.or_else(|| candidates().next());
+        used.extend(chosen);
+        aligned.push(chosen.unwrap_or_else(|| {
+            let from_end = explained.end - position;
+            match contrast_len.checked_sub(from_end) {
+                Some(contrast) if contrast > 0 => contrast,
+                _ => contrast_len - 1,
+            }
+        }));
+    }
+    aligned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Inseq 0.7.1 answers: contrast length, explained positions, given pairs, result.
+    #[test]
+    fn pairs_are_inseqs() {
+        type Case<'a> = (usize, Range<usize>, &'a [(usize, usize)], &'a [usize]);
+        let cases: [Case<'_>; 6] = [
+            (9, 5..8, &[], &[6, 7, 8]),
+            (3, 5..8, &[], &[2, 1, 2]),
+            (9, 5..8, &[(5, 5), (5, 6), (6, 5)], &[5, 5, 8]),
+            (9, 5..8, &[(6, 2), (5, 20)], &[6, 2, 8]),
+            (5, 1..2, &[], &[4]),
+            (2, 1..6, &[], &[1, 1, 1, 1, 1]),
+        ];
+        for (contrast_len, explained, given, expected) in cases {
+            assert_eq!(align(&explained, contrast_len, given), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_position_of_the_contrast_is_never_paired() {
+        assert_eq!(align(&(2..4), 3, &[(2, 0)]), [1, 2]);
+    }
+}

@@ -1,0 +1,118 @@
+//! Pairs of positions found by the likeness of their tokens: the alignment `auto`.
+//!
+//! Tokens are alike as far as the model's own embeddings of them point the same way; equal tokens
+//! are alike entirely. Among all ways to pair the two sequences without crossings the one with the
+//! largest sum of likenesses is taken (Needleman and Wunsch 1970). Inseq asks a sentence encoder
+//! instead, which must be downloaded and which transformers 5 can no longer drive.
+
+use candle_core::{DType, Tensor};
+
+use crate::error::Result;
+use crate::model::Transformer;
+
+/// Returns pairs (position in `target`, position in `contrast`), in order.
+pub(super) fn pairs(
+    model: &Transformer,
+    target: &[u32],
+    contrast: &[u32],
+) -> Result<Vec<(usize, usize)>> {
+    // What both begin with, the prompt as a rule, is paired without being compared.
+    let common = target.iter().zip(contrast).take_while(|(a, b)| a == b);
+    let common = common.count();
+    let (target, contrast) = (&target[common..], &contrast[common..]);
+    let likeness = likeness(model, target, contrast)?;
+    let rest = best_pairs(&likeness, target.len(), contrast.len());
+    let same = (0..common).map(|position| (position, position));
+    Ok(same
+        .chain(rest.into_iter().map(|(a, b)| (common + a, common + b)))
+        .collect())
+}
+
+/// Returns how alike tokens are, from 0 to 1. `[target, contrast]`
+fn likeness(model: &Transformer, target: &[u32], contrast: &[u32]) -> Result<Vec<f64>> {
+    let (a, b) = (directions(model, target)?, directions(model, contrast)?);
+    let mut likeness = Vec::with_capacity(target.len() * contrast.len());
+    for (id, a) in target.iter().zip(&a) {
+        for (other, b) in contrast.iter().zip(&b) {
+            let cosine: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            likeness.push(if id == other { 1.0 } else { cosine.max(0.0) });
+        }
+    }
+    Ok(likeness)
+}
+
+/// Returns the embeddings of `ids`, each of length 1.
+fn directions(model: &Transformer, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Tensor = model.embed([ids].into_iter())?.rows;
+    let mut rows = rows.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    for row in &mut rows {
+        let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if length > 0.0 {
+            row.iter_mut().for_each(|v| *v /= length);
+        }
+    }
+    Ok(rows)
+}
+
+/// Returns the pairs without crossings whose likenesses have the largest sum.
+fn best_pairs(likeness: &[f64], rows: usize, columns: usize) -> Vec<(usize, usize)> {
+    // best[row][column]: the largest sum that pairs of tokens from there on can have.
+    let width = columns + 1;
+    let mut best = vec![0.0; (rows + 1) * width];
+    for row in (0..rows).rev() {
+        for column in (0..columns).rev() {
+            let paired = likeness[row * columns + column] + best[(row + 1) * width + column + 1];
+            let skipped = best[(row + 1) * width + column].max(best[row * width + column + 1]);
+            best[row * width + column] = f64::max(paired, skipped);
+        }
+    }
+    let (mut row, mut column) = (0, 0);
+    let mut pairs = Vec::new();
+    while row < rows && column < columns {
+        let here = best[row * width + column];
+        let paired = likeness[row * columns + column] + best[(row + 1) * width + column + 1];
+        if paired >= here {
+            pairs.push((row, column));
+            (row, column) = (row + 1, column + 1);
+        } else if best[(row + 1) * width + column] >= here {
+            row += 1;
+        } else {
+            column += 1;
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alike_tokens_are_paired_across_an_insertion() {
+        // Three tokens against four: the second of the four is new.
+        #[rustfmt::skip]
+        let likeness = [
+            1.0, 0.1, 0.0, 0.0,
+            0.0, 0.2, 0.9, 0.1,
+            0.0, 0.0, 0.2, 1.0,
+        ];
+        assert_eq!(best_pairs(&likeness, 3, 4), [(0, 0), (1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn tokens_with_nothing_in_common_are_paired_in_order() {
+        assert_eq!(best_pairs(&[0.0; 4], 2, 2), [(0, 0), (1, 1)]);
+        assert_eq!(best_pairs(&[], 0, 3), []);
+    }
+
+    #[test]
+    fn a_substituted_token_stands_against_its_substitute() {
+        let model = crate::model::random::random_llama(DType::F64);
+        let found = pairs(&model, &[1, 4, 5, 9, 3], &[1, 4, 7, 8, 9, 3]).unwrap();
+        assert_eq!(found[..2], [(0, 0), (1, 1)]);
+        assert_eq!(found[found.len() - 2..], [(3, 4), (4, 5)]);
+    }
+}

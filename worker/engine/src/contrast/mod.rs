@@ -1,0 +1,124 @@
+//! What an example is contrasted with: another source, another target, or both.
+//!
+//! The contrast is encoded as the example is. Each explained position is paired with a position of
+//! the contrast's target; the contrast of a step is the token there, and the prefix before it. What
+//! the contrast leaves out is the example's own: without a target of its own it asks what the model
+//! would say of the same tokens after another source.
+
+mod alignment;
+mod likeness;
+
+use std::ops::Range;
+
+use whence_schemas::{AlignmentRule, Alignments};
+
+use crate::instance::{Encoder, Target};
+use crate::{Error, Example};
+
+/// What an example is contrasted with, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contrast {
+    /// Tokens of the encoder; empty for decoder-only models.
+    pub source: Vec<u32>,
+    /// Tokens of the decoder.
+    pub target: Vec<u32>,
+    /// Position in `target` that each explained position is paired with. Each has a prefix.
+    pub aligned: Vec<usize>,
+}
+
+impl Contrast {
+    /// Returns the token paired with the explained token number `index`.
+    pub fn token(&self, index: usize) -> u32 {
+        self.target[self.aligned[index]]
+    }
+
+    /// Returns the tokens the decoder must see for every paired token to be predicted.
+    pub(crate) fn decoder_input(&self) -> &[u32] {
+        let last = self.aligned.iter().max().copied().unwrap_or(1);
+        &self.target[..last]
+    }
+}
+
+impl Encoder<'_> {
+    /// Encodes what `example` is contrasted with, if anything, and pairs its positions with the
+    /// `explained` ones of `target`.
+    pub(crate) fn contrast(
+        &self,
+        example: &Example,
+        source: &[u32],
+        target: &Target,
+        explained: &Range<usize>,
+    ) -> Result<Option<Contrast>, Error> {
+        let given = &self.spec.contrast;
+        let source_text = example.contrast_source.as_ref();
+        let source_text = source_text.or(given.contrast_sources.as_ref());
+        let target_text = example.contrast_target.as_ref();
+        let target_text = target_text.or(given.contrast_targets.as_ref());
+        if source_text.is_none() && target_text.is_none() {
+            return Ok(None);
+        }
+        let source = match source_text {
+            Some(text) => self.contrast_source(text)?,
+            None => source.to_vec(),
+        };
+        let Some(text) = target_text else {
+            let (target, aligned) = (target.ids.clone(), explained.clone().collect());
+            return Ok(Some(Contrast {
+                source,
+                target,
+                aligned,
+            }));
+        };
+        let contrast = self.contrast_target(text, &target.ids)?;
+        let pairs = match &given.contrast_targets_alignments {
+            Alignments::Pairs(pairs) => pairs.clone(),
+            Alignments::Rule(AlignmentRule::Auto) => {
+                likeness::pairs(self.model, &target.ids, &contrast)?
+            }
+        };
+        Ok(Some(Contrast {
+            source,
+            aligned: alignment::align(explained, contrast.len(), &pairs),
+            target: contrast,
+        }))
+    }
+
+    fn contrast_source(&self, text: &str) -> Result<Vec<u32>, Error> {
+        if !self.model.has_encoder() {
+            return Err(Error::Specification {
+                reason: "a contrast source needs a model with an encoder; contrast a decoder-only model with another prompt through its contrast target".to_owned(),
+            });
+        }
+        if text.trim().is_empty() {
+            return Err(Error::EmptyText {
+                field: "contrast source",
+            });
+        }
+        let skip = self.spec.skip_special_tokens;
+        let ids = self.tokenizer.encode_source(text, skip)?;
+        self.check_length("contrast source", ids.len())?;
+        Ok(ids)
+    }
+
+    /// Encodes the contrast's target. In models with an encoder it starts where `own` does.
+    fn contrast_target(&self, text: &str, own: &[u32]) -> Result<Vec<u32>, Error> {
+        const FIELD: &str = "contrast target";
+        if text.trim().is_empty() {
+            return Err(Error::EmptyText { field: FIELD });
+        }
+        let skip = self.spec.skip_special_tokens;
+        let ids = if self.model.has_encoder() {
+            let mut ids = own[..1].to_vec();
+            ids.extend(self.tokenizer.encode_target(text, skip)?);
+            ids
+        } else {
+            self.tokenizer.encode_prompt(text, skip)?.ids
+        };
+        if ids.len() < 2 {
+            return Err(Error::EmptyText { field: FIELD });
+        }
+        // The last token is predicted, never an input.
+        self.check_length(FIELD, ids.len() - 1)?;
+        Ok(ids)
+    }
+}
