@@ -190,6 +190,32 @@ def tiny_gguf():
     gguf_golden("tiny-gguf", path, PROMPTS[:6], 12)
 
 
+def pytorch_files():
+    """Files of torch.save with every kind of tensor, alone and in shards, and what is in them."""
+    torch.manual_seed(5)
+    base = torch.randn(6, 4)
+    tensors = {
+        "single": base.clone(), "half": torch.randn(7).half(), "bfloat": torch.randn(2, 3).bfloat16(), "double": torch.randn(3).double(),
+        "turned": base.t(), "part": base[2:4], "strided": base[:, ::2], "parameter": torch.nn.Parameter(torch.randn(2, 2)),
+        "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 4), "integers": torch.arange(4),
+    }
+    tensors["tied"] = tensors["single"]
+    one, shards = MODELS / "pytorch-one", MODELS / "pytorch-shards"
+    for folder in (one, shards):
+        folder.mkdir(parents=True, exist_ok=True)
+    torch.save(tensors, one / "pytorch_model.bin")
+    names, weight_map = list(tensors), {}
+    for number, half in enumerate([names[:5], names[5:]], 1):
+        file = f"pytorch_model-0000{number}-of-00002.bin"
+        torch.save({name: tensors[name] for name in half}, shards / file)
+        weight_map |= dict.fromkeys(half, file)
+    (shards / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    write("pytorch.json", {
+        name: {"shape": list(tensor.shape), "values": tensor.detach().double().flatten().tolist()}
+        for name, tensor in tensors.items() if name != "integers"
+    })
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smollm2", type=pathlib.Path, help="the GGUF of SmolLM2-135M-Instruct; makes its goldens only")
@@ -199,6 +225,7 @@ def main():
         gguf_golden("smollm2", arguments.smollm2, PROMPTS, 24)
         return
     tiny_gguf()
+    pytorch_files()
 
 
 if __name__ == "__main__":

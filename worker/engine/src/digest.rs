@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::Error;
+use crate::model::files::is_gguf;
 
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
@@ -34,7 +35,7 @@ pub fn digest(path: &Path) -> Result<String, Error> {
         }
     }
     names.sort_unstable();
-    let is_model = |name: &String| name == "config.json" || name.ends_with(".gguf");
+    let is_model = |name: &String| name == "config.json" || is_gguf(Path::new(name));
     if !names.iter().any(is_model) {
         let missing = io::Error::from(io::ErrorKind::NotFound);
         return Err(Error::ModelFile {

@@ -38,6 +38,14 @@ impl Engine {
         let files = ModelFiles::open(path)?;
         let model = model::load_files(&files, dtype)?;
         let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
+        if tokenizer.size() > model.spec().vocabulary {
+            return Err(Error::Vocabulary {
+                path: path.to_owned(),
+                tokens: tokenizer.size(),
+                tensor: model.spec().embedding.clone(),
+                rows: model.spec().vocabulary,
+            });
+        }
         let generation =
             GenerationDefaults::read(&files.generation_config()?, &tokenizer.special().eos)?;
         Ok(Self {

@@ -85,6 +85,21 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The tokenizer gives ids the model has no embedding for.
+    #[error(
+        "the tokenizer of `{}` has {tokens} tokens, its embedding `{tensor}` has {rows} rows; take the tokenizer the model was trained with",
+        path.display()
+    )]
+    Vocabulary {
+        /// The model.
+        path: PathBuf,
+        /// Ids the tokenizer can give.
+        tokens: usize,
+        /// The embedding.
+        tensor: String,
+        /// Ids the embedding has vectors for.
+        rows: usize,
+    },
     /// The example has no text to attribute.
     #[error("the {field} text is empty")]
     EmptyText {
@@ -157,7 +172,8 @@ impl Error {
             Self::ModelFile { .. }
             | Self::ModelContent { .. }
             | Self::UnknownArchitecture { .. }
-            | Self::Tensor { .. } => ErrorKind::Model,
+            | Self::Tensor { .. }
+            | Self::Vocabulary { .. } => ErrorKind::Model,
             Self::EmptyText { .. }
             | Self::TooLong { .. }
             | Self::NotAContinuation
@@ -179,6 +195,7 @@ impl Error {
             Self::ModelContent { .. } => "model_content",
             Self::UnknownArchitecture { .. } => "unknown_architecture",
             Self::Tensor { .. } => "tensor",
+            Self::Vocabulary { .. } => "vocabulary",
             Self::EmptyText { .. } => "empty_text",
             Self::TooLong { .. } => "too_long",
             Self::NotAContinuation => "not_a_continuation",

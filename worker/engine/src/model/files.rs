@@ -88,7 +88,8 @@ impl ModelFiles {
     }
 }
 
-fn is_gguf(path: &Path) -> bool {
+/// Returns whether `path` is named as GGUF files are.
+pub(crate) fn is_gguf(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }

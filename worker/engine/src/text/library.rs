@@ -47,4 +47,9 @@ impl Codec for Library {
     fn id(&self, token: &str) -> Option<u32> {
         self.0.token_to_id(token)
     }
+
+    fn size(&self) -> usize {
+        let largest = self.0.get_vocab(true).into_values().max();
+        largest.map_or(0, |id| id as usize + 1)
+    }
 }

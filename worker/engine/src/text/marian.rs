@@ -132,6 +132,11 @@ impl Codec for Marian {
     fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
     }
+
+    fn size(&self) -> usize {
+        let largest = self.tokens.keys().max();
+        largest.map_or(0, |&id| id as usize + 1)
+    }
 }
 
 impl Pieces {

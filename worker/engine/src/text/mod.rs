@@ -39,6 +39,9 @@ trait Codec: Debug + Send + Sync {
 
     /// Returns the id of a token of the vocabulary.
     fn id(&self, token: &str) -> Option<u32>;
+
+    /// Returns the number of ids, those of added tokens counted.
+    fn size(&self) -> usize;
 }
 
 /// Which text of an encoder-decoder model is encoded. Decoder-only models have the source alone.
@@ -102,6 +105,11 @@ impl Tokenizer {
     pub fn token(&self, id: u32) -> String {
         // Embedding tables are often padded beyond the vocabulary.
         self.codec.token(id).unwrap_or_else(|| format!("<{id}>"))
+    }
+
+    /// Returns the number of ids, those of added tokens counted: every id it gives is smaller.
+    pub fn size(&self) -> usize {
+        self.codec.size()
     }
 
     /// Returns the tokens with a meaning of their own.

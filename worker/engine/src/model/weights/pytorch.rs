@@ -218,8 +218,11 @@ impl TensorFile for PytorchFile {
                 stored.entry
             )));
         };
-        let flat = io::copy(&mut entry.by_ref().take(start as u64), &mut io::sink())
-            .and_then(|_| floats::read(entry, format, extent, dtype))
+        let skip = |reader: &mut dyn Read| io::copy(reader, &mut io::sink());
+        let flat = skip(&mut entry.by_ref().take(start as u64))
+            .and_then(|_| floats::read(entry.by_ref(), format, extent, dtype))
+            // The archive's check sum is compared at the entry's end.
+            .and_then(|flat| skip(&mut entry).map(|_| flat))
             .map_err(|error| refused(format!("`{}`: {error}", stored.entry)))?;
         Ok(flat.and_then(|flat| lay_out(&flat, stored))?)
     }

@@ -1,0 +1,152 @@
+//! Damaged files: always an error that names the file, never a panic, never wrong numbers.
+
+use std::fs;
+use std::path::Path;
+
+use candle_core::DType;
+use whence_engine::model::{self, ModelFiles};
+use whence_engine::{Engine, Error, ErrorKind};
+use whence_schemas::job::Dtype;
+
+use super::{golden, here};
+
+/// Copies the files of a model to a folder of its own.
+fn copy_of(model: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(model).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
+/// Returns the error of reading every tensor of the PyTorch fixture in `folder`.
+fn read_all(folder: &Path) -> Result<(), Error> {
+    let saved: serde_json::Map<String, serde_json::Value> = golden("pytorch.json");
+    let checkpoint = model::weights::Checkpoint::open(folder, DType::F32)?;
+    for (name, saved) in &saved {
+        let shape: Vec<_> = saved["shape"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|size| size.as_u64().unwrap() as usize)
+            .collect();
+        checkpoint.tensor(name, &shape)?;
+    }
+    Ok(())
+}
+
+fn assert_names(error: &Error, file: &str) {
+    assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+    assert!(error.to_string().contains(file), "{error}");
+}
+
+#[test]
+fn a_truncated_pytorch_file_is_an_error() {
+    let folder = copy_of(&here("models/pytorch-one"));
+    let path = folder.path().join("pytorch_model.bin");
+    let whole = fs::read(&path).unwrap();
+    read_all(folder.path()).unwrap();
+    for length in (0..whole.len()).step_by(13) {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert_names(&read_all(folder.path()).unwrap_err(), "pytorch_model.bin");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_pytorch_file_never_gives_other_numbers() {
+    let folder = copy_of(&here("models/pytorch-one"));
+    let path = folder.path().join("pytorch_model.bin");
+    let whole = fs::read(&path).unwrap();
+    let checkpoint = |folder: &Path| {
+        let checkpoint = model::weights::Checkpoint::open(folder, DType::F64)?;
+        checkpoint.tensor("single", &[6, 4])
+    };
+    let values = |tensor: candle_core::Tensor| tensor.to_vec2::<f64>().unwrap();
+    let expected = values(checkpoint(folder.path()).unwrap());
+    let mut refused = 0;
+    for index in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[index] ^= 0x10;
+        fs::write(&path, &damaged).unwrap();
+        match checkpoint(folder.path()) {
+            Ok(tensor) => assert_eq!(values(tensor), expected, "byte {index}"),
+            Err(error) => {
+                refused += 1;
+                assert_names(&error, "pytorch");
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_truncated_gguf_file_is_an_error() {
+    let folder = copy_of(&here("models/tiny-gguf"));
+    let path = folder.path().join("tiny.gguf");
+    let whole = fs::read(&path).unwrap();
+    for length in (0..whole.len()).step_by(whole.len() / 150) {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert_names(&model::load(&path, DType::F32).unwrap_err(), "tiny.gguf");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_header_of_a_gguf_file_is_never_a_panic() {
+    let folder = copy_of(&here("models/tiny-gguf"));
+    let path = folder.path().join("tiny.gguf");
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for index in (0..whole.len() / 8).step_by(11) {
+        let mut damaged = whole.clone();
+        damaged[index] ^= 0x40;
+        fs::write(&path, &damaged).unwrap();
+        if let Err(error) = Engine::load(&path, Dtype::Float32) {
+            refused += 1;
+            assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let folder = copy_of(&here("models/tiny-gguf"));
+    let files = ModelFiles::open(folder.path()).unwrap();
+    let mut config = files.config().unwrap().to_value();
+    config["intermediate_size"] = 128.into();
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let message = model::load(folder.path(), DType::F32)
+        .unwrap_err()
+        .to_string();
+    for part in ["tiny.gguf", "mlp.", "96", "128"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_vocabulary_that_does_not_fit_the_embedding_is_refused() {
+    let glass = here("../models/glass-en");
+    let folder = copy_of(&glass);
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let added = serde_json::json!({"id": 1024, "content": "<extra>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
+    tokenizer["added_tokens"]
+        .as_array_mut()
+        .unwrap()
+        .push(added);
+    fs::write(&path, tokenizer.to_string()).unwrap();
+    let error = Engine::load(folder.path(), Dtype::Float32).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Vocabulary {
+                tokens: 1025,
+                rows: 1024,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
