@@ -107,7 +107,8 @@ fn attribute(
         .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
     let attributor = engine
         .prepare(&spec.attribution)
-        .map_err(|error| Failure::Specification(error.to_string()))?;
+        .map_err(|error| Failure::Specification(error.to_string()))?
+        .with_seed(spec.seed);
     isolate(examples, &|examples| attribute_group(&attributor, examples))
 }
 

@@ -67,6 +67,7 @@ impl Engine {
         Ok(Attributor {
             engine: self,
             spec: spec.clone(),
+            seed: 0,
             method,
             function,
             step_scores,
@@ -166,6 +167,7 @@ fn check_attributed(
 pub struct Attributor<'e> {
     engine: &'e Engine,
     spec: AttributionSpec,
+    seed: u64,
     method: Box<dyn Method>,
     function: Box<dyn StepFunction>,
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
@@ -179,7 +181,16 @@ struct Prepared {
     forced: bool,
 }
 
+/// Name under which the convergence deltas of a method stand among the step scores.
+const DELTAS: &str = "deltas";
+
 impl Attributor<'_> {
+    /// Draws what is random from `seed` and the ids of the examples; from 0 otherwise.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// Attributes `examples` together; result `i` belongs to example `i`.
     ///
     /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
@@ -211,9 +222,11 @@ impl Attributor<'_> {
 
     /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
     pub fn step_score_names(&self) -> Vec<String> {
+        let deltas = self.method.records_deltas().then(|| DELTAS.to_owned());
         self.step_scores
             .iter()
             .map(|(name, _)| name.clone())
+            .chain(deltas)
             .collect()
     }
 
@@ -333,21 +346,29 @@ impl Attributor<'_> {
                 Compat::None => 1.0,
                 Compat::Inseq071 => inseq_decoder_factor(model),
             },
+            seed: self.seed,
         };
         let contrast = if self.reads_own_contrast() {
             batch.contrast_hidden()?
         } else {
             None
         };
-        let step_scores = self.score_steps(&batch, contrast.as_ref())?;
+        let mut step_scores = self.score_steps(&batch, contrast.as_ref())?;
         let forced = attributed(self.function.as_ref(), contrast);
         if self.spec.contrast.contrast_force_inputs {
             batch.function = &forced;
         }
         let collected = Collector::new(&self.pipeline, batch.steps().len());
         self.method.attribute(&batch, &collected)?;
+        let collected = collected.into_steps();
+        if self.method.records_deltas() {
+            for (scores, step) in step_scores.iter_mut().zip(&collected) {
+                scores.push(step.delta.map_or(f32::NAN, |delta| delta as f32));
+            }
+        }
 
-        let mut scored = collected.into_scores().into_iter().zip(step_scores);
+        let collected = collected.into_iter().map(|step| step.scores);
+        let mut scored = collected.zip(step_scores);
         let of_instance = |instance: &Instance| -> Result<Vec<StepAttribution>, Error> {
             let steps: Vec<_> = scored.by_ref().take(instance.explained.len()).collect();
             let mut attributed = Vec::with_capacity(steps.len());
@@ -464,19 +485,26 @@ fn vec_of_one(
 /// Aggregates steps as they come.
 struct Collector<'p> {
     pipeline: &'p Pipeline,
-    scores: Mutex<Vec<Option<StepScores>>>,
+    steps: Mutex<Vec<CollectedStep>>,
+}
+
+/// What a method recorded of one step.
+#[derive(Debug, Clone, Default)]
+struct CollectedStep {
+    scores: Option<StepScores>,
+    delta: Option<f64>,
 }
 
 impl<'p> Collector<'p> {
     fn new(pipeline: &'p Pipeline, steps: usize) -> Self {
         Self {
             pipeline,
-            scores: Mutex::new(vec![None; steps]),
+            steps: Mutex::new(vec![CollectedStep::default(); steps]),
         }
     }
 
-    fn into_scores(self) -> Vec<Option<StepScores>> {
-        self.scores
+    fn into_steps(self) -> Vec<CollectedStep> {
+        self.steps
             .into_inner()
             .expect("no thread panicked while it held the scores")
     }
@@ -485,9 +513,18 @@ impl<'p> Collector<'p> {
 impl Sink for Collector<'_> {
     fn record(&self, step: usize, raw: RawScores) -> Result<(), Error> {
         let scores = self.pipeline.apply(&raw)?;
-        self.scores
+        self.steps
             .lock()
-            .expect("no thread panicked while it held the scores")[step] = Some(scores);
+            .expect("no thread panicked while it held the scores")[step]
+            .scores = Some(scores);
+        Ok(())
+    }
+
+    fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error> {
+        self.steps
+            .lock()
+            .expect("no thread panicked while it held the scores")[step]
+            .delta = Some(delta);
         Ok(())
     }
 }

@@ -15,7 +15,8 @@ use rayon::prelude::*;
 
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::kernels::{Real, rows};
-use crate::model::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
+use crate::methods::Batch;
+use crate::model::{Gradients, Seed, Trace, Transformer, Wanted};
 use crate::step_functions::{Step, StepContrast, StepFunction};
 
 /// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
@@ -278,20 +279,20 @@ fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradien
         .collect()
 }
 
-/// Calls `body(index, gradient)` with the gradient of `function` at every step, chunks in parallel.
+/// Calls `body(index, gradient)` with the gradient of the batch's function at every step, `steps`
+/// being those of `trace`; chunks in parallel.
 pub(crate) fn for_each_step(
-    model: &Transformer,
-    inputs: &Inputs,
+    batch: &Batch<'_>,
+    trace: &Trace,
     steps: &[ExplainedStep],
-    function: &Attributed<'_>,
-    wanted: Wanted,
     body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
 ) -> Result<(), crate::Error> {
-    let trace = model.forward(inputs)?;
-    let dhidden = at_hidden(model, &trace, steps, function)?;
+    let model = batch.model;
+    let dhidden = at_hidden(model, trace, steps, batch.function)?;
     chunks(steps).into_par_iter().try_for_each(|chunk| {
         let rows = dhidden.narrow(0, chunk.start, chunk.len())?;
-        let gradients = at_embeddings(model, &trace, &steps[chunk.clone()], &rows, wanted)?;
+        let steps = &steps[chunk.clone()];
+        let gradients = at_embeddings(model, trace, steps, &rows, batch.wanted())?;
         chunk
             .zip(gradients)
             .try_for_each(|(index, gradient)| body(index, gradient))

@@ -135,6 +135,7 @@ impl Encoder<'_> {
     ) -> Result<Instance, Error> {
         let explained = self.positions(target.ids.len(), target.first)?;
         Ok(Instance {
+            id: example.id,
             contrast: self.contrast(example, source, target, &explained)?,
             source: source.to_vec(),
             source_baseline: source.iter().map(|&id| self.baseline(id)).collect(),

@@ -84,6 +84,53 @@ fn vjp_as<T: Real>(da: &Tensor, slopes: &Tensor, saved_rows: &[usize]) -> Result
     tensor(dz, (rows, width))
 }
 
+/// Returns the slopes of [`plain`] or [`gated`] with `act′` replaced by the slope of the line from
+/// `reference` to `z`, `(act(z) − act(z₀)) / (z − z₀)`, wherever these differ by more than 1e-10.
+pub(crate) fn secants(
+    z: &Tensor,
+    reference: &Tensor,
+    activation: Activation,
+    is_gated: bool,
+) -> Result<Tensor> {
+    by_dtype!(z, T => secants_as::<T>(z, reference, activation, is_gated))
+}
+
+fn secants_as<T: Real>(
+    z: &Tensor,
+    reference: &Tensor,
+    activation: Activation,
+    is_gated: bool,
+) -> Result<Tensor> {
+    /// Below this distance the tangent stands for the line. Captum's own limit.
+    const SMALLEST_DISTANCE: f64 = 1e-10;
+    let (_, width) = z.dims2()?;
+    let inner = if is_gated { width / 2 } else { width };
+    let (input, reference) = (View::<T>::of(z)?, View::<T>::of(reference)?);
+    let mut slopes = vec![T::zero(); input.len()];
+    for_each_row(&mut slopes, width, |row, slopes| {
+        let z = &input[row * width..][..width];
+        let z_reference = &reference[row * width..][..inner];
+        let (mut at_input, mut at_reference) = (vec![T::zero(); inner], vec![T::zero(); inner]);
+        value(activation, &z[..inner], &mut at_input);
+        value(activation, z_reference, &mut at_reference);
+        let (of_activation, of_up) = slopes.split_at_mut(inner);
+        slope(activation, &z[..inner], of_activation);
+        for index in 0..inner {
+            let distance = z[index] - z_reference[index];
+            if distance.to_f64().abs() >= SMALLEST_DISTANCE {
+                of_activation[index] = (at_input[index] - at_reference[index]) / distance;
+            }
+        }
+        if is_gated {
+            for (slope, &up) in of_activation.iter_mut().zip(&z[inner..]) {
+                *slope *= up;
+            }
+            of_up.copy_from_slice(&at_input);
+        }
+    });
+    tensor(slopes, z.shape())
+}
+
 /// Writes `act(z)`.
 fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
     match activation {

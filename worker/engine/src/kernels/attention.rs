@@ -70,6 +70,17 @@ pub(crate) struct Sequence {
     pub(crate) first_weight: usize,
 }
 
+impl Sequence {
+    /// Returns how many keys a causal pass found already there: those of the pass it continues.
+    fn num_earlier(&self, heads: Heads) -> usize {
+        if heads.causal {
+            self.keys.len() - self.queries.len()
+        } else {
+            0
+        }
+    }
+}
+
 /// Cotangent rows of one seed: those of queries `positions` of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeedQueries {
@@ -223,7 +234,7 @@ fn attend_head<T: Real>(
 
 /// The cotangents of queries, `[seed query rows, heads · dim]`, and of keys and values side by
 /// side, `[seed key rows, 2 · key heads · dim]`. A seed of a causal attention has key rows up to
-/// its last query, another one all of its sequence's.
+/// its last query, those of an earlier pass left out; another one all of its sequence's.
 pub(crate) struct AttentionCotangents {
     pub(crate) queries: Tensor,
     pub(crate) keys_and_values: Tensor,
@@ -322,7 +333,7 @@ struct SeedView<'a, T> {
 impl<T: Real> SeedView<'_, T> {
     fn pull_back(&self, projections: [&HeadColumns<'_, T>; 3], dq: &mut [T], dkv: &mut [T]) {
         let num_keys = if self.heads.causal {
-            self.positions.end
+            self.sequence.num_earlier(self.heads) + self.positions.end
         } else {
             self.sequence.keys.len()
         };
@@ -350,6 +361,7 @@ impl<T: Real> SeedView<'_, T> {
         let (num_queries, total_keys) = (self.positions.len(), self.sequence.keys.len());
         let num_keys = dscores.len() / num_queries;
         let key_head = self.heads.key_head(head);
+        let earlier = self.sequence.num_earlier(self.heads);
         // Several query heads add to one key head; the first one writes.
         let into = if head.is_multiple_of(num_heads / kv_heads) {
             Into::Replace
@@ -385,7 +397,7 @@ impl<T: Real> SeedView<'_, T> {
 
         small_product(
             T::one(),
-            weights.transposed(),
+            weights.columns_from(earlier).transposed(),
             dmixed,
             (&mut dkv[(kv_heads + key_head) * dim..], kv_width),
             into,
@@ -417,7 +429,7 @@ impl<T: Real> SeedView<'_, T> {
         );
         small_product(
             scale,
-            dscores.transposed(),
+            dscores.columns_from(earlier).transposed(),
             queries,
             (&mut dkv[key_head * dim..], kv_width),
             into,

@@ -62,6 +62,12 @@ pub(crate) fn tensor<T: Real, S: Into<Shape>>(values: Vec<T>, shape: S) -> Resul
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }
 
+/// Wraps `values`, rows of `width` each, into a tensor of precision `dtype`.
+pub(crate) fn rows_of(values: Vec<f64>, width: usize, dtype: candle_core::DType) -> Result<Tensor> {
+    let rows = values.len() / width.max(1);
+    tensor(values, (rows, width))?.to_dtype(dtype)
+}
+
 /// Runs `body` with `$T` bound to the element type of a tensor.
 macro_rules! by_dtype {
     ($tensor:expr, $T:ident => $body:expr) => {

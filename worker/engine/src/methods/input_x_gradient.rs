@@ -29,33 +29,25 @@ impl Describe for InputXGradient {
 impl Method for InputXGradient {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         let embeddings = batch.embeddings()?;
-        let inputs = batch.model_inputs(&embeddings)?;
+        let trace = batch.model.forward(&batch.model_inputs(&embeddings)?)?;
         let steps = batch.steps();
-        gradient::for_each_step(
-            batch.model,
-            &inputs,
-            &steps,
-            batch.function,
-            batch.wanted(),
-            |step, gradient| {
-                let sequence = steps[step].seed.sequence;
-                let times_input = |gradient: Option<Tensor>, embedded: Option<&Embedded>| match (
-                    gradient, embedded,
-                ) {
-                    (Some(gradient), Some(embedded)) => {
-                        multiply(&tokens_of(embedded, sequence, gradient.dim(0)?)?, &gradient)
-                            .map(Some)
-                    }
-                    _ => Ok(None),
-                };
-                let source = times_input(gradient.source, embeddings.source.as_ref())?;
-                let target = times_input(
-                    batch.at_embeddings(gradient.target)?,
-                    Some(&embeddings.target),
-                )?;
-                sink.record(step, RawScores { source, target })
-            },
-        )
+        gradient::for_each_step(batch, &trace, &steps, |step, gradient| {
+            let sequence = steps[step].seed.sequence;
+            let times_input = |gradient: Option<Tensor>, embedded: Option<&Embedded>| match (
+                gradient, embedded,
+            ) {
+                (Some(gradient), Some(embedded)) => {
+                    multiply(&tokens_of(embedded, sequence, gradient.dim(0)?)?, &gradient).map(Some)
+                }
+                _ => Ok(None),
+            };
+            let source = times_input(gradient.source, embeddings.source.as_ref())?;
+            let target = times_input(
+                batch.at_embeddings(gradient.target)?,
+                Some(&embeddings.target),
+            )?;
+            sink.record(step, RawScores { source, target })
+        })
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {

@@ -5,9 +5,14 @@
 //! is gone before the next one comes.
 
 mod attention;
+mod deeplift;
+mod dummy;
+mod gradient_shap;
 mod input_x_gradient;
 mod integrated_gradients;
 mod saliency;
+
+mod support;
 
 use std::ops::Range;
 
@@ -27,7 +32,10 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<saliency::Saliency>(),
     entry::<input_x_gradient::InputXGradient>(),
     entry::<integrated_gradients::IntegratedGradients>(),
+    entry::<deeplift::DeepLift>(),
+    entry::<gradient_shap::GradientShap>(),
     entry::<attention::Attention>(),
+    entry::<dummy::Dummy>(),
 ];
 
 /// Scores how much each input token contributed to each produced token.
@@ -42,16 +50,25 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     fn needs_gradient(&self) -> bool {
         true
     }
+
+    /// Returns whether it records the convergence delta of each step.
+    fn records_deltas(&self) -> bool {
+        false
+    }
 }
 
 /// Takes the raw scores of steps, in any order, from any thread.
 pub trait Sink: Sync {
     /// Takes the scores of step `step`, an index into [`Batch::steps`].
     fn record(&self, step: usize, scores: RawScores) -> Result<(), Error>;
+
+    /// Takes the convergence delta of step `step`: the sum of its scores, less the change of the
+    /// attributed function from the baselines to the inputs.
+    fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error>;
 }
 
 /// Examples to explain together.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The model.
     pub(crate) model: &'a Transformer,
@@ -64,11 +81,15 @@ pub struct Batch<'a> {
     /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
     /// where Inseq scales twice.
     pub(crate) decoder_factor: f64,
+    /// Seed of what is random; each instance's own is derived from it and the instance's id.
+    pub(crate) seed: u64,
 }
 
 /// One example, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
+    /// Number of the example; seeds what is random for it.
+    pub id: i64,
     /// Tokens of the encoder; empty for decoder-only models.
     pub source: Vec<u32>,
     /// What each of them is compared with.
@@ -118,6 +139,26 @@ impl Batch<'_> {
             .enumerate()
             .flat_map(of_instance)
             .collect()
+    }
+
+    /// Returns an instance for every step, ending with the token it explains. The steps of a batch
+    /// of these are those of this batch, in the same order.
+    pub(crate) fn one_instance_a_step(&self) -> Vec<Instance> {
+        let of_instance = |instance: &'_ Instance| -> Vec<Instance> {
+            let ending_at = |(index, position): (usize, usize)| Instance {
+                target: instance.target[..=position].to_vec(),
+                target_baseline: instance.target_baseline[..=position].to_vec(),
+                explained: position..position + 1,
+                contrast: instance.contrast.as_ref().map(|contrast| Contrast {
+                    aligned: vec![contrast.aligned[index]],
+                    ..contrast.clone()
+                }),
+                ..instance.clone()
+            };
+            let positions = instance.explained.clone().enumerate();
+            positions.map(ending_at).collect()
+        };
+        self.instances.iter().flat_map(of_instance).collect()
     }
 
     /// Returns the embeddings that gradients are taken at.
@@ -237,6 +278,15 @@ fn tokens_of(embedded: &Embedded, index: usize, len: usize) -> Result<Tensor, Er
 /// Returns `a ⊙ b`. `[tokens, hidden]`
 fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor, Error> {
     Ok(rows::multiply(a, b)?)
+}
+
+/// Returns the error of parameters that `method` cannot use.
+fn wrong_parameters(method: &str, reason: String) -> Error {
+    Error::Parameters {
+        what: "attribution method",
+        name: method.to_owned(),
+        reason,
+    }
 }
 
 /// Builds the method called `name`.

@@ -34,26 +34,21 @@ impl Describe for Saliency {
 
 impl Method for Saliency {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        let inputs = batch.model_inputs(&batch.embeddings()?)?;
+        let trace = batch
+            .model
+            .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
         let steps = batch.steps();
-        gradient::for_each_step(
-            batch.model,
-            &inputs,
-            &steps,
-            batch.function,
-            batch.wanted(),
-            |step, gradient| {
-                let mut scores = RawScores {
-                    source: gradient.source,
-                    target: batch.at_embeddings(gradient.target)?,
-                };
-                if self.abs {
-                    scores.source = scores.source.map(|rows| rows.abs()).transpose()?;
-                    scores.target = scores.target.map(|rows| rows.abs()).transpose()?;
-                }
-                sink.record(step, scores)
-            },
-        )
+        gradient::for_each_step(batch, &trace, &steps, |step, gradient| {
+            let mut scores = RawScores {
+                source: gradient.source,
+                target: batch.at_embeddings(gradient.target)?,
+            };
+            if self.abs {
+                scores.source = scores.source.map(|rows| rows.abs()).transpose()?;
+                scores.target = scores.target.map(|rows| rows.abs()).transpose()?;
+            }
+            sink.record(step, scores)
+        })
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {

@@ -17,6 +17,7 @@ pub mod weights;
 mod llama;
 mod marian;
 
+pub mod hooks;
 mod layers;
 pub mod sequences;
 pub mod stack;

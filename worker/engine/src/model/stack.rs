@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::hooks::Beginning;
 use super::layers::attention::{MemoryCotangents, Rows};
 use super::layers::{Cotangents, Memory, Norm, PositionTable, Sublayer, SublayerTrace};
 use super::sequences::Sequences;
@@ -17,7 +18,7 @@ use crate::kernels::norm::Normalized;
 #[derive(Debug)]
 pub(super) struct Stack {
     positions: PositionTable,
-    sublayers: Vec<Sublayer>,
+    pub(super) sublayers: Vec<Sublayer>,
     final_norm: Option<Norm>,
 }
 
@@ -28,8 +29,22 @@ pub struct StackTrace {
     pub(super) sequences: Sequences,
     /// Position of each row in its sequence.
     positions: Vec<usize>,
-    sublayers: Vec<SublayerTrace>,
+    /// Sublayer the pass began in front of.
+    first: usize,
+    /// One entry a sublayer from `first` on.
+    pub(super) sublayers: Vec<SublayerTrace>,
     final_norm: Option<Normalized>,
+}
+
+/// What the rows of a pass meet besides each other.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// Where each sequence's rows lie.
+    pub(super) sequences: &'a Sequences,
+    /// What the encoder gave a decoder.
+    pub(super) memory: Option<&'a Memory>,
+    /// An earlier pass whose sequences the rows continue.
+    pub(super) past: Option<&'a StackTrace>,
 }
 
 impl StackTrace {
@@ -37,6 +52,15 @@ impl StackTrace {
     /// decoder that reads an encoder, those of the source between them.
     pub(super) fn attentions(&self) -> impl Iterator<Item = &Attended> {
         self.sublayers.iter().filter_map(SublayerTrace::attended)
+    }
+
+    /// Returns the beginnings `cut` of sequences, as the past of a later pass that continues those.
+    pub(super) fn beginnings(&self, cut: &[Beginning]) -> Self {
+        let sublayers = self.sublayers.iter();
+        Self {
+            sublayers: sublayers.map(|sublayer| sublayer.beginnings(cut)).collect(),
+            ..self.clone()
+        }
     }
 
     /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
@@ -49,8 +73,8 @@ impl StackTrace {
 
 /// What cotangents at a stack's output become at its inputs.
 pub(super) struct StackCotangents {
-    /// At the embeddings; `None` where they were not wanted.
-    pub(super) embeddings: Option<Cotangents>,
+    /// At the embeddings or at the sublayer asked for; `None` where they were not wanted.
+    pub(super) stream: Option<Cotangents>,
     /// At the encoder's output, for each seed its whole source. `[seed source rows, hidden]`
     pub(super) memory: Option<Tensor>,
 }
@@ -60,6 +84,8 @@ pub(super) struct StackCotangents {
 pub(super) enum Depth {
     /// To the embeddings.
     Embeddings,
+    /// To the stream in front of a sublayer.
+    Sublayer(usize),
     /// To the lowest sublayer that reads the encoder's output.
     LowestCrossAttention,
 }
@@ -92,44 +118,70 @@ impl Stack {
         })
     }
 
-    /// Runs the stack over `embeddings`, `[rows, hidden]`. With `past`, the rows continue the
-    /// sequences of that pass. Returns the output, `[rows, hidden]`.
+    /// Runs the stack over `embeddings`, `[rows, hidden]`. Returns the output, `[rows, hidden]`.
     pub(super) fn forward(
         &self,
         embeddings: &Tensor,
-        sequences: &Sequences,
-        memory: Option<&Memory>,
-        past: Option<&StackTrace>,
+        around: Around<'_>,
     ) -> Result<(Tensor, StackTrace)> {
+        self.forward_observed(embeddings, around, &mut |_| ())
+    }
+
+    /// As [`Self::forward`], showing `observe` the stream in front of every sublayer and, last,
+    /// behind the topmost one. `[rows, hidden]` each.
+    pub(super) fn forward_observed(
+        &self,
+        embeddings: &Tensor,
+        around: Around<'_>,
+        observe: &mut dyn FnMut(&Tensor),
+    ) -> Result<(Tensor, StackTrace)> {
+        let positions = positions(around.sequences, around.past);
+        let x = self.positions.add(embeddings, &positions)?;
+        self.forward_from(0, x, around, observe)
+    }
+
+    /// Runs the stack from the stream `x` in front of sublayer `first` on. `[rows, hidden]`
+    pub(super) fn forward_from(
+        &self,
+        first: usize,
+        mut x: Tensor,
+        around: Around<'_>,
+        observe: &mut dyn FnMut(&Tensor),
+    ) -> Result<(Tensor, StackTrace)> {
+        let Around {
+            sequences,
+            memory,
+            past,
+        } = around;
         let positions = positions(sequences, past);
         let rows = Rows {
             sequences,
             positions: &positions,
             rotation: self.positions.rotation(),
         };
-        let mut x = self.positions.add(embeddings, &positions)?;
-        let mut traces = Vec::with_capacity(self.sublayers.len());
-        for (index, sublayer) in self.sublayers.iter().enumerate() {
+        let mut traces = Vec::with_capacity(self.sublayers.len() - first);
+        for (index, sublayer) in self.sublayers.iter().enumerate().skip(first) {
+            observe(&x);
             let past = past.map(|past| &past.sublayers[index]);
             let (y, trace) = sublayer.forward(&x, &rows, memory, past)?;
             x = y;
             traces.push(trace);
         }
+        observe(&x);
         let mut final_norm = None;
         if let Some(norm) = &self.final_norm {
             let (y, saved) = norm.forward(&x)?;
             x = y;
             final_norm = Some(saved);
         }
-        Ok((
-            x,
-            StackTrace {
-                sequences: sequences.clone(),
-                positions,
-                sublayers: traces,
-                final_norm,
-            },
-        ))
+        let trace = StackTrace {
+            sequences: sequences.clone(),
+            positions,
+            first,
+            sublayers: traces,
+            final_norm,
+        };
+        Ok((x, trace))
     }
 
     /// Pulls cotangents at the output back to the inputs.
@@ -146,6 +198,7 @@ impl Stack {
         };
         let lowest = match depth {
             Depth::Embeddings => 0,
+            Depth::Sublayer(index) => index,
             Depth::LowestCrossAttention => self
                 .sublayers
                 .iter()
@@ -157,18 +210,17 @@ impl Stack {
             (Some(norm), Some(saved)) => norm.vjp(saved, &output)?,
             _ => output,
         };
-        for (sublayer, trace) in self
-            .sublayers
-            .iter()
-            .zip(&trace.sublayers)
-            .skip(lowest)
+        let lowest = lowest.max(trace.first);
+        let sublayers = self.sublayers[lowest..].iter();
+        for (sublayer, trace) in sublayers
+            .zip(&trace.sublayers[lowest - trace.first..])
             .rev()
         {
             cotangents = sublayer.vjp(trace, &cotangents, &rows, &mut memory)?;
         }
-        let embeddings = (depth == Depth::Embeddings).then_some(cotangents);
+        let stream = (depth != Depth::LowestCrossAttention).then_some(cotangents);
         Ok(StackCotangents {
-            embeddings,
+            stream,
             memory: memory.rows,
         })
     }

@@ -7,10 +7,11 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::hooks::{Place, Side};
 use super::layers::{Cotangents, Linear, Memory};
 use super::sequences::Sequences;
 use super::spec::ModelSpec;
-use super::stack::{Depth, Stack, StackTrace};
+use super::stack::{Around, Depth, Stack, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::{Attended, SeedQueries};
@@ -23,8 +24,8 @@ pub struct Transformer {
     dtype: DType,
     /// Scaled. `[vocabulary, hidden]`
     embedding: Tensor,
-    encoder: Option<Stack>,
-    decoder: Stack,
+    pub(super) encoder: Option<Stack>,
+    pub(super) decoder: Stack,
     head: Linear,
 }
 
@@ -49,10 +50,10 @@ pub struct Inputs {
 /// One forward pass, with what the backward pass needs.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    encoder: Option<(StackTrace, Memory)>,
-    decoder: StackTrace,
+    pub(super) encoder: Option<(StackTrace, Memory)>,
+    pub(super) decoder: StackTrace,
     /// Input of the head. `[target rows, hidden]`
-    hidden: Tensor,
+    pub(super) hidden: Tensor,
 }
 
 /// One explained token: the row whose logits predict it.
@@ -69,8 +70,12 @@ pub struct Seed {
 pub enum Wanted {
     /// Source embeddings only.
     Source,
+    /// Target embeddings only.
+    Target,
     /// Target embeddings, and source embeddings where there are any.
     All,
+    /// The stream at a place between the layers, in whose stack it is.
+    Stream(Place),
 }
 
 /// Gradients of several seeds, one after another.
@@ -80,6 +85,27 @@ pub struct Gradients {
     pub source: Option<Tensor>,
     /// For each seed the rows up to and including its position. `[seed target rows, hidden]`
     pub target: Option<Tensor>,
+}
+
+impl Wanted {
+    fn depth_in_decoder(self) -> Depth {
+        match self {
+            Self::Target | Self::All => Depth::Embeddings,
+            Self::Stream(place) if place.side == Side::Target => Depth::Sublayer(place.sublayer),
+            Self::Source | Self::Stream(_) => Depth::LowestCrossAttention,
+        }
+    }
+
+    /// Returns how far the encoder's cotangents are taken, if at all.
+    fn depth_in_encoder(self) -> Option<Depth> {
+        match self {
+            Self::Source | Self::All => Some(Depth::Embeddings),
+            Self::Stream(place) if place.side == Side::Source => {
+                Some(Depth::Sublayer(place.sublayer))
+            }
+            Self::Target | Self::Stream(_) => None,
+        }
+    }
 }
 
 impl Transformer {
@@ -137,36 +163,17 @@ impl Transformer {
 
     /// Runs the model over whole sequences.
     pub fn forward(&self, inputs: &Inputs) -> Result<Trace> {
-        let encoder = match (&self.encoder, &inputs.source) {
-            (Some(stack), Some(source)) => {
-                let (rows, trace) = stack.forward(&source.rows, &source.sequences, None, None)?;
-                Some((
-                    trace,
-                    Memory {
-                        rows,
-                        sequences: source.sequences.clone(),
-                    },
-                ))
-            }
-            _ => None,
-        };
-        let memory = encoder.as_ref().map(|(_, memory)| memory);
-        let (hidden, decoder) =
-            self.decoder
-                .forward(&inputs.target.rows, &inputs.target.sequences, memory, None)?;
-        Ok(Trace {
-            encoder,
-            decoder,
-            hidden,
-        })
+        self.forward_observed(inputs, &mut |_, _| ())
     }
 
     /// Continues the sequences of `past` by the rows of `next`.
     pub fn forward_on(&self, next: &Embedded, past: Trace) -> Result<Trace> {
-        let memory = past.encoder.as_ref().map(|(_, memory)| memory);
-        let (hidden, decoder) =
-            self.decoder
-                .forward(&next.rows, &next.sequences, memory, Some(&past.decoder))?;
+        let around = Around {
+            sequences: &next.sequences,
+            memory: past.encoder.as_ref().map(|(_, memory)| memory),
+            past: Some(&past.decoder),
+        };
+        let (hidden, decoder) = self.decoder.forward(&next.rows, around)?;
         Ok(Trace {
             encoder: past.encoder,
             decoder,
@@ -209,16 +216,16 @@ impl Transformer {
                 positions: seed.position..seed.position + 1,
             })
             .collect();
-        let depth = match wanted {
-            Wanted::Source => Depth::LowestCrossAttention,
-            Wanted::All => Depth::Embeddings,
-        };
+        let depth = wanted.depth_in_decoder();
         let output = Cotangents::new(at_output, &trace.decoder.sequences, dhidden);
         let decoder = self.decoder.vjp(&trace.decoder, output, depth)?;
         let mut source = None;
-        if let (Some(stack), Some((encoder, _)), Some(memory)) =
-            (&self.encoder, &trace.encoder, decoder.memory)
-        {
+        if let (Some(stack), Some((encoder, _)), Some(memory), Some(depth)) = (
+            &self.encoder,
+            &trace.encoder,
+            decoder.memory,
+            wanted.depth_in_encoder(),
+        ) {
             let whole = |seed: &Seed| {
                 let positions = 0..encoder.sequences.rows(seed.sequence).len();
                 SeedQueries {
@@ -232,14 +239,15 @@ impl Transformer {
                 memory,
             );
             source = stack
-                .vjp(encoder, output, Depth::Embeddings)?
-                .embeddings
+                .vjp(encoder, output, depth)?
+                .stream
                 .map(|cotangents| cotangents.rows);
         }
-        Ok(Gradients {
-            source,
-            target: decoder.embeddings.map(|cotangents| cotangents.rows),
-        })
+        let target = match decoder.stream {
+            Some(cotangents) => Some(cotangents.into_whole_rows()?),
+            None => None,
+        };
+        Ok(Gradients { source, target })
     }
 
     /// Returns the precision the model computes in.

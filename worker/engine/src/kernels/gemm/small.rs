@@ -30,6 +30,15 @@ impl<T: Real> Strided<'_, T> {
         }
     }
 
+    /// Returns the columns from `first` on.
+    pub(crate) fn columns_from(self, first: usize) -> Self {
+        Self {
+            elements: &self.elements[first * self.column_stride..],
+            columns: self.columns - first,
+            ..self
+        }
+    }
+
     /// Panics unless every entry lies in the slice.
     fn check(&self) {
         if self.rows > 0 && self.columns > 0 {

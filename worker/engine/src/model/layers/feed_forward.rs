@@ -59,6 +59,18 @@ impl FeedForward {
         Ok((self.down.forward(&inner)?, Slopes(slopes)))
     }
 
+    /// Returns the network's nonlinearity.
+    pub(super) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Returns slopes whose nonlinearity is the line from `reference` to `x`. `[rows, hidden]` each.
+    pub(super) fn secants(&self, x: &Tensor, reference: &Tensor) -> Result<Slopes> {
+        let (z, reference) = (self.up.forward(x)?, self.up.forward(reference)?);
+        let secants = activation::secants(&z, &reference, self.activation, self.is_gated)?;
+        Ok(Slopes(secants))
+    }
+
     /// Pulls cotangents back through the network.
     pub(super) fn vjp(&self, saved: &Slopes, dy: &Cotangents) -> Result<Cotangents> {
         let inner = self.down.vjp(&dy.rows)?;

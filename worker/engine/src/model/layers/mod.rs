@@ -80,6 +80,23 @@ impl Cotangents {
         Ok(Self { rows, ..self })
     }
 
+    /// Returns rows for every position up to each seed's last; those it has none for are zero.
+    /// `[seed rows, hidden]`
+    pub(super) fn into_whole_rows(self) -> Result<Tensor> {
+        if self.seeds.iter().all(|seed| seed.positions.start == 0) {
+            return Ok(self.rows);
+        }
+        let mut end = 0;
+        let mut indices = Vec::with_capacity(self.saved_rows.len());
+        for seed in &self.seeds {
+            indices.extend(end + seed.positions.start..end + seed.positions.end);
+            end += seed.positions.end;
+        }
+        let (_, hidden) = self.rows.dims2()?;
+        let zeros = Tensor::zeros((end, hidden), self.rows.dtype(), self.rows.device())?;
+        rows::add_at(&zeros, &self.rows, &indices)
+    }
+
     /// Returns where the rows of `other`'s seeds, the last of their own, stand in `self`.
     fn last_rows(&self, other: &Self) -> Vec<usize> {
         let mut end = 0;

@@ -11,7 +11,8 @@ use crate::Error;
 use crate::kernels::attention::Attended;
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
-use crate::model::spec::{CoreSpec, SublayerSpec, Wiring};
+use crate::model::hooks::Beginning;
+use crate::model::spec::{Activation, CoreSpec, SublayerSpec, Wiring};
 use crate::model::weights::Checkpoint;
 
 /// One step of the residual stream.
@@ -49,6 +50,23 @@ impl SublayerTrace {
             CoreTrace::Attention(attended) => Some(attended),
             CoreTrace::FeedForward(_) => None,
         }
+    }
+
+    /// Returns the beginnings `cut` of sequences, as the past of a later pass that continues those.
+    pub(in crate::model) fn beginnings(&self, cut: &[Beginning]) -> Self {
+        let mut cut_trace = self.clone();
+        if let CoreTrace::Attention(attended) = &mut cut_trace.core {
+            let cut_sequence = |beginning: &Beginning| {
+                let mut sequence = attended.sequences[beginning.sequence].clone();
+                // The source of a cross-attention is seen whole.
+                if attended.heads.causal {
+                    sequence.keys.end = sequence.keys.start + beginning.len;
+                }
+                sequence
+            };
+            attended.sequences = cut.iter().map(cut_sequence).collect();
+        }
+        cut_trace
     }
 
     /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
@@ -111,6 +129,33 @@ impl Sublayer {
                 let (y, norm) = self.norm.forward(&rows::add(x, &y)?)?;
                 Ok((y, SublayerTrace { norm, core }))
             }
+        }
+    }
+
+    /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from what
+    /// it met on the stream `reference` to what it met on `x`. `[rows, hidden]` each.
+    pub(in crate::model) fn rescale(
+        &self,
+        trace: &mut SublayerTrace,
+        x: &Tensor,
+        reference: &Tensor,
+        reach: &dyn Fn(Activation) -> bool,
+    ) -> Result<()> {
+        let Core::FeedForward(network) = &self.core else {
+            return Ok(());
+        };
+        if reach(network.activation()) {
+            let (x, reference) = (self.core_input(x)?, self.core_input(reference)?);
+            trace.core = CoreTrace::FeedForward(network.secants(&x, &reference)?);
+        }
+        Ok(())
+    }
+
+    /// Returns what the core reads of the stream `x`. `[rows, hidden]`
+    fn core_input(&self, x: &Tensor) -> Result<Tensor> {
+        match self.wiring {
+            Wiring::PreNorm => Ok(self.norm.forward(x)?.0),
+            Wiring::PostNorm => Ok(x.clone()),
         }
     }
 

@@ -3,19 +3,20 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::methods::wrong_parameters;
 
 /// One point of the path.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Point {
+pub(in crate::methods) struct Point {
     /// How far from the baseline to the input, in `[0, 1]`.
-    pub(super) alpha: f64,
+    pub(in crate::methods) alpha: f64,
     /// Weight of the gradient there.
-    pub(super) weight: f64,
+    pub(in crate::methods) weight: f64,
 }
 
 /// How the integral is approximated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Rule {
+pub(in crate::methods) enum Rule {
     /// Exact for polynomials of degree `2n − 1`.
     #[serde(rename = "gausslegendre")]
     GaussLegendre,
@@ -35,15 +36,12 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Returns `n` points in ascending order. Fails for too few.
-    pub(super) fn points(self, n: usize) -> Result<Vec<Point>, Error> {
+    /// Returns `n` points in ascending order, for `method`. Fails for too few.
+    pub(in crate::methods) fn points(self, method: &str, n: usize) -> Result<Vec<Point>, Error> {
         let least = if self == Self::GaussLegendre { 1 } else { 2 };
         if n < least {
-            return Err(Error::Parameters {
-                what: "attribution method",
-                name: "integrated_gradients".to_owned(),
-                reason: format!("`n_steps` is {n}, this rule needs at least {least}"),
-            });
+            let reason = format!("`n_steps` is {n}, this rule needs at least {least}");
+            return Err(wrong_parameters(method, reason));
         }
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
@@ -110,7 +108,7 @@ mod tests {
     #[test]
     fn gauss_legendre_is_exact_for_its_degree() {
         for n in 1..=60 {
-            let points = Rule::GaussLegendre.points(n).unwrap();
+            let points = Rule::GaussLegendre.points("m", n).unwrap();
             let degree = 2 * n - 1;
             let sum: f64 = points
                 .iter()
@@ -127,7 +125,7 @@ mod tests {
     #[test]
     fn riemann_rules_have_their_ends_and_weights() {
         let ends = |rule: Rule| {
-            let points = rule.points(4).unwrap();
+            let points = rule.points("m", 4).unwrap();
             (
                 points[0].alpha,
                 points[3].alpha,
@@ -142,7 +140,7 @@ mod tests {
 
     #[test]
     fn too_few_points_are_refused() {
-        assert!(Rule::GaussLegendre.points(0).is_err());
-        assert!(Rule::RiemannLeft.points(1).is_err());
+        assert!(Rule::GaussLegendre.points("m", 0).is_err());
+        assert!(Rule::RiemannLeft.points("m", 1).is_err());
     }
 }

@@ -1,0 +1,127 @@
+//! `deeplift`: the distance from the baseline times a gradient whose nonlinearities are lines.
+//!
+//! `A = (x − b) ⊙ g̃`, where g̃ is the gradient at x except that a nonlinearity y(z) within reach has
+//! the slope `(y(z) − y(z₀)) / (z − z₀)`, z₀ being what it meets on the baselines: the rescale rule.
+//! Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
+//!
+//! By default the reach is Captum's, and so Inseq's: the `ReLU`, tanh and sigmoid modules of
+//! feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
+//! the plain gradient times the distance. `rule: "activations"` reaches every nonlinearity of
+//! the feed-forward networks. Attention and norms keep their gradients in either case, so the
+//! scores do not sum up to the change of the function; `return_convergence_delta` tells by how much.
+//!
+//! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass
+//! a step; Captum takes input and baseline through both passes.
+
+use serde::{Deserialize, Serialize};
+
+use super::support::path::{Ends, times, total};
+use super::{Batch, Method, Sink};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::{self, StepGradient};
+use crate::model::Trace;
+use crate::model::spec::Activation;
+use crate::registry::Describe;
+
+/// The distance from the baseline times a gradient whose nonlinearities are lines.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DeepLift {
+    /// Which nonlinearities are rescaled.
+    pub rule: Reach,
+    /// Multiply by the distance from the baseline.
+    pub multiply_by_inputs: bool,
+    /// Record the convergence delta of each step.
+    pub return_convergence_delta: bool,
+}
+
+/// Which nonlinearities are rescaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reach {
+    /// Those Captum knows.
+    Captum,
+    /// All of the feed-forward networks.
+    Activations,
+}
+
+impl Reach {
+    fn includes(self, activation: Activation) -> bool {
+        match self {
+            Self::Captum => matches!(activation, Activation::Relu),
+            Self::Activations => true,
+        }
+    }
+}
+
+impl Default for DeepLift {
+    fn default() -> Self {
+        Self {
+            rule: Reach::Captum,
+            multiply_by_inputs: true,
+            return_convergence_delta: false,
+        }
+    }
+}
+
+impl Describe for DeepLift {
+    const NAME: &'static str = "deeplift";
+    const SUMMARY: &'static str =
+        "distance from a baseline times a gradient with the rescale rule on nonlinearities";
+}
+
+impl Method for DeepLift {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        let ends = Ends::of(batch)?;
+        let distance = ends.distance()?;
+        let trace = self.trace(batch, &ends)?;
+        let steps = ends.steps();
+        let totals = std::sync::Mutex::new(vec![0.0; steps.len()]);
+        gradient::for_each_step(batch, &trace, steps, |index, gradient| {
+            let gradient = StepGradient {
+                source: gradient.source,
+                target: batch.at_embeddings(gradient.target)?,
+            };
+            let scores = if self.multiply_by_inputs {
+                times(gradient, &distance, &steps[index])?
+            } else {
+                RawScores {
+                    source: gradient.source,
+                    target: gradient.target,
+                }
+            };
+            if self.return_convergence_delta {
+                totals.lock().expect("no holder panics")[index] = total(&scores)?;
+            }
+            sink.record(index, scores)
+        })?;
+        if self.return_convergence_delta {
+            ends.record_deltas(&totals.into_inner().expect("no holder panicked"), sink)?;
+        }
+        Ok(())
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}
+
+impl DeepLift {
+    /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.
+    fn trace(&self, batch: &Batch<'_>, ends: &Ends<'_>) -> Result<Trace, Error> {
+        let reach = |activation| self.rule.includes(activation);
+        let input = batch.model_inputs(&ends.input)?;
+        if !batch.model.activations().any(reach) {
+            return Ok(batch.model.forward(&input)?);
+        }
+        let baseline = batch.model_inputs(&ends.baseline)?;
+        let input = batch.model.forward_recorded(&input)?;
+        let baseline = batch.model.forward_recorded(&baseline)?;
+        Ok(batch.model.rescaled(&input, &baseline, &reach)?)
+    }
+}

@@ -1,0 +1,328 @@
+//! The way from the baselines to the inputs, and gradients collected on it.
+//!
+//! A point of the path of a prefix is the beginning of the same point of the whole target, so one
+//! forward pass a point serves every step. Points are taken in order, whatever else is computed at
+//! once, so the bits of a sum depend on the example alone.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::{self, ExplainedStep, StepGradient};
+use crate::kernels::rows;
+use crate::methods::{Batch, Sink, multiply, tokens_of};
+use crate::model::sequences::Sequences;
+use crate::model::{Embedded, Inputs, Seed};
+
+/// Rows of one forward pass over several points: enough for full-speed products; what is kept of
+/// them for the backward pass grows with it.
+const FORWARD_ROWS: usize = 256;
+
+/// Both ends of the path of a batch.
+pub(in crate::methods) struct Ends<'a> {
+    batch: &'a Batch<'a>,
+    steps: Vec<ExplainedStep>,
+    /// The embeddings of the tokens.
+    pub(in crate::methods) input: Inputs,
+    /// What they are compared with. A prefix that is not attributed is compared with itself.
+    pub(in crate::methods) baseline: Inputs,
+}
+
+/// A point of the path, of all instances of the batch.
+pub(in crate::methods) struct Point {
+    /// The embeddings there.
+    pub(in crate::methods) at: Inputs,
+    /// Factor of the gradient there.
+    pub(in crate::methods) weight: Weight,
+}
+
+/// Factor of a gradient.
+pub(in crate::methods) enum Weight {
+    /// The same for every entry.
+    Same(f64),
+    /// One for every entry of the embeddings.
+    Each(Inputs),
+}
+
+/// The gradients summed so far of each step of a chunk.
+type ChunkSums = (Range<usize>, Vec<StepGradient>);
+
+impl<'a> Ends<'a> {
+    /// Looks up both ends.
+    pub(in crate::methods) fn of(batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let input = batch.embeddings()?;
+        let mut baseline = batch.baselines()?;
+        if !batch.attributes_target() {
+            baseline.target = input.target.clone();
+        }
+        Ok(Self {
+            batch,
+            steps: batch.steps(),
+            input,
+            baseline,
+        })
+    }
+
+    /// Returns the steps of the batch.
+    pub(in crate::methods) fn steps(&self) -> &[ExplainedStep] {
+        &self.steps
+    }
+
+    /// Returns `combine(input, baseline)` of every row of both sides.
+    pub(in crate::methods) fn combine(
+        &self,
+        combine: impl Fn(&Tensor, &Tensor) -> Result<Tensor, Error>,
+    ) -> Result<Inputs, Error> {
+        let side = |input: &Embedded, baseline: &Embedded| -> Result<Embedded, Error> {
+            Ok(Embedded {
+                rows: combine(&input.rows, &baseline.rows)?,
+                sequences: input.sequences.clone(),
+            })
+        };
+        let source = match (&self.input.source, &self.baseline.source) {
+            (Some(input), Some(baseline)) => Some(side(input, baseline)?),
+            _ => None,
+        };
+        Ok(Inputs {
+            source,
+            target: side(&self.input.target, &self.baseline.target)?,
+        })
+    }
+
+    /// Returns the embeddings at `alpha` of the straight way from the baselines, 0, to the inputs, 1.
+    pub(in crate::methods) fn between(&self, alpha: f64) -> Result<Inputs, Error> {
+        self.combine(|input, baseline| Ok((baseline + ((input - baseline)? * alpha)?)?))
+    }
+
+    /// Returns how far each input is from its baseline.
+    pub(in crate::methods) fn distance(&self) -> Result<Inputs, Error> {
+        self.combine(|input, baseline| Ok((input - baseline)?))
+    }
+
+    /// Hands `finish(step, sum)` of the weighted sum of the gradients at `count` points to `sink`,
+    /// for every step, and returns the sum of all scores of each step.
+    pub(in crate::methods) fn integrate(
+        &self,
+        count: usize,
+        point: impl Fn(usize) -> Result<Point, Error>,
+        finish: impl Fn(&ExplainedStep, StepGradient) -> Result<RawScores, Error> + Sync,
+        sink: &dyn Sink,
+    ) -> Result<Vec<f64>, Error> {
+        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps)
+            .into_iter()
+            .map(|chunk| (chunk, Vec::new()))
+            .collect();
+        let at_once = self.points_at_once();
+        for first in (0..count).step_by(at_once) {
+            let points = (first..(first + at_once).min(count)).map(&point);
+            self.add_gradients(&points.collect::<Result<Vec<_>, _>>()?, &mut sums)?;
+        }
+        let sums: Vec<_> = sums
+            .into_iter()
+            .flat_map(|(chunk, sums)| chunk.zip(sums))
+            .collect();
+        let record = |(index, sum): (usize, StepGradient)| {
+            let sum = StepGradient {
+                source: sum.source,
+                target: self.batch.at_embeddings(sum.target)?,
+            };
+            let scores = finish(&self.steps[index], sum)?;
+            let total = total(&scores)?;
+            sink.record(index, scores)?;
+            Ok(total)
+        };
+        sums.into_par_iter().map(record).collect()
+    }
+
+    /// Hands the convergence deltas of the steps to `sink`: how much more the scores of a step,
+    /// `totals`, sum up to than the function changes from the baselines to the inputs.
+    pub(in crate::methods) fn record_deltas(
+        &self,
+        totals: &[f64],
+        sink: &dyn Sink,
+    ) -> Result<(), Error> {
+        let at_input = self.values(&self.input)?;
+        let at_baseline = self.values(&self.baseline)?;
+        for (step, total) in totals.iter().enumerate() {
+            sink.record_delta(step, total - (at_input[step] - at_baseline[step]))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the value of the attributed function of every step at `embeddings`.
+    pub(in crate::methods) fn values(&self, embeddings: &Inputs) -> Result<Vec<f64>, Error> {
+        let model = self.batch.model;
+        let trace = model.forward(&self.batch.model_inputs(embeddings)?)?;
+        let values = gradient::values(model, &trace, &self.steps, self.batch.function)?;
+        Ok(values)
+    }
+
+    /// Returns how many points share a forward pass.
+    fn points_at_once(&self) -> usize {
+        let source = self.input.source.iter();
+        let source_rows: usize = source.map(|source| source.sequences.num_rows()).sum();
+        (FORWARD_ROWS / (source_rows + self.input.target.sequences.num_rows())).max(1)
+    }
+
+    /// Adds the weighted gradients at `points` to the sums of every step.
+    fn add_gradients(&self, points: &[Point], sums: &mut [ChunkSums]) -> Result<(), Error> {
+        let (model, function) = (self.batch.model, self.batch.function);
+        let trace = model.forward(&self.batch.model_inputs(&together(points)?)?)?;
+        let num_instances = self.batch.instances.len();
+        let of_point = |point: usize| {
+            let shift = |step: &ExplainedStep| {
+                let seed = Seed {
+                    sequence: point * num_instances + step.seed.sequence,
+                    ..step.seed
+                };
+                ExplainedStep { seed, ..*step }
+            };
+            self.steps.iter().map(shift).collect::<Vec<_>>()
+        };
+        let by_point: Vec<_> = (0..points.len()).map(of_point).collect();
+        let dhidden = by_point
+            .iter()
+            .map(|steps| gradient::at_hidden(model, &trace, steps, function));
+        let dhidden = dhidden.collect::<Result<Vec<_>, _>>()?;
+        sums.par_iter_mut().try_for_each(|(chunk, sums)| {
+            for ((point, steps), dhidden) in points.iter().zip(&by_point).zip(&dhidden) {
+                let dhidden = dhidden.narrow(0, chunk.start, chunk.len())?;
+                let gradients = gradient::at_embeddings(
+                    model,
+                    &trace,
+                    &steps[chunk.clone()],
+                    &dhidden,
+                    self.batch.wanted(),
+                )?;
+                self.add(sums, gradients, &point.weight, chunk)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds the weighted gradients of the steps of `chunk` to their sums; the first point starts them.
+    fn add(
+        &self,
+        sums: &mut Vec<StepGradient>,
+        gradients: Vec<StepGradient>,
+        weight: &Weight,
+        chunk: &Range<usize>,
+    ) -> Result<(), Error> {
+        let started = !sums.is_empty();
+        for (index, gradient) in gradients.into_iter().enumerate() {
+            let step = &self.steps[chunk.start + index];
+            let (of_source, of_target) = match weight {
+                Weight::Same(weight) => (SideWeight::Same(*weight), SideWeight::Same(*weight)),
+                Weight::Each(weights) => (
+                    weights
+                        .source
+                        .as_ref()
+                        .map_or(SideWeight::Same(0.0), SideWeight::Each),
+                    SideWeight::Each(&weights.target),
+                ),
+            };
+            let sum = sums.get(index);
+            let source = sum.and_then(|sum| sum.source.as_ref());
+            let target = sum.and_then(|sum| sum.target.as_ref());
+            let sum = StepGradient {
+                source: of_source.add(source, gradient.source, step)?,
+                target: of_target.add(target, gradient.target, step)?,
+            };
+            if started {
+                sums[index] = sum;
+            } else {
+                sums.push(sum);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Factor of the gradient of one side.
+enum SideWeight<'a> {
+    Same(f64),
+    Each(&'a Embedded),
+}
+
+impl SideWeight<'_> {
+    fn add(
+        &self,
+        sum: Option<&Tensor>,
+        gradient: Option<Tensor>,
+        step: &ExplainedStep,
+    ) -> Result<Option<Tensor>, Error> {
+        let Some(gradient) = gradient else {
+            return Ok(None);
+        };
+        match self {
+            Self::Same(weight) => Ok(Some(rows::add_scaled(sum, &gradient, *weight)?)),
+            Self::Each(weights) => {
+                let weights = tokens_of(weights, step.seed.sequence, gradient.dim(0)?)?;
+                let weighted = multiply(&weights, &gradient)?;
+                match sum {
+                    Some(sum) => Ok(Some(rows::add(sum, &weighted)?)),
+                    None => Ok(Some(weighted)),
+                }
+            }
+        }
+    }
+}
+
+/// Returns `factors` of the step's tokens times `rows`; what is not there stays so.
+pub(in crate::methods) fn times(
+    rows: StepGradient,
+    factors: &Inputs,
+    step: &ExplainedStep,
+) -> Result<RawScores, Error> {
+    let side = |rows: Option<Tensor>, factors: Option<&Embedded>| match (rows, factors) {
+        (Some(rows), Some(factors)) => {
+            let factors = tokens_of(factors, step.seed.sequence, rows.dim(0)?)?;
+            multiply(&factors, &rows).map(Some)
+        }
+        (rows, _) => Ok(rows),
+    };
+    Ok(RawScores {
+        source: side(rows.source, factors.source.as_ref())?,
+        target: side(rows.target, Some(&factors.target))?,
+    })
+}
+
+/// Returns the sum of all scores of a step, in double precision.
+pub(in crate::methods) fn total(scores: &RawScores) -> Result<f64, Error> {
+    let mut total = 0.0;
+    for rows in [&scores.source, &scores.target].into_iter().flatten() {
+        let rows = rows.to_dtype(candle_core::DType::F64)?;
+        total += rows.sum_all()?.to_scalar::<f64>()?;
+    }
+    Ok(total)
+}
+
+/// Returns the embeddings at all `points`, all instances at one point before those at the next.
+fn together(points: &[Point]) -> Result<Inputs, Error> {
+    let side = |embedded: Vec<&Embedded>| -> Result<Embedded, Error> {
+        let rows: Vec<_> = embedded.iter().map(|embedded| &embedded.rows).collect();
+        let lengths = embedded
+            .iter()
+            .flat_map(|embedded| embedded.sequences.lengths());
+        Ok(Embedded {
+            sequences: Sequences::of_lengths(lengths),
+            rows: Tensor::cat(&rows, 0)?,
+        })
+    };
+    let sources: Vec<_> = points
+        .iter()
+        .filter_map(|point| point.at.source.as_ref())
+        .collect();
+    let source = if sources.is_empty() {
+        None
+    } else {
+        Some(side(sources)?)
+    };
+    Ok(Inputs {
+        source,
+        target: side(points.iter().map(|point| &point.at.target).collect())?,
+    })
+}

@@ -1,0 +1,348 @@
+//! Hooks: what methods see and change between the sublayers of a model.
+//!
+//! Every hook is an argument of one pass, none is state of the model: passes with and without them
+//! may run at the same time. [`Transformer::forward_recorded`] shows the streams,
+//! [`Transformer::forward_above`] replaces one, [`Wanted::Stream`] asks for gradients at one,
+//! [`Trace::beginnings`] lets many passes share what came before the rows they change.
+//!
+//! [`Wanted::Stream`]: super::Wanted::Stream
+
+use candle_core::Tensor;
+
+use super::layers::Memory;
+use super::spec::{Activation, CoreSpec, StackSpec};
+use super::stack::{Around, Stack, StackTrace};
+use super::{Inputs, Trace, Transformer};
+use crate::error::Result;
+
+/// Which stack: the one that reads the source or the one that reads the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The encoder.
+    Source,
+    /// The decoder, the only stack of a decoder-only model.
+    Target,
+}
+
+/// A place in the residual stream: in front of sublayer `sublayer`, or behind the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The stack.
+    pub side: Side,
+    /// Number of sublayers below.
+    pub sublayer: usize,
+}
+
+/// The first `len` tokens of a sequence of an earlier pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// Index of the sequence.
+    pub sequence: usize,
+    /// How many tokens of it are kept.
+    pub len: usize,
+}
+
+/// A pass with the streams in front of every sublayer and behind the last. `[rows, hidden]` each.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) trace: Trace,
+    pub(crate) source: Vec<Tensor>,
+    pub(crate) target: Vec<Tensor>,
+}
+
+impl Transformer {
+    /// Runs the model over whole sequences and keeps the streams.
+    pub(crate) fn forward_recorded(&self, inputs: &Inputs) -> Result<Recorded> {
+        let (mut source, mut target) = (Vec::new(), Vec::new());
+        let trace = self.forward_observed(inputs, &mut |side, stream| match side {
+            Side::Source => source.push(stream.clone()),
+            Side::Target => target.push(stream.clone()),
+        })?;
+        Ok(Recorded {
+            trace,
+            source,
+            target,
+        })
+    }
+
+    /// Runs the model over whole sequences, showing `observe` every stream.
+    pub(super) fn forward_observed(
+        &self,
+        inputs: &Inputs,
+        observe: &mut dyn FnMut(Side, &Tensor),
+    ) -> Result<Trace> {
+        let start = |stack: &Stack, rows: &Tensor, around: Around<'_>, side| {
+            stack.forward_observed(rows, around, &mut |stream| observe(side, stream))
+        };
+        self.forward_with(inputs, start)
+    }
+
+    /// Runs the model over whole sequences, with `stream` at `place` instead of what the sublayers
+    /// below would have made of the inputs. `[rows, hidden]`
+    pub(crate) fn forward_above(
+        &self,
+        place: Place,
+        stream: &Tensor,
+        inputs: &Inputs,
+    ) -> Result<Trace> {
+        self.forward_with(inputs, |stack, rows, around, side| {
+            if side == place.side {
+                stack.forward_from(place.sublayer, stream.clone(), around, &mut |_| ())
+            } else {
+                stack.forward(rows, around)
+            }
+        })
+    }
+
+    /// Runs both stacks by `run`.
+    fn forward_with(
+        &self,
+        inputs: &Inputs,
+        mut run: impl FnMut(&Stack, &Tensor, Around<'_>, Side) -> Result<(Tensor, StackTrace)>,
+    ) -> Result<Trace> {
+        let mut encoder = None;
+        if let (Some(stack), Some(source)) = (&self.encoder, &inputs.source) {
+            let around = Around {
+                sequences: &source.sequences,
+                memory: None,
+                past: None,
+            };
+            let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
+            let sequences = source.sequences.clone();
+            encoder = Some((trace, Memory { rows, sequences }));
+        }
+        let around = Around {
+            sequences: &inputs.target.sequences,
+            memory: encoder.as_ref().map(|(_, memory)| memory),
+            past: None,
+        };
+        let (hidden, decoder) = run(&self.decoder, &inputs.target.rows, around, Side::Target)?;
+        Ok(Trace {
+            encoder,
+            decoder,
+            hidden,
+        })
+    }
+
+    /// Returns the pass of `input` with the slopes of the nonlinearities that `reach` includes
+    /// replaced by those of the lines from what they met in the pass of `reference`: the rescale
+    /// rule. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>, section 3.5.2.
+    pub(crate) fn rescaled(
+        &self,
+        input: &Recorded,
+        reference: &Recorded,
+        reach: &dyn Fn(Activation) -> bool,
+    ) -> Result<Trace> {
+        let mut trace = input.trace.clone();
+        let rescale = |stack: &Stack, trace: &mut StackTrace, x: &[Tensor], x0: &[Tensor]| {
+            let sublayers = stack.sublayers.iter().zip(&mut trace.sublayers);
+            for ((sublayer, trace), (x, x0)) in sublayers.zip(x.iter().zip(x0)) {
+                sublayer.rescale(trace, x, x0, reach)?;
+            }
+            Ok::<_, candle_core::Error>(())
+        };
+        if let (Some(stack), Some((trace, _))) = (&self.encoder, &mut trace.encoder) {
+            rescale(stack, trace, &input.source, &reference.source)?;
+        }
+        rescale(
+            &self.decoder,
+            &mut trace.decoder,
+            &input.target,
+            &reference.target,
+        )?;
+        Ok(trace)
+    }
+
+    /// Returns the nonlinearity of every feed-forward network.
+    pub(crate) fn activations(&self) -> impl Iterator<Item = Activation> {
+        let stacks = self.spec().encoder.iter().chain([&self.spec().decoder]);
+        let sublayers = stacks.flat_map(|stack| &stack.sublayers);
+        sublayers.filter_map(|sublayer| match &sublayer.core {
+            CoreSpec::FeedForward(network) => Some(network.activation),
+            _ => None,
+        })
+    }
+
+    /// Returns the place behind layer `layer` of a stack, if it has that layer.
+    pub(crate) fn behind_layer(&self, side: Side, layer: usize) -> Option<Place> {
+        let stack = self.stack_spec(side)?;
+        let mut sublayers = stack.sublayers.iter();
+        let sublayer = 1 + sublayers.rposition(|sublayer| sublayer.layer == layer)?;
+        Some(Place { side, sublayer })
+    }
+
+    /// Returns what a stack is made of, if the model has it.
+    pub(crate) fn stack_spec(&self, side: Side) -> Option<&StackSpec> {
+        match side {
+            Side::Source => self.spec().encoder.as_ref(),
+            Side::Target => Some(&self.spec().decoder),
+        }
+    }
+}
+
+impl Trace {
+    /// Returns the beginnings `cut` of the decoder's sequences, each as often as it is named, as
+    /// the past of a later pass. Nothing is computed again.
+    pub(crate) fn beginnings(&self, cut: &[Beginning]) -> Self {
+        Self {
+            decoder: self.decoder.beginnings(cut),
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::model::random::{random_llama, random_marian};
+    use crate::model::{Embedded, Seed, Wanted};
+
+    fn inputs(model: &Transformer) -> Inputs {
+        let sources: [&[u32]; 2] = [&[1, 4, 2, 9, 3], &[7, 5, 3]];
+        let targets: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
+        Inputs {
+            source: model
+                .has_encoder()
+                .then(|| model.embed(sources.into_iter()).unwrap()),
+            target: model.embed(targets.into_iter()).unwrap(),
+        }
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f64> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!(
+                (found - expected).abs() < tolerance,
+                "entry {index}: {found} against {expected}"
+            );
+        }
+    }
+
+    /// Cotangents of two seeds, different in every entry.
+    fn cotangents(model: &Transformer) -> Tensor {
+        let values: Vec<_> = (0..2 * model.spec().hidden)
+            .map(|i| (i as f64).sin())
+            .collect();
+        Tensor::from_vec(values, (2, model.spec().hidden), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients_of_a_continued_pass_are_those_of_the_whole_one() {
+        for model in [random_llama(DType::F64), random_marian(DType::F64)] {
+            let inputs = inputs(&model);
+            let whole = model.forward(&inputs).unwrap();
+            let beginning = Beginning {
+                sequence: 1,
+                len: 2,
+            };
+            let past = whole.beginnings(&[beginning, beginning]);
+            let first = inputs.target.sequences.rows(1).start + 2;
+            let rest = inputs.target.rows.narrow(0, first, 4).unwrap();
+            let next = Embedded {
+                rows: Tensor::cat(&[&rest, &rest], 0).unwrap(),
+                sequences: crate::model::sequences::Sequences::of_lengths([4, 4]),
+            };
+            let continued = model.forward_on(&next, past).unwrap();
+            let seeds = |sequence: [usize; 2], earlier: usize| {
+                [(sequence[0], 3), (sequence[1], 5)].map(|(sequence, position)| Seed {
+                    sequence,
+                    position: position - earlier,
+                })
+            };
+            let gradient = |trace: &Trace, seeds: &[Seed]| {
+                let gradients = model
+                    .vjp(trace, seeds, cotangents(&model), Wanted::Target)
+                    .unwrap();
+                gradients.target.unwrap()
+            };
+            let expected = gradient(&whole, &seeds([1, 1], 0));
+            let found = gradient(&continued, &seeds([0, 1], 2));
+            // Rows 2 and 3 of the first seed, 2 to 5 of the second.
+            let expected = Tensor::cat(
+                &[
+                    expected.narrow(0, 2, 2).unwrap(),
+                    expected.narrow(0, 6, 4).unwrap(),
+                ],
+                0,
+            )
+            .unwrap();
+            assert_near(&values(&found), &values(&expected), 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_pass_from_a_recorded_stream_is_the_whole_pass() {
+        let model = random_marian(DType::F64);
+        let inputs = inputs(&model);
+        let recorded = model.forward_recorded(&inputs).unwrap();
+        for (side, streams) in [
+            (Side::Source, &recorded.source),
+            (Side::Target, &recorded.target),
+        ] {
+            for (sublayer, stream) in streams.iter().enumerate() {
+                let place = Place { side, sublayer };
+                let trace = model.forward_above(place, stream, &inputs).unwrap();
+                assert_near(
+                    &values(&trace.hidden),
+                    &values(&recorded.trace.hidden),
+                    1e-15,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_at_a_stream_are_slopes() {
+        const STEP: f64 = 1e-5;
+        let model = random_marian(DType::F64);
+        let inputs = inputs(&model);
+        let recorded = model.forward_recorded(&inputs).unwrap();
+        let seed = Seed {
+            sequence: 0,
+            position: 3,
+        };
+        let weights = cotangents(&model).narrow(0, 0, 1).unwrap();
+        for (side, streams) in [
+            (Side::Source, &recorded.source),
+            (Side::Target, &recorded.target),
+        ] {
+            for layer in 0..2 {
+                let place = model.behind_layer(side, layer).unwrap();
+                let stream = &streams[place.sublayer];
+                let wanted = Wanted::Stream(place);
+                let gradients = model
+                    .vjp(
+                        &recorded.trace,
+                        std::slice::from_ref(&seed),
+                        weights.clone(),
+                        wanted,
+                    )
+                    .unwrap();
+                let found = match side {
+                    Side::Source => gradients.source,
+                    Side::Target => gradients.target,
+                };
+                let flat = values(stream);
+                let scalar = |index: usize, offset: f64| {
+                    let mut moved = flat.clone();
+                    moved[index] += offset;
+                    let moved = Tensor::from_vec(moved, stream.shape(), &Device::Cpu).unwrap();
+                    let trace = model.forward_above(place, &moved, &inputs).unwrap();
+                    let hidden = model.hidden(&trace, std::slice::from_ref(&seed)).unwrap();
+                    values(&(hidden * &weights).unwrap()).iter().sum::<f64>()
+                };
+                let found = values(&found.unwrap());
+                let slopes: Vec<_> = (0..found.len())
+                    .map(|i| (scalar(i, STEP) - scalar(i, -STEP)) / (2.0 * STEP))
+                    .collect();
+                assert_near(&found, &slopes, 1e-7);
+            }
+        }
+    }
+}
