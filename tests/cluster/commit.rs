@@ -1,0 +1,136 @@
+//! What a cluster that nothing happens to leaves behind.
+
+use std::collections::BTreeSet;
+
+use whence_coordinator::durable::manifest::Manifest;
+use whence_proto::v1::JobState;
+use whence_schemas::{JobSpec, layout};
+use whence_tests::cluster::{Cluster, impatient};
+use whence_tests::fixtures::{translation_job, translations};
+use whence_tests::s3::Bucket;
+use whence_tests::table;
+
+fn job(split: &str) -> JobSpec {
+    JobSpec {
+        shard_tokens: 200,
+        ..translation_job(&translations(), split, "saliency")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = job("test[:20]");
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&spec).await;
+    assert_eq!(status.state(), JobState::Sealed);
+    assert_eq!(
+        (status.rows_total, status.rows_done, status.rows_failed),
+        (20, 20, 0)
+    );
+    assert!(
+        status.slots_total > 3,
+        "the rows make several shards: {status:?}"
+    );
+
+    let manifest = std::fs::read(root.path().join(layout::sealed(&spec.id()))).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+    let listed: BTreeSet<_> = table::files(root.path(), &spec).into_iter().collect();
+    let sealed: BTreeSet<_> = manifest
+        .files
+        .iter()
+        .map(|file| root.path().join(&file.key))
+        .collect();
+    assert_eq!(listed, sealed);
+    assert_eq!((manifest.rows, manifest.errors), (20, 0));
+    assert_eq!(table::read(root.path(), &spec).num_rows(), 20);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_submitted_again_is_found_and_nothing_is_computed() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = job("test[:6]");
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    cluster.run(&spec).await;
+    let before = table::files(root.path(), &spec);
+    cluster.stop().await;
+
+    // Without a worker nothing could be computed, by a coordinator that knows only the store.
+    let cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    let status = cluster.run(&spec).await;
+    assert_eq!((status.state(), status.rows_done), (JobState::Sealed, 6));
+    assert_eq!(table::files(root.path(), &spec), before);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_of_any_size_on_any_store_give_the_same_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_shards_of = |shard_tokens| JobSpec {
+        shard_tokens,
+        ..job("test[:24]")
+    };
+    let (small, large) = (in_shards_of(100), in_shards_of(100_000));
+    let mut cluster = Cluster::start(impatient(directory.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    cluster.add_worker(whence_worker::Config {
+        batch_tokens: 64,
+        ..whence_worker::Config::default()
+    });
+    cluster.run(&small).await;
+    cluster.run(&large).await;
+    cluster.stop().await;
+    let expected = table::read(directory.path(), &large);
+    assert_eq!(table::read(directory.path(), &small), expected);
+
+    let bucket = Bucket::start().await;
+    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&small).await;
+    assert_eq!(status.state(), JobState::Sealed, "{status:?}");
+    cluster.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    bucket.download("root", copy.path());
+    assert_eq!(table::read(copy.path(), &small), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = job("test");
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    let id = cluster.submit(&spec).await.unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    cluster.watch(&id, |status| status.slots_done > 0).await;
+    let cancelled = cluster
+        .coordinator
+        .cancel(&id.parse().unwrap())
+        .await
+        .unwrap();
+    assert!(
+        cancelled.totals.slots_done < cancelled.totals.slots,
+        "{cancelled:?}"
+    );
+    let error = cluster.submit(&spec).await.unwrap_err();
+    assert!(
+        error.message().contains("was cancelled") && error.message().contains("--run-id"),
+        "{error}"
+    );
+    cluster.stop().await;
+    assert!(!root.path().join(layout::sealed(&spec.id())).exists());
+}

@@ -1,0 +1,224 @@
+//! Stores that fail, workers that cannot, rows that are bad.
+
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray};
+use whence_coordinator::{Coordinator, ErrorKind};
+use whence_proto::v1::JobState;
+use whence_schemas::{JobSpec, output};
+use whence_tests::cluster::{Cluster, impatient};
+use whence_tests::fixtures::{translation_job, translations};
+use whence_tests::s3::{Bucket, Fault};
+use whence_tests::table;
+
+fn job(split: &str) -> JobSpec {
+    JobSpec {
+        shard_tokens: 200,
+        ..translation_job(&translations(), split, "saliency")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
+    let bucket = Bucket::start().await;
+    bucket.fail(Fault::IgnoresConditions);
+    let error = Coordinator::start(impatient(&bucket.url("root")))
+        .await
+        .unwrap_err();
+    assert!(
+        error.chain().contains("replaced an object"),
+        "{}",
+        error.chain()
+    );
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = job("test[:20]");
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    cluster.run(&spec).await;
+    cluster.stop().await;
+
+    let bucket = Bucket::start().await;
+    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
+        .await
+        .unwrap();
+    bucket.fail(Fault::LosesAnswers(2));
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&spec).await;
+    assert_eq!(
+        (status.state(), status.rows_done),
+        (JobState::Sealed, 20),
+        "{status:?}"
+    );
+    cluster.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    bucket.download("root", copy.path());
+    assert_eq!(
+        table::read(copy.path(), &spec),
+        table::read(root.path(), &spec)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_after_the_store_was_away() {
+    let bucket = Bucket::start().await;
+    let spec = job("test[:60]");
+    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
+        .await
+        .unwrap();
+    let id = cluster.submit(&spec).await.unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    cluster.watch(&id, |status| status.slots_done > 0).await;
+    bucket.fail(Fault::Unavailable);
+    // Long enough for commits under way to meet the outage.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    bucket.fail(Fault::None);
+    let status = cluster.watch(&id, |_| false).await;
+    assert_eq!(
+        (status.state(), status.rows_done),
+        (JobState::Sealed, 60),
+        "{status:?}"
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_becomes_an_error_row_and_the_rest_is_attributed() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let long = "word ".repeat(5000);
+    let text = [
+        r#"{"translation": {"en": "Click here.", "fr": "Cliquez ici."}}"#.to_owned(),
+        r#"{"translation": {"en": "", "fr": "Cliquez ici."}}"#.to_owned(),
+        r#"{"translation": {"en": null, "fr": "Cliquez ici."}}"#.to_owned(),
+        r#"{"translation": {"en": "Click here."}}"#.to_owned(),
+        "{not json".to_owned(),
+        format!(r#"{{"translation": {{"en": "{long}", "fr": "Cliquez ici."}}}}"#),
+        r#"{"translation": {"en": "Click there.", "fr": "Cliquez là."}}"#.to_owned(),
+    ];
+    std::fs::write(&rows, text.join("\n")).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let spec = translation_job(&rows, "train", "saliency");
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&spec).await;
+    assert_eq!(
+        (status.state(), status.rows_done, status.rows_failed),
+        (JobState::Sealed, 7, 5)
+    );
+    cluster.stop().await;
+
+    let rows = table::read(root.path(), &spec);
+    let messages = rows
+        .column_by_name(output::ERROR_MESSAGE)
+        .unwrap()
+        .as_string::<i32>()
+        .clone();
+    let message = |row: usize| {
+        messages
+            .is_valid(row)
+            .then(|| messages.value(row).to_owned())
+    };
+    assert_eq!((message(0), message(6)), (None, None));
+    let expected = [
+        "is empty",
+        "is null",
+        "no field `translation.fr`",
+        "cannot be read",
+        "512",
+    ];
+    for (row, expected) in (1..).zip(expected) {
+        let message = message(row).unwrap_or_default();
+        assert!(message.contains(expected), "row {row}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spec = job("test[:5]");
+    spec.model.path = "/nowhere/model".to_owned();
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&spec).await;
+    assert_eq!(status.state(), JobState::Failed);
+    assert!(
+        status.message.contains("/nowhere/model"),
+        "{}",
+        status.message
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_method_fails_the_job_with_the_nearest_name() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spec = job("test[:5]");
+    spec.attribution.method.name = "salience".to_owned();
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    let status = cluster.run(&spec).await;
+    assert_eq!(status.state(), JobState::Failed);
+    assert!(status.message.contains("`saliency`"), "{}", status.message);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_too_large_for_one_object_is_split_down_to_its_rows() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = JobSpec {
+        shard_tokens: 100_000,
+        ..job("test[:16]")
+    };
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config {
+        max_result_bytes: 16 << 10,
+        ..whence_worker::Config::default()
+    });
+    let status = cluster.run(&spec).await;
+    assert_eq!(
+        (status.state(), status.rows_done, status.rows_failed),
+        (JobState::Sealed, 16, 0),
+        "{status:?}"
+    );
+    assert!(status.slots_total > 1, "{status:?}");
+    assert_eq!(table::read(root.path(), &spec).num_rows(), 16);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_coordinator_makes_the_older_step_down() {
+    let root = tempfile::tempdir().unwrap();
+    let older = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    let newer = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    let spec = job("test[:5]");
+    let refused = async {
+        loop {
+            match older.submit(&spec).await {
+                Err(status) if status.message().contains("stepped down") => return status,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(20), refused).await;
+    assert!(refused.is_ok(), "the older coordinator serves on");
+    assert!(newer.submit(&spec).await.is_ok());
+}

@@ -1,0 +1,5 @@
+//! Clusters: exactly once, whatever happens to whom.
+
+mod commit;
+mod failures;
+mod kills;

@@ -1,0 +1,53 @@
+//! The committed models and data, and jobs on them.
+
+use std::path::PathBuf;
+
+use whence_schemas::job::{
+    DatasetSource, Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens,
+};
+use whence_schemas::{AttributionSpec, JobSpec};
+
+/// Returns the path of a committed file or folder below `tests/`.
+pub fn path(relative: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// Returns the committed translation model.
+pub fn marian() -> PathBuf {
+    path("models/lo-en-fr-tiny")
+}
+
+/// Returns the 300 committed test translations.
+pub fn translations() -> PathBuf {
+    path("data/libreoffice-help-en-fr.test.jsonl")
+}
+
+/// Returns a job that attributes forced translations: rows `split` of `dataset` with `method`.
+///
+/// # Panics
+///
+/// If a fixture is missing or damaged.
+pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> JobSpec {
+    let model = marian();
+    let digest = whence_engine::digest(&model).expect("the fixture model is committed");
+    let files = [dataset.display().to_string()];
+    JobSpec {
+        model: ModelSource {
+            path: model.display().to_string(),
+            digest,
+        },
+        dataset: DatasetSource {
+            files: whence_coordinator::dataset::describe(&files).expect("the dataset can be read"),
+            split: split.to_owned(),
+            input_field: "translation.en".to_owned(),
+            generated_field: Some("translation.fr".to_owned()),
+            columns: Vec::new(),
+        },
+        attribution: AttributionSpec::of_method(method),
+        dtype: Dtype::Float32,
+        seed: 0,
+        shard_tokens: default_shard_tokens(),
+        run_id: None,
+        numerics_version: NUMERICS_VERSION,
+    }
+}

@@ -1,0 +1,111 @@
+//! The real programs as child processes, which a test can kill.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running program of ours. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts the program `name` with `arguments`. What it says is the test's to show if it fails.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        let child = Command::new(program(name))
+            .args(arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        Self { child }
+    }
+
+    /// Starts a coordinator on `listen` over the local root `root`. Returns it and its address.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started, or ends before it listens.
+    pub fn coordinator(root: &Path, listen: &str) -> (Self, String) {
+        let mut child = Command::new(program("whence-coordinator"))
+            .arg("--root")
+            .arg(root)
+            .args([
+                "--listen",
+                listen,
+                "--heartbeat",
+                "200ms",
+                "--lease-ttl",
+                "2s",
+            ])
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the coordinator starts");
+        let messages = child.stderr.take().expect("its messages are piped");
+        let mut seen = String::new();
+        let mut messages = BufReader::new(messages);
+        let address = loop {
+            let mut line = String::new();
+            let read = messages
+                .read_line(&mut line)
+                .expect("its messages can be read");
+            assert!(read > 0, "the coordinator ended: {seen}");
+            seen.push_str(&line);
+            if let Some((_, address)) = line.split_once("listening address=") {
+                break address.trim().to_owned();
+            }
+        };
+        // Somebody must read on, or its messages would fill the pipe and stop it.
+        std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
+        (Self { child }, address)
+    }
+
+    /// Starts a worker of the coordinator at `address`.
+    pub fn worker(address: &str) -> Self {
+        Self::start(
+            "whence-worker",
+            &["--coordinator", &format!("http://{address}")],
+        )
+    }
+
+    /// Kills it without a word.
+    ///
+    /// # Panics
+    ///
+    /// If it ended by itself before.
+    pub fn kill(mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "it had ended by itself: {ended:?}");
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have been killed or ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns the path of a program of ours, beside the folder of the running test.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/PROFILE/deps");
+    let program = folder.join(name);
+    assert!(
+        program.exists(),
+        "`{name}` is not built: run the tests of the whole workspace"
+    );
+    program
+}

@@ -1,0 +1,234 @@
+//! A bucket on loopback that speaks enough of S3, and fails as it is told to.
+//!
+//! Objects are created under one lock, so a conditional put is atomic, as the real ones promise. The
+//! faults are those that break protocols: no answer for a while, an answer lost after the object
+//! was written, and a server that takes the condition and ignores it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// What goes wrong with the next requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// Every request is answered with 503.
+    Unavailable,
+    /// Every n-th put is carried out and then answered with 500.
+    LosesAnswers(usize),
+    /// Conditions of puts are ignored: objects are overwritten.
+    IgnoresConditions,
+}
+
+/// A bucket called `bucket`. Ends when dropped.
+#[derive(Debug)]
+pub struct Bucket {
+    address: SocketAddr,
+    contents: Arc<Mutex<Contents>>,
+    _server: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    objects: BTreeMap<String, Bytes>,
+    fault: Fault,
+    num_puts: usize,
+}
+
+/// Keys of one page of a listing: few, so that paging is used.
+const PAGE_KEYS: usize = 7;
+
+impl Bucket {
+    /// Serves an empty bucket on a free port.
+    ///
+    /// # Panics
+    ///
+    /// If there is no free port.
+    pub async fn start() -> Self {
+        let contents: Arc<Mutex<Contents>> = Arc::default();
+        let router = Router::new()
+            .route("/bucket", get(list))
+            .route("/bucket/", get(list))
+            .route("/bucket/{*key}", put(create).get(read).head(read))
+            .with_state(Arc::clone(&contents));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            // Serving ends with the test, which drops it.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self {
+            address,
+            contents,
+            _server: server,
+        }
+    }
+
+    /// Returns the URL of the storage root `prefix` in the bucket.
+    pub fn url(&self, prefix: &str) -> String {
+        let Self { address, .. } = self;
+        format!("s3://bucket/{prefix}?endpoint=http://{address}&region=test&skip_signature=true")
+    }
+
+    /// Makes the next requests go wrong as `fault` says.
+    pub fn fail(&self, fault: Fault) {
+        self.lock().fault = fault;
+    }
+
+    /// Returns the keys of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        self.lock().objects.keys().cloned().collect()
+    }
+
+    /// Writes every object below `prefix` into `folder`, for readers of directories.
+    ///
+    /// # Panics
+    ///
+    /// If the folder cannot be written.
+    pub fn download(&self, prefix: &str, folder: &std::path::Path) {
+        let objects = self.lock().objects.clone();
+        for (key, bytes) in objects {
+            let Some(relative) = key.strip_prefix(&format!("{prefix}/")) else {
+                continue;
+            };
+            let path = folder.join(relative);
+            std::fs::create_dir_all(path.parent().expect("a key has a folder"))
+                .expect("a writable folder");
+            std::fs::write(path, bytes).expect("a writable file");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Contents> {
+        self.contents.lock().expect("no holder panics")
+    }
+}
+
+type Shared = State<Arc<Mutex<Contents>>>;
+
+async fn create(
+    State(contents): Shared,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut contents = contents.lock().expect("no holder panics");
+    contents.num_puts += 1;
+    let is_conditional = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|value| value == "*");
+    let ignores = contents.fault == Fault::IgnoresConditions;
+    let loses = matches!(contents.fault, Fault::LosesAnswers(n) if contents.num_puts % n == 0);
+    if contents.fault == Fault::Unavailable {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if is_conditional && !ignores && contents.objects.contains_key(&key) {
+        return failure(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
+    }
+    let tag = tag(&body);
+    contents.objects.insert(key, body);
+    if loses {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    [(header::ETAG, tag)].into_response()
+}
+
+async fn read(State(contents): Shared, Path(key): Path<String>, headers: HeaderMap) -> Response {
+    let contents = contents.lock().expect("no holder panics");
+    if contents.fault == Fault::Unavailable {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let Some(object) = contents.objects.get(&key) else {
+        return failure(StatusCode::NOT_FOUND, "NoSuchKey");
+    };
+    let fixed = [
+        (header::ETAG, tag(object)),
+        (
+            header::LAST_MODIFIED,
+            HeaderValue::from_static("Wed, 25 Nov 2026 00:00:00 GMT"),
+        ),
+    ];
+    let range = headers
+        .get(header::RANGE)
+        .and_then(|range| bounds(range, object.len()));
+    match range {
+        Some(range) => {
+            let (start, end) = (range.start, range.end);
+            let content = format!("bytes {start}-{}/{}", end - 1, object.len());
+            let of_range = [(header::CONTENT_RANGE, content)];
+            (
+                StatusCode::PARTIAL_CONTENT,
+                fixed,
+                of_range,
+                object.slice(range),
+            )
+                .into_response()
+        }
+        None => (fixed, object.clone()).into_response(),
+    }
+}
+
+async fn list(State(contents): Shared, Query(query): Query<BTreeMap<String, String>>) -> Response {
+    let contents = contents.lock().expect("no holder panics");
+    if contents.fault == Fault::Unavailable {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let prefix = query.get("prefix").map_or("", String::as_str);
+    let after = query.get("continuation-token").map_or("", String::as_str);
+    let after = after.max(query.get("start-after").map_or("", String::as_str));
+    let mut found = contents
+        .objects
+        .iter()
+        .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+    let mut xml = String::from("<ListBucketResult>");
+    let mut last = "";
+    for (key, object) in found.by_ref().take(PAGE_KEYS) {
+        last = key;
+        xml += &format!(
+            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-11-25T00:00:00.000Z</LastModified></Contents>",
+            object.len()
+        );
+    }
+    if found.next().is_some() {
+        xml += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
+    }
+    xml += "</ListBucketResult>";
+    ([(header::CONTENT_TYPE, "application/xml")], xml).into_response()
+}
+
+fn bounds(range: &HeaderValue, len: usize) -> Option<std::ops::Range<usize>> {
+    let (start, end) = range
+        .to_str()
+        .ok()?
+        .strip_prefix("bytes=")?
+        .split_once('-')?;
+    let start: usize = start.parse().ok()?;
+    let end = end.parse().map_or(len, |end: usize| (end + 1).min(len));
+    (start < end).then_some(start..end)
+}
+
+fn tag(object: &Bytes) -> HeaderValue {
+    let sum = object.iter().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    });
+    HeaderValue::from_str(&format!("\"{sum:x}\"")).expect("a tag is plain text")
+}
+
+fn failure(status: StatusCode, code: &str) -> Response {
+    (
+        status,
+        format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>"),
+    )
+        .into_response()
+}

@@ -1,0 +1,67 @@
+//! Reading what jobs wrote, as any reader of Parquet would.
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::Int64Type;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use whence_schemas::{JobSpec, layout, output};
+
+/// Returns the Parquet files of a job below the local storage root `root`.
+///
+/// # Panics
+///
+/// If the table's folder cannot be read.
+pub fn files(root: &Path, spec: &JobSpec) -> Vec<PathBuf> {
+    let folder = root.join(layout::table(spec));
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        return Vec::new();
+    };
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("a folder can be read").path())
+        .collect();
+    files.sort_unstable();
+    files
+}
+
+/// Reads all rows of a job in order of their ids. Everything in it is data: what differs between
+/// two runs of a job (attempt, worker) stands in the footers.
+///
+/// # Panics
+///
+/// If a file is damaged, or an id occurs twice or is missing.
+pub fn read(root: &Path, spec: &JobSpec) -> RecordBatch {
+    let mut batches = Vec::new();
+    for path in files(root, spec) {
+        let file = std::fs::File::open(&path).expect("a listed file opens");
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        batches.extend(
+            builder
+                .build()
+                .expect("a reader")
+                .map(|batch| batch.expect("a batch")),
+        );
+    }
+    let schema = batches.first().expect("the table has rows").schema();
+    let rows = concat_batches(&schema, &batches).expect("all slots have one schema");
+    in_order(&rows)
+}
+
+fn in_order(rows: &RecordBatch) -> RecordBatch {
+    let ids = rows
+        .column_by_name(output::EXAMPLE_ID)
+        .expect("every table has ids");
+    let ids = ids.as_primitive::<Int64Type>().values();
+    let mut order: Vec<u32> = (0..ids.len() as u32).collect();
+    order.sort_unstable_by_key(|&row| ids[row as usize]);
+    for (expected, &row) in order.iter().enumerate() {
+        let found = ids[row as usize];
+        assert_eq!(
+            found, expected as i64,
+            "example {expected} is missing or stands twice"
+        );
+    }
+    take_record_batch(rows, &UInt32Array::from(order)).expect("the rows are there")
+}
