@@ -13,6 +13,8 @@ mod lines;
 mod parquet;
 mod shard;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use fields::{Cell, FieldPath};
 pub use files::{describe, verify};

@@ -1,0 +1,280 @@
+//! One suite over every format: the same rows, whatever file they stand in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::file::properties::WriterProperties;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use whence_schemas::job::DatasetSource;
+use whence_schemas::{Plan, SlotId, input};
+
+use super::*;
+
+/// Source, target and a label of each row; a missing source is null.
+const ROWS: [(Option<&str>, &str, &str); 7] = [
+    (Some("one, \"quoted\""), "un", "a"),
+    (Some("two"), "deux", "b"),
+    (Some("three\nlines"), "trois", "a"),
+    (None, "quatre", "b"),
+    (Some("fünf 五"), "cinq", "a"),
+    (Some("six"), "six", "b"),
+    (Some("seven"), "sept", "a"),
+];
+
+fn write_jsonl(folder: &Path) -> PathBuf {
+    let line = |(source, target, label): &(Option<&str>, &str, &str)| {
+        serde_json::json!({"source": source, "target": target, "label": label}).to_string()
+    };
+    let lines: Vec<_> = ROWS.iter().map(line).collect();
+    let path = folder.join("rows.jsonl");
+    fs::write(&path, lines.join("\n\n")).unwrap();
+    path
+}
+
+fn write_delimited(folder: &Path, extension: &str, separator: &str) -> PathBuf {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut text = ["source", "target", "label"].join(separator) + "\r\n";
+    for (source, target, label) in ROWS {
+        let source = source.map_or_else(String::new, quoted);
+        text += &[source, quoted(target), label.to_owned()].join(separator);
+        text += "\r\n";
+    }
+    let path = folder.join("rows").with_extension(extension);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn write_parquet(folder: &Path) -> PathBuf {
+    let source: ArrayRef = Arc::new(ROWS.iter().map(|row| row.0).collect::<StringArray>());
+    let target: ArrayRef = Arc::new(ROWS.iter().map(|row| Some(row.1)).collect::<StringArray>());
+    let label: ArrayRef = Arc::new(ROWS.iter().map(|row| Some(row.2)).collect::<StringArray>());
+    let columns = [("source", source), ("target", target), ("label", label)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let path = folder.join("rows.parquet");
+    write_batch(&path, &batch, 2);
+    path
+}
+
+fn write_batch(path: &Path, batch: &RecordBatch, group_rows: usize) {
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+    DatasetSource {
+        files: describe(&paths).unwrap(),
+        split: split.to_owned(),
+        input_field: "source".to_owned(),
+        generated_field: Some("target".to_owned()),
+        columns: vec!["label".to_owned()],
+    }
+}
+
+/// Reads every row of every shard, each shard from its own cursor.
+fn read_all(
+    dataset: &DatasetSource,
+    plan: &Plan,
+) -> Vec<(i64, Option<String>, Option<String>, Option<String>)> {
+    let mut rows = Vec::new();
+    for index in 0..plan.shards.len() {
+        let mut reader = read_rows(dataset, plan, &SlotId::of_shard(index)).unwrap();
+        while let Some(batch) = reader.next_batch().unwrap() {
+            let ids = batch
+                .column_by_name(input::EXAMPLE_ID)
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .clone();
+            let text = |name: &str| {
+                batch
+                    .column_by_name(name)
+                    .unwrap()
+                    .as_string::<i32>()
+                    .clone()
+            };
+            let columns = batch
+                .column_by_name(input::COLUMNS)
+                .unwrap()
+                .as_struct()
+                .clone();
+            let labels = columns.column(0).as_string::<i32>().clone();
+            let (inputs, targets) = (text(input::INPUT_TEXT), text(input::GENERATED_TEXT));
+            let at = |texts: &StringArray, row: usize| {
+                texts.is_valid(row).then(|| texts.value(row).to_owned())
+            };
+            rows.extend((0..batch.num_rows()).map(|row| {
+                (
+                    ids.value(row),
+                    at(&inputs, row),
+                    at(&targets, row),
+                    at(&labels, row),
+                )
+            }));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_format_gives_the_same_rows_from_every_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        write_jsonl(folder.path()),
+        write_delimited(folder.path(), "csv", ","),
+        write_delimited(folder.path(), "tsv", "\t"),
+        write_parquet(folder.path()),
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    let expected: Vec<_> = (0..)
+        .zip(ROWS)
+        .map(|(id, (source, target, label))| (id, source.and_then(text), text(target), text(label)))
+        .collect();
+    for file in files {
+        let dataset = dataset(std::slice::from_ref(&file), "train");
+        for shard_tokens in [1, 5, 1000] {
+            let plan = plan(&dataset, shard_tokens, 20).unwrap();
+            assert_eq!(plan.num_rows(), 7);
+            assert_eq!(
+                plan.shards.len() == 1,
+                shard_tokens == 1000,
+                "{}",
+                file.display()
+            );
+            assert_eq!(read_all(&dataset, &plan), expected, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn slices_and_several_files_number_their_rows_onwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [write_jsonl(folder.path()), write_parquet(folder.path())];
+    let ids = |split: &str| -> Vec<(i64, Option<String>)> {
+        let dataset = dataset(&files, split);
+        let plan = plan(&dataset, 3, 20).unwrap();
+        read_all(&dataset, &plan)
+            .into_iter()
+            .map(|(id, input, ..)| (id, input))
+            .collect()
+    };
+    assert_eq!(ids("train").len(), 14);
+    let text = |id, text: &str| (id, Some(text.to_owned()));
+    assert_eq!(
+        ids("train[5:9]"),
+        [
+            text(0, "six"),
+            text(1, "seven"),
+            text(2, "one, \"quoted\""),
+            text(3, "two"),
+        ]
+    );
+    assert_eq!(
+        ids("train[-2:]+train[:1]"),
+        [text(0, "six"), text(1, "seven"), text(2, "one, \"quoted\""),]
+    );
+}
+
+#[test]
+fn a_split_slot_reads_its_half() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in [write_jsonl(folder.path()), write_parquet(folder.path())] {
+        let dataset = dataset(&[file], "train");
+        let plan = plan(&dataset, 1000, 20).unwrap();
+        let second = &SlotId::of_shard(0).split()[1];
+        let mut reader = read_rows(&dataset, &plan, second).unwrap();
+        let batch = reader.next_batch().unwrap().unwrap();
+        let ids = batch
+            .column_by_name(input::EXAMPLE_ID)
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .clone();
+        assert_eq!(ids.values(), &[3, 4, 5, 6]);
+        assert!(reader.next_batch().unwrap().is_none());
+    }
+}
+
+#[test]
+fn nested_fields_of_parquet_are_reached_by_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let en: ArrayRef = Arc::new(StringArray::from(vec!["Hello", "Bye"]));
+    let field = Arc::new(Field::new("en", DataType::Utf8, true));
+    let translation = StructArray::new(Fields::from(vec![field]), vec![en], None);
+    let batch =
+        RecordBatch::try_from_iter([("translation", Arc::new(translation) as ArrayRef)]).unwrap();
+    let path = folder.path().join("nested.parquet");
+    write_batch(&path, &batch, 10);
+    let dataset = DatasetSource {
+        input_field: "translation.en".to_owned(),
+        generated_field: None,
+        columns: Vec::new(),
+        ..dataset(&[path], "train")
+    };
+    let plan = plan(&dataset, 1000, 20).unwrap();
+    let batch = read_rows(&dataset, &plan, &SlotId::of_shard(0))
+        .unwrap()
+        .next_batch()
+        .unwrap()
+        .unwrap();
+    let inputs = batch
+        .column_by_name(input::INPUT_TEXT)
+        .unwrap()
+        .as_string::<i32>()
+        .clone();
+    assert_eq!((inputs.value(0), inputs.value(1)), ("Hello", "Bye"));
+}
+
+#[test]
+fn a_field_no_row_has_is_refused_with_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = DatasetSource {
+        input_field: "sorce".to_owned(),
+        ..dataset(&[write_jsonl(folder.path())], "train")
+    };
+    let error = plan(&wrong, 10, 20).unwrap_err().to_string();
+    assert!(
+        error.contains("`sorce`") && error.contains("did you mean `source`"),
+        "{error}"
+    );
+    assert!(error.contains("`label`, `source`, `target`"), "{error}");
+}
+
+#[test]
+fn a_slice_without_rows_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&[write_jsonl(folder.path())], "train[3:3]");
+    let error = plan(&dataset, 10, 20).unwrap_err();
+    assert!(matches!(error, Error::Empty { .. }), "{error}");
+}
+
+#[test]
+fn a_truncated_parquet_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_parquet(folder.path());
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = plan(&dataset(&[path], "train"), 10, 20).unwrap_err();
+    assert!(error.chain().contains("rows.parquet"), "{}", error.chain());
+    assert_eq!(error.kind(), crate::ErrorKind::Data);
+}
+
+#[test]
+fn a_json_array_is_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.json");
+    fs::write(&path, r#"[{"source": "a", "target": "b", "label": "c"}]"#).unwrap();
+    let error = plan(&dataset(&[path], "train"), 10, 20)
+        .unwrap_err()
+        .chain();
+    assert!(
+        error.contains("rows.json") && error.contains("one object a line"),
+        "{error}"
+    );
+}
