@@ -1,0 +1,107 @@
+//! Other people's readers open the tables: DuckDB, Polars, pandas.
+//!
+//! They are Python packages, which `.ci/run` installs into `.venv`. A test says which of them it
+//! found, and that it proved nothing where none is there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use whence_proto::v1::JobState;
+use whence_schemas::JobSpec;
+use whence_tests::cluster::{Cluster, impatient};
+use whence_tests::fixtures::{translation_job, translations};
+
+/// Returns the Python interpreter of the workspace's environment, or the system's.
+fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
+    if own.exists() {
+        own
+    } else {
+        PathBuf::from("python3")
+    }
+}
+
+fn has(package: &str) -> bool {
+    let import = Command::new(python())
+        .args(["-c", &format!("import {package}")])
+        .output();
+    import.is_ok_and(|output| output.status.success())
+}
+
+/// Runs a program that gets the table's folder. Returns what it prints.
+fn run(program: &str, folder: &Path) -> String {
+    let output = Command::new(python())
+        .arg("-c")
+        .arg(program)
+        .arg(folder)
+        .output()
+        .expect("python runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Rows, attributed tokens, and the sum of all scores: one a token, since they are normalised.
+const DUCKDB: &str = r#"
+import sys, duckdb
+table = f"read_parquet('{sys.argv[1]}/**/*.parquet', hive_partitioning = true)"
+rows, models = duckdb.sql(f"SELECT count(*), count(DISTINCT model) FROM {table}").fetchone()
+tokens, score = duckdb.sql(f"""
+    SELECT count(*), sum(list_sum(step.source_scores))
+    FROM (SELECT unnest(steps) AS step FROM {table})""").fetchone()
+print(rows, models, tokens, round(score))
+"#;
+
+const POLARS: &str = r#"
+import sys, polars as pl
+table = pl.scan_parquet(sys.argv[1], hive_partitioning=True)
+rows, models = table.select(pl.len(), pl.col("model").n_unique()).collect().row(0)
+steps = table.select(pl.col("steps").explode()).unnest("steps").select(pl.len(), pl.col("source_scores").list.sum().sum())
+tokens, score = steps.collect().row(0)
+print(rows, models, tokens, round(score))
+"#;
+
+const PANDAS: &str = r#"
+import sys, pandas
+table = pandas.read_parquet(sys.argv[1])
+steps = [step for steps in table.steps for step in steps]
+print(len(table), table.model.nunique(), len(steps), round(sum(step["source_scores"].sum() for step in steps)))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tables_open_in_every_reader_there_is() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = JobSpec {
+        shard_tokens: 200,
+        ..translation_job(&translations(), "test[:12]", "saliency")
+    };
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
+    cluster.stop().await;
+    let folder = root.path().join("tables/attributions");
+
+    let rows = whence_tests::table::read(root.path(), &spec);
+    let steps = rows.column_by_name("steps").unwrap();
+    let tokens = arrow::array::AsArray::as_list::<i32>(steps).values().len();
+    let expected = format!("12 1 {tokens} {tokens}");
+    let readers = [("duckdb", DUCKDB), ("polars", POLARS), ("pandas", PANDAS)];
+    let found: Vec<_> = readers
+        .into_iter()
+        .filter(|(package, _)| has(package))
+        .collect();
+    for (package, program) in &found {
+        assert_eq!(run(program, &folder), expected, "{package}");
+    }
+    let names: Vec<_> = found.iter().map(|(package, _)| *package).collect();
+    eprintln!("readers that opened the tables: {names:?}");
+    assert!(
+        !names.is_empty() || std::env::var_os("CI").is_none(),
+        "`.ci/run` installs one"
+    );
+}
