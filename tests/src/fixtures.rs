@@ -41,6 +41,8 @@ pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> 
             split: split.to_owned(),
             input_field: "translation.en".to_owned(),
             generated_field: Some("translation.fr".to_owned()),
+            contrast_source_field: None,
+            contrast_target_field: None,
             columns: Vec::new(),
         },
         attribution: AttributionSpec::of_method(method),

@@ -75,6 +75,8 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
         split: split.to_owned(),
         input_field: "source".to_owned(),
         generated_field: Some("target".to_owned()),
+        contrast_source_field: None,
+        contrast_target_field: None,
         columns: vec!["label".to_owned()],
     }
 }
