@@ -113,7 +113,7 @@ pub(crate) fn at_hidden(
         let predictions = Predictions::of(model, trace, steps, function)?;
         let dlogits: Result<Tensor> =
             by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
-        blocks.push(model.logits_vjp(&dlogits?)?);
+        blocks.push(model.logits_vjp(&predictions.logits, &dlogits?)?);
     }
     Tensor::cat(&blocks, 0)
 }

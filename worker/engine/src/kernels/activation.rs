@@ -7,8 +7,9 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
+use super::Real;
+use super::nonlinearity::{slope, value};
 use super::tensor::{View, by_dtype, for_each_row, tensor};
-use super::{Real, sigmoid};
 use crate::model::spec::Activation;
 
 /// Activates rows `z` of a plain network. Returns `act(z)` and the slopes `act′(z)`. `[rows, inner]`
@@ -129,38 +130,4 @@ fn secants_as<T: Real>(
         }
     });
     tensor(slopes, z.shape())
-}
-
-/// Writes `act(z)`.
-fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
-    match activation {
-        Activation::Silu => {
-            sigmoid(z, out);
-            for (out, &z) in out.iter_mut().zip(z) {
-                *out *= z;
-            }
-        }
-        Activation::Relu => {
-            for (out, &z) in out.iter_mut().zip(z) {
-                *out = if z > T::zero() { z } else { T::zero() };
-            }
-        }
-    }
-}
-
-/// Writes `act′(z)`.
-fn slope<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
-    match activation {
-        Activation::Silu => {
-            sigmoid(z, out);
-            for (out, &z) in out.iter_mut().zip(z) {
-                *out = *out * (T::one() + z * (T::one() - *out));
-            }
-        }
-        Activation::Relu => {
-            for (out, &z) in out.iter_mut().zip(z) {
-                *out = if z > T::zero() { T::one() } else { T::zero() };
-            }
-        }
-    }
 }

@@ -1,11 +1,11 @@
-//! Attention of ragged sequences, and its vector–Jacobian product.
+//! Attention of ragged sequences; `backward` is its vector–Jacobian product.
 //!
 //! Sequences of a batch lie one after another in the rows of the projections; a sequence's queries
 //! meet only its own keys, so no padding exists and a sequence gets the bits it gets alone.
-//!
-//! With P the weights, O = P V and cotangent dO:
-//!
-//! `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − rowsum(P ⊙ dP))`, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`
+
+mod backward;
+
+pub(crate) use backward::{num_key_rows, vjp};
 
 use std::ops::Range;
 
@@ -15,8 +15,9 @@ use crate::error::Result;
 use rayon::prelude::*;
 
 use super::gemm::{Into, Strided, small_product};
+use super::score_bias::ScoreBias;
 use super::tensor::{View, by_dtype, may_parallelise, tensor};
-use super::{Real, softmax_in_place};
+use super::{Real, softcap, softmax_in_place};
 
 /// The heads of an attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,11 +32,24 @@ pub(crate) struct Heads {
     pub(crate) scale: f64,
     /// Whether a query sees only keys up to its own position.
     pub(crate) causal: bool,
+    /// How many keys a query sees, its own included; all where absent.
+    pub(crate) window: Option<usize>,
+    /// Bounds scores smoothly: `c · tanh(score / c)`.
+    pub(crate) softcap: Option<f64>,
 }
 
 impl Heads {
     fn key_head(&self, query_head: usize) -> usize {
         query_head / (self.queries / self.keys)
+    }
+
+    /// Returns which of `keys` the query at `position` sees.
+    fn seen(&self, position: usize, keys: usize) -> Range<usize> {
+        let end = if self.causal { position + 1 } else { keys };
+        let first = self
+            .window
+            .map_or(0, |window| (position + 1).saturating_sub(window));
+        first..end
     }
 }
 
@@ -44,6 +58,14 @@ impl Heads {
 pub(crate) struct Columns {
     pub(crate) rows: Tensor,
     pub(crate) column: usize,
+}
+
+/// What an attention works on. Rows of values belong to rows of keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Projections {
+    pub(crate) queries: Columns,
+    pub(crate) keys: Columns,
+    pub(crate) values: Columns,
 }
 
 /// What the backward pass needs of an attention's forward pass.
@@ -116,27 +138,28 @@ pub(crate) fn lay_out(
 /// Returns the mixed values, `[query rows, heads · dim]`.
 pub(crate) fn forward(
     heads: Heads,
-    queries: Columns,
-    keys: Columns,
-    values: Columns,
+    projections: Projections,
     sequences: Vec<Sequence>,
+    bias: Option<&ScoreBias>,
 ) -> Result<(Tensor, Attended)> {
-    by_dtype!(queries.rows, T => forward_as::<T>(heads, queries, keys, values, sequences))
+    by_dtype!(projections.queries.rows, T => forward_as::<T>(heads, projections, sequences, bias))
 }
 
 fn forward_as<T: Real>(
     heads: Heads,
-    queries: Columns,
-    keys: Columns,
-    values: Columns,
+    projections: Projections,
     sequences: Vec<Sequence>,
+    bias: Option<&ScoreBias>,
 ) -> Result<(Tensor, Attended)> {
+    let Projections {
+        queries,
+        keys,
+        values,
+    } = projections;
     let (rows, _) = queries.rows.dims2()?;
     let width = heads.queries * heads.dim;
-    let num_weights = sequences
-        .iter()
-        .map(|s| heads.queries * s.queries.len() * s.keys.len())
-        .sum();
+    let weights_of = |s: &Sequence| heads.queries * s.queries.len() * s.keys.len();
+    let num_weights = sequences.iter().map(weights_of).sum();
     let mut weights = vec![T::zero(); num_weights];
     let mut mixed = vec![T::zero(); rows * width];
     {
@@ -147,15 +170,13 @@ fn forward_as<T: Real>(
         );
         let attend = |(sequence, weights, mixed): (&Sequence, &mut [T], &mut [T])| {
             for head in 0..heads.queries {
-                attend_head(heads, head, [&q, &k, &v], sequence, weights, mixed);
+                let rows = HeadRows::of(heads, head, [&q, &k, &v], sequence);
+                let weights = &mut weights[head * rows.num_weights()..][..rows.num_weights()];
+                rows.weigh(bias, weights);
+                rows.mix(weights, &mut mixed[head * heads.dim..]);
             }
         };
-        let weights = split(
-            &mut weights,
-            sequences
-                .iter()
-                .map(|s| heads.queries * s.queries.len() * s.keys.len()),
-        );
+        let weights = split(&mut weights, sequences.iter().map(weights_of));
         let mixed = split(
             &mut mixed,
             sequences.iter().map(|s| s.queries.len() * width),
@@ -186,284 +207,83 @@ fn forward_as<T: Real>(
     ))
 }
 
-fn attend_head<T: Real>(
+/// One head's rows of one sequence.
+struct HeadRows<'a, T> {
     heads: Heads,
     head: usize,
-    [q, k, v]: [&HeadColumns<'_, T>; 3],
-    sequence: &Sequence,
-    weights: &mut [T],
-    mixed: &mut [T],
-) {
-    let (num_queries, num_keys) = (sequence.queries.len(), sequence.keys.len());
-    let weights = &mut weights[head * num_queries * num_keys..][..num_queries * num_keys];
-    let queries = q.head(heads.dim, head, &sequence.queries);
-    let keys = k.head(heads.dim, heads.key_head(head), &sequence.keys);
-    let values = v.head(heads.dim, heads.key_head(head), &sequence.keys);
-    small_product(
-        T::from_f64(heads.scale),
-        queries,
-        keys.transposed(),
-        (weights, num_keys),
-        Into::Replace,
-    );
-    for (query, row) in weights.chunks_exact_mut(num_keys).enumerate() {
-        let seen = if heads.causal {
-            num_keys - num_queries + query + 1
-        } else {
-            num_keys
-        };
-        softmax_in_place(&mut row[..seen]);
-        row[seen..].fill(T::zero());
-    }
-    let weights = Strided {
-        elements: weights,
-        rows: num_queries,
-        columns: num_keys,
-        row_stride: num_keys,
-        column_stride: 1,
-    };
-    let width = heads.queries * heads.dim;
-    small_product(
-        T::one(),
-        weights,
-        values,
-        (&mut mixed[head * heads.dim..], width),
-        Into::Replace,
-    );
+    queries: Strided<'a, T>,
+    keys: Strided<'a, T>,
+    values: Strided<'a, T>,
 }
 
-/// The cotangents of queries, `[seed query rows, heads · dim]`, and of keys and values side by
-/// side, `[seed key rows, 2 · key heads · dim]`. A seed of a causal attention has key rows up to
-/// its last query, those of an earlier pass left out; another one all of its sequence's.
-pub(crate) struct AttentionCotangents {
-    pub(crate) queries: Tensor,
-    pub(crate) keys_and_values: Tensor,
-}
-
-/// Returns how many key rows each seed's cotangents have.
-pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, seed: &SeedQueries) -> usize {
-    if heads.causal {
-        seed.positions.end
-    } else {
-        sequence.keys.len()
-    }
-}
-
-/// Pulls `dmixed`, the cotangents of the mixed values of all seeds' queries, back.
-/// `[seed query rows, heads · dim]`
-pub(crate) fn vjp(
-    saved: &Attended,
-    seeds: &[SeedQueries],
-    dmixed: &Tensor,
-) -> Result<AttentionCotangents> {
-    by_dtype!(dmixed, T => vjp_as::<T>(saved, seeds, dmixed))
-}
-
-fn vjp_as<T: Real>(
-    saved: &Attended,
-    seeds: &[SeedQueries],
-    dmixed: &Tensor,
-) -> Result<AttentionCotangents> {
-    let heads = saved.heads;
-    let (width, kv_width) = (heads.queries * heads.dim, 2 * heads.keys * heads.dim);
-    let key_rows: Vec<_> = seeds
-        .iter()
-        .map(|s| num_key_rows(heads, &saved.sequences[s.sequence], s))
-        .collect();
-    let query_rows: Vec<_> = seeds.iter().map(|s| s.positions.len()).collect();
-    let (num_queries, num_keys) = (
-        query_rows.iter().sum::<usize>(),
-        key_rows.iter().sum::<usize>(),
-    );
-    let mut dqueries = vec![T::zero(); num_queries * width];
-    let mut dkeys_and_values = vec![T::zero(); num_keys * kv_width];
-    {
-        let dmixed = View::<T>::of(dmixed)?;
-        let weights = View::<T>::of(&saved.weights)?;
-        let projections = [
-            HeadColumns::<T>::of(&saved.queries)?,
-            HeadColumns::of(&saved.keys)?,
-            HeadColumns::of(&saved.values)?,
-        ];
-        let dq = split(&mut dqueries, query_rows.iter().map(|rows| rows * width));
-        let dkv = split(
-            &mut dkeys_and_values,
-            key_rows.iter().map(|rows| rows * kv_width),
-        );
-        let mut first_query = 0;
-        let tasks: Vec<_> = (seeds.iter().zip(dq).zip(dkv))
-            .map(|((seed, dq), dkv)| {
-                let rows = first_query..first_query + seed.positions.len();
-                first_query = rows.end;
-                (seed, &dmixed[rows.start * width..rows.end * width], dq, dkv)
-            })
-            .collect();
-        let pull_back = |(seed, dmixed, dq, dkv): (&SeedQueries, &[T], &mut [T], &mut [T])| {
-            let sequence = &saved.sequences[seed.sequence];
-            let seed = SeedView {
-                heads,
-                sequence,
-                positions: seed.positions.clone(),
-                weights: &weights,
-                dmixed,
-            };
-            seed.pull_back([&projections[0], &projections[1], &projections[2]], dq, dkv);
-        };
-        if may_parallelise() {
-            tasks.into_par_iter().for_each(pull_back);
-        } else {
-            tasks.into_iter().for_each(pull_back);
-        }
-    }
-    Ok(AttentionCotangents {
-        queries: tensor(dqueries, (num_queries, width))?,
-        keys_and_values: tensor(dkeys_and_values, (num_keys, kv_width))?,
-    })
-}
-
-/// One seed's share of the backward pass.
-struct SeedView<'a, T> {
-    heads: Heads,
-    sequence: &'a Sequence,
-    positions: Range<usize>,
-    weights: &'a [T],
-    dmixed: &'a [T],
-}
-
-impl<T: Real> SeedView<'_, T> {
-    fn pull_back(&self, projections: [&HeadColumns<'_, T>; 3], dq: &mut [T], dkv: &mut [T]) {
-        let num_keys = if self.heads.causal {
-            self.sequence.num_earlier(self.heads) + self.positions.end
-        } else {
-            self.sequence.keys.len()
-        };
-        let mut dscores = vec![T::zero(); self.positions.len() * num_keys];
-        for head in 0..self.heads.queries {
-            self.pull_back_head(head, projections, &mut dscores, dq, dkv);
-        }
-    }
-
-    fn pull_back_head(
-        &self,
+impl<'a, T: Real> HeadRows<'a, T> {
+    fn of(
+        heads: Heads,
         head: usize,
-        [q, k, v]: [&HeadColumns<'_, T>; 3],
-        dscores: &mut [T],
-        dq: &mut [T],
-        dkv: &mut [T],
-    ) {
-        let Heads {
-            queries: num_heads,
-            keys: kv_heads,
-            dim,
-            scale,
-            ..
-        } = self.heads;
-        let (num_queries, total_keys) = (self.positions.len(), self.sequence.keys.len());
-        let num_keys = dscores.len() / num_queries;
-        let key_head = self.heads.key_head(head);
-        let earlier = self.sequence.num_earlier(self.heads);
-        // Several query heads add to one key head; the first one writes.
-        let into = if head.is_multiple_of(num_heads / kv_heads) {
-            Into::Replace
-        } else {
-            Into::Add
-        };
-        let (width, kv_width) = (num_heads * dim, 2 * kv_heads * dim);
+        [q, k, v]: [&'a HeadColumns<'a, T>; 3],
+        sequence: &Sequence,
+    ) -> Self {
+        let key_head = heads.key_head(head);
+        Self {
+            heads,
+            head,
+            queries: q.head(heads.dim, head, &sequence.queries),
+            keys: k.head(heads.dim, key_head, &sequence.keys),
+            values: v.head(heads.dim, key_head, &sequence.keys),
+        }
+    }
 
-        let first = self.sequence.first_weight
-            + (head * self.sequence.queries.len() + self.positions.start) * total_keys;
+    fn num_weights(&self) -> usize {
+        self.queries.rows * self.keys.rows
+    }
+
+    /// Writes the weights. `[query, key]`
+    fn weigh(&self, bias: Option<&ScoreBias>, weights: &mut [T]) {
+        let (num_queries, num_keys) = (self.queries.rows, self.keys.rows);
+        small_product(
+            T::from_f64(self.heads.scale),
+            self.queries,
+            self.keys.transposed(),
+            (weights, num_keys),
+            Into::Replace,
+        );
+        for (query, row) in weights.chunks_exact_mut(num_keys.max(1)).enumerate() {
+            // Where queries are fewer than keys, they are the last rows of their sequence.
+            let position = if self.heads.causal {
+                num_keys - num_queries + query
+            } else {
+                query
+            };
+            if let Some(cap) = self.heads.softcap {
+                softcap::bound_slice(row, cap);
+            }
+            if let Some(bias) = bias {
+                bias.add(self.head, position, row);
+            }
+            let seen = self.heads.seen(position, num_keys);
+            row[..seen.start].fill(T::zero());
+            softmax_in_place(&mut row[seen.clone()]);
+            row[seen.end..].fill(T::zero());
+        }
+    }
+
+    /// Writes the weighted values into the head's columns of `mixed`.
+    fn mix(&self, weights: &[T], mixed: &mut [T]) {
         let weights = Strided {
-            elements: &self.weights[first..],
-            rows: num_queries,
-            columns: num_keys,
-            row_stride: total_keys,
+            elements: weights,
+            rows: self.queries.rows,
+            columns: self.keys.rows,
+            row_stride: self.keys.rows,
             column_stride: 1,
         };
-        let dmixed = Strided {
-            elements: &self.dmixed[head * dim..],
-            rows: num_queries,
-            columns: dim,
-            row_stride: width,
-            column_stride: 1,
-        };
-        let seen = self.sequence.keys.start..self.sequence.keys.start + num_keys;
-        let asked = self.sequence.queries.start + self.positions.start
-            ..self.sequence.queries.start + self.positions.end;
-        let (queries, keys, values) = (
-            q.head(dim, head, &asked),
-            k.head(dim, key_head, &seen),
-            v.head(dim, key_head, &seen),
-        );
-
+        let width = self.heads.queries * self.heads.dim;
         small_product(
             T::one(),
-            weights.columns_from(earlier).transposed(),
-            dmixed,
-            (&mut dkv[(kv_heads + key_head) * dim..], kv_width),
-            into,
-        );
-        small_product(
-            T::one(),
-            dmixed,
-            values.transposed(),
-            (dscores, num_keys),
+            weights,
+            self.values,
+            (mixed, width),
             Into::Replace,
         );
-        for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
-            softmax_vjp(&weights.elements[query * total_keys..][..num_keys], row);
-        }
-        let dscores = Strided {
-            elements: dscores,
-            rows: num_queries,
-            columns: num_keys,
-            row_stride: num_keys,
-            column_stride: 1,
-        };
-        let scale = T::from_f64(scale);
-        small_product(
-            scale,
-            dscores,
-            keys,
-            (&mut dq[head * dim..], width),
-            Into::Replace,
-        );
-        small_product(
-            scale,
-            dscores.columns_from(earlier).transposed(),
-            queries,
-            (&mut dkv[key_head * dim..], kv_width),
-            into,
-        );
-    }
-}
-
-/// Turns the cotangents of softmax weights into those of the scores, in place.
-///
-/// The sum runs in lanes of fixed number, so that a row's bits depend on nothing but the row.
-fn softmax_vjp<T: Real>(weights: &[T], row: &mut [T]) {
-    const LANES: usize = 16;
-    let mut lanes = [T::zero(); LANES];
-    let whole = row.len() / LANES * LANES;
-    for (w, d) in weights[..whole]
-        .chunks_exact(LANES)
-        .zip(row[..whole].chunks_exact(LANES))
-    {
-        for ((lane, &w), &d) in lanes.iter_mut().zip(w).zip(d) {
-            *lane += w * d;
-        }
-    }
-    let rest = weights[whole..]
-        .iter()
-        .zip(&row[whole..])
-        .map(|(&w, &d)| (w * d).to_f64());
-    let mean = lanes
-        .iter()
-        .map(|lane| lane.to_f64())
-        .chain(rest)
-        .sum::<f64>();
-    let mean = T::from_f64(mean);
-    for (d, &w) in row.iter_mut().zip(weights) {
-        *d = w * (*d - mean);
     }
 }
 

@@ -12,10 +12,14 @@ pub(crate) mod attention;
 pub(crate) mod exp;
 pub(crate) mod gemm;
 pub(crate) mod linear;
+pub(crate) mod mixture;
+pub(crate) mod nonlinearity;
 pub(crate) mod norm;
 pub(crate) mod real;
 pub(crate) mod rotary;
 pub(crate) mod rows;
+pub(crate) mod score_bias;
+pub(crate) mod softcap;
 pub(crate) mod tensor;
 
 pub(crate) use exp::{sigmoid, softmax_in_place};

@@ -1,4 +1,4 @@
-//! RMS norm and layer norm of rows, and their vector–Jacobian products.
+//! RMS norm and layer norm of rows or of the heads in them, and their vector–Jacobian products.
 //!
 //! With x̂ the normalised row, w the weight, r = 1/σ and g = w ⊙ dy:
 //!
@@ -18,64 +18,81 @@ use super::tensor::{View, by_dtype, for_each_row, tensor};
 /// Number of independent sums; fixed, so that a row's bits depend on nothing but the row.
 const LANES: usize = 8;
 
+/// A norm with its weights. A row of several groups has as many means.
+#[derive(Debug)]
+pub(crate) struct Scaling {
+    /// `[width]`
+    pub(crate) weight: Tensor,
+    /// `[width]`
+    pub(crate) bias: Option<Tensor>,
+    /// Entries that are normalised together; divides the width.
+    pub(crate) group: usize,
+    /// Whether the mean is subtracted.
+    pub(crate) is_centred: bool,
+    /// Added to the mean square or variance.
+    pub(crate) epsilon: f64,
+}
+
 /// What the backward pass needs of a norm's forward pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Normalized {
-    /// Rows without weight and bias. `[rows, hidden]`
+    /// Rows without weight and bias. `[rows, width]`
     pub(crate) unit: Tensor,
-    /// 1/σ of each row. `[rows]`
+    /// 1/σ of each group. `[rows · groups]`
     pub(crate) inverse_deviation: Tensor,
-    /// Whether the mean was subtracted.
-    pub(crate) centred: bool,
 }
 
-/// Normalises the rows of `x` by their root mean square, or by their deviation from the mean if
-/// `bias` is given. `[rows, hidden]`
-pub(crate) fn forward(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    epsilon: f64,
-) -> Result<(Tensor, Normalized)> {
-    by_dtype!(x, T => forward_as::<T>(x, weight, bias, epsilon))
+/// Normalises the groups of the rows of `x`. `[rows, width]`
+pub(crate) fn forward(x: &Tensor, scaling: &Scaling) -> Result<(Tensor, Normalized)> {
+    by_dtype!(x, T => forward_as::<T>(x, scaling))
 }
 
-fn forward_as<T: Real>(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    epsilon: f64,
-) -> Result<(Tensor, Normalized)> {
-    let (rows, hidden) = x.dims2()?;
-    let (values, weight) = (View::<T>::of(x)?, View::<T>::of(weight)?);
-    let bias = bias.map(View::<T>::of).transpose()?;
-    let centred = bias.is_some();
-
+fn forward_as<T: Real>(x: &Tensor, scaling: &Scaling) -> Result<(Tensor, Normalized)> {
+    let (rows, width) = x.dims2()?;
+    let group = scaling.group;
+    let values = View::<T>::of(x)?;
     let statistics: Vec<(T, T)> = values
-        .chunks_exact(hidden)
-        .map(|row| {
-            let mean = if centred {
-                sum(row, |v| v) / hidden as f64
-            } else {
-                0.0
-            };
-            let variance = sum(row, |v| (v - mean) * (v - mean)) / hidden as f64;
-            (
-                T::from_f64(mean),
-                T::from_f64((variance + epsilon).sqrt().recip()),
-            )
-        })
+        .chunks_exact(group)
+        .map(|entries| statistics_of(entries, scaling))
         .collect();
-    let mut unit = vec![T::zero(); rows * hidden];
-    for_each_row(&mut unit, hidden, |row, out| {
-        let (mean, scale) = statistics[row];
-        for (out, &v) in out.iter_mut().zip(&values[row * hidden..]) {
+    let mut unit = vec![T::zero(); rows * width];
+    for_each_row(&mut unit, group, |index, out| {
+        let (mean, scale) = statistics[index];
+        for (out, &v) in out.iter_mut().zip(&values[index * group..]) {
             *out = (v - mean) * scale;
         }
     });
-    let mut y = vec![T::zero(); rows * hidden];
-    for_each_row(&mut y, hidden, |row, out| {
-        let unit = &unit[row * hidden..][..hidden];
+    let y = scale_and_shift(&unit, scaling, width)?;
+    let deviations: Vec<T> = statistics.into_iter().map(|(_, scale)| scale).collect();
+    let num_groups = deviations.len();
+    let saved = Normalized {
+        unit: tensor(unit, (rows, width))?,
+        inverse_deviation: tensor(deviations, num_groups)?,
+    };
+    Ok((tensor(y, (rows, width))?, saved))
+}
+
+/// Returns mean and inverse deviation of one group.
+fn statistics_of<T: Real>(entries: &[T], scaling: &Scaling) -> (T, T) {
+    let len = entries.len() as f64;
+    let mean = if scaling.is_centred {
+        sum(entries, |v| v) / len
+    } else {
+        0.0
+    };
+    let variance = sum(entries, |v| (v - mean) * (v - mean)) / len;
+    (
+        T::from_f64(mean),
+        T::from_f64((variance + scaling.epsilon).sqrt().recip()),
+    )
+}
+
+fn scale_and_shift<T: Real>(unit: &[T], scaling: &Scaling, width: usize) -> Result<Vec<T>> {
+    let weight = View::<T>::of(&scaling.weight)?;
+    let bias = scaling.bias.as_ref().map(View::<T>::of).transpose()?;
+    let mut y = vec![T::zero(); unit.len()];
+    for_each_row(&mut y, width, |row, out| {
+        let unit = &unit[row * width..][..width];
         match &bias {
             Some(bias) => {
                 for (((out, &u), &w), &b) in
@@ -91,60 +108,60 @@ fn forward_as<T: Real>(
             }
         }
     });
-    let inverse_deviation = tensor(
-        statistics.into_iter().map(|(_, scale)| scale).collect(),
-        rows,
-    )?;
-    let saved = Normalized {
-        unit: tensor(unit, (rows, hidden))?,
-        inverse_deviation,
-        centred,
-    };
-    Ok((tensor(y, (rows, hidden))?, saved))
+    Ok(y)
 }
 
 /// Pulls `dy` back through the norm. Row `i` of `dy` belongs to row `saved_rows[i]` of the forward
-/// pass. `[cotangent rows, hidden]`
+/// pass. `[cotangent rows, width]`
 pub(crate) fn vjp(
     dy: &Tensor,
-    weight: &Tensor,
+    scaling: &Scaling,
     saved: &Normalized,
     saved_rows: &[usize],
 ) -> Result<Tensor> {
-    by_dtype!(dy, T => vjp_as::<T>(dy, weight, saved, saved_rows))
+    by_dtype!(dy, T => vjp_as::<T>(dy, scaling, saved, saved_rows))
 }
 
 fn vjp_as<T: Real>(
     dy: &Tensor,
-    weight: &Tensor,
+    scaling: &Scaling,
     saved: &Normalized,
     saved_rows: &[usize],
 ) -> Result<Tensor> {
-    let (rows, hidden) = dy.dims2()?;
-    let (dy, weight) = (View::<T>::of(dy)?, View::<T>::of(weight)?);
-    let (unit, scale) = (
+    let (rows, width) = dy.dims2()?;
+    let groups = width / scaling.group;
+    let (dy, weight) = (View::<T>::of(dy)?, View::<T>::of(&scaling.weight)?);
+    let (unit, deviation) = (
         View::<T>::of(&saved.unit)?,
         View::<T>::of(&saved.inverse_deviation)?,
     );
-    let mut dx = vec![T::zero(); rows * hidden];
-    for_each_row(&mut dx, hidden, |row, dx| {
-        let (dy, saved_row) = (&dy[row * hidden..][..hidden], saved_rows[row]);
-        let unit = &unit[saved_row * hidden..][..hidden];
+    let mut dx = vec![T::zero(); rows * width];
+    for_each_row(&mut dx, width, |row, dx| {
+        let (dy, saved_row) = (&dy[row * width..][..width], saved_rows[row]);
         for ((dx, &dy), &w) in dx.iter_mut().zip(dy).zip(weight.iter()) {
             *dx = dy * w;
         }
-        let along = T::from_f64(dot(dx, unit) / hidden as f64);
-        let mean = if saved.centred {
-            T::from_f64(sum(dx, |v| v) / hidden as f64)
-        } else {
-            T::zero()
-        };
-        let scale = scale[saved_row];
-        for (dx, &u) in dx.iter_mut().zip(unit) {
-            *dx = scale * (*dx - mean - u * along);
+        let unit = unit[saved_row * width..][..width].chunks_exact(scaling.group);
+        let scales = &deviation[saved_row * groups..];
+        for ((dx, unit), &scale) in dx.chunks_exact_mut(scaling.group).zip(unit).zip(scales) {
+            pull_back_group(dx, unit, scale, scaling.is_centred);
         }
     });
-    tensor(dx, (rows, hidden))
+    tensor(dx, (rows, width))
+}
+
+/// Turns the cotangents of one group's unit vector into those of its entries, in place.
+fn pull_back_group<T: Real>(dx: &mut [T], unit: &[T], scale: T, is_centred: bool) {
+    let len = dx.len() as f64;
+    let along = T::from_f64(dot(dx, unit) / len);
+    let mean = if is_centred {
+        T::from_f64(sum(dx, |v| v) / len)
+    } else {
+        T::zero()
+    };
+    for (dx, &u) in dx.iter_mut().zip(unit) {
+        *dx = scale * (*dx - mean - u * along);
+    }
 }
 
 /// Sums `f` of the values in double precision.

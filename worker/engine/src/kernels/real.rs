@@ -10,9 +10,23 @@ pub(crate) trait Real: WithDType + Default {
     /// Returns a number near `e^x`, for `x ≤ 0` within 2 units in the last place; 0 where that is
     /// too small to write normally.
     fn exp_nonpositive(x: Self) -> Self;
+
+    /// Returns `tanh(x)`, exact for small `x` too.
+    fn tanh(x: Self) -> Self;
+
+    /// Returns the error function.
+    fn erf(x: Self) -> Self;
 }
 
 impl Real for f32 {
+    fn tanh(x: Self) -> Self {
+        x.tanh()
+    }
+
+    fn erf(x: Self) -> Self {
+        candle_core::cpu::erf::erf_f32(x)
+    }
+
     #[inline(always)]
     fn fused(a: Self, b: Self, c: Self) -> Self {
         a.mul_add(b, c)
@@ -49,6 +63,14 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    fn tanh(x: Self) -> Self {
+        x.tanh()
+    }
+
+    fn erf(x: Self) -> Self {
+        candle_core::cpu::erf::erf_f64(x)
+    }
+
     #[inline(always)]
     fn fused(a: Self, b: Self, c: Self) -> Self {
         a.mul_add(b, c)

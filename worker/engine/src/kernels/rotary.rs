@@ -1,7 +1,10 @@
 //! Rotation of queries and keys by their position, and back.
 //!
-//! Plane `j` of a head pairs entry `j` with entry `j + head_dim / 2`. A rotation is orthogonal, so
-//! its vector–Jacobian product is the rotation the other way.
+//! A rotation is orthogonal, so its vector–Jacobian product is the rotation the other way. Cosines
+//! and sines are tabulated up to the longest sequence met so far, not up to the longest the model
+//! could read: a model for 131,072 positions would keep 64 MiB of them otherwise.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Tensor};
 
@@ -9,10 +12,25 @@ use crate::error::Result;
 
 use super::Real;
 use super::tensor::{View, by_dtype, for_each_row, tensor};
+use crate::model::spec::{Pairing, RotarySpec};
 
-/// Cosines and sines of every position up to the longest sequence. `[positions, planes]` each.
-#[derive(Debug, Clone)]
+/// Positions tabulated at first.
+const FIRST_POSITIONS: usize = 256;
+
+/// A rotation of heads by position.
+#[derive(Debug)]
 pub(crate) struct Rotation {
+    spec: RotarySpec,
+    head_dim: usize,
+    dtype: DType,
+    /// Replaced by a longer one when a longer sequence comes; equal as far as both reach.
+    table: Mutex<Arc<Table>>,
+}
+
+/// Cosines and sines of positions from 0 on. `[positions, planes]` each.
+#[derive(Debug)]
+struct Table {
+    positions: usize,
     cosines: Tensor,
     sines: Tensor,
 }
@@ -27,18 +45,13 @@ pub(crate) enum Direction {
 }
 
 impl Rotation {
-    /// Computes the rotation of positions `0..positions`, to turn rows of `dtype`.
-    ///
-    /// Angles are single-precision products and their cosines are rounded to single precision, as
-    /// in transformers: that is what the model was trained with.
-    pub(crate) fn new(inverse_frequencies: &[f32], positions: usize, dtype: DType) -> Result<Self> {
-        let angles =
-            (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f32 * f));
-        let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(|a| (a.cos(), a.sin())).unzip();
-        let shape = (positions, inverse_frequencies.len());
+    /// Prepares the rotation of heads of `head_dim` entries in rows of `dtype`.
+    pub(crate) fn new(spec: &RotarySpec, head_dim: usize, dtype: DType) -> Result<Self> {
         Ok(Self {
-            cosines: tensor(cosines, shape)?.to_dtype(dtype)?,
-            sines: tensor(sines, shape)?.to_dtype(dtype)?,
+            spec: spec.clone(),
+            head_dim,
+            dtype,
+            table: Mutex::new(Arc::new(Table::new(spec, FIRST_POSITIONS, dtype)?)),
         })
     }
 
@@ -51,40 +64,108 @@ impl Rotation {
         positions: &[usize],
         direction: Direction,
     ) -> Result<Tensor> {
-        by_dtype!(x, T => self.apply_as::<T>(x, heads, positions, direction))
+        let needed = positions.iter().max().map_or(0, |last| last + 1);
+        let turn = Turn {
+            rotation: self,
+            table: self.table_of(needed)?,
+            direction,
+        };
+        by_dtype!(x, T => turn.apply_as::<T>(x, heads, positions))
     }
 
-    fn apply_as<T: Real>(
-        &self,
-        x: &Tensor,
-        heads: usize,
-        positions: &[usize],
-        direction: Direction,
-    ) -> Result<Tensor> {
+    /// Returns a table of at least `needed` positions.
+    fn table_of(&self, needed: usize) -> Result<Arc<Table>> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.positions < needed {
+            *table = Arc::new(Table::new(
+                &self.spec,
+                needed.next_power_of_two(),
+                self.dtype,
+            )?);
+        }
+        Ok(Arc::clone(&table))
+    }
+}
+
+/// A rotation one way, with a table that is long enough.
+struct Turn<'a> {
+    rotation: &'a Rotation,
+    table: Arc<Table>,
+    direction: Direction,
+}
+
+impl Turn<'_> {
+    fn apply_as<T: Real>(&self, x: &Tensor, heads: usize, positions: &[usize]) -> Result<Tensor> {
         let (_, width) = x.dims2()?;
-        let (_, planes) = self.cosines.dims2()?;
-        let (cosines, sines) = (View::<T>::of(&self.cosines)?, View::<T>::of(&self.sines)?);
+        let RotarySpec {
+            inverse_frequencies,
+            pairing,
+            ..
+        } = &self.rotation.spec;
+        let (planes, dim) = (inverse_frequencies.len(), self.rotation.head_dim);
+        let cosines = View::<T>::of(&self.table.cosines)?;
+        let sines = View::<T>::of(&self.table.sines)?;
         let mut rotated = View::<T>::of(x)?.to_vec();
         for_each_row(&mut rotated, width, |row, values| {
             let angles = positions[row] * planes..(positions[row] + 1) * planes;
-            let (cosines, sines) = (&cosines[angles.clone()], &sines[angles]);
-            for head in values[..heads * 2 * planes].chunks_exact_mut(2 * planes) {
-                rotate(head, cosines, sines, direction);
+            let angles = (&cosines[angles.clone()], &sines[angles]);
+            for head in values[..heads * dim].chunks_exact_mut(dim) {
+                rotate(&mut head[..2 * planes], *pairing, angles, self.direction);
             }
         });
         tensor(rotated, x.shape())
     }
 }
 
-fn rotate<T: Real>(head: &mut [T], cosines: &[T], sines: &[T], direction: Direction) {
-    let (first, second) = head.split_at_mut(cosines.len());
-    for (((a, b), &cosine), &sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+impl Table {
+    /// Angles are single-precision products and their cosines are rounded to single precision, as
+    /// in transformers: that is what the model was trained with.
+    fn new(spec: &RotarySpec, positions: usize, dtype: DType) -> Result<Self> {
+        let frequencies = &spec.inverse_frequencies;
+        let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
+        let magnitude = spec.magnitude as f32;
+        // Through double precision, so that what is rounded to single is right.
+        let turn = |angle: f32| {
+            let (sine, cosine) = f64::from(angle).sin_cos();
+            (cosine as f32 * magnitude, sine as f32 * magnitude)
+        };
+        let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
+        let shape = (positions, frequencies.len());
+        Ok(Self {
+            positions,
+            cosines: tensor(cosines, shape)?.to_dtype(dtype)?,
+            sines: tensor(sines, shape)?.to_dtype(dtype)?,
+        })
+    }
+}
+
+/// Turns the planes of one head.
+fn rotate<T: Real>(
+    head: &mut [T],
+    pairing: Pairing,
+    (cosines, sines): (&[T], &[T]),
+    direction: Direction,
+) {
+    let turn = |a: T, b: T, cosine: T, sine: T| {
         let sine = if direction == Direction::Forward {
             sine
         } else {
             T::zero() - sine
         };
-        (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+        (a * cosine - b * sine, b * cosine + a * sine)
+    };
+    match pairing {
+        Pairing::Halves => {
+            let (first, second) = head.split_at_mut(cosines.len());
+            for (((a, b), &cosine), &sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+                (*a, *b) = turn(*a, *b, cosine, sine);
+            }
+        }
+        Pairing::Neighbours => {
+            for ((pair, &cosine), &sine) in head.chunks_exact_mut(2).zip(cosines).zip(sines) {
+                (pair[0], pair[1]) = turn(pair[0], pair[1], cosine, sine);
+            }
+        }
     }
 }
 
@@ -92,23 +173,53 @@ fn rotate<T: Real>(head: &mut [T], cosines: &[T], sines: &[T], direction: Direct
 mod tests {
     use super::*;
 
+    fn turned(pairing: Pairing, head_dim: usize, position: usize) -> (Vec<f64>, Vec<f64>) {
+        let spec = RotarySpec {
+            inverse_frequencies: vec![1.0, 0.1],
+            pairing,
+            magnitude: 1.0,
+        };
+        let rotation = Rotation::new(&spec, head_dim, DType::F64).unwrap();
+        let row: Vec<f64> = (0..8).map(f64::from).collect();
+        let x = tensor(row, (1, 8)).unwrap();
+        let turned = rotation
+            .apply(&x, 1, &[position], Direction::Forward)
+            .unwrap();
+        let back = rotation
+            .apply(&turned, 1, &[position], Direction::Backward)
+            .unwrap();
+        let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        (values(turned), values(back))
+    }
+
     #[test]
     fn rotating_back_undoes_rotating() {
-        let rotation = Rotation::new(&[1.0, 0.1], 5, DType::F64).unwrap();
-        let row: Vec<f64> = (0..8).map(f64::from).collect();
-        let x = tensor(row.clone(), (1, 8)).unwrap();
-        let turned = rotation.apply(&x, 1, &[4], Direction::Forward).unwrap();
-        let back = rotation
-            .apply(&turned, 1, &[4], Direction::Backward)
-            .unwrap();
-        let (turned, back) = (
-            turned.to_vec2::<f64>().unwrap(),
-            back.to_vec2::<f64>().unwrap(),
-        );
-        assert!((turned[0][0] - row[0]).abs() > 0.1);
-        assert_eq!(turned[0][4..], row[4..]);
-        for (a, b) in back[0].iter().zip(&row) {
-            assert!((a - b).abs() < 1e-6, "{back:?}");
+        for pairing in [Pairing::Halves, Pairing::Neighbours] {
+            let (turned, back) = turned(pairing, 4, 4);
+            assert!(turned[0].abs() > 0.1);
+            assert_eq!(turned[4..], [4.0, 5.0, 6.0, 7.0]);
+            for (entry, back) in back.iter().enumerate() {
+                assert!((back - entry as f64).abs() < 1e-6, "{back}");
+            }
         }
+    }
+
+    #[test]
+    fn pairs_are_halves_or_neighbours_and_the_rest_of_a_head_stays() {
+        let (sine, cosine) = 2_f32.sin_cos();
+        let plane = |a: f64, b: f64| a * f64::from(cosine) - b * f64::from(sine);
+        let halves = turned(Pairing::Halves, 6, 2).0;
+        let neighbours = turned(Pairing::Neighbours, 6, 2).0;
+        assert!((halves[0] - plane(0.0, 2.0)).abs() < 1e-6);
+        assert!((neighbours[0] - plane(0.0, 1.0)).abs() < 1e-6);
+        assert_eq!(halves[4..], [4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(neighbours[4..], [4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn the_table_grows_with_the_sequences() {
+        let (turned, back) = turned(Pairing::Halves, 4, 3 * FIRST_POSITIONS);
+        assert!((turned[0] - f64::from((768_f32).cos()) * 0.0 + 2.0 * 768_f64.sin()).abs() < 1e-5);
+        assert!((back[2] - 2.0).abs() < 1e-6);
     }
 }

@@ -49,7 +49,10 @@ pub(super) enum Reach {
 impl Reach {
     fn includes(self, activation: Activation) -> bool {
         match self {
-            Self::Captum => matches!(activation, Activation::Relu),
+            Self::Captum => matches!(
+                activation,
+                Activation::Relu | Activation::Tanh | Activation::Sigmoid
+            ),
             Self::Activations => true,
         }
     }

@@ -80,6 +80,37 @@ impl ConfigFile {
         }
     }
 
+    /// Returns a file at the same place without any field.
+    #[must_use]
+    pub fn empty(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            fields: Map::new(),
+        }
+    }
+
+    /// Returns a list of numbers. Fails if it is absent.
+    pub fn numbers(&self, field: &str) -> Result<Vec<f64>, Error> {
+        let value = self.value(field).ok_or_else(|| self.absent(field))?;
+        let refused = || self.unusable(field, value, "a list of numbers");
+        let numbers = value.as_array().ok_or_else(refused)?;
+        numbers
+            .iter()
+            .map(|number| number.as_f64().ok_or_else(refused))
+            .collect()
+    }
+
+    /// Returns a list of texts, or `None` where it is absent.
+    pub fn optional_texts(&self, field: &str) -> Result<Option<Vec<&str>>, Error> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let refused = || self.unusable(field, value, "a list of texts");
+        let texts = value.as_array().ok_or_else(refused)?;
+        let texts = texts.iter().map(|text| text.as_str().ok_or_else(refused));
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
     /// Returns a positive integer. Fails if it is absent.
     pub fn size(&self, field: &str) -> Result<usize, Error> {
         self.optional_size(field)?.ok_or_else(|| self.absent(field))

@@ -136,8 +136,9 @@ impl Transformer {
         let mut trace = input.trace.clone();
         let rescale = |stack: &Stack, trace: &mut StackTrace, x: &[Tensor], x0: &[Tensor]| {
             let sublayers = stack.sublayers.iter().zip(&mut trace.sublayers);
-            for ((sublayer, trace), (x, x0)) in sublayers.zip(x.iter().zip(x0)) {
-                sublayer.rescale(trace, x, x0, reach)?;
+            for (index, (sublayer, trace)) in sublayers.enumerate() {
+                let read = sublayer.place_read(index);
+                sublayer.rescale(trace, &x[read], &x0[read], reach)?;
             }
             Ok::<_, candle_core::Error>(())
         };

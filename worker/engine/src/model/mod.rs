@@ -1,22 +1,21 @@
 //! The hooked transformer: one implementation, described by data.
 //!
-//! `spec` says what a model is made of; the files named for architectures read it from
-//! `config.json`; `layers` are the pieces, `stack` and `transformer` put them together; `weights`
-//! reads the tensors. A forward pass returns everything its backward pass needs, and a backward
+//! `spec` says what a model is made of; `architectures` read it from `config.json`; `layers` are the
+//! pieces, `stack`, `head` and `transformer` put them together; `files` and `weights` read what is
+//! on disk. A forward pass returns everything its backward pass needs, and a backward
 //! pass carries the seeds of all explained tokens at once.
 //!
 //! Letters of tensor shapes, the same everywhere: *rows* are token positions of all sequences of a
 //! batch, one after another; *seed rows* those of all seeds; *hidden* the width of the residual
 //! stream; *inner* that of a feed-forward network; *heads · dim* that of an attention.
 
+pub mod architectures;
 pub mod config;
 pub mod files;
 pub mod spec;
 pub mod weights;
 
-mod llama;
-mod marian;
-
+mod head;
 pub mod hooks;
 mod layers;
 pub mod sequences;
@@ -28,33 +27,9 @@ use std::path::Path;
 use candle_core::DType;
 
 use crate::Error;
-use config::ConfigFile;
+pub use architectures::{ARCHITECTURES, Architecture};
 pub use files::ModelFiles;
-use spec::ModelSpec;
 pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wanted};
-
-/// A family of models we can load.
-pub struct Architecture {
-    /// `model_type` of its `config.json`.
-    pub name: &'static str,
-    /// One line for `whence list models`.
-    pub summary: &'static str,
-    spec: fn(&ConfigFile) -> Result<ModelSpec, Error>,
-}
-
-/// Every architecture, in the order `whence list models` shows them.
-pub const ARCHITECTURES: &[Architecture] = &[
-    Architecture {
-        name: "llama",
-        summary: "decoder-only: RMS norm, rotary positions, grouped-query attention, SwiGLU (Llama, SmolLM2)",
-        spec: llama::spec,
-    },
-    Architecture {
-        name: "marian",
-        summary: "encoder-decoder: post-norm, sinusoidal positions, swish (OPUS-MT)",
-        spec: marian::spec,
-    },
-];
 
 /// Loads the model at `path`, a folder or a GGUF file, to compute in `dtype`.
 ///
@@ -67,16 +42,8 @@ pub fn load(path: &Path, dtype: DType) -> Result<Transformer, Error> {
 ///
 /// Fails as [`load`] does.
 pub fn load_files(files: &ModelFiles, dtype: DType) -> Result<Transformer, Error> {
-    let config = files.config()?;
-    let model_type = config.text("model_type")?;
-    let Some(architecture) = ARCHITECTURES
-        .iter()
-        .find(|architecture| architecture.name == model_type)
-    else {
-        let (path, model_type) = (config.path().to_owned(), model_type.to_owned());
-        return Err(Error::UnknownArchitecture { path, model_type });
-    };
-    Transformer::load((architecture.spec)(&config)?, &files.checkpoint(dtype)?)
+    let spec = architectures::spec(&files.config()?)?;
+    Transformer::load(spec, &files.checkpoint(dtype)?)
 }
 
 #[cfg(test)]
@@ -156,8 +123,11 @@ mod tests {
             },
         ];
         let trace = model.forward(&inputs).unwrap();
-        let dhidden = model.logits_vjp(&weights).unwrap();
-        let together = Tensor::cat(&[&dhidden, &dhidden, &dhidden], 0).unwrap();
+        let logits = model
+            .logits(&model.hidden(&trace, &seeds).unwrap())
+            .unwrap();
+        let weights_of_all = Tensor::cat(&[&weights, &weights, &weights], 0).unwrap();
+        let together = model.logits_vjp(&logits, &weights_of_all).unwrap();
         let gradients = model.vjp(&trace, &seeds, together, Wanted::All).unwrap();
         let (mut target_row, mut source_row) = (0, 0);
         for seed in &seeds {

@@ -1,8 +1,24 @@
 //! What an architecture is made of, as data.
 //!
 //! A transformer is one or two stacks; a stack is a list of sublayers around a residual stream; a
-//! sublayer is a norm and a core. Architectures differ in the values below and in the names of
-//! their weights, not in code: the files beside this one read `config.json` into a [`ModelSpec`].
+//! sublayer is a core between norms. Architectures differ in the values below and in the names of
+//! their weights, not in code: the files of `architectures` read `config.json` into a
+//! [`ModelSpec`], and nothing below this file knows an architecture's name.
+
+mod attention;
+mod feed_forward;
+mod linear;
+mod norm;
+mod positions;
+
+pub use attention::{AttentionSpec, HeadNormSpec, HeadNormWeights};
+pub use feed_forward::{Activation, ExpertsSpec, FeedForwardSpec, Gate};
+pub use linear::{LinearSpec, Slice};
+pub use norm::{NormKind, NormSpec};
+pub use positions::{AddedPositions, Pairing, RotarySpec, ScoreBiasSpec, Waves};
+
+/// `max_positions` of a model that computes positions of any length: more tokens than a text has.
+pub const UNBOUNDED: usize = u32::MAX as usize;
 
 /// A whole model.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,11 +27,11 @@ pub struct ModelSpec {
     pub hidden: usize,
     /// Number of tokens.
     pub vocabulary: usize,
-    /// Longest sequence either stack has positions for.
+    /// Longest sequence either stack has positions for; [`UNBOUNDED`] where nothing limits it.
     pub max_positions: usize,
     /// Checkpoint name of the token embedding, shared by all stacks.
     pub embedding: String,
-    /// Factor between the embedding table and the vectors the stacks see.
+    /// Factor between the embedding table and the vectors attribution speaks of.
     pub embedding_scale: f64,
     /// Reads the source; `None` for decoder-only models.
     pub encoder: Option<StackSpec>,
@@ -28,72 +44,95 @@ pub struct ModelSpec {
 /// A stack of sublayers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackSpec {
-    /// How token positions enter.
-    pub positions: Positions,
+    /// Factor of the embeddings inside the stack.
+    pub input_scale: f64,
+    /// What is added to the embeddings for their positions.
+    pub added_positions: Option<AddedPositions>,
+    /// Norm of the embeddings, after positions were added.
+    pub embedding_norm: Option<NormSpec>,
+    /// Rotations that attentions name by index.
+    pub rotations: Vec<RotarySpec>,
+    /// Biases of attention scores that attentions name by index.
+    pub score_biases: Vec<ScoreBiasSpec>,
     /// The sublayers in order; several make up what papers call a layer.
     pub sublayers: Vec<SublayerSpec>,
     /// Norm after the last sublayer.
     pub final_norm: Option<NormSpec>,
 }
 
-/// How token positions enter a stack.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Positions {
-    /// Queries and keys are rotated by their position.
-    Rotary(RotarySpec),
-    /// Sine and cosine waves are added to the embeddings, all sines before all cosines.
-    Sinusoidal,
+impl StackSpec {
+    /// Returns a stack of `sublayers` without anything around them.
+    pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
+        Self {
+            input_scale: 1.0,
+            added_positions: None,
+            embedding_norm: None,
+            rotations: Vec::new(),
+            score_biases: Vec::new(),
+            sublayers,
+            final_norm: None,
+        }
+    }
 }
 
-/// Rotary positions over the whole head, halves rotated against each other.
-///
-/// Source: Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RotarySpec {
-    /// Angle per position of each of the `head_dim / 2` planes.
-    pub inverse_frequencies: Vec<f32>,
-}
-
-/// One step of the residual stream.
+/// One step of the residual stream:
+/// `y = norm_sum(x + scale · norm_after(core(norm_before(input))))`, where absent norms do nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SublayerSpec {
     /// Layer this sublayer belongs to, from 0.
     pub layer: usize,
-    /// Where the norm sits.
-    pub wiring: Wiring,
-    /// The norm.
-    pub norm: NormSpec,
+    /// What the core reads.
+    pub input: SublayerInput,
+    /// Norm of what the core reads.
+    pub norm_before: Option<NormSpec>,
     /// What is added to the stream.
     pub core: CoreSpec,
+    /// Norm of what the core returns.
+    pub norm_after: Option<NormSpec>,
+    /// Factor of what is added.
+    pub scale: f64,
+    /// Norm of the sum.
+    pub norm_sum: Option<NormSpec>,
 }
 
-/// Where a sublayer's norm sits.
+impl SublayerSpec {
+    /// Returns a sublayer that normalises what its core reads.
+    pub fn pre_norm(layer: usize, norm: NormSpec, core: CoreSpec) -> Self {
+        Self {
+            norm_before: Some(norm),
+            ..Self::bare(layer, core)
+        }
+    }
+
+    /// Returns a sublayer that normalises the sum.
+    pub fn post_norm(layer: usize, norm: NormSpec, core: CoreSpec) -> Self {
+        Self {
+            norm_sum: Some(norm),
+            ..Self::bare(layer, core)
+        }
+    }
+
+    /// Returns a sublayer without norms.
+    pub fn bare(layer: usize, core: CoreSpec) -> Self {
+        Self {
+            layer,
+            input: SublayerInput::Stream,
+            norm_before: None,
+            core,
+            norm_after: None,
+            scale: 1.0,
+            norm_sum: None,
+        }
+    }
+}
+
+/// What a sublayer's core reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wiring {
-    /// `x + core(norm(x))`.
-    PreNorm,
-    /// `norm(x + core(x))`.
-    PostNorm,
-}
-
-/// A normalisation of each row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NormSpec {
-    /// Checkpoint name up to `.weight` and `.bias`.
-    pub name: String,
-    /// Which one.
-    pub kind: NormKind,
-    /// Added to the mean square or variance.
-    pub epsilon: f64,
-}
-
-/// Which normalisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormKind {
-    /// `x / rms(x) · weight`. Source: Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
-    Rms,
-    /// `(x − mean) / std · weight + bias`. Source: Ba et al. 2016, <https://arxiv.org/abs/1607.06450>.
-    Layer,
+pub enum SublayerInput {
+    /// The stream as the sublayer before left it.
+    Stream,
+    /// The stream as the sublayer before found it: the two run in parallel.
+    AsSublayerBefore,
 }
 
 /// What a sublayer adds to the residual stream.
@@ -105,95 +144,51 @@ pub enum CoreSpec {
     CrossAttention(AttentionSpec),
     /// A function of each row alone.
     FeedForward(FeedForwardSpec),
+    /// One of several functions of each row, chosen by the row.
+    Experts(ExpertsSpec),
 }
 
-/// Multi-head attention.
+/// From hidden states to logits: `softcap(W (scale · h) + bias)`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AttentionSpec {
-    /// Number of query heads.
-    pub heads: usize,
-    /// Number of key and value heads; each serves `heads / kv_heads` query heads.
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Factor of the scores before the softmax.
+pub struct HeadSpec {
+    /// Checkpoint name of the `[vocabulary, hidden]` weight.
+    pub weight: HeadWeight,
+    /// Checkpoint name of a bias over the vocabulary, and whether it may be absent.
+    pub bias: Option<HeadBias>,
+    /// Factor of the hidden states.
     pub scale: f64,
-    /// Whether a query sees only keys up to its own position.
-    pub causal: bool,
-    /// Query projection.
-    pub query: LinearSpec,
-    /// Key projection.
-    pub key: LinearSpec,
-    /// Value projection.
-    pub value: LinearSpec,
-    /// Output projection.
-    pub output: LinearSpec,
+    /// Bounds logits smoothly: `c · tanh(logit / c)`.
+    pub softcap: Option<f64>,
 }
 
-/// A feed-forward network with one hidden layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeedForwardSpec {
-    /// Width of the hidden layer.
-    pub inner: usize,
-    /// Its nonlinearity.
-    pub activation: Activation,
-    /// Multiplies the activated values where the network is gated.
-    pub gate: Gate,
-    /// From the hidden layer back to the stream.
-    pub down: LinearSpec,
-}
-
-/// Whether a feed-forward network is gated, and its inner projections.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Gate {
-    /// `down(act(up(x)))`.
-    Plain {
-        /// Into the hidden layer.
-        up: LinearSpec,
-    },
-    /// `down(act(gate(x)) · up(x))`. Source: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
-    Gated {
-        /// The activated projection.
-        gate: LinearSpec,
-        /// The other one.
-        up: LinearSpec,
-    },
-}
-
-/// A nonlinearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x · sigmoid(x)`, also called swish.
-    Silu,
-    /// `max(x, 0)`.
-    Relu,
-}
-
-impl Activation {
-    /// Returns the activation transformers calls `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "silu" | "swish" => Some(Self::Silu),
-            "relu" => Some(Self::Relu),
-            _ => None,
+impl HeadSpec {
+    /// Returns a head that only multiplies.
+    pub fn plain(weight: HeadWeight) -> Self {
+        Self {
+            weight,
+            bias: None,
+            scale: 1.0,
+            softcap: None,
         }
     }
 }
 
-/// A linear map stored `[out, in]`, with or without a bias.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LinearSpec {
-    /// Checkpoint name up to `.weight` and `.bias`.
-    pub name: String,
-    /// Whether it has a bias.
-    pub bias: bool,
+/// Where the head's weight comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadWeight {
+    /// It is the token embedding.
+    Tied,
+    /// A tensor of its own.
+    Own(String),
+    /// A tensor of its own where the checkpoint has it, the token embedding elsewhere.
+    OwnOrTied(String),
 }
 
-/// From hidden states to logits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeadSpec {
-    /// Checkpoint name of the `[vocabulary, hidden]` weight; the embedding itself where tied.
-    pub weight: String,
-    /// Checkpoint name of a bias over the vocabulary.
-    pub bias: Option<String>,
+/// A bias of the logits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadBias {
+    /// `[vocabulary]`.
+    Linear(String),
+    /// `[1, vocabulary]`, and zero where the checkpoint does not have it.
+    FinalLogits(String),
 }

@@ -5,19 +5,29 @@ use candle_core::{DType, Tensor};
 use crate::error::Result;
 
 use super::hooks::Beginning;
-use super::layers::attention::{MemoryCotangents, Rows};
-use super::layers::{Cotangents, Memory, Norm, PositionTable, Sublayer, SublayerTrace};
+use super::layers::attention::Rows;
+use super::layers::cross_attention::MemoryCotangents;
+use super::layers::{Cotangents, Memory, Norm, Sublayer, SublayerTrace};
+use super::layers::{added_positions, score_bias};
 use super::sequences::Sequences;
-use super::spec::{ModelSpec, StackSpec};
+use super::spec::{CoreSpec, ModelSpec, NormSpec, RotarySpec, StackSpec};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::Attended;
 use crate::kernels::norm::Normalized;
+use crate::kernels::rotary::Rotation;
+use crate::kernels::rows;
+use crate::kernels::score_bias::ScoreBias;
 
 /// An encoder or a decoder.
 #[derive(Debug)]
 pub(super) struct Stack {
-    positions: PositionTable,
+    input_scale: f64,
+    /// `[positions, hidden]`
+    added_positions: Option<Tensor>,
+    embedding_norm: Option<Norm>,
+    rotations: Vec<Rotation>,
+    score_biases: Vec<ScoreBias>,
     pub(super) sublayers: Vec<Sublayer>,
     final_norm: Option<Norm>,
 }
@@ -29,6 +39,7 @@ pub struct StackTrace {
     pub(super) sequences: Sequences,
     /// Position of each row in its sequence.
     positions: Vec<usize>,
+    embedding_norm: Option<Normalized>,
     /// Sublayer the pass began in front of.
     first: usize,
     /// One entry a sublayer from `first` on.
@@ -96,25 +107,30 @@ impl Stack {
         stack: &StackSpec,
         model: &ModelSpec,
         checkpoint: &Checkpoint,
-        dtype: DType,
     ) -> Result<Self, Error> {
         let sublayers = stack
             .sublayers
             .iter()
             .map(|spec| Sublayer::load(spec, model.hidden, checkpoint));
-        let final_norm = stack
-            .final_norm
-            .as_ref()
-            .map(|spec| Norm::load(spec, model.hidden, checkpoint));
+        let norm = |spec: &Option<NormSpec>| {
+            let norm = spec
+                .as_ref()
+                .map(|s| Norm::load(s, model.hidden, checkpoint));
+            norm.transpose()
+        };
+        let added = |spec| added_positions(spec, model.max_positions, model.hidden, checkpoint);
+        let biases = stack
+            .score_biases
+            .iter()
+            .map(|spec| score_bias(spec, checkpoint));
         Ok(Self {
-            positions: PositionTable::new(
-                &stack.positions,
-                model.max_positions,
-                model.hidden,
-                dtype,
-            )?,
+            input_scale: stack.input_scale,
+            added_positions: stack.added_positions.as_ref().map(added).transpose()?,
+            embedding_norm: norm(&stack.embedding_norm)?,
+            rotations: rotations(stack, checkpoint.dtype())?,
+            score_biases: biases.collect::<Result<_, _>>()?,
             sublayers: sublayers.collect::<Result<_, _>>()?,
-            final_norm: final_norm.transpose()?,
+            final_norm: norm(&stack.final_norm)?,
         })
     }
 
@@ -136,11 +152,19 @@ impl Stack {
         observe: &mut dyn FnMut(&Tensor),
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
-        let x = self.positions.add(embeddings, &positions)?;
-        self.forward_from(0, x, around, observe)
+        let (x, embedding_norm) = self.enter(embeddings, &positions)?;
+        let (y, trace) = self.forward_from(0, x, around, observe)?;
+        let trace = StackTrace {
+            embedding_norm,
+            ..trace
+        };
+        Ok((y, trace))
     }
 
     /// Runs the stack from the stream `x` in front of sublayer `first` on. `[rows, hidden]`
+    ///
+    /// Fails between two sublayers that run in parallel: the stream there does not say what the
+    /// second one reads.
     pub(super) fn forward_from(
         &self,
         first: usize,
@@ -148,40 +172,61 @@ impl Stack {
         around: Around<'_>,
         observe: &mut dyn FnMut(&Tensor),
     ) -> Result<(Tensor, StackTrace)> {
-        let Around {
-            sequences,
-            memory,
-            past,
-        } = around;
-        let positions = positions(sequences, past);
-        let rows = Rows {
-            sequences,
-            positions: &positions,
-            rotation: self.positions.rotation(),
-        };
+        let positions = positions(around.sequences, around.past);
+        let rows = self.rows(around.sequences, &positions);
+        // The stream in front of the sublayer before, which a parallel one reads.
+        let mut before = None;
         let mut traces = Vec::with_capacity(self.sublayers.len() - first);
         for (index, sublayer) in self.sublayers.iter().enumerate().skip(first) {
             observe(&x);
-            let past = past.map(|past| &past.sublayers[index]);
-            let (y, trace) = sublayer.forward(&x, &rows, memory, past)?;
-            x = y;
+            let past = around.past.map(|past| &past.sublayers[index]);
+            let input = match (sublayer.place_read(index) == index, &before) {
+                (true, _) => &x,
+                (false, Some(before)) => before,
+                (false, None) => {
+                    let message = "a pass cannot begin between parallel sublayers";
+                    return Err(candle_core::Error::Msg(message.to_owned()).bt());
+                }
+            };
+            let (y, trace) = sublayer.forward(&x, input, &rows, (around.memory, past))?;
+            before = Some(std::mem::replace(&mut x, y));
             traces.push(trace);
         }
         observe(&x);
         let mut final_norm = None;
         if let Some(norm) = &self.final_norm {
             let (y, saved) = norm.forward(&x)?;
-            x = y;
-            final_norm = Some(saved);
+            (x, final_norm) = (y, Some(saved));
         }
         let trace = StackTrace {
-            sequences: sequences.clone(),
+            sequences: around.sequences.clone(),
             positions,
+            embedding_norm: None,
             first,
             sublayers: traces,
             final_norm,
         };
         Ok((x, trace))
+    }
+
+    /// Takes embeddings to the bottom of the residual stream. `[rows, hidden]`
+    fn enter(
+        &self,
+        embeddings: &Tensor,
+        positions: &[usize],
+    ) -> Result<(Tensor, Option<Normalized>)> {
+        let mut x = embeddings.clone();
+        if self.input_scale != 1.0 {
+            x = rows::add_scaled(None, &x, self.input_scale)?;
+        }
+        if let Some(table) = &self.added_positions {
+            x = rows::add(&x, &rows::gather(table, positions)?)?;
+        }
+        let Some(norm) = &self.embedding_norm else {
+            return Ok((x, None));
+        };
+        let (x, saved) = norm.forward(&x)?;
+        Ok((x, Some(saved)))
     }
 
     /// Pulls cotangents at the output back to the inputs.
@@ -191,11 +236,7 @@ impl Stack {
         output: Cotangents,
         depth: Depth,
     ) -> Result<StackCotangents> {
-        let rows = Rows {
-            sequences: &trace.sequences,
-            positions: &trace.positions,
-            rotation: self.positions.rotation(),
-        };
+        let rows = self.rows(&trace.sequences, &trace.positions);
         let lowest = match depth {
             Depth::Embeddings => 0,
             Depth::Sublayer(index) => index,
@@ -210,20 +251,68 @@ impl Stack {
             (Some(norm), Some(saved)) => norm.vjp(saved, &output)?,
             _ => output,
         };
+        // What a sublayer read that runs beside the one below it.
+        let mut beside: Option<Cotangents> = None;
         let lowest = lowest.max(trace.first);
         let sublayers = self.sublayers[lowest..].iter();
         for (sublayer, trace) in sublayers
             .zip(&trace.sublayers[lowest - trace.first..])
             .rev()
         {
-            cotangents = sublayer.vjp(trace, &cotangents, &rows, &mut memory)?;
+            let below = sublayer.vjp(trace, cotangents, &rows, &mut memory)?;
+            cotangents = match beside.take() {
+                Some(beside) => below.stream.add(&beside)?,
+                None => below.stream,
+            };
+            beside = below.before;
         }
-        let stream = (depth != Depth::LowestCrossAttention).then_some(cotangents);
+        let stream = match depth {
+            Depth::Embeddings => Some(self.leave(trace, cotangents)?),
+            Depth::Sublayer(_) => Some(cotangents),
+            Depth::LowestCrossAttention => None,
+        };
         Ok(StackCotangents {
             stream,
             memory: memory.rows,
         })
     }
+
+    /// Takes cotangents at the bottom of the residual stream to the embeddings.
+    fn leave(&self, trace: &StackTrace, mut cotangents: Cotangents) -> Result<Cotangents> {
+        if let (Some(norm), Some(saved)) = (&self.embedding_norm, &trace.embedding_norm) {
+            cotangents = norm.vjp(saved, &cotangents)?;
+        }
+        if self.input_scale == 1.0 {
+            return Ok(cotangents);
+        }
+        let rows = rows::add_scaled(None, &cotangents.rows, self.input_scale)?;
+        Ok(cotangents.with_rows(rows))
+    }
+
+    fn rows<'a>(&'a self, sequences: &'a Sequences, positions: &'a [usize]) -> Rows<'a> {
+        Rows {
+            sequences,
+            positions,
+            rotations: &self.rotations,
+            score_biases: &self.score_biases,
+        }
+    }
+}
+
+/// Prepares the rotations of a stack, each for the heads of the attentions that use it.
+fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
+    let head_dim = |index: usize| {
+        let of_core = |core: &CoreSpec| match core {
+            CoreSpec::SelfAttention(spec) if spec.rotation == Some(index) => Some(spec.head_dim),
+            _ => None,
+        };
+        stack.sublayers.iter().find_map(|s| of_core(&s.core))
+    };
+    let prepare = |(index, spec): (usize, &RotarySpec)| {
+        let all_turned = 2 * spec.inverse_frequencies.len();
+        Rotation::new(spec, head_dim(index).unwrap_or(all_turned), dtype)
+    };
+    stack.rotations.iter().enumerate().map(prepare).collect()
 }
 
 /// Returns the position of every row, counting on from an earlier pass.

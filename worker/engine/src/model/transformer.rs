@@ -7,8 +7,9 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::head::Head;
 use super::hooks::{Place, Side};
-use super::layers::{Cotangents, Linear, Memory};
+use super::layers::{Cotangents, Memory};
 use super::sequences::Sequences;
 use super::spec::ModelSpec;
 use super::stack::{Around, Depth, Stack, StackTrace};
@@ -26,7 +27,7 @@ pub struct Transformer {
     embedding: Tensor,
     pub(super) encoder: Option<Stack>,
     pub(super) decoder: Stack,
-    head: Linear,
+    head: Head,
 }
 
 /// Embedded sequences, one after another.
@@ -111,27 +112,21 @@ impl Wanted {
 impl Transformer {
     /// Loads the model `spec` describes, to compute in the precision `checkpoint` is read as.
     pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
-        let dtype = checkpoint.dtype();
         let table = checkpoint.tensor(&spec.embedding, &[spec.vocabulary, spec.hidden])?;
-        let head = if spec.head.weight == spec.embedding {
-            Linear::from_weight(&table, head_bias(&spec, checkpoint)?)?
-        } else {
-            let weight = checkpoint.tensor(&spec.head.weight, &[spec.vocabulary, spec.hidden])?;
-            Linear::from_weight(&weight, head_bias(&spec, checkpoint)?)?
-        };
+        let head = Head::load(&spec, &table, checkpoint)?;
         let encoder = spec
             .encoder
             .as_ref()
-            .map(|stack| Stack::load(stack, &spec, checkpoint, dtype));
+            .map(|stack| Stack::load(stack, &spec, checkpoint));
         Ok(Self {
-            dtype,
+            dtype: checkpoint.dtype(),
             embedding: if spec.embedding_scale == 1.0 {
                 table
             } else {
                 (table * spec.embedding_scale)?
             },
             encoder: encoder.transpose()?,
-            decoder: Stack::load(&spec.decoder, &spec, checkpoint, dtype)?,
+            decoder: Stack::load(&spec.decoder, &spec, checkpoint)?,
             head,
             spec,
         })
@@ -195,9 +190,10 @@ impl Transformer {
         self.head.forward(hidden)
     }
 
-    /// Pulls cotangents of logits, `[rows, vocabulary]`, back to the head's inputs. `[rows, hidden]`
-    pub fn logits_vjp(&self, dlogits: &Tensor) -> Result<Tensor> {
-        self.head.vjp(dlogits)
+    /// Pulls cotangents of `logits`, `[rows, vocabulary]`, back to the head's inputs.
+    /// `[rows, hidden]`
+    pub fn logits_vjp(&self, logits: &Tensor, dlogits: &Tensor) -> Result<Tensor> {
+        self.head.vjp(logits, dlogits)
     }
 
     /// Pulls `dhidden`, one cotangent of the head's input a seed, `[seeds, hidden]`, back to the
@@ -267,16 +263,4 @@ impl Trace {
     pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &Attended> {
         self.decoder.attentions()
     }
-}
-
-fn head_bias(spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<Option<Tensor>, Error> {
-    let Some(name) = &spec.head.bias else {
-        return Ok(None);
-    };
-    // Saved with a leading dimension of 1, where it is saved at all.
-    if !checkpoint.contains(name) {
-        return Ok(None);
-    }
-    let bias = checkpoint.tensor(name, &[1, spec.vocabulary])?;
-    Ok(Some(bias.squeeze(0)?))
 }

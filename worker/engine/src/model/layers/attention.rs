@@ -1,15 +1,17 @@
-//! Attention with its weights, over the stack's own rows or over the encoder's output.
+//! Attention over the stack's own rows, with its weights.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 
+use super::Cotangents;
 use super::linear::Linear;
-use super::{Cotangents, Memory};
+use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
-use crate::kernels::attention::{self, Attended, Columns, Heads, SeedQueries};
+use crate::kernels::attention::{self, Attended, Columns, Heads, Projections, SeedQueries};
 use crate::kernels::rotary::{Direction, Rotation};
 use crate::kernels::rows;
+use crate::kernels::score_bias::ScoreBias;
 use crate::model::sequences::Sequences;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
@@ -19,7 +21,10 @@ pub(in crate::model) struct Rows<'a> {
     pub(in crate::model) sequences: &'a Sequences,
     /// Position of each row in its sequence, those of an earlier pass counted.
     pub(in crate::model) positions: &'a [usize],
-    pub(in crate::model) rotation: Option<&'a Rotation>,
+    /// Rotations of the stack, which attentions name by index.
+    pub(in crate::model) rotations: &'a [Rotation],
+    /// Score biases of the stack, which attentions name by index.
+    pub(in crate::model) score_biases: &'a [ScoreBias],
 }
 
 /// Attention over the stack's own rows.
@@ -28,7 +33,17 @@ pub(in crate::model) struct SelfAttention {
     heads: Heads,
     /// Query, key and value projection, stacked.
     project: Linear,
+    head_norms: Option<HeadNorms>,
+    rotation: Option<usize>,
+    score_bias: Option<usize>,
     output: Linear,
+}
+
+/// What the backward pass, and a later forward pass, need of a self-attention's forward pass.
+#[derive(Debug, Clone)]
+pub(in crate::model) struct SelfAttended {
+    pub(in crate::model) attended: Attended,
+    head_norms: Option<NormalizedHeads>,
 }
 
 impl SelfAttention {
@@ -44,9 +59,16 @@ impl SelfAttention {
             (&spec.key, kv_width),
             (&spec.value, kv_width),
         ];
+        let head_norms = spec
+            .head_norms
+            .as_ref()
+            .map(|norms| HeadNorms::load(norms, spec, checkpoint));
         Ok(Self {
             heads: heads(spec),
             project: Linear::load(&parts, hidden, checkpoint)?,
+            head_norms: head_norms.transpose()?,
+            rotation: spec.rotation,
+            score_bias: spec.score_bias,
             output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
         })
     }
@@ -58,12 +80,8 @@ impl SelfAttention {
         x: &Tensor,
         rows: &Rows<'_>,
         past: Option<&Attended>,
-    ) -> Result<(Tensor, Attended)> {
-        let mut projected = self.project.forward(x)?;
-        if let Some(rotation) = rows.rotation {
-            let turned = self.heads.queries + self.heads.keys;
-            projected = rotation.apply(&projected, turned, rows.positions, Direction::Forward)?;
-        }
+    ) -> Result<(Tensor, SelfAttended)> {
+        let (projected, head_norms) = self.project(x, rows)?;
         let (width, kv_width) = self.widths();
         let queries = Columns {
             rows: projected.clone(),
@@ -79,46 +97,67 @@ impl SelfAttention {
         };
         let (sequences, _) =
             attention::lay_out(self.heads, rows.sequences.iter().zip(key_sequences.iter()));
-        let values = Columns {
+        let [keys, values] = [first_key, first_key + kv_width].map(|column| Columns {
             rows: keys.clone(),
-            column: first_key + kv_width,
+            column,
+        });
+        let projections = Projections {
+            queries,
+            keys,
+            values,
         };
-        let keys = Columns {
-            rows: keys,
-            column: first_key,
+        let bias = self.score_bias.map(|index| &rows.score_biases[index]);
+        let (mixed, attended) = attention::forward(self.heads, projections, sequences, bias)?;
+        let saved = SelfAttended {
+            attended,
+            head_norms,
         };
-        let (mixed, saved) = attention::forward(self.heads, queries, keys, values, sequences)?;
         Ok((self.output.forward(&mixed)?, saved))
+    }
+
+    /// Returns queries, keys and values side by side, normalised and turned.
+    fn project(&self, x: &Tensor, rows: &Rows<'_>) -> Result<(Tensor, Option<NormalizedHeads>)> {
+        let mut projected = self.project.forward(x)?;
+        let mut head_norms = None;
+        if let Some(norms) = &self.head_norms {
+            let (normalised, saved) = norms.forward(&projected)?;
+            (projected, head_norms) = (normalised, Some(saved));
+        }
+        if let Some(index) = self.rotation {
+            let turned = self.heads.queries + self.heads.keys;
+            projected = rows.rotations[index].apply(
+                &projected,
+                turned,
+                rows.positions,
+                Direction::Forward,
+            )?;
+        }
+        Ok((projected, head_norms))
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.
     pub(super) fn vjp(
         &self,
-        saved: &Attended,
+        saved: &SelfAttended,
         dy: &Cotangents,
         rows: &Rows<'_>,
     ) -> Result<Cotangents> {
         let dmixed = self.output.vjp(&dy.rows)?;
-        let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
-        let wider = self.seeds_of_keys(saved, &dy.seeds);
+        let pulled = attention::vjp(&saved.attended, &dy.seeds, &dmixed)?;
+        let wider = self.seeds_of_keys(&saved.attended, &dy.seeds);
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = Cotangents::new(wider, rows.sequences, dkv.clone());
-        if let Some(rotation) = rows.rotation {
-            let positions = |saved_rows: &[usize]| -> Vec<_> {
-                saved_rows.iter().map(|&r| rows.positions[r]).collect()
+        if let Some(index) = self.rotation {
+            let back = |x: &Tensor, heads: usize, saved_rows: &[usize]| {
+                let positions: Vec<_> = saved_rows.iter().map(|&r| rows.positions[r]).collect();
+                rows.rotations[index].apply(x, heads, &positions, Direction::Backward)
             };
-            dq = rotation.apply(
-                &dq,
-                self.heads.queries,
-                &positions(&dy.saved_rows),
-                Direction::Backward,
-            )?;
-            dkv = rotation.apply(
-                &dkv,
-                self.heads.keys,
-                &positions(&keys.saved_rows),
-                Direction::Backward,
-            )?;
+            dq = back(&dq, self.heads.queries, &dy.saved_rows)?;
+            dkv = back(&dkv, self.heads.keys, &keys.saved_rows)?;
+        }
+        if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.head_norms) {
+            dq = norms.vjp_of_queries(saved, &dq, &dy.saved_rows)?;
+            dkv = norms.vjp_of_keys(saved, &dkv, &keys.saved_rows)?;
         }
         let (width, kv_width) = self.widths();
         let through_keys = keys.with_rows(self.project.vjp_of(&dkv, width..width + 2 * kv_width)?);
@@ -175,108 +214,16 @@ fn append(
     Ok((rows::gather(&all, &order)?, Sequences::of_lengths(lengths)))
 }
 
-/// Attention over the encoder's output.
-#[derive(Debug)]
-pub(in crate::model) struct CrossAttention {
-    heads: Heads,
-    query: Linear,
-    /// Key and value projection, stacked.
-    keys_and_values: Linear,
-    output: Linear,
-}
-
-/// Cotangents of the encoder's output, summed over the cross-attentions met so far.
-#[derive(Debug, Default)]
-pub(in crate::model) struct MemoryCotangents {
-    /// For each seed the rows of its whole source. `[seed source rows, hidden]`
-    pub(in crate::model) rows: Option<Tensor>,
-}
-
-impl CrossAttention {
-    /// Reads the attention's weights.
-    pub(super) fn load(
-        spec: &AttentionSpec,
-        hidden: usize,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self, Error> {
-        let (width, kv_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-        Ok(Self {
-            heads: heads(spec),
-            query: Linear::load(&[(&spec.query, width)], hidden, checkpoint)?,
-            keys_and_values: Linear::load(
-                &[(&spec.key, kv_width), (&spec.value, kv_width)],
-                hidden,
-                checkpoint,
-            )?,
-            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
-        })
-    }
-
-    /// Attends from each row to the source of its sequence. `past` spares projecting the source
-    /// again. `[rows, hidden]`
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        rows: &Rows<'_>,
-        memory: &Memory,
-        past: Option<&Attended>,
-    ) -> Result<(Tensor, Attended)> {
-        let queries = Columns {
-            rows: self.query.forward(x)?,
-            column: 0,
-        };
-        let (keys, values, key_rows) = if let Some(past) = past {
-            let key_rows: Vec<_> = past
-                .sequences
-                .iter()
-                .map(|sequence| sequence.keys.clone())
-                .collect();
-            (past.keys.clone(), past.values.clone(), key_rows)
-        } else {
-            let projected = self.keys_and_values.forward(&memory.rows)?;
-            let values = Columns {
-                rows: projected.clone(),
-                column: self.heads.keys * self.heads.dim,
-            };
-            (
-                Columns {
-                    rows: projected,
-                    column: 0,
-                },
-                values,
-                memory.sequences.iter().collect(),
-            )
-        };
-        let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_rows));
-        let (mixed, saved) = attention::forward(self.heads, queries, keys, values, sequences)?;
-        Ok((self.output.forward(&mixed)?, saved))
-    }
-
-    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
-    pub(super) fn vjp(
-        &self,
-        saved: &Attended,
-        dy: &Cotangents,
-        memory: &mut MemoryCotangents,
-    ) -> Result<Cotangents> {
-        let dmixed = self.output.vjp(&dy.rows)?;
-        let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
-        let source = self.keys_and_values.vjp(&pulled.keys_and_values)?;
-        memory.rows = Some(match memory.rows.take() {
-            None => source,
-            Some(sum) => rows::add(&sum, &source)?,
-        });
-        Ok(dy.with_rows(self.query.vjp(&pulled.queries)?))
-    }
-}
-
-fn heads(spec: &AttentionSpec) -> Heads {
+/// Returns the heads of an attention as the kernels want them.
+pub(super) fn heads(spec: &AttentionSpec) -> Heads {
     let AttentionSpec {
         heads: queries,
         kv_heads: keys,
         head_dim: dim,
         scale,
         causal,
+        window,
+        softcap,
         ..
     } = *spec;
     Heads {
@@ -285,5 +232,7 @@ fn heads(spec: &AttentionSpec) -> Heads {
         dim,
         scale,
         causal,
+        window,
+        softcap,
     }
 }

@@ -73,8 +73,19 @@ impl FeedForward {
 
     /// Pulls cotangents back through the network.
     pub(super) fn vjp(&self, saved: &Slopes, dy: &Cotangents) -> Result<Cotangents> {
-        let inner = self.down.vjp(&dy.rows)?;
-        let dz = activation::vjp(&inner, &saved.0, &dy.saved_rows)?;
-        Ok(dy.with_rows(self.up.vjp(&dz)?))
+        Ok(dy.with_rows(self.vjp_at(saved, &dy.rows, &dy.saved_rows)?))
+    }
+
+    /// Pulls rows of cotangents back, of which row `i` belongs to row `saved_rows[i]` of the forward
+    /// pass. `[cotangent rows, hidden]`
+    pub(super) fn vjp_at(
+        &self,
+        saved: &Slopes,
+        dy: &Tensor,
+        saved_rows: &[usize],
+    ) -> Result<Tensor> {
+        let inner = self.down.vjp(dy)?;
+        let dz = activation::vjp(&inner, &saved.0, saved_rows)?;
+        self.up.vjp(&dz)
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 
@@ -35,20 +35,8 @@ impl Linear {
         inputs: usize,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
-        let mut weights = Vec::with_capacity(parts.len());
-        let mut biases = Vec::with_capacity(parts.len());
-        for (spec, outputs) in parts {
-            weights.push(checkpoint.tensor(&format!("{}.weight", spec.name), &[*outputs, inputs])?);
-            if spec.bias {
-                biases.push(checkpoint.tensor(&format!("{}.bias", spec.name), &[*outputs])?);
-            }
-        }
-        let bias = if biases.is_empty() {
-            None
-        } else {
-            Some(Tensor::cat(&biases, 0)?)
-        };
-        Ok(Self::from_weight(&Tensor::cat(&weights, 0)?, bias)?)
+        let (weight, bias) = stacked(parts, inputs, checkpoint)?;
+        Ok(Self::from_weight(&weight, bias)?)
     }
 
     /// Prepares a weight, `[out, in]`.
@@ -78,4 +66,78 @@ impl Linear {
             .get_or_init(|| self.forward.repacked())
             .product_of(dy, outputs)
     }
+}
+
+/// A map as it is stored.
+struct StoredMap {
+    /// `[stored outputs, in]`
+    weight: Tensor,
+    /// `[stored outputs]`
+    bias: Option<Tensor>,
+}
+
+impl StoredMap {
+    /// Reads the map `spec` is or is part of.
+    fn read(
+        spec: &LinearSpec,
+        outputs: usize,
+        inputs: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let outputs = spec.slice.map_or(outputs, |slice| slice.stored);
+        let name = format!("{}.weight", spec.name);
+        let weight = if spec.is_transposed {
+            checkpoint.transposed(&name, [outputs, inputs])?
+        } else {
+            checkpoint.tensor(&name, &[outputs, inputs])?
+        };
+        let mut bias = None;
+        if spec.bias {
+            bias = Some(checkpoint.tensor(&format!("{}.bias", spec.name), &[outputs])?);
+        }
+        Ok(Self { weight, bias })
+    }
+}
+
+/// Reads and stacks maps of the same inputs: the weight, `[out, in]`, and the bias, `[out]`, zero
+/// for those without one. What several share is read once.
+fn stacked(
+    parts: &[(&LinearSpec, usize)],
+    inputs: usize,
+    checkpoint: &Checkpoint,
+) -> Result<(Tensor, Option<Tensor>), Error> {
+    let has_bias = parts.iter().any(|(spec, _)| spec.bias);
+    let mut weights = Vec::with_capacity(parts.len());
+    let mut biases = Vec::new();
+    let mut last: Option<(&str, StoredMap)> = None;
+    for &(spec, outputs) in parts {
+        let stored = match last.take() {
+            Some((name, stored)) if name == spec.name => stored,
+            _ => StoredMap::read(spec, outputs, inputs, checkpoint)?,
+        };
+        weights.push(cut(&stored.weight, spec)?);
+        if let Some(bias) = &stored.bias {
+            biases.push(cut(bias, spec)?);
+        } else if has_bias {
+            biases.push(Tensor::zeros(outputs, checkpoint.dtype(), &Device::Cpu)?);
+        }
+        last = Some((&spec.name, stored));
+    }
+    let bias = if has_bias {
+        Some(Tensor::cat(&biases, 0)?)
+    } else {
+        None
+    };
+    Ok((Tensor::cat(&weights, 0)?, bias))
+}
+
+/// Returns the entries along the first dimension that are `spec`'s.
+fn cut(stored: &Tensor, spec: &LinearSpec) -> Result<Tensor> {
+    let Some(slice) = spec.slice else {
+        return Ok(stored.clone());
+    };
+    let runs = slice
+        .runs()
+        .map(|run| stored.narrow(0, run.start, run.len()));
+    Tensor::cat(&runs.collect::<Result<Vec<_>>>()?, 0)
 }

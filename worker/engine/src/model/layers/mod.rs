@@ -2,6 +2,8 @@
 //! vector–Jacobian product for many seeds at once.
 
 pub(super) mod attention;
+pub(super) mod cross_attention;
+mod experts;
 mod feed_forward;
 mod linear;
 mod norm;
@@ -10,7 +12,7 @@ mod sublayer;
 
 pub(super) use linear::Linear;
 pub(super) use norm::Norm;
-pub(super) use positions::PositionTable;
+pub(super) use positions::{added_positions, score_bias};
 pub(super) use sublayer::{Sublayer, SublayerTrace};
 
 use candle_core::Tensor;

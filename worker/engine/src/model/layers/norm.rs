@@ -1,23 +1,18 @@
-//! A norm with its weights.
+//! Norms with their weights: of whole rows, and of the heads of queries and keys.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 
 use super::Cotangents;
 use crate::Error;
-use crate::kernels::norm::{self, Normalized};
-use crate::model::spec::{NormKind, NormSpec};
+use crate::kernels::norm::{self, Normalized, Scaling};
+use crate::model::spec::{AttentionSpec, HeadNormSpec, HeadNormWeights, NormKind, NormSpec};
 use crate::model::weights::Checkpoint;
 
-/// A norm with its weights.
+/// A norm of rows with its weights.
 #[derive(Debug)]
-pub(in crate::model) struct Norm {
-    weight: Tensor,
-    /// Present in layer norms only.
-    bias: Option<Tensor>,
-    epsilon: f64,
-}
+pub(in crate::model) struct Norm(Scaling);
 
 impl Norm {
     /// Reads the norm's weights.
@@ -26,25 +21,158 @@ impl Norm {
         hidden: usize,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
-        let bias = match spec.kind {
-            NormKind::Rms => None,
-            NormKind::Layer => Some(checkpoint.tensor(&format!("{}.bias", spec.name), &[hidden])?),
+        let read = |what: &str| checkpoint.tensor(&format!("{}.{what}", spec.name), &[hidden]);
+        let weight = match spec.kind {
+            NormKind::RmsPlusOne => (read("weight")? + 1.0)?,
+            NormKind::LayerWithoutWeights => {
+                Tensor::ones(hidden, checkpoint.dtype(), &Device::Cpu)?
+            }
+            _ => read("weight")?,
         };
-        let weight = checkpoint.tensor(&format!("{}.weight", spec.name), &[hidden])?;
-        Ok(Self {
+        let bias = match spec.kind {
+            NormKind::Layer => Some(read("bias")?),
+            _ => None,
+        };
+        Ok(Self(Scaling {
             weight,
             bias,
+            group: hidden,
+            is_centred: spec.kind.is_centred(),
             epsilon: spec.epsilon,
-        })
+        }))
     }
 
     /// Normalises rows. `[rows, hidden]`
     pub(in crate::model) fn forward(&self, x: &Tensor) -> Result<(Tensor, Normalized)> {
-        norm::forward(x, &self.weight, self.bias.as_ref(), self.epsilon)
+        norm::forward(x, &self.0)
     }
 
     /// Pulls cotangents back through the norm.
     pub(in crate::model) fn vjp(&self, saved: &Normalized, dy: &Cotangents) -> Result<Cotangents> {
-        Ok(dy.with_rows(norm::vjp(&dy.rows, &self.weight, saved, &dy.saved_rows)?))
+        Ok(dy.with_rows(norm::vjp(&dy.rows, &self.0, saved, &dy.saved_rows)?))
+    }
+}
+
+/// Norms of the heads of queries and of keys.
+#[derive(Debug)]
+pub(super) struct HeadNorms {
+    queries: Scaling,
+    keys: Scaling,
+}
+
+/// What the backward pass needs of the forward pass of [`HeadNorms`].
+#[derive(Debug, Clone)]
+pub(in crate::model) struct NormalizedHeads {
+    queries: Normalized,
+    keys: Normalized,
+}
+
+impl HeadNorms {
+    /// Reads the weights.
+    pub(super) fn load(
+        spec: &HeadNormSpec,
+        attention: &AttentionSpec,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let dim = attention.head_dim;
+        let scaling = |weights: &HeadNormWeights, heads: usize| -> Result<Scaling, Error> {
+            let group = if spec.is_joint { heads * dim } else { dim };
+            let bias = match spec.kind {
+                NormKind::Layer => Some(head_weights(weights, "bias", (heads, group), checkpoint)?),
+                _ => None,
+            };
+            let mut weight =
+                head_weights(weights, "weight", (heads * dim / group, group), checkpoint)?;
+            if spec.kind == NormKind::RmsPlusOne {
+                weight = (weight + 1.0)?;
+            }
+            Ok(Scaling {
+                weight,
+                bias,
+                group,
+                is_centred: spec.kind.is_centred(),
+                epsilon: spec.epsilon,
+            })
+        };
+        Ok(Self {
+            queries: scaling(&spec.queries, attention.heads)?,
+            keys: scaling(&spec.keys, attention.kv_heads)?,
+        })
+    }
+
+    /// Normalises the queries and keys at the start of rows of projections. `[rows, width]`
+    pub(super) fn forward(&self, projected: &Tensor) -> Result<(Tensor, NormalizedHeads)> {
+        let [queries, keys, rest] = self.parts(projected)?;
+        let (queries, of_queries) = norm::forward(&queries, &self.queries)?;
+        let (keys, of_keys) = norm::forward(&keys, &self.keys)?;
+        let saved = NormalizedHeads {
+            queries: of_queries,
+            keys: of_keys,
+        };
+        Ok((
+            Tensor::cat(&[&queries, &keys, &rest], 1)?.contiguous()?,
+            saved,
+        ))
+    }
+
+    /// Pulls cotangents of queries back. `[cotangent rows, query width]`
+    pub(super) fn vjp_of_queries(
+        &self,
+        saved: &NormalizedHeads,
+        dqueries: &Tensor,
+        saved_rows: &[usize],
+    ) -> Result<Tensor> {
+        norm::vjp(dqueries, &self.queries, &saved.queries, saved_rows)
+    }
+
+    /// Pulls cotangents of keys back, which stand before those of values.
+    /// `[cotangent rows, 2 · key width]`
+    pub(super) fn vjp_of_keys(
+        &self,
+        saved: &NormalizedHeads,
+        dkeys_and_values: &Tensor,
+        saved_rows: &[usize],
+    ) -> Result<Tensor> {
+        let width = self.keys.weight.dim(0)?;
+        let dkeys = dkeys_and_values.narrow(1, 0, width)?.contiguous()?;
+        let dkeys = norm::vjp(&dkeys, &self.keys, &saved.keys, saved_rows)?;
+        let dvalues = dkeys_and_values.narrow(1, width, width)?;
+        Tensor::cat(&[&dkeys, &dvalues], 1)?.contiguous()
+    }
+
+    /// Cuts projections into queries, keys and the rest.
+    fn parts(&self, projected: &Tensor) -> Result<[Tensor; 3]> {
+        let (queries, keys) = (self.queries.weight.dim(0)?, self.keys.weight.dim(0)?);
+        let (_, width) = projected.dims2()?;
+        let part = |start: usize, len: usize| projected.narrow(1, start, len)?.contiguous();
+        Ok([
+            part(0, queries)?,
+            part(queries, keys)?,
+            part(queries + keys, width - queries - keys)?,
+        ])
+    }
+}
+
+/// Reads the weights or biases of `groups` groups of `len` entries. `[groups · len]`
+fn head_weights(
+    weights: &HeadNormWeights,
+    what: &str,
+    (groups, len): (usize, usize),
+    checkpoint: &Checkpoint,
+) -> Result<Tensor, Error> {
+    match weights {
+        HeadNormWeights::Shared(name) => {
+            let one = checkpoint.tensor(&format!("{name}.{what}"), &[len])?;
+            Ok(one.repeat(groups)?)
+        }
+        HeadNormWeights::Stacked(name) => {
+            let all = checkpoint.tensor(&format!("{name}.{what}"), &[groups, len])?;
+            Ok(all.flatten_all()?)
+        }
+        HeadNormWeights::Numbered(name) => {
+            let each =
+                (0..groups).map(|head| checkpoint.tensor(&format!("{name}.{head}.{what}"), &[len]));
+            Ok(Tensor::cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?)
+        }
     }
 }

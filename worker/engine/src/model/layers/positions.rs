@@ -1,81 +1,177 @@
-//! How a stack learns where a token stands.
+//! How a stack learns where a token stands: tables that are added to embeddings, and biases that
+//! are added to attention scores. Rotations are in `kernels::rotary`.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
+use crate::Error;
 use crate::error::Result;
+use crate::kernels::score_bias::{KeySlopes, ScoreBias};
+use crate::kernels::tensor::tensor;
+use crate::model::spec::{AddedPositions, ScoreBiasSpec, Waves};
+use crate::model::weights::Checkpoint;
 
-use crate::kernels::rotary::Rotation;
-use crate::kernels::{rows, tensor::tensor};
-use crate::model::spec::Positions;
-
-/// Positions `0..max_positions`, prepared.
-#[derive(Debug)]
-pub(in crate::model) enum PositionTable {
-    /// Turns queries and keys.
-    Rotary(Rotation),
-    /// Is added to the embeddings. `[positions, hidden]`
-    Added(Tensor),
-}
-
-impl PositionTable {
-    /// Prepares the positions `spec` describes.
-    pub(in crate::model) fn new(
-        spec: &Positions,
-        max_positions: usize,
-        hidden: usize,
-        dtype: DType,
-    ) -> Result<Self> {
-        match spec {
-            Positions::Rotary(rotary) => Ok(Self::Rotary(Rotation::new(
-                &rotary.inverse_frequencies,
-                max_positions,
-                dtype,
-            )?)),
-            Positions::Sinusoidal => Ok(Self::Added(
-                sinusoids(max_positions, hidden)?.to_dtype(dtype)?,
-            )),
+/// Reads or computes what is added to the embeddings of positions `0..max_positions`.
+/// `[positions, hidden]`
+pub(in crate::model) fn added_positions(
+    spec: &AddedPositions,
+    max_positions: usize,
+    hidden: usize,
+    checkpoint: &Checkpoint,
+) -> Result<Tensor, Error> {
+    match spec {
+        AddedPositions::Learned { name, offset } => {
+            let table = checkpoint.tensor(name, &[offset + max_positions, hidden])?;
+            Ok(table.narrow(0, *offset, max_positions)?.contiguous()?)
         }
-    }
-
-    /// Adds what is added to embeddings; row `i` stands at `positions[i]`. `[rows, hidden]`
-    pub(in crate::model) fn add(&self, embeddings: &Tensor, positions: &[usize]) -> Result<Tensor> {
-        match self {
-            Self::Rotary(_) => Ok(embeddings.clone()),
-            Self::Added(table) => rows::add(embeddings, &rows::gather(table, positions)?),
-        }
-    }
-
-    /// Returns the rotation of queries and keys, if positions are rotary.
-    pub(in crate::model) fn rotation(&self) -> Option<&Rotation> {
-        match self {
-            Self::Rotary(rotation) => Some(rotation),
-            Self::Added(_) => None,
+        AddedPositions::Sinusoidal(waves) => {
+            let table = sinusoids(*waves, max_positions, hidden)?;
+            Ok(table.to_dtype(checkpoint.dtype())?)
         }
     }
 }
 
-/// Waves of falling frequency, sines in the first half of the columns, cosines in the second.
-/// Computed in double and rounded to single precision, as in transformers.
-///
-/// Source: Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5.
-fn sinusoids(positions: usize, hidden: usize) -> Result<Tensor> {
-    let num_sines = hidden.div_ceil(2);
+/// Waves of falling frequency, sines in the first half of the columns, cosines in the second,
+/// rounded to single precision as in transformers.
+fn sinusoids(waves: Waves, positions: usize, hidden: usize) -> Result<Tensor> {
     let mut values = Vec::with_capacity(positions * hidden);
+    let num_sines = match waves {
+        Waves::Vaswani => hidden.div_ceil(2),
+        Waves::Tensor2tensor { .. } => hidden / 2,
+    };
     for position in 0..positions {
         for column in 0..hidden {
-            let wave = if column < num_sines {
-                column
-            } else {
-                column - num_sines
+            let (wave, is_sine) = match column.checked_sub(num_sines) {
+                None => (column, true),
+                Some(wave) => (wave, false),
             };
-            let angle = position as f64 / 10_000_f64.powf(2.0 * wave as f64 / hidden as f64);
-            let value = if column < num_sines {
-                angle.sin()
-            } else {
-                angle.cos()
+            let angle = match waves {
+                Waves::Vaswani => {
+                    position as f64 / 10_000_f64.powf(2.0 * wave as f64 / hidden as f64)
+                }
+                Waves::Tensor2tensor { offset } => {
+                    f64::from((position + offset) as f32 * frequency(wave, num_sines))
+                }
             };
-            values.push(value as f32);
+            values.push(match (wave < num_sines, is_sine) {
+                // An odd width leaves a last column without a wave.
+                (false, _) => 0.0,
+                (_, true) => angle.sin() as f32,
+                (_, false) => angle.cos() as f32,
+            });
         }
     }
     tensor(values, (positions, hidden))
+}
+
+/// Returns a frequency of tensor2tensor's waves, rounded to single precision where it rounds.
+fn frequency(wave: usize, num_sines: usize) -> f32 {
+    let step = 10_000_f64.ln() / (num_sines - 1) as f64;
+    f64::from(wave as f32 * -(step as f32)).exp() as f32
+}
+
+/// Reads or computes a bias of attention scores.
+pub(in crate::model) fn score_bias(
+    spec: &ScoreBiasSpec,
+    checkpoint: &Checkpoint,
+) -> Result<ScoreBias, Error> {
+    match spec {
+        ScoreBiasSpec::Alibi {
+            slopes,
+            is_bfloat16,
+            factor,
+        } => Ok(ScoreBias::ByKey(KeySlopes {
+            slopes: slopes.clone(),
+            is_bfloat16: *is_bfloat16,
+            factor: *factor,
+        })),
+        ScoreBiasSpec::Relative {
+            name,
+            heads,
+            buckets,
+            max_distance,
+            is_bidirectional,
+        } => {
+            let table = checkpoint.tensor(name, &[*buckets, *heads])?;
+            let table = table.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+            let bucketing = Bucketing {
+                buckets: *buckets,
+                max_distance: *max_distance,
+                is_bidirectional: *is_bidirectional,
+            };
+            let reach = *max_distance;
+            let of_head = |head: usize| {
+                let table = &table;
+                (0..=2 * reach).map(move |index| {
+                    let distance = index as i64 - reach as i64;
+                    table[bucketing.bucket(distance)][head]
+                })
+            };
+            Ok(ScoreBias::ByDistance {
+                values: (0..*heads).flat_map(of_head).collect(),
+                reach,
+            })
+        }
+    }
+}
+
+/// Which distances share a value: near ones have their own, farther ones share one with ever more
+/// others.
+#[derive(Debug, Clone, Copy)]
+struct Bucketing {
+    buckets: usize,
+    max_distance: usize,
+    is_bidirectional: bool,
+}
+
+impl Bucketing {
+    /// Returns the bucket of a key `distance` after the query.
+    fn bucket(self, distance: i64) -> usize {
+        let mut first = 0;
+        let mut buckets = self.buckets;
+        let steps = if self.is_bidirectional {
+            buckets /= 2;
+            if distance > 0 {
+                first = buckets;
+            }
+            distance.unsigned_abs() as usize
+        } else {
+            (-distance).max(0) as usize
+        };
+        let num_exact = buckets / 2;
+        if steps < num_exact {
+            return first + steps;
+        }
+        // In single precision, as transformers rounds it: a bucket's border depends on it.
+        let octaves = f64::from((steps as f32) / num_exact as f32).ln() as f32;
+        let all = (self.max_distance as f64 / num_exact as f64).ln() as f32;
+        let beyond = (octaves / all * (buckets - num_exact) as f32) as usize;
+        first + (num_exact + beyond).min(buckets - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_fall_into_the_buckets_of_t5() {
+        // From `_relative_position_bucket` of transformers' T5, 32 buckets up to distance 128.
+        let both = Bucketing {
+            buckets: 32,
+            max_distance: 128,
+            is_bidirectional: true,
+        };
+        let distances = [-200, -128, -50, -16, -8, -7, -1, 0, 1, 7, 8, 20, 127];
+        let expected = [15, 15, 13, 10, 8, 7, 1, 0, 17, 23, 24, 26, 31];
+        assert_eq!(distances.map(|distance| both.bucket(distance)), expected);
+        let backward = Bucketing {
+            is_bidirectional: false,
+            ..both
+        };
+        let expected = [31, 31, 24, 16, 8, 7, 1, 0, 0, 0, 0, 0, 0];
+        assert_eq!(
+            distances.map(|distance| backward.bucket(distance)),
+            expected
+        );
+    }
 }

@@ -1,10 +1,12 @@
-//! One step of the residual stream: a norm and a core, wired before or after each other.
+//! One step of the residual stream: a core between norms.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::{CrossAttention, MemoryCotangents, Rows, SelfAttention};
+use super::attention::{Rows, SelfAttended, SelfAttention};
+use super::cross_attention::{CrossAttention, MemoryCotangents};
+use super::experts::{Experts, Mixed};
 use super::feed_forward::{FeedForward, Slopes};
 use super::{Cotangents, Memory, Norm};
 use crate::Error;
@@ -12,15 +14,18 @@ use crate::kernels::attention::Attended;
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::hooks::Beginning;
-use crate::model::spec::{Activation, CoreSpec, SublayerSpec, Wiring};
+use crate::model::spec::{Activation, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
 /// One step of the residual stream.
 #[derive(Debug)]
 pub(in crate::model) struct Sublayer {
-    wiring: Wiring,
-    norm: Norm,
+    input: SublayerInput,
+    norm_before: Option<Norm>,
     core: Core,
+    norm_after: Option<Norm>,
+    scale: f64,
+    norm_sum: Option<Norm>,
 }
 
 #[derive(Debug)]
@@ -28,34 +33,48 @@ enum Core {
     SelfAttention(SelfAttention),
     CrossAttention(CrossAttention),
     FeedForward(FeedForward),
+    Experts(Experts),
 }
 
 /// What the backward pass, and a later forward pass, need of a sublayer's forward pass.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct SublayerTrace {
-    norm: Normalized,
+    norm_before: Option<Normalized>,
     core: CoreTrace,
+    norm_after: Option<Normalized>,
+    norm_sum: Option<Normalized>,
 }
 
 #[derive(Debug, Clone)]
 enum CoreTrace {
-    Attention(Attended),
+    SelfAttention(SelfAttended),
+    CrossAttention(Attended),
     FeedForward(Slopes),
+    Experts(Mixed),
+}
+
+/// Cotangents below a sublayer.
+pub(in crate::model) struct SublayerCotangents {
+    /// At the stream it adds to.
+    pub(in crate::model) stream: Cotangents,
+    /// At the stream below the sublayer before, where it reads that.
+    pub(in crate::model) before: Option<Cotangents>,
 }
 
 impl SublayerTrace {
     /// Returns the attention of the forward pass, if the sublayer has any.
     pub(in crate::model) fn attended(&self) -> Option<&Attended> {
         match &self.core {
-            CoreTrace::Attention(attended) => Some(attended),
-            CoreTrace::FeedForward(_) => None,
+            CoreTrace::SelfAttention(saved) => Some(&saved.attended),
+            CoreTrace::CrossAttention(attended) => Some(attended),
+            CoreTrace::FeedForward(_) | CoreTrace::Experts(_) => None,
         }
     }
 
     /// Returns the beginnings `cut` of sequences, as the past of a later pass that continues those.
     pub(in crate::model) fn beginnings(&self, cut: &[Beginning]) -> Self {
         let mut cut_trace = self.clone();
-        if let CoreTrace::Attention(attended) = &mut cut_trace.core {
+        if let Some(attended) = cut_trace.attended_mut() {
             let cut_sequence = |beginning: &Beginning| {
                 let mut sequence = attended.sequences[beginning.sequence].clone();
                 // The source of a cross-attention is seen whole.
@@ -71,11 +90,19 @@ impl SublayerTrace {
 
     /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
     pub(in crate::model) fn keep(&mut self, kept: &[usize]) {
-        if let CoreTrace::Attention(attended) = &mut self.core {
+        if let Some(attended) = self.attended_mut() {
             attended.sequences = kept
                 .iter()
                 .map(|&index| attended.sequences[index].clone())
                 .collect();
+        }
+    }
+
+    fn attended_mut(&mut self) -> Option<&mut Attended> {
+        match &mut self.core {
+            CoreTrace::SelfAttention(saved) => Some(&mut saved.attended),
+            CoreTrace::CrossAttention(attended) => Some(attended),
+            CoreTrace::FeedForward(_) | CoreTrace::Experts(_) => None,
         }
     }
 }
@@ -97,11 +124,19 @@ impl Sublayer {
             CoreSpec::FeedForward(spec) => {
                 Core::FeedForward(FeedForward::load(spec, hidden, checkpoint)?)
             }
+            CoreSpec::Experts(spec) => Core::Experts(Experts::load(spec, hidden, checkpoint)?),
+        };
+        let norm = |spec: &Option<NormSpec>| {
+            let norm = spec.as_ref().map(|s| Norm::load(s, hidden, checkpoint));
+            norm.transpose()
         };
         Ok(Self {
-            wiring: spec.wiring,
-            norm: Norm::load(&spec.norm, hidden, checkpoint)?,
+            input: spec.input,
+            norm_before: norm(&spec.norm_before)?,
             core,
+            norm_after: norm(&spec.norm_after)?,
+            scale: spec.scale,
+            norm_sum: norm(&spec.norm_sum)?,
         })
     }
 
@@ -110,34 +145,46 @@ impl Sublayer {
         matches!(self.core, Core::CrossAttention(_))
     }
 
-    /// Takes the stream one step on. `[rows, hidden]`
-    pub(in crate::model) fn forward(
-        &self,
-        x: &Tensor,
-        rows: &Rows<'_>,
-        memory: Option<&Memory>,
-        past: Option<&SublayerTrace>,
-    ) -> Result<(Tensor, SublayerTrace)> {
-        match self.wiring {
-            Wiring::PreNorm => {
-                let (normalized, norm) = self.norm.forward(x)?;
-                let (y, core) = self.core.forward(&normalized, rows, memory, past)?;
-                Ok((rows::add(x, &y)?, SublayerTrace { norm, core }))
-            }
-            Wiring::PostNorm => {
-                let (y, core) = self.core.forward(x, rows, memory, past)?;
-                let (y, norm) = self.norm.forward(&rows::add(x, &y)?)?;
-                Ok((y, SublayerTrace { norm, core }))
-            }
+    /// Returns in front of which sublayer the stream is that this one, number `index`, reads.
+    pub(in crate::model) fn place_read(&self, index: usize) -> usize {
+        match self.input {
+            SublayerInput::Stream => index,
+            SublayerInput::AsSublayerBefore => index.saturating_sub(1),
         }
     }
 
+    /// Takes the stream `x` one step on; the core reads `input`. `[rows, hidden]`
+    pub(in crate::model) fn forward(
+        &self,
+        x: &Tensor,
+        input: &Tensor,
+        rows: &Rows<'_>,
+        (memory, past): (Option<&Memory>, Option<&SublayerTrace>),
+    ) -> Result<(Tensor, SublayerTrace)> {
+        let (normalised, norm_before) = normalise(self.norm_before.as_ref(), input)?;
+        let (added, core) = self.core.forward(&normalised, rows, memory, past)?;
+        let (added, norm_after) = normalise(self.norm_after.as_ref(), &added)?;
+        let sum = if self.scale == 1.0 {
+            rows::add(x, &added)?
+        } else {
+            rows::add_scaled(Some(x), &added, self.scale)?
+        };
+        let (y, norm_sum) = normalise(self.norm_sum.as_ref(), &sum)?;
+        let trace = SublayerTrace {
+            norm_before,
+            core,
+            norm_after,
+            norm_sum,
+        };
+        Ok((y, trace))
+    }
+
     /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from what
-    /// it met on the stream `reference` to what it met on `x`. `[rows, hidden]` each.
+    /// it met where the core read `reference` to what it met on `input`. `[rows, hidden]` each.
     pub(in crate::model) fn rescale(
         &self,
         trace: &mut SublayerTrace,
-        x: &Tensor,
+        input: &Tensor,
         reference: &Tensor,
         reach: &dyn Fn(Activation) -> bool,
     ) -> Result<()> {
@@ -145,40 +192,58 @@ impl Sublayer {
             return Ok(());
         };
         if reach(network.activation()) {
-            let (x, reference) = (self.core_input(x)?, self.core_input(reference)?);
-            trace.core = CoreTrace::FeedForward(network.secants(&x, &reference)?);
+            let (input, _) = normalise(self.norm_before.as_ref(), input)?;
+            let (reference, _) = normalise(self.norm_before.as_ref(), reference)?;
+            trace.core = CoreTrace::FeedForward(network.secants(&input, &reference)?);
         }
         Ok(())
-    }
-
-    /// Returns what the core reads of the stream `x`. `[rows, hidden]`
-    fn core_input(&self, x: &Tensor) -> Result<Tensor> {
-        match self.wiring {
-            Wiring::PreNorm => Ok(self.norm.forward(x)?.0),
-            Wiring::PostNorm => Ok(x.clone()),
-        }
     }
 
     /// Takes cotangents one step back.
     pub(in crate::model) fn vjp(
         &self,
         trace: &SublayerTrace,
-        dy: &Cotangents,
+        dy: Cotangents,
         rows: &Rows<'_>,
         memory: &mut MemoryCotangents,
-    ) -> Result<Cotangents> {
-        match self.wiring {
-            Wiring::PreNorm => {
-                let through_core = self.core.vjp(&trace.core, dy, rows, memory)?;
-                self.norm.vjp(&trace.norm, &through_core)?.add(dy)
-            }
-            Wiring::PostNorm => {
-                let summed = self.norm.vjp(&trace.norm, dy)?;
-                self.core
-                    .vjp(&trace.core, &summed, rows, memory)?
-                    .add(&summed)
-            }
+    ) -> Result<SublayerCotangents> {
+        let stream = pull_back(self.norm_sum.as_ref(), trace.norm_sum.as_ref(), dy)?;
+        let mut added = stream.clone();
+        if self.scale != 1.0 {
+            added = added.with_rows(rows::add_scaled(None, &added.rows, self.scale)?);
         }
+        let added = pull_back(self.norm_after.as_ref(), trace.norm_after.as_ref(), added)?;
+        let input = self.core.vjp(&trace.core, &added, rows, memory)?;
+        let input = pull_back(self.norm_before.as_ref(), trace.norm_before.as_ref(), input)?;
+        Ok(match self.input {
+            SublayerInput::Stream => SublayerCotangents {
+                stream: input.add(&stream)?,
+                before: None,
+            },
+            SublayerInput::AsSublayerBefore => SublayerCotangents {
+                stream,
+                before: Some(input),
+            },
+        })
+    }
+}
+
+fn normalise(norm: Option<&Norm>, x: &Tensor) -> Result<(Tensor, Option<Normalized>)> {
+    let Some(norm) = norm else {
+        return Ok((x.clone(), None));
+    };
+    let (y, saved) = norm.forward(x)?;
+    Ok((y, Some(saved)))
+}
+
+fn pull_back(
+    norm: Option<&Norm>,
+    saved: Option<&Normalized>,
+    dy: Cotangents,
+) -> Result<Cotangents> {
+    match (norm, saved) {
+        (Some(norm), Some(saved)) => norm.vjp(saved, &dy),
+        _ => Ok(dy),
     }
 }
 
@@ -193,12 +258,12 @@ impl Core {
         let past = past.and_then(SublayerTrace::attended);
         match (self, memory) {
             (Self::SelfAttention(attention), _) => {
-                let (y, attended) = attention.forward(x, rows, past)?;
-                Ok((y, CoreTrace::Attention(attended)))
+                let (y, saved) = attention.forward(x, rows, past)?;
+                Ok((y, CoreTrace::SelfAttention(saved)))
             }
             (Self::CrossAttention(attention), Some(memory)) => {
                 let (y, attended) = attention.forward(x, rows, memory, past)?;
-                Ok((y, CoreTrace::Attention(attended)))
+                Ok((y, CoreTrace::CrossAttention(attended)))
             }
             (Self::CrossAttention(_), None) => {
                 Err(candle_core::Error::Msg("cross-attention without a source".to_owned()).bt())
@@ -206,6 +271,10 @@ impl Core {
             (Self::FeedForward(network), _) => {
                 let (y, slopes) = network.forward(x)?;
                 Ok((y, CoreTrace::FeedForward(slopes)))
+            }
+            (Self::Experts(experts), _) => {
+                let (y, mixed) = experts.forward(x)?;
+                Ok((y, CoreTrace::Experts(mixed)))
             }
         }
     }
@@ -218,13 +287,14 @@ impl Core {
         memory: &mut MemoryCotangents,
     ) -> Result<Cotangents> {
         match (self, trace) {
-            (Self::SelfAttention(attention), CoreTrace::Attention(saved)) => {
+            (Self::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
                 attention.vjp(saved, dy, rows)
             }
-            (Self::CrossAttention(attention), CoreTrace::Attention(saved)) => {
+            (Self::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
                 attention.vjp(saved, dy, memory)
             }
             (Self::FeedForward(network), CoreTrace::FeedForward(saved)) => network.vjp(saved, dy),
+            (Self::Experts(experts), CoreTrace::Experts(saved)) => experts.vjp(saved, dy),
             _ => Err(candle_core::Error::Msg("a trace of another sublayer".to_owned()).bt()),
         }
     }

@@ -1,0 +1,121 @@
+//! Models that are not what they say: every one is refused, by the name of what is wrong.
+
+use std::fs;
+use std::path::Path;
+
+use candle_core::DType;
+use serde_json::{Value, json};
+use whence_engine::ErrorKind;
+use whence_engine::model;
+
+use crate::reference::Reference;
+
+/// Copies `name` and lets `change` spoil it. Returns what loading it says.
+fn refusal(name: &str, change: impl FnOnce(&Path)) -> String {
+    let reference = Reference::all().into_iter().find(|r| r.name == name);
+    let original = reference.unwrap().folder;
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(original.join(file), folder.path().join(file)).unwrap();
+    }
+    change(folder.path());
+    let error = model::load(folder.path(), DType::F32).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Model);
+    error.to_string()
+}
+
+fn set(folder: &Path, field: &str, value: Value) {
+    let path = folder.join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    config[field] = value;
+    fs::write(path, config.to_string()).unwrap();
+}
+
+#[track_caller]
+fn assert_names(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(
+            message.contains(part),
+            "`{part}` is missing from: {message}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_model_type_is_named() {
+    let message = refusal("gpt2", |folder| set(folder, "model_type", json!("rwkv")));
+    assert_names(&message, &["config.json", "rwkv", "whence list models"]);
+}
+
+#[test]
+fn an_unknown_activation_is_named() {
+    let message = refusal("gpt2", |folder| {
+        set(folder, "activation_function", json!("mish"));
+    });
+    assert_names(&message, &["config.json", "activation_function", "mish"]);
+    let message = refusal("t5", |folder| {
+        set(folder, "feed_forward_proj", json!("gated-mish"));
+    });
+    assert_names(&message, &["config.json", "feed_forward_proj", "mish"]);
+}
+
+#[test]
+fn an_unknown_rope_type_is_named() {
+    let rope = json!({"rope_type": "spiral", "rope_theta": 10000.0});
+    let message = refusal("llama", |folder| set(folder, "rope_parameters", rope));
+    assert_names(&message, &["config.json", "spiral", "yarn"]);
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let message = refusal("llama", |folder| {
+        set(folder, "intermediate_size", json!(48));
+    });
+    let parts = [
+        "model.safetensors",
+        "mlp.gate_proj.weight",
+        "[40, 32]",
+        "[48, 32]",
+    ];
+    assert_names(&message, &parts);
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let message = refusal("gpt2", |folder| set(folder, "n_layer", json!(3)));
+    assert_names(&message, &["transformer.h.2."]);
+}
+
+#[test]
+fn a_vocabulary_that_does_not_fit_is_named() {
+    let message = refusal("t5", |folder| set(folder, "vocab_size", json!(65)));
+    assert_names(&message, &["shared.weight", "[64, 32]", "[65, 32]"]);
+}
+
+#[test]
+fn heads_that_do_not_fit_are_named() {
+    let message = refusal("llama", |folder| {
+        set(folder, "num_key_value_heads", json!(3));
+    });
+    assert_names(&message, &["config.json", "4 attention heads", "3"]);
+    let message = refusal("gpt2", |folder| set(folder, "n_head", json!(5)));
+    assert_names(&message, &["config.json", "5 attention heads", "32"]);
+}
+
+#[test]
+fn a_wrong_field_is_named_with_its_value() {
+    let message = refusal("llama", |folder| {
+        set(folder, "num_hidden_layers", json!("two"));
+    });
+    assert_names(&message, &["num_hidden_layers", "two", "positive integer"]);
+}
+
+#[test]
+fn a_truncated_weight_file_is_named() {
+    let message = refusal("bart", |folder| {
+        let path = folder.join("model.safetensors");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    });
+    assert_names(&message, &["model.safetensors", "bytes"]);
+}

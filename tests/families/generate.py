@@ -1,0 +1,311 @@
+"""Makes the tiny random models of `tests/families/models` and what transformers computes with them.
+
+Environment (CPU only):
+
+    python3 -m venv .venv && .venv/bin/pip install torch==2.15.* transformers==5.23.* safetensors
+    .venv/bin/python tests/families/generate.py            # all of them
+    .venv/bin/python tests/families/generate.py gpt2 t5    # some
+
+A folder holds `config.json` and `model.safetensors` (weights are bfloat16 numbers, so that they are
+small, and exact in every precision) and the truth, computed in float64 with eager attention:
+
+* `reference.json`: token ids of the sequences, the explained steps, and what greedy search adds;
+* `reference.safetensors`: `logits.I` of every position of target I, `target_gradient.I` and
+  `source_gradient.I` of the probability of a token with respect to the embeddings of target and
+  source I.
+
+transformers rounds to single precision inside norms, softmaxes and heads, whatever the model's
+precision: `in_double_precision` takes that away. What models were trained with stays single:
+rotary and sinusoidal angles. There, the C library's powers, sines and cosines are rounded from
+double precision, so that the truth does not depend on the vector library torch was built with.
+"""
+
+import contextlib
+import json
+import pathlib
+import sys
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+MODELS = pathlib.Path(__file__).parent / "models"
+VOCABULARY = 64
+NEW_TOKENS = 12
+START = 2
+TARGETS = [[3, 17, 42], [5, 9, 33, 60, 2, 21, 8], [11, 50, 7, 29, 44, 13, 62, 4, 38, 26, 15]]
+SOURCES = [[12, 6, 45, 31, 23, 9, 57, 40, 18], [30, 8], [27, 14, 55, 36, 10, 48]]
+
+DECODER = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    intermediate_size=40,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=32,
+)
+GPT = dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=32)
+BART = dict(
+    vocab_size=VOCABULARY,
+    d_model=32,
+    encoder_layers=2,
+    decoder_layers=2,
+    encoder_attention_heads=4,
+    decoder_attention_heads=4,
+    encoder_ffn_dim=40,
+    decoder_ffn_dim=40,
+    max_position_embeddings=32,
+    scale_embedding=True,
+    decoder_start_token_id=START,
+)
+T5 = dict(
+    vocab_size=VOCABULARY,
+    d_model=32,
+    d_kv=6,
+    d_ff=40,
+    num_layers=2,
+    num_heads=4,
+    relative_attention_num_buckets=8,
+    relative_attention_max_distance=7,
+)
+HALF = {"rope_theta": 10000.0, "rope_type": "default", "partial_rotary_factor": 0.5}
+LLAMA3 = {
+    "rope_theta": 10000.0,
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+YARN = {
+    "rope_theta": 10000.0,
+    "rope_type": "yarn",
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "beta_fast": 2.0,
+}
+LONGROPE = {
+    "rope_theta": 10000.0,
+    "rope_type": "longrope",
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [2.0, 3.0, 4.0, 5.0],
+    "original_max_position_embeddings": 32,
+}
+
+# Folder: model type and the fields that differ from transformers' defaults.
+FAMILIES = {
+    "gpt2": ("gpt2", GPT),
+    "gpt2-relu-scaled": (
+        "gpt2",
+        GPT
+        | dict(activation_function="relu", n_inner=24, scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False),
+    ),
+    "llama": ("llama", DECODER),
+    "llama-biased-llama3": (
+        "llama",
+        DECODER | dict(attention_bias=True, mlp_bias=True, head_dim=6, rope_parameters=LLAMA3, tie_word_embeddings=True),
+    ),
+    "llama-yarn": ("llama", DECODER | dict(rope_parameters=YARN, max_position_embeddings=64)),
+    "llama-linear": (
+        "llama",
+        DECODER | dict(rope_parameters={"rope_theta": 500.0, "rope_type": "linear", "factor": 3.0}),
+    ),
+    "bart": ("bart", BART),
+    "mbart": ("mbart", BART | dict(activation_function="relu")),
+    "pegasus": ("pegasus", BART | dict(activation_function="relu")),
+    "m2m_100": ("m2m_100", BART),
+    "marian": (
+        "marian",
+        BART | dict(activation_function="swish", pad_token_id=1, decoder_vocab_size=VOCABULARY),
+    ),
+    "t5": ("t5", T5),
+    "t5-gated-unscaled": ("t5", T5 | dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
+    "mt5": ("mt5", T5),
+    "umt5": ("umt5", T5),
+}
+
+SEED_OF_WEIGHTS = 20261125
+SINGLE = torch.float32
+in_angles = False
+
+
+def rounded_from_double(function):
+    """`function`, whose single-precision results are double-precision ones rounded."""
+
+    def patched(*arguments, **keywords):
+        tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+        if any(t.dtype == SINGLE for t in tensors):
+            arguments = [a.double() if isinstance(a, torch.Tensor) else a for a in arguments]
+            return function(*arguments, **keywords).to(SINGLE)
+        return function(*arguments, **keywords)
+
+    return patched
+
+
+@contextlib.contextmanager
+def patched(owner, name, make):
+    original = getattr(owner, name)
+    setattr(owner, name, make(original))
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def exact_tables():
+    with contextlib.ExitStack() as stack:
+        for owner in (torch, torch.Tensor):
+            for name in ("sin", "cos", "exp", "log", "pow"):
+                stack.enter_context(patched(owner, name, rounded_from_double))
+        stack.enter_context(patched(torch.Tensor, "__rpow__", rounded_from_double))
+        yield
+
+
+def stays_double(tensor, *arguments, **keywords):
+    asked = [*arguments, keywords.get("dtype")]
+    return tensor.dtype == torch.float64 and SINGLE in asked and not in_angles
+
+
+@contextlib.contextmanager
+def in_double_precision():
+    """Takes away transformers' roundings to single precision, outside the angles of positions."""
+
+    def to(original):
+        return lambda self, *a, **k: self if stays_double(self, *a, **k) else original(self, *a, **k)
+
+    def to_single(original):
+        return lambda self: self if stays_double(self, SINGLE) else original(self)
+
+    def softmax(original):
+        def patched_softmax(x, dim=None, dtype=None, **k):
+            return original(x, dim=dim, dtype=None if x.dtype == torch.float64 else dtype)
+
+        return patched_softmax
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patched(torch.Tensor, "to", to))
+        stack.enter_context(patched(torch.Tensor, "type", to))
+        stack.enter_context(patched(torch.Tensor, "float", to_single))
+        stack.enter_context(patched(torch.nn.functional, "softmax", softmax))
+        stack.enter_context(patched(torch, "softmax", softmax))
+        yield
+
+
+def keep_angles_single(model):
+    """Lets rotary modules round to single precision as they do for single-precision models."""
+    for module in model.modules():
+        if "RotaryEmbedding" not in type(module).__name__:
+            continue
+
+        def forward(*arguments, original=module.forward, **keywords):
+            global in_angles
+            in_angles = True
+            try:
+                return original(*arguments, **keywords)
+            finally:
+                in_angles = False
+
+        module.forward = forward
+
+
+def build(model_type, fields):
+    config = transformers.AutoConfig.for_model(model_type, **fields)
+    config._attn_implementation = "eager"
+    is_encoder_decoder = config.is_encoder_decoder
+    auto = transformers.AutoModelForSeq2SeqLM if is_encoder_decoder else transformers.AutoModelForCausalLM
+    model = auto.from_config(config, attn_implementation="eager", dtype=SINGLE).eval()
+    noise = torch.Generator().manual_seed(SEED_OF_WEIGHTS)
+    tensors = dict(model.named_parameters())
+    if hasattr(model, "final_logits_bias"):
+        tensors["final_logits_bias"] = model.final_logits_bias
+    fixed = {id(p) for m in model.modules() if "Sinusoidal" in type(m).__name__ for p in m.parameters()}
+    with torch.no_grad():
+        for tensor in tensors.values():
+            if id(tensor) in fixed:
+                continue
+            # Norm weights and biases too: a model of ones and zeros hides what is left out.
+            values = 0.2 * torch.randn(tensor.shape, generator=noise)
+            tensor.copy_((tensor + values if tensor.ndim == 1 else values).bfloat16())
+    return model, config, is_encoder_decoder
+
+
+def steps_of(target):
+    """The explained row and token of a sequence: some row in the middle, a token that is not there."""
+    return len(target) * 2 // 3, (target[0] * 5 + 1) % VOCABULARY
+
+
+def truth(model, is_encoder_decoder):
+    tensors, sequences = {}, []
+    embedding = model.get_input_embeddings()
+    for index, target in enumerate(TARGETS):
+        source = SOURCES[index] if is_encoder_decoder else None
+        if is_encoder_decoder:
+            # generate() would put the start token before any other.
+            target = [START, *target[1:]]
+        row, token = steps_of(target)
+        ids = lambda values: torch.tensor([values])
+        embedded = embedding(ids(target)).detach().requires_grad_()
+        leaves = {"target": embedded}
+        if is_encoder_decoder:
+            # The decoders of Marian and Pegasus scale what they are given, their encoders do not;
+            # attribution speaks of what is scaled.
+            scale = getattr(model.get_encoder(), "embed_scale", 1.0)
+            scale = scale if isinstance(scale, float) else 1.0
+            leaves["source"] = (embedding(ids(source)) * scale).detach().requires_grad_()
+            leaves["target"] = (embedded * scale).detach().requires_grad_()
+            inputs = dict(inputs_embeds=leaves["source"], decoder_inputs_embeds=leaves["target"] / scale)
+            prompt = dict(inputs=ids(source), decoder_input_ids=ids(target))
+        else:
+            inputs = dict(inputs_embeds=leaves["target"])
+            prompt = dict(inputs=ids(target))
+        logits = model(**inputs, use_cache=False).logits[0]
+        probability = logits[row].softmax(-1)[token]
+        gradients = torch.autograd.grad(probability, list(leaves.values()))
+        tensors[f"logits.{index}"] = logits.detach().contiguous()
+        for side, gradient in zip(leaves, gradients):
+            tensors[f"{side}_gradient.{index}"] = gradient[0].contiguous()
+        generated = model.generate(**prompt, max_new_tokens=NEW_TOKENS, do_sample=False)
+        new = generated[0].tolist()[-NEW_TOKENS:]
+        sequences.append(dict(source=source, target=target, row=row, token=token, generated=new))
+    return tensors, sequences
+
+
+def generate(name):
+    model_type, fields = FAMILIES[name]
+    folder = MODELS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with exact_tables():
+        model, config, is_encoder_decoder = build(model_type, fields)
+        model.generation_config = transformers.GenerationConfig(
+            pad_token_id=0, eos_token_id=None, bos_token_id=1, decoder_start_token_id=START
+        )
+        stored = {k: v.detach() for k, v in model.state_dict().items()}
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink()
+        shrink(folder)
+        model = model.double()
+        keep_angles_single(model)
+        with in_double_precision():
+            tensors, sequences = truth(model, is_encoder_decoder)
+    save_file(tensors, folder / "reference.safetensors")
+    (folder / "reference.json").write_text(json.dumps(dict(sequences=sequences), indent=1) + "\n")
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{name}: {len(stored)} tensors, {size / 1000:.0f} kB")
+
+
+def shrink(folder):
+    """Stores in bfloat16 what is exact there."""
+    from safetensors.torch import load_file
+
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    small = {k: v.bfloat16() if torch.equal(v, v.bfloat16().to(v.dtype)) else v for k, v in tensors.items()}
+    save_file({k: v.contiguous() for k, v in small.items()}, path, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    transformers.logging.set_verbosity_error()
+    for family in sys.argv[1:] or FAMILIES:
+        generate(family)

@@ -1,0 +1,72 @@
+//! The models of `tests/families/models`, with what transformers computes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+
+/// A tiny model and the truth about it.
+pub(crate) struct Reference {
+    /// Name of its folder.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) folder: PathBuf,
+    /// `model_type` of its configuration.
+    pub(crate) model_type: String,
+    pub(crate) sequences: Vec<Sequence>,
+    tensors: HashMap<String, Tensor>,
+}
+
+/// Token ids of one example, and the step whose gradient is known.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sequence {
+    /// Input of the encoder; `None` for decoder-only models.
+    pub(crate) source: Option<Vec<u32>>,
+    /// Input of the decoder.
+    pub(crate) target: Vec<u32>,
+    /// The explained row.
+    pub(crate) row: usize,
+    /// The token whose probability is explained.
+    pub(crate) token: usize,
+    /// What greedy search adds to the target.
+    pub(crate) generated: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct ReferenceFile {
+    sequences: Vec<Sequence>,
+}
+
+impl Reference {
+    /// Reads all of them, by name.
+    pub(crate) fn all() -> Vec<Self> {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("families/models");
+        let entries = fs::read_dir(&models).unwrap();
+        let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        folders.sort();
+        folders.into_iter().map(Self::read).collect()
+    }
+
+    fn read(folder: PathBuf) -> Self {
+        let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let file: ReferenceFile = serde_json::from_str(&text("reference.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&text("config.json")).unwrap();
+        let tensors =
+            candle_core::safetensors::load(folder.join("reference.safetensors"), &Device::Cpu);
+        Self {
+            name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+            model_type: config["model_type"].as_str().unwrap().to_owned(),
+            sequences: file.sequences,
+            tensors: tensors.unwrap(),
+            folder,
+        }
+    }
+
+    /// Returns what transformers has for sequence `index`, row by row in double precision.
+    pub(crate) fn truth(&self, what: &str, index: usize) -> Vec<f64> {
+        let tensor = &self.tensors[&format!("{what}.{index}")];
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+}

@@ -1,0 +1,129 @@
+//! Choosing experts, and mixing what they return.
+
+use candle_core::{DType, Tensor};
+
+use crate::error::Result;
+
+use super::tensor::{View, by_dtype, tensor};
+use super::{Real, softmax_in_place};
+
+/// Which experts each row chose, and how much of each it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    /// 0 for experts that were not chosen. `[rows, experts]`
+    weights: Vec<f64>,
+    num_experts: usize,
+}
+
+/// Chooses for each row of `scores`, `[rows, experts]`, the `num_chosen` experts with the largest
+/// scores, the first of equal ones, and weighs them by the softmax of those scores.
+pub(crate) fn choose(scores: &Tensor, num_chosen: usize) -> Result<Choice> {
+    by_dtype!(scores, T => choose_as::<T>(scores, num_chosen))
+}
+
+fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<Choice> {
+    let (rows, num_experts) = scores.dims2()?;
+    let mut weights = vec![0.0; rows * num_experts];
+    let scores = View::<T>::of(scores)?;
+    let rows = scores
+        .chunks_exact(num_experts)
+        .zip(weights.chunks_exact_mut(num_experts));
+    for (scores, weights) in rows {
+        let mut order: Vec<_> = (0..num_experts).collect();
+        order.sort_by(|&a, &b| scores[b].to_f64().total_cmp(&scores[a].to_f64()));
+        order.truncate(num_chosen);
+        let mut chosen: Vec<T> = order.iter().map(|&expert| scores[expert]).collect();
+        softmax_in_place(&mut chosen);
+        for (expert, weight) in order.into_iter().zip(chosen) {
+            weights[expert] = weight.to_f64();
+        }
+    }
+    Ok(Choice {
+        weights,
+        num_experts,
+    })
+}
+
+impl Choice {
+    /// Returns the rows that chose `expert`, ascending.
+    pub(crate) fn rows_of(&self, expert: usize) -> Vec<usize> {
+        let rows = self.weights.chunks_exact(self.num_experts).enumerate();
+        rows.filter(|(_, weights)| weights[expert] > 0.0)
+            .map(|(row, _)| row)
+            .collect()
+    }
+
+    /// Returns how much of `expert` each of `rows` takes.
+    pub(crate) fn weights_of(&self, expert: usize, rows: &[usize]) -> Vec<f64> {
+        rows.iter()
+            .map(|row| self.weights[row * self.num_experts + expert])
+            .collect()
+    }
+
+    /// Turns cotangents of the weights, `[cotangent rows, experts]`, into those of the scores; row
+    /// `i` belongs to row `saved_rows[i]`.
+    pub(crate) fn vjp(
+        &self,
+        dweights: &[f64],
+        saved_rows: &[usize],
+        dtype: DType,
+    ) -> Result<Tensor> {
+        let mut dscores = Vec::with_capacity(dweights.len());
+        for (dweights, row) in dweights.chunks_exact(self.num_experts).zip(saved_rows) {
+            let weights = &self.weights[row * self.num_experts..][..self.num_experts];
+            let mean: f64 = weights.iter().zip(dweights).map(|(w, d)| w * d).sum();
+            dscores.extend(weights.iter().zip(dweights).map(|(w, d)| w * (d - mean)));
+        }
+        tensor(dscores, (saved_rows.len(), self.num_experts))?.to_dtype(dtype)
+    }
+}
+
+/// Returns the rows of `x`, each times its factor. `[rows, width]`
+pub(crate) fn scale_rows(x: &Tensor, factors: &[f64]) -> Result<Tensor> {
+    by_dtype!(x, T => scale_rows_as::<T>(x, factors))
+}
+
+fn scale_rows_as<T: Real>(x: &Tensor, factors: &[f64]) -> Result<Tensor> {
+    let (_, width) = x.dims2()?;
+    let mut out = View::<T>::of(x)?.to_vec();
+    for (row, &factor) in out.chunks_exact_mut(width).zip(factors) {
+        let factor = T::from_f64(factor);
+        for value in row {
+            *value *= factor;
+        }
+    }
+    tensor(out, x.shape())
+}
+
+/// Returns the inner product of each row of `a` with row `places[i]` of `b`.
+pub(crate) fn dot_rows(a: &Tensor, b: &Tensor, places: &[usize]) -> Result<Vec<f64>> {
+    by_dtype!(a, T => dot_rows_as::<T>(a, b, places))
+}
+
+fn dot_rows_as<T: Real>(a: &Tensor, b: &Tensor, places: &[usize]) -> Result<Vec<f64>> {
+    let (_, width) = a.dims2()?;
+    let (a, b) = (View::<T>::of(a)?, View::<T>::of(b)?);
+    let product = |(a, &place): (&[T], &usize)| {
+        let b = &b[place * width..][..width];
+        a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64()).sum()
+    };
+    Ok(a.chunks_exact(width).zip(places).map(product).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_scores_are_chosen_and_weigh_one() {
+        let scores = tensor(vec![0.0_f64, 2.0, 1.0, 5.0, 5.0, -1.0], (2, 3)).unwrap();
+        let choice = choose(&scores, 2).unwrap();
+        assert_eq!(choice.rows_of(0), [1]);
+        assert_eq!(choice.rows_of(1), [0, 1]);
+        assert_eq!(choice.rows_of(2), [0]);
+        let e = 1_f64.exp();
+        let expected = e / (1.0 + e);
+        assert!((choice.weights_of(1, &[0])[0] - expected).abs() < 1e-15);
+        assert_eq!(choice.weights_of(0, &[1]), [0.5]);
+    }
+}

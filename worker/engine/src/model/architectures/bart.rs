@@ -1,0 +1,199 @@
+//! BART and its relatives: encoder-decoder with layer norms and biases everywhere.
+//!
+//! BART (Lewis et al. 2019, <https://arxiv.org/abs/1910.13461>), mBART (Liu et al. 2020,
+//! <https://arxiv.org/abs/2001.08210>), Pegasus (Zhang et al. 2019,
+//! <https://arxiv.org/abs/1912.08777>), M2M-100 and NLLB (Fan et al. 2020,
+//! <https://arxiv.org/abs/2010.11125>) and Marian (Junczys-Dowmunt et al. 2018,
+//! <https://arxiv.org/abs/1804.00344>) differ in where the norms sit and in their positions; weight
+//! names are the same. Embeddings are scaled by √hidden where `scale_embedding` says so.
+
+use super::fields::{activation, head_dim, require};
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{
+    AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadBias, HeadSpec, HeadWeight,
+    LinearSpec, ModelSpec, NormSpec, StackSpec, SublayerSpec, Waves,
+};
+
+/// transformers leaves torch's default; no file says it.
+const EPSILON: f64 = 1e-5;
+
+/// Rows of learned position tables before that of position 0.
+const LEARNED_OFFSET: usize = 2;
+
+/// What tells one relative from another.
+struct Variant {
+    /// Whether norms stand before cores, with one more after the last, or after sums.
+    is_pre_norm: bool,
+    /// Whether embeddings are normalised.
+    normalises_embeddings: bool,
+    positions: PositionKind,
+    /// Whether `final_logits_bias` is added to the logits.
+    has_logits_bias: bool,
+    /// What transformers assumes where a file names no activation.
+    default_activation: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum PositionKind {
+    Learned,
+    Sinusoidal(Waves),
+}
+
+/// Reads the specification of a BART model.
+pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let variant = Variant {
+        is_pre_norm: false,
+        normalises_embeddings: true,
+        positions: PositionKind::Learned,
+        has_logits_bias: true,
+        default_activation: "gelu",
+    };
+    variant.spec(config)
+}
+
+/// Reads the specification of an mBART model.
+pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let variant = Variant {
+        is_pre_norm: true,
+        normalises_embeddings: true,
+        positions: PositionKind::Learned,
+        has_logits_bias: true,
+        default_activation: "gelu",
+    };
+    variant.spec(config)
+}
+
+/// Reads the specification of a Pegasus model.
+pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let variant = Variant {
+        is_pre_norm: true,
+        normalises_embeddings: false,
+        positions: PositionKind::Sinusoidal(Waves::Vaswani),
+        has_logits_bias: true,
+        default_activation: "gelu",
+    };
+    variant.spec(config)
+}
+
+/// Reads the specification of an M2M-100 or NLLB model.
+pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let variant = Variant {
+        is_pre_norm: true,
+        normalises_embeddings: false,
+        positions: PositionKind::Sinusoidal(Waves::Tensor2tensor { offset: 2 }),
+        has_logits_bias: false,
+        default_activation: "relu",
+    };
+    variant.spec(config)
+}
+
+/// Reads the specification of a Marian model.
+pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    require(config, "share_encoder_decoder_embeddings", true)?;
+    require(config, "normalize_before", false)?;
+    require(config, "normalize_embedding", false)?;
+    let variant = Variant {
+        is_pre_norm: false,
+        normalises_embeddings: false,
+        positions: PositionKind::Sinusoidal(Waves::Vaswani),
+        has_logits_bias: true,
+        default_activation: "gelu",
+    };
+    variant.spec(config)
+}
+
+impl Variant {
+    fn spec(&self, config: &ConfigFile) -> Result<ModelSpec, Error> {
+        let hidden = config.size("d_model")?;
+        let scaled = config.flag_or("scale_embedding", false)?;
+        let bias = HeadBias::FinalLogits("final_logits_bias".to_owned());
+        Ok(ModelSpec {
+            hidden,
+            vocabulary: config.size("vocab_size")?,
+            max_positions: config.size("max_position_embeddings")?,
+            embedding: "model.shared.weight".to_owned(),
+            embedding_scale: if scaled { (hidden as f64).sqrt() } else { 1.0 },
+            encoder: Some(self.stack(config, "encoder", hidden)?),
+            decoder: self.stack(config, "decoder", hidden)?,
+            head: HeadSpec {
+                bias: self.has_logits_bias.then_some(bias),
+                ..HeadSpec::plain(HeadWeight::OwnOrTied("lm_head.weight".to_owned()))
+            },
+        })
+    }
+
+    fn stack(&self, config: &ConfigFile, side: &str, hidden: usize) -> Result<StackSpec, Error> {
+        let is_decoder = side == "decoder";
+        let heads = config.size(&format!("{side}_attention_heads"))?;
+        let dim = head_dim(config, hidden, heads)?;
+        let mut sublayers = Vec::new();
+        for layer in 0..config.size(&format!("{side}_layers"))? {
+            let prefix = format!("model.{side}.layers.{layer}");
+            let step = |norm: &str, core: CoreSpec| {
+                let norm = NormSpec::layer(format!("{prefix}.{norm}"), EPSILON);
+                if self.is_pre_norm {
+                    SublayerSpec::pre_norm(layer, norm, core)
+                } else {
+                    SublayerSpec::post_norm(layer, norm, core)
+                }
+            };
+            let own = AttentionSpec {
+                causal: is_decoder,
+                ..attention(&format!("{prefix}.self_attn"), (heads, heads, dim))
+            };
+            sublayers.push(step("self_attn_layer_norm", CoreSpec::SelfAttention(own)));
+            if is_decoder {
+                let cross = AttentionSpec {
+                    causal: false,
+                    ..attention(&format!("{prefix}.encoder_attn"), (heads, heads, dim))
+                };
+                sublayers.push(step(
+                    "encoder_attn_layer_norm",
+                    CoreSpec::CrossAttention(cross),
+                ));
+            }
+            let network = self.feed_forward(config, side, &prefix)?;
+            sublayers.push(step("final_layer_norm", CoreSpec::FeedForward(network)));
+        }
+        let norm = |name: &str| NormSpec::layer(format!("model.{side}.{name}"), EPSILON);
+        Ok(StackSpec {
+            added_positions: Some(match self.positions {
+                PositionKind::Sinusoidal(waves) => AddedPositions::Sinusoidal(waves),
+                PositionKind::Learned => AddedPositions::Learned {
+                    name: format!("model.{side}.embed_positions.weight"),
+                    offset: LEARNED_OFFSET,
+                },
+            }),
+            embedding_norm: self
+                .normalises_embeddings
+                .then(|| norm("layernorm_embedding")),
+            final_norm: self.is_pre_norm.then(|| norm("layer_norm")),
+            ..StackSpec::of(sublayers)
+        })
+    }
+
+    fn feed_forward(
+        &self,
+        config: &ConfigFile,
+        side: &str,
+        prefix: &str,
+    ) -> Result<FeedForwardSpec, Error> {
+        let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
+        Ok(FeedForwardSpec {
+            inner: config.size(&format!("{side}_ffn_dim"))?,
+            activation: activation(config, "activation_function", self.default_activation)?,
+            gate: Gate::Plain { up: linear("fc1") },
+            down: linear("fc2"),
+        })
+    }
+}
+
+fn attention(prefix: &str, sizes: (usize, usize, usize)) -> AttentionSpec {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
+    AttentionSpec::causal(
+        sizes,
+        [linear("q_proj"), linear("k_proj"), linear("v_proj")],
+        linear("out_proj"),
+    )
+}

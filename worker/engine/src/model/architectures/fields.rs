@@ -1,0 +1,71 @@
+//! Fields of `config.json` that many architectures share.
+
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{Activation, HeadWeight};
+
+/// Reads the activation `field` names, or the one transformers assumes.
+pub(super) fn activation(
+    config: &ConfigFile,
+    field: &str,
+    default: &str,
+) -> Result<Activation, Error> {
+    let name = config.optional_text(field)?.unwrap_or(default);
+    Activation::from_name(name).ok_or_else(|| {
+        config.refused(format!(
+            "`{field}` is `{name}`, an activation we do not have"
+        ))
+    })
+}
+
+/// Heads of queries, heads of keys, and their width.
+pub(super) type HeadSizes = (usize, usize, usize);
+
+/// Reads the sizes of attention heads as Llama names them. Fails if they do not fit each other.
+pub(super) fn head_sizes(config: &ConfigFile, hidden: usize) -> Result<HeadSizes, Error> {
+    let heads = config.size("num_attention_heads")?;
+    let kv_heads = config
+        .optional_size("num_key_value_heads")?
+        .unwrap_or(heads);
+    if !heads.is_multiple_of(kv_heads) {
+        return Err(config.refused(format!(
+            "{heads} attention heads cannot share {kv_heads} key-value heads"
+        )));
+    }
+    let head_dim = match config.optional_size("head_dim")? {
+        Some(dim) => dim,
+        None => head_dim(config, hidden, heads)?,
+    };
+    Ok((heads, kv_heads, head_dim))
+}
+
+/// Returns the width of a head of `heads` that share `hidden`. Fails if they do not divide it.
+pub(super) fn head_dim(config: &ConfigFile, hidden: usize, heads: usize) -> Result<usize, Error> {
+    if !hidden.is_multiple_of(heads) {
+        return Err(config.refused(format!(
+            "{heads} attention heads do not divide a width of {hidden}"
+        )));
+    }
+    Ok(hidden / heads)
+}
+
+/// Returns the head's weight, which is the embedding where `tie_word_embeddings` says so.
+pub(super) fn head_weight(
+    config: &ConfigFile,
+    name: &str,
+    tied_by_default: bool,
+) -> Result<HeadWeight, Error> {
+    Ok(if config.flag_or("tie_word_embeddings", tied_by_default)? {
+        HeadWeight::Tied
+    } else {
+        HeadWeight::Own(name.to_owned())
+    })
+}
+
+/// Fails if the flag `field` differs from `served`, the only value we serve.
+pub(super) fn require(config: &ConfigFile, field: &str, served: bool) -> Result<(), Error> {
+    if config.flag_or(field, served)? == served {
+        return Ok(());
+    }
+    Err(config.refused(format!("`{field}` is {}, which is not supported", !served)))
+}

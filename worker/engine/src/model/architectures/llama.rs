@@ -1,0 +1,134 @@
+//! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention, `SwiGLU`.
+//!
+//! Source: Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>; weight names as transformers
+//! saves them. Most later decoders are Llama with a change: their files start from [`spec`] and
+//! change it.
+
+use super::fields::{HeadSizes, activation, head_sizes, head_weight};
+use super::rope::rope;
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{
+    AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec,
+    StackSpec, SublayerSpec,
+};
+
+/// What transformers assumes where a file says nothing.
+const DEFAULT_RMS_EPSILON: f64 = 1e-6;
+
+/// Reads the specification of a Llama model.
+pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let hidden = config.size("hidden_size")?;
+    let sizes = head_sizes(config, hidden)?;
+    let epsilon = config
+        .optional_number("rms_norm_eps")?
+        .unwrap_or(DEFAULT_RMS_EPSILON);
+    let mut sublayers = Vec::new();
+    for layer in 0..config.size("num_hidden_layers")? {
+        let prefix = format!("model.layers.{layer}");
+        let norm = |name: &str| NormSpec::rms(format!("{prefix}.{name}"), epsilon);
+        let attention = attention(config, &prefix, sizes)?;
+        sublayers.push(SublayerSpec::pre_norm(
+            layer,
+            norm("input_layernorm"),
+            CoreSpec::SelfAttention(attention),
+        ));
+        let network = feed_forward(config, &prefix)?;
+        sublayers.push(SublayerSpec::pre_norm(
+            layer,
+            norm("post_attention_layernorm"),
+            CoreSpec::FeedForward(network),
+        ));
+    }
+    let (_, _, head_dim) = sizes;
+    let rope = rope(config, head_dim, 1.0)?;
+    let max_positions = config.size("max_position_embeddings")?;
+    Ok(ModelSpec {
+        hidden,
+        vocabulary: config.size("vocab_size")?,
+        max_positions: rope.valid_positions.unwrap_or(max_positions),
+        embedding: "model.embed_tokens.weight".to_owned(),
+        embedding_scale: 1.0,
+        encoder: None,
+        decoder: StackSpec {
+            rotations: vec![rope.rotary],
+            final_norm: Some(NormSpec::rms("model.norm", epsilon)),
+            ..StackSpec::of(sublayers)
+        },
+        head: HeadSpec::plain(head_weight(config, "lm_head.weight", false)?),
+    })
+}
+
+fn attention(config: &ConfigFile, prefix: &str, sizes: HeadSizes) -> Result<AttentionSpec, Error> {
+    let bias = config.flag_or("attention_bias", false)?;
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.self_attn.{name}"), bias);
+    Ok(AttentionSpec {
+        rotation: Some(0),
+        ..AttentionSpec::causal(
+            sizes,
+            [linear("q_proj"), linear("k_proj"), linear("v_proj")],
+            linear("o_proj"),
+        )
+    })
+}
+
+fn feed_forward(config: &ConfigFile, prefix: &str) -> Result<FeedForwardSpec, Error> {
+    let bias = config.flag_or("mlp_bias", false)?;
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.mlp.{name}"), bias);
+    Ok(FeedForwardSpec {
+        inner: config.size("intermediate_size")?,
+        activation: activation(config, "hidden_act", "silu")?,
+        gate: Gate::Gated {
+            gate: linear("gate_proj"),
+            up: linear("up_proj"),
+        },
+        down: linear("down_proj"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(extra: &str) -> ConfigFile {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            r#"{{"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 1, "vocab_size": 10,
+                "max_position_embeddings": 32, "intermediate_size": 96, {extra}}}"#
+        );
+        std::fs::write(folder.path().join("config.json"), text).unwrap();
+        ConfigFile::read(folder.path(), "config.json").unwrap()
+    }
+
+    #[test]
+    fn theta_is_found_in_either_place() {
+        let old = spec(&config(r#""rope_theta": 100000.0"#)).unwrap();
+        let new = spec(&config(
+            r#""rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"}"#,
+        ))
+        .unwrap();
+        assert_eq!(old, new);
+        assert_ne!(old, spec(&config(r#""rope_theta": 10000.0"#)).unwrap());
+    }
+
+    #[test]
+    fn an_unknown_rope_type_or_activation_is_refused_by_name() {
+        let error = spec(&config(r#""rope_scaling": {"rope_type": "spiral"}"#))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("spiral"), "{error}");
+        let error = spec(&config(r#""hidden_act": "mish""#))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("mish"), "{error}");
+    }
+
+    #[test]
+    fn a_rotation_that_changes_with_the_text_limits_the_text() {
+        let longrope = config(
+            r#""original_max_position_embeddings": 16, "rope_scaling": {"type": "longrope",
+                "short_factor": [1, 1, 1, 1, 1, 1, 1, 1], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}"#,
+        );
+        assert_eq!(spec(&longrope).unwrap().max_positions, 16);
+    }
+}

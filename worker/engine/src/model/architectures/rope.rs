@@ -1,0 +1,246 @@
+//! Rotary frequencies, with the ways to stretch them to longer texts.
+//!
+//! `rope_theta` stands at the top level in files of transformers 4 and inside `rope_parameters` in
+//! those of 5, the stretching in `rope_scaling` or in `rope_parameters`; all are read. Frequencies
+//! are computed in single precision, in transformers' order of operations: models were trained
+//! with them.
+//!
+//! `dynamic` and `longrope` turn *all* tokens otherwise once a text is longer than the model's
+//! original length. One forward pass then could not serve every step, so for these the model's
+//! length ends where the change begins, and a longer text is refused as too long.
+
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{Pairing, RotarySpec};
+
+/// What transformers assumes where a file says nothing.
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// The rotary part of a configuration.
+pub(super) struct Rope {
+    /// The rotation.
+    pub(super) rotary: RotarySpec,
+    /// Where the rotation would change; `None` where it never does.
+    pub(super) valid_positions: Option<usize>,
+}
+
+/// What a configuration says about its rotation.
+struct Parameters {
+    fields: ConfigFile,
+    theta: f64,
+    /// Entries of a head that are turned.
+    dim: usize,
+    max_positions: usize,
+}
+
+/// Reads the rotation of heads of `head_dim` entries.
+///
+/// `partial` is how much of a head is turned where the file does not say. Fails on a rope type we
+/// do not have.
+pub(super) fn rope(config: &ConfigFile, head_dim: usize, partial: f64) -> Result<Rope, Error> {
+    let fields = match config.object("rope_parameters")? {
+        Some(fields) => fields,
+        None => config
+            .object("rope_scaling")?
+            .unwrap_or_else(|| config.empty()),
+    };
+    from_fields(config, fields, head_dim, partial)
+}
+
+/// Reads the rotation `fields` describe.
+pub(super) fn from_fields(
+    config: &ConfigFile,
+    fields: ConfigFile,
+    head_dim: usize,
+    partial: f64,
+) -> Result<Rope, Error> {
+    let number = |name: &str| -> Result<Option<f64>, Error> {
+        Ok(fields
+            .optional_number(name)?
+            .or(config.optional_number(name)?))
+    };
+    let partial = number("partial_rotary_factor")?.unwrap_or(partial);
+    let parameters = Parameters {
+        theta: number("rope_theta")?.unwrap_or(DEFAULT_THETA),
+        dim: (head_dim as f64 * partial) as usize,
+        max_positions: config.size("max_position_embeddings")?,
+        fields,
+    };
+    let kind = match parameters.fields.optional_text("rope_type")? {
+        Some(kind) => kind.to_owned(),
+        None => parameters
+            .fields
+            .optional_text("type")?
+            .unwrap_or("default")
+            .to_owned(),
+    };
+    let plain = parameters.inverse_frequencies();
+    let mut valid_positions = None;
+    let (inverse_frequencies, magnitude) = match kind.as_str() {
+        "default" => (plain, 1.0),
+        "linear" => (parameters.linear(&plain)?, 1.0),
+        "llama3" => (parameters.llama3(&plain)?, 1.0),
+        "yarn" => parameters.yarn()?,
+        "dynamic" => {
+            valid_positions = Some(parameters.original_positions(config)?);
+            (plain, 1.0)
+        }
+        "longrope" | "su" => {
+            valid_positions = Some(parameters.original_positions(config)?);
+            parameters.longrope(config)?
+        }
+        _ => {
+            return Err(config.refused(format!(
+                "rope type `{kind}` is not supported, only `default`, `linear`, `dynamic`, `llama3`, `yarn` and `longrope`"
+            )));
+        }
+    };
+    Ok(Rope {
+        rotary: RotarySpec {
+            inverse_frequencies,
+            pairing: Pairing::Halves,
+            magnitude,
+        },
+        valid_positions,
+    })
+}
+
+impl Parameters {
+    /// Returns `theta^(2j / dim)` of every plane.
+    fn wavelengths(&self) -> Vec<f32> {
+        let exponent = |plane: usize| f64::from((2 * plane) as f32 / self.dim as f32);
+        (0..self.dim / 2)
+            .map(|plane| self.theta.powf(exponent(plane)) as f32)
+            .collect()
+    }
+
+    fn inverse_frequencies(&self) -> Vec<f32> {
+        self.wavelengths().into_iter().map(f32::recip).collect()
+    }
+
+    fn number(&self, name: &str) -> Result<f64, Error> {
+        let number = self.fields.optional_number(name)?;
+        number.ok_or_else(|| {
+            self.fields
+                .refused(format!("the rope parameters lack `{name}`"))
+        })
+    }
+
+    /// Returns how long texts were before the rotation was stretched.
+    fn original_positions(&self, config: &ConfigFile) -> Result<usize, Error> {
+        const NAME: &str = "original_max_position_embeddings";
+        let own = self.fields.optional_size(NAME)?;
+        Ok(own
+            .or(config.optional_size(NAME)?)
+            .unwrap_or(self.max_positions))
+    }
+
+    /// Turns everything slower by the same factor.
+    fn linear(&self, plain: &[f32]) -> Result<Vec<f32>, Error> {
+        let factor = self.number("factor")? as f32;
+        Ok(plain.iter().map(|f| f / factor).collect())
+    }
+
+    /// Turns slow planes slower, leaves fast ones, and passes smoothly between the two.
+    fn llama3(&self, plain: &[f32]) -> Result<Vec<f32>, Error> {
+        let factor = self.number("factor")? as f32;
+        let (low, high) = (
+            self.number("low_freq_factor")?,
+            self.number("high_freq_factor")?,
+        );
+        let original = self.original_positions(&self.fields)? as f64;
+        let (longest, shortest) = ((original / low) as f32, (original / high) as f32);
+        let stretch = |&f: &f32| {
+            let wavelength = std::f64::consts::TAU as f32 / f;
+            if wavelength > longest {
+                return f / factor;
+            }
+            if wavelength < shortest {
+                return f;
+            }
+            let smooth = (original as f32 / wavelength - low as f32) / (high - low) as f32;
+            (1.0 - smooth) * f / factor + smooth * f
+        };
+        Ok(plain.iter().map(stretch).collect())
+    }
+
+    /// Interpolates slow planes, extrapolates fast ones, and sharpens attention.
+    ///
+    /// Source: Peng et al. 2023, <https://arxiv.org/abs/2309.00071>.
+    fn yarn(&self) -> Result<(Vec<f32>, f64), Error> {
+        let original = self.original_positions(&self.fields)? as f64;
+        let factor = match self.fields.optional_number("factor")? {
+            Some(factor) => factor,
+            None => self.max_positions as f64 / original,
+        };
+        let optional = |name: &str| self.fields.optional_number(name);
+        let sharpening = |scale: f64| {
+            if factor <= 1.0 {
+                1.0
+            } else {
+                0.1 * scale * factor.ln() + 1.0
+            }
+        };
+        let nonzero = |value: Option<f64>| value.filter(|value| *value != 0.0);
+        let magnitude = match (
+            optional("attention_factor")?,
+            nonzero(optional("mscale")?),
+            nonzero(optional("mscale_all_dim")?),
+        ) {
+            (Some(given), _, _) => given,
+            (None, Some(scale), Some(all)) => sharpening(scale) / sharpening(all),
+            _ => sharpening(1.0),
+        };
+        let (fast, slow) = (
+            nonzero(optional("beta_fast")?).unwrap_or(32.0),
+            nonzero(optional("beta_slow")?).unwrap_or(1.0),
+        );
+        let plane_of = |turns: f64| {
+            self.dim as f64 * (original / (turns * std::f64::consts::TAU)).ln()
+                / (2.0 * self.theta.ln())
+        };
+        let (mut first, mut last) = (plane_of(fast), plane_of(slow));
+        if self.fields.flag_or("truncate", true)? {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        let (first, mut last) = (first.max(0.0), last.min((self.dim - 1) as f64));
+        if first == last {
+            last += 0.001;
+        }
+        let blend = |(plane, wavelength): (usize, f32)| {
+            let ramp = (plane as f32 - first as f32) / (last - first) as f32;
+            let extrapolated = 1.0 - ramp.clamp(0.0, 1.0);
+            (1.0 / (factor as f32 * wavelength)) * (1.0 - extrapolated)
+                + wavelength.recip() * extrapolated
+        };
+        let frequencies = self.wavelengths().into_iter().enumerate().map(blend);
+        Ok((frequencies.collect(), magnitude))
+    }
+
+    /// Divides each plane by a factor of its own, those for texts of the original length.
+    ///
+    /// Source: Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
+    fn longrope(&self, config: &ConfigFile) -> Result<(Vec<f32>, f64), Error> {
+        let original = self.original_positions(config)? as f64;
+        let factors = self.fields.numbers("short_factor")?;
+        if factors.len() != self.dim / 2 {
+            return Err(config.refused(format!(
+                "`short_factor` has {} numbers, the heads have {} planes",
+                factors.len(),
+                self.dim / 2
+            )));
+        }
+        let factor = match self.fields.optional_number("factor")? {
+            Some(factor) => factor,
+            None => self.max_positions as f64 / original,
+        };
+        let magnitude = match self.fields.optional_number("attention_factor")? {
+            Some(given) => given,
+            None if factor <= 1.0 => 1.0,
+            None => (1.0 + factor.ln() / original.ln()).sqrt(),
+        };
+        let planes = self.wavelengths().into_iter().zip(factors);
+        let frequencies = planes.map(|(wavelength, factor)| 1.0 / (factor as f32 * wavelength));
+        Ok((frequencies.collect(), magnitude))
+    }
+}

@@ -1,0 +1,198 @@
+//! T5, mT5 and UMT5: encoder-decoder, pre-norm with RMS norms, relative position buckets.
+//!
+//! Source: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>; weight names as transformers
+//! saves them. Scores are not scaled. All layers of a stack share the position buckets of its first
+//! layer; in UMT5 each has its own. T5's original models scale the hidden states before the head.
+
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{
+    Activation, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, HeadWeight, LinearSpec,
+    ModelSpec, NormSpec, ScoreBiasSpec, StackSpec, SublayerSpec, UNBOUNDED,
+};
+
+/// What transformers assumes where a file says nothing.
+const DEFAULT_EPSILON: f64 = 1e-6;
+const DEFAULT_BUCKETS: usize = 32;
+const DEFAULT_MAX_DISTANCE: usize = 128;
+
+/// What tells one relative from another.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    /// Whether every layer has position buckets of its own.
+    has_buckets_in_each_layer: bool,
+    /// What transformers assumes where a file names no `feed_forward_proj`.
+    default_network: &'static str,
+}
+
+const T5: Variant = Variant {
+    has_buckets_in_each_layer: false,
+    default_network: "relu",
+};
+
+const MT5: Variant = Variant {
+    has_buckets_in_each_layer: false,
+    default_network: "gated-gelu",
+};
+
+const UMT5: Variant = Variant {
+    has_buckets_in_each_layer: true,
+    default_network: "gated-gelu",
+};
+
+/// Reads the specification of a T5 model.
+pub(super) fn t5(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let mut spec = T5.spec(config)?;
+    // T5 1.1 and FLAN-T5 do not scale; files of transformers 4 say so by an untied head.
+    let scales = config.flag_or("tie_word_embeddings", true)?;
+    if config.flag_or("scale_decoder_outputs", scales)? {
+        spec.head.scale = (spec.hidden as f64).powf(-0.5);
+    }
+    Ok(spec)
+}
+
+/// Reads the specification of an mT5 model.
+pub(super) fn mt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    MT5.spec(config)
+}
+
+/// Reads the specification of a UMT5 model.
+pub(super) fn umt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let mut spec = UMT5.spec(config)?;
+    // As transformers does, whatever the file says of a tied head.
+    spec.head.scale = (spec.hidden as f64).powf(-0.5);
+    Ok(spec)
+}
+
+impl Variant {
+    fn spec(self, config: &ConfigFile) -> Result<ModelSpec, Error> {
+        Ok(ModelSpec {
+            hidden: config.size("d_model")?,
+            vocabulary: config.size("vocab_size")?,
+            max_positions: UNBOUNDED,
+            embedding: "shared.weight".to_owned(),
+            embedding_scale: 1.0,
+            encoder: Some(self.stack(config, "encoder")?),
+            decoder: self.stack(config, "decoder")?,
+            head: HeadSpec::plain(HeadWeight::OwnOrTied("lm_head.weight".to_owned())),
+        })
+    }
+
+    fn stack(self, config: &ConfigFile, side: &str) -> Result<StackSpec, Error> {
+        let is_decoder = side == "decoder";
+        let mut layers = config.size("num_layers")?;
+        if is_decoder {
+            let of_decoder = config.optional_size("num_decoder_layers")?;
+            layers = of_decoder.unwrap_or(layers);
+        }
+        let epsilon = config
+            .optional_number("layer_norm_epsilon")?
+            .unwrap_or(DEFAULT_EPSILON);
+        let mut sublayers = Vec::new();
+        let mut score_biases = Vec::new();
+        for layer in 0..layers {
+            let prefix = format!("{side}.block.{layer}.layer");
+            if layer == 0 || self.has_buckets_in_each_layer {
+                let attention = format!("{prefix}.0.SelfAttention");
+                score_biases.push(bias(config, &attention, !is_decoder)?);
+            }
+            let cores = self.cores(config, &prefix, score_biases.len() - 1, is_decoder)?;
+            for (index, core) in cores.into_iter().enumerate() {
+                let norm = NormSpec::rms(format!("{prefix}.{index}.layer_norm"), epsilon);
+                sublayers.push(SublayerSpec::pre_norm(layer, norm, core));
+            }
+        }
+        Ok(StackSpec {
+            score_biases,
+            final_norm: Some(NormSpec::rms(format!("{side}.final_layer_norm"), epsilon)),
+            ..StackSpec::of(sublayers)
+        })
+    }
+
+    /// Returns the cores of one layer.
+    fn cores(
+        self,
+        config: &ConfigFile,
+        prefix: &str,
+        score_bias: usize,
+        is_decoder: bool,
+    ) -> Result<Vec<CoreSpec>, Error> {
+        let own = AttentionSpec {
+            causal: is_decoder,
+            score_bias: Some(score_bias),
+            ..attention(config, &format!("{prefix}.0.SelfAttention"))?
+        };
+        let mut cores = vec![CoreSpec::SelfAttention(own)];
+        if is_decoder {
+            let cross = AttentionSpec {
+                causal: false,
+                ..attention(config, &format!("{prefix}.1.EncDecAttention"))?
+            };
+            cores.push(CoreSpec::CrossAttention(cross));
+        }
+        let network = format!("{prefix}.{}.DenseReluDense", cores.len());
+        let kind = config
+            .optional_text("feed_forward_proj")?
+            .unwrap_or(self.default_network);
+        cores.push(CoreSpec::FeedForward(feed_forward(config, &network, kind)?));
+        Ok(cores)
+    }
+}
+
+fn attention(config: &ConfigFile, prefix: &str) -> Result<AttentionSpec, Error> {
+    let heads = config.size("num_heads")?;
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
+    Ok(AttentionSpec {
+        scale: 1.0,
+        ..AttentionSpec::causal(
+            (heads, heads, config.size("d_kv")?),
+            [linear("q"), linear("k"), linear("v")],
+            linear("o"),
+        )
+    })
+}
+
+fn bias(config: &ConfigFile, prefix: &str, is_bidirectional: bool) -> Result<ScoreBiasSpec, Error> {
+    let size = |name: &str, default: usize| -> Result<usize, Error> {
+        Ok(config.optional_size(name)?.unwrap_or(default))
+    };
+    Ok(ScoreBiasSpec::Relative {
+        name: format!("{prefix}.relative_attention_bias.weight"),
+        heads: config.size("num_heads")?,
+        buckets: size("relative_attention_num_buckets", DEFAULT_BUCKETS)?,
+        max_distance: size("relative_attention_max_distance", DEFAULT_MAX_DISTANCE)?,
+        is_bidirectional,
+    })
+}
+
+fn feed_forward(config: &ConfigFile, prefix: &str, name: &str) -> Result<FeedForwardSpec, Error> {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
+    // T5 1.1 writes `gated-gelu` and means the tanh form.
+    let (activation, is_gated) = match name.strip_prefix("gated-") {
+        Some("gelu") => (Activation::TanhGelu, true),
+        Some(gate) => (named(config, gate)?, true),
+        None => (named(config, name)?, false),
+    };
+    let gate = if is_gated {
+        Gate::Gated {
+            gate: linear("wi_0"),
+            up: linear("wi_1"),
+        }
+    } else {
+        Gate::Plain { up: linear("wi") }
+    };
+    Ok(FeedForwardSpec {
+        inner: config.size("d_ff")?,
+        activation,
+        gate,
+        down: linear("wo"),
+    })
+}
+
+fn named(config: &ConfigFile, name: &str) -> Result<Activation, Error> {
+    Activation::from_name(name).ok_or_else(|| {
+        config.refused(format!(
+            "`feed_forward_proj` names `{name}`, an activation we do not have"
+        ))
+    })
+}

@@ -1,0 +1,76 @@
+//! From hidden states to logits, and back.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::layers::Linear;
+use super::spec::{HeadBias, HeadWeight, ModelSpec};
+use super::weights::Checkpoint;
+use crate::Error;
+use crate::kernels::{rows, softcap};
+
+/// The language-model head with its weights.
+#[derive(Debug)]
+pub(super) struct Head {
+    linear: Linear,
+    /// Factor of the hidden states.
+    scale: f64,
+    /// Bound of the logits.
+    softcap: Option<f64>,
+}
+
+impl Head {
+    /// Reads the head's weights; `embedding`, `[vocabulary, hidden]`, is its weight where tied.
+    pub(super) fn load(
+        spec: &ModelSpec,
+        embedding: &Tensor,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let own = match &spec.head.weight {
+            HeadWeight::Tied => None,
+            HeadWeight::OwnOrTied(name) if !checkpoint.contains(name) => None,
+            HeadWeight::Own(name) | HeadWeight::OwnOrTied(name) => {
+                Some(checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?)
+            }
+        };
+        let bias = match &spec.head.bias {
+            Some(HeadBias::Linear(name)) => Some(checkpoint.tensor(name, &[spec.vocabulary])?),
+            Some(HeadBias::FinalLogits(name)) if checkpoint.contains(name) => {
+                let bias = checkpoint.tensor(name, &[1, spec.vocabulary])?;
+                Some(bias.squeeze(0)?)
+            }
+            Some(HeadBias::FinalLogits(_)) | None => None,
+        };
+        Ok(Self {
+            linear: Linear::from_weight(own.as_ref().unwrap_or(embedding), bias)?,
+            scale: spec.head.scale,
+            softcap: spec.head.softcap,
+        })
+    }
+
+    /// Returns the logits of hidden states. `[rows, hidden] → [rows, vocabulary]`
+    pub(super) fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
+        let logits = self.linear.forward(&self.scaled(hidden)?)?;
+        match self.softcap {
+            Some(cap) => softcap::bound(&logits, cap),
+            None => Ok(logits),
+        }
+    }
+
+    /// Pulls cotangents of `logits` back. `[rows, vocabulary] → [rows, hidden]`
+    pub(super) fn vjp(&self, logits: &Tensor, dlogits: &Tensor) -> Result<Tensor> {
+        let dhidden = match self.softcap {
+            Some(cap) => self.linear.vjp(&softcap::vjp(logits, dlogits, cap)?)?,
+            None => self.linear.vjp(dlogits)?,
+        };
+        self.scaled(&dhidden)
+    }
+
+    fn scaled(&self, hidden: &Tensor) -> Result<Tensor> {
+        if self.scale == 1.0 {
+            return Ok(hidden.clone());
+        }
+        rows::add_scaled(None, hidden, self.scale)
+    }
+}

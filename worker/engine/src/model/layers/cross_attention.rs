@@ -1,0 +1,107 @@
+//! Attention over the encoder's output, with its weights.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::attention::{Rows, heads};
+use super::linear::Linear;
+use super::{Cotangents, Memory};
+use crate::Error;
+use crate::kernels::attention::{self, Attended, Columns, Heads, Projections};
+use crate::kernels::rows;
+use crate::model::spec::AttentionSpec;
+use crate::model::weights::Checkpoint;
+
+/// Attention over the encoder's output.
+#[derive(Debug)]
+pub(in crate::model) struct CrossAttention {
+    heads: Heads,
+    query: Linear,
+    /// Key and value projection, stacked.
+    keys_and_values: Linear,
+    output: Linear,
+}
+
+/// Cotangents of the encoder's output, summed over the cross-attentions met so far.
+#[derive(Debug, Default)]
+pub(in crate::model) struct MemoryCotangents {
+    /// For each seed the rows of its whole source. `[seed source rows, hidden]`
+    pub(in crate::model) rows: Option<Tensor>,
+}
+
+impl CrossAttention {
+    /// Reads the attention's weights.
+    pub(super) fn load(
+        spec: &AttentionSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let (width, kv_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
+        Ok(Self {
+            heads: heads(spec),
+            query: Linear::load(&[(&spec.query, width)], hidden, checkpoint)?,
+            keys_and_values: Linear::load(
+                &[(&spec.key, kv_width), (&spec.value, kv_width)],
+                hidden,
+                checkpoint,
+            )?,
+            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
+        })
+    }
+
+    /// Attends from each row to the source of its sequence. `past` spares projecting the source
+    /// again. `[rows, hidden]`
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        rows: &Rows<'_>,
+        memory: &Memory,
+        past: Option<&Attended>,
+    ) -> Result<(Tensor, Attended)> {
+        let queries = Columns {
+            rows: self.query.forward(x)?,
+            column: 0,
+        };
+        let (keys, values, key_rows) = if let Some(past) = past {
+            let key_rows: Vec<_> = past
+                .sequences
+                .iter()
+                .map(|sequence| sequence.keys.clone())
+                .collect();
+            (past.keys.clone(), past.values.clone(), key_rows)
+        } else {
+            let projected = self.keys_and_values.forward(&memory.rows)?;
+            let [keys, values] = [0, self.heads.keys * self.heads.dim].map(|column| Columns {
+                rows: projected.clone(),
+                column,
+            });
+            (keys, values, memory.sequences.iter().collect())
+        };
+        let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_rows));
+        let projections = Projections {
+            queries,
+            keys,
+            values,
+        };
+        let (mixed, saved) = attention::forward(self.heads, projections, sequences, None)?;
+        Ok((self.output.forward(&mixed)?, saved))
+    }
+
+    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
+    pub(super) fn vjp(
+        &self,
+        saved: &Attended,
+        dy: &Cotangents,
+        memory: &mut MemoryCotangents,
+    ) -> Result<Cotangents> {
+        let dmixed = self.output.vjp(&dy.rows)?;
+        let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
+        let source = self.keys_and_values.vjp(&pulled.keys_and_values)?;
+        memory.rows = Some(match memory.rows.take() {
+            None => source,
+            Some(sum) => rows::add(&sum, &source)?,
+        });
+        Ok(dy.with_rows(self.query.vjp(&pulled.queries)?))
+    }
+}

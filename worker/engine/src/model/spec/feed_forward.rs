@@ -1,0 +1,92 @@
+//! Feed-forward networks, alone and as experts.
+
+use super::LinearSpec;
+
+/// A feed-forward network with one hidden layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedForwardSpec {
+    /// Width of the hidden layer.
+    pub inner: usize,
+    /// Its nonlinearity.
+    pub activation: Activation,
+    /// Multiplies the activated values where the network is gated.
+    pub gate: Gate,
+    /// From the hidden layer back to the stream.
+    pub down: LinearSpec,
+}
+
+/// Whether a feed-forward network is gated, and its inner projections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// `down(act(up(x)))`.
+    Plain {
+        /// Into the hidden layer.
+        up: LinearSpec,
+    },
+    /// `down(act(gate(x)) · up(x))`. Source: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
+    Gated {
+        /// The activated projection.
+        gate: LinearSpec,
+        /// The other one.
+        up: LinearSpec,
+    },
+}
+
+/// Several feed-forward networks, of which each row takes the likeliest few and mixes them by
+/// their probabilities, scaled to sum to 1.
+///
+/// Source: Shazeer et al. 2017, <https://arxiv.org/abs/1701.06538>.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpertsSpec {
+    /// From a row to the scores of the experts.
+    pub router: LinearSpec,
+    /// The networks.
+    pub experts: Vec<FeedForwardSpec>,
+    /// How many of them a row takes.
+    pub num_chosen: usize,
+}
+
+/// A nonlinearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(x)`, also called swish.
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)²`.
+    SquaredRelu,
+    /// `x · Φ(x)`, Φ the normal distribution function.
+    /// Source: Hendrycks & Gimpel 2016, <https://arxiv.org/abs/1606.08415>.
+    Gelu,
+    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+    TanhGelu,
+    /// The same, with √(2/π) cut to 0.79788456.
+    TruncatedTanhGelu,
+    /// `x · sigmoid(1.702 x)`.
+    QuickGelu,
+    /// `tanh(x)`.
+    Tanh,
+    /// `1 / (1 + e^−x)`.
+    Sigmoid,
+    /// `x`.
+    Linear,
+}
+
+impl Activation {
+    /// Returns the activation transformers calls `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "silu" | "swish" => Some(Self::Silu),
+            "relu" => Some(Self::Relu),
+            "relu2" => Some(Self::SquaredRelu),
+            "gelu" | "gelu_python" => Some(Self::Gelu),
+            "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh"
+            | "gelu_python_tanh" => Some(Self::TanhGelu),
+            "quick_gelu" => Some(Self::QuickGelu),
+            "tanh" => Some(Self::Tanh),
+            "sigmoid" => Some(Self::Sigmoid),
+            "linear" => Some(Self::Linear),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How token positions enter a stack.
+
+/// What is added to the embeddings of a stack.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AddedPositions {
+    /// Row `offset + position` of a table. `[offset + max_positions, hidden]`
+    Learned {
+        /// Checkpoint name of the table.
+        name: String,
+        /// Rows of the table before that of position 0.
+        offset: usize,
+    },
+    /// Sines in the first half of the columns, cosines in the second.
+    Sinusoidal(Waves),
+}
+
+/// Which waves a sinusoidal position has.
+///
+/// Source: Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waves {
+    /// Wave `j` has the frequency `10000^(−2j / hidden)`, in double precision.
+    Vaswani,
+    /// Wave `j` has the frequency `10000^(−j / (hidden / 2 − 1))`, in single precision, and
+    /// position 0 stands at `offset`: the waves of tensor2tensor, which fairseq took over.
+    Tensor2tensor {
+        /// Where position 0 stands.
+        offset: usize,
+    },
+}
+
+/// Rotary positions.
+///
+/// Source: Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RotarySpec {
+    /// Angle per position of each plane; the planes take the first entries of a head, and what is
+    /// left of it is not turned.
+    pub inverse_frequencies: Vec<f32>,
+    /// Which entries make a plane.
+    pub pairing: Pairing,
+    /// Factor of the turned entries.
+    pub magnitude: f64,
+}
+
+/// Which entries of a head make a plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// Entry `j` and entry `planes + j`.
+    Halves,
+    /// Entries `2j` and `2j + 1`.
+    Neighbours,
+}
+
+/// What is added to attention scores for the positions of query and key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScoreBiasSpec {
+    /// A slope a head times the key's position.
+    ///
+    /// Source: Press et al. 2021, <https://arxiv.org/abs/2108.12409>.
+    Alibi {
+        /// One a head.
+        slopes: Vec<f64>,
+        /// Whether slope, position and product are rounded to bfloat16.
+        is_bfloat16: bool,
+        /// Factor after rounding.
+        factor: f64,
+    },
+    /// A learned value for each head and bucket of distances.
+    ///
+    /// Source: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>, section 2.1.
+    Relative {
+        /// Checkpoint name of the table. `[buckets, heads]`
+        name: String,
+        /// Number of heads.
+        heads: usize,
+        /// Number of buckets.
+        buckets: usize,
+        /// Distance from which on all keys share the last bucket.
+        max_distance: usize,
+        /// Whether keys after the query have buckets of their own.
+        is_bidirectional: bool,
+    },
+}
