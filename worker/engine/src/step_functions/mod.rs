@@ -22,6 +22,8 @@ mod in_context_pvi;
 mod kl_divergence;
 mod pcxmi;
 
+mod expression;
+
 mod log_ratio;
 mod nucleus;
 
@@ -48,6 +50,7 @@ pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[
     entry::<kl_divergence::KlDivergence>(),
     entry::<in_context_pvi::InContextPvi>(),
     entry::<top_p_size::TopPSize>(),
+    entry::<expression::Expression>(),
 ];
 
 /// A function of one step's predictions.
@@ -84,11 +87,16 @@ pub trait StepFunction: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// Builds the step function called `name`.
+/// Builds the step function called `name`, which may be an expression itself: `expr:…`.
 pub(crate) fn build(
     name: &str,
     parameters: &Map<String, Value>,
 ) -> Result<Box<dyn StepFunction>, Error> {
+    if let Some(text) = name.strip_prefix(expression::PREFIX) {
+        let mut parameters = parameters.clone();
+        parameters.insert("expression".to_owned(), Value::from(text));
+        return build("expression", &parameters);
+    }
     let function = registry::build(
         STEP_FUNCTIONS,
         name,

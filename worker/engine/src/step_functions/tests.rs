@@ -16,6 +16,7 @@ const CONTRAST_TARGET: usize = 3;
 fn variants(name: &str) -> Vec<Map<String, Value>> {
     let parameters = match name {
         "probability" | "contrast_prob" | "contrast_prob_diff" => json!({"logprob": true}),
+        "expression" => json!({"expression": "p[target] * contrast_logp[contrast]"}),
         "kl_divergence" => json!({"top_k": 3, "top_p": 0.95}),
         _ => json!({}),
     };
