@@ -100,7 +100,10 @@ pub(crate) fn build<T: ?Sized>(
 }
 
 /// Returns the candidate most like `name`, if any is alike enough to be what was meant.
-pub(crate) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(
+    name: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
     let (distance, candidate) = candidates
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .min()?;

@@ -60,7 +60,7 @@ struct Parser<'t> {
     depth: usize,
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     fn sum(&mut self) -> Result<NodeId, ParseError> {
         let start = self.enter()?;
         let mut left = self.product()?;
@@ -159,9 +159,10 @@ impl Parser<'_> {
                     self.quantity(start, name)
                 }
             }
-            Some(other) => {
-                Err(self.error(start, format!("expected a quantity or a number, not `{other}`")))
-            }
+            Some(other) => Err(self.error(
+                start,
+                format!("expected a quantity or a number, not `{other}`"),
+            )),
             None => Err(self.error(start, "the expression ends too early".to_owned())),
         }
     }
@@ -225,7 +226,7 @@ impl Parser<'_> {
     }
 
     /// Takes letters, digits and underscores.
-    fn word(&mut self) -> &'_ str {
+    fn word(&mut self) -> &'t str {
         let start = self.position();
         let mut end = start;
         while let Some(&(position, c)) = self.rest.peek() {
@@ -348,7 +349,10 @@ mod tests {
                 "p[target] + lgop[target]",
                 "column 13 of `p[target] + lgop[target]`: unknown quantity `lgop`, did you mean `logp`?",
             ),
-            ("logp", "column 1 of `logp`: the value is one number a token"),
+            (
+                "logp",
+                "column 1 of `logp`: the value is one number a token",
+            ),
             ("p[target", "column 9 of `p[target`: expected `]`"),
             ("p[best]", "column 3 of `p[best]`: an index is"),
             ("é + 1", "column 1 of `é + 1`: unknown quantity `é`"),

@@ -42,7 +42,9 @@ fn arbitrary_text() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|a| format!("log(1 + ({a}) ^ 2)")),
             inner.clone().prop_map(|a| format!("sqrt(2 + ({a}) ^ 2)")),
             inner.clone().prop_map(|a| format!("sum(p * ({a}))")),
-            inner.clone().prop_map(|a| format!("(1 + p[1]) ^ -({a} / 20)")),
+            inner
+                .clone()
+                .prop_map(|a| format!("(1 + p[1]) ^ -({a} / 20)")),
             inner.prop_map(|a| format!("-({a})")),
         ]
     })
