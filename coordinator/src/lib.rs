@@ -26,6 +26,8 @@ mod tend;
 pub mod server;
 mod service;
 
+pub mod command;
+
 pub use config::Config;
 pub use coordinator::{Coordinator, Status};
 pub use dispatch::{Acquired, Assigned, AttemptAt, Introduction, Progress};

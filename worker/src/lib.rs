@@ -19,6 +19,8 @@ pub mod task;
 
 pub mod error;
 
+pub mod command;
+
 pub use config::Config;
 pub use error::Error;
 pub use session::run;

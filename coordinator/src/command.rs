@@ -1,0 +1,59 @@
+//! What a coordinator process is told and does: one for the program and for `whence coordinator`.
+
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{Config, Coordinator, Error, server};
+
+/// Hands shards of datasets to workers and seals their tables.
+#[derive(Debug, Parser)]
+#[command(name = "whence-coordinator", version)]
+pub struct Arguments {
+    /// Storage root: a directory, `file:///…` or `s3://bucket/prefix`.
+    #[arg(long, env = "WHENCE_ROOT")]
+    root: String,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "WHENCE_LISTEN", default_value = "127.0.0.1:7700")]
+    listen: String,
+    /// URL by which workers reach the storage root, where it is another than the coordinator's.
+    #[arg(long, env = "WHENCE_ADVERTISED_ROOT")]
+    advertised_root: Option<String>,
+    /// How often a worker renews its leases.
+    #[arg(long, env = "WHENCE_HEARTBEAT", default_value = "5s", value_parser = humantime::parse_duration)]
+    heartbeat: Duration,
+    /// How long a lease lives unrenewed.
+    #[arg(long, env = "WHENCE_LEASE_TTL", default_value = "30s", value_parser = humantime::parse_duration)]
+    lease_ttl: Duration,
+}
+
+/// Serves until the process is told to stop.
+///
+/// Fails if the address or the storage root cannot be used, or a newer coordinator takes over.
+pub async fn run(arguments: Arguments) -> Result<(), Error> {
+    let (incoming, address) = server::listen(&arguments.listen).await?;
+    let coordinator = Coordinator::start(Config {
+        advertised_store_url: arguments.advertised_root,
+        heartbeat_interval: arguments.heartbeat,
+        lease_ttl: arguments.lease_ttl,
+        ..Config::new(arguments.root)
+    })
+    .await?;
+    info!(%address, "listening");
+    let no_signals = |error: std::io::Error| Error::Internal(format!("await signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let shutdown = CancellationToken::new();
+    let serving = server::serve(coordinator, incoming, shutdown.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    serving.await
+}

@@ -1,0 +1,45 @@
+//! What a worker process is told and does: one for the program and for `whence worker`.
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+
+use crate::{Config, Error};
+
+/// Attributes shards that a coordinator hands out, and writes their tables to its store.
+#[derive(Debug, Parser)]
+#[command(name = "whence-worker", version)]
+pub struct Arguments {
+    /// Where the coordinator listens.
+    #[arg(
+        long,
+        env = "WHENCE_COORDINATOR",
+        default_value = "http://127.0.0.1:7700"
+    )]
+    coordinator: Endpoint,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// Works until the process is told to stop.
+///
+/// Fails as [`crate::run`] does.
+pub async fn run(arguments: Arguments) -> Result<(), Error> {
+    let no_signals = |error: std::io::Error| Error::Refused {
+        reason: format!("the system gives this process no signals: {error}"),
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let shutdown = CancellationToken::new();
+    let channel = arguments.coordinator.connect_lazy();
+    let working = crate::run(arguments.config, channel, shutdown.clone());
+    tokio::pin!(working);
+    tokio::select! {
+        ended = &mut working => return ended,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    working.await
+}
