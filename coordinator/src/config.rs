@@ -4,6 +4,16 @@ use std::time::Duration;
 
 use crate::job::LeaseRules;
 
+/// Which jobs of its root a coordinator serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Every one, and the root has no other coordinator: an older one steps down.
+    #[default]
+    Root,
+    /// Those submitted to it, beside whoever else serves the root. For one process that runs one job.
+    Submitted,
+}
+
 /// Settings of a coordinator.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -11,6 +21,8 @@ pub struct Config {
     pub store_url: String,
     /// URL by which workers reach the same root, where it is another.
     pub advertised_store_url: Option<String>,
+    /// Which jobs are served.
+    pub scope: Scope,
     /// How often a worker renews its leases.
     pub heartbeat_interval: Duration,
     /// How long a lease lives unrenewed.
@@ -49,6 +61,7 @@ impl Default for Config {
         Self {
             store_url: String::new(),
             advertised_store_url: None,
+            scope: Scope::Root,
             heartbeat_interval: Duration::from_secs(5),
             // Six renewals, so that a slow batch or a short outage costs no lease.
             lease_ttl: Duration::from_secs(30),

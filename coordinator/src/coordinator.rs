@@ -15,6 +15,7 @@ use whence_schemas::store::{self, Created, SlotStore};
 use whence_schemas::{Epoch, JobId, JobSpec, WorkerId, layout};
 
 use crate::clock::Clock;
+use crate::config::Scope;
 use crate::durable::recover::{self, Submitted};
 use crate::durable::{create_json, epoch, root};
 use crate::job::{Event, Job, Phase, Timestamp, Totals};
@@ -63,7 +64,8 @@ pub struct Status {
 }
 
 impl Coordinator {
-    /// Serves the storage root of `config`: checks the store, claims an epoch, finds the jobs.
+    /// Serves the storage root of `config`: checks the store, claims an epoch and finds the jobs if
+    /// the root is its own.
     ///
     /// Fails if the store does not answer, cannot be trusted with slots, or has another layout.
     pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
@@ -74,9 +76,16 @@ impl Coordinator {
             process: std::process::id(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let epoch = epoch::claim(store.as_ref(), &claim).await?;
         let clock = Clock::start();
-        let jobs = recover::jobs(store.as_ref(), config.lease_rules(), clock.now()).await?;
+        let (epoch, jobs) = match config.scope {
+            Scope::Root => {
+                let epoch = epoch::claim(store.as_ref(), &claim).await?;
+                let rules = config.lease_rules();
+                let jobs = recover::jobs(store.as_ref(), rules, clock.now()).await?;
+                (epoch, jobs)
+            }
+            Scope::Submitted => (epoch::newest(store.as_ref()).await?, Vec::new()),
+        };
         tracing::info!(%epoch, jobs = jobs.len(), root = store.url(), "serving");
         let state = State {
             jobs: jobs

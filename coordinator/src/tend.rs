@@ -11,6 +11,7 @@ use whence_schemas::store::{Created, Listed, SlotStore};
 use whence_schemas::{Attempt, JobId, SlotId, layout};
 
 use crate::Error;
+use crate::config::Scope;
 use crate::coordinator::Coordinator;
 use crate::dataset;
 use crate::durable::manifest::Manifest;
@@ -182,7 +183,7 @@ impl Coordinator {
     /// Looks for a newer coordinator, and for commits and cancellations nobody told us of.
     async fn look(&self) -> Result<(), Error> {
         let newest = epoch::newest(self.store.as_ref()).await?;
-        if newest > self.epoch {
+        if newest > self.epoch && self.config.scope == Scope::Root {
             self.change(|state| state.newer = Some(newest));
             return self.serving();
         }
