@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use url::Url;
 
 mod local;
@@ -87,6 +89,38 @@ pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
         "s3" => Ok(Arc::new(RemoteSlotStore::open_s3(&parsed)?)),
         _ => Err(refuse("its scheme is not served")),
     }
+}
+
+/// A storage root as `object_store` reaches it, for readers that bring their own way of reading.
+#[derive(Debug)]
+pub struct Objects {
+    /// What reads.
+    pub store: Arc<dyn ObjectStore>,
+    root: Url,
+}
+
+impl Objects {
+    /// Returns the URL of a folder below the root, by which `store` is to be asked.
+    pub fn url_of(&self, folder: &str) -> String {
+        format!("{}/{folder}/", self.root.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Reaches the storage root at `url`, to read. Takes what [`open`] takes, and fails as it does.
+pub fn objects(url: &str) -> Result<Objects, StoreError> {
+    let opened = open(url)?;
+    let refuse = |reason: String| StoreError::Url {
+        url: url.to_owned(),
+        reason,
+    };
+    let mut root = Url::parse(opened.url()).map_err(|error| refuse(error.to_string()))?;
+    let store: Arc<dyn ObjectStore> = if root.scheme() == "file" {
+        Arc::new(LocalFileSystem::new())
+    } else {
+        remote::bucket(&root)?.0
+    };
+    root.set_query(None);
+    Ok(Objects { store, root })
 }
 
 /// Why a store could not do what it was asked.

@@ -40,31 +40,10 @@ impl RemoteSlotStore {
         }
     }
 
-    /// Opens `s3://bucket/prefix`; settings such as `?endpoint=…` override the environment's.
+    /// Opens `s3://bucket/prefix`.
     pub(super) fn open_s3(url: &Url) -> Result<Self, StoreError> {
-        let refuse = |reason: String| StoreError::Url {
-            url: url.to_string(),
-            reason,
-        };
-        let bucket = url
-            .host_str()
-            .filter(|bucket| !bucket.is_empty())
-            .ok_or_else(|| refuse("it names no bucket".to_owned()))?;
-        let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
-        let mut builder = AmazonS3Builder::from_env()
-            .with_bucket_name(bucket)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_retry(retries());
-        for (name, value) in url.query_pairs() {
-            let key = setting(&name).map_err(&refuse)?;
-            builder = builder.with_config(key, value);
-        }
-        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-        if endpoint.is_some_and(|endpoint| is_loopback(&endpoint)) {
-            builder = builder.with_allow_http(true);
-        }
-        let objects = builder.build().map_err(|error| refuse(error.to_string()))?;
-        Ok(Self::new(Arc::new(objects), root, url.as_str()))
+        let (objects, root) = bucket(url)?;
+        Ok(Self::new(objects, root, url.as_str()))
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
@@ -105,6 +84,34 @@ impl RemoteSlotStore {
             source: Box::new(source),
         }
     }
+}
+
+/// Reaches the bucket of `s3://bucket/prefix`; settings such as `?endpoint=…` override the
+/// environment's. Returns it and the prefix.
+pub(super) fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), StoreError> {
+    let refuse = |reason: String| StoreError::Url {
+        url: url.to_string(),
+        reason,
+    };
+    let bucket = url
+        .host_str()
+        .filter(|bucket| !bucket.is_empty())
+        .ok_or_else(|| refuse("it names no bucket".to_owned()))?;
+    let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_retry(retries());
+    for (name, value) in url.query_pairs() {
+        let key = setting(&name).map_err(&refuse)?;
+        builder = builder.with_config(key, value);
+    }
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+    if endpoint.is_some_and(|endpoint| is_loopback(&endpoint)) {
+        builder = builder.with_allow_http(true);
+    }
+    let objects = builder.build().map_err(|error| refuse(error.to_string()))?;
+    Ok((Arc::new(objects), root))
 }
 
 #[async_trait]
