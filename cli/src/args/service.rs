@@ -1,0 +1,27 @@
+//! Flags that name other machines.
+
+use clap::Args;
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct CoordinatorOptions {
+    /// URL of the coordinator.
+    #[arg(
+        long,
+        env = "WHENCE_COORDINATOR",
+        default_value = "http://127.0.0.1:7700",
+        value_name = "URL"
+    )]
+    pub coordinator: String,
+}
+
+/// `whence doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// Storage root to try: written to and read from.
+    #[arg(long, env = "WHENCE_ROOT", value_name = "URL")]
+    pub root: Option<String>,
+    /// Coordinator to try.
+    #[arg(long, env = "WHENCE_COORDINATOR", value_name = "URL")]
+    pub coordinator: Option<String>,
+}

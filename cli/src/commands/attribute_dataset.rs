@@ -1,0 +1,93 @@
+//! `whence attribute-dataset`: a coordinator and its workers in this process, until the table stands.
+
+use whence_proto::v1::{JobState, JobStatus};
+use whence_schemas::{JobId, JobSpec};
+
+use super::ending::{Ending, conclude};
+use super::stop_requested;
+use crate::args::AttributeDataset;
+use crate::local::Local;
+use crate::output::{counted, grouped};
+use crate::progress::Progress;
+use crate::results::Results;
+use crate::{Failure, job};
+
+pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
+    let attribution = job::attribution(&arguments.attribution)?;
+    let spec = job::specification(
+        &arguments.model,
+        &arguments.dataset,
+        attribution,
+        &arguments.job,
+    )?;
+    let mut local = Local::start(&arguments.storage.root).await?;
+    let mut progress = Progress::start(arguments.quiet);
+    let outcome = work(&mut local, &arguments, &spec, &mut progress).await;
+    progress.finish();
+    let root = local.root().to_owned();
+    tokio::select! {
+        () = local.stop() => {}
+        // Whoever asks twice does not want to wait; what is computed stands anyway.
+        () = stop_requested() => {}
+    }
+    let (status, was_sealed) = outcome?;
+    if status.state() == JobState::Sealed && !arguments.quiet {
+        let what = if was_sealed {
+            "this job is sealed already, nothing was computed:"
+        } else {
+            "attributed"
+        };
+        eprintln!("{what} {}", counted(status.rows_total, "row"));
+    }
+    let results = Results::open(&root, &status.job_id).await?;
+    let ending = Ending {
+        display: &arguments.display,
+        shown_root: &arguments.storage.root,
+    };
+    conclude(&status, &results, &ending).await
+}
+
+/// Runs the job to its end. Returns how it ended, and whether it had before.
+async fn work(
+    local: &mut Local,
+    arguments: &AttributeDataset,
+    spec: &JobSpec,
+    progress: &mut Progress,
+) -> Result<(JobStatus, bool), Failure> {
+    let mut jobs = local.jobs();
+    let (id, existed) = jobs.submit(spec).await?;
+    let (status, _) = jobs.get(&id).await?;
+    if status.state() != JobState::Running {
+        return Ok((status, true));
+    }
+    if existed && !arguments.quiet {
+        eprintln!(
+            "resuming job {id}: {} of {} stand",
+            grouped(status.rows_done),
+            counted(status.rows_total, "row")
+        );
+    }
+    let config = whence_worker::Config {
+        batch_size: arguments.batch_size,
+        ..whence_worker::Config::default()
+    };
+    local.add_workers(arguments.workers, &config);
+    tokio::select! {
+        status = jobs.follow(&id, progress) => Ok((status?, false)),
+        failure = local.failed() => Err(failure),
+        () = stop_requested() => Err(stopped(&mut local.jobs(), &id).await),
+    }
+}
+
+async fn stopped(jobs: &mut crate::remote::Jobs, id: &JobId) -> Failure {
+    let stands = match jobs.get(id).await {
+        Ok((status, _)) => format!(
+            ", {} of {} stand",
+            grouped(status.rows_done),
+            counted(status.rows_total, "row")
+        ),
+        Err(_) => String::new(),
+    };
+    Failure::interrupted(format!("job {id} is not finished{stands}"))
+        .hint("the same command again goes on from there")
+}

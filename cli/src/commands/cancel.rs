@@ -1,0 +1,13 @@
+//! `whence cancel`: stops work on a job.
+
+use super::status::describe;
+use crate::args::Cancel;
+use crate::remote::Jobs;
+use crate::{Failure, output};
+
+pub(super) async fn run(arguments: Cancel) -> Result<(), Failure> {
+    let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
+    let id = jobs.find(&arguments.job).await?;
+    let status = jobs.cancel(&id).await?;
+    output::line(&describe(&status))
+}

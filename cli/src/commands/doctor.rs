@@ -1,0 +1,86 @@
+//! `whence doctor`: whether this machine, a storage root and a coordinator are fit for the work.
+
+use whence_schemas::store;
+
+use crate::args::DoctorOptions;
+use crate::failure::chain;
+use crate::remote::Jobs;
+use crate::{Failure, output};
+
+pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
+    output::line(&format!("whence       {}", env!("CARGO_PKG_VERSION")))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    output::line(&format!("cores        {cores}"))?;
+    output::line(&format!("memory       {}", memory()))?;
+    output::line(&format!("instructions {}", instructions().join(" ")))?;
+    let mut ills = 0;
+    if let Some(root) = &arguments.root {
+        let outcome = try_root(root).await;
+        ills += usize::from(tell("root", root, &outcome)?);
+    }
+    if let Some(url) = &arguments.coordinator {
+        let outcome = try_coordinator(url).await;
+        ills += usize::from(tell("coordinator", url, &outcome)?);
+    }
+    if ills > 0 {
+        return Err(Failure::run("not everything is fit for the work"));
+    }
+    Ok(())
+}
+
+/// Tells one finding. Returns whether it is a bad one.
+fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<bool, Failure> {
+    let (verdict, text) = match outcome {
+        Ok(text) => ("good", text),
+        Err(text) => ("BAD ", text),
+    };
+    output::line(&format!("{what:12} {verdict} {which}: {text}"))?;
+    Ok(outcome.is_err())
+}
+
+async fn try_root(root: &str) -> Result<String, String> {
+    let store = store::open(root).map_err(|error| chain(&error))?;
+    store::probe(store.as_ref())
+        .await
+        .map_err(|error| chain(&error))?;
+    Ok("creates objects once and lists them at once".to_owned())
+}
+
+async fn try_coordinator(url: &str) -> Result<String, String> {
+    let said = |failure: Failure| failure.message().to_owned();
+    let mut jobs = Jobs::connect(url).await.map_err(said)?;
+    let count = jobs.list().await.map_err(said)?.len() as u64;
+    Ok(format!("answers, {}", output::counted(count, "job")))
+}
+
+/// Returns the machine's memory, free and all, as the system tells it.
+fn memory() -> String {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let gigabytes = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kilobytes / f64::from(1 << 20))
+    };
+    match (gigabytes("MemAvailable:"), gigabytes("MemTotal:")) {
+        (Some(free), Some(all)) => format!("{free:.1} of {all:.1} GiB available"),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Returns the instruction sets the kernels have code for and this machine has.
+#[cfg(target_arch = "x86_64")]
+fn instructions() -> Vec<&'static str> {
+    let known = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+    ];
+    let there = known.into_iter().filter(|(_, is_there)| *is_there);
+    there.map(|(name, _)| name).collect()
+}
+
+/// Returns the instruction sets the kernels have code for and this machine has.
+#[cfg(not(target_arch = "x86_64"))]
+fn instructions() -> Vec<&'static str> {
+    vec![std::env::consts::ARCH]
+}

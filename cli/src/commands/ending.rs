@@ -1,0 +1,113 @@
+//! What is said and written once a job has ended: failed rows, the first heatmap, where the table is.
+
+use whence_proto::v1::{JobState, JobStatus};
+use whence_schemas::layout;
+
+use super::artifacts;
+use crate::args::DisplayOptions;
+use crate::output::{self, counted, grouped};
+use crate::results::Results;
+use crate::{Failure, viz};
+
+/// Kinds of failed rows that are shown; the table has them all.
+const SHOWN_KINDS: usize = 3;
+
+/// Where results go.
+#[derive(Debug)]
+pub(super) struct Ending<'a> {
+    /// Files and heatmap.
+    pub(super) display: &'a DisplayOptions,
+    /// The storage root as the person wrote it.
+    pub(super) shown_root: &'a str,
+}
+
+/// Tells how the job ended. Fails if it has no result.
+pub(super) async fn conclude(
+    status: &JobStatus,
+    results: &Results,
+    ending: &Ending<'_>,
+) -> Result<(), Failure> {
+    ended_well(status)?;
+    tell_failed_rows(status, results).await?;
+    if status.rows_total > 0 && status.rows_failed == status.rows_total {
+        return Err(Failure::run(format!(
+            "none of the {} could be attributed",
+            counted(status.rows_total, "row")
+        )));
+    }
+    if !ending.display.hide_attributions {
+        let first = results.row(None).await?;
+        if let Ok(attribution) = &first.outcome {
+            for heatmap in viz::heatmaps(attribution, &results.step_scores()) {
+                let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
+                output::line(&drawn)?;
+            }
+        }
+    }
+    artifacts::of_results(results, ending.display).await?;
+    eprintln!(
+        "table: {}/{}",
+        ending.shown_root,
+        layout::table(results.spec())
+    );
+    eprintln!("next:  {}", question(ending.shown_root, status));
+    Ok(())
+}
+
+/// Fails unless the job is sealed.
+pub(super) fn ended_well(status: &JobStatus) -> Result<(), Failure> {
+    match status.state() {
+        JobState::Sealed => Ok(()),
+        JobState::Failed => Err(Failure::run(format!(
+            "job {} failed: {}",
+            status.job_id, status.message
+        ))
+        .hint("the same command again goes on once that is mended")),
+        JobState::Cancelled => Err(Failure::request(format!(
+            "job {} was cancelled; what it computed stays",
+            status.job_id
+        ))
+        .hint("a new run needs another name: --run-id again")),
+        JobState::Running | JobState::Unspecified => {
+            Err(Failure::run(format!("job {} has not ended", status.job_id)))
+        }
+    }
+}
+
+/// Returns a question worth asking, ready to be typed.
+fn question(root: &str, status: &JobStatus) -> String {
+    format!(
+        "whence sql --root {root} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
+         FROM attributions WHERE job = '{}' GROUP BY source_token ORDER BY mean DESC LIMIT 10\"",
+        status.job_id
+    )
+}
+
+/// Tells how many rows failed, and of each kind the first.
+async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), Failure> {
+    if status.rows_failed == 0 {
+        return Ok(());
+    }
+    eprintln!(
+        "{} of {} failed; their rows say why:",
+        grouped(status.rows_failed),
+        counted(status.rows_total, "row")
+    );
+    let manifest = results.manifest().await?;
+    let files = manifest.map(|manifest| manifest.files).unwrap_or_default();
+    let mut kinds: Vec<String> = Vec::new();
+    for file in files.iter().filter(|file| file.errors > 0) {
+        for row in results.rows(&file.key).await? {
+            let Err(error) = row.outcome else { continue };
+            if kinds.contains(&error.code) {
+                continue;
+            }
+            eprintln!("  row {}: {}", row.example_id, error.message);
+            kinds.push(error.code);
+        }
+        if kinds.len() >= SHOWN_KINDS {
+            break;
+        }
+    }
+    Ok(())
+}

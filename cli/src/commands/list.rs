@@ -1,0 +1,77 @@
+//! `whence list`: what there is to choose from, out of the engine's own tables.
+
+use serde_json::{Map, Value};
+use whence_engine::aggregate::AGGREGATORS;
+use whence_engine::methods::METHODS;
+use whence_engine::model::ARCHITECTURES;
+use whence_engine::step_functions::STEP_FUNCTIONS;
+
+use crate::args::{List, Listing};
+use crate::query::nearest::nearest;
+use crate::{Failure, output};
+
+/// One thing to choose.
+struct Choice {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    summary: &'static str,
+    parameters: Map<String, Value>,
+}
+
+pub(super) fn run(arguments: &List) -> Result<(), Failure> {
+    let mut choices = choices(arguments.what);
+    if let Some(wanted) = &arguments.name {
+        let names: Vec<_> = choices.iter().map(|choice| choice.name).collect();
+        let suggestion = nearest(wanted, names.into_iter())
+            .map_or_else(String::new, |name| format!(", did you mean `{name}`?"));
+        choices.retain(|choice| choice.name == wanted || choice.aliases.contains(&wanted.as_str()));
+        if choices.is_empty() {
+            return Err(Failure::request(format!(
+                "there is no `{wanted}`{suggestion}"
+            )));
+        }
+    }
+    let width = choices.iter().map(|choice| choice.name.len()).max();
+    for choice in &choices {
+        tell(choice, width.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn tell(choice: &Choice, width: usize) -> Result<(), Failure> {
+    let mut text = format!("{:width$}  {}", choice.name, choice.summary);
+    if !choice.aliases.is_empty() {
+        text = format!("{text} (also {})", choice.aliases.join(", "));
+    }
+    output::line(&text)?;
+    for (name, default) in &choice.parameters {
+        output::line(&format!("{:width$}    {name} = {default}", ""))?;
+    }
+    Ok(())
+}
+
+fn choices(what: Listing) -> Vec<Choice> {
+    fn of_table<T: ?Sized>(table: &[whence_engine::Entry<T>]) -> Vec<Choice> {
+        let choice = |entry: &whence_engine::Entry<T>| Choice {
+            name: entry.name,
+            aliases: entry.aliases,
+            summary: entry.summary,
+            parameters: (entry.parameters)(),
+        };
+        table.iter().map(choice).collect()
+    }
+    match what {
+        Listing::Methods => of_table(METHODS),
+        Listing::StepFunctions => of_table(STEP_FUNCTIONS),
+        Listing::Aggregators => of_table(AGGREGATORS),
+        Listing::Models => ARCHITECTURES
+            .iter()
+            .map(|architecture| Choice {
+                name: architecture.name,
+                aliases: &[],
+                summary: architecture.summary,
+                parameters: Map::new(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,193 @@
+//! How a command fails: what happened, whose move it is, what to type next.
+//!
+//! The one place that says which error of which crate is a wrong request and which a failure.
+
+use std::process::ExitCode;
+
+use datafusion::error::DataFusionError;
+use whence_coordinator::ErrorKind as CoordinatorKind;
+use whence_engine::ErrorKind as EngineKind;
+use whence_schemas::store::StoreError;
+
+/// What the shell is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Whoever read our output has gone, which is not an error.
+    ReaderGone,
+    /// Something failed that another try may not.
+    Failed,
+    /// The request asks for what cannot be.
+    WrongRequest,
+    /// A person stopped it.
+    Interrupted,
+}
+
+impl Exit {
+    /// Returns the exit status.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::Failed => 1,
+            Self::WrongRequest => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Fails because the request must be changed.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self::new(Exit::WrongRequest, message)
+    }
+
+    /// Fails although the request is right.
+    pub fn run(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    /// Stops because a person asked to.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(Exit::Interrupted, message)
+    }
+
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns what the shell is told.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Returns what happened.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Tells the person, and returns what to tell the shell.
+    pub fn report(&self) -> ExitCode {
+        if self.exit != Exit::ReaderGone {
+            let kind = if self.exit == Exit::Interrupted {
+                "stopped"
+            } else {
+                "error"
+            };
+            eprintln!("{kind}: {}", self.message);
+            if let Some(hint) = &self.hint {
+                eprintln!("hint: {hint}");
+            }
+        }
+        ExitCode::from(self.exit.status())
+    }
+}
+
+/// Returns the message of `error` with those of its causes, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // Some errors repeat their cause's message in their own.
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<whence_engine::Error> for Failure {
+    fn from(error: whence_engine::Error) -> Self {
+        let failure = match error.kind() {
+            EngineKind::Specification | EngineKind::Model | EngineKind::Example => {
+                Self::request(chain(&error))
+            }
+            EngineKind::Internal => Self::run(chain(&error)),
+        };
+        match error {
+            whence_engine::Error::UnknownName { list, .. } => {
+                failure.hint(format!("whence list {list}"))
+            }
+            whence_engine::Error::UnknownArchitecture { .. } => failure.hint("whence list models"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<whence_coordinator::Error> for Failure {
+    fn from(error: whence_coordinator::Error) -> Self {
+        match error.kind() {
+            CoordinatorKind::Invalid | CoordinatorKind::NotFound => Self::request(error.chain()),
+            CoordinatorKind::Unavailable | CoordinatorKind::Data | CoordinatorKind::Internal => {
+                Self::run(error.chain())
+            }
+        }
+    }
+}
+
+impl From<whence_worker::Error> for Failure {
+    fn from(error: whence_worker::Error) -> Self {
+        Self::run(chain(&error))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Url { .. } | StoreError::Unsafe { .. } => Self::request(chain(&error)),
+            _ => Self::run(chain(&error)),
+        }
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        match status.code() {
+            tonic::Code::InvalidArgument
+            | tonic::Code::NotFound
+            | tonic::Code::FailedPrecondition => Self::request(status.message()),
+            _ => Self::run(format!("the coordinator failed: {}", status.message())),
+        }
+    }
+}
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::SQL(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::Diagnostic(..)
+            | DataFusionError::NotImplemented(_) => Self::request(error.strip_backtrace()),
+            _ => Self::run(error.strip_backtrace()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::ReaderGone, "");
+        }
+        Self::run(format!("write output: {error}"))
+    }
+}

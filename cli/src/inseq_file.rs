@@ -1,0 +1,277 @@
+//! Attributions as a file that Inseq loads: `inseq.FeatureAttributionOutput.load(path)`.
+//!
+//! JSON, in which each map of scores is a base64 text of a safetensors file with one tensor. The
+//! class an example is given tells Inseq how to aggregate it: none for scores that are one a token
+//! already, the vector norm for gradients, the mean for attention. Examples are written as they
+//! come, and the list of texts last, so that memory holds one example and the texts.
+
+use std::io::{self, Write};
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
+use whence_schemas::AttributionSpec;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct InseqFile<W> {
+    out: W,
+    spec: AttributionSpec,
+    step_scores: Vec<String>,
+    model: String,
+    input_texts: Vec<String>,
+    generated_texts: Vec<String>,
+    positions: Option<(usize, usize)>,
+    is_forced: bool,
+}
+
+impl<W: Write> InseqFile<W> {
+    /// Begins a file of what `spec` computed with the model called `model`; `step_scores` names the
+    /// step scores in the order attributions have them.
+    pub fn begin(
+        mut out: W,
+        spec: &AttributionSpec,
+        step_scores: &[String],
+        model: &str,
+    ) -> io::Result<Self> {
+        write!(
+            out,
+            r#"{{"__instance_type__":["inseq.data.attribution","FeatureAttributionOutput"],"attributes":{{"sequence_attributions":["#
+        )?;
+        Ok(Self {
+            out,
+            spec: spec.clone(),
+            step_scores: step_scores.to_vec(),
+            model: model.to_owned(),
+            input_texts: Vec::new(),
+            generated_texts: Vec::new(),
+            positions: None,
+            is_forced: true,
+        })
+    }
+
+    /// Adds an example with the input text `input`.
+    pub fn add(&mut self, input: &str, attribution: &Attribution) -> io::Result<()> {
+        if !self.input_texts.is_empty() {
+            self.out.write_all(b",")?;
+        }
+        serde_json::to_writer(&mut self.out, &sequence(attribution, &self.step_scores))?;
+        self.input_texts.push(input.to_owned());
+        self.generated_texts
+            .push(attribution.generated_text.clone());
+        self.is_forced &= attribution.forced;
+        let (start, end) = (attribution.attr_pos_start, attribution.attr_pos_end);
+        self.positions = Some(match self.positions {
+            Some((first, last)) => (first, last.max(end)),
+            None => (start, end),
+        });
+        Ok(())
+    }
+
+    /// Ends the file.
+    pub fn finish(mut self) -> io::Result<()> {
+        let info = self.info();
+        write!(self.out, r#"],"step_attributions":null,"info":{info}}}}}"#)?;
+        self.out.flush()
+    }
+
+    fn info(&self) -> Value {
+        let (start, end) = self.positions.unwrap_or_default();
+        json!({
+            "attribution_method": self.spec.method.name,
+            "attribution_args": self.spec.method.params,
+            "attr_pos_start": start,
+            "attr_pos_end": end,
+            "output_step_attributions": false,
+            "attribute_target": self.spec.attribute_target,
+            "step_scores": self.step_scores,
+            "step_scores_args": {},
+            "model_name": self.model,
+            "include_eos_baseline": self.spec.include_eos_baseline,
+            "attributed_fn": self.spec.attributed_fn.name,
+            "attributed_fn_args": self.spec.attributed_fn.params,
+            "input_texts": self.input_texts,
+            "generated_texts": self.generated_texts,
+            "generation_args": self.spec.generation,
+            "constrained_decoding": self.is_forced,
+            "generate_from_target_prefix": false,
+        })
+    }
+}
+
+fn sequence(attribution: &Attribution, step_scores: &[String]) -> Value {
+    let rows = attribution.steps.first();
+    let shape = rows.and_then(|step| step.source.as_ref().or(step.target.as_ref()));
+    let class = match shape.map_or(0, |scores| scores.row_shape.len()) {
+        0 => "CoarseFeatureAttributionSequenceOutput",
+        1 => "GranularFeatureAttributionSequenceOutput",
+        _ => "MultiDimensionalFeatureAttributionSequenceOutput",
+    };
+    // Decoder-only models have their prompt as source, as in Inseq.
+    let source = if attribution.source.is_empty() {
+        &attribution.target[..attribution.attr_pos_start]
+    } else {
+        &attribution.source
+    };
+    let scores = step_scores.iter().enumerate().map(|(index, name)| {
+        let values: Vec<f32> = attribution
+            .steps
+            .iter()
+            .map(|step| step.step_scores[index])
+            .collect();
+        (name.clone(), Value::from(blob(&values, &[values.len()])))
+    });
+    let scores: serde_json::Map<String, Value> = scores.collect();
+    instance(
+        "inseq.data.attribution",
+        class,
+        json!({
+            "source": tokens(source),
+            "target": targets(attribution),
+            "source_attributions": map(attribution, attribution.source.len(), |step| step.source.as_ref()),
+            "target_attributions": map(attribution, attribution.attr_pos_end, |step| step.target.as_ref()),
+            "step_scores": scores,
+            "sequence_scores": {},
+            "attr_pos_start": attribution.attr_pos_start,
+            "attr_pos_end": attribution.attr_pos_end,
+        }),
+    )
+}
+
+/// Returns the target's tokens; one that differs from its contrast names both, and is no one id.
+fn targets(attribution: &Attribution) -> Vec<Value> {
+    let mut targets = tokens(&attribution.target);
+    for step in &attribution.steps {
+        let token = &attribution.target[step.target_pos];
+        if let Some(contrast) = step.contrast.as_ref().filter(|other| other.id != token.id) {
+            let text = format!("{} → {}", contrast.text, token.text);
+            let attributes = json!({"token": text, "id": -1});
+            targets[step.target_pos] = instance("inseq.utils.typing", "TokenWithId", attributes);
+        }
+    }
+    targets
+}
+
+fn tokens(tokens: &[Token]) -> Vec<Value> {
+    let token = |token: &Token| {
+        let attributes = json!({"token": token.text, "id": token.id});
+        instance("inseq.utils.typing", "TokenWithId", attributes)
+    };
+    tokens.iter().map(token).collect()
+}
+
+fn instance(module: &str, class: &str, attributes: Value) -> Value {
+    json!({"__instance_type__": [module, class], "attributes": attributes})
+}
+
+/// Returns the map of one side: `[tokens, steps, …]`, not a number where a token came too late.
+fn map(
+    attribution: &Attribution,
+    num_tokens: usize,
+    side: fn(&StepAttribution) -> Option<&ScoreRows>,
+) -> Option<String> {
+    let columns: Option<Vec<_>> = attribution.steps.iter().map(side).collect();
+    let columns = columns.filter(|columns| !columns.is_empty())?;
+    let row_shape = &columns[0].row_shape;
+    let row_len = columns[0].row_len();
+    let mut values = vec![f32::NAN; num_tokens * columns.len() * row_len];
+    for (step, column) in columns.iter().enumerate() {
+        let rows = column.values.chunks_exact(row_len.max(1));
+        for (token, row) in rows.take(num_tokens).enumerate() {
+            let start = (token * columns.len() + step) * row_len;
+            values[start..start + row_len].copy_from_slice(row);
+        }
+    }
+    let shape = [num_tokens, columns.len()];
+    let shape: Vec<_> = shape.iter().chain(row_shape).copied().collect();
+    Some(blob(&values, &shape))
+}
+
+/// Returns a safetensors file with `values` as its one tensor, in base64.
+fn blob(values: &[f32], shape: &[usize]) -> String {
+    let data_offsets = [0, values.len() * size_of::<f32>()];
+    let header = json!({
+        "attribution": {"dtype": "F32", "shape": shape, "data_offsets": data_offsets}
+    });
+    let mut header = header.to_string();
+    // The format wants the data to begin at a multiple of eight.
+    header.extend(std::iter::repeat_n(
+        ' ',
+        header.len().next_multiple_of(8) - header.len(),
+    ));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    BASE64.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribution() -> Attribution {
+        let token = |id: u32| Token {
+            id,
+            text: format!("t{id}"),
+        };
+        let step = |target_pos: usize, values: &[f32]| StepAttribution {
+            target_pos,
+            source: None,
+            target: Some(ScoreRows {
+                values: values.to_vec(),
+                row_shape: vec![],
+            }),
+            contrast: None,
+            step_scores: vec![0.5],
+        };
+        Attribution {
+            source: vec![],
+            target: (0..4).map(token).collect(),
+            generated_text: "a b c d".to_owned(),
+            forced: true,
+            attr_pos_start: 2,
+            attr_pos_end: 4,
+            steps: vec![step(2, &[0.75, 0.25]), step(3, &[0.5, 0.25, 0.25])],
+        }
+    }
+
+    #[test]
+    fn a_blob_is_a_safetensors_file() {
+        let text = map(&attribution(), 4, |step| step.target.as_ref()).unwrap();
+        let bytes = BASE64.decode(text.as_bytes()).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        assert_eq!(length % 8, 0);
+        let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        assert_eq!(header["attribution"]["shape"], json!([4, 2]));
+        let values: Vec<f32> = bytes[8 + length..]
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+            .collect();
+        let late = [values[4], values[6], values[7]];
+        assert_eq!(values[..4], [0.75, 0.5, 0.25, 0.25]);
+        assert!(late.iter().all(|value| value.is_nan()) && values[5] == 0.25);
+    }
+
+    #[test]
+    fn a_file_is_json_with_every_example() {
+        let mut bytes = Vec::new();
+        let spec = AttributionSpec::of_method("saliency");
+        let mut file =
+            InseqFile::begin(&mut bytes, &spec, &["probability".to_owned()], "m").unwrap();
+        file.add("a b", &attribution()).unwrap();
+        file.add("a b", &attribution()).unwrap();
+        file.finish().unwrap();
+        let read: Value = serde_json::from_slice(&bytes).unwrap();
+        let attributes = &read["attributes"];
+        assert_eq!(
+            attributes["sequence_attributions"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(attributes["info"]["input_texts"], json!(["a b", "a b"]));
+        let source = &attributes["sequence_attributions"][0]["attributes"]["source"];
+        assert_eq!(source.as_array().unwrap().len(), 2);
+    }
+}

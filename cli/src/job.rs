@@ -1,0 +1,231 @@
+//! From what was typed to what is meant: the job's specification, checked as far as files allow.
+//!
+//! Everything that can be wrong with a request is found here, before a coordinator is asked or a
+//! row is read, because here the person still looks.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use whence_coordinator::dataset;
+use whence_engine::Entry;
+use whence_engine::methods::METHODS;
+use whence_engine::model::ARCHITECTURES;
+use whence_engine::step_functions::STEP_FUNCTIONS;
+use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
+use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, JobSpec};
+
+use crate::Failure;
+use crate::args::{AttributionOptions, DatasetOptions, JobOptions, ModelOptions};
+
+/// Names that mean a format and not a dataset, as in `datasets`.
+const FORMAT_NAMES: &[&str] = &["json", "csv", "parquet"];
+
+/// Arguments of every contrastive step function; the others belong to one function each.
+const CONTRAST_KWARGS: &[&str] = &[
+    "contrast_sources",
+    "contrast_targets",
+    "contrast_targets_alignments",
+    "contrast_force_inputs",
+];
+
+/// Returns what to compute. Fails on names, parameters and combinations that do not exist.
+pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpec, Failure> {
+    let generation = Value::Object(options.generation_kwargs.clone());
+    let generation: GenerationSpec = serde_json::from_value(generation)
+        .map_err(|error| Failure::request(format!("read --generation-kwargs: {error}")))?;
+    let mut spec = AttributionSpec {
+        attributed_fn: function(&options.attributed_fn)?,
+        step_scores: functions(&options.step_scores)?,
+        attribute_target: options.attribute_target,
+        include_eos_baseline: options.include_eos_baseline,
+        aggregators: match &options.attribution_aggregators {
+            Some(names) => Some(functions(names)?),
+            None => None,
+        },
+        normalize: options.normalize_attributions,
+        attr_pos_start: options.start_pos,
+        attr_pos_end: options.end_pos,
+        skip_special_tokens: options.skip_special_tokens,
+        compat: options.compat.into(),
+        generation,
+        ..AttributionSpec::of_method(&options.attribution_method)
+    };
+    let mut contrast = Map::new();
+    for (key, value) in &options.attribution_kwargs {
+        if CONTRAST_KWARGS.contains(&key.as_str()) {
+            contrast.insert(key.clone(), value.clone());
+            continue;
+        }
+        for function in owners(&mut spec, key) {
+            function.params.insert(key.clone(), value.clone());
+        }
+    }
+    spec.contrast = serde_json::from_value(Value::Object(contrast))
+        .map_err(|error| Failure::request(format!("read --attribution-kwargs: {error}")))?;
+    whence_engine::check(&spec)?;
+    Ok(spec)
+}
+
+/// Reads a function: its name, or JSON with its name, parameters and label.
+fn function(text: &str) -> Result<FunctionSpec, Failure> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(FunctionSpec::named(text));
+    }
+    serde_json::from_str(text)
+        .map_err(|error| Failure::request(format!("read the function `{text}`: {error}")))
+}
+
+fn functions(texts: &[String]) -> Result<Vec<FunctionSpec>, Failure> {
+    texts.iter().map(|text| function(text)).collect()
+}
+
+/// Returns whose parameter `key` is: each step function's that has it, otherwise the method's, which
+/// says what is wrong with it if it has none of that name.
+fn owners<'s>(spec: &'s mut AttributionSpec, key: &str) -> Vec<&'s mut FunctionSpec> {
+    let is_methods = has_parameter(METHODS, &spec.method.name, key);
+    let functions = std::iter::once(&mut spec.attributed_fn).chain(&mut spec.step_scores);
+    let mut owners: Vec<_> = functions
+        .filter(|function| has_parameter(STEP_FUNCTIONS, &function.name, key))
+        .collect();
+    if is_methods || owners.is_empty() {
+        owners.push(&mut spec.method);
+    }
+    owners
+}
+
+fn has_parameter<T: ?Sized>(table: &[Entry<T>], name: &str, key: &str) -> bool {
+    let entry = table
+        .iter()
+        .find(|entry| entry.name == name || entry.aliases.contains(&name));
+    entry.is_some_and(|entry: &Entry<T>| {
+        let parameters: Map<String, Value> = (entry.parameters)();
+        parameters.contains_key(key)
+    })
+}
+
+/// Returns the job. Reads model and dataset once, for their digests.
+pub(crate) fn specification(
+    model: &ModelOptions,
+    dataset: &DatasetOptions,
+    attribution: AttributionSpec,
+    job: &JobOptions,
+) -> Result<JobSpec, Failure> {
+    Ok(JobSpec {
+        model: self::model(model)?,
+        dataset: DatasetSource {
+            files: files(dataset)?,
+            split: dataset.dataset_split.clone(),
+            input_field: dataset.input_text_field.clone(),
+            generated_field: dataset.generated_text_field.clone(),
+            contrast_source_field: dataset.contrast_source_field.clone(),
+            contrast_target_field: dataset.contrast_target_field.clone(),
+            columns: dataset.columns.clone(),
+        },
+        attribution,
+        dtype: model.dtype.into(),
+        seed: job.seed,
+        shard_tokens: job.shard_tokens,
+        run_id: job.run_id.clone(),
+        numerics_version: NUMERICS_VERSION,
+    })
+}
+
+/// Returns the model's folder. Fails if there is none, or its architecture is not served.
+pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure> {
+    let path = Path::new(&model.model);
+    let folder = path.canonicalize().map_err(|error| {
+        let failure = Failure::request(format!(
+            "there is no model folder `{}`: {error}",
+            model.model
+        ));
+        if is_hub_name(&model.model) {
+            let local = model.model.rsplit('/').next().unwrap_or_default();
+            return failure.hint(format!(
+                "hf download {} --local-dir {local}   # then: --model {local}",
+                model.model
+            ));
+        }
+        failure.hint("a model is a folder with config.json, *.safetensors and its tokenizer")
+    })?;
+    check_architecture(&folder)?;
+    Ok(folder)
+}
+
+/// Fails if the folder says that it holds a model of an architecture we do not have. What else is
+/// wrong with it is found when it is loaded.
+fn check_architecture(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join("config.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Ok(());
+    };
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let Some(model_type) = config["model_type"].as_str() else {
+        return Ok(());
+    };
+    if ARCHITECTURES.iter().any(|known| known.name == model_type) {
+        return Ok(());
+    }
+    let model_type = model_type.to_owned();
+    Err(whence_engine::Error::UnknownArchitecture { path, model_type }.into())
+}
+
+fn model(model: &ModelOptions) -> Result<ModelSource, Failure> {
+    let folder = folder(model)?;
+    let Some(path) = folder.to_str() else {
+        return Err(Failure::request(format!(
+            "the name of `{}` is not UTF-8; rename it",
+            folder.display()
+        )));
+    };
+    Ok(ModelSource {
+        path: path.to_owned(),
+        digest: whence_engine::digest(&folder)?,
+    })
+}
+
+fn files(options: &DatasetOptions) -> Result<Vec<DataFile>, Failure> {
+    let name = options.dataset_name.as_deref();
+    let is_format = name.is_some_and(|name| FORMAT_NAMES.contains(&name));
+    let paths = match name {
+        Some(format) if is_format && options.dataset_files.is_empty() => {
+            return Err(Failure::request(format!(
+                "`--dataset-name {format}` needs --dataset-files with the files' paths"
+            )));
+        }
+        Some(folder) if !is_format => {
+            let folder = Path::new(folder);
+            if options.dataset_files.is_empty() {
+                vec![folder.to_string_lossy().into_owned()]
+            } else {
+                let inside = options.dataset_files.iter().map(|file| folder.join(file));
+                inside
+                    .map(|path| path.to_string_lossy().into_owned())
+                    .collect()
+            }
+        }
+        _ => options.dataset_files.clone(),
+    };
+    dataset::describe(&paths).map_err(|error| match name {
+        Some(name) if is_hub_name(name) && !Path::new(name).exists() => Failure::request(format!(
+            "there is no file or folder `{name}`, and the Hub is not reached from here"
+        ))
+        .hint(format!(
+            "hf download --repo-type dataset {name} --local-dir {}",
+            name.rsplit('/').next().unwrap_or_default()
+        )),
+        _ => error.into(),
+    })
+}
+
+/// Returns whether `name` looks like `owner/name` on the Hub.
+fn is_hub_name(name: &str) -> bool {
+    let is_plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    name.split_once('/')
+        .is_some_and(|(owner, name)| is_plain(owner) && is_plain(name) && !name.contains(".json"))
+}

@@ -1,0 +1,52 @@
+//! Standard output: data, and nothing but data.
+//!
+//! Written through a handle that reports errors, so that `whence … | head` ends quietly.
+
+use std::io::{IsTerminal, Write};
+
+use crate::Failure;
+
+/// Writes `text` and a line end to standard output.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Columns of the terminal that standard output is; `None` in a pipe.
+pub(crate) fn width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let size = is_terminal.then(|| console::Term::stdout().size_checked());
+    size.flatten().map(|(_, columns)| usize::from(columns))
+}
+
+/// Returns `count` with its noun, in the plural where there is not one.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(count))
+}
+
+/// Returns a number with its thousands apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(super::grouped(7), "7");
+        assert_eq!(super::grouped(123_456), "123,456");
+        assert_eq!(super::counted(1_000, "row"), "1,000 rows");
+        assert_eq!(super::counted(1, "row"), "1 row");
+    }
+}

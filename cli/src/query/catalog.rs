@@ -1,0 +1,145 @@
+//! The jobs of a storage root: what the table `jobs` says, and which columns the slots have.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use whence_coordinator::durable::manifest::Manifest;
+use whence_coordinator::durable::recover::Submitted;
+use whence_schemas::store::SlotStore;
+use whence_schemas::{JobId, JobSpec, Plan, canonical, input, layout, output};
+
+use crate::Failure;
+use crate::results::{get, jobs, open_root, step_scores};
+
+/// Every job of a storage root.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    jobs: Vec<CatalogJob>,
+}
+
+#[derive(Debug)]
+struct CatalogJob {
+    id: JobId,
+    spec: JobSpec,
+    submitted_ms: Option<u64>,
+    rows: u64,
+    state: &'static str,
+    sealed: Option<Manifest>,
+}
+
+impl Catalog {
+    /// Reads the jobs below the storage root at `root`. Fails if there is no such root.
+    pub(crate) async fn read(root: &str) -> Result<Self, Failure> {
+        let store = open_root(root)?;
+        let mut found = Vec::new();
+        for id in jobs(store.as_ref()).await? {
+            found.extend(CatalogJob::read(store.as_ref(), id).await?);
+        }
+        Ok(Self { jobs: found })
+    }
+
+    /// Returns the columns of all slots: those of every job, missing ones null.
+    pub(crate) fn schema(&self) -> Result<Schema, Failure> {
+        let of_job = |job: &CatalogJob| {
+            let columns = input::text_columns(&job.spec.dataset.columns);
+            output::schema(&step_scores(&job.spec), &columns)
+        };
+        let base = output::schema(&[], &arrow::datatypes::Fields::empty());
+        let schemas = std::iter::once(base).chain(self.jobs.iter().map(of_job));
+        Schema::try_merge(schemas)
+            .map_err(|error| Failure::run(format!("the jobs' tables do not fit together: {error}")))
+    }
+
+    /// Returns the table `jobs`.
+    pub(crate) fn jobs(&self) -> Result<RecordBatch, Failure> {
+        let texts = |of: &dyn Fn(&CatalogJob) -> Option<String>| -> ArrayRef {
+            Arc::new(StringArray::from_iter(self.jobs.iter().map(of)))
+        };
+        let counts = |of: fn(&Manifest) -> u64| -> ArrayRef {
+            let counts = self.jobs.iter().map(|job| job.sealed.as_ref().map(of));
+            Arc::new(UInt64Array::from_iter(counts))
+        };
+        let submitted = self
+            .jobs
+            .iter()
+            .map(|job| job.submitted_ms.map(|ms| ms as i64));
+        let submitted = TimestampMillisecondArray::from_iter(submitted).with_timezone("UTC");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("job", texts(&|job| Some(job.id.to_string()))),
+            ("state", texts(&|job| Some(job.state.to_owned()))),
+            ("submitted_at", Arc::new(submitted)),
+            ("model", texts(&|job| partition(job, "model"))),
+            ("method", texts(&|job| partition(job, "method"))),
+            ("dataset", texts(&|job| partition(job, "dataset"))),
+            (
+                "attributed_fn",
+                texts(&|job| Some(job.spec.attribution.attributed_fn.name.clone())),
+            ),
+            (
+                "rows",
+                Arc::new(UInt64Array::from_iter_values(
+                    self.jobs.iter().map(|job| job.rows),
+                )),
+            ),
+            ("errors", counts(|manifest| manifest.errors)),
+            ("bytes", counts(|manifest| manifest.bytes)),
+            (
+                "seed",
+                Arc::new(UInt64Array::from_iter_values(
+                    self.jobs.iter().map(|job| job.spec.seed),
+                )),
+            ),
+            ("run_id", texts(&|job| job.spec.run_id.clone())),
+            (
+                "specification",
+                texts(&|job| canonical::to_string(&job.spec).ok()),
+            ),
+        ];
+        let built: Result<RecordBatch, ArrowError> = RecordBatch::try_from_iter(columns);
+        built.map_err(|error| Failure::run(format!("build the table of jobs: {error}")))
+    }
+}
+
+impl CatalogJob {
+    /// Reads one job; none if it was never wholly submitted.
+    async fn read(store: &dyn SlotStore, id: JobId) -> Result<Option<Self>, Failure> {
+        let Some(spec) = get::<JobSpec>(store, &layout::spec(&id)).await? else {
+            return Ok(None);
+        };
+        let sealed: Option<Manifest> = get(store, &layout::sealed(&id)).await?;
+        let submitted: Option<Submitted> = get(store, &layout::submitted(&id)).await?;
+        let rows = match &sealed {
+            Some(manifest) => manifest.rows,
+            None => get::<Plan>(store, &layout::plan(&id))
+                .await?
+                .map_or(0, |plan| plan.num_rows()),
+        };
+        let state = if sealed.is_some() {
+            "sealed"
+        } else if store.head(&layout::cancel(&id)).await?.is_some() {
+            "cancelled"
+        } else if store.head(&layout::failed(&id)).await?.is_some() {
+            "failed"
+        } else {
+            "running"
+        };
+        Ok(Some(Self {
+            spec,
+            submitted_ms: submitted.map(|submitted| submitted.at_ms),
+            rows,
+            state,
+            sealed,
+            id,
+        }))
+    }
+}
+
+/// Returns what the table's folder says of `key`, so that jobs and slots join.
+fn partition(job: &CatalogJob, key: &str) -> Option<String> {
+    let table = layout::table(&job.spec);
+    let parts = table.split('/');
+    let mut values = parts.filter_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+    values.next().map(str::to_owned)
+}

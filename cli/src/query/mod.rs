@@ -1,0 +1,128 @@
+//! SQL over everything below a storage root.
+//!
+//! The slots of all jobs are one table, partitioned by model, method, dataset and job as their
+//! paths say; the views of [`views`] make examples, steps and single scores of it. Schemas come
+//! from the jobs' specifications, so that nothing is read before the question is known. Every slot
+//! is final when it stands: a question about a running job is answered for the rows that are done.
+//!
+//! What must stay true: answers stream. A row of the table becomes thousands of scores, so batches
+//! are cut small, and what must be held (sorting, grouping) has a limit and then spills to disk.
+
+mod answer;
+pub(crate) mod catalog;
+pub(crate) mod nearest;
+pub mod views;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use whence_schemas::layout;
+use whence_schemas::store;
+
+use crate::Failure;
+pub use answer::write;
+use catalog::Catalog;
+use nearest::nearest;
+use views::Dialect;
+
+/// Rows of a batch: of the table a small piece, of its scores enough to work on at once.
+const BATCH_ROWS: usize = 4096;
+/// What questions may hold at once before they spill.
+const MEMORY_BYTES: usize = 2 << 30;
+/// Columns the paths give, outermost first.
+pub(crate) const PARTITIONS: [&str; 4] = ["model", "method", "dataset", "job"];
+/// The table of slots, which the views are made of.
+pub(crate) const SLOTS: &str = "slots";
+
+/// A storage root, ready for questions.
+pub struct Session {
+    context: SessionContext,
+}
+
+impl Session {
+    /// Opens the storage root at `root`. Fails if there is none.
+    pub async fn open(root: &str) -> Result<Self, Failure> {
+        let catalog = Catalog::read(root).await?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
+            .build_arc()?;
+        let config = SessionConfig::new()
+            .with_batch_size(BATCH_ROWS)
+            .with_information_schema(true)
+            .with_collect_statistics(false);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        context.register_table(SLOTS, slots(&context, root, &catalog).await?)?;
+        context.register_batch("jobs", catalog.jobs()?)?;
+        for (_, statement) in views::statements(&catalog.schema()?, &Dialect::DataFusion) {
+            context.sql(&statement).await?;
+        }
+        Ok(Self { context })
+    }
+
+    /// Plans the answer to a question. Nothing is read yet.
+    ///
+    /// Fails if the question is not SQL, names what does not exist, or would change something.
+    pub async fn ask(&self, query: &str) -> Result<datafusion::prelude::DataFrame, Failure> {
+        let only_questions = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false);
+        let planned = self.context.sql_with_options(query, only_questions).await;
+        planned.map_err(|error| self.explain(error))
+    }
+
+    /// Adds to what went wrong the name that was meant.
+    fn explain(&self, error: DataFusionError) -> Failure {
+        let text = error.strip_backtrace();
+        let failure = Failure::from(error);
+        let Some(missing) = missing_table(&text) else {
+            return failure;
+        };
+        let near = nearest(missing, views::TABLES.iter().copied());
+        let known = views::TABLES.join("`, `");
+        let meant = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        Failure::request(format!(
+            "there is no table `{missing}`, there are `{known}`{meant}"
+        ))
+        .hint("whence sql \"DESCRIBE attributions\"")
+    }
+}
+
+/// Returns the table that a message of DataFusion's says is missing.
+fn missing_table(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("table '")?;
+    let (name, rest) = rest.split_once('\'')?;
+    rest.starts_with(" not found")
+        .then(|| name.rsplit('.').next().unwrap_or(name))
+}
+
+/// Returns the table of every job's slots.
+async fn slots(
+    context: &SessionContext,
+    root: &str,
+    catalog: &Catalog,
+) -> Result<Arc<ListingTable>, Failure> {
+    let objects = store::objects(root)?;
+    let folder = objects.url_of(layout::ATTRIBUTIONS);
+    let folder = ListingTableUrl::parse(&folder)?;
+    context.register_object_store(folder.object_store().as_ref(), objects.store);
+    let partition = |name: &str| {
+        let of_text = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
+        (name.to_owned(), of_text)
+    };
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_extension(".parquet")
+        .with_table_partition_cols(PARTITIONS.map(partition).to_vec());
+    let schema: Arc<Schema> = Arc::new(catalog.schema()?);
+    let config = ListingTableConfig::new(folder)
+        .with_listing_options(options)
+        .with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}

@@ -1,0 +1,148 @@
+//! The views: what a person asks about, made of the table of slots.
+//!
+//! One text for every engine; engines differ in how they unnest, which is what [`Dialect`] says.
+
+use arrow::datatypes::{DataType, Schema};
+use whence_schemas::output;
+
+use super::{PARTITIONS, SLOTS};
+
+/// The tables there are to ask.
+pub const TABLES: &[&str] = &["jobs", "examples", "steps", "attributions"];
+
+/// Whose SQL to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dialect {
+    /// `whence sql`, where the table of slots is registered.
+    DataFusion,
+    /// DuckDB, reading the files below this root.
+    DuckDb {
+        /// The storage root.
+        root: String,
+    },
+}
+
+/// Returns the views of tables with the columns `schema`: a name and the statement that makes it.
+pub fn statements(schema: &Schema, dialect: &Dialect) -> Vec<(&'static str, String)> {
+    let columns = Columns::of(schema);
+    let mut views = vec![
+        ("examples", examples(&columns)),
+        ("steps", steps(&columns, dialect)),
+        ("attributions", attributions(dialect)),
+    ];
+    if let Dialect::DuckDb { root } = dialect {
+        views.insert(0, (SLOTS, duckdb_slots(root)));
+    }
+    let statement = |(name, query)| (name, format!("CREATE OR REPLACE VIEW {name} AS\n{query}"));
+    views.into_iter().map(statement).collect()
+}
+
+/// Columns that not every root's tables have.
+struct Columns {
+    carried: bool,
+    step_scores: bool,
+}
+
+impl Columns {
+    fn of(schema: &Schema) -> Self {
+        let steps = schema.field_with_name(output::STEPS).map(|f| f.data_type());
+        let step_scores = match steps {
+            Ok(DataType::List(step)) => match step.data_type() {
+                DataType::Struct(fields) => fields.find(output::STEP_SCORES).is_some(),
+                _ => false,
+            },
+            _ => false,
+        };
+        Self {
+            carried: schema.field_with_name(output::COLUMNS).is_ok(),
+            step_scores,
+        }
+    }
+}
+
+fn duckdb_slots(root: &str) -> String {
+    let root = root.trim_end_matches('/').replace('\'', "''");
+    format!(
+        "SELECT * FROM read_parquet('{root}/{}/*/*/*/*/part-*.parquet', \
+         hive_partitioning = true, union_by_name = true)",
+        whence_schemas::layout::ATTRIBUTIONS
+    )
+}
+
+fn keys() -> String {
+    let [model, method, dataset, job] = PARTITIONS;
+    format!("{job}, {model}, {method}, {dataset}, example_id")
+}
+
+fn examples(columns: &Columns) -> String {
+    let carried = if columns.carried { ", columns" } else { "" };
+    format!(
+        "SELECT {}, status, error_code, error_message, input_text, generated_text, target_forced,\n  \
+         source_tokens, source_token_ids, target_tokens, target_token_ids, attr_pos_start, \
+         attr_pos_end{carried}\nFROM {SLOTS}",
+        keys()
+    )
+}
+
+fn steps(columns: &Columns, dialect: &Dialect) -> String {
+    let field = |name: &str| match dialect {
+        Dialect::DataFusion => format!("s['{name}'] AS {name}"),
+        Dialect::DuckDb { .. } => format!("s.{name} AS {name}"),
+    };
+    let mut fields = vec![
+        output::STEP,
+        output::TARGET_POS,
+        output::TOKEN,
+        output::TOKEN_ID,
+        output::CONTRAST_TOKEN,
+        output::SOURCE_SCORES,
+        output::TARGET_SCORES,
+    ];
+    if columns.step_scores {
+        fields.push(output::STEP_SCORES);
+    }
+    let fields: Vec<_> = fields.into_iter().map(field).collect();
+    format!(
+        "SELECT {keys}, {}\nFROM (SELECT {keys}, unnest(steps) AS s FROM {SLOTS})",
+        fields.join(", "),
+        keys = keys()
+    )
+}
+
+/// The long view: a row a score. Both sides of a step are lists of equal length, tokens and scores,
+/// which every engine unnests together.
+fn attributions(dialect: &Dialect) -> String {
+    let (of_step, positions) = match dialect {
+        Dialect::DataFusion => (
+            ["s['step']", "s['target_pos']", "s['token']"],
+            "range(0, CAST(array_length(scores) AS BIGINT))",
+        ),
+        Dialect::DuckDb { .. } => (["s.step", "s.target_pos", "s.token"], "range(len(scores))"),
+    };
+    let [step, target_pos, token] = of_step;
+    let scores = |name: &str| match dialect {
+        Dialect::DataFusion => format!("s['{name}']"),
+        Dialect::DuckDb { .. } => format!("s.{name}"),
+    };
+    let prefix = match dialect {
+        Dialect::DataFusion => format!("array_slice(target_tokens, 1, {target_pos})"),
+        Dialect::DuckDb { .. } => format!("target_tokens[1:{target_pos}]"),
+    };
+    let side = |side: &str, tokens: &str, scores: &str| {
+        format!(
+            "SELECT {keys}, step, target_token, '{side}' AS side,\n    \
+             unnest({positions}) AS source_position, unnest(tokens) AS source_token, \
+             unnest(scores) AS score\n  FROM (\n    \
+             SELECT {keys}, {step} AS step, {token} AS target_token, {tokens} AS tokens, \
+             {scores} AS scores\n    \
+             FROM (SELECT {keys}, source_tokens, target_tokens, unnest(steps) AS s FROM {SLOTS})\n    \
+             WHERE {scores} IS NOT NULL\n  )",
+            keys = keys()
+        )
+    };
+    format!(
+        "{}\nUNION ALL\n{}",
+        side("source", "source_tokens", &scores(output::SOURCE_SCORES)),
+        side("target", &prefix, &scores(output::TARGET_SCORES))
+    )
+}

@@ -1,0 +1,193 @@
+//! Asking a coordinator, wherever it is: the same calls over TCP and in memory.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+use whence_proto::v1::job_service_client::JobServiceClient;
+use whence_proto::v1::{
+    CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, SubmitJobRequest,
+    WatchJobRequest,
+};
+use whence_schemas::{JobId, JobSpec, canonical};
+
+use crate::Failure;
+use crate::progress::Progress;
+
+/// Nobody waits longer to hear that nothing listens.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Times a watch that lost its coordinator asks again, and how long it waits before each.
+const WATCH_RETRIES: u32 = 20;
+const WATCH_RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Specifications are small, but longer than tonic's own limit allows for.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// A coordinator, as a person sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Jobs(JobServiceClient<Channel>);
+
+impl Jobs {
+    /// Asks the coordinator behind `channel`.
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self(JobServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    /// Connects to the coordinator at `url`. Fails within seconds if nothing answers there.
+    pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .ok()
+            .filter(|endpoint| endpoint.uri().scheme().is_some());
+        let endpoint = endpoint.ok_or_else(|| {
+            Failure::request(format!("`{url}` is not a coordinator's URL"))
+                .hint("write it as --coordinator http://127.0.0.1:7700")
+        })?;
+        let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
+        let channel = connected.map_err(|error| {
+            let root = "whence coordinator --root ./whence-out";
+            Failure::run(format!(
+                "no coordinator answers at {url}: {}",
+                root_cause(&error)
+            ))
+            .hint(format!(
+                "start one with `{root}`, or name another with --coordinator"
+            ))
+        })?;
+        Ok(Self::over(channel))
+    }
+
+    /// Submits a job. Returns its id and whether it was there before.
+    pub(crate) async fn submit(&mut self, spec: &JobSpec) -> Result<(JobId, bool), Failure> {
+        let spec_json = canonical::to_string(spec)
+            .map_err(|error| Failure::run(format!("write the specification: {error}")))?;
+        let request = SubmitJobRequest { spec_json };
+        let answer = self.0.submit_job(request).await?.into_inner();
+        Ok((job_id(&answer.job_id)?, answer.existed))
+    }
+
+    /// Returns every job, the newest first.
+    pub(crate) async fn list(&mut self) -> Result<Vec<JobStatus>, Failure> {
+        Ok(self
+            .0
+            .list_jobs(ListJobsRequest {})
+            .await?
+            .into_inner()
+            .jobs)
+    }
+
+    /// Returns how far a job is, and its specification as JSON.
+    pub(crate) async fn get(&mut self, id: &JobId) -> Result<(JobStatus, String), Failure> {
+        let request = GetJobRequest {
+            job_id: id.to_string(),
+        };
+        let answer = self.0.get_job(request).await?.into_inner();
+        Ok((answer.status.unwrap_or_default(), answer.spec_json))
+    }
+
+    /// Cancels a job.
+    pub(crate) async fn cancel(&mut self, id: &JobId) -> Result<JobStatus, Failure> {
+        let request = CancelJobRequest {
+            job_id: id.to_string(),
+        };
+        let answer = self.0.cancel_job(request).await?.into_inner();
+        Ok(answer.status.unwrap_or_default())
+    }
+
+    /// Returns the job whose id begins with `text`.
+    pub(crate) async fn find(&mut self, text: &str) -> Result<JobId, Failure> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        let jobs = self.list().await?;
+        let ids: Vec<JobId> = jobs
+            .iter()
+            .filter_map(|job| job.job_id.parse().ok())
+            .collect();
+        find(text, &ids)
+    }
+
+    /// Shows a job's progress until it ends, and returns how it ended. A coordinator that goes away
+    /// meanwhile is waited for.
+    pub(crate) async fn follow(
+        &mut self,
+        id: &JobId,
+        progress: &mut Progress,
+    ) -> Result<JobStatus, Failure> {
+        let mut failures = 0;
+        loop {
+            match self.watch(id, progress).await {
+                Ok(status) if status.state() != JobState::Running => return Ok(status),
+                Ok(_) => {}
+                Err(status) if may_pass(&status) && failures < WATCH_RETRIES => {
+                    tracing::info!(%status, "the coordinator went away; asking again");
+                }
+                Err(status) => return Err(status.into()),
+            }
+            failures += 1;
+            tokio::time::sleep(WATCH_RETRY_EVERY).await;
+        }
+    }
+
+    /// Returns the last status of one watch.
+    async fn watch(
+        &mut self,
+        id: &JobId,
+        progress: &mut Progress,
+    ) -> Result<JobStatus, tonic::Status> {
+        let request = WatchJobRequest {
+            job_id: id.to_string(),
+        };
+        let mut statuses = self.0.watch_job(request).await?.into_inner();
+        let mut last = JobStatus::default();
+        last.set_state(JobState::Running);
+        while let Some(answer) = statuses.message().await? {
+            last = answer.status.unwrap_or_default();
+            progress.show(&last);
+        }
+        Ok(last)
+    }
+}
+
+/// Returns the only one of `ids` that begins with `text`.
+pub(crate) fn find(text: &str, ids: &[JobId]) -> Result<JobId, Failure> {
+    let mut found = ids.iter().filter(|id| id.as_str().starts_with(text));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id.clone()),
+        (Some(_), Some(_)) => Err(Failure::request(format!(
+            "several jobs begin with `{text}`; write more of the id"
+        ))),
+        (None, _) => Err(Failure::request(format!("there is no job `{text}`"))),
+    }
+}
+
+fn job_id(text: &str) -> Result<JobId, Failure> {
+    text.parse()
+        .map_err(|error| Failure::run(format!("the coordinator answered: {error}")))
+}
+
+fn may_pass(status: &tonic::Status) -> bool {
+    matches!(
+        status.code(),
+        tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown
+    )
+}
+
+/// Returns what is at the bottom of `error`: what the system said.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_found_by_the_beginning_of_its_id() {
+        let ids = [JobId::of("a"), JobId::of("b")];
+        assert_eq!(find(&ids[0].as_str()[..8], &ids), Ok(ids[0].clone()));
+        assert!(find("", &ids).is_err());
+        assert!(find("zzzz9", &ids).is_err());
+    }
+}

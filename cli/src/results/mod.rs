@@ -1,0 +1,199 @@
+//! Tables read back: a job's examples in order, or one of them.
+//!
+//! Reads one slot at a time, so that memory is bounded by the largest slot whatever the job's size.
+//! The plan says which slot holds a row, so that one example costs one object.
+
+mod decode;
+
+use std::sync::Arc;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use whence_coordinator::durable::manifest::Manifest;
+use whence_engine::Attribution;
+use whence_schemas::store::{self, SlotStore};
+use whence_schemas::{JobId, JobSpec, Plan, layout};
+
+use crate::Failure;
+use crate::remote::find;
+
+/// One row of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    /// Number of the row as the split selects it.
+    pub example_id: i64,
+    /// The input text; none if the row had none.
+    pub input_text: Option<String>,
+    /// What became of it.
+    pub outcome: Result<Attribution, RowError>,
+}
+
+/// Why an example could not be attributed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// What kind of error; constant for each kind.
+    pub code: String,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// The table of one job.
+#[derive(Debug)]
+pub struct Results {
+    store: Arc<dyn SlotStore>,
+    id: JobId,
+    spec: JobSpec,
+    plan: Plan,
+}
+
+impl Results {
+    /// Opens the table of the job whose id begins with `job`, below the storage root at `root`.
+    ///
+    /// Fails if there is no such root or job.
+    pub async fn open(root: &str, job: &str) -> Result<Self, Failure> {
+        let store = open_root(root)?;
+        let id = match job.parse() {
+            Ok(id) => id,
+            Err(_) => find(job, &jobs(store.as_ref()).await?)?,
+        };
+        let missing = || {
+            Failure::request(format!("there is no job `{id}` below `{root}`")).hint(format!(
+                "whence sql --root {root} \"SELECT job, state FROM jobs\""
+            ))
+        };
+        let spec = get(store.as_ref(), &layout::spec(&id)).await?;
+        let plan = get(store.as_ref(), &layout::plan(&id)).await?;
+        Ok(Self {
+            spec: spec.ok_or_else(missing)?,
+            plan: plan.ok_or_else(missing)?,
+            store,
+            id,
+        })
+    }
+
+    /// Returns the job.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Returns what was computed.
+    pub fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    /// Returns the names of the step scores, in the order attributions have them.
+    pub fn step_scores(&self) -> Vec<String> {
+        step_scores(&self.spec)
+    }
+
+    /// Returns the object names of the filled slots, in row order.
+    pub async fn slots(&self) -> Result<Vec<String>, Failure> {
+        let objects = self.store.list(&layout::table(&self.spec)).await?;
+        let keys = objects.into_iter().map(|object| object.key);
+        Ok(keys
+            .filter(|key| layout::slot_of_key(key).is_some())
+            .collect())
+    }
+
+    /// Returns the rows of one slot.
+    pub async fn rows(&self, slot: &str) -> Result<Vec<ResultRow>, Failure> {
+        let bytes = self.store.get(slot).await?;
+        let bytes = bytes.ok_or_else(|| Failure::run(format!("the object `{slot}` vanished")))?;
+        let damaged = |reason: String| Failure::run(format!("read `{slot}`: {reason}"));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .map_err(|error| damaged(error.to_string()))?;
+        let mut rows = Vec::new();
+        for batch in reader {
+            let batch = batch.map_err(|error| damaged(error.to_string()))?;
+            let decoded = decode::rows(&batch, &self.step_scores());
+            rows.extend(decoded.map_err(|error| damaged(error.to_string()))?);
+        }
+        Ok(rows)
+    }
+
+    /// Returns the row `example`, or the first attributed one.
+    ///
+    /// Fails if it is not computed yet, or the job has no such row.
+    pub async fn row(&self, example: Option<i64>) -> Result<ResultRow, Failure> {
+        for slot in self.slots().await? {
+            if example.is_some_and(|example| !self.may_hold(&slot, example)) {
+                continue;
+            }
+            let wanted = |row: &ResultRow| match example {
+                Some(example) => row.example_id == example,
+                None => row.outcome.is_ok(),
+            };
+            if let Some(row) = self.rows(&slot).await?.into_iter().find(wanted) {
+                return Ok(row);
+            }
+        }
+        let total = self.plan.num_rows();
+        Err(match example {
+            Some(example) if u64::try_from(example).is_ok_and(|row| row < total) => {
+                Failure::run(format!("example {example} is not computed yet"))
+            }
+            Some(example) => Failure::request(format!(
+                "job `{}` has no example {example}; it has 0 to {}",
+                self.id,
+                total.saturating_sub(1)
+            )),
+            None => Failure::run(format!("job `{}` has no attributed example yet", self.id)),
+        })
+    }
+
+    /// Returns the manifest, if the job is sealed.
+    pub async fn manifest(&self) -> Result<Option<Manifest>, Failure> {
+        get(self.store.as_ref(), &layout::sealed(&self.id)).await
+    }
+
+    fn may_hold(&self, slot: &str, example: i64) -> bool {
+        let rows = layout::slot_of_key(slot).and_then(|slot| self.plan.rows(&slot));
+        rows.is_some_and(|rows| u64::try_from(example).is_ok_and(|row| rows.contains(&row)))
+    }
+}
+
+/// Returns the names of a job's step scores.
+pub(crate) fn step_scores(spec: &JobSpec) -> Vec<String> {
+    let scores = spec.attribution.step_scores.iter();
+    scores.map(|score| score.label().to_owned()).collect()
+}
+
+/// Opens a storage root to read. Unlike a coordinator, makes none where there is none.
+pub(crate) fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure> {
+    let is_missing = match root.strip_prefix("file://") {
+        Some(path) => !std::path::Path::new(path).is_dir(),
+        None => !root.contains("://") && !std::path::Path::new(root).is_dir(),
+    };
+    if is_missing {
+        return Err(
+            Failure::request(format!("there is no storage root `{root}`"))
+                .hint("name it with --root, or make one with `whence attribute-dataset --root …`"),
+        );
+    }
+    Ok(store::open(root)?)
+}
+
+/// Returns the jobs below a root.
+pub(crate) async fn jobs(store: &dyn SlotStore) -> Result<Vec<JobId>, Failure> {
+    let objects = store.list(layout::JOBS).await?;
+    let mut ids: Vec<JobId> = objects
+        .iter()
+        .filter_map(|object| object.key.split('/').nth(1)?.parse().ok())
+        .collect();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Reads an object that holds JSON; `None` if there is none.
+pub(crate) async fn get<T: serde::de::DeserializeOwned>(
+    store: &dyn SlotStore,
+    key: &str,
+) -> Result<Option<T>, Failure> {
+    let Some(bytes) = store.get(key).await? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&bytes);
+    value
+        .map(Some)
+        .map_err(|error| Failure::run(format!("read `{key}`: {error}")))
+}
