@@ -353,46 +353,47 @@ impl Attributor<'_> {
         } else {
             None
         };
-        let mut step_scores = self.score_steps(&batch, contrast.as_ref())?;
+        let step_scores = self.score_steps(&batch, contrast.as_ref())?;
         let forced = attributed(self.function.as_ref(), contrast);
         if self.spec.contrast.contrast_force_inputs {
             batch.function = &forced;
         }
         let collected = Collector::new(&self.pipeline, batch.steps().len());
         self.method.attribute(&batch, &collected)?;
-        let collected = collected.into_steps();
-        if self.method.records_deltas() {
-            for (scores, step) in step_scores.iter_mut().zip(&collected) {
-                scores.push(step.delta.map_or(f32::NAN, |delta| delta as f32));
-            }
-        }
+        let mut steps = collected.into_steps().into_iter().zip(step_scores);
+        let of_instance = |instance| self.instance_steps(instance, &mut steps);
+        Ok(instances.iter().map(of_instance).collect())
+    }
 
-        let collected = collected.into_iter().map(|step| step.scores);
-        let mut scored = collected.zip(step_scores);
-        let of_instance = |instance: &Instance| -> Result<Vec<StepAttribution>, Error> {
-            let steps: Vec<_> = scored.by_ref().take(instance.explained.len()).collect();
-            let mut attributed = Vec::with_capacity(steps.len());
-            for (step, (scores, step_scores)) in steps.into_iter().enumerate() {
-                let scores = scores.ok_or(Error::NotFinite { step })?;
-                let StepScores { source, target } = scores;
+    /// Takes the steps of `instance` off `steps`. Fails if one has scores that are not finite.
+    fn instance_steps(
+        &self,
+        instance: &Instance,
+        steps: &mut impl Iterator<Item = (CollectedStep, Vec<f32>)>,
+    ) -> Result<Vec<StepAttribution>, Error> {
+        // All of them are taken, whatever one of them holds: the next instance's come behind.
+        let steps: Vec<_> = steps.take(instance.explained.len()).collect();
+        let attribute =
+            |(step, (collected, mut step_scores)): (usize, (CollectedStep, Vec<f32>))| {
+                let StepScores { source, target } =
+                    collected.scores.ok_or(Error::NotFinite { step })?;
                 if [&source, &target].into_iter().flatten().any(has_no_number) {
                     return Err(Error::NotFinite { step });
                 }
-                let target_pos = instance.explained.start + step;
-                attributed.push(StepAttribution {
-                    target_pos,
+                if self.method.records_deltas() {
+                    let delta = collected.delta.ok_or(Error::NotFinite { step })?;
+                    step_scores.push(delta as f32);
+                }
+                let contrast = instance.contrast.as_ref();
+                Ok(StepAttribution {
+                    target_pos: instance.explained.start + step,
                     source,
                     target,
                     step_scores,
-                    contrast: instance
-                        .contrast
-                        .as_ref()
-                        .map(|c| self.token(c.token(step))),
-                });
-            }
-            Ok(attributed)
-        };
-        Ok(instances.iter().map(of_instance).collect())
+                    contrast: contrast.map(|contrast| self.token(contrast.token(step))),
+                })
+            };
+        steps.into_iter().enumerate().map(attribute).collect()
     }
 
     /// Returns whether a function asks what the model predicts after the contrasts' own prefixes.

@@ -10,6 +10,7 @@ mod dummy;
 mod gradient_shap;
 mod input_x_gradient;
 mod integrated_gradients;
+mod occlusion;
 mod saliency;
 
 mod support;
@@ -34,6 +35,7 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<integrated_gradients::IntegratedGradients>(),
     entry::<deeplift::DeepLift>(),
     entry::<gradient_shap::GradientShap>(),
+    entry::<occlusion::Occlusion>(),
     entry::<attention::Attention>(),
     entry::<dummy::Dummy>(),
 ];

@@ -4,3 +4,4 @@
 pub(super) mod path;
 pub(super) mod quadrature;
 pub(super) mod random;
+pub(super) mod variants;

@@ -1,0 +1,286 @@
+//! `occlusion`: how much the attributed function changes when a token's embedding is replaced by
+//! its baseline.
+//!
+//! `A_j = |mean (F(x) − F(x with window w at its baselines))|` over the windows w that cover token
+//! j. Windows of `sliding_window_shapes` tokens start every `strides` tokens, the last one cut at
+//! the end. Source: Zeiler & Fergus 2014, <https://arxiv.org/abs/1311.2901>. The absolute value is
+//! Inseq's. A token that is its own baseline scores 0.
+//!
+//! A window replaced in the whole target is that window replaced in every prefix that holds it, so
+//! one pass a window, over the rows from the window on, serves all later steps; the keys and values
+//! before it are those of the unchanged pass. Inseq runs one pass a window and step. A window of
+//! the source takes a pass of both stacks. Cost: one pass a window.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::support::variants::{Unchanged, Variant};
+use super::{Batch, Instance, Method, Sink, wrong_parameters};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::ExplainedStep;
+use crate::kernels::tensor::tensor;
+use crate::model::hooks::Side;
+use crate::model::{Embedded, Inputs};
+use crate::registry::Describe;
+
+/// How much the function changes when tokens are replaced by their baselines.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Occlusion {
+    /// Number of neighbouring tokens replaced together.
+    pub sliding_window_shapes: usize,
+    /// Number of tokens from one window's start to the next one's.
+    pub strides: usize,
+}
+
+impl Default for Occlusion {
+    fn default() -> Self {
+        Self {
+            sliding_window_shapes: 1,
+            strides: 1,
+        }
+    }
+}
+
+impl Describe for Occlusion {
+    const NAME: &'static str = "occlusion";
+    const SUMMARY: &'static str =
+        "change of the attributed function when tokens are replaced by their baselines";
+}
+
+impl Method for Occlusion {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        self.check()?;
+        let unchanged = Unchanged::of(batch)?;
+        let values = unchanged.values()?;
+        let steps = unchanged.steps();
+        let [source, target] = [Side::Source, Side::Target].map(|side| {
+            let attributed = match side {
+                Side::Source => batch.model.has_encoder(),
+                Side::Target => batch.attributes_target(),
+            };
+            attributed
+                .then(|| Drops::of(self, batch, &unchanged, &values, side))
+                .transpose()
+        });
+        let (source, target) = (source?, target?);
+        for (index, step) in steps.iter().enumerate() {
+            let scores = |drops: &Option<Drops>, side| {
+                let scores = drops
+                    .as_ref()
+                    .map(|drops| drops.scores(self, index, tokens(step, side)));
+                scores.transpose()
+            };
+            let scores = RawScores {
+                source: scores(&source, Side::Source)?,
+                target: scores(&target, Side::Target)?,
+            };
+            sink.record(index, scores)?;
+        }
+        Ok(())
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn needs_gradient(&self) -> bool {
+        false
+    }
+}
+
+impl Occlusion {
+    fn check(&self) -> Result<(), Error> {
+        if self.sliding_window_shapes == 0 || self.strides == 0 {
+            let reason = "`sliding_window_shapes` and `strides` must be at least 1".to_owned();
+            return Err(wrong_parameters(Self::NAME, reason));
+        }
+        if self.strides > self.sliding_window_shapes {
+            let reason = format!(
+                "`strides` is {}, more than `sliding_window_shapes` = {}: tokens would be left out",
+                self.strides, self.sliding_window_shapes
+            );
+            return Err(wrong_parameters(Self::NAME, reason));
+        }
+        Ok(())
+    }
+
+    /// Returns where the windows on `tokens` tokens start. Those on a prefix are the first of those
+    /// on the whole.
+    fn starts(&self, tokens: usize) -> impl Iterator<Item = usize> {
+        let free = tokens.saturating_sub(self.sliding_window_shapes);
+        let stride = self.strides;
+        (0..=free.div_ceil(stride)).map(move |index| index * stride)
+    }
+}
+
+/// Returns how many tokens of a side a step sees.
+fn tokens(step: &ExplainedStep, side: Side) -> usize {
+    match side {
+        Side::Source => step.source_rows,
+        Side::Target => step.seed.position + 1,
+    }
+}
+
+/// How far each window lowers the function of each step.
+struct Drops {
+    /// For each step, the drop of each window in order.
+    of_step: Vec<Vec<f64>>,
+}
+
+impl Drops {
+    fn of(
+        method: &Occlusion,
+        batch: &Batch<'_>,
+        unchanged: &Unchanged<'_>,
+        values: &[f64],
+        side: Side,
+    ) -> Result<Self, Error> {
+        let steps = unchanged.steps();
+        let baselines = batch.model_inputs(&batch.baselines()?)?;
+        let windows = Windows {
+            method,
+            batch,
+            inputs: unchanged.inputs(),
+            baselines: &baselines,
+            side,
+        };
+        let places = windows.places(steps);
+        let variants = places.iter().filter_map(|place| windows.variant(place));
+        let mut changed = unchanged.values_of(variants)?.into_iter();
+        let mut of_step = vec![Vec::new(); steps.len()];
+        for place in &places {
+            // Nothing changes where the window holds its baselines already.
+            let changed = if windows.is_changed(place) {
+                changed.next()
+            } else {
+                None
+            };
+            for (index, &step) in place.steps.iter().enumerate() {
+                let value = changed
+                    .as_ref()
+                    .map_or(values[step], |values| values[index]);
+                of_step[step].push(values[step] - value);
+            }
+        }
+        Ok(Self { of_step })
+    }
+
+    /// Returns the score of each token of a step: the size of the mean drop of its windows. `[tokens]`
+    fn scores(&self, method: &Occlusion, step: usize, tokens: usize) -> Result<Tensor, Error> {
+        let (mut sums, mut counts) = (vec![0.0; tokens], vec![0_u32; tokens]);
+        for (start, drop) in method.starts(tokens).zip(&self.of_step[step]) {
+            for token in start..(start + method.sliding_window_shapes).min(tokens) {
+                sums[token] += drop;
+                counts[token] += 1;
+            }
+        }
+        let means = sums.iter().zip(&counts);
+        let scores: Vec<f64> = means
+            .map(|(sum, &count)| (sum / f64::from(count)).abs())
+            .collect();
+        Ok(tensor(scores, tokens)?)
+    }
+}
+
+/// One window of one instance, and the steps it is a window of.
+struct Place {
+    instance: usize,
+    start: usize,
+    steps: Vec<usize>,
+}
+
+/// The windows on one side of a batch.
+struct Windows<'a> {
+    method: &'a Occlusion,
+    batch: &'a Batch<'a>,
+    inputs: &'a Inputs,
+    baselines: &'a Inputs,
+    side: Side,
+}
+
+impl Windows<'_> {
+    /// Returns every window, instance after instance, from the first token on.
+    fn places(&self, steps: &[ExplainedStep]) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for instance in 0..self.batch.instances.len() {
+            let own = || {
+                let steps = steps.iter().enumerate();
+                steps.filter(move |(_, step)| step.seed.sequence == instance)
+            };
+            let most = own().map(|(_, step)| tokens(step, self.side)).max();
+            for start in self.method.starts(most.unwrap_or(0)) {
+                let has_window = |step: &ExplainedStep| {
+                    let last = self.method.starts(tokens(step, self.side)).last();
+                    last.is_some_and(|last| start <= last)
+                };
+                let steps = own().filter(|(_, step)| has_window(step));
+                let steps = steps.map(|(index, _)| index).collect();
+                places.push(Place {
+                    instance,
+                    start,
+                    steps,
+                });
+            }
+        }
+        places
+    }
+
+    /// Returns whether the window's tokens are not all their own baselines.
+    fn is_changed(&self, place: &Place) -> bool {
+        let instance = &self.batch.instances[place.instance];
+        let (ids, baseline) = self.ids(instance);
+        let end = (place.start + self.method.sliding_window_shapes).min(ids.len());
+        ids[place.start..end] != baseline[place.start..end]
+    }
+
+    fn ids<'i>(&self, instance: &'i Instance) -> (&'i [u32], &'i [u32]) {
+        match self.side {
+            Side::Source => (&instance.source, &instance.source_baseline),
+            Side::Target => (instance.decoder_input(), instance.decoder_baseline()),
+        }
+    }
+
+    /// Returns the instance with the window at its baselines, if that changes anything.
+    fn variant(&self, place: &Place) -> Option<Result<Variant, Error>> {
+        if !self.is_changed(place) {
+            return None;
+        }
+        let (inputs, baselines) = match self.side {
+            Side::Source => (
+                self.inputs.source.as_ref()?,
+                self.baselines.source.as_ref()?,
+            ),
+            Side::Target => (&self.inputs.target, &self.baselines.target),
+        };
+        Some(self.replace(place, inputs, baselines))
+    }
+
+    fn replace(
+        &self,
+        place: &Place,
+        inputs: &Embedded,
+        baselines: &Embedded,
+    ) -> Result<Variant, Error> {
+        let rows = inputs.sequences.rows(place.instance);
+        let from = match self.side {
+            Side::Source => 0,
+            Side::Target => place.start,
+        };
+        let end = (place.start + self.method.sliding_window_shapes).min(rows.len());
+        let first = rows.start;
+        let window = baselines
+            .rows
+            .narrow(0, first + place.start, end - place.start)?;
+        let before = inputs.rows.narrow(0, first + from, place.start - from)?;
+        let after = inputs.rows.narrow(0, first + end, rows.len() - end)?;
+        Ok(Variant {
+            instance: place.instance,
+            side: self.side,
+            from,
+            rows: Tensor::cat(&[before, window, after], 0)?,
+            steps: place.steps.clone(),
+        })
+    }
+}
