@@ -4,8 +4,10 @@
 //! meet only its own keys, so no padding exists and a sequence gets the bits it gets alone.
 
 mod backward;
+mod removal;
 
 pub(crate) use backward::{num_key_rows, vjp};
+pub(crate) use removal::{KeyHeads, Pair, remove_values, value_outputs};
 
 use std::ops::Range;
 

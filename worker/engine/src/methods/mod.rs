@@ -12,6 +12,7 @@ mod input_x_gradient;
 mod integrated_gradients;
 mod occlusion;
 mod saliency;
+mod value_zeroing;
 
 mod support;
 
@@ -37,6 +38,7 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<gradient_shap::GradientShap>(),
     entry::<occlusion::Occlusion>(),
     entry::<attention::Attention>(),
+    entry::<value_zeroing::ValueZeroing>(),
     entry::<dummy::Dummy>(),
 ];
 

@@ -21,6 +21,7 @@ mod layers;
 pub mod sequences;
 pub mod stack;
 pub mod transformer;
+pub(crate) mod zeroing;
 
 use std::path::Path;
 

@@ -29,7 +29,7 @@ pub(super) struct Stack {
     rotations: Vec<Rotation>,
     score_biases: Vec<ScoreBias>,
     pub(super) sublayers: Vec<Sublayer>,
-    final_norm: Option<Norm>,
+    pub(super) final_norm: Option<Norm>,
 }
 
 /// One forward pass of a stack.
@@ -38,7 +38,7 @@ pub struct StackTrace {
     /// Where each sequence's rows of this pass lie.
     pub(super) sequences: Sequences,
     /// Position of each row in its sequence.
-    positions: Vec<usize>,
+    pub(super) positions: Vec<usize>,
     embedding_norm: Option<Normalized>,
     /// Sublayer the pass began in front of.
     first: usize,
@@ -289,7 +289,7 @@ impl Stack {
         Ok(cotangents.with_rows(rows))
     }
 
-    fn rows<'a>(&'a self, sequences: &'a Sequences, positions: &'a [usize]) -> Rows<'a> {
+    pub(super) fn rows<'a>(&'a self, sequences: &'a Sequences, positions: &'a [usize]) -> Rows<'a> {
         Rows {
             sequences,
             positions,

@@ -8,7 +8,9 @@ use super::Cotangents;
 use super::linear::Linear;
 use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
-use crate::kernels::attention::{self, Attended, Columns, Heads, Projections, SeedQueries};
+use crate::kernels::attention::{
+    self, Attended, Columns, Heads, KeyHeads, Projections, SeedQueries,
+};
 use crate::kernels::rotary::{Direction, Rotation};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
@@ -133,6 +135,18 @@ impl SelfAttention {
             )?;
         }
         Ok((projected, head_norms))
+    }
+
+    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
+    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
+    pub(super) fn value_outputs(
+        &self,
+        attended: &Attended,
+        key_heads: KeyHeads<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        attention::value_outputs(attended, key_heads, |values, columns| {
+            self.output.forward_of(values, columns)
+        })
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.

@@ -8,7 +8,7 @@ use super::attention::{Rows, heads};
 use super::linear::Linear;
 use super::{Cotangents, Memory};
 use crate::Error;
-use crate::kernels::attention::{self, Attended, Columns, Heads, Projections};
+use crate::kernels::attention::{self, Attended, Columns, Heads, KeyHeads, Projections};
 use crate::kernels::rows;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
@@ -86,6 +86,18 @@ impl CrossAttention {
         };
         let (mixed, saved) = attention::forward(self.heads, projections, sequences, None)?;
         Ok((self.output.forward(&mixed)?, saved))
+    }
+
+    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
+    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
+    pub(super) fn value_outputs(
+        &self,
+        attended: &Attended,
+        key_heads: KeyHeads<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        attention::value_outputs(attended, key_heads, |values, columns| {
+            self.output.forward_of(values, columns)
+        })
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.

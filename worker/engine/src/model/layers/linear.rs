@@ -55,6 +55,12 @@ impl Linear {
         self.forward.product(x, self.bias.as_ref())
     }
 
+    /// Returns `x W[:, inputs]ᵀ`, what the inputs in `inputs` add to the outputs.
+    /// `[rows, inputs] → [rows, out]`
+    pub(super) fn forward_of(&self, x: &Tensor, inputs: Range<usize>) -> Result<Tensor> {
+        self.forward.product_of(x, inputs)
+    }
+
     /// Returns `dy W`. `[rows, out] → [rows, in]`
     pub(in crate::model) fn vjp(&self, dy: &Tensor) -> Result<Tensor> {
         self.vjp_of(dy, 0..self.outputs)

@@ -10,7 +10,7 @@ use super::experts::{Experts, Mixed};
 use super::feed_forward::{FeedForward, Slopes};
 use super::{Cotangents, Memory, Norm};
 use crate::Error;
-use crate::kernels::attention::Attended;
+use crate::kernels::attention::{Attended, KeyHeads};
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::hooks::Beginning;
@@ -163,13 +163,7 @@ impl Sublayer {
     ) -> Result<(Tensor, SublayerTrace)> {
         let (normalised, norm_before) = normalise(self.norm_before.as_ref(), input)?;
         let (added, core) = self.core.forward(&normalised, rows, memory, past)?;
-        let (added, norm_after) = normalise(self.norm_after.as_ref(), &added)?;
-        let sum = if self.scale == 1.0 {
-            rows::add(x, &added)?
-        } else {
-            rows::add_scaled(Some(x), &added, self.scale)?
-        };
-        let (y, norm_sum) = normalise(self.norm_sum.as_ref(), &sum)?;
+        let (y, [norm_after, norm_sum]) = self.finish(x, &added)?;
         let trace = SublayerTrace {
             norm_before,
             core,
@@ -177,6 +171,47 @@ impl Sublayer {
             norm_sum,
         };
         Ok((y, trace))
+    }
+
+    /// Adds what the core made, `added`, to the stream `x`. `[rows, hidden]` each. Returns what the
+    /// norms behind the core and behind the sum keep, too.
+    fn finish(&self, x: &Tensor, added: &Tensor) -> Result<(Tensor, [Option<Normalized>; 2])> {
+        let (added, norm_after) = normalise(self.norm_after.as_ref(), added)?;
+        let sum = if self.scale == 1.0 {
+            rows::add(x, &added)?
+        } else {
+            rows::add_scaled(Some(x), &added, self.scale)?
+        };
+        let (y, norm_sum) = normalise(self.norm_sum.as_ref(), &sum)?;
+        Ok((y, [norm_after, norm_sum]))
+    }
+
+    /// Returns what the core makes of `input`, and, if it is an attention, what the values of each
+    /// query head add to it; see [`SelfAttention::value_outputs`].
+    pub(in crate::model) fn taken_apart(
+        &self,
+        input: &Tensor,
+        rows: &Rows<'_>,
+        memory: Option<&Memory>,
+        key_heads: KeyHeads<'_>,
+    ) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+        let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
+        let (added, trace) = self.core.forward(&normalised, rows, memory, None)?;
+        let outputs = match (&self.core, &trace) {
+            (Core::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
+                attention.value_outputs(&saved.attended, key_heads)?
+            }
+            (Core::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
+                attention.value_outputs(saved, key_heads)?
+            }
+            _ => Vec::new(),
+        };
+        Ok((added, outputs))
+    }
+
+    /// Returns the stream behind the sublayer where its core adds `added` to `x`. `[rows, hidden]`
+    pub(in crate::model) fn add(&self, x: &Tensor, added: &Tensor) -> Result<Tensor> {
+        Ok(self.finish(x, added)?.0)
     }
 
     /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from what

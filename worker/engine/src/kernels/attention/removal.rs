@@ -1,0 +1,105 @@
+//! An attention without the value of one key: a change of rank one a head.
+//!
+//! A row's output is `Σ_h Σ_k P_h[q, k] u_h[k]`, with `u_h[k] = v_h[k] W_h` what the value of key k
+//! gives through head h's share of the output projection. Without key k it is less by
+//! `Σ_h P_h[q, k] u_h[k]`; nothing else of the attention has to be computed again.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::Attended;
+use crate::kernels::Real;
+use crate::kernels::tensor::{View, by_dtype, for_each_row, tensor};
+
+/// Key and value heads to choose from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyHeads<'a> {
+    /// All of them.
+    All,
+    /// These.
+    Only(&'a [usize]),
+}
+
+impl KeyHeads<'_> {
+    fn contain(self, head: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(heads) => heads.contains(&head),
+        }
+    }
+}
+
+/// A row of an attention's output, and the key whose value it goes without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// Index of the sequence.
+    pub(crate) sequence: usize,
+    /// Position of the query.
+    pub(crate) query: usize,
+    /// Position of the key.
+    pub(crate) key: usize,
+}
+
+/// Returns `project(values, columns)` of the values of each query head whose key head is among
+/// `key_heads`; `columns` are those of the head in the mixed values. `[key rows, hidden]` each.
+pub(crate) fn value_outputs(
+    attended: &Attended,
+    key_heads: KeyHeads<'_>,
+    project: impl Fn(&Tensor, Range<usize>) -> Result<Tensor>,
+) -> Result<Vec<Option<Tensor>>> {
+    let heads = attended.heads;
+    let of_head = |head: usize| {
+        let key_head = heads.key_head(head);
+        if !key_heads.contain(key_head) {
+            return Ok(None);
+        }
+        let values = &attended.values;
+        let column = values.column + key_head * heads.dim;
+        let values = values.rows.narrow(1, column, heads.dim)?.contiguous()?;
+        project(&values, head * heads.dim..(head + 1) * heads.dim).map(Some)
+    };
+    (0..heads.queries).map(of_head).collect()
+}
+
+/// Takes what each pair's key adds through the heads that `outputs` has from its row of `added`.
+/// `[pairs, hidden]`
+pub(crate) fn remove_values(
+    added: &Tensor,
+    attended: &Attended,
+    outputs: &[Option<Tensor>],
+    pairs: &[Pair],
+) -> Result<Tensor> {
+    by_dtype!(added, T => remove_values_as::<T>(added, attended, outputs, pairs))
+}
+
+fn remove_values_as<T: Real>(
+    added: &Tensor,
+    attended: &Attended,
+    outputs: &[Option<Tensor>],
+    pairs: &[Pair],
+) -> Result<Tensor> {
+    let (_, hidden) = added.dims2()?;
+    let weights = View::<T>::of(&attended.weights)?;
+    let outputs = outputs.iter().enumerate();
+    let outputs = outputs.filter_map(|(head, output)| Some((head, output.as_ref()?)));
+    let outputs = outputs.map(|(head, output)| Ok((head, View::<T>::of(output)?)));
+    let outputs = outputs.collect::<Result<Vec<_>>>()?;
+    let mut out = View::<T>::of(added)?.to_vec();
+    for_each_row(&mut out, hidden, |row, out| {
+        let pair = &pairs[row];
+        let sequence = &attended.sequences[pair.sequence];
+        let (queries, keys) = (sequence.queries.len(), sequence.keys.len());
+        for (head, output) in &outputs {
+            let index = sequence.first_weight + (head * queries + pair.query) * keys + pair.key;
+            let weight = weights[index];
+            let output = &output[(sequence.keys.start + pair.key) * hidden..][..hidden];
+            for (out, &v) in out.iter_mut().zip(output) {
+                *out -= weight * v;
+            }
+        }
+    });
+    tensor(out, (pairs.len(), hidden))
+}
