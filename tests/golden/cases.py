@@ -1,0 +1,172 @@
+"""The cases that goldens are made of: which model, texts, method and numbers.
+
+A method of the engine's registry needs at least one case on every model it works on; the parity
+test says so by name where one is missing. To add a method, add a row to ``METHODS`` and run
+``generate.py --only NAME``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Text:
+    """One example. Without a target it is generated."""
+
+    input: str
+    target: str | None = None
+    # Short enough to keep its un-aggregated scores, which are large.
+    is_short: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and the texts that suit it."""
+
+    folder: str
+    texts: tuple[Text, ...]
+    has_encoder: bool
+    max_new_tokens: int = 12
+    # Large models have only the first variants of each method.
+    variants: int = 10
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to call a method."""
+
+    name: str
+    params: dict = field(default_factory=dict)
+    attributed_fn: str = "probability"
+    step_scores: tuple[str, ...] = ()
+    attribute_target: bool = True
+    # All texts in one call of Inseq, instead of one call a text.
+    batched: bool = False
+    # How many of the model's texts to use.
+    texts: int = 4
+    # Keep the un-aggregated scores of the short text.
+    raw: bool = False
+    # Give the engine the numbers Inseq draws at random, as parameter `samples`. One text only.
+    draws: bool = False
+
+
+STEP_SCORES = ("probability", "logit")
+
+METHODS: dict[str, tuple[Variant, ...]] = {
+    "saliency": (
+        Variant("probability", step_scores=STEP_SCORES, raw=True),
+        Variant("logit", attributed_fn="logit"),
+        Variant("signed", params={"abs": False}, texts=1, raw=True),
+        Variant("source_only", attribute_target=False, texts=2),
+        Variant("batched", batched=True, texts=3),
+    ),
+    "input_x_gradient": (
+        Variant("probability", raw=True),
+        Variant("logit", attributed_fn="logit", texts=1),
+        Variant("source_only", attribute_target=False, texts=2),
+    ),
+    "integrated_gradients": (
+        Variant("5_points", params={"n_steps": 5}, texts=2, raw=True),
+        Variant("5_points_logit", params={"n_steps": 5}, attributed_fn="logit", texts=1),
+        Variant("default", texts=1),
+        Variant("source_only", params={"n_steps": 5}, attribute_target=False, texts=2),
+    ),
+    "deeplift": (
+        Variant("probability", raw=True),
+        Variant("logit", attributed_fn="logit", texts=1),
+    ),
+    "gradient_shap": (
+        Variant("given_samples", params={"n_samples": 3}, texts=1, raw=True, draws=True),
+        Variant("logit", params={"n_samples": 2}, attributed_fn="logit", texts=1, draws=True),
+    ),
+    "attention": (
+        Variant("default", raw=True),
+        Variant("source_only", attribute_target=False, texts=1),
+    ),
+    "dummy": (Variant("step_scores", step_scores=STEP_SCORES),),
+}
+
+MODELS: dict[str, Model] = {
+    "lo-en-fr-tiny": Model(
+        "tests/models/lo-en-fr-tiny",
+        (
+            Text("Page Slide Pane", "VoletPage Diapo", is_short=True),
+            Text(
+                "Choose Format - Bullets and Numbering, and then click the Customize tab.",
+                "Choisissez Format - Puces et numérotation, puis cliquez sur l'onglet Personnaliser.",
+            ),
+            Text("Enter a name and click OK.", "Saisissez un nom et cliquez sur OK."),
+            Text("Click the Customize tab."),
+        ),
+        has_encoder=True,
+        max_new_tokens=20,
+    ),
+    "glass-en": Model(
+        "tests/models/glass-en",
+        (
+            Text("The sun", "The sun is bright", is_short=True),
+            Text(
+                "The rose is red, the violet's blue,\n",
+                "The rose is red, the violet's blue,\nThe honey's sweet, and so are you.",
+            ),
+            Text("Once I saw a little bird", "Once I saw a little bird come hop, hop, hop;"),
+            Text("Once upon a time, there was a little girl"),
+        ),
+        has_encoder=False,
+    ),
+    "smollm2": Model(
+        ".models/smollm2",
+        (
+            Text("The sky is", "The sky is blue and", is_short=True),
+            Text(
+                "The three primary colours are red,",
+                "The three primary colours are red, yellow and blue, and they can be mixed.",
+            ),
+            Text("The capital of France is"),
+        ),
+        has_encoder=False,
+        variants=2,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden file."""
+
+    model: Model
+    model_name: str
+    method: str
+    variant: Variant
+    # "inseq-0.7.1" for Inseq as it is, "none" for Inseq on a model whose defect is patched.
+    compat: str
+
+    @property
+    def name(self) -> str:
+        suffix = ".own" if self.compat == "none" and self.model.has_encoder else ""
+        return f"{self.method}.{self.variant.name}{suffix}"
+
+    def keeps_raw(self, text: Text) -> bool:
+        return self.variant.raw and text.is_short
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        return self.model.texts[: self.variant.texts]
+
+
+def cases(model_name: str) -> list[Case]:
+    """Returns every case of a model.
+
+    Models with an encoder have each case twice: Inseq feeds Marian's decoder embeddings that are
+    scaled twice, and both those numbers and the model's own are wanted.
+    """
+    model = MODELS[model_name]
+    found = []
+    for method, variants in METHODS.items():
+        for variant in variants[: model.variants]:
+            if not model.has_encoder and not variant.attribute_target:
+                continue
+            for compat in ("inseq-0.7.1", "none") if model.has_encoder else ("inseq-0.7.1",):
+                found.append(Case(model, model_name, method, variant, compat))
+    return found

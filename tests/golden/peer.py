@@ -1,0 +1,194 @@
+"""Inseq 0.7.1 in single precision, and the same in double precision, which is the truth."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import inseq
+import numpy as np
+import torch
+
+from cases import Case, Text
+
+
+@dataclass
+class Scores:
+    """Scores of one example as the engine lays them out: step after step, only cells that exist."""
+
+    # Each step's source rows, step after step. [steps * source tokens, ...]
+    source: np.ndarray | None
+    # Each step's prefix rows, step after step. [sum of positions, ...]
+    target: np.ndarray | None
+
+
+@dataclass
+class Result:
+    """What Inseq says about one example."""
+
+    source: list[tuple[str, int]]
+    target: list[tuple[str, int]]
+    generated_text: str
+    attr_pos_start: int
+    raw: Scores
+    aggregated: Scores
+    step_scores: dict[str, np.ndarray]
+    # What NumPy drew, call after call: one call a step.
+    draws: list[list[float]]
+
+
+@contextlib.contextmanager
+def double_precision():
+    """Removes every cast to single precision between the embeddings and Inseq's output.
+
+    Rotary angles and their cosines stay in single precision, for they are part of what the model is,
+    but are rounded correctly: torch's vectorised ones are off by a unit in the last place, and
+    differently so on other machines.
+    """
+    to, softmax = torch.Tensor.to, torch.nn.functional.softmax
+    cosine, sine = torch.Tensor.cos, torch.Tensor.sin
+
+    def keep_double(self, *args, **kwargs):
+        if self.dtype == torch.float64 and torch.float32 in (*args, *kwargs.values()):
+            return self
+        return to(self, *args, **kwargs)
+
+    def softmax_in_double(x, dim=None, dtype=None, **kwargs):
+        return softmax(x, dim=dim, dtype=None if x.dtype == torch.float64 else dtype, **kwargs)
+
+    torch.Tensor.to, torch.nn.functional.softmax = keep_double, softmax_in_double
+    torch.Tensor.cos = lambda x: to(cosine(to(x, torch.float64)), x.dtype)
+    torch.Tensor.sin = lambda x: to(sine(to(x, torch.float64)), x.dtype)
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.Tensor.to, torch.nn.functional.softmax = to, softmax
+        torch.Tensor.cos, torch.Tensor.sin = cosine, sine
+        torch.set_default_dtype(torch.float32)
+
+
+class Peer:
+    """Inseq with one model, in one precision."""
+
+    def __init__(self, folder: str, method: str, dtype: str):
+        self.dtype = dtype
+        # Loaded in single precision first, so that tables computed at loading (sinusoids, rotary
+        # frequencies) are those of the model as it is run. Then the weights are widened, not the
+        # frequencies: see `double_precision`.
+        file = {"gguf_file": path.name for path in Path(folder).glob("*.gguf")}
+        model_kwargs = {"dtype": "float32", **file}
+        self.inseq = inseq.load_model(folder, method, model_kwargs=model_kwargs, tokenizer_kwargs=file)
+        if dtype == "float64":
+            for parameter in self.inseq.model.parameters():
+                parameter.data = parameter.data.double()
+
+    def attribute(self, case: Case, texts: tuple[Text, ...]) -> list[Result]:
+        """Attributes ``texts``, in one call if the case is batched."""
+        context = double_precision() if self.dtype == "float64" else contextlib.nullcontext()
+        targets = [self.target(case, text) for text in texts]
+        np.random.seed(0)
+        with context, decoder_scale(self.inseq, case.compat):
+            if case.variant.batched:
+                return self._call(case, [text.input for text in texts], targets)
+            results = []
+            for text, target in zip(texts, targets):
+                results += self._call(case, [text.input], [target])
+            return results
+
+    def target(self, case: Case, text: Text) -> str:
+        """Returns the forced target, or what the model generates."""
+        if text.target is not None:
+            return text.target
+        arguments = {"max_new_tokens": case.model.max_new_tokens}
+        if not case.model.has_encoder:
+            # For one prompt Inseq would keep them in the text. With an encoder it does not, and the
+            # option would take them out of the source.
+            arguments["skip_special_tokens"] = True
+        return self.inseq.generate(text.input, **arguments)[0]
+
+    def _call(self, case: Case, inputs: list[str], targets: list[str]) -> list[Result]:
+        variant = case.variant
+        with recorded_draws() as draws:
+            out = self.inseq.attribute(
+                inputs,
+                targets,
+                attributed_fn=variant.attributed_fn,
+                step_scores=list(variant.step_scores),
+                attribute_target=variant.attribute_target and case.model.has_encoder,
+                show_progress=False,
+                **variant.params,
+            )
+        results = []
+        for text, target, sequence in zip(inputs, targets, out.sequence_attributions):
+            source = self.source(text) if case.model.has_encoder else []
+            results.append(result(source, sequence, target, draws))
+        return results
+
+    def source(self, text: str) -> list[tuple[str, int]]:
+        """Returns the encoder's tokens. Inseq's own output lacks them for methods without scores."""
+        encoding = self.inseq.encode(text)
+        return list(zip(encoding.input_tokens[0], encoding.input_ids[0].tolist()))
+
+
+@contextlib.contextmanager
+def recorded_draws():
+    """Yields a list that receives what NumPy's global generator draws uniformly."""
+    uniform, draws = np.random.uniform, []
+
+    def record(*args, **kwargs):
+        drawn = uniform(*args, **kwargs)
+        draws.append(np.atleast_1d(drawn).tolist())
+        return drawn
+
+    np.random.uniform = record
+    try:
+        yield draws
+    finally:
+        np.random.uniform = uniform
+
+
+@contextlib.contextmanager
+def decoder_scale(model, compat: str):
+    """For the model's own numbers, keeps the decoder from scaling what Inseq has scaled already."""
+    decoder = getattr(getattr(model.model, "model", None), "decoder", None)
+    scale = getattr(decoder, "embed_scale", None)
+    if compat == "none" and scale is not None:
+        decoder.embed_scale = 1.0
+    try:
+        yield
+    finally:
+        if scale is not None:
+            decoder.embed_scale = scale
+
+
+def result(source, sequence, generated_text: str, draws: list[list[float]]) -> Result:
+    """Takes one of Inseq's sequence outputs apart."""
+    start = sequence.attr_pos_start
+    steps = len(sequence.target) - start
+    aggregated = sequence.aggregate()
+    return Result(
+        source=source,
+        target=[(token.token, token.id) for token in sequence.target],
+        generated_text=generated_text,
+        attr_pos_start=start,
+        raw=existing_cells(sequence, start, steps),
+        aggregated=existing_cells(aggregated, start, steps),
+        step_scores={name: values.numpy() for name, values in sequence.step_scores.items()},
+        draws=draws,
+    )
+
+
+def existing_cells(sequence, start: int, steps: int) -> Scores:
+    """Cuts Inseq's rectangles, whose cells above the prefix are NaN, into the cells that exist."""
+    source = target = None
+    if sequence.source_attributions is not None:
+        values = sequence.source_attributions.numpy()
+        source = np.concatenate([values[:, step] for step in range(steps)])
+    if sequence.target_attributions is not None:
+        values = sequence.target_attributions.numpy()
+        target = np.concatenate([values[: start + step, step] for step in range(steps)])
+    for side in (source, target):
+        assert side is None or not np.isnan(side).any(), "a cell that exists is NaN"
+    return Scores(source, target)

@@ -1,0 +1,150 @@
+//! How far from the truth the engine and Inseq are.
+
+use std::fmt;
+
+use whence_engine::{Attribution, ScoreRows};
+
+use crate::golden::{Pair, PeerScores};
+
+/// What a step may differ from the truth in single precision, as a share of its largest score, even
+/// where Inseq happens to be nearer: the noise of some thousand roundings of 6e-8 each. Inseq's own
+/// saturated steps are 1e-4 to 1e-3 away.
+const SINGLE: f64 = 5e-5;
+
+/// The same in double precision: scores come out rounded to single precision once.
+const DOUBLE: f64 = 1.2e-7;
+
+/// What the engine computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Single,
+    Double,
+}
+
+/// Distances of one step, as shares of the step's largest score.
+#[derive(Debug)]
+pub(crate) struct Distance {
+    what: String,
+    ours: f64,
+    inseqs: f64,
+}
+
+impl Distance {
+    /// Returns whether the engine is near enough to the truth.
+    pub(crate) fn is_near(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::Single => self.ours <= self.inseqs.max(SINGLE),
+            Precision::Double => self.ours <= DOUBLE,
+        }
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, ours, inseqs } = self;
+        write!(f, "{what} is {ours:.1e} from the truth, Inseq {inseqs:.1e}")
+    }
+}
+
+/// Returns the distance of every step's scores.
+pub(crate) fn scores(attribution: &Attribution, peer: &PeerScores<'_>) -> Vec<Distance> {
+    let steps = attribution.steps.iter();
+    let mut source = Cursor::new(peer.source.as_ref());
+    let mut target = Cursor::new(peer.target.as_ref());
+    let distances: Vec<_> = steps
+        .map(|step| {
+            let mut largest = Largest::default();
+            source.take(step.source.as_ref(), &mut largest);
+            target.take(step.target.as_ref(), &mut largest);
+            largest.distance(format!("step {}", step.target_pos))
+        })
+        .collect();
+    source.assert_exhausted();
+    target.assert_exhausted();
+    distances
+}
+
+/// Returns the distance of a step score, all steps as one.
+pub(crate) fn step_scores(attribution: &Attribution, index: usize, peer: &Pair<'_>) -> Distance {
+    let ours: Vec<_> = attribution
+        .steps
+        .iter()
+        .map(|step| step.step_scores[index])
+        .collect();
+    assert_eq!(ours.len(), peer.truth.len(), "one step score a step");
+    let mut largest = Largest::default();
+    largest.compare(&ours, peer.inseq, peer.truth);
+    largest.distance(format!("step score {index}"))
+}
+
+/// The largest distances met so far, and the largest true score.
+#[derive(Default)]
+struct Largest {
+    ours: f64,
+    inseqs: f64,
+    score: f64,
+}
+
+impl Largest {
+    fn compare(&mut self, ours: &[f32], inseq: &[f64], truth: &[f64]) {
+        for ((&ours, &inseq), &truth) in ours.iter().zip(inseq).zip(truth) {
+            self.ours = self.ours.max((f64::from(ours) - truth).abs());
+            self.inseqs = self.inseqs.max((inseq - truth).abs());
+            self.score = self.score.max(truth.abs());
+        }
+    }
+
+    fn distance(self, what: String) -> Distance {
+        // Equal scores are at no distance, also where all of them are 0 or there are none.
+        let share = |distance: f64| {
+            if distance == 0.0 {
+                0.0
+            } else {
+                distance / self.score
+            }
+        };
+        Distance {
+            ours: share(self.ours),
+            inseqs: share(self.inseqs),
+            what,
+        }
+    }
+}
+
+/// A place in the peer's scores of one side.
+struct Cursor<'g> {
+    pair: Option<&'g Pair<'g>>,
+    next: usize,
+}
+
+impl<'g> Cursor<'g> {
+    fn new(pair: Option<&'g Pair<'g>>) -> Self {
+        Self { pair, next: 0 }
+    }
+
+    /// Compares the next scores with those of a step.
+    fn take(&mut self, ours: Option<&ScoreRows>, largest: &mut Largest) {
+        let (Some(pair), Some(ours)) = (self.pair, ours) else {
+            assert!(
+                self.pair.is_none() && ours.is_none(),
+                "one of the two attributes a side the other does not"
+            );
+            return;
+        };
+        let cells = self.next..self.next + ours.values.len();
+        largest.compare(
+            &ours.values,
+            &pair.inseq[cells.clone()],
+            &pair.truth[cells.clone()],
+        );
+        self.next = cells.end;
+    }
+
+    fn assert_exhausted(&self) {
+        assert_eq!(
+            self.next,
+            self.pair.map_or(0, |pair| pair.truth.len()),
+            "both have as many scores"
+        );
+    }
+}

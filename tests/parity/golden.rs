@@ -1,0 +1,179 @@
+//! Goldens: what Inseq says, as `tests/golden/generate.py` writes it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use whence_engine::{Example, Token};
+use whence_schemas::AttributionSpec;
+
+/// One case: a model, a specification and a few examples.
+#[derive(Debug)]
+pub(crate) struct Golden {
+    name: String,
+    case: Case,
+    tensors: HashMap<String, Vec<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    spec: AttributionSpec,
+    examples: Vec<CaseExample>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CaseExample {
+    input_text: String,
+    forced_text: Option<String>,
+    generated_text: String,
+    source: Vec<(String, u32)>,
+    target: Vec<(String, u32)>,
+    attr_pos_start: usize,
+    has_raw: bool,
+}
+
+/// Before or after aggregation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// One vector or table a token.
+    Raw,
+    /// One score a token.
+    Aggregated,
+}
+
+/// The same numbers from Inseq in single precision and from Inseq in double precision.
+#[derive(Debug)]
+pub(crate) struct Pair<'g> {
+    pub(crate) inseq: &'g [f64],
+    pub(crate) truth: &'g [f64],
+}
+
+/// One example's scores, step after step.
+#[derive(Debug)]
+pub(crate) struct PeerScores<'g> {
+    /// Every step has all source tokens.
+    pub(crate) source: Option<Pair<'g>>,
+    /// Every step has the tokens before it.
+    pub(crate) target: Option<Pair<'g>>,
+}
+
+impl Golden {
+    /// Reads every golden of `model`, by name.
+    pub(crate) fn of_model(model: &str) -> Vec<Self> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("golden")
+            .join(model);
+        let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(Self::read).collect()
+    }
+
+    fn read(path: &PathBuf) -> Self {
+        let bytes = fs::read(path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = header.metadata().as_ref().expect("a golden has metadata");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+            let values = match view.dtype() {
+                Dtype::F64 => view
+                    .data()
+                    .chunks_exact(8)
+                    .map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()))
+                    .collect(),
+                Dtype::F32 => view
+                    .data()
+                    .chunks_exact(4)
+                    .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()).into())
+                    .collect(),
+                dtype => panic!("`{name}` of {} is {dtype:?}", path.display()),
+            };
+            (name.to_owned(), values)
+        };
+        Self {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            case: serde_json::from_str(&metadata["case"]).unwrap(),
+            tensors: tensors.iter().map(values).collect(),
+        }
+    }
+
+    /// Returns the name of the case.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what was asked.
+    pub(crate) fn spec(&self) -> &AttributionSpec {
+        &self.case.spec
+    }
+
+    /// Returns the examples as the engine takes them.
+    pub(crate) fn examples(&self) -> Vec<Example> {
+        let example = |(id, example): (usize, &CaseExample)| {
+            let open = Example::new(id as i64, &example.input_text);
+            match &example.forced_text {
+                Some(text) => open.with_generated_text(text),
+                None => open,
+            }
+        };
+        self.case.examples.iter().enumerate().map(example).collect()
+    }
+
+    /// Returns source and target tokens of an example.
+    pub(crate) fn tokens(&self, example: usize) -> (Vec<Token>, Vec<Token>) {
+        let tokens = |tokens: &[(String, u32)]| {
+            let token = |(text, id): &(String, u32)| Token {
+                id: *id,
+                text: text.clone(),
+            };
+            tokens.iter().map(token).collect()
+        };
+        let example = &self.case.examples[example];
+        (tokens(&example.source), tokens(&example.target))
+    }
+
+    /// Returns the position of the first explained token of an example.
+    pub(crate) fn attr_pos_start(&self, example: usize) -> usize {
+        self.case.examples[example].attr_pos_start
+    }
+
+    /// Returns the explained text of an example.
+    pub(crate) fn generated_text(&self, example: usize) -> &str {
+        &self.case.examples[example].generated_text
+    }
+
+    /// Returns whether the un-aggregated scores of an example were kept.
+    pub(crate) fn has_raw(&self, example: usize) -> bool {
+        self.case.examples[example].has_raw
+    }
+
+    /// Returns the scores of an example. A side that was not attributed has none.
+    pub(crate) fn scores(&self, example: usize, stage: Stage) -> PeerScores<'_> {
+        let stage = match stage {
+            Stage::Raw => "raw",
+            Stage::Aggregated => "aggregated",
+        };
+        let pair = |side: &str| self.pair(&format!("{example}.{stage}.{side}"));
+        PeerScores {
+            source: pair("source"),
+            target: pair("target"),
+        }
+    }
+
+    /// Returns one step score of every step of an example.
+    pub(crate) fn step_scores(&self, example: usize, function: &str) -> Pair<'_> {
+        let name = format!("{example}.step_scores.{function}");
+        self.pair(&name)
+            .unwrap_or_else(|| panic!("{} has no `{name}`", self.name))
+    }
+
+    fn pair(&self, name: &str) -> Option<Pair<'_>> {
+        let values = |kind: &str| self.tensors.get(&format!("{name}.{kind}"));
+        Some(Pair {
+            inseq: values("inseq")?,
+            truth: values("truth")?,
+        })
+    }
+}

