@@ -11,6 +11,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::generation::GenerationSpec;
+
 /// A method, step function or aggregator, and the parameters given to it.
 ///
 /// JSON has it as an object, or as the bare name where every parameter keeps its default.
@@ -166,15 +168,6 @@ pub enum Compat {
     /// The numbers of Inseq 0.7.1, its defects included.
     #[serde(rename = "inseq-0.7.1")]
     Inseq071,
-}
-
-/// How a target is generated when the dataset does not force one.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GenerationSpec {
-    /// Most tokens to generate; the model's generation config, then 20, when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_new_tokens: Option<usize>,
 }
 
 /// What to compute for one example.

@@ -10,6 +10,7 @@
 
 pub mod attribution;
 pub mod canonical;
+pub mod generation;
 pub mod ids;
 pub mod input;
 pub mod job;
@@ -18,10 +19,12 @@ pub mod output;
 pub mod plan;
 #[cfg(feature = "store")]
 pub mod store;
+pub mod suggest;
 
 pub use attribution::{
-    AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec, GenerationSpec,
+    AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
+pub use generation::{EarlyStopping, GenerationSpec};
 pub use ids::{Attempt, Epoch, InvalidId, JobId, SlotId, WorkerId};
 pub use job::{DatasetSource, JobSpec};
 pub use plan::{Plan, PlannedShard};

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use candle_core::DType;
 use serde::Deserialize;
-use whence_engine::generate::{self, GenerationDefaults, Limits};
+use whence_engine::generate::{self, Prompt, Settings};
 use whence_engine::model::{self, ModelFiles, Seed};
+use whence_schemas::GenerationSpec;
 
 use super::{assert_ids, golden, here, tokenizer};
-use candle_core::DType;
 
 /// Relative to the largest logit: float32 sums of a few hundred terms in another order.
 const LOGITS_TOLERANCE: f64 = 2e-5;
@@ -60,14 +61,20 @@ fn assert_model(path: &Path, name: &str) {
     let model = model::load(path, DType::F32).unwrap();
     let cases: Vec<Case> = golden(&format!("{name}.greedy.json"));
     let files = ModelFiles::open(path).unwrap();
-    let rules = files.generation_config().unwrap();
-    let rules = GenerationDefaults::read(&rules, &tokenizer.special().eos).unwrap();
-    let limits = Limits {
-        defaults: &rules,
+    let options = GenerationSpec {
         max_new_tokens: cases.iter().map(|case| case.continuation.len()).max(),
+        ..GenerationSpec::default()
     };
-    let prompts: Vec<_> = cases.iter().map(|case| case.ids.clone()).collect();
-    let continued = generate::greedy(&model, &[], &prompts, limits).unwrap();
+    let defaults = generate::choices_of(&files).unwrap();
+    let settings = Settings::new(&options, &defaults, &tokenizer.special().eos).unwrap();
+    let prompt = |case: &Case| Prompt {
+        source: Vec::new(),
+        ids: case.ids.clone(),
+        seed: (0, 0),
+    };
+    let prompts: Vec<_> = cases.iter().map(prompt).collect();
+    let continued = generate::generate(&model, &prompts, &settings).unwrap();
+    let continued = continued.into_iter().flatten();
     for (case, new) in cases.iter().zip(continued) {
         assert_eq!(new, case.continuation, "{:?}", case.prompt);
         let whole = [case.ids.as_slice(), &new].concat();

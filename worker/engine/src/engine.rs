@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use candle_core::{DType, Tensor};
 use whence_schemas::job::Dtype;
-use whence_schemas::{AttributionSpec, Compat, FunctionSpec};
+use whence_schemas::{AttributionSpec, Compat, FunctionSpec, GenerationSpec};
 
 use crate::aggregate::{Pipeline, RawScores, StepScores};
-use crate::generate::{self, GenerationDefaults, Limits};
+use crate::generate::{self, Prompt, Settings};
 use crate::gradient::{self, Attributed};
 use crate::instance::{Encoded, Encoder, Target};
 use crate::methods::{self, Batch, Instance, Method, Sink};
@@ -22,7 +22,8 @@ use crate::{Attribution, Error, Example, ScoreRows, StepAttribution, Token};
 pub struct Engine {
     model: Transformer,
     tokenizer: Tokenizer,
-    generation: GenerationDefaults,
+    /// What the model itself says of generation.
+    generation: GenerationSpec,
     path: PathBuf,
 }
 
@@ -46,8 +47,7 @@ impl Engine {
                 rows: model.spec().vocabulary,
             });
         }
-        let generation =
-            GenerationDefaults::read(&files.generation_config()?, &tokenizer.special().eos)?;
+        let generation = generate::choices_of(&files)?;
         Ok(Self {
             model,
             tokenizer,
@@ -58,6 +58,7 @@ impl Engine {
 
     /// Checks `spec` against the registries and this model.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
+        check(spec)?;
         let Parts {
             method,
             function,
@@ -67,11 +68,16 @@ impl Engine {
         Ok(Attributor {
             engine: self,
             spec: spec.clone(),
-            seed: 0,
             method,
             function,
             step_scores,
             pipeline,
+            generation: Settings::new(
+                &spec.generation,
+                &self.generation,
+                &self.tokenizer.special().eos,
+            )?,
+            seed: 0,
         })
     }
 
@@ -83,6 +89,13 @@ impl Engine {
 
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
+    Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
+    if spec.generation.num_return_sequences.is_some_and(|n| n > 1) {
+        return Err(Error::Specification {
+            reason: "one sequence of each example is attributed: set `num_return_sequences` to 1, and draw others with other seeds"
+                .to_owned(),
+        });
+    }
     Parts::build(spec).map(|_| ())
 }
 
@@ -167,11 +180,12 @@ fn check_attributed(
 pub struct Attributor<'e> {
     engine: &'e Engine,
     spec: AttributionSpec,
-    seed: u64,
     method: Box<dyn Method>,
     function: Box<dyn StepFunction>,
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pipeline: Pipeline,
+    generation: Settings,
+    seed: u64,
 }
 
 /// An example on its way from text to scores.
@@ -241,10 +255,10 @@ impl Attributor<'_> {
             .iter()
             .map(|example| encoder.encode(example))
             .collect();
-        let open: Vec<_> = encoded
-            .iter()
-            .flatten()
-            .filter(|encoded| encoded.forced.is_none())
+        let encoded_examples = examples.iter().zip(&encoded);
+        let open: Vec<_> = encoded_examples
+            .filter_map(|(example, encoded)| Some((example, encoded.as_ref().ok()?)))
+            .filter(|(_, encoded)| encoded.forced.is_none())
             .collect();
         let mut generated = match self.generate(&open) {
             Ok(generated) => generated.into_iter(),
@@ -311,14 +325,16 @@ impl Attributor<'_> {
         }
     }
 
-    fn generate(&self, open: &[&Encoded]) -> candle_core::Result<Vec<Vec<u32>>> {
-        let sources: Vec<_> = open.iter().map(|encoded| encoded.source.clone()).collect();
-        let prompts: Vec<_> = open.iter().map(|encoded| encoded.prompt.clone()).collect();
-        let limits = Limits {
-            defaults: &self.engine.generation,
-            max_new_tokens: self.spec.generation.max_new_tokens,
+    fn generate(&self, open: &[(&Example, &Encoded)]) -> candle_core::Result<Vec<Vec<u32>>> {
+        let prompt = |(example, encoded): &(&Example, &Encoded)| Prompt {
+            source: encoded.source.clone(),
+            ids: encoded.prompt.clone(),
+            seed: (self.seed, example.id),
         };
-        generate::greedy(&self.engine.model, &sources, &prompts, limits)
+        let prompts: Vec<_> = open.iter().map(prompt).collect();
+        let sequences = generate::generate(&self.engine.model, &prompts, &self.generation)?;
+        let best = |mut sequences: Vec<Vec<u32>>| sequences.swap_remove(0);
+        Ok(sequences.into_iter().map(best).collect())
     }
 
     /// Explains `instances`. A result whose scores are not finite is that instance's error.

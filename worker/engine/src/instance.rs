@@ -64,6 +64,14 @@ impl Encoder<'_> {
             encoded.source = self.tokenizer.encode_source(&example.input_text, skip)?;
             self.check_length("input", encoded.source.len())?;
             encoded.prompt = vec![self.start_token()?];
+            if let Some(prefix) = &example.generated_text
+                && self.spec.generation.generate_from_target_prefix
+            {
+                let prefix = self.tokenizer.encode_target(prefix, true)?;
+                encoded.prompt.extend(prefix);
+                self.check_length("generated text", encoded.prompt.len())?;
+                return Ok(encoded);
+            }
         } else {
             encoded.prompt = self.tokenizer.encode_prompt(&example.input_text, skip)?.ids;
             self.check_length("input", encoded.prompt.len())?;
@@ -78,7 +86,7 @@ impl Encoder<'_> {
     fn target(&self, input_text: &str, prompt: &[u32], text: &str) -> Result<Target, Error> {
         let skip = self.spec.skip_special_tokens;
         let (ids, first) = if self.model.has_encoder() {
-            let mut ids = prompt.to_vec();
+            let mut ids = vec![self.start_token()?];
             ids.extend(self.tokenizer.encode_target(text, skip)?);
             (ids, 1)
         } else {
@@ -119,7 +127,12 @@ impl Encoder<'_> {
         match self.spec.compat {
             Compat::None => Ok(Target {
                 ids,
-                first: encoded.prompt.len(),
+                // A prefix the target was continued from is explained too.
+                first: if self.model.has_encoder() {
+                    1
+                } else {
+                    encoded.prompt.len()
+                },
                 text,
             }),
             Compat::Inseq071 => self.target(input_text, &encoded.prompt, &text),

@@ -29,6 +29,7 @@ pub mod step_functions;
 
 mod digest;
 pub(crate) mod kernels;
+pub(crate) mod random;
 
 pub use attribution::{Attribution, Example, ScoreRows, StepAttribution, Token};
 pub use digest::digest;

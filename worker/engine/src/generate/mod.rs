@@ -1,7 +1,15 @@
 //! Continuing prompts, as transformers does.
 //!
-//! Greedy: the likeliest token, the first of several equally likely. All prompts of a batch are
-//! continued together, each with its own keys and values kept; one that is finished leaves.
+//! Each prompt has a search of its own (`chains`: greedy or sampled; `beams`), which decides what
+//! follows from the scores of its hypotheses; the model runs once a step for the hypotheses of all
+//! prompts together, each with its own keys and values kept. What a search does never depends on
+//! the other prompts.
+
+mod beams;
+mod chains;
+mod probabilities;
+mod processors;
+mod settings;
 
 use candle_core::Tensor;
 
@@ -9,171 +17,120 @@ use crate::error::Result;
 
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype};
-use crate::model::config::ConfigFile;
 use crate::model::{Inputs, Seed, Trace, Transformer};
+use beams::Beams;
+use chains::Chains;
+pub use settings::{Settings, choices_of};
 
-/// What transformers generates where neither model nor caller says how much.
-const DEFAULT_NEW_TOKENS: usize = 20;
-
-/// What a model's generation config says.
+/// What is to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GenerationDefaults {
-    max_new_tokens: Option<usize>,
-    /// Length of prompt and continuation together.
-    max_length: Option<usize>,
-    end: Vec<u32>,
-    /// Replaces whatever would be the last possible token.
-    forced_end: Option<u32>,
-    /// Never generated.
-    suppressed: Vec<u32>,
+pub struct Prompt {
+    /// Tokens of the encoder; empty for decoder-only models.
+    pub source: Vec<u32>,
+    /// Tokens of the decoder, one at least.
+    pub ids: Vec<u32>,
+    /// The job's seed and the example's id: what is drawn for this prompt depends on nothing else.
+    pub seed: (u64, i64),
 }
 
-/// When a continuation ends.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits<'a> {
-    /// The model's own rules.
-    pub defaults: &'a GenerationDefaults,
-    /// Most new tokens; the model's own limit where absent.
-    pub max_new_tokens: Option<usize>,
+/// What becomes of one prompt.
+trait Search {
+    /// Takes the scores of every running hypothesis; in the first step there is one, the prompt.
+    /// Returns the hypotheses that run on. None means that the search is over.
+    fn advance(&mut self, scores: Vec<Vec<f64>>) -> Vec<Extended>;
+
+    /// Returns the new tokens of every sequence, best first.
+    fn sequences(self: Box<Self>) -> Vec<Vec<u32>>;
 }
 
-impl GenerationDefaults {
-    /// Reads the rules of a model whose end tokens are `end` unless its file says otherwise.
-    pub fn read(config: &ConfigFile, end: &[u32]) -> Result<Self, crate::Error> {
-        let own_end = config.token_ids("eos_token_id")?;
-        Ok(Self {
-            max_new_tokens: config.optional_size("max_new_tokens")?,
-            max_length: config.optional_size("max_length")?,
-            end: if own_end.is_empty() {
-                end.to_vec()
-            } else {
-                own_end
-            },
-            forced_end: config.token_ids("forced_eos_token_id")?.first().copied(),
-            suppressed: config.single_token_lists("bad_words_ids")?,
-        })
-    }
+/// A hypothesis, one token longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extended {
+    /// Which of the hypotheses of the step before it continues.
+    parent: usize,
+    token: u32,
 }
 
-impl Limits<'_> {
-    /// Returns how many tokens may follow a prompt of `prompt` tokens.
-    fn new_tokens(&self, prompt: usize, max_positions: usize) -> usize {
-        let asked = self.max_new_tokens.or(self.defaults.max_new_tokens);
-        let by_length = self
-            .defaults
-            .max_length
-            .map(|length| length.saturating_sub(prompt));
-        // The last token is never an input, so it needs no position.
-        let by_positions = (max_positions + 1).saturating_sub(prompt);
-        asked
-            .or(by_length)
-            .unwrap_or(DEFAULT_NEW_TOKENS)
-            .min(by_positions)
-    }
-}
-
-/// A sequence that is being continued.
-struct Continuation {
-    /// Its place among the prompts.
-    index: usize,
-    remaining: usize,
-}
-
-/// Continues `prompts`, whose sources are `sources` in models with an encoder. Returns the new
-/// tokens of each, an end token included where one was reached.
-pub fn greedy(
+/// Continues `prompts`. Returns the new tokens of every sequence of each, end tokens included.
+pub fn generate(
     model: &Transformer,
-    sources: &[Vec<u32>],
-    prompts: &[Vec<u32>],
-    limits: Limits<'_>,
-) -> Result<Vec<Vec<u32>>> {
-    let mut continued = vec![Vec::new(); prompts.len()];
-    if prompts.is_empty() {
-        return Ok(continued);
-    }
-    let ids = |sequences: &[Vec<u32>]| model.embed(sequences.iter().map(Vec::as_slice));
-    let source = if model.has_encoder() {
-        Some(ids(sources)?)
-    } else {
-        None
-    };
-    let mut trace = model.forward(&Inputs {
-        source,
-        target: ids(prompts)?,
-    })?;
-    let mut last: Vec<_> = prompts.iter().map(|prompt| prompt.len() - 1).collect();
-    let remaining = |prompt: &Vec<u32>| limits.new_tokens(prompt.len(), model.spec().max_positions);
-    let mut active: Vec<_> = prompts
+    prompts: &[Prompt],
+    settings: &Settings,
+) -> Result<Vec<Vec<Vec<u32>>>> {
+    let limit = |prompt: &Prompt| settings.max_length(prompt, model.spec().max_positions);
+    let mut searches: Vec<_> = prompts
         .iter()
-        .enumerate()
-        .map(|(index, prompt)| Continuation {
-            index,
-            remaining: remaining(prompt),
-        })
+        .map(|prompt| search(prompt, settings, limit(prompt)))
+        .collect();
+    // Which search each sequence of the running pass belongs to.
+    let mut running: Vec<usize> = (0..prompts.len())
+        .filter(|&index| limit(&prompts[index]) > prompts[index].ids.len())
+        .collect();
+    if running.is_empty() {
+        return Ok(searches.into_iter().map(Search::sequences).collect());
+    }
+    let chosen =
+        |of: fn(&Prompt) -> &[u32]| model.embed(running.iter().map(|&index| of(&prompts[index])));
+    let mut trace = model.forward(&Inputs {
+        source: model
+            .has_encoder()
+            .then(|| chosen(|prompt| &prompt.source))
+            .transpose()?,
+        target: chosen(|prompt| &prompt.ids)?,
+    })?;
+    let mut last: Vec<_> = running
+        .iter()
+        .map(|&index| prompts[index].ids.len() - 1)
         .collect();
     loop {
-        let chosen = likeliest(model, &trace, &last, limits.defaults)?;
-        let mut kept = Vec::new();
-        let mut next = Vec::new();
-        for (place, (continuation, mut token)) in active.iter_mut().zip(chosen).enumerate() {
-            if continuation.remaining == 0 {
-                continue;
-            }
-            continuation.remaining -= 1;
-            if continuation.remaining == 0 {
-                token = limits.defaults.forced_end.unwrap_or(token);
-            }
-            continued[continuation.index].push(token);
-            if continuation.remaining > 0 && !limits.defaults.end.contains(&token) {
-                kept.push(place);
-                next.push([token]);
+        let mut scores = scores(model, &trace, &last)?.into_iter();
+        let (mut parents, mut tokens, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        for own in running.chunk_by(|one, next| one == next) {
+            let first_row = running.len() - scores.len();
+            let of_search = scores.by_ref().take(own.len()).collect();
+            for Extended { parent, token } in searches[own[0]].advance(of_search) {
+                parents.push(first_row + parent);
+                tokens.push([token]);
+                owners.push(own[0]);
             }
         }
-        if kept.is_empty() {
-            return Ok(continued);
+        if owners.is_empty() {
+            return Ok(searches.into_iter().map(Search::sequences).collect());
         }
-        let mut places = 0..;
-        active.retain(|_| {
-            places
-                .next()
-                .is_some_and(|place| kept.binary_search(&place).is_ok())
-        });
-        trace.keep(&kept);
-        trace = model.forward_on(&model.embed(next.iter().map(<[u32; 1]>::as_slice))?, trace)?;
-        last = vec![0; active.len()];
+        running = owners;
+        trace.keep(&parents);
+        trace = model.forward_on(
+            &model.embed(tokens.iter().map(<[u32; 1]>::as_slice))?,
+            trace,
+        )?;
+        last = vec![0; running.len()];
     }
 }
 
-/// Returns the likeliest token after row `last[i]` of each sequence.
-fn likeliest(
-    model: &Transformer,
-    trace: &Trace,
-    last: &[usize],
-    rules: &GenerationDefaults,
-) -> Result<Vec<u32>> {
+/// Returns the search for what follows `prompt`.
+fn search<'s>(prompt: &'s Prompt, settings: &'s Settings, limit: usize) -> Box<dyn Search + 's> {
+    if settings.num_beams > 1 {
+        Box::new(Beams::new(prompt, settings, limit))
+    } else {
+        Box::new(Chains::new(prompt, settings, limit))
+    }
+}
+
+/// Returns the logits behind row `last[i]` of each sequence.
+fn scores(model: &Transformer, trace: &Trace, last: &[usize]) -> Result<Vec<Vec<f64>>> {
     let seeds: Vec<_> = last
         .iter()
         .enumerate()
         .map(|(sequence, &position)| Seed { sequence, position })
         .collect();
     let logits = model.logits(&model.hidden(trace, &seeds)?)?;
-    by_dtype!(logits, T => likeliest_as::<T>(&logits, &rules.suppressed))
+    by_dtype!(logits, T => rows_of::<T>(&logits))
 }
 
-fn likeliest_as<T: Real>(logits: &Tensor, suppressed: &[u32]) -> Result<Vec<u32>> {
+fn rows_of<T: Real>(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
     let (_, vocabulary) = logits.dims2()?;
-    let first_largest = |row: &[T]| {
-        let mut best = None;
-        for (id, logit) in row.iter().enumerate() {
-            let is_better = best.is_none_or(|best: usize| *logit > row[best]);
-            if is_better && !suppressed.contains(&(id as u32)) {
-                best = Some(id);
-            }
-        }
-        best.unwrap_or_default() as u32
-    };
     Ok(View::<T>::of(logits)?
         .chunks_exact(vocabulary)
-        .map(first_largest)
+        .map(|row| row.iter().copied().map(T::to_f64).collect())
         .collect())
 }

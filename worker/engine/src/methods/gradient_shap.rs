@@ -15,12 +15,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::support::path::{Ends, Point, Weight, times};
-use super::support::random::Random;
 use super::{Batch, Instance, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::kernels::tensor::rows_of;
 use crate::model::{Embedded, Inputs};
+use crate::random::Random;
 use crate::registry::Describe;
 
 /// Gradients at random points between baseline and input.

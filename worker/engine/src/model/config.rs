@@ -63,6 +63,11 @@ impl ConfigFile {
         &self.path
     }
 
+    /// Returns every field.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// Returns the whole file as JSON.
     pub fn to_value(&self) -> Value {
         Value::Object(self.fields.clone())
@@ -175,24 +180,6 @@ impl ConfigFile {
             Some(Value::Array(ids)) => ids.iter().map(one).collect(),
             Some(value) => Ok(vec![one(value)?]),
         }
-    }
-
-    /// Returns the token ids of a field that holds a list of lists of one id each; empty where it
-    /// is absent. Longer lists are refused.
-    pub fn single_token_lists(&self, field: &str) -> Result<Vec<u32>, Error> {
-        let Some(value) = self.value(field) else {
-            return Ok(Vec::new());
-        };
-        let refused = || self.unusable(field, value, "a list of lists of one token id each");
-        let lists = value.as_array().ok_or_else(refused)?;
-        let one = |list: &Value| match list.as_array().map(Vec::as_slice) {
-            Some([id]) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
-            _ => None,
-        };
-        lists
-            .iter()
-            .map(|list| one(list).ok_or_else(refused))
-            .collect()
     }
 
     /// Returns the error of a field whose value we do not serve.

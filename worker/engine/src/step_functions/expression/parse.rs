@@ -12,8 +12,9 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use whence_schemas::suggest::nearest;
+
 use super::tree::{Binary, Node, NodeId, Quantity, Reduce, Shape, TokenRef, Tree, Unary};
-use crate::registry::nearest;
 
 /// Operations inside one another; so deep that nobody writes it, so shallow that no stack overflows.
 const MAX_DEPTH: usize = 100;

@@ -1,19 +1,19 @@
 //! Random numbers of one example: the same in every batch, on every worker, at every attempt.
 //!
 //! A stream is named by the job's seed, the example's id and what it is drawn for, so that one
-//! method's draws never depend on how many another has made.
+//! purpose's draws never depend on how many another has made.
 //!
 //! Source of the generator: Steele, Lea & Flood 2014 (`SplitMix64`), <https://doi.org/10.1145/2714064.2660195>.
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
-pub(in crate::methods) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
     /// Returns the stream of example `example_id` of a job with seed `job_seed` for `purpose`.
-    pub(in crate::methods) fn new(job_seed: u64, example_id: i64, purpose: &str) -> Self {
+    pub(crate) fn new(job_seed: u64, example_id: i64, purpose: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&job_seed.to_le_bytes());
         hasher.update(&example_id.to_le_bytes());
@@ -37,19 +37,19 @@ impl Random {
     }
 
     /// Draws from `[0, 1)`, every multiple of 2⁻⁵³ alike.
-    pub(in crate::methods) fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Draws from the standard normal distribution, by Box and Muller's transform.
-    pub(in crate::methods) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         // 1 − u is never 0, whose logarithm there is not.
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
     /// Draws one of `0..n`, each alike up to 2⁻⁵³.
-    pub(in crate::methods) fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         ((self.uniform() * n as f64) as usize).min(n.saturating_sub(1))
     }
 }

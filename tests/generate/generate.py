@@ -1,0 +1,102 @@
+"""Makes the goldens of generation: what transformers' `generate` makes of the small models' prompts.
+
+Environment: Python 3.11, torch 2.15, transformers 5.23.
+
+    python3 -m venv .venv && .venv/bin/pip install "torch==2.15.*" "transformers==5.23.*" sentencepiece
+    .venv/bin/python tests/generate/generate.py
+
+Each prompt is continued alone, in float32. Only what draws nothing is compared: transformers draws from torch's generator.
+"""
+
+import json
+import pathlib
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+HERE = pathlib.Path(__file__).parent
+MODELS = HERE.parent / "models"
+DATA = HERE.parent / "data" / "libreoffice-help-en-fr.test.jsonl"
+
+OPTIONS = [
+    {}, {"max_new_tokens": 8}, {"max_length": 12}, {"min_new_tokens": 15, "max_new_tokens": 24},
+    {"repetition_penalty": 1.3}, {"no_repeat_ngram_size": 2, "max_new_tokens": 24}, {"num_beams": 2}, {"num_beams": 4, "max_new_tokens": 24},
+    {"num_beams": 4, "length_penalty": 2.0, "max_new_tokens": 24}, {"num_beams": 4, "length_penalty": -1.0, "max_new_tokens": 24},
+    {"num_beams": 4, "early_stopping": True, "max_new_tokens": 24}, {"num_beams": 3, "early_stopping": "never", "max_new_tokens": 16},
+    {"num_beams": 4, "num_return_sequences": 3, "max_new_tokens": 12}, {"num_beams": 3, "no_repeat_ngram_size": 3, "max_new_tokens": 24},
+    {"num_beams": 3, "repetition_penalty": 1.2, "min_new_tokens": 6, "max_new_tokens": 12},
+]
+
+
+def case(model, source, prompt, options):
+    """Continues one prompt; the golden is what follows it, padding taken off."""
+    inputs = source if source is not None else prompt
+    keywords = dict(options)
+    if source is not None and len(prompt) > 1:
+        keywords["decoder_input_ids"] = torch.tensor([prompt])
+    ids = torch.tensor([inputs])
+    with torch.no_grad():
+        sequences = model.generate(ids, attention_mask=torch.ones_like(ids), **keywords)
+    ends = options.get("eos_token_id", model.generation_config.eos_token_id)
+    ends = [ends] if isinstance(ends, int) else ends
+    return {"source": source or [], "prompt": prompt, "options": options,
+            "sequences": [until_end(sequence[len(prompt):].tolist(), ends) for sequence in sequences]}
+
+
+def until_end(ids, ends):
+    """Cuts what generate pads shorter sequences with."""
+    for index, token in enumerate(ids):
+        if token in ends:
+            return ids[: index + 1]
+    return ids
+
+
+def marian():
+    folder = MODELS / "lo-en-fr-tiny"
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = [json.loads(line)["translation"] for line in DATA.read_text(encoding="utf-8").splitlines()]
+    rows = sorted(rows, key=lambda row: len(row["en"]))[20:140:20]
+    start = model.config.decoder_start_token_id
+    cases = []
+    for index, row in enumerate(rows):
+        source = tokenizer(row["en"]).input_ids
+        target = tokenizer(text_target=row["fr"]).input_ids[:-1]
+        own = [{"bad_words_ids": [[target[0]], target[:2]], "num_beams": 2}, {"suppress_tokens": target[:2]},
+               {"begin_suppress_tokens": target[:1]}, {"forced_bos_token_id": target[-1], "num_beams": 3, "max_new_tokens": 10},
+               {"forced_bos_token_id": target[-1], "begin_suppress_tokens": target[:1], "max_new_tokens": 10},
+               {"forced_eos_token_id": [0, 5], "max_new_tokens": 5, "num_beams": 2}, {"eos_token_id": [0, 4, 6, 8], "num_beams": 2}]
+        # Not every option with every prompt, but each with several.
+        for number, options in enumerate(OPTIONS + own):
+            if (number + index) % 2 == 0 or not options:
+                cases.append(case(model, source, [start], options))
+        cases.append(case(model, source, [start, *target[:2]], {"num_beams": 1 + index % 3}))
+    return cases
+
+
+def glass():
+    folder = MODELS / "glass-en"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    cases = []
+    for index, text in enumerate(["The cat", "Once upon a time there was", "Hello", "What is the colour of the sky? It", "She said that she would"]):
+        prompt = tokenizer(text).input_ids
+        first = case(model, None, prompt, {})["sequences"][0]
+        own = [{"eos_token_id": [first[2], 3]}, {"eos_token_id": [first[3], first[5]], "num_beams": 3}, {"bad_words_ids": [first[:2], [first[4]]]},
+               {"max_length": len(prompt) + 3}, {"min_length": len(prompt) + 9, "eos_token_id": first[2]}]
+        for number, options in enumerate(OPTIONS + own):
+            if (number + index) % 2 == 0 or not options:
+                cases.append(case(model, None, prompt, options))
+    return cases
+
+
+def main():
+    (HERE / "goldens").mkdir(exist_ok=True)
+    for name, cases in [("lo-en-fr-tiny", marian()), ("glass-en", glass())]:
+        lines = ",\n".join(json.dumps(case) for case in cases)
+        (HERE / "goldens" / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        print(name, len(cases), "cases")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+//! What changes the scores of the next token before one is chosen.
+//!
+//! One file a processor, one row in [`PROCESSORS`], whose order is transformers': what forbids and
+//! forces first, what narrows drawing last.
+
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "the table's rows have one type, and most can refuse their choices"
+)]
+
+mod bad_words;
+mod forced;
+mod min_p;
+mod minimum;
+mod no_repeat_ngram;
+mod repetition_penalty;
+mod suppress;
+mod temperature;
+mod top_k;
+mod top_p;
+
+use std::fmt::Debug;
+
+use super::settings::Choices;
+use crate::Error;
+
+/// A sequence that is being continued.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hypothesis<'h> {
+    /// Prompt and what follows it so far.
+    pub(super) tokens: &'h [u32],
+    /// Length of the prompt.
+    pub(super) prompt: usize,
+    /// How many tokens the whole may have.
+    pub(super) max_length: usize,
+}
+
+/// Changes the scores of the next token.
+pub(super) trait LogitsProcessor: Debug + Send + Sync {
+    /// Changes `scores`, one a token of the vocabulary; minus infinity forbids the token.
+    fn process(&self, hypothesis: &Hypothesis<'_>, scores: &mut [f64]);
+}
+
+/// Builds a processor, or none where the choices ask for none. An error says what is wrong with
+/// which choice.
+type Build = fn(&Choices) -> Result<Option<Box<dyn LogitsProcessor>>, String>;
+
+/// Every processor, in the order they are applied.
+const PROCESSORS: &[Build] = &[
+    repetition_penalty::build,
+    no_repeat_ngram::build,
+    bad_words::build,
+    minimum::build,
+    forced::build_start,
+    forced::build_end,
+    suppress::build,
+    suppress::build_first,
+    temperature::build,
+    top_k::build,
+    top_p::build,
+    min_p::build,
+];
+
+/// Builds the processors that `choices` ask for.
+pub(super) fn build(choices: &Choices) -> Result<Vec<Box<dyn LogitsProcessor>>, Error> {
+    let mut processors = Vec::new();
+    for build in PROCESSORS {
+        let processor = build(choices).map_err(|reason| Error::Specification { reason })?;
+        processors.extend(processor);
+    }
+    Ok(processors)
+}
+
+/// Forbids `tokens`. Those beyond the vocabulary cannot be generated anyway.
+fn forbid(scores: &mut [f64], tokens: &[u32]) {
+    for &token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = f64::NEG_INFINITY;
+        }
+    }
+}
+
+/// Forbids every token but `tokens`, which become equally likely.
+fn force(scores: &mut [f64], tokens: &[u32]) {
+    scores.fill(f64::NEG_INFINITY);
+    for &token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = 0.0;
+        }
+    }
+}
+
+/// Forbids the tokens with a score below that of the `kept`-th best.
+fn keep_best(scores: &mut [f64], kept: usize) {
+    if kept >= scores.len() || kept == 0 {
+        return;
+    }
+    let mut sorted = scores.to_vec();
+    let (_, &mut threshold, _) = sorted.select_nth_unstable_by(kept - 1, |a, b| b.total_cmp(a));
+    for score in scores {
+        if *score < threshold {
+            *score = f64::NEG_INFINITY;
+        }
+    }
+}
+
+/// Returns the tokens, likeliest first.
+fn by_score(scores: &[f64]) -> Vec<usize> {
+    let mut tokens: Vec<_> = (0..scores.len()).collect();
+    tokens.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use whence_schemas::GenerationSpec;
+
+    use super::*;
+
+    const NEVER: f64 = f64::NEG_INFINITY;
+    const SCORES: [f64; 4] = [1.0, -1.0, 0.5, 2.0];
+
+    /// Applies what `spec` asks for to `scores`, behind the tokens `tokens` of which the first two are the prompt.
+    fn processed(spec: serde_json::Value, tokens: &[u32], scores: &[f64]) -> Vec<f64> {
+        let spec: GenerationSpec = serde_json::from_value(spec).unwrap();
+        let choices = Choices {
+            spec,
+            end: vec![0],
+            min_tokens_to_keep: 1,
+        };
+        let hypothesis = Hypothesis {
+            tokens,
+            prompt: 2,
+            max_length: 6,
+        };
+        let mut scores = scores.to_vec();
+        for processor in build(&choices).unwrap() {
+            processor.process(&hypothesis, &mut scores);
+        }
+        scores
+    }
+
+    /// Asserts what becomes of the scores 1, −1, ½, 2 behind some tokens.
+    fn assert_processed(cases: &[(serde_json::Value, &[u32], [f64; 4])]) {
+        for (spec, tokens, expected) in cases {
+            let scores = processed(spec.clone(), tokens, &SCORES);
+            assert_eq!(scores, expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_is_punished_or_forbidden() {
+        assert_processed(&[
+            (
+                json!({"repetition_penalty": 2.0}),
+                &[1, 3],
+                [1.0, -2.0, 0.5, 1.0],
+            ),
+            (
+                json!({"no_repeat_ngram_size": 2}),
+                &[1, 3, 2, 1],
+                [1.0, -1.0, 0.5, NEVER],
+            ),
+            (
+                json!({"no_repeat_ngram_size": 2}),
+                &[1, 3, 2, 3],
+                [1.0, -1.0, NEVER, 2.0],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn bad_words_and_suppressed_tokens_are_forbidden() {
+        assert_processed(&[
+            (
+                json!({"bad_words_ids": [[2], [1, 3], [0]]}),
+                &[2, 1],
+                [1.0, -1.0, NEVER, NEVER],
+            ),
+            (json!({"bad_words_ids": [[1, 3]]}), &[2, 2], SCORES),
+            (
+                json!({"suppress_tokens": [3, 1]}),
+                &[1],
+                [1.0, NEVER, 0.5, NEVER],
+            ),
+            (
+                json!({"begin_suppress_tokens": [3]}),
+                &[1, 1],
+                [1.0, -1.0, 0.5, NEVER],
+            ),
+            (json!({"begin_suppress_tokens": [3]}), &[1, 1, 1], SCORES),
+        ]);
+    }
+
+    #[test]
+    fn ends_are_forbidden_before_the_minimum_and_forced_at_the_maximum() {
+        assert_processed(&[
+            (
+                json!({"min_new_tokens": 2}),
+                &[1, 2, 3],
+                [NEVER, -1.0, 0.5, 2.0],
+            ),
+            (json!({"min_new_tokens": 2}), &[1, 2, 3, 3], SCORES),
+            (
+                json!({"min_length": 4}),
+                &[1, 2, 3],
+                [NEVER, -1.0, 0.5, 2.0],
+            ),
+            (
+                json!({"forced_bos_token_id": 2}),
+                &[1],
+                [NEVER, NEVER, 0.0, NEVER],
+            ),
+            (json!({"forced_bos_token_id": 2}), &[1, 1], SCORES),
+            (
+                json!({"forced_eos_token_id": 0}),
+                &[1, 1, 1, 1, 1],
+                [0.0, NEVER, NEVER, NEVER],
+            ),
+            (json!({"forced_eos_token_id": 0}), &[1, 1, 1, 1], SCORES),
+        ]);
+    }
+
+    #[test]
+    fn drawing_is_narrowed_only_where_tokens_are_drawn() {
+        let cases = [
+            (json!({"temperature": 0.5}), [2.0, -2.0, 1.0, 4.0]),
+            (json!({"top_k": 2}), [1.0, NEVER, NEVER, 2.0]),
+            (json!({"top_p": 0.7}), [1.0, NEVER, NEVER, 2.0]),
+            (json!({"min_p": 0.3}), [1.0, NEVER, NEVER, 2.0]),
+        ];
+        for (mut spec, expected) in cases {
+            assert_eq!(processed(spec.clone(), &[1], &SCORES), SCORES, "{spec}");
+            spec["do_sample"] = true.into();
+            assert_eq!(processed(spec.clone(), &[1], &SCORES), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_choice_out_of_range_is_named() {
+        for (spec, name) in [
+            (json!({"repetition_penalty": 0.0}), "repetition_penalty"),
+            (
+                json!({"do_sample": true, "temperature": 0.0}),
+                "temperature",
+            ),
+            (json!({"do_sample": true, "top_p": 1.5}), "top_p"),
+            (json!({"do_sample": true, "min_p": -0.5}), "min_p"),
+        ] {
+            let choices = Choices {
+                spec: serde_json::from_value(spec).unwrap(),
+                end: Vec::new(),
+                min_tokens_to_keep: 1,
+            };
+            let message = build(&choices).unwrap_err().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+    }
+}

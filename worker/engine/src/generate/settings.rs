@@ -1,0 +1,146 @@
+//! What governs generation, once model and job have both been asked.
+
+use serde_json::{Map, Value};
+use whence_schemas::{EarlyStopping, GenerationSpec};
+
+use super::Prompt;
+use super::processors::{self, LogitsProcessor};
+use crate::Error;
+use crate::model::ModelFiles;
+
+/// What transformers generates where neither model nor job says how much.
+const DEFAULT_NEW_TOKENS: usize = 20;
+/// What transformers draws from where neither model nor job says it.
+const DEFAULT_TOP_K: usize = 50;
+
+/// Choices of a model's file that would change what is generated and that we do not follow, each
+/// with the number that changes nothing, if there is one.
+const NOT_FOLLOWED: &[(&str, Option<f64>)] = &[
+    ("penalty_alpha", None),
+    ("guidance_scale", Some(1.0)),
+    ("sequence_bias", None),
+    ("exponential_decay_length_penalty", None),
+    ("dola_layers", None),
+    ("num_beam_groups", Some(1.0)),
+    ("diversity_penalty", Some(0.0)),
+    ("encoder_repetition_penalty", Some(1.0)),
+    ("encoder_no_repeat_ngram_size", Some(0.0)),
+    ("typical_p", Some(1.0)),
+    ("epsilon_cutoff", Some(0.0)),
+    ("eta_cutoff", Some(0.0)),
+];
+
+/// Reads the choices of a model: those of its `generation_config.json`, or of its configuration
+/// where there is none, as older models have them.
+///
+/// Fails if one is not of its type, or is one we do not follow.
+pub fn choices_of(files: &ModelFiles) -> Result<GenerationSpec, Error> {
+    let mut file = files.generation_config()?;
+    if file.fields().is_empty() {
+        file = files.config()?;
+    }
+    let fields = file.fields();
+    if let Some(name) = not_followed(fields) {
+        return Err(file.refused(format!(
+            "its `{name}` is {}, which is not followed when generating; take it out, or give the targets",
+            fields[name]
+        )));
+    }
+    GenerationSpec::of_model(fields).map_err(|error| file.refused(error.to_string()))
+}
+
+/// Returns the first choice that we do not follow.
+fn not_followed(fields: &Map<String, Value>) -> Option<&'static str> {
+    let changes = |(name, neutral): &&(&str, Option<f64>)| {
+        let value = fields.get(*name).filter(|value| !value.is_null());
+        value.is_some_and(|value| neutral.is_none() || value.as_f64() != *neutral)
+    };
+    NOT_FOLLOWED.iter().find(changes).map(|(name, _)| *name)
+}
+
+/// The rules of generation.
+#[derive(Debug)]
+pub struct Settings {
+    pub(super) num_beams: usize,
+    pub(super) num_sequences: usize,
+    pub(super) do_sample: bool,
+    pub(super) length_penalty: f64,
+    pub(super) early_stopping: EarlyStopping,
+    /// Tokens that end a sequence.
+    pub(super) end: Vec<u32>,
+    pub(super) processors: Vec<Box<dyn LogitsProcessor>>,
+    max_new_tokens: Option<usize>,
+    max_length: Option<usize>,
+}
+
+/// What a processor is built from.
+#[derive(Debug)]
+pub(super) struct Choices {
+    /// The job's choices over the model's.
+    pub(super) spec: GenerationSpec,
+    /// Tokens that end a sequence.
+    pub(super) end: Vec<u32>,
+    /// Fewest tokens that drawing must leave: beams need some that do not end them.
+    pub(super) min_tokens_to_keep: usize,
+}
+
+impl Settings {
+    /// Puts the choices of a job over those of a model, whose sequences are ended by `end` where
+    /// neither says it.
+    ///
+    /// Fails if a choice is out of its range, or two exclude each other.
+    pub fn new(job: &GenerationSpec, model: &GenerationSpec, end: &[u32]) -> Result<Self, Error> {
+        let mut spec = job.over(model);
+        let end = spec.eos_token_id.clone().unwrap_or_else(|| end.to_vec());
+        let num_beams = spec.num_beams.unwrap_or(1);
+        let num_sequences = spec.num_return_sequences.unwrap_or(1);
+        let do_sample = spec.do_sample.unwrap_or(false);
+        let refused = |reason: &str| {
+            Err(Error::Specification {
+                reason: reason.to_owned(),
+            })
+        };
+        if num_beams == 0 || num_sequences == 0 {
+            return refused("`num_beams` and `num_return_sequences` are 1 at least");
+        }
+        if !do_sample && num_sequences > num_beams {
+            return refused(
+                "`num_return_sequences` is larger than `num_beams`: set `num_beams`, or `do_sample` to draw each",
+            );
+        }
+        if do_sample && num_beams > 1 && num_sequences > num_beams {
+            return refused("`num_return_sequences` is larger than `num_beams`");
+        }
+        if do_sample {
+            spec.top_k.get_or_insert(DEFAULT_TOP_K);
+        }
+        let (max_new_tokens, max_length) = (spec.max_new_tokens, spec.max_length);
+        let choices = Choices {
+            min_tokens_to_keep: if num_beams > 1 { end.len() + 1 } else { 1 },
+            end,
+            spec,
+        };
+        Ok(Self {
+            num_beams,
+            num_sequences,
+            do_sample,
+            length_penalty: choices.spec.length_penalty.unwrap_or(1.0),
+            early_stopping: (choices.spec.early_stopping).unwrap_or(EarlyStopping::AtFull(false)),
+            processors: processors::build(&choices)?,
+            end: choices.end,
+            max_new_tokens,
+            max_length,
+        })
+    }
+
+    /// Returns how many tokens a prompt and what follows it may have together.
+    pub(super) fn max_length(&self, prompt: &Prompt, max_positions: usize) -> usize {
+        // The last token is never an input, so it needs no position.
+        let by_positions = max_positions.saturating_add(1);
+        match (self.max_new_tokens, self.max_length) {
+            (Some(tokens), _) => prompt.ids.len().saturating_add(tokens).min(by_positions),
+            (None, Some(length)) => length.min(by_positions),
+            (None, None) => (prompt.ids.len() + DEFAULT_NEW_TOKENS).min(max_positions),
+        }
+    }
+}
