@@ -66,6 +66,17 @@ impl Failure {
         }
     }
 
+    /// Fails as a query failed: what is wrong with its text is the request's fault.
+    pub(crate) fn of_query(error: &DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::SQL(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::NotImplemented(_) => Self::request(error.strip_backtrace()),
+            _ => Self::run(error.strip_backtrace()),
+        }
+    }
+
     /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -172,14 +183,7 @@ impl From<tonic::Status> for Failure {
 
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
-        match error.find_root() {
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::Diagnostic(..)
-            | DataFusionError::NotImplemented(_) => Self::request(error.strip_backtrace()),
-            _ => Self::run(error.strip_backtrace()),
-        }
+        Self::of_query(&error)
     }
 }
 

@@ -125,7 +125,7 @@ fn sequence(attribution: &Attribution, step_scores: &[String]) -> Value {
     instance(
         "inseq.data.attribution",
         class,
-        json!({
+        &json!({
             "source": tokens(source),
             "target": targets(attribution),
             "source_attributions": map(attribution, attribution.source.len(), |step| step.source.as_ref()),
@@ -146,7 +146,7 @@ fn targets(attribution: &Attribution) -> Vec<Value> {
         if let Some(contrast) = step.contrast.as_ref().filter(|other| other.id != token.id) {
             let text = format!("{} → {}", contrast.text, token.text);
             let attributes = json!({"token": text, "id": -1});
-            targets[step.target_pos] = instance("inseq.utils.typing", "TokenWithId", attributes);
+            targets[step.target_pos] = instance("inseq.utils.typing", "TokenWithId", &attributes);
         }
     }
     targets
@@ -155,12 +155,12 @@ fn targets(attribution: &Attribution) -> Vec<Value> {
 fn tokens(tokens: &[Token]) -> Vec<Value> {
     let token = |token: &Token| {
         let attributes = json!({"token": token.text, "id": token.id});
-        instance("inseq.utils.typing", "TokenWithId", attributes)
+        instance("inseq.utils.typing", "TokenWithId", &attributes)
     };
     tokens.iter().map(token).collect()
 }
 
-fn instance(module: &str, class: &str, attributes: Value) -> Value {
+fn instance(module: &str, class: &str, attributes: &Value) -> Value {
     json!({"__instance_type__": [module, class], "attributes": attributes})
 }
 
@@ -189,7 +189,7 @@ fn map(
 
 /// Returns a safetensors file with `values` as its one tensor, in base64.
 fn blob(values: &[f32], shape: &[usize]) -> String {
-    let data_offsets = [0, values.len() * size_of::<f32>()];
+    let data_offsets = [0, size_of_val(values)];
     let header = json!({
         "attribution": {"dtype": "F32", "shape": shape, "data_offsets": data_offsets}
     });

@@ -39,6 +39,7 @@ pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpe
         attribute_target: options.attribute_target,
         include_eos_baseline: options.include_eos_baseline,
         aggregators: match &options.attribution_aggregators {
+            Some(names) if names == &["none"] => Some(Vec::new()),
             Some(names) => Some(functions(names)?),
             None => None,
         },
@@ -110,6 +111,12 @@ pub(crate) fn specification(
     attribution: AttributionSpec,
     job: &JobOptions,
 ) -> Result<JobSpec, Failure> {
+    if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Failure::request(
+            "a table holds one score a token, not raw scores; name aggregators, or save the raw \
+             scores of single texts with `whence attribute --save-path`",
+        ));
+    }
     Ok(JobSpec {
         model: self::model(model)?,
         dataset: DatasetSource {

@@ -89,6 +89,20 @@ impl Progress {
         }
     }
 
+    /// Returns what this watch saw, for the end: how long it took and how fast it went.
+    pub(crate) fn summary(&self, status: &JobStatus) -> Option<String> {
+        let (start, rows_before, _) = self.began?;
+        let elapsed = Instant::now() - start;
+        let rows = status.rows_done.saturating_sub(rows_before);
+        let rate = rate(elapsed, rows, 0)?;
+        Some(format!(
+            "{} in {:.1} s, {:.1} rows/s",
+            counted(rows, "row"),
+            elapsed.as_secs_f64(),
+            rate.rows
+        ))
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(self) {
         if let Shown::Bar(bar) = self.shown {

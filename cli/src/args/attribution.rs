@@ -40,6 +40,10 @@ pub struct TextOptions {
 /// What to compute.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attribution")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag a person sets by its own name"
+)]
 pub struct AttributionOptions {
     /// Attribution method; `whence list methods` shows them.
     #[arg(
@@ -51,6 +55,8 @@ pub struct AttributionOptions {
     )]
     pub attribution_method: String,
     /// Function of each step that is attributed (`-fn`); `whence list step-functions` shows them.
+    ///
+    /// A name, or JSON with parameters of its own: `{"name": "…", "params": {…}}`.
     #[arg(long, value_name = "NAME", default_value = "probability")]
     pub attributed_fn: String,
     /// Parameters of the method and the step functions that differ from the defaults, as JSON.
@@ -61,7 +67,7 @@ pub struct AttributionOptions {
     /// How to generate texts that are not given, as JSON: `{"max_new_tokens": 40}`.
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide_default_value = true)]
     pub generation_kwargs: JsonObject,
-    /// Step functions to record beside the scores.
+    /// Step functions to record beside the scores: names, or JSON with `name`, `params`, `label`.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub step_scores: Vec<String>,
     /// Attribute to the generated prefix too. Decoder-only models always do.
@@ -69,7 +75,8 @@ pub struct AttributionOptions {
     pub attribute_target: bool,
     /// Aggregators from raw scores to one a token; the method's own when absent.
     ///
-    /// Inseq saves raw scores when absent. `whence list aggregators` shows them.
+    /// `none` keeps the raw scores, which have no heatmap and which only `attribute --save-path`
+    /// can hold; Inseq saves those when the flag is absent. `whence list aggregators` shows them.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub attribution_aggregators: Option<Vec<String>>,
     /// Divide each step's scores by the sum of their absolute values.

@@ -134,12 +134,12 @@ pub struct AttributeDataset {
     #[command(flatten)]
     pub storage: StorageOptions,
     /// Workers in this process. One uses every core; more overlap reading and writing with computing.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]
     pub workers: u16,
     /// Rows attributed together at most. Changes speed and memory, never the numbers.
     ///
     /// Inseq's default is 8; here batches are filled by tokens, and this is only a limit.
-    #[arg(long, default_value_t = 64, value_name = "ROWS")]
+    #[arg(long, default_value_t = 64, value_name = "ROWS", help_heading = "Job")]
     pub batch_size: usize,
     /// Where results go.
     #[command(flatten)]
@@ -227,7 +227,7 @@ pub struct Show {
 ///
 /// Tables: `jobs`, `examples` (one row an example), `steps` (one row a generated token),
 /// `attributions` (one row a score). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
-/// columns. Every filled slot is final, so answers about a running job are right for the rows that
+/// columns; `slots` is the stored table itself. Every filled slot is final, so answers about a running job are right for the rows that
 /// are done; `jobs.state` says whether all are.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

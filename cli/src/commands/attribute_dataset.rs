@@ -23,6 +23,10 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     let mut local = Local::start(&arguments.storage.root).await?;
     let mut progress = Progress::start(arguments.quiet);
     let outcome = work(&mut local, &arguments, &spec, &mut progress).await;
+    let summary = outcome
+        .as_ref()
+        .ok()
+        .and_then(|(status, _)| progress.summary(status));
     progress.finish();
     let root = local.root().to_owned();
     tokio::select! {
@@ -32,12 +36,14 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     }
     let (status, was_sealed) = outcome?;
     if status.state() == JobState::Sealed && !arguments.quiet {
-        let what = if was_sealed {
-            "this job is sealed already, nothing was computed:"
-        } else {
-            "attributed"
-        };
-        eprintln!("{what} {}", counted(status.rows_total, "row"));
+        let rows = counted(status.rows_total, "row");
+        match summary {
+            _ if was_sealed => {
+                eprintln!("this job is sealed already, nothing was computed: {rows}");
+            }
+            Some(summary) => eprintln!("attributed {summary}"),
+            None => eprintln!("attributed {rows}"),
+        }
     }
     let results = Results::open(&root, &status.job_id).await?;
     let ending = Ending {

@@ -9,8 +9,8 @@ use crate::output::{self, counted, grouped};
 use crate::results::Results;
 use crate::{Failure, viz};
 
-/// Kinds of failed rows that are shown; the table has them all.
-const SHOWN_KINDS: usize = 3;
+/// Reasons that are shown; the table has them all.
+const SHOWN_REASONS: usize = 3;
 
 /// Where results go.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ fn question(root: &str, status: &JobStatus) -> String {
     )
 }
 
-/// Tells how many rows failed, and of each kind the first.
+/// Tells how many rows failed, and for the first few reasons the first row each.
 async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), Failure> {
     if status.rows_failed == 0 {
         return Ok(());
@@ -95,18 +95,19 @@ async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), F
     );
     let manifest = results.manifest().await?;
     let files = manifest.map(|manifest| manifest.files).unwrap_or_default();
-    let mut kinds: Vec<String> = Vec::new();
+    let mut told: Vec<String> = Vec::new();
     for file in files.iter().filter(|file| file.errors > 0) {
         for row in results.rows(&file.key).await? {
             let Err(error) = row.outcome else { continue };
-            if kinds.contains(&error.code) {
+            if told.contains(&error.message) {
                 continue;
             }
+            if told.len() == SHOWN_REASONS {
+                eprintln!("  … all: SELECT * FROM examples WHERE status = 'error'");
+                return Ok(());
+            }
             eprintln!("  row {}: {}", row.example_id, error.message);
-            kinds.push(error.code);
-        }
-        if kinds.len() >= SHOWN_KINDS {
-            break;
+            told.push(error.message);
         }
     }
     Ok(())

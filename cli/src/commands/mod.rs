@@ -54,6 +54,6 @@ async fn stop_requested() {
         }
     } else {
         // Without signals, the process ends the way the system ends it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

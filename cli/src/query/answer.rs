@@ -164,5 +164,13 @@ fn arrow_failed(error: arrow::error::ArrowError) -> Failure {
 }
 
 fn parquet_failed(error: parquet::errors::ParquetError) -> Failure {
-    Failure::run(format!("write the answer: {error}"))
+    match error {
+        parquet::errors::ParquetError::External(cause) => {
+            match cause.downcast::<std::io::Error>() {
+                Ok(error) => (*error).into(),
+                Err(cause) => Failure::run(format!("write the answer: {cause}")),
+            }
+        }
+        error => Failure::run(format!("write the answer: {error}")),
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::error::ArrowError;
 use whence_coordinator::durable::manifest::Manifest;
 use whence_coordinator::durable::recover::Submitted;
@@ -46,10 +46,13 @@ impl Catalog {
             let columns = input::text_columns(&job.spec.dataset.columns);
             output::schema(&step_scores(&job.spec), &columns)
         };
-        let base = output::schema(&[], &arrow::datatypes::Fields::empty());
+        let base = output::schema(&[], &Fields::empty());
         let schemas = std::iter::once(base).chain(self.jobs.iter().map(of_job));
-        Schema::try_merge(schemas)
-            .map_err(|error| Failure::run(format!("the jobs' tables do not fit together: {error}")))
+        let merged = Schema::try_merge(schemas).map_err(|error| {
+            Failure::run(format!("the jobs' tables do not fit together: {error}"))
+        })?;
+        let fields = merged.fields().iter().map(|field| nullable(field));
+        Ok(Schema::new(fields.collect::<Fields>()))
     }
 
     /// Returns the table `jobs`.
@@ -134,6 +137,29 @@ impl CatalogJob {
             id,
         }))
     }
+}
+
+/// Returns `field` such that it, and every field of the structs in it, may be missing: another
+/// job's slots need not have it.
+fn nullable(field: &Field) -> Field {
+    let of = |fields: &Fields| {
+        fields
+            .iter()
+            .map(|field| nullable(field))
+            .collect::<Fields>()
+    };
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(of(fields)),
+        DataType::List(element) => match element.data_type() {
+            DataType::Struct(fields) => {
+                let structs = DataType::Struct(of(fields));
+                DataType::List(Arc::new(element.as_ref().clone().with_data_type(structs)))
+            }
+            _ => field.data_type().clone(),
+        },
+        other => other.clone(),
+    };
+    field.clone().with_data_type(data_type).with_nullable(true)
 }
 
 /// Returns what the table's folder says of `key`, so that jobs and slots join.

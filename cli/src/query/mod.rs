@@ -16,6 +16,7 @@ pub mod views;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
+use datafusion::common::SchemaError;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -59,7 +60,7 @@ impl Session {
             .with_information_schema(true)
             .with_collect_statistics(false);
         let context = SessionContext::new_with_config_rt(config, runtime);
-        context.register_table(SLOTS, slots(&context, root, &catalog).await?)?;
+        context.register_table(SLOTS, slots(&context, root, &catalog)?)?;
         context.register_batch("jobs", catalog.jobs()?)?;
         for (_, statement) in views::statements(&catalog.schema()?, &Dialect::DataFusion) {
             context.sql(&statement).await?;
@@ -75,24 +76,42 @@ impl Session {
             .with_allow_ddl(false)
             .with_allow_dml(false);
         let planned = self.context.sql_with_options(query, only_questions).await;
-        planned.map_err(|error| self.explain(error))
+        planned.map_err(|error| explain(&error))
     }
+}
 
-    /// Adds to what went wrong the name that was meant.
-    fn explain(&self, error: DataFusionError) -> Failure {
-        let text = error.strip_backtrace();
-        let failure = Failure::from(error);
-        let Some(missing) = missing_table(&text) else {
-            return failure;
-        };
-        let near = nearest(missing, views::TABLES.iter().copied());
-        let known = views::TABLES.join("`, `");
-        let meant = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        Failure::request(format!(
-            "there is no table `{missing}`, there are `{known}`{meant}"
-        ))
-        .hint("whence sql \"DESCRIBE attributions\"")
+/// Says of a question that cannot be answered which name was meant.
+fn explain(error: &DataFusionError) -> Failure {
+    if let DataFusionError::SchemaError(missing, _) = error.find_root()
+        && let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = &**missing
+    {
+        let names: Vec<&str> = valid_fields
+            .iter()
+            .map(datafusion::prelude::Column::name)
+            .collect();
+        let near = nearest(&field.name, names.iter().copied());
+        return unknown("column", &field.name, near, &names);
     }
+    let text = error.strip_backtrace();
+    match missing_table(&text) {
+        Some(missing) => {
+            let near = nearest(missing, views::TABLES.iter().copied());
+            unknown("table", missing, near, views::TABLES)
+                .hint("whence sql \"DESCRIBE attributions\"")
+        }
+        None => Failure::of_query(error),
+    }
+}
+
+fn unknown(what: &str, name: &str, near: Option<&str>, known: &[&str]) -> Failure {
+    let meant = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let known = known.join("`, `");
+    Failure::request(format!(
+        "there is no {what} `{name}`, there are `{known}`{meant}"
+    ))
 }
 
 /// Returns the table that a message of DataFusion's says is missing.
@@ -104,7 +123,7 @@ fn missing_table(message: &str) -> Option<&str> {
 }
 
 /// Returns the table of every job's slots.
-async fn slots(
+fn slots(
     context: &SessionContext,
     root: &str,
     catalog: &Catalog,

@@ -45,7 +45,9 @@ struct Columns {
 
 impl Columns {
     fn of(schema: &Schema) -> Self {
-        let steps = schema.field_with_name(output::STEPS).map(|f| f.data_type());
+        let steps = schema
+            .field_with_name(output::STEPS)
+            .map(arrow::datatypes::Field::data_type);
         let step_scores = match steps {
             Ok(DataType::List(step)) => match step.data_type() {
                 DataType::Struct(fields) => fields.find(output::STEP_SCORES).is_some(),

@@ -214,7 +214,7 @@ fn lines(heatmap: &Heatmap, colors: Colors) -> Vec<Line> {
 /// Returns where on the map a score lies; the middle if every score is zero.
 pub(super) fn position(score: f32, limit: f32) -> f64 {
     if limit > 0.0 {
-        (f64::from(score) / f64::from(limit) + 1.0) / 2.0
+        f64::midpoint(f64::from(score) / f64::from(limit), 1.0)
     } else {
         0.5
     }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_table_is_the_one_inseq_draws() {
-        let expected = "      Target Saliency Heatmap
+        let expected = "     Target Saliency Heatmap
 ┏━━━┳━━━━━━━━━━━━━┳━━━━━━┳━━━━━━┓
 ┃   ┃             ┃  0   ┃  1   ┃
 ┃   ┃             ┃ Ġon  ┃ Ġthe ┃

@@ -1,0 +1,137 @@
+//! `whence attribute`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::run::{assert_snapshot, command, ended, fixture, marian, whence};
+
+#[test]
+fn a_translation_is_drawn_as_inseq_draws_it() {
+    let model = marian();
+    let drawn = whence(&[
+        "attribute",
+        "--model_name_or_path",
+        &model,
+        "--input_texts",
+        "Select the formatting style.",
+        "--step_scores",
+        "probability",
+        "--attribute_target",
+        "true",
+    ])
+    .succeeded();
+    assert_snapshot("attribute_marian", &drawn);
+}
+
+#[test]
+fn a_continuation_is_drawn_with_its_prompt() {
+    let model = fixture("models/glass-en");
+    let drawn = whence(&[
+        "attribute",
+        "-m",
+        &model,
+        "-i",
+        "Once upon a time",
+        "-a",
+        "input_x_gradient",
+        "--generation-kwargs",
+        r#"{"max_new_tokens": 4}"#,
+    ])
+    .succeeded();
+    assert_snapshot("attribute_llama", &drawn);
+}
+
+#[test]
+fn colours_are_forced_and_forbidden() {
+    let model = marian();
+    let arguments = ["attribute", "-m", &model, "-i", "Click the tab."];
+    let mut painted = command(&arguments);
+    painted
+        .env_remove("NO_COLOR")
+        .env("CLICOLOR_FORCE", "1")
+        .env("COLORTERM", "truecolor");
+    let painted = ended(painted.output().expect("the command runs")).succeeded();
+    let plain = whence(&arguments).succeeded();
+    assert!(painted.contains("\x1b[38;2;") && !plain.contains('\x1b'));
+    assert_eq!(console::strip_ansi_codes(&painted), plain);
+}
+
+#[test]
+fn files_hold_every_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let [json, html] = ["out.json", "out.html"].map(|name| folder.path().join(name));
+    let (model, saved, page) = (marian(), json.display(), html.display());
+    let (saved, page) = (saved.to_string(), page.to_string());
+    let mut arguments = vec![
+        "attribute",
+        "-m",
+        &model,
+        "-i",
+        "Click the tab.",
+        "Bold text",
+    ];
+    arguments.extend(["--hide_attributions", "-o", &saved, "--viz_path", &page]);
+    assert_eq!(whence(&arguments).succeeded(), "");
+    let saved: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    assert_eq!(saved["attributes"]["info"]["input_texts"][1], "Bold text");
+    let sequences = saved["attributes"]["sequence_attributions"]
+        .as_array()
+        .unwrap();
+    assert_eq!(sequences.len(), 2);
+    let page = fs::read_to_string(html).unwrap();
+    assert_eq!(page.matches("<section").count(), 2);
+}
+
+#[test]
+fn raw_scores_are_saved_and_never_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raw.json").display().to_string();
+    let model = marian();
+    let raw = ["--attribution_aggregators", "none"];
+    let drawn = [&["attribute", "-m", &model, "-i", "Bold text"][..], &raw].concat();
+    whence(&drawn).is_refused_with(&["not one a token", "--save-path"]);
+    let saved = [&drawn[..], &["--hide-attributions", "-o", &path]].concat();
+    whence(&saved).succeeded();
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains("GranularFeatureAttributionSequenceOutput"));
+}
+
+/// Inseq is asked itself, where Python has it.
+#[test]
+fn inseq_loads_what_is_saved() {
+    let Ok(python) = std::env::var("WHENCE_INSEQ_PYTHON") else {
+        eprintln!("not run: WHENCE_INSEQ_PYTHON names no Python with Inseq");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json").display().to_string();
+    let model = marian();
+    let arguments = [
+        "attribute",
+        "-m",
+        &model,
+        "-i",
+        "Click the tab.",
+        "-o",
+        &path,
+    ];
+    let ours = whence(&arguments).succeeded();
+    let script = "import sys, inseq
+from inseq.data.viz import get_attribution_colors, get_heatmap_type
+from rich.console import Console
+out = inseq.FeatureAttributionOutput.load(sys.argv[1])[0]
+colors = get_attribution_colors([out], return_alpha=False, return_strings=False)
+Console(width=300, no_color=True).print(get_heatmap_type(out, colors[0], 'Source'))";
+    let asked = std::process::Command::new(python)
+        .args(["-W", "ignore", "-c", script, &path])
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .expect("Python runs");
+    let theirs = ended(asked).succeeded();
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim_end().to_owned());
+        lines.filter(|line| !line.is_empty()).collect()
+    };
+    assert_eq!(lines(&ours), lines(&theirs));
+}

@@ -1,0 +1,98 @@
+//! The command against a coordinator and a worker that are processes of their own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::run::{command, marian, translations, whence};
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `whence coordinator`. Returns it and its URL.
+fn coordinator(root: &Path) -> (Running, String) {
+    let root = root.display().to_string();
+    let mut child = command(&[
+        "coordinator",
+        "--root",
+        &root,
+        "--listen",
+        "127.0.0.1:0",
+        "-v",
+    ])
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("the coordinator starts");
+    let mut messages = BufReader::new(child.stderr.take().expect("messages are piped"));
+    let mut line = String::new();
+    while !line.contains("listening address=") {
+        line.clear();
+        let read = messages.read_line(&mut line).expect("messages can be read");
+        assert!(read > 0, "the coordinator ended");
+    }
+    // What it says further has no reader, and must have room all the same.
+    std::thread::spawn(move || messages.lines().for_each(drop));
+    let (_, address) = line.trim_end().split_once("address=").expect("an address");
+    let address = console::strip_ansi_codes(address).into_owned();
+    (Running(child), format!("http://{address}"))
+}
+
+#[test]
+fn a_job_is_submitted_watched_and_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display().to_string();
+    let (_coordinator, url) = coordinator(folder.path());
+    let at = ["--coordinator", &url];
+    assert_eq!(whence(&["status", at[0], at[1]]).succeeded(), "");
+
+    let (model, data) = (marian(), translations());
+    let mut submit = vec!["submit", "-m", &model, "-d", &data, at[0], at[1]];
+    submit.extend(["--split", "train[:10]", "-in", "translation.en"]);
+    submit.extend(["-gen", "translation.fr"]);
+    let job = whence(&submit).succeeded().trim_end().to_owned();
+    whence(&submit).ended_with(0, &["was there already"]);
+    let listed = whence(&["status", at[0], at[1]]).succeeded();
+    assert!(
+        listed.contains("running") && listed.contains("0 of 10 rows"),
+        "{listed}"
+    );
+
+    let worker = command(&["worker", at[0], at[1]])
+        .stderr(Stdio::null())
+        .spawn();
+    let _worker = Running(worker.expect("the worker starts"));
+    let watched = whence(&["watch", &job[..8], at[0], at[1]]).succeeded();
+    assert!(
+        watched.contains("sealed") && watched.contains("10 of 10 rows"),
+        "{watched}"
+    );
+    let told = whence(&["status", &job, "--json", at[0], at[1]]).succeeded();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["spec"]["attribution"]["method"]["name"], "saliency");
+    let query = "SELECT count(*) AS n FROM examples WHERE status = 'ok'";
+    let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
+    assert_eq!(answer, "n\n10\n");
+    whence(&["doctor", "--root", &root, at[0], at[1]]).succeeded();
+}
+
+#[test]
+fn a_cancelled_job_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_coordinator, url) = coordinator(folder.path());
+    let (model, data) = (marian(), translations());
+    let mut submit = vec!["submit", "-m", &model, "-d", &data, "--coordinator", &url];
+    submit.extend(["--split", "train[:3]", "-in", "translation.en"]);
+    let job = whence(&submit).succeeded().trim_end().to_owned();
+    let told = whence(&["cancel", &job, "--coordinator", &url]).succeeded();
+    assert!(told.contains("cancelled"), "{told}");
+    whence(&["watch", &job, "--coordinator", &url]).is_refused_with(&["was cancelled", "--run-id"]);
+    whence(&submit).is_refused_with(&["was cancelled"]);
+}

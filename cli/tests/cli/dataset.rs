@@ -1,0 +1,227 @@
+//! `whence attribute-dataset`: the whole pipeline, again, interrupted, and with bad rows.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::run::{
+    assert_snapshot, attribute_dataset, command, ended, files, marian, translations, whence,
+};
+
+#[test]
+fn the_first_example_and_the_way_on_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = attribute_dataset(folder.path(), "train[:12]", &["--step_scores", "logit"]);
+    ran.ended_with(
+        0,
+        &["attributed 12 rows in", "table: ", "next:  whence sql"],
+    );
+    assert_snapshot("dataset_first_example", &ran.stdout);
+    let question = ran
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("next:  whence sql "));
+    let (root, query) = question.unwrap().split_once(" \"").unwrap();
+    let root = root.strip_prefix("--root ").unwrap();
+    let answer = whence(&["sql", "--root", root, query.trim_end_matches('"')]).succeeded();
+    assert!(answer.contains("source_token"), "{answer}");
+}
+
+#[test]
+fn the_same_command_again_computes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = attribute_dataset(folder.path(), "train[:5]", &[]);
+    let before = files(folder.path());
+    let second = attribute_dataset(folder.path(), "train[:5]", &[]);
+    second.ended_with(0, &["sealed already, nothing was computed: 5 rows"]);
+    assert_eq!(second.stdout, first.stdout);
+    assert_eq!(files(folder.path()), before);
+}
+
+#[test]
+fn an_interrupted_job_goes_on_to_the_same_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let small = ["--shard_tokens", "200", "--hide"];
+    attribute_dataset(&whole, "train[:150]", &small).ended_with(0, &["attributed 150 rows"]);
+
+    let (model, data, root) = (marian(), translations(), broken.display().to_string());
+    let mut arguments = vec![
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    arguments.extend(["--dataset_split", "train[:150]", "-in", "translation.en"]);
+    arguments.extend(["-gen", "translation.fr", "-v"]);
+    arguments.extend(small);
+    let mut running = command(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let messages = BufReader::new(running.stderr.take().expect("messages are piped"));
+    let mut messages = messages.lines().map_while(Result::ok);
+    // With `-v` a worker tells of each slot it fills.
+    assert!(messages.any(|line| line.contains("slot filled")));
+    let pid = running.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let rest: Vec<_> = messages.collect();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
+    let rest = rest.join("\n");
+    assert!(
+        rest.contains("is not finished") && rest.contains("hint: the same command"),
+        "{rest}"
+    );
+
+    let resumed = attribute_dataset(&broken, "train[:150]", &small);
+    resumed.ended_with(0, &["resuming job"]);
+    let answer = |root: &std::path::Path| {
+        let root = root.display().to_string();
+        let query = "SELECT * FROM attributions ORDER BY example_id, step, side, source_position";
+        whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded()
+    };
+    let expected = answer(&whole);
+    assert!(expected.lines().count() > 1000);
+    assert!(answer(&broken) == expected, "the tables differ");
+}
+
+#[test]
+fn bad_rows_are_counted_and_the_rest_is_attributed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.jsonl");
+    let rows = r#"{"text": "Click the tab.", "label": "a"}
+{"text": null, "label": "b"}
+{"text": "  ", "label": "c"}
+not json
+{"text": "Bold text", "label": "d"}
+"#;
+    fs::write(&data, rows).unwrap();
+    let (model, data) = (marian(), data.display().to_string());
+    let root = folder.path().join("out").display().to_string();
+    let mut arguments = vec![
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    arguments.extend(["-in", "text", "--columns", "label", "--hide"]);
+    let ran = whence(&arguments);
+    ran.ended_with(0, &["3 of 5 rows failed", "row 1: ", "row 2: ", "row 3: "]);
+    let query = "SELECT example_id, status, columns['label'] AS label FROM examples ORDER BY 1";
+    let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
+    assert_eq!(
+        answer,
+        "example_id,status,label\n0,ok,a\n1,error,b\n2,error,c\n3,error,\n4,ok,d\n"
+    );
+}
+
+#[test]
+fn a_dataset_of_bad_rows_alone_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.jsonl");
+    fs::write(&data, "{\"text\": \"\"}\n{\"text\": null}\n").unwrap();
+    let (model, data) = (marian(), data.display().to_string());
+    let root = folder.path().join("out").display().to_string();
+    let arguments = [
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    whence(&[&arguments[..], &["-in", "text"]].concat())
+        .ended_with(1, &["none of the 2 rows could be attributed"]);
+}
+
+#[test]
+fn an_older_job_of_the_root_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    // A specification and a plan without slots: what a coordinator that died leaves behind.
+    attribute_dataset(root, "train[:5]", &["--run_id", "older", "--hide"]).succeeded();
+    let sql = |query: &str| {
+        let root = root.display().to_string();
+        whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded()
+    };
+    let older = sql("SELECT job FROM jobs");
+    let older = older.lines().nth(1).unwrap();
+    fs::remove_file(root.join(format!("jobs/{older}/sealed.json"))).unwrap();
+    let slots = files(&root.join("tables"));
+    for (slot, _) in &slots {
+        fs::remove_file(slot).unwrap();
+    }
+    attribute_dataset(root, "train[:3]", &["--hide"]).ended_with(0, &["attributed 3 rows"]);
+    let states = sql("SELECT state, rows FROM jobs ORDER BY rows");
+    assert_eq!(states, "state,rows\nsealed,3\nrunning,5\n");
+}
+
+#[test]
+fn an_example_is_shown_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display().to_string();
+    attribute_dataset(
+        folder.path(),
+        "train[:6]",
+        &["--shard_tokens", "60", "--hide"],
+    )
+    .succeeded();
+    let jobs = [
+        "sql",
+        "--root",
+        &root,
+        "--format",
+        "csv",
+        "SELECT job FROM jobs",
+    ];
+    let job = whence(&jobs).succeeded().lines().nth(1).unwrap()[..6].to_owned();
+    let shown = whence(&["show", &job, "4", "--root", &root]);
+    shown.ended_with(0, &["example 4: "]);
+    assert!(shown.stdout.contains("Source Saliency Heatmap"));
+    whence(&["show", &job, "6", "--root", &root]).is_refused_with(&["it has 0 to 5"]);
+    whence(&["show", "zzz", "--root", &root]).is_refused_with(&["there is no job `zzz`"]);
+}
+
+#[test]
+fn quiet_is_quiet_and_a_log_gets_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let quiet = attribute_dataset(folder.path(), "train[:3]", &["--quiet", "--hide"]);
+    assert!(quiet.stderr.starts_with("table: "), "{}", quiet.stderr);
+    let told = attribute_dataset(folder.path(), "train[:4]", &["--hide"]);
+    assert!(told.stderr.starts_with("0 of 4 rows, "), "{}", told.stderr);
+    assert!(!told.stderr.contains('\x1b'));
+}
+
+/// So that a pipe that ends early is no error.
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display().to_string();
+    attribute_dataset(folder.path(), "train[:40]", &["--hide"]).succeeded();
+    let query = "SELECT a.* FROM attributions a, range(0, 20)";
+    let mut running = command(&["sql", "--root", &root, "--format", "csv", query])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut first = String::new();
+    let mut reader = BufReader::new(running.stdout.take().expect("output is piped"));
+    reader.read_line(&mut first).unwrap();
+    drop(reader);
+    let ran = ended(running.wait_with_output().unwrap());
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+}

@@ -1,0 +1,17 @@
+//! The command as a person meets it: the built program, what it prints, how it ends.
+//!
+//! Every test has its own directory and port. What a person reads is compared whole with files in
+//! `snapshots`; run with `UPDATE_SNAPSHOTS=1` to write them anew, and read the difference.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "a test that another program is missing for says so"
+)]
+
+mod attribute;
+mod cluster;
+mod dataset;
+mod help;
+mod refusals;
+mod run;
+mod sql;

@@ -1,0 +1,227 @@
+//! Wrong requests: each names the thing and says what to do, before anything is computed.
+
+use std::fs;
+
+use crate::run::{attribute_dataset, command, ended, fixture, marian, translations, whence};
+
+fn with(changes: &[&str]) -> crate::run::Ran {
+    let folder = tempfile::tempdir().expect("a directory");
+    attribute_dataset(folder.path(), "train[:2]", changes)
+}
+
+#[test]
+fn a_missing_model_is_named() {
+    let data = translations();
+    let arguments = [
+        "attribute-dataset",
+        "-d",
+        &data,
+        "-in",
+        "translation.en",
+        "-m",
+    ];
+    let try_model = |model: &str| whence(&[&arguments[..], &[model]].concat());
+    try_model("/nowhere/model").is_refused_with(&["`/nowhere/model`", "hint: "]);
+    try_model("Helsinki-NLP/opus-mt-en-fr").is_refused_with(&["hf download Helsinki-NLP/opus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().display().to_string();
+    try_model(&empty).is_refused_with(&["config.json"]);
+}
+
+#[test]
+fn an_unknown_architecture_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"model_type": "perceiver"}"#;
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let model = folder.path().display().to_string();
+    let refused = whence(&["attribute", "-m", &model, "-i", "text"]);
+    refused.is_refused_with(&["`perceiver`", "hint: whence list models"]);
+}
+
+#[test]
+fn a_model_without_weights_fails_the_job_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for name in ["config.json", "source.spm", "target.spm", "vocab.json"] {
+        fs::copy(format!("{}/{name}", marian()), model.join(name)).unwrap();
+    }
+    let (model, data) = (model.display().to_string(), translations());
+    let root = folder.path().join("out").display().to_string();
+    let mut arguments = vec![
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    arguments.extend(["-in", "translation.en", "--dataset_split", "train[:2]"]);
+    whence(&arguments).ended_with(1, &["failed: ", "safetensors", "hint: "]);
+}
+
+#[test]
+fn unknown_names_and_parameters_are_answered_with_the_nearest() {
+    with(&["-a", "salience"]).is_refused_with(&[
+        "unknown attribution method `salience`, did you mean `saliency`?",
+        "hint: whence list methods",
+    ]);
+    with(&["-fn", "probabilty"]).is_refused_with(&["did you mean `probability`?"]);
+    let n_step = [
+        "-a",
+        "integrated_gradients",
+        "--attribution_kwargs",
+        r#"{"n_step": 3}"#,
+    ];
+    with(&n_step).is_refused_with(&["unknown parameter `n_step`, did you mean `n_steps`?"]);
+    with(&["--attribution-aggregators", "means"]).is_refused_with(&["did you mean `mean`?"]);
+    with(&["--attribution-kwargs", "n_steps=3"]).is_refused_with(&["not JSON"]);
+    with(&["--generation-kwargs", r#"{"num_beams": 4}"#]).is_refused_with(&["num_beams"]);
+    with(&["--attribution-aggregators", "none"]).is_refused_with(&["raw scores"]);
+}
+
+#[test]
+fn flags_that_cannot_be_served_say_why() {
+    with(&["--rescale_attributions"]).is_refused_with(&["`--rescale-attributions`", "in SQL"]);
+    with(&["--dataset_auth_token", "x"]).is_refused_with(&["the Hub is not reached"]);
+    with(&["--device", "cuda"]).is_refused_with(&["`--device`"]);
+}
+
+#[test]
+fn a_missing_column_is_answered_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (marian(), translations());
+    let root = folder.path().display().to_string();
+    let arguments = [
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    whence(&[&arguments[..], &["-in", "translation.eng"]].concat()).is_refused_with(&[
+        "no row has a field `translation.eng`",
+        "did you mean `translation.en`?",
+    ]);
+}
+
+#[test]
+fn a_missing_dataset_is_named() {
+    let model = marian();
+    let arguments = ["attribute-dataset", "-m", &model, "-in", "text"];
+    let with = |more: &[&str]| whence(&[&arguments[..], more].concat());
+    with(&["-d", "/nowhere/rows.jsonl"]).is_refused_with(&["/nowhere/rows.jsonl"]);
+    with(&["-d", "inseq/dummy_enit"]).is_refused_with(&["hf download --repo-type dataset"]);
+    with(&["-d", "json"]).is_refused_with(&["needs --dataset-files"]);
+    with(&[]).is_refused_with(&["--dataset-name"]);
+}
+
+#[test]
+fn a_dataset_may_be_given_as_inseq_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (marian(), translations());
+    let root = folder.path().display().to_string();
+    let mut arguments = vec!["attribute-dataset", "-m", &model, "--root", &root];
+    arguments.extend([
+        "-d",
+        "json",
+        "--dataset_files",
+        &data,
+        "--dataset_split",
+        "train[:2]",
+    ]);
+    arguments.extend(["-in", "translation.en", "--hide_attributions"]);
+    whence(&arguments).ended_with(0, &["attributed 2 rows"]);
+}
+
+#[test]
+fn a_truncated_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.parquet");
+    fs::write(&data, b"PAR1 and then nothing").unwrap();
+    let (model, data) = (marian(), data.display().to_string());
+    let root = folder.path().join("out").display().to_string();
+    let arguments = [
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "--root",
+        &root,
+    ];
+    let ran = whence(&[&arguments[..], &["-in", "text"]].concat());
+    assert!(ran.status == 1 || ran.status == 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("rows.parquet"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_named() {
+    let model = marian();
+    let data = translations();
+    let arguments = [
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &data,
+        "-in",
+        "translation.en",
+    ];
+    let with = |root: &str| whence(&[&arguments[..], &["--root", root]].concat());
+    with("gopher://x/y").is_refused_with(&["`gopher://x/y`", "s3://bucket/prefix"]);
+    with("/proc/whence").is_refused_with(&["/proc/whence"]);
+    // A port that was free a moment ago: nothing listens there.
+    let port = free_port();
+    let bucket = format!("s3://bucket/prefix?endpoint=http://127.0.0.1:{port}&region=us-east-1");
+    let mut command = command(&[&arguments[..], &["--root", &bucket]].concat());
+    command
+        .env("AWS_ACCESS_KEY_ID", "a")
+        .env("AWS_SECRET_ACCESS_KEY", "b");
+    let ran = ended(command.output().unwrap());
+    ran.ended_with(1, &["store `s3://bucket/prefix"]);
+}
+
+#[test]
+fn a_coordinator_that_is_not_there_is_said_so() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    for command in [&["status"][..], &["watch", "abc"], &["cancel", "abc"]] {
+        let arguments = [command, &["--coordinator", &url]].concat();
+        let ran = whence(&arguments);
+        ran.ended_with(
+            1,
+            &[
+                &format!("no coordinator answers at {url}"),
+                "hint: start one",
+            ],
+        );
+    }
+    whence(&["status", "--coordinator", "nonsense"]).is_refused_with(&["`nonsense`", "hint: "]);
+}
+
+#[test]
+fn a_root_that_is_not_there_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("none");
+    let name = root.display().to_string();
+    whence(&["sql", "--root", &name, "SELECT 1"]).is_refused_with(&["there is no storage root"]);
+    whence(&["show", "abc", "--root", &name]).is_refused_with(&["there is no storage root"]);
+    assert!(!root.exists());
+}
+
+#[test]
+fn texts_and_targets_must_match() {
+    let model = fixture("models/glass-en");
+    let pair = ["attribute", "-m", &model, "-i", "a", "b", "-g", "a c"];
+    whence(&pair).is_refused_with(&["2 input texts and 1 generated texts"]);
+    let apart = ["attribute", "-m", &model, "-i", "one", "-g", "another"];
+    whence(&apart).is_refused_with(&["does not start with the input text"]);
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,145 @@
+//! `whence sql` and `whence views`: answers, forms, mistakes, and DuckDB's agreement.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Float64Type;
+
+use crate::run::{Ran, attribute_dataset, ended, whence};
+
+fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
+    let root = root.display().to_string();
+    whence(&[&["sql", "--root", &root, query][..], more].concat())
+}
+
+/// Two jobs with different columns below one root.
+fn two_jobs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a directory");
+    let first = [
+        "--step_scores",
+        "probability",
+        "--attribute_target",
+        "--hide",
+    ];
+    attribute_dataset(folder.path(), "train[:8]", &first).succeeded();
+    let second = ["-a", "attention", "--columns", "id", "--hide"];
+    attribute_dataset(folder.path(), "train[:5]", &second).succeeded();
+    folder
+}
+
+#[test]
+fn jobs_of_different_columns_are_one_table() {
+    let folder = two_jobs();
+    let csv = ["--format", "csv"];
+    let query = "SELECT method, count(*) AS rows, count(columns) AS carried FROM examples GROUP BY method ORDER BY method";
+    let answer = sql(folder.path(), query, &csv).succeeded();
+    assert_eq!(answer, "method,rows,carried\nattention,5,5\nsaliency,8,0\n");
+    let query = "SELECT method, count(step_scores['probability']) > 0 AS scored FROM steps GROUP BY method ORDER BY method";
+    let answer = sql(folder.path(), query, &csv).succeeded();
+    assert_eq!(answer, "method,scored\nattention,false\nsaliency,true\n");
+    let query = "SELECT j.method, j.rows, count(DISTINCT e.example_id) AS seen FROM jobs j JOIN examples e ON e.job = j.job GROUP BY 1, 2 ORDER BY 1";
+    let answer = sql(folder.path(), query, &csv).succeeded();
+    assert_eq!(answer, "method,rows,seen\nattention,5,5\nsaliency,8,8\n");
+}
+
+#[test]
+fn the_long_view_has_every_score_in_its_place() {
+    let folder = two_jobs();
+    let csv = ["--format", "csv"];
+    // Normalised scores of a step sum to one over both sides, and every list is as long as its tokens.
+    let query = "SELECT count(*) AS wrong FROM (SELECT sum(abs(score)) AS total FROM attributions WHERE method = 'saliency' GROUP BY example_id, step) WHERE abs(total - 1) > 1e-5";
+    assert_eq!(sql(folder.path(), query, &csv).succeeded(), "wrong\n0\n");
+    let query = "SELECT count(*) AS wrong FROM attributions a JOIN examples e ON a.job = e.job AND a.example_id = e.example_id \
+        WHERE a.source_token <> CASE WHEN side = 'source' THEN e.source_tokens[source_position + 1] ELSE e.target_tokens[source_position + 1] END";
+    assert_eq!(sql(folder.path(), query, &csv).succeeded(), "wrong\n0\n");
+    let query = "SELECT (SELECT count(*) FROM attributions) - (SELECT sum(coalesce(array_length(source_scores), 0) + coalesce(array_length(target_scores), 0)) FROM steps) AS missing";
+    assert_eq!(sql(folder.path(), query, &csv).succeeded(), "missing\n0\n");
+}
+
+#[test]
+fn answers_come_in_every_form() {
+    let folder = two_jobs();
+    let query = "SELECT method, count(*) AS rows, avg(score) AS mean FROM attributions GROUP BY method ORDER BY method";
+    let table = sql(folder.path(), query, &[]).succeeded();
+    assert!(table.contains("| method    | rows"), "{table}");
+    let json = sql(folder.path(), query, &["--format", "json"]).succeeded();
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["method"], "attention");
+    let path = folder.path().join("answer.parquet");
+    let to_file = ["--format", "parquet", "-o", path.to_str().unwrap()];
+    sql(folder.path(), query, &to_file).succeeded();
+    let file = fs::File::open(path).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+    let batch = reader.unwrap().build().unwrap().next().unwrap().unwrap();
+    let means = batch.column(2).as_primitive::<Float64Type>();
+    assert_eq!(means.value(0), first["mean"].as_f64().unwrap());
+    let cut = sql(folder.path(), "SELECT * FROM steps", &["--max-rows", "3"]);
+    cut.ended_with(0, &["only the first 3 rows are shown"]);
+}
+
+#[test]
+fn mistakes_are_answered_with_the_nearest_name() {
+    let folder = two_jobs();
+    let ask = |query: &str| sql(folder.path(), query, &[]);
+    ask("SELECT * FROM exmples")
+        .is_refused_with(&["no table `exmples`", "did you mean `examples`?"]);
+    ask("SELECT scor FROM attributions")
+        .is_refused_with(&["no column `scor`", "did you mean `score`?"]);
+    ask("SELEC 1").is_refused_with(&["SELEC"]);
+    ask("DROP VIEW steps").is_refused_with(&["not supported"]);
+    ask("CREATE TABLE x AS SELECT 1").is_refused_with(&["not supported"]);
+    sql(
+        folder.path(),
+        "SELECT source_tokens FROM examples",
+        &["--format", "csv"],
+    )
+    .is_refused_with(&["CSV cannot hold the column `source_tokens`"]);
+}
+
+#[test]
+fn an_empty_root_has_empty_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = sql(
+        folder.path(),
+        "SELECT count(*) AS n FROM attributions",
+        &["--format", "csv"],
+    );
+    assert_eq!(answer.succeeded(), "n\n0\n");
+}
+
+/// DuckDB is asked itself, where Python has it.
+#[test]
+fn duckdb_gives_the_same_answers() {
+    let python = std::env::var("WHENCE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let found = Command::new(&python).args(["-c", "import duckdb"]).output();
+    if !found.is_ok_and(|found| found.status.success()) {
+        eprintln!("not run: `{python}` has no duckdb");
+        return;
+    }
+    let folder = two_jobs();
+    let root = folder.path().display().to_string();
+    let views = whence(&["views", "duckdb", "--root", &root]).succeeded();
+    let queries = [
+        "SELECT method, side, count(*) AS n, round(sum(score), 3) AS total FROM attributions GROUP BY method, side ORDER BY method, side",
+        "SELECT source_token, count(*) AS n FROM attributions WHERE side = 'target' GROUP BY source_token ORDER BY n DESC, source_token LIMIT 5",
+        "SELECT job, count(*) AS n, count(contrast_token) AS contrasts FROM steps GROUP BY job ORDER BY job",
+        "SELECT job, max(source_position) AS last, min(step) AS first FROM attributions GROUP BY job ORDER BY job",
+    ];
+    let script = "import csv, duckdb, sys
+duckdb.sql(sys.argv[1])
+for query in sys.argv[2:]:
+    answer = duckdb.sql(query)
+    print(','.join(answer.columns))
+    for row in answer.fetchall():
+        print(','.join(map(str, row)))";
+    let asked = Command::new(&python)
+        .args(["-c", script, &views])
+        .args(queries)
+        .output()
+        .expect("Python runs");
+    let theirs = ended(asked).succeeded();
+    let ours = queries.map(|query| sql(folder.path(), query, &["--format", "csv"]).succeeded());
+    assert_eq!(ours.concat(), theirs);
+}
