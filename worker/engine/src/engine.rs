@@ -353,6 +353,7 @@ impl Attributor<'_> {
             contrast,
         };
         let function = attributed(self.function.as_ref(), None);
+        let special_tokens = self.engine.tokenizer.special().ids();
         let mut batch = Batch {
             model,
             function: &function,
@@ -362,6 +363,7 @@ impl Attributor<'_> {
                 Compat::None => 1.0,
                 Compat::Inseq071 => inseq_decoder_factor(model),
             },
+            special_tokens: &special_tokens,
             seed: self.seed,
         };
         let contrast = if self.reads_own_contrast() {

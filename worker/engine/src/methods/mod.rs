@@ -6,12 +6,14 @@
 
 mod attention;
 mod deeplift;
+mod discretized_integrated_gradients;
 mod dummy;
 mod gradient_shap;
 mod input_x_gradient;
 mod integrated_gradients;
 mod occlusion;
 mod saliency;
+mod sequential_integrated_gradients;
 mod value_zeroing;
 
 mod support;
@@ -36,6 +38,8 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<integrated_gradients::IntegratedGradients>(),
     entry::<deeplift::DeepLift>(),
     entry::<gradient_shap::GradientShap>(),
+    entry::<sequential_integrated_gradients::SequentialIntegratedGradients>(),
+    entry::<discretized_integrated_gradients::DiscretizedIntegratedGradients>(),
     entry::<occlusion::Occlusion>(),
     entry::<attention::Attention>(),
     entry::<value_zeroing::ValueZeroing>(),
@@ -85,6 +89,8 @@ pub struct Batch<'a> {
     /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
     /// where Inseq scales twice.
     pub(crate) decoder_factor: f64,
+    /// Tokens that stand for no text.
+    pub(crate) special_tokens: &'a [u32],
     /// Seed of what is random; each instance's own is derived from it and the instance's id.
     pub(crate) seed: u64,
 }

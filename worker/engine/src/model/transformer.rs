@@ -142,6 +142,11 @@ impl Transformer {
         self.encoder.is_some()
     }
 
+    /// Returns the scaled embedding of every token. `[vocabulary, hidden]`
+    pub(crate) fn embedding(&self) -> &Tensor {
+        &self.embedding
+    }
+
     /// Looks up the scaled embeddings of sequences of token ids.
     pub fn embed<'a>(&self, sequences: impl Iterator<Item = &'a [u32]>) -> Result<Embedded> {
         let mut ids = Vec::new();

@@ -25,6 +25,15 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
+    /// Returns all of them, some perhaps twice.
+    pub fn ids(&self) -> Vec<u32> {
+        let mut ids = vec![self.pad, self.unk];
+        ids.extend(&self.eos);
+        ids.extend(self.bos);
+        ids.extend(self.decoder_start);
+        ids
+    }
+
     pub(super) fn resolve(
         files: &ModelFiles,
         config: &Value,

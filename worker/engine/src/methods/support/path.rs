@@ -160,6 +160,15 @@ impl<'a> Ends<'a> {
         Ok(values)
     }
 
+    /// Returns the ends the other way round.
+    pub(in crate::methods) fn swapped(self) -> Self {
+        Self {
+            input: self.baseline,
+            baseline: self.input,
+            ..self
+        }
+    }
+
     /// Returns how many points share a forward pass.
     fn points_at_once(&self) -> usize {
         let source = self.input.source.iter();

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::methods::wrong_parameters;
 
-/// One point of the path.
+/// One point of the interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::methods) struct Point {
+pub(in crate::methods) struct Node {
     /// How far from the baseline to the input, in `[0, 1]`.
     pub(in crate::methods) alpha: f64,
     /// Weight of the gradient there.
@@ -37,7 +37,7 @@ pub(in crate::methods) enum Rule {
 
 impl Rule {
     /// Returns `n` points in ascending order, for `method`. Fails for too few.
-    pub(in crate::methods) fn points(self, method: &str, n: usize) -> Result<Vec<Point>, Error> {
+    pub(in crate::methods) fn points(self, method: &str, n: usize) -> Result<Vec<Node>, Error> {
         let least = if self == Self::GaussLegendre { 1 } else { 2 };
         if n < least {
             let reason = format!("`n_steps` is {n}, this rule needs at least {least}");
@@ -45,7 +45,7 @@ impl Rule {
         }
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
-            (0..n).map(move |k| Point {
+            (0..n).map(move |k| Node {
                 alpha: first + (last - first) * k as f64 / (n - 1) as f64,
                 weight: equal,
             })
@@ -66,11 +66,11 @@ impl Rule {
 }
 
 /// Finds the roots of the Legendre polynomial of degree `n` by Newton's method, mapped to `[0, 1]`.
-fn gauss_legendre(n: usize) -> Vec<Point> {
+fn gauss_legendre(n: usize) -> Vec<Node> {
     /// Newton's method doubles the digits each time; from the asymptotic guess four suffice.
     const ITERATIONS: usize = 8;
     let degree = n as f64;
-    let mut points: Vec<Point> = (0..n)
+    let mut points: Vec<Node> = (0..n)
         .map(|k| {
             let mut x = (std::f64::consts::PI * (k as f64 + 0.75) / (degree + 0.5)).cos();
             for _ in 0..ITERATIONS {
@@ -78,7 +78,7 @@ fn gauss_legendre(n: usize) -> Vec<Point> {
                 x -= value / slope;
             }
             let (_, slope) = legendre(n, x);
-            Point {
+            Node {
                 alpha: f64::midpoint(1.0, x),
                 weight: 1.0 / ((1.0 - x * x) * slope * slope),
             }

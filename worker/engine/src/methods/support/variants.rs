@@ -114,6 +114,19 @@ impl<'a> Unchanged<'a> {
         let Batch {
             model, function, ..
         } = self.batch;
+        let (trace, steps) = self.pass(group)?;
+        let mut values = gradient::values(model, &trace, &steps, function)?.into_iter();
+        let mut take = |variant: &Variant| values.by_ref().take(variant.steps.len()).collect();
+        Ok(group.iter().map(&mut take).collect())
+    }
+
+    /// Runs the model over variants of the same side. Returns the pass and, variant after variant,
+    /// the wanted steps as steps of that pass.
+    pub(in crate::methods) fn pass(
+        &self,
+        group: &[Variant],
+    ) -> Result<(Trace, Vec<ExplainedStep>), Error> {
+        let model = self.batch.model;
         let reads_source = group
             .first()
             .is_some_and(|first| first.side == Side::Source);
@@ -141,10 +154,39 @@ impl<'a> Unchanged<'a> {
             };
             variant.steps.iter().map(shift).collect::<Vec<_>>()
         };
-        let steps: Vec<_> = group.iter().enumerate().flat_map(of_variant).collect();
-        let mut values = gradient::values(model, &trace, &steps, function)?.into_iter();
-        let mut take = |variant: &Variant| values.by_ref().take(variant.steps.len()).collect();
-        Ok(group.iter().map(&mut take).collect())
+        let steps = group.iter().enumerate().flat_map(of_variant).collect();
+        Ok((trace, steps))
+    }
+
+    /// Returns how many variants like `variant` share a pass.
+    pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
+        (FORWARD_ROWS / variant.num_rows(&self.inputs).max(1)).max(1)
+    }
+
+    /// Returns an instance with one row replaced by `row`, as the model sees it, and no step wanted
+    /// yet. `[1, hidden]`
+    pub(in crate::methods) fn with_row(
+        &self,
+        instance: usize,
+        side: Side,
+        position: usize,
+        row: &Tensor,
+    ) -> Result<Variant, Error> {
+        let (inputs, from) = match (side, &self.inputs.source) {
+            (Side::Source, Some(source)) => (source, 0),
+            _ => (&self.inputs.target, position),
+        };
+        let rows = inputs.sequences.rows(instance);
+        let before = inputs.rows.narrow(0, rows.start + from, position - from)?;
+        let after = rows.len() - position - 1;
+        let after = inputs.rows.narrow(0, rows.end - after, after)?;
+        Ok(Variant {
+            instance,
+            side,
+            from,
+            rows: Tensor::cat(&[&before, row, &after], 0)?,
+            steps: Vec::new(),
+        })
     }
 
     /// Returns the changed sources, each with the target it belongs to.

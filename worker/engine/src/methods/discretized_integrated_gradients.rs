@@ -1,0 +1,185 @@
+//! `discretized_integrated_gradients`: gradients collected on a path over real tokens.
+//!
+//! `A = Σ_k ∂F/∂x (q_k) ⊙ (q_{k+1} − q_k)` over the points `q_0 = b … q_{n−1} = x` of a path on which every
+//! entry moves from baseline to input without turning back. Between the ends a path follows anchors,
+//! tokens that lie near each other (`anchors`, `neighbours`); all tokens of a text walk at once.
+//! Source: Sanyal & Ren 2021, <https://arxiv.org/abs/2108.13654>.
+//!
+//! Cost: `n_steps − 1` forward passes for the batch and as many backward passes a step, besides a
+//! search for anchors, once for each different token. Inseq searches anew for every step, and its
+//! scores of several texts at once are wrong (<https://github.com/inseq-team/inseq/issues/113>);
+//! ours are those of each text alone. Nearest neighbours are looked up for the tokens a path meets,
+//! so no graph of the vocabulary has to be stored, and none can be stale. Inseq's convergence delta
+//! takes the ends of the path for each other; `compat` does so too.
+
+use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
+
+use self::anchors::{Paths, Strategy};
+use super::support::path::{Ends, Point, Weight, times};
+use super::{Batch, Instance, Method, Sink, wrong_parameters};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::model::{Embedded, Inputs};
+use crate::registry::Describe;
+
+mod anchors;
+mod neighbours;
+
+/// Gradients collected on a path over real tokens.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DiscretizedIntegratedGradients {
+    /// Number of points, both ends counted.
+    pub n_steps: usize,
+    /// How the next anchor is chosen.
+    pub method: Strategy,
+    /// How many nearest tokens an anchor is chosen from.
+    pub n_neighbors: usize,
+    /// Multiply by the distance from the baseline.
+    pub multiply_by_inputs: bool,
+    /// Record the convergence delta of each step.
+    pub return_convergence_delta: bool,
+}
+
+impl Default for DiscretizedIntegratedGradients {
+    fn default() -> Self {
+        Self {
+            n_steps: 50,
+            method: Strategy::Greedy,
+            n_neighbors: 50,
+            multiply_by_inputs: false,
+            return_convergence_delta: false,
+        }
+    }
+}
+
+impl Describe for DiscretizedIntegratedGradients {
+    const NAME: &'static str = "discretized_integrated_gradients";
+    const SUMMARY: &'static str =
+        "gradients collected on a path from a baseline to the input over real tokens";
+}
+
+impl Method for DiscretizedIntegratedGradients {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        if self.n_steps < 2 || self.n_neighbors == 0 {
+            let reason = "`n_steps` must be at least 2 and `n_neighbors` at least 1".to_owned();
+            return Err(wrong_parameters(Self::NAME, reason));
+        }
+        let ends = Ends::of(batch)?;
+        let distance = ends.distance()?;
+        let paths = self.paths(batch)?;
+        let at = |point: usize| point_of(batch, &ends, &paths, point);
+        let point = |index: usize| {
+            let (here, next) = (at(index)?, at(index + 1)?);
+            Ok(Point {
+                weight: Weight::Each(difference(&next, &here)?),
+                at: here,
+            })
+        };
+        let totals = ends.integrate(
+            self.n_steps - 1,
+            point,
+            |step, sum| {
+                if self.multiply_by_inputs {
+                    return times(sum, &distance, step);
+                }
+                Ok(RawScores {
+                    source: sum.source,
+                    target: sum.target,
+                })
+            },
+            sink,
+        )?;
+        if self.return_convergence_delta {
+            let ends = match batch.function.compat {
+                Compat::None => ends,
+                Compat::Inseq071 => ends.swapped(),
+            };
+            ends.record_deltas(&totals, sink)?;
+        }
+        Ok(())
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}
+
+impl DiscretizedIntegratedGradients {
+    /// Finds the path of every token of the batch that moves.
+    fn paths(&self, batch: &Batch<'_>) -> Result<Paths, Error> {
+        let mut moving = Vec::new();
+        for instance in batch.instances {
+            let source = instance.source.iter().zip(&instance.source_baseline);
+            moving.extend(source.map(|(&word, &baseline)| (word, baseline)));
+            if batch.attributes_target() {
+                moving.extend(target(instance));
+            }
+        }
+        Paths::find(self, batch, moving)
+    }
+}
+
+/// Returns point `index` of the paths of all tokens.
+fn point_of(
+    batch: &Batch<'_>,
+    ends: &Ends<'_>,
+    paths: &Paths,
+    index: usize,
+) -> Result<Inputs, Error> {
+    let side = |words: Vec<(u32, u32)>, embedded: &Embedded| -> Result<Embedded, Error> {
+        Ok(Embedded {
+            rows: paths.point(&words, index)?,
+            sequences: embedded.sequences.clone(),
+        })
+    };
+    let source = match &ends.input.source {
+        Some(source) => {
+            let words = batch.instances.iter().flat_map(|instance| {
+                let pairs = instance.source.iter().zip(&instance.source_baseline);
+                pairs.map(|(&word, &baseline)| (word, baseline))
+            });
+            Some(side(words.collect(), source)?)
+        }
+        None => None,
+    };
+    let target = if batch.attributes_target() {
+        let words = batch.instances.iter().flat_map(target);
+        side(words.collect(), &ends.input.target)?
+    } else {
+        ends.input.target.clone()
+    };
+    Ok(Inputs { source, target })
+}
+
+/// Returns the tokens the decoder sees, each with its baseline.
+fn target(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
+    let pairs = instance
+        .decoder_input()
+        .iter()
+        .zip(instance.decoder_baseline());
+    pairs.map(|(&word, &baseline)| (word, baseline))
+}
+
+/// Returns `a − b` of every row.
+fn difference(a: &Inputs, b: &Inputs) -> Result<Inputs, Error> {
+    let side = |a: &Embedded, b: &Embedded| -> Result<Embedded, Error> {
+        Ok(Embedded {
+            rows: (&a.rows - &b.rows)?,
+            sequences: a.sequences.clone(),
+        })
+    };
+    let source = match (&a.source, &b.source) {
+        (Some(a), Some(b)) => Some(side(a, b)?),
+        _ => None,
+    };
+    Ok(Inputs {
+        source,
+        target: side(&a.target, &b.target)?,
+    })
+}

@@ -1,0 +1,159 @@
+//! Paths from tokens to their baselines over other tokens, and the points on them.
+//!
+//! From the word on, each anchor is one of the last one's nearest neighbours: the one that least
+//! turns back on the way to the baseline. An entry that would turn back is moved a small share of
+//! its way instead, so that the points are monotone in every entry. A special token has no way: it
+//! stands still until the last point, its baseline.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::DiscretizedIntegratedGradients;
+use super::neighbours::Neighbours;
+use crate::Error;
+use crate::kernels::Real;
+use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::methods::Batch;
+
+/// How the next anchor is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::methods) enum Strategy {
+    /// The one nearest to itself with its turns taken out.
+    Greedy,
+    /// The one with the fewest entries that turn back.
+    Maxcount,
+}
+
+/// The paths of words to their baselines.
+pub(super) struct Paths {
+    /// The points of the path of each pair, from the baseline on. `[points, hidden]`
+    points: BTreeMap<(u32, u32), Tensor>,
+    dtype: DType,
+}
+
+impl Paths {
+    /// Finds the paths of all `pairs` of a word and its baseline.
+    pub(super) fn find(
+        method: &DiscretizedIntegratedGradients,
+        batch: &Batch<'_>,
+        pairs: Vec<(u32, u32)>,
+    ) -> Result<Self, Error> {
+        let table = batch.model.embedding();
+        let mut neighbours = Neighbours::new(table, method.n_neighbors)?;
+        let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
+            .into_iter()
+            .map(|(word, baseline)| ((word, baseline), vec![word]))
+            .collect();
+        let is_special = |word: &u32| batch.special_tokens.contains(word);
+        for _ in 2..method.n_steps {
+            let walking = anchors.iter().filter(|((word, _), _)| !is_special(word));
+            let last: Vec<_> = walking
+                .filter_map(|(_, path)| path.last().copied())
+                .collect();
+            neighbours.look_up(&last)?;
+            anchors.par_iter_mut().try_for_each(|((word, baseline), path)| {
+                let next = if is_special(word) {
+                    Ok(*word)
+                } else {
+                    by_dtype!(table, T => next_anchor::<T>(method, table, &neighbours, (*baseline, path)))
+                };
+                path.push(next?);
+                Ok::<_, Error>(())
+            })?;
+        }
+        let points = anchors.into_par_iter().map(|((word, baseline), path)| {
+            let points: candle_core::Result<Tensor> =
+                by_dtype!(table, T => points::<T>(method, table, baseline, &path));
+            Ok(((word, baseline), points?))
+        });
+        Ok(Self {
+            points: points.collect::<Result<_, Error>>()?,
+            dtype: table.dtype(),
+        })
+    }
+
+    /// Returns point `index` of the path of each of `pairs`. `[pairs, hidden]`
+    pub(super) fn point(&self, pairs: &[(u32, u32)], index: usize) -> Result<Tensor, Error> {
+        let row = |pair: &(u32, u32)| self.points[pair].narrow(0, index, 1);
+        let rows = pairs.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::cat(&rows, 0)?.to_dtype(self.dtype)?)
+    }
+}
+
+/// Returns the anchor that follows the last one of `path`.
+fn next_anchor<T: Real>(
+    method: &DiscretizedIntegratedGradients,
+    table: &Tensor,
+    neighbours: &Neighbours<'_>,
+    (baseline, path): (u32, &[u32]),
+) -> candle_core::Result<u32> {
+    let hidden = table.dim(1)?;
+    let table = View::<T>::of(table)?;
+    let row = |token: u32| &table[token as usize * hidden..][..hidden];
+    let last = path.last().copied().unwrap_or(baseline);
+    if last == baseline {
+        return Ok(baseline);
+    }
+    let candidates = neighbours.of(last).iter().copied();
+    let candidates = candidates.filter(|token| *token != baseline && !path.contains(token));
+    let cost = |token: u32| {
+        let entries = row(token).iter().zip(row(baseline)).zip(row(last));
+        let turning = entries.filter(|((anchor, goal), from)| !between(**anchor, **goal, **from));
+        match method.method {
+            Strategy::Maxcount => turning.count() as f64,
+            Strategy::Greedy => turning
+                .map(|((&anchor, &goal), &from)| {
+                    let moved = step::<T>(from, goal, method.n_steps);
+                    (anchor.to_f64() - moved.to_f64()).powi(2)
+                })
+                .sum::<f64>(),
+        }
+    };
+    let costs = candidates.map(|token| (cost(token), token));
+    // Of equal ones the first, the nearest neighbour.
+    let best = costs.reduce(|best, other| if other.0 < best.0 { other } else { best });
+    Ok(best.map_or(baseline, |(_, token)| token))
+}
+
+/// Returns the points of a path, from the baseline to the word. `[points, hidden]`
+fn points<T: Real>(
+    method: &DiscretizedIntegratedGradients,
+    table: &Tensor,
+    baseline: u32,
+    path: &[u32],
+) -> candle_core::Result<Tensor> {
+    let hidden = table.dim(1)?;
+    let table = View::<T>::of(table)?;
+    let row = |token: u32| &table[token as usize * hidden..][..hidden];
+    let goal = row(baseline);
+    let mut points: Vec<Vec<T>> = vec![row(path[0]).to_vec()];
+    for &anchor in &path[1..] {
+        let from = &points[points.len() - 1];
+        let entries = row(anchor).iter().zip(goal).zip(from);
+        let entry = |((&anchor, &goal), &from): ((&T, &T), &T)| {
+            if between(anchor, goal, from) {
+                anchor
+            } else {
+                step::<T>(from, goal, method.n_steps)
+            }
+        };
+        points.push(entries.map(entry).collect());
+    }
+    points.push(goal.to_vec());
+    points.reverse();
+    tensor(points.concat(), (method.n_steps, hidden))
+}
+
+/// Returns whether an entry at `anchor` lies between `from` and `goal`, ends included.
+fn between<T: Real>(anchor: T, goal: T, from: T) -> bool {
+    (from <= anchor && anchor <= goal) || (goal <= anchor && anchor <= from)
+}
+
+/// Moves an entry one of `n_steps` equal shares of its way.
+fn step<T: Real>(from: T, goal: T, n_steps: usize) -> T {
+    from - T::from_f64(1.0 / n_steps as f64) * (from - goal)
+}

@@ -1,0 +1,283 @@
+//! `sequential_integrated_gradients`: one token at a time walks from its baseline to its embedding.
+//!
+//! `A_i = (x_i − b_i) ⊙ ∫₀¹ ∂F/∂x_i (x_1, …, b_i + α (x_i − b_i), …, x_t) dα`: integrated gradients of
+//! each token with all others where they are. Source: Enguehard 2023,
+//! <https://arxiv.org/abs/2305.15853>. A token that is its own baseline scores 0.
+//!
+//! In a decoder only rows from i on move with token i: they continue the keys and values of the
+//! unchanged pass, one pass a point serves every later step, and of its gradient row i is taken. A
+//! moving source token takes a pass of both stacks. Cost: `n_steps` forward passes a token, over
+//! the rows from it on, and as many backward passes a token and step.
+//!
+//! Inseq demands sources as long as prefixes when both are attributed; we do not. The convergence
+//! delta compares with all baselines at once, as Inseq's.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::support::path::{Ends, total};
+use super::support::quadrature::{Node, Rule};
+use super::support::variants::{Unchanged, Variant};
+use super::{Batch, Method, Sink, multiply};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::{self, ExplainedStep};
+use crate::kernels::rows;
+use crate::model::hooks::Side;
+use crate::model::{Embedded, Wanted};
+use crate::registry::Describe;
+
+/// Gradients collected while one token at a time walks from its baseline to its embedding.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SequentialIntegratedGradients {
+    /// Number of points.
+    pub n_steps: usize,
+    /// How the integral is approximated.
+    pub method: Rule,
+    /// Multiply by the distance from the baseline.
+    pub multiply_by_inputs: bool,
+    /// Record the convergence delta of each step.
+    pub return_convergence_delta: bool,
+}
+
+impl Default for SequentialIntegratedGradients {
+    fn default() -> Self {
+        Self {
+            n_steps: 50,
+            method: Rule::GaussLegendre,
+            multiply_by_inputs: true,
+            return_convergence_delta: false,
+        }
+    }
+}
+
+impl Describe for SequentialIntegratedGradients {
+    const NAME: &'static str = "sequential_integrated_gradients";
+    const SUMMARY: &'static str =
+        "integrated gradients of one token at a time, the others where they are";
+}
+
+impl Method for SequentialIntegratedGradients {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        let walk = Walk {
+            method: self,
+            batch,
+            nodes: self.method.points(Self::NAME, self.n_steps)?,
+            ends: Ends::of(batch)?,
+            unchanged: Unchanged::of(batch)?,
+        };
+        let source = match (batch.model.has_encoder(), &walk.ends.input.source) {
+            (true, Some(source)) => Some(walk.rows(Side::Source, source)?),
+            _ => None,
+        };
+        let target = if batch.attributes_target() {
+            Some(walk.rows(Side::Target, &walk.ends.input.target)?)
+        } else {
+            None
+        };
+        let mut totals = Vec::new();
+        for (index, step) in walk.ends.steps().iter().enumerate() {
+            let scores = |rows: &Option<Vec<StepRows>>| {
+                let rows = rows.as_ref().map(|rows| together(rows, index, step));
+                rows.transpose()
+            };
+            let scores = RawScores {
+                source: scores(&source)?,
+                target: scores(&target)?,
+            };
+            totals.push(total(&scores)?);
+            sink.record(index, scores)?;
+        }
+        if self.return_convergence_delta {
+            walk.ends.record_deltas(&totals, sink)?;
+        }
+        Ok(())
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}
+
+/// The scores of one token for the steps that see it.
+struct StepRows {
+    instance: usize,
+    /// The steps, in order.
+    steps: Vec<usize>,
+    /// One row a step. `[steps, hidden]`
+    rows: Tensor,
+}
+
+/// Returns the scores of all tokens that step number `index` sees. `[tokens, hidden]`
+fn together(rows: &[StepRows], index: usize, step: &ExplainedStep) -> Result<Tensor, Error> {
+    let own = rows
+        .iter()
+        .filter(|token| token.instance == step.seed.sequence);
+    let of_token = |token: &StepRows| {
+        let place = token.steps.binary_search(&index).ok()?;
+        Some(token.rows.narrow(0, place, 1))
+    };
+    let rows = own.filter_map(of_token).collect::<Result<Vec<_>, _>>()?;
+    Ok(Tensor::cat(&rows, 0)?)
+}
+
+/// All tokens of a batch on their walks.
+struct Walk<'a> {
+    method: &'a SequentialIntegratedGradients,
+    batch: &'a Batch<'a>,
+    nodes: Vec<Node>,
+    ends: Ends<'a>,
+    unchanged: Unchanged<'a>,
+}
+
+/// One token of one side.
+#[derive(Debug, Clone, Copy)]
+struct Walker {
+    instance: usize,
+    side: Side,
+    position: usize,
+}
+
+impl Walk<'_> {
+    /// Returns the scores of every token of a side, in order.
+    fn rows(&self, side: Side, inputs: &Embedded) -> Result<Vec<StepRows>, Error> {
+        let walkers: Vec<_> = (0..self.batch.instances.len())
+            .flat_map(|instance| {
+                let positions = 0..inputs.sequences.rows(instance).len();
+                positions.map(move |position| Walker {
+                    instance,
+                    side,
+                    position,
+                })
+            })
+            .collect();
+        walkers
+            .into_par_iter()
+            .map(|walker| self.token_rows(walker, inputs))
+            .collect()
+    }
+
+    /// Returns the scores of one token.
+    fn token_rows(&self, walker: Walker, inputs: &Embedded) -> Result<StepRows, Error> {
+        let sees = |step: &ExplainedStep| {
+            step.seed.sequence == walker.instance
+                && (walker.side == Side::Source || step.seed.position >= walker.position)
+        };
+        let steps = self.ends.steps().iter().enumerate();
+        let steps: Vec<_> = steps
+            .filter(|(_, step)| sees(step))
+            .map(|(index, _)| index)
+            .collect();
+        let instance = &self.batch.instances[walker.instance];
+        let (ids, baseline) = match walker.side {
+            Side::Source => (&instance.source, &instance.source_baseline),
+            Side::Target => (&instance.target, &instance.target_baseline),
+        };
+        let hidden = inputs.rows.dim(1)?;
+        let stays = ids[walker.position] == baseline[walker.position];
+        let rows = if stays && self.method.multiply_by_inputs || steps.is_empty() {
+            let shape = (steps.len(), hidden);
+            Tensor::zeros(shape, inputs.rows.dtype(), inputs.rows.device())?
+        } else {
+            self.integral(walker, &steps)?
+        };
+        Ok(StepRows {
+            instance: walker.instance,
+            steps,
+            rows,
+        })
+    }
+
+    /// Returns the integral of the token's gradient for each of `steps`. `[steps, hidden]`
+    fn integral(&self, walker: Walker, steps: &[usize]) -> Result<Tensor, Error> {
+        let at_once = self
+            .unchanged
+            .variants_at_once(&self.variant(walker, 0.0, steps)?);
+        let mut sum: Option<Tensor> = None;
+        for nodes in self.nodes.chunks(at_once) {
+            let variants = nodes
+                .iter()
+                .map(|node| self.variant(walker, node.alpha, steps));
+            let variants = variants.collect::<Result<Vec<_>, _>>()?;
+            let gradients = self.gradients(walker, &variants)?;
+            for (node, rows) in nodes.iter().zip(gradients) {
+                sum = Some(rows::add_scaled(sum.as_ref(), &rows, node.weight)?);
+            }
+        }
+        let Some(mut sum) = sum else {
+            return Err(candle_core::Error::Msg("an integral without points".to_owned()).into());
+        };
+        if walker.side == Side::Target && self.batch.decoder_factor != 1.0 {
+            sum = (sum * self.batch.decoder_factor)?;
+        }
+        if self.method.multiply_by_inputs {
+            let [input, baseline] = self.token(walker)?;
+            let distance = (input - baseline)?.broadcast_as(sum.shape())?;
+            return multiply(&distance.contiguous()?, &sum);
+        }
+        Ok(sum)
+    }
+
+    /// Returns the token's row of the gradient of each step, a tensor a variant. `[steps, hidden]`
+    fn gradients(&self, walker: Walker, variants: &[Variant]) -> Result<Vec<Tensor>, Error> {
+        let model = self.batch.model;
+        let (trace, steps) = self.unchanged.pass(variants)?;
+        let dhidden = gradient::at_hidden(model, &trace, &steps, self.batch.function)?;
+        let mut rows = Vec::with_capacity(steps.len());
+        for chunk in gradient::chunks(&steps) {
+            let dhidden = dhidden.narrow(0, chunk.start, chunk.len())?;
+            let wanted = match walker.side {
+                Side::Source => Wanted::Source,
+                Side::Target => Wanted::Target,
+            };
+            let gradients =
+                gradient::at_embeddings(model, &trace, &steps[chunk], &dhidden, wanted)?;
+            for gradient in gradients {
+                // The pass of a moving target token begins with it.
+                let (side, row) = match walker.side {
+                    Side::Source => (gradient.source, walker.position),
+                    Side::Target => (gradient.target, 0),
+                };
+                rows.extend(side.map(|side| side.narrow(0, row, 1)));
+            }
+        }
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let of_variant = rows.chunks(rows.len() / variants.len());
+        let of_variant = of_variant.map(|rows| Ok(Tensor::cat(rows, 0)?));
+        of_variant.collect()
+    }
+
+    /// Returns the instance with the token at `alpha` of its way.
+    fn variant(&self, walker: Walker, alpha: f64, steps: &[usize]) -> Result<Variant, Error> {
+        let [input, baseline] = self.token(walker)?;
+        let mut moving = (&baseline + ((input - &baseline)? * alpha)?)?;
+        if walker.side == Side::Target && self.batch.decoder_factor != 1.0 {
+            moving = (moving * self.batch.decoder_factor)?;
+        }
+        self.unchanged
+            .with_row(walker.instance, walker.side, walker.position, &moving)
+            .map(|variant| Variant {
+                steps: steps.to_vec(),
+                ..variant
+            })
+    }
+
+    /// Returns the token's embedding and its baseline's. `[1, hidden]` each.
+    fn token(&self, walker: Walker) -> Result<[Tensor; 2], Error> {
+        let row = |inputs: &crate::model::Inputs| -> Result<Tensor, Error> {
+            let embedded = match (walker.side, &inputs.source) {
+                (Side::Source, Some(source)) => source,
+                _ => &inputs.target,
+            };
+            let first = embedded.sequences.rows(walker.instance).start;
+            Ok(embedded.rows.narrow(0, first + walker.position, 1)?)
+        };
+        Ok([row(&self.ends.input)?, row(&self.ends.baseline)?])
+    }
+}
