@@ -143,7 +143,11 @@ fn targets(attribution: &Attribution) -> Vec<Value> {
     let mut targets = tokens(&attribution.target);
     for step in &attribution.steps {
         let token = &attribution.target[step.target_pos];
-        if let Some(contrast) = step.contrast.as_ref().filter(|other| other.id != token.id) {
+        if let Some(contrast) = step
+            .contrast
+            .as_ref()
+            .filter(|other| other.text != token.text)
+        {
             let text = format!("{} → {}", contrast.text, token.text);
             let attributes = json!({"token": text, "id": -1});
             targets[step.target_pos] = instance("inseq.utils.typing", "TokenWithId", &attributes);
@@ -154,7 +158,7 @@ fn targets(attribution: &Attribution) -> Vec<Value> {
 
 fn tokens(tokens: &[Token]) -> Vec<Value> {
     let token = |token: &Token| {
-        let attributes = json!({"token": token.text, "id": token.id});
+        let attributes = json!({"token": token.text, "id": token.id.map_or(-1, i64::from)});
         instance("inseq.utils.typing", "TokenWithId", &attributes)
     };
     tokens.iter().map(token).collect()
@@ -211,7 +215,7 @@ mod tests {
 
     fn attribution() -> Attribution {
         let token = |id: u32| Token {
-            id,
+            id: Some(id),
             text: format!("t{id}"),
         };
         let step = |target_pos: usize, values: &[f32]| StepAttribution {

@@ -24,11 +24,11 @@ pub const GENERATED_TEXT: &str = "generated_text";
 pub const TARGET_FORCED: &str = "target_forced";
 /// Tokens the encoder saw; empty for decoder-only models.
 pub const SOURCE_TOKENS: &str = "source_tokens";
-/// Ids of [`SOURCE_TOKENS`].
+/// Ids of [`SOURCE_TOKENS`]; -1 for a token merged of several.
 pub const SOURCE_TOKEN_IDS: &str = "source_token_ids";
 /// Tokens the decoder saw, prompt and start token included.
 pub const TARGET_TOKENS: &str = "target_tokens";
-/// Ids of [`TARGET_TOKENS`].
+/// Ids of [`TARGET_TOKENS`]; -1 for a token merged of several.
 pub const TARGET_TOKEN_IDS: &str = "target_token_ids";
 /// Position of the first attributed target token.
 pub const ATTR_POS_START: &str = "attr_pos_start";
@@ -58,7 +58,8 @@ pub const CONTRAST_TOKEN: &str = "contrast_token";
 pub const CONTRAST_TOKEN_ID: &str = "contrast_token_id";
 /// One score a source token; null where the source was not attributed.
 pub const SOURCE_SCORES: &str = "source_scores";
-/// One score a prefix token, as many as the prefix is long; null where it was not attributed.
+/// One score a prefix token, as many as the prefix is long; null where it was not attributed. A
+/// token merged of several may have one more: what its later pieces took from its earlier ones.
 pub const TARGET_SCORES: &str = "target_scores";
 /// One `float32` a requested step function; absent if none were requested.
 pub const STEP_SCORES: &str = "step_scores";

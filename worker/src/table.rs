@@ -123,18 +123,17 @@ fn texts<'a>(
 fn ids<'a>(
     lists: impl Iterator<Item = Option<&'a [Token]>> + Clone,
 ) -> Result<ArrayRef, ArrowError> {
-    let values = Int32Array::from_iter_values(
-        lists
-            .clone()
-            .flatten()
-            .flatten()
-            .map(|token| token.id as i32),
-    );
+    let values = Int32Array::from_iter_values(lists.clone().flatten().flatten().map(id_of));
     list(
         lists.map(|tokens| tokens.map(<[Token]>::len)),
         DataType::Int32,
         Arc::new(values),
     )
+}
+
+/// Returns a token's id; -1, as in Inseq's files, for one merged of several.
+fn id_of(token: &Token) -> i32 {
+    token.id.map_or(-1, |id| id as i32)
 }
 
 fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowError> {
@@ -160,14 +159,12 @@ fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowEr
         Arc::new(StringArray::from_iter_values(
             tokens.iter().map(|token| token.text.as_str()),
         )),
-        Arc::new(Int32Array::from_iter_values(
-            tokens.iter().map(|token| token.id as i32),
-        )),
+        Arc::new(Int32Array::from_iter_values(tokens.iter().map(id_of))),
         Arc::new(StringArray::from_iter(
             contrasts().map(|token| token.map(|token| token.text.as_str())),
         )),
         Arc::new(Int32Array::from_iter(
-            contrasts().map(|token| token.map(|token| token.id as i32)),
+            contrasts().map(|token| token.map(id_of)),
         )),
         scores(steps().map(|(_, step)| step.source.as_ref()))?,
         scores(steps().map(|(_, step)| step.target.as_ref()))?,
@@ -300,7 +297,7 @@ mod tests {
 
     fn token(id: u32) -> Token {
         Token {
-            id,
+            id: Some(id),
             text: format!("▁{id}"),
         }
     }

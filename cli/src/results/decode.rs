@@ -104,7 +104,7 @@ impl<'b> Columns<'b> {
         let pairs = text_values.iter().zip(id_values.values());
         Ok(pairs
             .map(|(text, &id)| Token {
-                id: id.cast_unsigned(),
+                id: u32::try_from(id).ok(),
                 text: text.unwrap_or_default().to_owned(),
             })
             .collect())
@@ -159,7 +159,7 @@ fn contrast(steps: &StructArray, index: usize) -> Result<Option<Token>, ArrowErr
     let ids = field(output::CONTRAST_TOKEN_ID)?.as_primitive_opt::<Int32Type>();
     let ids = ids.ok_or_else(|| wrong(output::CONTRAST_TOKEN_ID))?;
     Ok(texts.is_valid(index).then(|| Token {
-        id: ids.value(index).cast_unsigned(),
+        id: u32::try_from(ids.value(index)).ok(),
         text: texts.value(index).to_owned(),
     }))
 }
@@ -183,7 +183,7 @@ mod tests {
 
     fn token(id: u32) -> Token {
         Token {
-            id,
+            id: Some(id),
             text: format!("▁{id}"),
         }
     }

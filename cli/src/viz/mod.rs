@@ -100,7 +100,9 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
 fn column(attribution: &Attribution, step: &StepAttribution) -> String {
     let token = &attribution.target[step.target_pos];
     match &step.contrast {
-        Some(contrast) if contrast.id != token.id => format!("{} → {}", contrast.text, token.text),
+        Some(contrast) if contrast.text != token.text => {
+            format!("{} → {}", contrast.text, token.text)
+        }
         _ => token.text.clone(),
     }
 }

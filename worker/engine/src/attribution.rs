@@ -41,8 +41,8 @@ impl Example {
 /// A token as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Its id.
-    pub id: u32,
+    /// Its id; `None` for one merged of several.
+    pub id: Option<u32>,
     /// Its vocabulary entry, with the tokenizer's marks (`▁le`, `Ġthe`).
     pub text: String,
 }
@@ -81,6 +81,7 @@ pub struct StepAttribution {
     /// One row a source token; `None` for decoder-only models.
     pub source: Option<ScoreRows>,
     /// One row a prefix token, `target_pos` of them; `None` where the prefix was not attributed.
+    /// A token merged of several may have a row more: what its later pieces took from its earlier.
     pub target: Option<ScoreRows>,
     /// One score a requested step function, in the order of the request.
     pub step_scores: Vec<f32>,

@@ -1,19 +1,20 @@
 //! The whole story: encode, generate, attribute, score, aggregate.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use candle_core::{DType, Tensor};
 use whence_schemas::job::Dtype;
-use whence_schemas::{AttributionSpec, Compat, FunctionSpec, GenerationSpec};
+use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 
-use crate::aggregate::{Pipeline, RawScores, StepScores};
+use crate::aggregate::{Context, Pipeline, Reduction, StepScores};
+use crate::collector::{CollectedStep, Collector};
 use crate::generate::{self, Prompt, Settings};
 use crate::gradient::{self, Attributed};
 use crate::instance::{Encoded, Encoder, Target};
-use crate::methods::{self, Batch, Instance, Method, Sink};
+use crate::methods::{Batch, Instance, Method};
 use crate::model::{self, ModelFiles, Transformer};
-use crate::step_functions::{self, StepFunction};
+use crate::specification::{Parts, check, check_attributed, check_labels};
+use crate::step_functions::StepFunction;
 use crate::text::Tokenizer;
 use crate::{Attribution, Error, Example, ScoreRows, StepAttribution, Token};
 
@@ -87,94 +88,6 @@ impl Engine {
     }
 }
 
-/// Checks everything of `spec` that can be checked without a model.
-pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
-    Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
-    if spec.generation.num_return_sequences.is_some_and(|n| n > 1) {
-        return Err(Error::Specification {
-            reason: "one sequence of each example is attributed: set `num_return_sequences` to 1, and draw others with other seeds"
-                .to_owned(),
-        });
-    }
-    Parts::build(spec).map(|_| ())
-}
-
-/// What a specification names, built.
-struct Parts {
-    method: Box<dyn Method>,
-    function: Box<dyn StepFunction>,
-    step_scores: Vec<(String, Box<dyn StepFunction>)>,
-    pipeline: Pipeline,
-}
-
-impl Parts {
-    fn build(spec: &AttributionSpec) -> Result<Self, Error> {
-        let build =
-            |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
-        let method = methods::build(&spec.method.name, &spec.method.params)?;
-        let pipeline = match &spec.aggregators {
-            None => {
-                let names = method.default_aggregators().iter();
-                let own: Vec<_> = names.copied().map(FunctionSpec::named).collect();
-                Pipeline::build(&own, spec.normalize)?
-            }
-            Some(aggregators) => Pipeline::build(aggregators, spec.normalize)?,
-        };
-        let step_scores = spec
-            .step_scores
-            .iter()
-            .map(|f| Ok((f.label().to_owned(), build(f)?)));
-        let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
-        check_labels(&step_scores)?;
-        let function = build(&spec.attributed_fn)?;
-        check_attributed(spec, method.as_ref(), function.as_ref())?;
-        Ok(Self {
-            function,
-            method,
-            step_scores,
-            pipeline,
-        })
-    }
-}
-
-/// Fails if two step scores would have the same column.
-fn check_labels(step_scores: &[(String, Box<dyn StepFunction>)]) -> Result<(), Error> {
-    let is_twice = |(index, (label, _)): &(usize, &(String, _))| {
-        step_scores[..*index]
-            .iter()
-            .any(|(other, _)| other == label)
-    };
-    match step_scores.iter().enumerate().find(is_twice) {
-        None => Ok(()),
-        Some((_, (label, _))) => Err(Error::Specification {
-            reason: format!("two step scores are called `{label}`; give one of them a `label`"),
-        }),
-    }
-}
-
-/// Fails if `method` cannot attribute `function`.
-fn check_attributed(
-    spec: &AttributionSpec,
-    method: &dyn Method,
-    function: &dyn StepFunction,
-) -> Result<(), Error> {
-    let name = &spec.attributed_fn.name;
-    if method.needs_gradient() && !function.is_differentiable() {
-        let method = &spec.method.name;
-        return Err(Error::Specification {
-            reason: format!(
-                "`{name}` has no gradient for `{method}` to attribute; record it as a step score, or attribute it with a method that needs none, such as `occlusion`"
-            ),
-        });
-    }
-    if function.needs_own_contrast() && !spec.contrast.contrast_force_inputs {
-        return Err(Error::Specification {
-            reason: format!("attributing `{name}` needs `contrast_force_inputs`"),
-        });
-    }
-    Ok(())
-}
-
 /// A checked specification on a loaded model.
 #[derive(Debug)]
 pub struct Attributor<'e> {
@@ -205,6 +118,26 @@ impl Attributor<'_> {
         Self { seed, ..self }
     }
 
+    /// Attributes `function` instead of the one the specification names.
+    ///
+    /// Fails if the method needs a gradient it does not have, or if it contrasts predictions that
+    /// the specification does not keep apart.
+    pub fn with_attributed_fn(self, function: Box<dyn StepFunction>) -> Result<Self, Error> {
+        check_attributed(&self.spec, self.method.as_ref(), function.as_ref())?;
+        Ok(Self { function, ..self })
+    }
+
+    /// Records `function` too, called `name`. Fails if another step score has that name.
+    pub fn with_step_score(
+        mut self,
+        name: &str,
+        function: Box<dyn StepFunction>,
+    ) -> Result<Self, Error> {
+        self.step_scores.push((name.to_owned(), function));
+        check_labels(&self.step_scores)?;
+        Ok(self)
+    }
+
     /// Attributes `examples` together; result `i` belongs to example `i`.
     ///
     /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
@@ -229,19 +162,36 @@ impl Attributor<'_> {
         let finish = |prepared: Result<Prepared, Error>| {
             let prepared = prepared?;
             let steps = steps.next().expect("every good example has its steps")?;
-            Ok(self.assemble(prepared, steps))
+            self.aggregate(self.assemble(prepared, steps))
         };
         prepared.into_iter().map(finish).collect()
     }
 
     /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
     pub fn step_score_names(&self) -> Vec<String> {
-        let deltas = self.method.records_deltas().then(|| DELTAS.to_owned());
+        let scores = self.step_score_merges().into_iter();
+        scores.map(|(name, _)| name).collect()
+    }
+
+    /// Returns name and merging function of every step score.
+    fn step_score_merges(&self) -> Vec<(String, Reduction)> {
+        let compat = self.spec.compat;
+        let deltas = self.method.records_deltas();
         self.step_scores
             .iter()
-            .map(|(name, _)| name.clone())
-            .chain(deltas)
+            .map(|(name, function)| (name.clone(), function.merged_by(compat)))
+            .chain(deltas.then(|| (DELTAS.to_owned(), Reduction::AbsMax)))
             .collect()
+    }
+
+    /// Takes an attribution through the aggregators that must see it whole.
+    fn aggregate(&self, attribution: Attribution) -> Result<Attribution, Error> {
+        let context = Context {
+            step_scores: &self.step_score_merges(),
+            is_special: &|id| self.engine.tokenizer.is_special(id),
+            defaults: self.pipeline.defaults(),
+        };
+        self.pipeline.finish(attribution, &context)
     }
 
     /// Encodes every example and generates the targets that are not forced.
@@ -310,17 +260,17 @@ impl Attributor<'_> {
         };
         let mut void = Vec::new();
         if is_void && self.function.is_contrastive() {
-            void.push(&self.spec.attributed_fn.name);
+            void.push(self.spec.attributed_fn.label());
         }
         if instance.contrast.is_none() {
-            let scores = self.spec.step_scores.iter().zip(&self.step_scores);
-            let contrastive = scores.filter(|(_, (_, function))| function.is_contrastive());
-            void.extend(contrastive.map(|(spec, _)| &spec.name));
+            let scores = self.step_scores.iter();
+            let contrastive = scores.filter(|(_, function)| function.is_contrastive());
+            void.extend(contrastive.map(|(name, _)| name.as_str()));
         }
         match void.first() {
             None => Ok(()),
             Some(function) => Err(Error::NoContrast {
-                function: (*function).clone(),
+                function: (*function).to_owned(),
             }),
         }
     }
@@ -450,7 +400,7 @@ impl Attributor<'_> {
 
     fn token(&self, id: u32) -> Token {
         Token {
-            id,
+            id: Some(id),
             text: self.engine.tokenizer.token(id),
         }
     }
@@ -499,51 +449,4 @@ fn vec_of_one(
         Err(own) => Err(own),
     };
     prepared.into_iter().map(failed).collect()
-}
-
-/// Aggregates steps as they come.
-struct Collector<'p> {
-    pipeline: &'p Pipeline,
-    steps: Mutex<Vec<CollectedStep>>,
-}
-
-/// What a method recorded of one step.
-#[derive(Debug, Clone, Default)]
-struct CollectedStep {
-    scores: Option<StepScores>,
-    delta: Option<f64>,
-}
-
-impl<'p> Collector<'p> {
-    fn new(pipeline: &'p Pipeline, steps: usize) -> Self {
-        Self {
-            pipeline,
-            steps: Mutex::new(vec![CollectedStep::default(); steps]),
-        }
-    }
-
-    fn into_steps(self) -> Vec<CollectedStep> {
-        self.steps
-            .into_inner()
-            .expect("no thread panicked while it held the scores")
-    }
-}
-
-impl Sink for Collector<'_> {
-    fn record(&self, step: usize, raw: RawScores) -> Result<(), Error> {
-        let scores = self.pipeline.apply(&raw)?;
-        self.steps
-            .lock()
-            .expect("no thread panicked while it held the scores")[step]
-            .scores = Some(scores);
-        Ok(())
-    }
-
-    fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error> {
-        self.steps
-            .lock()
-            .expect("no thread panicked while it held the scores")[step]
-            .delta = Some(delta);
-        Ok(())
-    }
 }

@@ -131,6 +131,12 @@ pub enum Error {
         /// The function's name.
         function: String,
     },
+    /// Runs of tokens that the example does not have, or that are none.
+    #[error("{reason}")]
+    Spans {
+        /// Which run, and what is wrong with it.
+        reason: String,
+    },
     /// The positions to attribute are outside the target.
     #[error(
         "positions {start}..{end} cannot be attributed: the target has {len} tokens, the first attributable one is {first}"
@@ -178,6 +184,7 @@ impl Error {
             | Self::TooLong { .. }
             | Self::NotAContinuation
             | Self::NoContrast { .. }
+            | Self::Spans { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
             | Self::Tokenize { .. } => ErrorKind::Example,
@@ -200,6 +207,7 @@ impl Error {
             Self::TooLong { .. } => "too_long",
             Self::NotAContinuation => "not_a_continuation",
             Self::NoContrast { .. } => "no_contrast",
+            Self::Spans { .. } => "spans",
             Self::Positions { .. } => "positions",
             Self::NotFinite { .. } => "not_finite",
             Self::Tokenize { .. } => "tokenize",

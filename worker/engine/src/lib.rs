@@ -14,8 +14,10 @@ pub mod attribution;
 pub mod engine;
 pub mod error;
 
+mod collector;
 mod contrast;
 mod instance;
+mod specification;
 pub mod text;
 
 pub mod generate;
@@ -33,6 +35,7 @@ pub(crate) mod random;
 
 pub use attribution::{Attribution, Example, ScoreRows, StepAttribution, Token};
 pub use digest::digest;
-pub use engine::{Attributor, Engine, check};
+pub use engine::{Attributor, Engine};
 pub use error::{Error, ErrorKind};
 pub use registry::Entry;
+pub use specification::check;

@@ -1,25 +1,120 @@
-//! From raw scores to one score a token.
+//! From raw scores to the scores of the table: Inseq's aggregators.
 //!
-//! A raw score of a token may be a vector (the gradient of its embedding) or a table (layers by
-//! heads). Each aggregator of a pipeline reduces the last axis; after each, a step's scores are
-//! divided by the sum of their absolute values over source and prefix together, as Inseq does by
-//! default, so that every stage weighs its columns alike.
+//! A pipeline is a list of stages. `scores` reduces what one token has, a vector or a table of
+//! layers and heads, to one number, and is the only stage that can be taken step by step: what
+//! stands before the first other stage is done while the scores are made, so that a raw gradient is
+//! gone before the next one comes. The other stages see the whole [`Attribution`] and may change
+//! its tokens: `spans`, `subwords` and `split` merge them, `slices` leaves some out.
+//!
+//! A function's name (`vnorm`, `mean`, …) stands for `scores` with that function, as in Inseq.
 
-mod reduce;
 mod reduction;
 
+mod cells;
+mod scores;
+
+mod merge;
+mod slices;
+mod span;
+mod spans;
+mod split;
+mod subwords;
+
+mod pair;
+mod weight_attributions;
+
 use candle_core::Tensor;
-use whence_schemas::FunctionSpec;
+use serde_json::Value;
+use whence_schemas::{Compat, FunctionSpec};
 
-use crate::kernels::tensor::{View, by_dtype};
-use crate::registry::{self, Entry};
-use crate::{Error, ScoreRows};
-
-pub use reduce::{AGGREGATORS, Aggregator};
+use crate::registry::{self, Describe, Entry};
+use crate::{Attribution, Error, ScoreRows};
+use cells::Cells;
+pub use pair::{pair, pair_with};
 pub use reduction::Reduction;
+use scores::Scores;
 
-/// Below this sum a step counts as having no scores. Inseq's own floor.
-const SMALLEST_SUM: f64 = 1e-12;
+/// Builds the row of a function that stands for `scores`.
+macro_rules! function {
+    ($reduction:ident, $name:literal, $summary:literal) => {
+        Entry {
+            name: $name,
+            aliases: &[],
+            summary: $summary,
+            parameters: scores::parameters_without_function,
+            build: |parameters| {
+                let scores = Scores::with_function(Reduction::$reduction, parameters)?;
+                Ok(Box::new(scores.into()))
+            },
+        }
+    };
+}
+/// Every aggregator, in the order `whence list aggregators` shows them: the stages, then the
+/// functions that stand for `scores`.
+pub const AGGREGATORS: &[Entry<Stage>] = &[
+    entry::<Scores>(),
+    entry::<spans::Spans>(),
+    entry::<subwords::Subwords>(),
+    entry::<split::Split>(),
+    entry::<slices::Slices>(),
+    entry::<weight_attributions::WeightAttributions>(),
+    function!(VNorm, "vnorm", "`scores` by the length of the vector"),
+    function!(Mean, "mean", "`scores` by the arithmetic mean"),
+    function!(Sum, "sum", "`scores` by the sum"),
+    function!(Prod, "prod", "`scores` by the product"),
+    function!(Min, "min", "`scores` by the smallest value"),
+    function!(Max, "max", "`scores` by the largest value"),
+    function!(
+        AbsMax,
+        "absmax",
+        "`scores` by the value farthest from zero, with its sign"
+    ),
+];
+
+/// One stage of a pipeline.
+#[derive(Debug)]
+pub enum Stage {
+    /// Needs the scores of one step at a time.
+    StepWise(Scores),
+    /// Needs all of them.
+    Whole(Box<dyn Aggregator>),
+}
+
+/// A stage that sees the whole attribution.
+pub trait Aggregator: std::fmt::Debug + Send + Sync {
+    /// Aggregates. Fails if the attribution has not the shape the stage needs.
+    fn aggregate(
+        &self,
+        attribution: Attribution,
+        context: &Context<'_>,
+    ) -> Result<Attribution, Error>;
+
+    /// Fails if a parameter has a value the stage cannot use.
+    fn validate(&self, _: Defaults) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// What a stage does where its parameters do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// How `scores` reduces an axis.
+    pub reduction: Reduction,
+    /// Whether `scores` normalizes.
+    pub normalize: bool,
+    /// Whose rules count where Inseq's have a defect.
+    pub compat: Compat,
+}
+
+/// What a stage may want to know of the run besides its scores.
+pub struct Context<'a> {
+    /// Name and merging function of each step score.
+    pub step_scores: &'a [(String, Reduction)],
+    /// Says of a token's id whether it has a meaning of its own.
+    pub is_special: &'a dyn Fn(u32) -> bool,
+    /// What stages do where their parameters do not say.
+    pub defaults: Defaults,
+}
 
 /// The raw scores of one step. `[tokens, …]` each, the same `…`.
 #[derive(Debug)]
@@ -42,183 +137,78 @@ pub struct StepScores {
 /// Aggregators, one after another.
 #[derive(Debug)]
 pub struct Pipeline {
-    stages: Vec<Box<dyn Aggregator>>,
-    normalize: bool,
+    stages: Vec<Stage>,
+    defaults: Defaults,
 }
 
 impl Pipeline {
-    /// Builds a pipeline of `aggregators`.
-    pub fn build(aggregators: &[FunctionSpec], normalize: bool) -> Result<Self, Error> {
-        let build = |spec: &FunctionSpec| {
-            registry::build(
-                AGGREGATORS,
-                &spec.name,
-                &spec.params,
-                "aggregator",
-                "aggregators",
-            )
+    /// Builds a pipeline of `aggregators`. Fails on an unknown name or parameter.
+    pub fn build(aggregators: &[FunctionSpec], defaults: Defaults) -> Result<Self, Error> {
+        let build = |spec: &FunctionSpec| -> Result<Stage, Error> {
+            let (name, params) = (&spec.name, &spec.params);
+            let stage = registry::build(AGGREGATORS, name, params, "aggregator", "aggregators")?;
+            match &*stage {
+                Stage::StepWise(scores) => scores.validate(defaults)?,
+                Stage::Whole(aggregator) => aggregator.validate(defaults)?,
+            }
+            Ok(*stage)
         };
         Ok(Self {
             stages: aggregators.iter().map(build).collect::<Result<_, _>>()?,
-            normalize,
+            defaults,
         })
     }
 
-    /// Aggregates the scores of one step. Fails if there are more stages than axes to reduce.
+    /// Returns what stages do where their parameters do not say.
+    pub fn defaults(&self) -> Defaults {
+        self.defaults
+    }
+
+    /// Takes the scores of one step as far as a step can be taken alone. Fails if there are more
+    /// stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
         let mut sides = [
-            Scores::of(raw.source.as_ref())?,
-            Scores::of(raw.target.as_ref())?,
+            Cells::of_tensor(raw.source.as_ref())?,
+            Cells::of_tensor(raw.target.as_ref())?,
         ];
         for stage in &self.stages {
-            for side in sides.iter_mut().flatten() {
-                side.reduce(stage.as_ref())?;
-            }
-            if self.normalize {
-                normalize(&mut sides);
-            }
+            let Stage::StepWise(scores) = stage else {
+                break;
+            };
+            scores.reduce(&mut sides, self.defaults)?;
         }
-        let [source, target] = sides.map(|side| side.map(Scores::into_rows));
+        let [source, target] = sides.map(|side| side.map(Cells::into_rows));
         Ok(StepScores { source, target })
     }
-}
 
-/// The scores of one side of a step.
-#[derive(Debug)]
-struct Scores {
-    values: Vec<f64>,
-    /// Shape of one token's scores.
-    row_shape: Vec<usize>,
-}
-
-impl Scores {
-    fn of(tensor: Option<&Tensor>) -> Result<Option<Self>, Error> {
-        let Some(tensor) = tensor else {
-            return Ok(None);
-        };
-        let tensor = tensor.contiguous()?;
-        let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
-        Ok(Some(Self {
-            values: values?,
-            row_shape: tensor.dims()[1..].to_vec(),
-        }))
-    }
-
-    fn reduce(&mut self, aggregator: &dyn Aggregator) -> Result<(), Error> {
-        let Some(axis) = self.row_shape.pop() else {
-            let reason =
-                "there are more aggregators than axes: these scores are already one a token"
-                    .to_owned();
-            return Err(Error::Specification { reason });
-        };
-        self.values = self
-            .values
-            .chunks_exact(axis.max(1))
-            .map(|values| aggregator.reduce(values))
-            .collect();
-        Ok(())
-    }
-
-    fn into_rows(self) -> ScoreRows {
-        ScoreRows {
-            values: self.values.iter().map(|&v| v as f32).collect(),
-            row_shape: self.row_shape,
+    /// Takes an attribution, whose steps came through [`Pipeline::apply`], through the stages that
+    /// are left.
+    pub fn finish(
+        &self,
+        mut attribution: Attribution,
+        context: &Context<'_>,
+    ) -> Result<Attribution, Error> {
+        let is_done = |stage: &&Stage| matches!(stage, Stage::StepWise(_));
+        for stage in self.stages.iter().skip_while(is_done) {
+            attribution = match stage {
+                Stage::StepWise(scores) => scores.aggregate(attribution, context)?,
+                Stage::Whole(aggregator) => aggregator.aggregate(attribution, context)?,
+            };
         }
-    }
-}
-
-/// Divides each column, over the tokens of both sides, by the sum of its absolute values.
-fn normalize(sides: &mut [Option<Scores>; 2]) {
-    let Some(width) = sides
-        .iter()
-        .flatten()
-        .map(|side| side.row_shape.iter().product::<usize>())
-        .next()
-    else {
-        return;
-    };
-    let mut sums = vec![0.0; width];
-    for side in sides.iter().flatten() {
-        for row in side.values.chunks_exact(width) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value.abs();
-            }
-        }
-    }
-    for side in sides.iter_mut().flatten() {
-        for row in side.values.chunks_exact_mut(width) {
-            for (value, sum) in row.iter_mut().zip(&sums) {
-                *value /= sum.max(SMALLEST_SUM);
-            }
-        }
+        Ok(attribution)
     }
 }
 
 /// Builds one row of the table.
-const fn entry<A: Aggregator + registry::Describe + 'static>() -> Entry<dyn Aggregator> {
+const fn entry<A: Into<Stage> + Describe>() -> Entry<Stage> {
     Entry {
         name: A::NAME,
         aliases: A::ALIASES,
         summary: A::SUMMARY,
         parameters: registry::parameters::<A>,
-        build: |parameters| Ok(Box::new(registry::read::<A>(parameters)?)),
+        build: |parameters: Value| Ok(Box::new(registry::read::<A>(parameters)?.into())),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use candle_core::Device;
-
-    use super::*;
-
-    fn named(names: &[&str]) -> Vec<FunctionSpec> {
-        names.iter().copied().map(FunctionSpec::named).collect()
-    }
-
-    fn tensor(rows: &[[f64; 2]]) -> Tensor {
-        Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap()
-    }
-
-    #[test]
-    fn normalised_scores_of_both_sides_sum_to_one() {
-        let raw = RawScores {
-            source: Some(tensor(&[[3.0, 4.0], [0.0, 0.0]])),
-            target: Some(tensor(&[[6.0, 8.0], [0.0, -5.0]])),
-        };
-        let scores = Pipeline::build(&named(&["vnorm"]), true)
-            .unwrap()
-            .apply(&raw)
-            .unwrap();
-        assert_eq!(scores.source.unwrap().values, [0.25, 0.0]);
-        assert_eq!(scores.target.unwrap().values, [0.5, 0.25]);
-    }
-
-    #[test]
-    fn no_aggregators_leave_the_scores_raw() {
-        let raw = RawScores {
-            source: None,
-            target: Some(tensor(&[[1.0, -2.0]])),
-        };
-        let scores = Pipeline::build(&[], true).unwrap().apply(&raw).unwrap();
-        assert_eq!(
-            scores.target,
-            Some(ScoreRows {
-                values: vec![1.0, -2.0],
-                row_shape: vec![2]
-            })
-        );
-    }
-
-    #[test]
-    fn one_stage_too_many_is_an_error() {
-        let raw = RawScores {
-            source: None,
-            target: Some(tensor(&[[1.0, 2.0]])),
-        };
-        let error = Pipeline::build(&named(&["mean", "mean"]), false)
-            .unwrap()
-            .apply(&raw)
-            .unwrap_err();
-        assert!(error.to_string().contains("more aggregators than axes"));
-    }
-}
+mod tests;

@@ -51,7 +51,9 @@ fn directions(model: &Transformer, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
     for row in &mut rows {
         let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
         if length > 0.0 {
-            row.iter_mut().for_each(|v| *v /= length);
+            for v in row {
+                *v /= length;
+            }
         }
     }
     Ok(rows)

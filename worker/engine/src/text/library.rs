@@ -48,6 +48,11 @@ impl Codec for Library {
         self.0.token_to_id(token)
     }
 
+    fn is_special(&self, id: u32) -> bool {
+        let added = self.0.get_added_tokens_decoder();
+        added.get(&id).is_some_and(|token| token.special)
+    }
+
     fn size(&self) -> usize {
         let largest = self.0.get_vocab(true).into_values().max();
         largest.map_or(0, |id| id as usize + 1)

@@ -133,6 +133,11 @@ impl Codec for Marian {
         self.ids.get(token).copied()
     }
 
+    /// The vocabulary marks none: Marian's special tokens are named in its configuration.
+    fn is_special(&self, _: u32) -> bool {
+        false
+    }
+
     fn size(&self) -> usize {
         let largest = self.tokens.keys().max();
         largest.map_or(0, |&id| id as usize + 1)

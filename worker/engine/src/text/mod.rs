@@ -40,6 +40,9 @@ trait Codec: Debug + Send + Sync {
     /// Returns the id of a token of the vocabulary.
     fn id(&self, token: &str) -> Option<u32>;
 
+    /// Returns whether the vocabulary says that a token is special.
+    fn is_special(&self, id: u32) -> bool;
+
     /// Returns the number of ids, those of added tokens counted.
     fn size(&self) -> usize;
 }
@@ -110,6 +113,21 @@ impl Tokenizer {
     /// Returns the number of ids, those of added tokens counted: every id it gives is smaller.
     pub fn size(&self) -> usize {
         self.codec.size()
+    }
+
+    /// Returns whether a token has a meaning of its own, rather than standing for text.
+    pub fn is_special(&self, id: u32) -> bool {
+        let SpecialTokens {
+            bos,
+            eos,
+            pad,
+            decoder_start,
+            ..
+        } = &self.special;
+        eos.contains(&id)
+            || *pad == id
+            || [*bos, *decoder_start].contains(&Some(id))
+            || self.codec.is_special(id)
     }
 
     /// Returns the tokens with a meaning of their own.

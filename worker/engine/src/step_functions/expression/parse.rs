@@ -127,13 +127,13 @@ impl<'t> Parser<'t> {
             let token = match word {
                 "target" => TokenRef::Target,
                 "contrast" => TokenRef::Contrast,
-                digits => match digits.parse() {
-                    Ok(id) => TokenRef::Id(id),
-                    Err(_) => {
+                digits => {
+                    let Ok(id) = digits.parse() else {
                         let reason = "an index is `target`, `contrast` or a token's id";
                         return Err(self.error(at, reason.to_owned()));
-                    }
-                },
+                    };
+                    TokenRef::Id(id)
+                }
             };
             self.expect(']')?;
             let vector = node;

@@ -1,0 +1,44 @@
+//! The scores of one side of one step, in double precision while they are worked on.
+
+use candle_core::Tensor;
+
+use crate::kernels::tensor::{View, by_dtype};
+use crate::{Error, ScoreRows};
+
+/// Scores of consecutive tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cells {
+    /// Scores, token after token.
+    pub(super) values: Vec<f64>,
+    /// Shape of one token's scores.
+    pub(super) row_shape: Vec<usize>,
+}
+
+impl Cells {
+    /// Reads a tensor. `[tokens, …]`
+    pub(super) fn of_tensor(tensor: Option<&Tensor>) -> Result<Option<Self>, Error> {
+        let Some(tensor) = tensor else {
+            return Ok(None);
+        };
+        let tensor = tensor.contiguous()?;
+        let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
+        Ok(Some(Self {
+            values: values?,
+            row_shape: tensor.dims()[1..].to_vec(),
+        }))
+    }
+
+    pub(super) fn of_rows(rows: ScoreRows) -> Self {
+        Self {
+            values: rows.values.into_iter().map(f64::from).collect(),
+            row_shape: rows.row_shape,
+        }
+    }
+
+    pub(super) fn into_rows(self) -> ScoreRows {
+        ScoreRows {
+            values: self.values.iter().map(|&v| v as f32).collect(),
+            row_shape: self.row_shape,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `pair`: two attributions of equal shape as one, cell by cell; by default their difference.
+//!
+//! For two runs over the same tokens, or over a minimal pair of texts. Not a stage of a job's
+//! pipeline, which sees one example at a time.
+
+use crate::{Attribution, Error, ScoreRows, StepAttribution, Token};
+
+/// Returns `second` minus `first`: the order of Inseq's `pair`, whose `first - second` means the
+/// same.
+///
+/// Fails if the two have not the same numbers of tokens, steps and scores.
+pub fn pair(first: &Attribution, second: &Attribution) -> Result<Attribution, Error> {
+    pair_with(first, second, |first, second| second - first)
+}
+
+/// Combines two attributions, cell by cell and step score by step score. Tokens that differ become
+/// `first → second`.
+///
+/// Fails if the two have not the same numbers of tokens, steps and scores.
+pub fn pair_with(
+    first: &Attribution,
+    second: &Attribution,
+    combine: impl Fn(f32, f32) -> f32,
+) -> Result<Attribution, Error> {
+    let steps = first.steps.iter().zip(&second.steps);
+    let steps = steps.map(|(a, b)| {
+        Ok(StepAttribution {
+            target_pos: a.target_pos,
+            source: pair_rows(a.source.as_ref(), b.source.as_ref(), &combine)?,
+            target: pair_rows(a.target.as_ref(), b.target.as_ref(), &combine)?,
+            step_scores: pair_values(&a.step_scores, &b.step_scores, &combine)?,
+            contrast: a.contrast.clone(),
+        })
+    });
+    if first.steps.len() != second.steps.len() || first.attr_pos_start != second.attr_pos_start {
+        return Err(differ("positions"));
+    }
+    Ok(Attribution {
+        source: pair_tokens(&first.source, &second.source)?,
+        target: pair_tokens(&first.target, &second.target)?,
+        steps: steps.collect::<Result<_, Error>>()?,
+        ..first.clone()
+    })
+}
+
+fn pair_tokens(first: &[Token], second: &[Token]) -> Result<Vec<Token>, Error> {
+    if first.len() != second.len() {
+        return Err(differ("numbers of tokens"));
+    }
+    let pairs = first.iter().zip(second).map(|(a, b)| {
+        if a.text == b.text {
+            a.clone()
+        } else {
+            Token {
+                id: None,
+                text: format!("{} → {}", a.text, b.text),
+            }
+        }
+    });
+    Ok(pairs.collect())
+}
+
+fn pair_rows(
+    first: Option<&ScoreRows>,
+    second: Option<&ScoreRows>,
+    combine: impl Fn(f32, f32) -> f32,
+) -> Result<Option<ScoreRows>, Error> {
+    match (first, second) {
+        (None, None) => Ok(None),
+        (Some(a), Some(b)) if a.row_shape == b.row_shape => Ok(Some(ScoreRows {
+            values: pair_values(&a.values, &b.values, combine)?,
+            row_shape: a.row_shape.clone(),
+        })),
+        _ => Err(differ("shapes of scores")),
+    }
+}
+
+fn pair_values(
+    first: &[f32],
+    second: &[f32],
+    combine: impl Fn(f32, f32) -> f32,
+) -> Result<Vec<f32>, Error> {
+    if first.len() != second.len() {
+        return Err(differ("numbers of scores"));
+    }
+    Ok(first
+        .iter()
+        .zip(second)
+        .map(|(&a, &b)| combine(a, b))
+        .collect())
+}
+
+fn differ(what: &str) -> Error {
+    Error::Specification {
+        reason: format!("two attributions with different {what} cannot be paired"),
+    }
+}

@@ -1,0 +1,265 @@
+//! `scores`: reduces the last axis of what each token has, then normalizes each step.
+//!
+//! Normalizing divides by the sum of absolute values over source and prefix together, as Inseq does
+//! by default, after every reduction, so that a further stage weighs its columns alike. Rescaling
+//! divides by the largest absolute value of all steps instead.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::cells::Cells;
+use super::{Aggregator, Context, Defaults, Reduction, Stage};
+use crate::registry::{self, Describe};
+use crate::{Attribution, Error, ScoreRows, StepAttribution};
+
+/// Below this sum a step counts as having no scores. Inseq's own floor.
+const SMALLEST_SUM: f64 = 1e-12;
+
+/// One number of each token's last axis.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scores {
+    /// How the axis is reduced; as the attribution method's own aggregators do when absent.
+    aggregate_fn: Option<Reduction>,
+    /// Order of the norm `vnorm` takes.
+    vnorm_ord: f64,
+    /// Entries of the axis to look at: one (it is taken as it is), a list, or a range `"2:5"`.
+    /// Negative ones count from the end. All when absent.
+    select_idx: Option<Selection>,
+    /// Divide each step's scores by the sum of their absolute values; as the job says when absent.
+    normalize: Option<bool>,
+    /// Divide by the largest absolute value of all steps. Excludes normalizing.
+    rescale: bool,
+}
+
+impl Default for Scores {
+    fn default() -> Self {
+        Self {
+            aggregate_fn: None,
+            vnorm_ord: 2.0,
+            select_idx: None,
+            normalize: None,
+            rescale: false,
+        }
+    }
+}
+
+impl Describe for Scores {
+    const NAME: &'static str = "scores";
+    const SUMMARY: &'static str = "one number of each token's last axis, normalized";
+}
+
+impl From<Scores> for Stage {
+    fn from(scores: Scores) -> Self {
+        if scores.rescale {
+            Self::Whole(Box::new(scores))
+        } else {
+            Self::StepWise(scores)
+        }
+    }
+}
+
+/// Entries of an axis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Selection {
+    One(i64),
+    List(Vec<i64>),
+    /// `from:to`, the end excluded.
+    Range(String),
+}
+
+/// Returns the parameters of a function that stands for `scores`.
+pub(super) fn parameters_without_function() -> Map<String, Value> {
+    let mut parameters = registry::parameters::<Scores>();
+    parameters.remove("aggregate_fn");
+    parameters
+}
+
+impl Scores {
+    /// Reads the parameters of `scores` by `reduction`.
+    pub(super) fn with_function(
+        reduction: Reduction,
+        parameters: Value,
+    ) -> Result<Self, serde_json::Error> {
+        let scores = registry::read::<Self>(parameters)?;
+        Ok(Self {
+            aggregate_fn: Some(reduction),
+            ..scores
+        })
+    }
+
+    /// Reduces and normalizes the scores of one step.
+    pub(super) fn reduce(
+        &self,
+        sides: &mut [Option<Cells>; 2],
+        defaults: Defaults,
+    ) -> Result<(), Error> {
+        for side in sides.iter_mut().flatten() {
+            self.reduce_side(side, defaults.reduction)?;
+        }
+        if self.normalize.unwrap_or(defaults.normalize) {
+            normalize(sides);
+        }
+        Ok(())
+    }
+
+    fn reduce_side(&self, side: &mut Cells, by_default: Reduction) -> Result<(), Error> {
+        let Some(axis) = side.row_shape.pop() else {
+            let reason =
+                "there are more aggregators than axes: these scores are already one a token"
+                    .to_owned();
+            return Err(Error::Specification { reason });
+        };
+        let selected = self.selected(axis)?;
+        let reduction = self.aggregate_fn.unwrap_or(by_default);
+        let is_one = matches!(self.select_idx, Some(Selection::One(_)));
+        let mut chosen = Vec::with_capacity(selected.len());
+        side.values = side
+            .values
+            .chunks_exact(axis.max(1))
+            .map(|values| {
+                chosen.clear();
+                chosen.extend(selected.iter().map(|&index| values[index]));
+                if is_one {
+                    chosen[0]
+                } else {
+                    reduction.reduce(&chosen, self.vnorm_ord)
+                }
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Returns the entries of an axis of length `axis` to look at.
+    fn selected(&self, axis: usize) -> Result<Vec<usize>, Error> {
+        let from_end = |index: i64| {
+            if index < 0 {
+                index + axis as i64
+            } else {
+                index
+            }
+        };
+        let wrong = |reason: String| wrong_parameter(&format!("`select_idx` {reason}"));
+        let wanted: Vec<i64> = match &self.select_idx {
+            None => return Ok((0..axis).collect()),
+            Some(Selection::One(index)) => vec![from_end(*index)],
+            Some(Selection::List(list)) => list.iter().map(|&index| from_end(index)).collect(),
+            Some(Selection::Range(text)) => {
+                let (start, end) = range(text)
+                    .ok_or_else(|| wrong(format!("is `{text}`, a range is written `2:5`")))?;
+                (from_end(start)..from_end(end)).collect()
+            }
+        };
+        let mut sorted = wanted.clone();
+        sorted.sort_unstable();
+        if sorted.is_empty() {
+            return Err(wrong("selects nothing".to_owned()));
+        }
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(wrong("names an entry twice".to_owned()));
+        }
+        if sorted[0] < 0 || sorted[sorted.len() - 1] >= axis as i64 {
+            return Err(wrong(format!(
+                "names an entry the axis of {axis} does not have"
+            )));
+        }
+        Ok(wanted.into_iter().map(|index| index as usize).collect())
+    }
+
+    fn step(&self, step: StepAttribution, context: &Context<'_>) -> Result<StepAttribution, Error> {
+        let mut sides = [step.source, step.target].map(|side| side.map(Cells::of_rows));
+        self.reduce(&mut sides, context.defaults)?;
+        let [source, target] = sides.map(|side| side.map(Cells::into_rows));
+        Ok(StepAttribution {
+            source,
+            target,
+            ..step
+        })
+    }
+}
+
+impl Aggregator for Scores {
+    fn aggregate(
+        &self,
+        attribution: Attribution,
+        context: &Context<'_>,
+    ) -> Result<Attribution, Error> {
+        let steps = attribution.steps.into_iter();
+        let steps = steps.map(|step| self.step(step, context));
+        let mut attribution = Attribution {
+            steps: steps.collect::<Result<_, _>>()?,
+            ..attribution
+        };
+        if self.rescale {
+            rescale(&mut attribution);
+        }
+        Ok(attribution)
+    }
+
+    fn validate(&self, defaults: Defaults) -> Result<(), Error> {
+        if self.rescale && self.normalize.unwrap_or(defaults.normalize) {
+            return Err(wrong_parameter(
+                "`rescale` and `normalize` exclude each other; set `normalize` to false",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn wrong_parameter(reason: &str) -> Error {
+    Error::Parameters {
+        what: "aggregator",
+        name: Scores::NAME.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Reads `from:to`.
+fn range(text: &str) -> Option<(i64, i64)> {
+    let (start, end) = text.split_once(':')?;
+    Some((start.trim().parse().ok()?, end.trim().parse().ok()?))
+}
+
+/// Divides each column, over the tokens of both sides, by the sum of its absolute values.
+fn normalize(sides: &mut [Option<Cells>; 2]) {
+    let Some(width) = sides
+        .iter()
+        .flatten()
+        .map(|side| side.row_shape.iter().product::<usize>())
+        .next()
+    else {
+        return;
+    };
+    let mut sums = vec![0.0; width];
+    for side in sides.iter().flatten() {
+        for row in side.values.chunks_exact(width) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value.abs();
+            }
+        }
+    }
+    for side in sides.iter_mut().flatten() {
+        for row in side.values.chunks_exact_mut(width) {
+            for (value, sum) in row.iter_mut().zip(&sums) {
+                *value /= sum.max(SMALLEST_SUM);
+            }
+        }
+    }
+}
+
+/// Divides all scores by the largest absolute value among them.
+fn rescale(attribution: &mut Attribution) {
+    fn sides(step: &mut StepAttribution) -> impl Iterator<Item = &mut ScoreRows> {
+        [&mut step.source, &mut step.target].into_iter().flatten()
+    }
+    let values = attribution.steps.iter_mut().flat_map(sides);
+    let values = values.flat_map(|rows| rows.values.iter());
+    let largest = values.fold(0.0, |largest: f32, value| largest.max(value.abs()));
+    if largest == 0.0 {
+        return;
+    }
+    for rows in attribution.steps.iter_mut().flat_map(sides) {
+        rows.values.iter_mut().for_each(|value| *value /= largest);
+    }
+}

@@ -1,0 +1,46 @@
+//! Runs of tokens, as parameters give them.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// One run of tokens or several, the ends excluded: `[2, 4]` or `[[0, 2], [2, 5]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SpanList {
+    /// One run.
+    One((usize, usize)),
+    /// Several runs.
+    Many(Vec<(usize, usize)>),
+}
+
+impl SpanList {
+    /// Returns the runs, which must be ascending runs of `tokens` tokens of the `side`.
+    ///
+    /// Fails if one is empty, overlaps the one before or goes beyond the last token.
+    pub(super) fn checked(&self, tokens: usize, side: &str) -> Result<Vec<Range<usize>>, Error> {
+        let spans = match self {
+            Self::One(span) => std::slice::from_ref(span),
+            Self::Many(spans) => spans,
+        };
+        let mut previous_end = 0;
+        for &(start, end) in spans {
+            let problem = if start >= end {
+                "is empty".to_owned()
+            } else if start < previous_end {
+                "overlaps the one before, or stands after it in the list".to_owned()
+            } else if end > tokens {
+                format!("goes beyond the last of the {tokens} tokens")
+            } else {
+                previous_end = end;
+                continue;
+            };
+            return Err(Error::Spans {
+                reason: format!("{side} span [{start}, {end}] {problem}"),
+            });
+        }
+        Ok(spans.iter().map(|&(start, end)| start..end).collect())
+    }
+}

@@ -1,0 +1,108 @@
+//! A specification, checked against the registries: everything it names, built.
+
+use serde_json::Value;
+use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec};
+
+use crate::Error;
+use crate::aggregate::{Defaults, Pipeline, Reduction};
+use crate::generate::Settings;
+use crate::methods::{self, Method};
+use crate::step_functions::{self, StepFunction};
+
+/// Checks everything of `spec` that can be checked without a model.
+pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
+    Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
+    if spec.generation.num_return_sequences.is_some_and(|n| n > 1) {
+        return Err(Error::Specification {
+            reason: "one sequence of each example is attributed: set `num_return_sequences` to 1, and draw others with other seeds"
+                .to_owned(),
+        });
+    }
+    Parts::build(spec).map(|_| ())
+}
+
+/// What a specification names, built.
+pub(crate) struct Parts {
+    pub(crate) method: Box<dyn Method>,
+    pub(crate) function: Box<dyn StepFunction>,
+    pub(crate) step_scores: Vec<(String, Box<dyn StepFunction>)>,
+    pub(crate) pipeline: Pipeline,
+}
+
+impl Parts {
+    pub(crate) fn build(spec: &AttributionSpec) -> Result<Self, Error> {
+        let build =
+            |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
+        let method = methods::build(&spec.method.name, &spec.method.params)?;
+        let own = method.default_aggregators();
+        let defaults = Defaults {
+            reduction: own.first().map_or(Reduction::Mean, |name| named(name)),
+            normalize: spec.normalize,
+            compat: spec.compat,
+        };
+        let pipeline = match &spec.aggregators {
+            None => {
+                let own: Vec<_> = own.iter().copied().map(FunctionSpec::named).collect();
+                Pipeline::build(&own, defaults)?
+            }
+            Some(aggregators) => Pipeline::build(aggregators, defaults)?,
+        };
+        let step_scores = spec
+            .step_scores
+            .iter()
+            .map(|f| Ok((f.label().to_owned(), build(f)?)));
+        let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
+        check_labels(&step_scores)?;
+        let function = build(&spec.attributed_fn)?;
+        check_attributed(spec, method.as_ref(), function.as_ref())?;
+        Ok(Self {
+            method,
+            function,
+            step_scores,
+            pipeline,
+        })
+    }
+}
+
+/// Returns the reduction called `name`, as a method names it.
+fn named(name: &str) -> Reduction {
+    serde_json::from_value(Value::from(name)).expect("a method aggregates by a function")
+}
+
+/// Fails if two step scores would have the same column.
+pub(crate) fn check_labels(step_scores: &[(String, Box<dyn StepFunction>)]) -> Result<(), Error> {
+    let is_twice = |(index, (label, _)): &(usize, &(String, _))| {
+        step_scores[..*index]
+            .iter()
+            .any(|(other, _)| other == label)
+    };
+    match step_scores.iter().enumerate().find(is_twice) {
+        None => Ok(()),
+        Some((_, (label, _))) => Err(Error::Specification {
+            reason: format!("two step scores are called `{label}`; give one of them a `label`"),
+        }),
+    }
+}
+
+/// Fails if `method` cannot attribute `function`.
+pub(crate) fn check_attributed(
+    spec: &AttributionSpec,
+    method: &dyn Method,
+    function: &dyn StepFunction,
+) -> Result<(), Error> {
+    let name = &spec.attributed_fn.name;
+    if method.needs_gradient() && !function.is_differentiable() {
+        let method = &spec.method.name;
+        return Err(Error::Specification {
+            reason: format!(
+                "`{name}` has no gradient for `{method}` to attribute; record it as a step score, or attribute it with a method that needs none, such as `occlusion`"
+            ),
+        });
+    }
+    if function.needs_own_contrast() && !spec.contrast.contrast_force_inputs {
+        return Err(Error::Specification {
+            reason: format!("attributing `{name}` needs `contrast_force_inputs`"),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Contrasts with every method of the registry, in batches, and what is refused.
+
+use std::path::{Path, PathBuf};
+
+use whence_engine::methods::METHODS;
+use whence_engine::{Attribution, Engine, Error, Example};
+use whence_schemas::job::Dtype;
+use whence_schemas::{AlignmentRule, Alignments, AttributionSpec, ContrastSpec, FunctionSpec};
+
+fn model(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.join("../../tests/models").join(name)
+}
+
+fn spec(method: &str, function: &str) -> AttributionSpec {
+    AttributionSpec {
+        attributed_fn: FunctionSpec::named(function),
+        step_scores: vec![FunctionSpec::named(function)],
+        ..AttributionSpec::of_method(method)
+    }
+}
+
+/// An example of an encoder-decoder model, and one that shares a batch with it.
+fn translations() -> [Example; 2] {
+    let translation = |id, text, target, contrast: &str| Example {
+        contrast_target: Some(contrast.to_owned()),
+        ..Example::new(id, text).with_generated_text(target)
+    };
+    [
+        translation(
+            3,
+            "Open the menu.",
+            "Ouvrez le menu.",
+            "Fermez le menu du fichier.",
+        ),
+        translation(4, "Close it now.", "Fermez-le.", "Ouvrez-le maintenant."),
+    ]
+}
+
+fn attribute(engine: &Engine, spec: &AttributionSpec, examples: &[Example]) -> Vec<Attribution> {
+    let results = engine.prepare(spec).unwrap().attribute(examples);
+    results.into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_method_attributes_contrasts_in_batches_as_alone() {
+    let engine = Engine::load(&model("lo-en-fr-tiny"), Dtype::Float32).unwrap();
+    let examples = translations();
+    for method in METHODS {
+        for force in [false, true] {
+            let mut spec = spec(method.name, "contrast_prob_diff");
+            spec.contrast.contrast_force_inputs = force;
+            let together = attribute(&engine, &spec, &examples);
+            for (example, found) in examples.iter().zip(&together) {
+                let alone = attribute(&engine, &spec, std::slice::from_ref(example));
+                assert_eq!(alone[0], *found, "{} forced {force}", method.name);
+                let contrast = found.steps.last().unwrap().contrast.as_ref().unwrap();
+                assert_eq!(contrast.text, "</s>");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_contrast_for_all_examples_is_that_of_each() {
+    let engine = Engine::load(&model("lo-en-fr-tiny"), Dtype::Float32).unwrap();
+    let [example, _] = translations();
+    let own = attribute(&engine, &spec("saliency", "pcxmi"), &[example.clone()]);
+    let mut for_all = spec("saliency", "pcxmi");
+    for_all.contrast.contrast_targets = example.contrast_target.clone();
+    let bare = Example {
+        contrast_target: None,
+        ..example
+    };
+    assert_eq!(attribute(&engine, &for_all, &[bare]), own);
+}
+
+#[test]
+fn tokens_that_are_alike_are_paired() {
+    let engine = Engine::load(&model("glass-en"), Dtype::Float32).unwrap();
+    let example = Example {
+        contrast_target: Some("The cat sat on the big mat and slept.".to_owned()),
+        ..Example::new(0, "The cat sat on").with_generated_text("The cat sat on the mat and slept.")
+    };
+    let mut spec = spec("dummy", "contrast_logits_diff");
+    spec.contrast.contrast_targets_alignments = Alignments::Rule(AlignmentRule::Auto);
+    let found = attribute(&engine, &spec, &[example]).remove(0);
+    for step in &found.steps {
+        let contrast = step.contrast.as_ref().unwrap();
+        assert_eq!(contrast.text, found.target[step.target_pos].text);
+    }
+}
+
+#[test]
+fn what_cannot_be_contrasted_says_so() {
+    let engine = Engine::load(&model("glass-en"), Dtype::Float32).unwrap();
+    let example = Example::new(0, "The cat sat on").with_generated_text("The cat sat on the mat.");
+    let refused = |spec: &AttributionSpec, example: &Example| -> Error {
+        match engine.prepare(spec) {
+            Err(error) => error,
+            Ok(attributor) => {
+                let examples = std::slice::from_ref(example);
+                attributor.attribute(examples).remove(0).unwrap_err()
+            }
+        }
+    };
+    let message = |spec: &AttributionSpec, example: &Example| refused(spec, example).to_string();
+
+    let nothing = message(&spec("saliency", "contrast_prob_diff"), &example);
+    assert!(nothing.contains("give it a contrast target"), "{nothing}");
+    let same = Example {
+        contrast_target: example.generated_text.clone(),
+        ..example.clone()
+    };
+    let nothing = message(&spec("saliency", "contrast_prob_diff"), &same);
+    assert!(nothing.contains("give it a contrast target"), "{nothing}");
+    let divergence = message(&spec("saliency", "kl_divergence"), &same);
+    assert!(divergence.contains("needs `contrast_force_inputs`"));
+    let count = message(&spec("saliency", "top_p_size"), &example);
+    assert!(count.contains("has no gradient"), "{count}");
+    let source = Example {
+        contrast_source: Some("The dog".to_owned()),
+        ..example.clone()
+    };
+    let source = message(&spec("saliency", "probability"), &source);
+    assert!(source.contains("a model with an encoder"), "{source}");
+    let twice = AttributionSpec {
+        step_scores: vec![FunctionSpec::named("logit"); 2],
+        ..AttributionSpec::of_method("saliency")
+    };
+    assert!(message(&twice, &example).contains("give one of them a `label`"));
+    let blank = AttributionSpec {
+        contrast: ContrastSpec {
+            contrast_targets: Some(" ".to_owned()),
+            ..ContrastSpec::default()
+        },
+        ..AttributionSpec::of_method("saliency")
+    };
+    assert_eq!(
+        message(&blank, &example),
+        "the contrast target text is empty"
+    );
+}
