@@ -125,7 +125,7 @@ impl Golden {
     pub(crate) fn tokens(&self, example: usize) -> (Vec<Token>, Vec<Token>) {
         let tokens = |tokens: &[(String, u32)]| {
             let token = |(text, id): &(String, u32)| Token {
-                id: *id,
+                id: Some(*id),
                 text: text.clone(),
             };
             tokens.iter().map(token).collect()
