@@ -94,6 +94,11 @@ impl ConfigFile {
         }
     }
 
+    /// Returns whether the file has `field`, be it `null`: some fields mean another thing absent.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// Returns a list of numbers. Fails if it is absent.
     pub fn numbers(&self, field: &str) -> Result<Vec<f64>, Error> {
         let value = self.value(field).ok_or_else(|| self.absent(field))?;

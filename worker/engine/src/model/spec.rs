@@ -148,6 +148,18 @@ pub enum CoreSpec {
     Experts(ExpertsSpec),
 }
 
+impl From<FeedForwardSpec> for CoreSpec {
+    fn from(spec: FeedForwardSpec) -> Self {
+        Self::FeedForward(spec)
+    }
+}
+
+impl From<ExpertsSpec> for CoreSpec {
+    fn from(spec: ExpertsSpec) -> Self {
+        Self::Experts(spec)
+    }
+}
+
 /// From hidden states to logits: `softcap(W (scale · h) + bias)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadSpec {

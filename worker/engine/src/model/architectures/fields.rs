@@ -69,3 +69,77 @@ pub(super) fn require(config: &ConfigFile, field: &str, served: bool) -> Result<
     }
     Err(config.refused(format!("`{field}` is {}, which is not supported", !served)))
 }
+
+/// Reads how many keys each of `layers` layers sees, `None` where it sees all: `window` in the
+/// layers that `layer_types` calls `sliding_attention`, or, where the file has no such list, in
+/// those `slides` names.
+pub(super) fn windows(
+    config: &ConfigFile,
+    layers: usize,
+    window: Option<usize>,
+    slides: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<usize>>, Error> {
+    let Some(types) = config.optional_texts("layer_types")? else {
+        return Ok((0..layers)
+            .map(|layer| window.filter(|_| slides(layer)))
+            .collect());
+    };
+    if types.len() != layers {
+        return Err(config.refused(format!(
+            "`layer_types` has {} entries for {layers} layers",
+            types.len()
+        )));
+    }
+    let of_type = |kind: &str| match kind {
+        "sliding_attention" => Ok(window),
+        "full_attention" => Ok(None),
+        _ => Err(config.refused(format!(
+            "`layer_types` names `{kind}`, an attention we do not have"
+        ))),
+    };
+    types.into_iter().map(of_type).collect()
+}
+
+/// Reads the size `field`, or `default` where the file does not have it; `null` is none.
+pub(super) fn size_or(
+    config: &ConfigFile,
+    field: &str,
+    default: usize,
+) -> Result<Option<usize>, Error> {
+    if config.has(field) {
+        config.optional_size(field)
+    } else {
+        Ok(Some(default))
+    }
+}
+
+/// Reads the number `field`, or `default` where the file does not have it; `null` is none.
+pub(super) fn number_or(
+    config: &ConfigFile,
+    field: &str,
+    default: f64,
+) -> Result<Option<f64>, Error> {
+    if config.has(field) {
+        config.optional_number(field)
+    } else {
+        Ok(Some(default))
+    }
+}
+
+/// Reads a size that goes by one of several names.
+pub(super) fn size_of(config: &ConfigFile, names: &[&str]) -> Result<usize, Error> {
+    for name in names {
+        if let Some(size) = config.optional_size(name)? {
+            return Ok(size);
+        }
+    }
+    config.size(names[0])
+}
+
+/// Fails if `field` has a value: it would change the numbers, and we do not have it.
+pub(super) fn require_absent(config: &ConfigFile, field: &str) -> Result<(), Error> {
+    match config.optional_number(field)? {
+        None => Ok(()),
+        Some(value) => Err(config.refused(format!("`{field}` is {value}, which is not supported"))),
+    }
+}

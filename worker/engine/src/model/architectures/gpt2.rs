@@ -1,61 +1,108 @@
-//! GPT-2: decoder-only, pre-norm with layer norms, learned positions.
+//! GPT-2 and GPT-BigCode: decoder-only, pre-norm with layer norms, learned positions.
 //!
-//! Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; weight names
-//! as transformers saves them. Its maps are stored `[in, out]`, those of queries, keys and values
-//! in one.
+//! Sources: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Ben Allal et
+//! al. 2023, <https://arxiv.org/abs/2301.03988>. Weight names as transformers saves them. Queries,
+//! keys and values are stored in one map; GPT-2 stores its maps `[in, out]`, GPT-BigCode `[out, in]`
+//! with one key and value head for all queries, or head by head.
 
 use super::fields::{activation, head_dim, head_weight};
+use super::layer::{Layer, sublayers};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec,
-    ModelSpec, NormSpec, StackSpec, SublayerSpec,
+    AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
+    NormSpec, StackSpec,
 };
 
 /// What transformers assumes where a file says nothing.
 const DEFAULT_EPSILON: f64 = 1e-5;
 
+/// Sizes that all layers share.
+struct Sizes {
+    hidden: usize,
+    heads: usize,
+    dim: usize,
+}
+
 /// Reads the specification of a GPT-2 model.
-pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    let hidden = config.size("n_embd")?;
-    let heads = config.size("n_head")?;
-    let dim = head_dim(config, hidden, heads)?;
-    let epsilon = config
-        .optional_number("layer_norm_epsilon")?
-        .unwrap_or(DEFAULT_EPSILON);
-    let mut sublayers = Vec::new();
-    for layer in 0..config.size("n_layer")? {
-        let prefix = format!("transformer.h.{layer}");
-        let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true).transposed();
-        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
+pub(super) fn gpt2(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let scales_by_layer = config.flag_or("scale_attn_by_inverse_layer_idx", false)?;
+    spec(config, "gelu_new", |sizes, layer, linear| {
         let mut attention = AttentionSpec::causal(
-            (heads, heads, dim),
-            linear("attn.c_attn").split([hidden; 3]),
-            linear("attn.c_proj"),
+            (sizes.heads, sizes.heads, sizes.dim),
+            linear("attn.c_attn").transposed().split([sizes.hidden; 3]),
+            linear("attn.c_proj").transposed(),
         );
-        if !config.flag_or("scale_attn_weights", true)? {
-            attention.scale = 1.0;
-        }
-        if config.flag_or("scale_attn_by_inverse_layer_idx", false)? {
+        if scales_by_layer {
             attention.scale /= (layer + 1) as f64;
         }
-        sublayers.push(SublayerSpec::pre_norm(
-            layer,
-            norm("ln_1"),
-            CoreSpec::SelfAttention(attention),
-        ));
+        let network = (
+            linear("mlp.c_fc").transposed(),
+            linear("mlp.c_proj").transposed(),
+        );
+        (attention, network)
+    })
+}
+
+/// Reads the specification of a GPT-BigCode model.
+pub(super) fn gpt_bigcode(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let shares_keys = config.flag_or("multi_query", true)?;
+    spec(config, "gelu_pytorch_tanh", |sizes, _, linear| {
+        let stored = linear("attn.c_attn");
+        let (kv_heads, projections) = if shares_keys {
+            (1, stored.split([sizes.hidden, sizes.dim, sizes.dim]))
+        } else {
+            let of_head = stored.split_in_groups(sizes.heads, [sizes.dim; 3]);
+            (sizes.heads, of_head)
+        };
+        let attention = AttentionSpec::causal(
+            (sizes.heads, kv_heads, sizes.dim),
+            projections,
+            linear("attn.c_proj"),
+        );
+        (attention, (linear("mlp.c_fc"), linear("mlp.c_proj")))
+    })
+}
+
+/// Reads a model whose layers have the attention and the two maps of the network that `layer` makes
+/// of the sizes, the layer's number and a map's name.
+fn spec(
+    config: &ConfigFile,
+    default_activation: &str,
+    layer: impl Fn(
+        &Sizes,
+        usize,
+        &dyn Fn(&str) -> LinearSpec,
+    ) -> (AttentionSpec, (LinearSpec, LinearSpec)),
+) -> Result<ModelSpec, Error> {
+    let hidden = config.size("n_embd")?;
+    let heads = config.size("n_head")?;
+    let sizes = Sizes {
+        hidden,
+        heads,
+        dim: head_dim(config, hidden, heads)?,
+    };
+    let epsilon = config.optional_number("layer_norm_epsilon")?;
+    let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
+    let scales = config.flag_or("scale_attn_weights", true)?;
+    let mut layers = Vec::new();
+    for index in 0..config.size("n_layer")? {
+        let prefix = format!("transformer.h.{index}");
+        let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
+        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
+        let (mut attention, (up, down)) = layer(&sizes, index, &linear);
+        if !scales {
+            attention.scale *= (sizes.dim as f64).sqrt();
+        }
         let network = FeedForwardSpec {
             inner: config.optional_size("n_inner")?.unwrap_or(4 * hidden),
-            activation: activation(config, "activation_function", "gelu_new")?,
-            gate: Gate::Plain {
-                up: linear("mlp.c_fc"),
-            },
-            down: linear("mlp.c_proj"),
+            activation: activation(config, "activation_function", default_activation)?,
+            gate: Gate::Plain { up },
+            down,
         };
-        sublayers.push(SublayerSpec::pre_norm(
-            layer,
-            norm("ln_2"),
-            CoreSpec::FeedForward(network),
+        layers.push(Layer::pre_norm(
+            (norm("ln_1"), attention),
+            (norm("ln_2"), network),
         ));
     }
     Ok(ModelSpec {
@@ -71,7 +118,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 offset: 0,
             }),
             final_norm: Some(NormSpec::layer("transformer.ln_f", epsilon)),
-            ..StackSpec::of(sublayers)
+            ..StackSpec::of(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

@@ -1,48 +1,83 @@
 //! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention, `SwiGLU`.
 //!
 //! Source: Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>; weight names as transformers
-//! saves them. Most later decoders are Llama with a change: their files start from [`spec`] and
-//! change it.
+//! saves them. Most later decoders are Llama with a change: their files take [`layers`], change
+//! them, and put them together with [`model`].
 
 use super::fields::{HeadSizes, activation, head_sizes, head_weight};
-use super::rope::rope;
+use super::layer::{Layer, sublayers};
+use super::rope::{RopeDefaults, rope};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec,
-    StackSpec, SublayerSpec,
+    AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, StackSpec,
 };
 
 /// What transformers assumes where a file says nothing.
-const DEFAULT_RMS_EPSILON: f64 = 1e-6;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) rms_epsilon: f64,
+    pub(super) activation: &'static str,
+    pub(super) is_tied: bool,
+    pub(super) rope: RopeDefaults,
+}
+
+/// What transformers assumes for Llama.
+pub(super) const DEFAULTS: Defaults = Defaults {
+    rms_epsilon: 1e-6,
+    activation: "silu",
+    is_tied: false,
+    rope: RopeDefaults {
+        theta: 10_000.0,
+        partial: 1.0,
+    },
+};
 
 /// Reads the specification of a Llama model.
 pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    let hidden = config.size("hidden_size")?;
-    let sizes = head_sizes(config, hidden)?;
-    let epsilon = config
-        .optional_number("rms_norm_eps")?
-        .unwrap_or(DEFAULT_RMS_EPSILON);
-    let mut sublayers = Vec::new();
-    for layer in 0..config.size("num_hidden_layers")? {
-        let prefix = format!("model.layers.{layer}");
+    model(config, DEFAULTS, layers(config, DEFAULTS)?)
+}
+
+/// Reads the layers as Llama has them.
+pub(super) fn layers(config: &ConfigFile, defaults: Defaults) -> Result<Vec<Layer>, Error> {
+    let sizes = head_sizes(config, config.size("hidden_size")?)?;
+    let epsilon = rms_epsilon(config, defaults)?;
+    let layer = |index: usize| {
+        let prefix = prefix(index);
         let norm = |name: &str| NormSpec::rms(format!("{prefix}.{name}"), epsilon);
-        let attention = attention(config, &prefix, sizes)?;
-        sublayers.push(SublayerSpec::pre_norm(
-            layer,
-            norm("input_layernorm"),
-            CoreSpec::SelfAttention(attention),
-        ));
-        let network = feed_forward(config, &prefix)?;
-        sublayers.push(SublayerSpec::pre_norm(
-            layer,
-            norm("post_attention_layernorm"),
-            CoreSpec::FeedForward(network),
-        ));
-    }
-    let (_, _, head_dim) = sizes;
-    let rope = rope(config, head_dim, 1.0)?;
+        Ok(Layer::pre_norm(
+            (norm("input_layernorm"), attention(config, &prefix, sizes)?),
+            (
+                norm("post_attention_layernorm"),
+                feed_forward(config, &prefix, defaults)?,
+            ),
+        ))
+    };
+    (0..config.size("num_hidden_layers")?).map(layer).collect()
+}
+
+/// Returns what the names of layer `index` start with.
+pub(super) fn prefix(index: usize) -> String {
+    format!("model.layers.{index}")
+}
+
+/// Reads what is added under the square roots of RMS norms.
+pub(super) fn rms_epsilon(config: &ConfigFile, defaults: Defaults) -> Result<f64, Error> {
+    let given = config.optional_number("rms_norm_eps")?;
+    Ok(given.unwrap_or(defaults.rms_epsilon))
+}
+
+/// Puts `layers` between embedding and head as Llama does.
+pub(super) fn model(
+    config: &ConfigFile,
+    defaults: Defaults,
+    layers: Vec<Layer>,
+) -> Result<ModelSpec, Error> {
+    let hidden = config.size("hidden_size")?;
+    let (_, _, head_dim) = head_sizes(config, hidden)?;
+    let rope = rope(config, head_dim, defaults.rope)?;
     let max_positions = config.size("max_position_embeddings")?;
+    let epsilon = rms_epsilon(config, defaults)?;
     Ok(ModelSpec {
         hidden,
         vocabulary: config.size("vocab_size")?,
@@ -53,9 +88,9 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::rms("model.norm", epsilon)),
-            ..StackSpec::of(sublayers)
+            ..StackSpec::of(sublayers(layers))
         },
-        head: HeadSpec::plain(head_weight(config, "lm_head.weight", false)?),
+        head: HeadSpec::plain(head_weight(config, "lm_head.weight", defaults.is_tied)?),
     })
 }
 
@@ -72,12 +107,16 @@ fn attention(config: &ConfigFile, prefix: &str, sizes: HeadSizes) -> Result<Atte
     })
 }
 
-fn feed_forward(config: &ConfigFile, prefix: &str) -> Result<FeedForwardSpec, Error> {
+fn feed_forward(
+    config: &ConfigFile,
+    prefix: &str,
+    defaults: Defaults,
+) -> Result<FeedForwardSpec, Error> {
     let bias = config.flag_or("mlp_bias", false)?;
     let linear = |name: &str| LinearSpec::new(format!("{prefix}.mlp.{name}"), bias);
     Ok(FeedForwardSpec {
         inner: config.size("intermediate_size")?,
-        activation: activation(config, "hidden_act", "silu")?,
+        activation: activation(config, "hidden_act", defaults.activation)?,
         gate: Gate::Gated {
             gate: linear("gate_proj"),
             up: linear("up_proj"),

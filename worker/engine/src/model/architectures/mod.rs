@@ -3,11 +3,34 @@
 //! A file reads `config.json` into a [`ModelSpec`], with transformers' defaults for what the file
 //! leaves out, and refuses by name what it cannot serve. `fields` reads what many of them share.
 
+mod alibi;
 mod fields;
+mod layer;
 mod rope;
 
+mod bloom;
+mod fairseq;
+mod falcon;
 mod gpt2;
+mod gpt_neo;
+mod gpt_neox;
+mod gptj;
+mod mpt;
+mod opt;
+mod phi;
+
 mod llama;
+
+mod cohere;
+mod gemma;
+mod granite;
+mod mistral;
+mod olmo;
+mod phi3;
+mod qwen;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 mod bart;
 mod t5;
@@ -28,14 +51,144 @@ pub struct Architecture {
 /// Every architecture, in the order `whence list models` shows them.
 pub const ARCHITECTURES: &[Architecture] = &[
     Architecture {
+        name: "biogpt",
+        summary: "decoder-only: layer norm, learned positions, scaled embeddings, GELU (BioGPT)",
+        spec: fairseq::biogpt,
+    },
+    Architecture {
+        name: "bloom",
+        summary: "decoder-only: layer norm, slopes over distance, GELU (BLOOM)",
+        spec: bloom::spec,
+    },
+    Architecture {
+        name: "cohere",
+        summary: "decoder-only: parallel, layer norm, rotary positions, SwiGLU, scaled logits (Command R)",
+        spec: cohere::spec,
+    },
+    Architecture {
+        name: "falcon",
+        summary: "decoder-only: parallel, layer norm, rotary positions or slopes, GELU (Falcon)",
+        spec: falcon::spec,
+    },
+    Architecture {
+        name: "gemma",
+        summary: "decoder-only: RMS norm, rotary positions, gated GELU, scaled embeddings (Gemma)",
+        spec: gemma::gemma,
+    },
+    Architecture {
+        name: "gemma2",
+        summary: "decoder-only: Gemma with norms on both sides, bounded scores, alternating windows (Gemma 2)",
+        spec: gemma::gemma2,
+    },
+    Architecture {
+        name: "gemma3_text",
+        summary: "decoder-only: Gemma 2 with normalised queries and keys (Gemma 3, text)",
+        spec: gemma::gemma3,
+    },
+    Architecture {
         name: "gpt2",
         summary: "decoder-only: layer norm, learned positions, GELU (GPT-2, DistilGPT-2)",
-        spec: gpt2::spec,
+        spec: gpt2::gpt2,
+    },
+    Architecture {
+        name: "gpt_bigcode",
+        summary: "decoder-only: GPT-2 with one key head (StarCoder, SantaCoder)",
+        spec: gpt2::gpt_bigcode,
+    },
+    Architecture {
+        name: "gpt_neo",
+        summary: "decoder-only: layer norm, learned positions, alternating windows, GELU (GPT-Neo)",
+        spec: gpt_neo::spec,
+    },
+    Architecture {
+        name: "gpt_neox",
+        summary: "decoder-only: parallel, layer norm, rotary positions, GELU (Pythia, GPT-NeoX)",
+        spec: gpt_neox::spec,
+    },
+    Architecture {
+        name: "gptj",
+        summary: "decoder-only: parallel, layer norm, rotary positions, GELU (GPT-J)",
+        spec: gptj::spec,
+    },
+    Architecture {
+        name: "granite",
+        summary: "decoder-only: Llama with multipliers (Granite)",
+        spec: granite::spec,
     },
     Architecture {
         name: "llama",
         summary: "decoder-only: RMS norm, rotary positions, grouped-query attention, SwiGLU (Llama, SmolLM2)",
         spec: llama::spec,
+    },
+    Architecture {
+        name: "mistral",
+        summary: "decoder-only: Llama with a window (Mistral)",
+        spec: mistral::mistral,
+    },
+    Architecture {
+        name: "mixtral",
+        summary: "decoder-only: Mistral with a mixture of experts (Mixtral)",
+        spec: mistral::mixtral,
+    },
+    Architecture {
+        name: "mpt",
+        summary: "decoder-only: layer norm, slopes over distance, GELU, no biases (MPT)",
+        spec: mpt::spec,
+    },
+    Architecture {
+        name: "olmo",
+        summary: "decoder-only: Llama with layer norms without weights (OLMo)",
+        spec: olmo::olmo,
+    },
+    Architecture {
+        name: "olmo2",
+        summary: "decoder-only: Llama with norms behind attention and network (OLMo 2)",
+        spec: olmo::olmo2,
+    },
+    Architecture {
+        name: "opt",
+        summary: "decoder-only: layer norm, learned positions, ReLU (OPT)",
+        spec: opt::spec,
+    },
+    Architecture {
+        name: "phi",
+        summary: "decoder-only: parallel, layer norm, rotary positions, GELU (Phi 1.5, Phi 2)",
+        spec: phi::spec,
+    },
+    Architecture {
+        name: "phi3",
+        summary: "decoder-only: Llama with stacked projections (Phi 3, Phi 3.5, Phi 4)",
+        spec: phi3::spec,
+    },
+    Architecture {
+        name: "qwen2",
+        summary: "decoder-only: Llama with biased queries, keys and values (Qwen 2, Qwen 2.5)",
+        spec: qwen::qwen2,
+    },
+    Architecture {
+        name: "qwen3",
+        summary: "decoder-only: Llama with normalised queries and keys (Qwen 3)",
+        spec: qwen::qwen3,
+    },
+    Architecture {
+        name: "smollm3",
+        summary: "decoder-only: Llama without positions in some layers (SmolLM 3)",
+        spec: smollm3::spec,
+    },
+    Architecture {
+        name: "stablelm",
+        summary: "decoder-only: Llama with layer norms (StableLM)",
+        spec: stablelm::spec,
+    },
+    Architecture {
+        name: "starcoder2",
+        summary: "decoder-only: layer norm, rotary positions, GELU, a window (StarCoder 2)",
+        spec: starcoder2::spec,
+    },
+    Architecture {
+        name: "xglm",
+        summary: "decoder-only: layer norm, sinusoidal positions, scaled embeddings, GELU (XGLM)",
+        spec: fairseq::xglm,
     },
     Architecture {
         name: "bart",
@@ -59,7 +212,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "mt5",
-        summary: "encoder-decoder: T5 with gated GELU and a head of its own (mT5)",
+        summary: "encoder-decoder: T5 with gated GELU (mT5)",
         spec: t5::mt5,
     },
     Architecture {

@@ -14,7 +14,13 @@ use crate::model::config::ConfigFile;
 use crate::model::spec::{Pairing, RotarySpec};
 
 /// What transformers assumes where a file says nothing.
-const DEFAULT_THETA: f64 = 10_000.0;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RopeDefaults {
+    /// Base of the wavelengths.
+    pub(super) theta: f64,
+    /// How much of a head is turned.
+    pub(super) partial: f64,
+}
 
 /// The rotary part of a configuration.
 pub(super) struct Rope {
@@ -33,18 +39,43 @@ struct Parameters {
     max_positions: usize,
 }
 
-/// Reads the rotation of heads of `head_dim` entries.
-///
-/// `partial` is how much of a head is turned where the file does not say. Fails on a rope type we
-/// do not have.
-pub(super) fn rope(config: &ConfigFile, head_dim: usize, partial: f64) -> Result<Rope, Error> {
+/// Reads the rotation of heads of `head_dim` entries. Fails on a rope type we do not have.
+pub(super) fn rope(
+    config: &ConfigFile,
+    head_dim: usize,
+    defaults: RopeDefaults,
+) -> Result<Rope, Error> {
     let fields = match config.object("rope_parameters")? {
         Some(fields) => fields,
         None => config
             .object("rope_scaling")?
             .unwrap_or_else(|| config.empty()),
     };
-    from_fields(config, fields, head_dim, partial)
+    from_fields(config, fields, head_dim, defaults)
+}
+
+/// Returns the rotation of whole heads of `head_dim` entries without any stretching.
+pub(super) fn plain(head_dim: usize, theta: f64) -> RotarySpec {
+    RotarySpec {
+        inverse_frequencies: inverse_frequencies(head_dim, theta),
+        pairing: Pairing::Halves,
+        magnitude: 1.0,
+    }
+}
+
+/// Returns `theta^(−2j / dim)` of every plane.
+pub(super) fn inverse_frequencies(dim: usize, theta: f64) -> Vec<f32> {
+    wavelengths(dim, theta)
+        .into_iter()
+        .map(f32::recip)
+        .collect()
+}
+
+fn wavelengths(dim: usize, theta: f64) -> Vec<f32> {
+    let exponent = |plane: usize| f64::from((2 * plane) as f32 / dim as f32);
+    (0..dim / 2)
+        .map(|plane| theta.powf(exponent(plane)) as f32)
+        .collect()
 }
 
 /// Reads the rotation `fields` describe.
@@ -52,16 +83,16 @@ pub(super) fn from_fields(
     config: &ConfigFile,
     fields: ConfigFile,
     head_dim: usize,
-    partial: f64,
+    defaults: RopeDefaults,
 ) -> Result<Rope, Error> {
     let number = |name: &str| -> Result<Option<f64>, Error> {
         Ok(fields
             .optional_number(name)?
             .or(config.optional_number(name)?))
     };
-    let partial = number("partial_rotary_factor")?.unwrap_or(partial);
+    let partial = number("partial_rotary_factor")?.unwrap_or(defaults.partial);
     let parameters = Parameters {
-        theta: number("rope_theta")?.unwrap_or(DEFAULT_THETA),
+        theta: number("rope_theta")?.unwrap_or(defaults.theta),
         dim: (head_dim as f64 * partial) as usize,
         max_positions: config.size("max_position_embeddings")?,
         fields,
@@ -74,7 +105,7 @@ pub(super) fn from_fields(
             .unwrap_or("default")
             .to_owned(),
     };
-    let plain = parameters.inverse_frequencies();
+    let plain = inverse_frequencies(parameters.dim, parameters.theta);
     let mut valid_positions = None;
     let (inverse_frequencies, magnitude) = match kind.as_str() {
         "default" => (plain, 1.0),
@@ -106,18 +137,6 @@ pub(super) fn from_fields(
 }
 
 impl Parameters {
-    /// Returns `theta^(2j / dim)` of every plane.
-    fn wavelengths(&self) -> Vec<f32> {
-        let exponent = |plane: usize| f64::from((2 * plane) as f32 / self.dim as f32);
-        (0..self.dim / 2)
-            .map(|plane| self.theta.powf(exponent(plane)) as f32)
-            .collect()
-    }
-
-    fn inverse_frequencies(&self) -> Vec<f32> {
-        self.wavelengths().into_iter().map(f32::recip).collect()
-    }
-
     fn number(&self, name: &str) -> Result<f64, Error> {
         let number = self.fields.optional_number(name)?;
         number.ok_or_else(|| {
@@ -213,7 +232,10 @@ impl Parameters {
             (1.0 / (factor as f32 * wavelength)) * (1.0 - extrapolated)
                 + wavelength.recip() * extrapolated
         };
-        let frequencies = self.wavelengths().into_iter().enumerate().map(blend);
+        let frequencies = wavelengths(self.dim, self.theta)
+            .into_iter()
+            .enumerate()
+            .map(blend);
         Ok((frequencies.collect(), magnitude))
     }
 
@@ -239,7 +261,7 @@ impl Parameters {
             None if factor <= 1.0 => 1.0,
             None => (1.0 + factor.ln() / original.ln()).sqrt(),
         };
-        let planes = self.wavelengths().into_iter().zip(factors);
+        let planes = wavelengths(self.dim, self.theta).into_iter().zip(factors);
         let frequencies = planes.map(|(wavelength, factor)| 1.0 / (factor as f32 * wavelength));
         Ok((frequencies.collect(), magnitude))
     }

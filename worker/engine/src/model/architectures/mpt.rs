@@ -1,0 +1,82 @@
+//! MPT: decoder-only, pre-norm with layer norms, no bias anywhere, slopes of scores over distance;
+//! queries, keys and values stored in one map.
+//!
+//! Source: `MosaicML` 2023, <https://www.databricks.com/blog/mpt-7b>; weight names as transformers
+//! saves them.
+
+use super::alibi::reordered_slopes;
+use super::fields::{head_dim, head_weight, require_absent};
+use super::layer::{Layer, sublayers};
+use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::model::spec::{
+    Activation, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormKind,
+    NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
+};
+
+/// What transformers assumes where a file says nothing.
+const DEFAULT_EPSILON: f64 = 1e-5;
+const DEFAULT_BIAS_MAX: f64 = 8.0;
+
+/// Reads the specification of an MPT model.
+pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let hidden = config.size("d_model")?;
+    let heads = config.size("n_heads")?;
+    let dim = head_dim(config, hidden, heads)?;
+    let epsilon = config.optional_number("layer_norm_epsilon")?;
+    let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
+    let of_attention = config.object("attn_config")?;
+    let of_attention = of_attention.unwrap_or_else(|| config.empty());
+    require_absent(&of_attention, "clip_qkv")?;
+    let scale = of_attention.optional_number("softmax_scale")?;
+    let mut layers = Vec::new();
+    for index in 0..config.size("n_layers")? {
+        let prefix = format!("transformer.blocks.{index}");
+        let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
+        let mut attention = AttentionSpec {
+            score_bias: Some(0),
+            ..AttentionSpec::causal(
+                (heads, heads, dim),
+                linear("attn.Wqkv").split([hidden; 3]),
+                linear("attn.out_proj"),
+            )
+        };
+        attention.scale = scale.unwrap_or(attention.scale);
+        let network = FeedForwardSpec {
+            inner: 4 * hidden,
+            activation: Activation::Gelu,
+            gate: Gate::Plain {
+                up: linear("ffn.up_proj"),
+            },
+            down: linear("ffn.down_proj"),
+        };
+        let norm = |name: &str| norm(&format!("{prefix}.{name}"), epsilon);
+        layers.push(Layer::pre_norm(
+            (norm("norm_1"), attention),
+            (norm("norm_2"), network),
+        ));
+    }
+    let bias_max = of_attention.optional_number("alibi_bias_max")?;
+    Ok(ModelSpec {
+        hidden,
+        vocabulary: config.size("vocab_size")?,
+        max_positions: UNBOUNDED,
+        embedding: "transformer.wte.weight".to_owned(),
+        embedding_scale: 1.0,
+        encoder: None,
+        decoder: StackSpec {
+            score_biases: vec![ScoreBiasSpec::Alibi {
+                slopes: reordered_slopes(heads, bias_max.unwrap_or(DEFAULT_BIAS_MAX)),
+                is_bfloat16: false,
+                factor: 1.0,
+            }],
+            final_norm: Some(norm("transformer.norm_f", epsilon)),
+            ..StackSpec::of(sublayers(layers))
+        },
+        head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
+    })
+}
+
+fn norm(name: &str, epsilon: f64) -> NormSpec {
+    NormSpec::new(name, NormKind::LayerWithoutBias, epsilon)
+}
