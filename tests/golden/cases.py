@@ -80,12 +80,21 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("given_samples", params={"n_samples": 3}, texts=1, raw=True, draws=True),
         Variant("logit", params={"n_samples": 2}, attributed_fn="logit", texts=1, draws=True),
     ),
+    "occlusion": (
+        Variant("probability"),
+        Variant("logit", attributed_fn="logit", texts=1),
+        Variant("source_only", attribute_target=False, texts=2),
+    ),
     "attention": (
         Variant("default", raw=True),
         Variant("source_only", attribute_target=False, texts=1),
     ),
+    "value_zeroing": (Variant("default", raw=True), Variant("source_only", attribute_target=False, texts=1)),
     "dummy": (Variant("step_scores", step_scores=STEP_SCORES),),
 }
+
+# Broken in Inseq with current transformers. Made in the side environment.
+NEEDS_SIDE_ENVIRONMENT = {"value_zeroing"}
 
 MODELS: dict[str, Model] = {
     "lo-en-fr-tiny": Model(

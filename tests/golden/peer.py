@@ -9,8 +9,12 @@ from pathlib import Path
 import inseq
 import numpy as np
 import torch
+import transformers
 
 from cases import Case, Text
+
+# Whether this is transformers 5, or the older one of the side environment.
+IS_CURRENT = int(transformers.__version__.split(".")[0]) >= 5
 
 
 @dataclass
@@ -47,7 +51,7 @@ def double_precision():
     differently so on other machines.
     """
     to, softmax = torch.Tensor.to, torch.nn.functional.softmax
-    cosine, sine = torch.Tensor.cos, torch.Tensor.sin
+    cosine, sine, single = torch.Tensor.cos, torch.Tensor.sin, torch.Tensor.float
 
     def keep_double(self, *args, **kwargs):
         if self.dtype == torch.float64 and torch.float32 in (*args, *kwargs.values()):
@@ -60,12 +64,13 @@ def double_precision():
     torch.Tensor.to, torch.nn.functional.softmax = keep_double, softmax_in_double
     torch.Tensor.cos = lambda x: to(cosine(to(x, torch.float64)), x.dtype)
     torch.Tensor.sin = lambda x: to(sine(to(x, torch.float64)), x.dtype)
+    torch.Tensor.float = lambda x: x if x.dtype == torch.float64 else single(x)
     torch.set_default_dtype(torch.float64)
     try:
         yield
     finally:
         torch.Tensor.to, torch.nn.functional.softmax = to, softmax
-        torch.Tensor.cos, torch.Tensor.sin = cosine, sine
+        torch.Tensor.cos, torch.Tensor.sin, torch.Tensor.float = cosine, sine, single
         torch.set_default_dtype(torch.float32)
 
 
@@ -78,8 +83,14 @@ class Peer:
         # frequencies) are those of the model as it is run. Then the weights are widened, not the
         # frequencies: see `double_precision`.
         file = {"gguf_file": path.name for path in Path(folder).glob("*.gguf")}
-        model_kwargs = {"dtype": "float32", **file}
-        self.inseq = inseq.load_model(folder, method, model_kwargs=model_kwargs, tokenizer_kwargs=file)
+        model_kwargs = {"dtype" if IS_CURRENT else "torch_dtype": torch.float32, **file}
+        tokenizer = None
+        if not IS_CURRENT and (Path(folder) / "tokenizer.json").exists():
+            # The folder names a class that the side environment does not know yet.
+            tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+        self.inseq = inseq.load_model(
+            folder, method, tokenizer=tokenizer, model_kwargs=model_kwargs, tokenizer_kwargs=file
+        )
         if dtype == "float64":
             for parameter in self.inseq.model.parameters():
                 parameter.data = parameter.data.double()

@@ -1,16 +1,20 @@
 //! Times the attribution of forced targets, loading excluded: one line of JSON for the peer comparison.
 //!
-//! `cargo run --release -p whence-engine --example time_attribution -- MODEL ROWS.jsonl METHOD [BATCH]`
-//! where each row is `{"input": "…", "target": "…"}`. With `OUT` set, aggregated scores go there.
+//! `cargo run --release -p whence-engine --example time_attribution -- MODEL ROWS.jsonl SPEC.json BATCH`
+//! where each row is `{"input": "…", "target": "…"}` and the specification that of a job. With `OUT`
+//! set, one line of scores an example goes there.
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use whence_engine::{Engine, Example, ScoreRows};
+use whence_engine::{Attribution, Engine, Example, ScoreRows};
+use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
-use whence_schemas::{AttributionSpec, Compat};
+
+/// Linux counts processor time in hundredths of a second.
+const TICK: f64 = 0.01;
 
 #[expect(
     clippy::disallowed_methods,
@@ -19,52 +23,71 @@ use whence_schemas::{AttributionSpec, Compat};
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [model, rows, method, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: time_attribution MODEL ROWS.jsonl METHOD [BATCH]".into());
+    let [model, rows, spec, batch] = arguments.as_slice() else {
+        return Err("usage: time_attribution MODEL ROWS.jsonl SPEC.json BATCH".into());
     };
-    let batch: usize = rest.first().map_or(Ok(64), |batch| batch.parse())?;
-    let mut examples = Vec::new();
-    for (id, line) in fs::read_to_string(rows)?.lines().enumerate() {
-        let row: Value = serde_json::from_str(line)?;
-        let text = |field: &str| row[field].as_str().map(str::to_owned);
-        let input_text = text("input").ok_or("a row without `input`")?;
-        examples.push(Example {
-            generated_text: text("target"),
-            ..Example::new(id as i64, &input_text)
-        });
-    }
+    let examples = read_examples(&fs::read_to_string(rows)?)?;
+    let spec: AttributionSpec = serde_json::from_str(&fs::read_to_string(spec)?)?;
+    let batch: usize = batch.parse()?;
     let engine = Engine::load(Path::new(model), Dtype::Float32)?;
-    let mut spec = AttributionSpec::of_method(method);
-    // Inseq's own numbers, so that the two can be compared.
-    spec.compat = Compat::Inseq071;
     let attributor = engine.prepare(&spec)?;
-    let start = Instant::now();
+
+    let (start, cpu_before) = (Instant::now(), processor_seconds()?);
     let results: Vec<_> = examples
         .chunks(batch)
         .flat_map(|examples| attributor.attribute(examples))
         .collect();
-    let seconds = start.elapsed().as_secs_f64();
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    let steps: usize = results
-        .iter()
-        .flatten()
-        .map(|attribution| attribution.steps.len())
-        .sum();
+    let (seconds, cpu_after) = (start.elapsed().as_secs_f64(), processor_seconds()?);
+
+    let attributions: Vec<_> = results.into_iter().collect::<Result<_, _>>()?;
+    let steps: usize = attributions.iter().map(|a| a.steps.len()).sum();
+    let cpu_seconds = cpu_after - cpu_before;
     println!(
         "{}",
-        json!({"seconds": seconds, "examples": results.len(), "failed": failed, "steps": steps})
+        json!({"seconds": seconds, "cpu_seconds": cpu_seconds, "steps": steps})
     );
     if let Ok(path) = std::env::var("OUT") {
-        let scores = |rows: &Option<ScoreRows>| rows.as_ref().map(|rows| rows.values.clone());
-        let lines = results.iter().flatten().map(|attribution| {
-            let steps: Vec<_> = attribution
-                .steps
-                .iter()
-                .map(|step| json!([scores(&step.source), scores(&step.target)]))
-                .collect();
-            json!(steps).to_string()
-        });
-        fs::write(path, lines.collect::<Vec<_>>().join("\n"))?;
+        let lines: Vec<_> = attributions.iter().map(scores).collect();
+        fs::write(path, lines.join("\n"))?;
     }
     Ok(())
+}
+
+fn read_examples(rows: &str) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
+    let mut examples = Vec::new();
+    for (id, line) in rows.lines().enumerate() {
+        let row: Value = serde_json::from_str(line)?;
+        let text = |field: &str| {
+            row[field]
+                .as_str()
+                .ok_or(format!("a row without `{field}`"))
+        };
+        examples.push(Example::new(id as i64, text("input")?).with_generated_text(text("target")?));
+    }
+    Ok(examples)
+}
+
+/// Returns the processor time of all threads so far.
+fn processor_seconds() -> Result<f64, Box<dyn std::error::Error>> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The second field, the program's name, is in parentheses and may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').ok_or("an unknown /proc/self/stat")?;
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<f64>().unwrap_or_default())
+        .sum();
+    Ok(ticks * TICK)
+}
+
+/// Returns the scores of an example: for each step those of the source and of the prefix.
+fn scores(attribution: &Attribution) -> String {
+    let side = |rows: &Option<ScoreRows>| rows.as_ref().map(|rows| rows.values.clone());
+    let steps: Vec<_> = attribution
+        .steps
+        .iter()
+        .map(|step| json!([side(&step.source), side(&step.target)]))
+        .collect();
+    json!(steps).to_string()
 }

@@ -125,17 +125,16 @@ impl<T: Real> SeedView<'_, T> {
         };
         let mut dscores = vec![T::zero(); self.positions.len() * num_keys];
         for head in 0..self.heads.queries {
-            self.pull_back_head(head, projections, &mut dscores, dq, dkv);
+            self.pull_back_head(head, projections, &mut dscores, [&mut *dq, &mut *dkv]);
         }
     }
 
     fn pull_back_head(
         &self,
         head: usize,
-        [q, k, v]: [&HeadColumns<'_, T>; 3],
+        projections: [&HeadColumns<'_, T>; 3],
         dscores: &mut [T],
-        dq: &mut [T],
-        dkv: &mut [T],
+        [dq, dkv]: [&mut [T]; 2],
     ) {
         let Heads {
             queries: num_heads,
@@ -144,8 +143,9 @@ impl<T: Real> SeedView<'_, T> {
             scale,
             ..
         } = self.heads;
-        let (num_queries, total_keys) = (self.positions.len(), self.sequence.keys.len());
-        let num_keys = dscores.len() / num_queries;
+        let (width, kv_width) = (num_heads * dim, 2 * kv_heads * dim);
+        let num_keys = dscores.len() / self.positions.len();
+        let views = self.views(head, projections, num_keys);
         let key_head = self.heads.key_head(head);
         let earlier = self.sequence.num_earlier(self.heads);
         // Several query heads add to one key head; the first one writes.
@@ -154,65 +154,18 @@ impl<T: Real> SeedView<'_, T> {
         } else {
             Into::Add
         };
-        let (width, kv_width) = (num_heads * dim, 2 * kv_heads * dim);
-
-        let first = self.sequence.first_weight
-            + (head * self.sequence.queries.len() + self.positions.start) * total_keys;
-        let weights = Strided {
-            elements: &self.weights[first..],
-            rows: num_queries,
-            columns: num_keys,
-            row_stride: total_keys,
-            column_stride: 1,
-        };
-        let dmixed = Strided {
-            elements: &self.dmixed[head * dim..],
-            rows: num_queries,
-            columns: dim,
-            row_stride: width,
-            column_stride: 1,
-        };
-        let seen = self.sequence.keys.start..self.sequence.keys.start + num_keys;
-        let asked = self.sequence.queries.start + self.positions.start
-            ..self.sequence.queries.start + self.positions.end;
-        let (queries, keys, values) = (
-            q.head(dim, head, &asked),
-            k.head(dim, key_head, &seen),
-            v.head(dim, key_head, &seen),
-        );
 
         small_product(
             T::one(),
-            weights.columns_from(earlier).transposed(),
-            dmixed,
+            views.weights.columns_from(earlier).transposed(),
+            views.dmixed,
             (&mut dkv[(kv_heads + key_head) * dim..], kv_width),
             into,
         );
-        small_product(
-            T::one(),
-            dmixed,
-            values.transposed(),
-            (dscores, num_keys),
-            Into::Replace,
-        );
-        for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
-            softmax_vjp(&weights.elements[query * total_keys..][..num_keys], row);
-        }
-        if let Some(cap) = self.heads.softcap {
-            let mut scores = vec![T::zero(); dscores.len()];
-            small_product(
-                T::from_f64(scale),
-                queries,
-                keys.transposed(),
-                (&mut scores, num_keys),
-                Into::Replace,
-            );
-            softcap::bound_slice(&mut scores, cap);
-            softcap::vjp_slice(&scores, dscores, cap);
-        }
+        self.pull_back_scores(&views, dscores);
         let dscores = Strided {
             elements: dscores,
-            rows: num_queries,
+            rows: self.positions.len(),
             columns: num_keys,
             row_stride: num_keys,
             column_stride: 1,
@@ -221,18 +174,95 @@ impl<T: Real> SeedView<'_, T> {
         small_product(
             scale,
             dscores,
-            keys,
+            views.keys,
             (&mut dq[head * dim..], width),
             Into::Replace,
         );
         small_product(
             scale,
             dscores.columns_from(earlier).transposed(),
-            queries,
+            views.queries,
             (&mut dkv[key_head * dim..], kv_width),
             into,
         );
     }
+
+    /// Writes the cotangents of the scores. `[queries, keys]`
+    fn pull_back_scores(&self, views: &HeadViews<'_, T>, dscores: &mut [T]) {
+        let num_keys = views.keys.rows;
+        small_product(
+            T::one(),
+            views.dmixed,
+            views.values.transposed(),
+            (dscores, num_keys),
+            Into::Replace,
+        );
+        for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
+            let weights = &views.weights.elements[query * views.weights.row_stride..];
+            softmax_vjp(&weights[..num_keys], row);
+        }
+        if let Some(cap) = self.heads.softcap {
+            let mut scores = vec![T::zero(); dscores.len()];
+            small_product(
+                T::from_f64(self.heads.scale),
+                views.queries,
+                views.keys.transposed(),
+                (&mut scores, num_keys),
+                Into::Replace,
+            );
+            softcap::bound_slice(&mut scores, cap);
+            softcap::vjp_slice(&scores, dscores, cap);
+        }
+    }
+
+    /// Returns what the seed reads of one head, of the first `num_keys` keys.
+    fn views<'v>(
+        &'v self,
+        head: usize,
+        [q, k, v]: [&'v HeadColumns<'v, T>; 3],
+        num_keys: usize,
+    ) -> HeadViews<'v, T> {
+        let Heads { queries, dim, .. } = self.heads;
+        let (key_head, total_keys) = (self.heads.key_head(head), self.sequence.keys.len());
+        let first = self.sequence.first_weight
+            + (head * self.sequence.queries.len() + self.positions.start) * total_keys;
+        let first_query = self.sequence.queries.start;
+        let asked = first_query + self.positions.start..first_query + self.positions.end;
+        let seen = self.sequence.keys.start..self.sequence.keys.start + num_keys;
+        HeadViews {
+            weights: Strided {
+                elements: &self.weights[first..],
+                rows: self.positions.len(),
+                columns: num_keys,
+                row_stride: total_keys,
+                column_stride: 1,
+            },
+            dmixed: Strided {
+                elements: &self.dmixed[head * dim..],
+                rows: self.positions.len(),
+                columns: dim,
+                row_stride: queries * dim,
+                column_stride: 1,
+            },
+            queries: q.head(dim, head, &asked),
+            keys: k.head(dim, key_head, &seen),
+            values: v.head(dim, key_head, &seen),
+        }
+    }
+}
+
+/// What a seed reads of one head.
+struct HeadViews<'a, T> {
+    /// `[queries, keys]`
+    weights: Strided<'a, T>,
+    /// `[queries, dim]`
+    dmixed: Strided<'a, T>,
+    /// `[queries, dim]`
+    queries: Strided<'a, T>,
+    /// `[keys, dim]`
+    keys: Strided<'a, T>,
+    /// `[keys, dim]`
+    values: Strided<'a, T>,
 }
 
 /// Turns the cotangents of softmax weights into those of the scores, in place.

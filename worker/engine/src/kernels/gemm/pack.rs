@@ -32,7 +32,13 @@ impl<T: Real> Packed<T> {
                 .chunks_exact_mut(k * width)
                 .zip(weight.chunks(width * k))
             {
-                interleave(rows, k, width, panel);
+                let rows = StridedRows {
+                    numbers: rows,
+                    stride: k,
+                    count: rows.len() / k,
+                    length: k,
+                };
+                rows.interleave(width, panel);
             }
         }
         packed
@@ -89,49 +95,51 @@ impl<T: Real> Packed<T> {
     }
 }
 
-/// Writes rows of `depth` numbers as columns, `width` apart: entry `k` of row `r` goes to
-/// `out[k · width + r]`. Fewer rows than `width` leave the rest of `out` as it is.
-pub(super) fn interleave<T: Real>(rows: &[T], depth: usize, width: usize, out: &mut [T]) {
-    if depth == 0 {
-        return;
-    }
-    interleave_strided(rows, depth, rows.len() / depth, depth, width, out);
+/// Rows of equal length, `stride` numbers from the start of one to that of the next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StridedRows<'a, T> {
+    pub(super) numbers: &'a [T],
+    pub(super) stride: usize,
+    pub(super) count: usize,
+    pub(super) length: usize,
 }
 
-/// As [`interleave`], for `count` rows `stride` apart.
-pub(super) fn interleave_strided<T: Real>(
-    rows: &[T],
-    stride: usize,
-    count: usize,
-    depth: usize,
-    width: usize,
-    out: &mut [T],
-) {
-    if count == 0 || depth == 0 {
-        return;
-    }
-    assert!(
-        (count - 1) * stride + depth <= rows.len(),
-        "{count} rows of {depth} do not fit"
-    );
-    assert!(
-        count <= width && depth * width <= out.len(),
-        "the interleaved rows do not fit"
-    );
-    let (rows, out) = (rows.as_ptr(), out.as_mut_ptr());
-    let mut first = 0;
-    while first < count {
-        // SAFETY: rows `first..` up to `count` were asserted to lie in both slices.
-        first += unsafe {
-            let (rows, out) = (rows.add(first * stride), out.add(first));
-            match count - first {
-                8.. => interleave_rows::<T, 8>(rows, stride, depth, width, out),
-                6 | 7 => interleave_rows::<T, 6>(rows, stride, depth, width, out),
-                4 | 5 => interleave_rows::<T, 4>(rows, stride, depth, width, out),
-                2 | 3 => interleave_rows::<T, 2>(rows, stride, depth, width, out),
-                _ => interleave_rows::<T, 1>(rows, stride, depth, width, out),
-            }
-        };
+impl<T: Real> StridedRows<'_, T> {
+    /// Writes the rows as columns, `width` apart: entry `k` of row `r` goes to `out[k · width + r]`.
+    /// Fewer rows than `width` leave the rest of `out` as it is.
+    pub(super) fn interleave(self, width: usize, out: &mut [T]) {
+        let Self {
+            numbers,
+            stride,
+            count,
+            length,
+        } = self;
+        if count == 0 || length == 0 {
+            return;
+        }
+        assert!(
+            (count - 1) * stride + length <= numbers.len(),
+            "{count} rows of {length} do not fit"
+        );
+        assert!(
+            count <= width && length * width <= out.len(),
+            "the interleaved rows do not fit"
+        );
+        let (rows, out) = (numbers.as_ptr(), out.as_mut_ptr());
+        let mut first = 0;
+        while first < count {
+            // SAFETY: rows `first..` up to `count` were asserted to lie in both slices.
+            first += unsafe {
+                let (rows, out) = (rows.add(first * stride), out.add(first));
+                match count - first {
+                    8.. => interleave_rows::<T, 8>(rows, stride, length, width, out),
+                    6 | 7 => interleave_rows::<T, 6>(rows, stride, length, width, out),
+                    4 | 5 => interleave_rows::<T, 4>(rows, stride, length, width, out),
+                    2 | 3 => interleave_rows::<T, 2>(rows, stride, length, width, out),
+                    _ => interleave_rows::<T, 1>(rows, stride, length, width, out),
+                }
+            };
+        }
     }
 }
 
@@ -155,9 +163,10 @@ unsafe fn interleave_rows<T: Real, const ROWS: usize>(
         unsafe {
             let block: [[T; STEPS]; ROWS] =
                 std::array::from_fn(|row| *rows.add(row * stride + first).cast());
-            for step in 0..STEPS {
-                *out.add((first + step) * width).cast::<[T; ROWS]>() =
-                    std::array::from_fn(|row| block[row][step]);
+            let columns: [[T; ROWS]; STEPS] =
+                std::array::from_fn(|step| std::array::from_fn(|row| block[row][step]));
+            for (step, column) in columns.into_iter().enumerate() {
+                *out.add((first + step) * width).cast() = column;
             }
         }
     }
@@ -180,7 +189,13 @@ mod tests {
             let (stride, width) = (depth + 3, count + 2);
             let rows: Vec<f32> = (0..count * stride).map(|index| index as f32).collect();
             let mut out = vec![-1.0; depth * width];
-            interleave_strided(&rows, stride, count, depth, width, &mut out);
+            let strided = StridedRows {
+                numbers: &rows,
+                stride,
+                count,
+                length: depth,
+            };
+            strided.interleave(width, &mut out);
             for (index, &value) in out.iter().enumerate() {
                 let (k, row) = (index / width, index % width);
                 assert_eq!(

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::super::Real;
 use super::super::tensor::may_parallelise;
 use super::micro::{Destination, Factors, Write, multiply, prefetch};
-use super::pack::{Packed, interleave_strided};
+use super::pack::{Packed, StridedRows};
 
 /// Most steps of a sum kept in registers: a panel of `B` this deep fits the first-level cache.
 const BLOCK_DEPTH: usize = 384;
@@ -159,8 +159,13 @@ impl<T: Real> Product<'_, T> {
             for tile in self.tiles(&rows) {
                 let out = &mut part[(tile.start - rows.start) * steps.len()..]
                     [..tile.len() * steps.len()];
-                let a = &self.a[tile.start * stride + steps.start..];
-                interleave_strided(a, stride, tile.len(), steps.len(), tile.len(), out);
+                let rows = StridedRows {
+                    numbers: &self.a[tile.start * stride + steps.start..],
+                    stride,
+                    count: tile.len(),
+                    length: steps.len(),
+                };
+                rows.interleave(tile.len(), out);
             }
         };
         if threads == 1 {

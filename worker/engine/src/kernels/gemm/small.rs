@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use super::super::Real;
 use super::micro::{Destination, Factors, Instructions, Write, multiply};
-use super::pack::interleave_strided;
+use super::pack::StridedRows;
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,13 @@ impl<T: Real> Strided<'_, T> {
             buffer.fill(T::zero());
         }
         if self.row_stride == 1 {
-            interleave_strided(from, self.column_stride, width, self.rows, padded, buffer);
+            let columns = StridedRows {
+                numbers: from,
+                stride: self.column_stride,
+                count: width,
+                length: self.rows,
+            };
+            columns.interleave(padded, buffer);
         } else {
             for (row, out) in buffer.chunks_exact_mut(padded).enumerate() {
                 let from = from[row * self.row_stride..]
