@@ -3,6 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Between two looks at a process's memory: less than any allocation worth counting takes.
+const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running program of ours. Killed when dropped.
 #[derive(Debug)]
@@ -72,6 +76,28 @@ impl Process {
             "whence-worker",
             &["--coordinator", &format!("http://{address}")],
         )
+    }
+
+    /// Waits for its successful end. Returns the most memory it held, in KiB, as Linux tells it of
+    /// a process that still runs: asked often, the last answer is the peak.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub async fn peak_kib_at_end(mut self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let mut peak = 0;
+        loop {
+            let told = std::fs::read_to_string(&status).unwrap_or_default();
+            let held = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let held = held.and_then(|held| held.trim().strip_suffix(" kB")?.parse().ok());
+            peak = peak.max(held.unwrap_or(0));
+            if let Some(ended) = self.child.try_wait().expect("a child can be asked") {
+                assert!(ended.success(), "it failed: {ended}");
+                return peak;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
     }
 
     /// Kills it without a word.
