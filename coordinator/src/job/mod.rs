@@ -14,6 +14,8 @@ use whence_schemas::{Attempt, JobId, JobSpec, Plan, SlotId, WorkerId, layout};
 mod event;
 mod lease;
 pub mod scheduler;
+#[cfg(test)]
+mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,13 @@ use whence_schemas::{Attempt, AttributionSpec, JobSpec, SlotId, WorkerId};
 use super::scheduler::{self, Assignment, Request};
 use super::*;
 
-const RULES: LeaseRules = LeaseRules {
+pub(super) const RULES: LeaseRules = LeaseRules {
     ttl: Duration::from_secs(30),
     stuck_after: Duration::from_mins(10),
     backup_after: Duration::from_mins(1),
 };
 
-fn spec(model: &str) -> JobSpec {
+pub(super) fn spec(model: &str) -> JobSpec {
     JobSpec {
         model: ModelSource {
             path: format!("models/{model}"),

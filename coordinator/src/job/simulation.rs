@@ -1,0 +1,275 @@
+//! Any order of leases, commits, crashes, restarts and lost messages: every row exactly once.
+//!
+//! The store is a map that creates once, the coordinator a [`Job`] that may be rebuilt from it at any
+//! moment, the workers attempts that may commit long after anybody expects them to. What proptest
+//! finds shrinks to the shortest history that breaks the promise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use whence_schemas::plan::{Cursor, Plan, PlannedShard};
+use whence_schemas::{Attempt, SlotId, WorkerId};
+
+use super::scheduler::{self, Request};
+use super::tests::{RULES, spec};
+use super::*;
+
+/// One thing that happens. Numbers choose among what there is, modulo how much there is.
+#[derive(Debug, Clone)]
+enum Action {
+    /// A worker asks for a slot.
+    Acquire(u8),
+    /// An attempt writes its result, if nothing is there, and reports.
+    Commit(usize),
+    /// An attempt writes its result, and nobody hears of it.
+    CommitSilently(usize),
+    /// An attempt fails, and reports.
+    Fail(usize, FailureClass),
+    /// An attempt is never heard of again, unless it commits.
+    Forget(usize),
+    /// The coordinator makes stand what is due.
+    Settle,
+    /// The coordinator decides that something is due and dies before the store takes it.
+    Restart,
+    /// The coordinator looks at the store.
+    Look,
+    /// Time passes.
+    Pass(u8),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    Rows,
+    Tombstone,
+}
+
+struct World {
+    plan: Arc<Plan>,
+    store: BTreeMap<SlotId, Object>,
+    job: Job,
+    now: Timestamp,
+    attempts: Vec<(SlotId, Attempt, WorkerId)>,
+    num_attempts: u128,
+}
+
+impl World {
+    fn new(lengths: &[u64]) -> Self {
+        let mut start = 0;
+        let shards = lengths.iter().map(|length| {
+            let rows = start..start + length;
+            start = rows.end;
+            PlannedShard {
+                rows,
+                cursor: Cursor { file: 0, offset: 0 },
+                estimated_tokens: 1,
+            }
+        });
+        let plan = Arc::new(Plan {
+            shards: shards.collect(),
+        });
+        let now = Timestamp::default();
+        let job = Job::new(Arc::new(spec("m")), Arc::clone(&plan), 0, RULES, now);
+        Self {
+            plan,
+            store: BTreeMap::new(),
+            job,
+            now,
+            attempts: Vec::new(),
+            num_attempts: 0,
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Acquire(worker) => self.acquire(worker),
+            Action::Commit(index) => {
+                if let Some((slot, ..)) = self.pick(index) {
+                    self.store.entry(slot.clone()).or_insert(Object::Rows);
+                    self.see(&slot);
+                }
+            }
+            Action::CommitSilently(index) => {
+                if let Some((slot, ..)) = self.pick(index) {
+                    self.store.entry(slot).or_insert(Object::Rows);
+                }
+            }
+            Action::Fail(index, class) => {
+                if let Some((slot, attempt, worker)) = self.pick(index) {
+                    let message = "it broke".to_owned();
+                    let failure = Failure {
+                        slot,
+                        attempt,
+                        worker,
+                        class,
+                        message,
+                    };
+                    let event = Event::Failed {
+                        failure,
+                        jitter: 0.5,
+                        num_workers: 3,
+                    };
+                    self.job.apply(event, self.now);
+                }
+            }
+            Action::Forget(index) => drop(self.pick(index)),
+            Action::Settle => self.settle(),
+            Action::Restart => {
+                let (spec, plan) = (Arc::clone(self.job.spec()), Arc::clone(&self.plan));
+                self.job = Job::new(spec, plan, 0, RULES, self.now);
+                self.look();
+            }
+            Action::Look => self.look(),
+            Action::Pass(seconds) => {
+                self.now = self.now.after(Duration::from_secs(seconds.into()));
+                self.job.apply(Event::Tick, self.now);
+            }
+        }
+    }
+
+    fn acquire(&mut self, worker: u8) {
+        let worker: WorkerId = format!("w{}", worker % 3).parse().expect("a plain name");
+        let request = Request {
+            worker: worker.clone(),
+            credits: 1,
+            loaded: Vec::new(),
+        };
+        for chosen in scheduler::assign(std::iter::once(&self.job), &request, self.now) {
+            self.num_attempts += 1;
+            let attempt = Attempt::of(ulid::Ulid(self.num_attempts));
+            let event = Event::Leased {
+                slot: chosen.slot.clone(),
+                attempt: attempt.clone(),
+                worker: worker.clone(),
+            };
+            self.job.apply(event, self.now);
+            self.attempts.push((chosen.slot, attempt, worker.clone()));
+        }
+    }
+
+    fn pick(&mut self, index: usize) -> Option<(SlotId, Attempt, WorkerId)> {
+        let len = self.attempts.len();
+        (len > 0).then(|| self.attempts.swap_remove(index % len))
+    }
+
+    /// Makes stand what is due, as far as the store has not got it already.
+    fn settle(&mut self) {
+        for due in self.job.due() {
+            let (slot, object) = match due {
+                Due::Split(slot) => (slot, Object::Tombstone),
+                Due::Quarantine { slot, .. } => (slot, Object::Rows),
+                Due::Seal | Due::Fail(_) => continue,
+            };
+            self.store.entry(slot.clone()).or_insert(object);
+            self.see(&slot);
+        }
+    }
+
+    /// Tells the job what stands in a slot.
+    fn see(&mut self, slot: &SlotId) {
+        let rows = self.plan.rows(slot).expect("a slot of the plan");
+        let event = match self.store.get(slot) {
+            Some(Object::Rows) => Event::Filled {
+                slot: slot.clone(),
+                fill: Fill {
+                    kind: FillKind::Full,
+                    rows: rows.end - rows.start,
+                    errors: 0,
+                    bytes: 1,
+                },
+                tokens: 1,
+            },
+            Some(Object::Tombstone) => Event::Split {
+                slot: slot.clone(),
+                bytes: 1,
+            },
+            None => return,
+        };
+        self.job.apply(event, self.now);
+    }
+
+    fn look(&mut self) {
+        let slots: Vec<_> = self.store.keys().cloned().collect();
+        for slot in &slots {
+            self.see(slot);
+        }
+    }
+
+    /// Works on until the job could be sealed. Fails if it never could.
+    fn finish(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..2000 {
+            if self.job.due() == [Due::Seal] {
+                return Ok(());
+            }
+            self.settle();
+            self.acquire(0);
+            if let Some(last) = self.attempts.len().checked_sub(1) {
+                self.act(Action::Commit(last));
+            }
+            self.look();
+            self.act(Action::Pass(31));
+        }
+        Err(TestCaseError::fail("the job never ends"))
+    }
+
+    /// Checks that the store's rows are the plan's, each once, and that the job counts them.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let mut times = vec![0; self.plan.num_rows() as usize];
+        for (slot, object) in &self.store {
+            if *object == Object::Rows {
+                for row in self.plan.rows(slot).expect("a slot of the plan") {
+                    times[row as usize] += 1;
+                }
+            }
+        }
+        prop_assert!(
+            times.iter().all(|&times| times == 1),
+            "rows stand {times:?} times"
+        );
+        prop_assert_eq!(self.job.totals().rows_done, self.plan.num_rows());
+        Ok(())
+    }
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let class = prop_oneof![
+        Just(FailureClass::Transient),
+        Just(FailureClass::OutOfMemory),
+        Just(FailureClass::TooLarge),
+        Just(FailureClass::Internal),
+    ];
+    prop_oneof![
+        4 => any::<u8>().prop_map(Action::Acquire),
+        2 => any::<usize>().prop_map(Action::Commit),
+        1 => any::<usize>().prop_map(Action::CommitSilently),
+        2 => (any::<usize>(), class).prop_map(|(index, class)| Action::Fail(index, class)),
+        1 => any::<usize>().prop_map(Action::Forget),
+        2 => Just(Action::Settle),
+        1 => Just(Action::Restart),
+        1 => Just(Action::Look),
+        2 => any::<u8>().prop_map(Action::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_row_stands_once_whatever_happened(
+        lengths in prop::collection::vec(1..5_u64, 1..4),
+        history in prop::collection::vec(actions(), 0..60),
+    ) {
+        let mut world = World::new(&lengths);
+        for action in history {
+            world.act(action);
+        }
+        world.finish()?;
+        world.check()?;
+        // Zombies that wake up now find every slot taken.
+        while !world.attempts.is_empty() {
+            world.act(Action::Commit(0));
+        }
+        world.check()?;
+    }
+}
