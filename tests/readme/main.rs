@@ -1,0 +1,162 @@
+//! The README keeps its word: its commands run, and print what it shows.
+//!
+//! Blocks marked `console` are run in order, each line after `$ ` as a shell runs it, in a folder of
+//! their own that looks like a clone. What is shown below a command must be what it prints. Two
+//! things differ from a reader's shell: `cargo run` starts the program that the tests were built
+//! with, and the coordinator takes a free port. `cargo nextest run` is what is running.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const TEST_COMMAND: &str = "cargo nextest run --workspace";
+
+/// A command and what is shown below it.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    command: String,
+    shown: String,
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the workspace")
+}
+
+/// Returns the steps of all `console` blocks.
+fn steps(text: &str) -> Vec<Step> {
+    let blocks = text.split("```console\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    blocks.flat_map(steps_of_block).collect()
+}
+
+fn steps_of_block(block: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in block.lines() {
+        let continues = steps
+            .last()
+            .is_some_and(|step| step.command.ends_with('\\'));
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step {
+                command: command.to_owned(),
+                shown: String::new(),
+            }),
+            (None, Some(step)) if continues => {
+                step.command.pop();
+                step.command += line.trim_start();
+            }
+            (None, Some(step)) => step.shown += &format!("{}\n", line.trim_end()),
+            (None, None) => panic!("a block starts with a command: {line}"),
+        }
+    }
+    steps
+}
+
+/// A folder that looks like a clone, and the programs that run on in it.
+struct Clone {
+    folder: tempfile::TempDir,
+    address: String,
+    running: Vec<Child>,
+}
+
+impl Clone {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["tests", "docs"] {
+            symlink(workspace().join(name), folder.path().join(name)).expect("a link");
+        }
+        // Bound and dropped: free for the coordinator a moment later.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        Self {
+            folder,
+            address: free.expect("a free port").to_string(),
+            running: Vec::new(),
+        }
+    }
+
+    fn shell(&self, command: &str) -> Command {
+        let test = std::env::current_exe().expect("a test has a path");
+        let programs = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/PROFILE/deps");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", command])
+            .current_dir(self.folder.path())
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("WHENCE_LISTEN", &self.address)
+            .env("WHENCE_COORDINATOR", format!("http://{}", self.address))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        shell
+    }
+
+    fn run(&mut self, step: &Step) {
+        let command = step
+            .command
+            .replace("cargo run --package whence --", "whence");
+        if let Some(command) = command.strip_suffix('&') {
+            let mut shell = self.shell(&format!("exec {command}"));
+            self.running.push(shell.spawn().expect("bash runs"));
+            return;
+        }
+        let output = self.shell(&command).output().expect("bash runs");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{messages}", step.command);
+        if !step.shown.is_empty() {
+            let printed = String::from_utf8_lossy(&output.stdout);
+            let printed: String = printed
+                .lines()
+                .map(|line| format!("{}\n", line.trim_end()))
+                .collect();
+            assert_eq!(printed, step.shown, "{}", step.command);
+        }
+    }
+}
+
+impl Drop for Clone {
+    fn drop(&mut self) {
+        for program in &mut self.running {
+            // It may have ended already.
+            let _ = program.kill();
+            let _ = program.wait();
+        }
+    }
+}
+
+#[test]
+fn every_command_runs_and_prints_what_is_shown() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("a README");
+    let steps = steps(&readme);
+    assert!(steps.len() > 5, "{steps:?}");
+    let mut clone = Clone::new();
+    for step in steps.iter().filter(|step| step.command != TEST_COMMAND) {
+        clone.run(step);
+    }
+}
+
+#[test]
+fn ci_runs_the_test_command_of_the_readme() {
+    let read = |name: &str| fs::read_to_string(workspace().join(name)).expect("a file of the tree");
+    let is_shown = steps(&read("README.md"))
+        .iter()
+        .any(|step| step.command == TEST_COMMAND);
+    assert!(is_shown, "the README shows `{TEST_COMMAND}`");
+    assert!(read(".ci/run").lines().any(|line| line == TEST_COMMAND));
+}
+
+#[test]
+fn a_block_is_read_as_commands_and_what_they_print() {
+    let text = "a\n```console\n$ one \\\n    two\nshown\n$ three\n```\nb";
+    let step = |command: &str, shown: &str| Step {
+        command: command.to_owned(),
+        shown: shown.to_owned(),
+    };
+    assert_eq!(steps(text), [step("one two", "shown\n"), step("three", "")]);
+}
