@@ -6,21 +6,14 @@ use whence_coordinator::durable::manifest::Manifest;
 use whence_proto::v1::JobState;
 use whence_schemas::{JobSpec, layout};
 use whence_tests::cluster::{Cluster, impatient};
-use whence_tests::fixtures::{translation_job, translations};
+use whence_tests::fixtures::job_in_small_shards;
 use whence_tests::s3::Bucket;
 use whence_tests::table;
-
-fn job(split: &str) -> JobSpec {
-    JobSpec {
-        shard_tokens: 200,
-        ..translation_job(&translations(), split, "saliency")
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job("test[:20]");
+    let spec = job_in_small_shards("test[:20]");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
@@ -53,7 +46,7 @@ async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_submitted_again_is_found_and_nothing_is_computed() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job("test[:6]");
+    let spec = job_in_small_shards("test[:6]");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
@@ -77,7 +70,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
     let directory = tempfile::tempdir().unwrap();
     let in_shards_of = |shard_tokens| JobSpec {
         shard_tokens,
-        ..job("test[:24]")
+        ..job_in_small_shards("test[:24]")
     };
     let (small, large) = (in_shards_of(100), in_shards_of(100_000));
     let mut cluster = Cluster::start(impatient(directory.path().to_str().unwrap()))
@@ -110,7 +103,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job("test");
+    let spec = job_in_small_shards("test");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();

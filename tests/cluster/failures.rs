@@ -7,16 +7,9 @@ use whence_coordinator::{Coordinator, ErrorKind};
 use whence_proto::v1::JobState;
 use whence_schemas::{JobSpec, output};
 use whence_tests::cluster::{Cluster, impatient};
-use whence_tests::fixtures::{translation_job, translations};
+use whence_tests::fixtures::{job_in_small_shards, translation_job};
 use whence_tests::s3::{Bucket, Fault};
 use whence_tests::table;
-
-fn job(split: &str) -> JobSpec {
-    JobSpec {
-        shard_tokens: 200,
-        ..translation_job(&translations(), split, "saliency")
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
@@ -36,7 +29,7 @@ async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job("test[:20]");
+    let spec = job_in_small_shards("test[:20]");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
@@ -68,7 +61,7 @@ async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_on_after_the_store_was_away() {
     let bucket = Bucket::start().await;
-    let spec = job("test[:60]");
+    let spec = job_in_small_shards("test[:60]");
     let mut cluster = Cluster::start(impatient(&bucket.url("root")))
         .await
         .unwrap();
@@ -144,7 +137,7 @@ async fn a_bad_row_becomes_an_error_row_and_the_rest_is_attributed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
     let root = tempfile::tempdir().unwrap();
-    let mut spec = job("test[:5]");
+    let mut spec = job_in_small_shards("test[:5]");
     spec.model.path = "/nowhere/model".to_owned();
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
@@ -163,7 +156,7 @@ async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_method_fails_the_job_with_the_nearest_name() {
     let root = tempfile::tempdir().unwrap();
-    let mut spec = job("test[:5]");
+    let mut spec = job_in_small_shards("test[:5]");
     spec.attribution.method.name = "salience".to_owned();
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
@@ -180,7 +173,7 @@ async fn a_result_too_large_for_one_object_is_split_down_to_its_rows() {
     let root = tempfile::tempdir().unwrap();
     let spec = JobSpec {
         shard_tokens: 100_000,
-        ..job("test[:16]")
+        ..job_in_small_shards("test[:16]")
     };
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
@@ -209,7 +202,7 @@ async fn a_newer_coordinator_makes_the_older_step_down() {
     let newer = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
-    let spec = job("test[:5]");
+    let spec = job_in_small_shards("test[:5]");
     let refused = async {
         loop {
             match older.submit(&spec).await {

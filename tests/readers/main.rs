@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use whence_proto::v1::JobState;
-use whence_schemas::JobSpec;
 use whence_tests::cluster::{Cluster, impatient};
-use whence_tests::fixtures::{translation_job, translations};
+use whence_tests::fixtures::job_in_small_shards;
 
 /// Returns the Python interpreter of the workspace's environment, or the system's.
 fn python() -> PathBuf {
@@ -74,10 +73,7 @@ print(len(table), table.model.nunique(), len(steps), round(sum(step["source_scor
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tables_open_in_every_reader_there_is() {
     let root = tempfile::tempdir().unwrap();
-    let spec = JobSpec {
-        shard_tokens: 200,
-        ..translation_job(&translations(), "test[:12]", "saliency")
-    };
+    let spec = job_in_small_shards("test[:12]");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();

@@ -53,3 +53,15 @@ pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> 
         numerics_version: NUMERICS_VERSION,
     }
 }
+
+/// Returns a saliency job on the test translations that makes a shard of every few rows.
+///
+/// # Panics
+///
+/// As [`translation_job`].
+pub fn job_in_small_shards(split: &str) -> JobSpec {
+    JobSpec {
+        shard_tokens: 200,
+        ..translation_job(&translations(), split, "saliency")
+    }
+}
