@@ -313,6 +313,7 @@ impl Attributor<'_> {
                 Compat::None => 1.0,
                 Compat::Inseq071 => inseq_decoder_factor(model),
             },
+            unk_token: self.engine.tokenizer.special().unk,
             special_tokens: &special_tokens,
             seed: self.seed,
         };

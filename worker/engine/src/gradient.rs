@@ -100,6 +100,25 @@ pub(crate) fn values(
     Ok(values)
 }
 
+/// Returns `body(step, logits)` of every step.
+pub(crate) fn map_logits<R: Send>(
+    model: &Transformer,
+    trace: &Trace,
+    steps: &[ExplainedStep],
+    body: impl Fn(&ExplainedStep, Vec<f64>) -> R + Sync,
+) -> Result<Vec<R>> {
+    let mut results = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let steps = &steps[block];
+        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+        let logits = model.logits(&model.hidden(trace, &seeds)?)?;
+        let of_row = |row: usize| Ok(body(&steps[row], logit_row(&logits, row)?));
+        let rows = (0..steps.len()).into_par_iter().map(of_row);
+        results.extend(rows.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(results)
+}
+
 /// Returns the gradient of `function` at every step with respect to the head's input. `[steps, hidden]`
 pub(crate) fn at_hidden(
     model: &Transformer,

@@ -2,7 +2,7 @@
 //!
 //! `A = Σ_k ∂F/∂x (q_k) ⊙ (q_{k+1} − q_k)` over the points `q_0 = b … q_{n−1} = x` of a path on which every
 //! entry moves from baseline to input without turning back. Between the ends a path follows anchors,
-//! tokens that lie near each other (`anchors`, `neighbours`); all tokens of a text walk at once.
+//! tokens that lie near each other (`anchors`); all tokens of a text walk at once.
 //! Source: Sanyal & Ren 2021, <https://arxiv.org/abs/2108.13654>.
 //!
 //! Cost: `n_steps − 1` forward passes for the batch and as many backward passes a step, besides a
@@ -24,7 +24,6 @@ use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
 
 mod anchors;
-mod neighbours;
 
 /// Gradients collected on a path over real tokens.
 #[derive(Debug, Serialize, Deserialize)]

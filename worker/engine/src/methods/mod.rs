@@ -11,7 +11,9 @@ mod dummy;
 mod gradient_shap;
 mod input_x_gradient;
 mod integrated_gradients;
+mod lime;
 mod occlusion;
+mod reagent;
 mod saliency;
 mod sequential_integrated_gradients;
 mod value_zeroing;
@@ -41,6 +43,8 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<sequential_integrated_gradients::SequentialIntegratedGradients>(),
     entry::<discretized_integrated_gradients::DiscretizedIntegratedGradients>(),
     entry::<occlusion::Occlusion>(),
+    entry::<lime::Lime>(),
+    entry::<reagent::Reagent>(),
     entry::<attention::Attention>(),
     entry::<value_zeroing::ValueZeroing>(),
     entry::<dummy::Dummy>(),
@@ -89,6 +93,8 @@ pub struct Batch<'a> {
     /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
     /// where Inseq scales twice.
     pub(crate) decoder_factor: f64,
+    /// Stands for what the vocabulary lacks.
+    pub(crate) unk_token: u32,
     /// Tokens that stand for no text.
     pub(crate) special_tokens: &'a [u32],
     /// Seed of what is random; each instance's own is derived from it and the instance's id.

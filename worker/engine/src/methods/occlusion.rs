@@ -142,7 +142,7 @@ impl Drops {
         let windows = Windows {
             method,
             batch,
-            inputs: unchanged.inputs(),
+            unchanged,
             baselines: &baselines,
             side,
         };
@@ -195,7 +195,7 @@ struct Place {
 struct Windows<'a> {
     method: &'a Occlusion,
     batch: &'a Batch<'a>,
-    inputs: &'a Inputs,
+    unchanged: &'a Unchanged<'a>,
     baselines: &'a Inputs,
     side: Side,
 }
@@ -247,39 +247,21 @@ impl Windows<'_> {
         if !self.is_changed(place) {
             return None;
         }
-        let (inputs, baselines) = match self.side {
-            Side::Source => (
-                self.inputs.source.as_ref()?,
-                self.baselines.source.as_ref()?,
-            ),
-            Side::Target => (&self.inputs.target, &self.baselines.target),
+        let baselines = match self.side {
+            Side::Source => self.baselines.source.as_ref()?,
+            Side::Target => &self.baselines.target,
         };
-        Some(self.replace(place, inputs, baselines))
+        Some(self.replace(place, baselines))
     }
 
-    fn replace(
-        &self,
-        place: &Place,
-        inputs: &Embedded,
-        baselines: &Embedded,
-    ) -> Result<Variant, Error> {
-        let rows = inputs.sequences.rows(place.instance);
-        let from = match self.side {
-            Side::Source => 0,
-            Side::Target => place.start,
-        };
+    fn replace(&self, place: &Place, baselines: &Embedded) -> Result<Variant, Error> {
+        let rows = baselines.sequences.rows(place.instance);
         let end = (place.start + self.method.sliding_window_shapes).min(rows.len());
-        let first = rows.start;
-        let window = baselines
-            .rows
-            .narrow(0, first + place.start, end - place.start)?;
-        let before = inputs.rows.narrow(0, first + from, place.start - from)?;
-        let after = inputs.rows.narrow(0, first + end, rows.len() - end)?;
+        let window = (baselines.rows).narrow(0, rows.start + place.start, end - place.start)?;
+        let from = (self.side, place.start);
         Ok(Variant {
             instance: place.instance,
-            side: self.side,
-            from,
-            rows: Tensor::cat(&[before, window, after], 0)?,
+            change: self.unchanged.with_rows(place.instance, from, &window)?,
             steps: place.steps.clone(),
         })
     }

@@ -260,12 +260,12 @@ impl Walk<'_> {
         if walker.side == Side::Target && self.batch.decoder_factor != 1.0 {
             moving = (moving * self.batch.decoder_factor)?;
         }
-        self.unchanged
-            .with_row(walker.instance, walker.side, walker.position, &moving)
-            .map(|variant| Variant {
-                steps: steps.to_vec(),
-                ..variant
-            })
+        let place = (walker.side, walker.position);
+        Ok(Variant {
+            instance: walker.instance,
+            change: self.unchanged.with_rows(walker.instance, place, &moving)?,
+            steps: steps.to_vec(),
+        })
     }
 
     /// Returns the token's embedding and its baseline's. `[1, hidden]` each.

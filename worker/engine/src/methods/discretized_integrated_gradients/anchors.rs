@@ -12,11 +12,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::DiscretizedIntegratedGradients;
-use super::neighbours::Neighbours;
 use crate::Error;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::methods::Batch;
+use crate::methods::support::neighbours::Neighbours;
 
 /// How the next anchor is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

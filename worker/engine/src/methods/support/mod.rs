@@ -1,6 +1,8 @@
-//! What several methods share: the path from the baselines to the inputs, its quadrature, and the
-//! value of the attributed function on changed inputs.
+//! What several methods share: the path from the baselines to the inputs and its quadrature, the
+//! model on changed inputs, neighbours of tokens, ridge regression.
 
+pub(super) mod neighbours;
 pub(super) mod path;
 pub(super) mod quadrature;
+pub(super) mod ridge;
 pub(super) mod variants;

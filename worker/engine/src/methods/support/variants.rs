@@ -22,23 +22,49 @@ const FORWARD_ROWS: usize = 512;
 pub(in crate::methods) struct Variant {
     /// Index of the instance.
     pub(in crate::methods) instance: usize,
-    /// Which of its sequences is changed.
-    pub(in crate::methods) side: Side,
-    /// First changed row; those before it are as they were. 0 for a source.
-    pub(in crate::methods) from: usize,
-    /// The rows from there on, as the model sees them. `[rows, hidden]`
-    pub(in crate::methods) rows: Tensor,
-    /// Steps whose value is wanted, each predicted by a row that is not before `from`.
+    /// What is changed.
+    pub(in crate::methods) change: Change,
+    /// Steps whose value is wanted, each predicted by a row that is not before the change.
     pub(in crate::methods) steps: Vec<usize>,
+}
+
+/// Rows instead of those of an instance, as the model sees them. `[rows, hidden]` each.
+#[derive(Debug)]
+pub(in crate::methods) enum Change {
+    /// The whole source.
+    Source(Tensor),
+    /// The target from position `from` on.
+    Target { from: usize, rows: Tensor },
+    /// The whole source and the whole target.
+    Both { source: Tensor, target: Tensor },
 }
 
 impl Variant {
     /// Returns how many rows its pass has.
     fn num_rows(&self, inputs: &Inputs) -> usize {
-        let own = self.rows.dims().first().copied().unwrap_or(0);
-        match self.side {
-            Side::Source => own + inputs.target.sequences.rows(self.instance).len(),
-            Side::Target => own,
+        let rows = |tensor: &Tensor| tensor.dims().first().copied().unwrap_or(0);
+        match &self.change {
+            Change::Source(source) => {
+                rows(source) + inputs.target.sequences.rows(self.instance).len()
+            }
+            Change::Target { rows: target, .. } => rows(target),
+            Change::Both { source, target } => rows(source) + rows(target),
+        }
+    }
+
+    /// Returns the changed source, if it is changed.
+    fn source(&self) -> Option<&Tensor> {
+        match &self.change {
+            Change::Source(source) | Change::Both { source, .. } => Some(source),
+            Change::Target { .. } => None,
+        }
+    }
+
+    /// Returns how many target rows its pass leaves out.
+    fn earlier(&self) -> usize {
+        match self.change {
+            Change::Target { from, .. } => from,
+            Change::Source(_) | Change::Both { .. } => 0,
         }
     }
 }
@@ -68,9 +94,9 @@ impl<'a> Unchanged<'a> {
         &self.steps
     }
 
-    /// Returns the embeddings as the model sees them.
-    pub(in crate::methods) fn inputs(&self) -> &Inputs {
-        &self.inputs
+    /// Returns the pass over the batch as it is.
+    pub(in crate::methods) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Returns the value of the attributed function at every step.
@@ -86,17 +112,43 @@ impl<'a> Unchanged<'a> {
         &self,
         variants: impl Iterator<Item = Result<Variant, Error>>,
     ) -> Result<Vec<Vec<f64>>, Error> {
+        let Batch {
+            model, function, ..
+        } = self.batch;
         let mut values = Vec::new();
+        self.for_each_pass(variants, |group, trace, steps| {
+            let mut of_steps = gradient::values(model, trace, steps, function)?.into_iter();
+            let mut take =
+                |variant: &Variant| of_steps.by_ref().take(variant.steps.len()).collect();
+            values.extend(group.iter().map(&mut take));
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    /// Calls `body` with runs of variants that share a pass, the pass, and, variant after variant,
+    /// the wanted steps as steps of that pass.
+    pub(in crate::methods) fn for_each_pass(
+        &self,
+        variants: impl Iterator<Item = Result<Variant, Error>>,
+        mut body: impl FnMut(&[Variant], &Trace, &[ExplainedStep]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut run = |group: &[Variant]| -> Result<(), Error> {
+            let (trace, steps) = self.pass(group)?;
+            body(group, &trace, &steps)
+        };
         let mut group: Vec<Variant> = Vec::new();
         let mut rows = 0;
         for variant in variants {
             let variant = variant?;
             let more = variant.num_rows(&self.inputs);
-            let other_side = group
+            let reads_other =
+                |first: &Variant| first.source().is_some() != variant.source().is_some();
+            if group
                 .first()
-                .is_some_and(|first| first.side != variant.side);
-            if !group.is_empty() && (other_side || rows + more > FORWARD_ROWS) {
-                values.extend(self.values_of_group(&group)?);
+                .is_some_and(|first| reads_other(first) || rows + more > FORWARD_ROWS)
+            {
+                run(&group)?;
                 group.clear();
                 rows = 0;
             }
@@ -104,48 +156,34 @@ impl<'a> Unchanged<'a> {
             group.push(variant);
         }
         if !group.is_empty() {
-            values.extend(self.values_of_group(&group)?);
+            run(&group)?;
         }
-        Ok(values)
+        Ok(())
     }
 
-    /// As [`Self::values_of`], of variants of the same side in one pass.
-    fn values_of_group(&self, group: &[Variant]) -> Result<Vec<Vec<f64>>, Error> {
-        let Batch {
-            model, function, ..
-        } = self.batch;
-        let (trace, steps) = self.pass(group)?;
-        let mut values = gradient::values(model, &trace, &steps, function)?.into_iter();
-        let mut take = |variant: &Variant| values.by_ref().take(variant.steps.len()).collect();
-        Ok(group.iter().map(&mut take).collect())
-    }
-
-    /// Runs the model over variants of the same side. Returns the pass and, variant after variant,
-    /// the wanted steps as steps of that pass.
+    /// Runs the model over variants that all change the source, or all do not. Returns the pass
+    /// and, variant after variant, the wanted steps as steps of that pass.
     pub(in crate::methods) fn pass(
         &self,
         group: &[Variant],
     ) -> Result<(Trace, Vec<ExplainedStep>), Error> {
         let model = self.batch.model;
-        let reads_source = group
-            .first()
-            .is_some_and(|first| first.side == Side::Source);
-        let trace = if reads_source {
-            model.forward(&self.with_sources(group)?)?
-        } else {
+        let targets = group.iter().map(|variant| self.target_rows(variant));
+        let target = embedded(&targets.collect::<Result<Vec<_>, _>>()?)?;
+        let sources: Vec<_> = group.iter().filter_map(Variant::source).cloned().collect();
+        let trace = if sources.is_empty() {
             let beginning = |variant: &Variant| Beginning {
                 sequence: variant.instance,
-                len: variant.from,
+                len: variant.earlier(),
             };
             let past: Vec<_> = group.iter().map(beginning).collect();
-            let next = embedded(group.iter().map(|variant| &variant.rows))?;
-            model.forward_on(&next, self.trace.beginnings(&past))?
+            model.forward_on(&target, self.trace.beginnings(&past))?
+        } else {
+            let source = Some(embedded(&sources)?);
+            model.forward(&Inputs { source, target })?
         };
         let of_variant = |(sequence, variant): (usize, &Variant)| {
-            let earlier = match variant.side {
-                Side::Source => 0,
-                Side::Target => variant.from,
-            };
+            let earlier = variant.earlier();
             let shift = move |&step: &usize| {
                 let step = &self.steps[step];
                 let position = step.seed.position - earlier;
@@ -158,57 +196,50 @@ impl<'a> Unchanged<'a> {
         Ok((trace, steps))
     }
 
+    /// Returns the target rows of a variant's pass. `[rows, hidden]`
+    fn target_rows(&self, variant: &Variant) -> Result<Tensor, Error> {
+        match &variant.change {
+            Change::Target { rows, .. } | Change::Both { target: rows, .. } => Ok(rows.clone()),
+            Change::Source(_) => {
+                let rows = self.inputs.target.sequences.rows(variant.instance);
+                Ok(self.inputs.target.rows.narrow(0, rows.start, rows.len())?)
+            }
+        }
+    }
+
     /// Returns how many variants like `variant` share a pass.
     pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
         (FORWARD_ROWS / variant.num_rows(&self.inputs).max(1)).max(1)
     }
 
-    /// Returns an instance with one row replaced by `row`, as the model sees it, and no step wanted
-    /// yet. `[1, hidden]`
-    pub(in crate::methods) fn with_row(
+    /// Returns the change of an instance by the neighbouring rows from `first` on. `[rows, hidden]`
+    pub(in crate::methods) fn with_rows(
         &self,
         instance: usize,
-        side: Side,
-        position: usize,
-        row: &Tensor,
-    ) -> Result<Variant, Error> {
+        (side, first): (Side, usize),
+        new: &Tensor,
+    ) -> Result<Change, Error> {
         let (inputs, from) = match (side, &self.inputs.source) {
             (Side::Source, Some(source)) => (source, 0),
-            _ => (&self.inputs.target, position),
+            _ => (&self.inputs.target, first),
         };
         let rows = inputs.sequences.rows(instance);
-        let before = inputs.rows.narrow(0, rows.start + from, position - from)?;
-        let after = rows.len() - position - 1;
-        let after = inputs.rows.narrow(0, rows.end - after, after)?;
-        Ok(Variant {
-            instance,
-            side,
-            from,
-            rows: Tensor::cat(&[&before, row, &after], 0)?,
-            steps: Vec::new(),
-        })
-    }
-
-    /// Returns the changed sources, each with the target it belongs to.
-    fn with_sources(&self, group: &[Variant]) -> Result<Inputs, Error> {
-        let targets = group.iter().map(|variant| {
-            let rows = self.inputs.target.sequences.rows(variant.instance);
-            self.inputs.target.rows.narrow(0, rows.start, rows.len())
-        });
-        let targets = targets.collect::<Result<Vec<_>, _>>()?;
-        Ok(Inputs {
-            source: Some(embedded(group.iter().map(|variant| &variant.rows))?),
-            target: embedded(targets.iter())?,
+        let before = inputs.rows.narrow(0, rows.start + from, first - from)?;
+        let end = first + new.dim(0)?;
+        let after = inputs.rows.narrow(0, rows.start + end, rows.len() - end)?;
+        let rows = Tensor::cat(&[&before, new, &after], 0)?;
+        Ok(match side {
+            Side::Source => Change::Source(rows),
+            Side::Target => Change::Target { from, rows },
         })
     }
 }
 
 /// Lays sequences of rows one after another.
-fn embedded<'t>(sequences: impl Iterator<Item = &'t Tensor>) -> Result<Embedded, Error> {
-    let rows: Vec<_> = sequences.collect();
-    let lengths = rows.iter().map(|rows| rows.dim(0));
+fn embedded(sequences: &[Tensor]) -> Result<Embedded, Error> {
+    let lengths = sequences.iter().map(|rows| rows.dim(0));
     Ok(Embedded {
         sequences: Sequences::of_lengths(lengths.collect::<Result<Vec<_>, _>>()?),
-        rows: Tensor::cat(&rows, 0)?,
+        rows: Tensor::cat(sequences, 0)?,
     })
 }

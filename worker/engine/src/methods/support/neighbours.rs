@@ -21,7 +21,7 @@ const CANDIDATES: usize = 2;
 const TOKENS_AT_ONCE: usize = 32;
 
 /// Nearest neighbours, remembered.
-pub(super) struct Neighbours<'m> {
+pub(in crate::methods) struct Neighbours<'m> {
     /// `[vocabulary, hidden]`
     table: &'m Tensor,
     /// Squared length of every row.
@@ -32,7 +32,7 @@ pub(super) struct Neighbours<'m> {
 
 impl<'m> Neighbours<'m> {
     /// Prepares to look up the `count` nearest neighbours of rows of `table`.
-    pub(super) fn new(table: &'m Tensor, count: usize) -> Result<Self, Error> {
+    pub(in crate::methods) fn new(table: &'m Tensor, count: usize) -> Result<Self, Error> {
         let squares: candle_core::Result<Vec<f64>> = by_dtype!(table, T => {
             let hidden = table.dim(1)?;
             let rows = View::<T>::of(table)?;
@@ -49,7 +49,7 @@ impl<'m> Neighbours<'m> {
     }
 
     /// Looks up those of `tokens` that are not known yet.
-    pub(super) fn look_up(&mut self, tokens: &[u32]) -> Result<(), Error> {
+    pub(in crate::methods) fn look_up(&mut self, tokens: &[u32]) -> Result<(), Error> {
         let mut new: Vec<u32> = tokens.to_vec();
         new.sort_unstable();
         new.dedup();
@@ -63,7 +63,7 @@ impl<'m> Neighbours<'m> {
     }
 
     /// Returns the neighbours of a token that was looked up, nearest first.
-    pub(super) fn of(&self, token: u32) -> &[u32] {
+    pub(in crate::methods) fn of(&self, token: u32) -> &[u32] {
         self.known.get(&token).map_or(&[], Vec::as_slice)
     }
 

@@ -1,0 +1,384 @@
+//! `lime`: the coefficients of a linear model of the attributed function, fitted to masked inputs.
+//!
+//! Each of `n_samples` samples masks every token with probability `mask_prob`. A ridge regression
+//! with strength 1 explains the function's values by the samples' features, each sample weighted by
+//! how much of it is kept. Source: Ribeiro et al. 2016, <https://arxiv.org/abs/1602.04938>.
+//!
+//! By default (`masking: "token"`) a masked token has the embedding of its baseline, special tokens
+//! are never masked, the features are which tokens are kept, and a token's score is its one
+//! coefficient. `masking: "fill"`, the default under `compat`, is Inseq's: a masked embedding has
+//! the number of the `unk` token in every entry, special tokens are masked too, the features are
+//! the entries of the embeddings, and a token has a coefficient for each.
+//!
+//! All steps of an example share its masks, so that one pass a sample serves them all, from the
+//! first masked token on. Inseq draws and runs anew for every step. Where its very masks are given
+//! in `samples`, its very scores come out. With `attribute_target`, which Inseq refuses, source and
+//! prefix are masked and fitted together.
+//!
+//! Cost: `n_samples` forward passes, and a system of `n_samples` equations a step.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
+
+use super::support::ridge::Samples;
+use super::support::variants::{Change, Unchanged, Variant};
+use super::{Batch, Instance, Method, Sink, tokens_of, wrong_parameters};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::ExplainedStep;
+use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::model::{Embedded, Inputs};
+use crate::random::Random;
+use crate::registry::Describe;
+
+/// The coefficients of a linear model fitted to masked inputs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Lime {
+    /// Number of samples.
+    pub n_samples: usize,
+    /// Probability of each token to be masked.
+    pub mask_prob: f64,
+    /// What masking does; `token` when absent, `fill` under `compat`.
+    pub masking: Option<Masking>,
+    /// For each step, each sample and each token, of the source before the target, whether it is
+    /// kept, instead of drawn masks; for comparisons. One example only.
+    pub samples: Option<Vec<Vec<Vec<bool>>>>,
+}
+
+/// What masking does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Masking {
+    /// Replaces a token by its baseline.
+    Token,
+    /// Fills an embedding with the number of the `unk` token.
+    Fill,
+}
+
+impl Default for Lime {
+    fn default() -> Self {
+        Self {
+            n_samples: 50,
+            mask_prob: 0.3,
+            masking: None,
+            samples: None,
+        }
+    }
+}
+
+impl Describe for Lime {
+    const NAME: &'static str = "lime";
+    const SUMMARY: &'static str =
+        "coefficients of a linear model of the attributed function, fitted to masked inputs";
+}
+
+impl Method for Lime {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        self.check(batch)?;
+        let Some(samples) = &self.samples else {
+            let masks = batch.instances.iter().map(|i| self.draw(batch, i));
+            return self.fit(batch, &masks.collect::<Vec<_>>(), sink);
+        };
+        let instances = batch.one_instance_a_step();
+        let by_step = Batch {
+            instances: &instances,
+            ..*batch
+        };
+        for (instance, samples) in instances.iter().zip(samples) {
+            let tokens = num_tokens(&by_step, instance);
+            if samples.len() != self.n_samples || samples.iter().any(|mask| mask.len() != tokens) {
+                let reason = format!(
+                    "`samples` must have `n_samples` = {} masks of {tokens} tokens for this step",
+                    self.n_samples
+                );
+                return Err(wrong_parameters(Self::NAME, reason));
+            }
+        }
+        self.fit(&by_step, samples, sink)
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn needs_gradient(&self) -> bool {
+        false
+    }
+}
+
+impl Lime {
+    fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
+        if self.n_samples == 0 {
+            return wrong("`n_samples` must be at least 1".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.mask_prob) {
+            return wrong(format!("`mask_prob` is {}, no probability", self.mask_prob));
+        }
+        let steps = batch.steps().len();
+        match &self.samples {
+            Some(samples) if samples.len() != steps => wrong(format!(
+                "`samples` must have masks for each of the {steps} steps, it has {}",
+                samples.len()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn masking(&self, batch: &Batch<'_>) -> Masking {
+        self.masking.unwrap_or(match batch.function.compat {
+            Compat::None => Masking::Token,
+            Compat::Inseq071 => Masking::Fill,
+        })
+    }
+
+    /// Draws the masks of an instance, one a sample: which tokens are kept.
+    fn draw(&self, batch: &Batch<'_>, instance: &Instance) -> Vec<Vec<bool>> {
+        let mut ids = Vec::with_capacity(num_tokens(batch, instance));
+        ids.extend(&instance.source);
+        if batch.attributes_target() {
+            ids.extend(instance.decoder_input());
+        }
+        let protects = self.masking(batch) == Masking::Token;
+        let of_sample = |sample: usize| {
+            let mut random = Random::new(batch.seed, instance.id, &format!("lime mask {sample}"));
+            let mut keeps = |id: &u32| {
+                let kept = random.uniform() >= self.mask_prob;
+                kept || protects && batch.special_tokens.contains(id)
+            };
+            ids.iter().map(&mut keeps).collect()
+        };
+        (0..self.n_samples).map(of_sample).collect()
+    }
+
+    /// Fits every step to masks `masks[instance][sample]`.
+    fn fit(
+        &self,
+        batch: &Batch<'_>,
+        masks: &[Vec<Vec<bool>>],
+        sink: &dyn Sink,
+    ) -> Result<(), Error> {
+        let unchanged = Unchanged::of(batch)?;
+        let masked = Masked {
+            batch,
+            masking: self.masking(batch),
+            masks,
+            embeddings: batch.embeddings()?,
+            baselines: batch.baselines()?,
+        };
+        let values = masked.values(&unchanged, self.n_samples)?;
+        let steps = unchanged.steps().par_iter().zip(values).enumerate();
+        steps.try_for_each(|(index, (step, values))| {
+            sink.record(index, masked.coefficients(step, values)?)
+        })
+    }
+}
+
+/// Returns how many tokens of an instance are masked or kept.
+fn num_tokens(batch: &Batch<'_>, instance: &Instance) -> usize {
+    let target = if batch.attributes_target() {
+        instance.decoder_input().len()
+    } else {
+        0
+    };
+    instance.source.len() + target
+}
+
+/// A batch and its masks.
+struct Masked<'a> {
+    batch: &'a Batch<'a>,
+    masking: Masking,
+    masks: &'a [Vec<Vec<bool>>],
+    embeddings: Inputs,
+    baselines: Inputs,
+}
+
+impl Masked<'_> {
+    /// Returns the value of the function of every step on every sample.
+    fn values(
+        &self,
+        unchanged: &Unchanged<'_>,
+        num_samples: usize,
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        let clean = unchanged.values()?;
+        let mut values: Vec<Vec<f64>> = clean.iter().map(|&v| vec![v; num_samples]).collect();
+        let samples = (0..self.masks.len())
+            .flat_map(|instance| (0..num_samples).map(move |sample| (instance, sample)));
+        let mut places = Vec::new();
+        let mut variants = Vec::new();
+        for (instance, sample) in samples {
+            let Some(change) = self.change(instance, sample)? else {
+                continue;
+            };
+            let from = match change {
+                Change::Target { from, .. } => from,
+                Change::Source(_) | Change::Both { .. } => 0,
+            };
+            let steps = unchanged.steps().iter().enumerate();
+            let steps = steps
+                .filter(|(_, step)| step.seed.sequence == instance && step.seed.position >= from);
+            let steps: Vec<_> = steps.map(|(index, _)| index).collect();
+            places.push((sample, steps.clone()));
+            variants.push(Ok(Variant {
+                instance,
+                change,
+                steps,
+            }));
+        }
+        let changed = unchanged.values_of(variants.into_iter())?;
+        for ((sample, steps), changed) in places.into_iter().zip(changed) {
+            for (step, value) in steps.into_iter().zip(changed) {
+                values[step][sample] = value;
+            }
+        }
+        Ok(values)
+    }
+
+    /// Returns what a mask changes, if anything.
+    fn change(&self, instance: usize, sample: usize) -> Result<Option<Change>, Error> {
+        let mask = &self.masks[instance][sample];
+        let num_source = self.batch.instances[instance].source.len();
+        let (of_source, of_target) = mask.split_at(num_source);
+        let Some(first) = mask.iter().position(|kept| !kept) else {
+            return Ok(None);
+        };
+        let factor = self.batch.decoder_factor;
+        let target = |mask: &[bool]| -> Result<Tensor, Error> {
+            let embedded = (&self.embeddings.target, &self.baselines.target);
+            let rows = self.masked(embedded, instance, mask)?;
+            Ok(if factor == 1.0 {
+                rows
+            } else {
+                (rows * factor)?
+            })
+        };
+        let source = match (&self.embeddings.source, &self.baselines.source) {
+            (Some(input), Some(baseline)) => {
+                Some(self.masked((input, baseline), instance, of_source)?)
+            }
+            _ => None,
+        };
+        Ok(Some(match source {
+            Some(source) if of_target.is_empty() => Change::Source(source),
+            Some(source) => Change::Both {
+                source,
+                target: target(of_target)?,
+            },
+            None => {
+                let rows = target(of_target)?;
+                let rows = rows.narrow(0, first, rows.dim(0)? - first)?;
+                Change::Target { from: first, rows }
+            }
+        }))
+    }
+
+    /// Returns the embeddings of an instance with what is not kept masked. `[tokens, hidden]`
+    fn masked(
+        &self,
+        (input, baseline): (&Embedded, &Embedded),
+        instance: usize,
+        mask: &[bool],
+    ) -> Result<Tensor, Error> {
+        let input = tokens_of(input, instance, mask.len())?;
+        let masked = match self.masking {
+            Masking::Token => tokens_of(baseline, instance, mask.len())?,
+            Masking::Fill => (input.zeros_like()? + f64::from(self.batch.unk_token))?,
+        };
+        let kept: Vec<u8> = mask.iter().map(|&kept| u8::from(kept)).collect();
+        let kept = Tensor::from_vec(kept, (mask.len(), 1), input.device())?;
+        let kept = kept.broadcast_as(input.shape())?;
+        Ok(kept.where_cond(&input, &masked)?)
+    }
+
+    /// Fits one step to its values on all samples.
+    fn coefficients(&self, step: &ExplainedStep, values: Vec<f64>) -> Result<RawScores, Error> {
+        let num_target = if self.batch.attributes_target() {
+            step.seed.position + 1
+        } else {
+            0
+        };
+        let tokens = step.source_rows + num_target;
+        let masks = self.masks[step.seed.sequence].iter();
+        let masks: Vec<_> = masks.map(|mask| &mask[..tokens]).collect();
+        let (width, features, weights) = match self.masking {
+            Masking::Token => {
+                let features = masks.iter().copied().flatten();
+                let features = features.map(|&kept| f64::from(u8::from(kept)));
+                let weights = masks.iter().map(|mask| count(mask) as f64);
+                (1, features.collect(), weights.collect())
+            }
+            Masking::Fill => self.entries(step, num_target, &masks)?,
+        };
+        let samples = Samples {
+            features,
+            values,
+            weights,
+        };
+        let coefficients = tensor(samples.coefficients(), (tokens, width))?;
+        let of_source = step.source_rows;
+        let side = |first: usize, len: usize| -> Result<Option<Tensor>, Error> {
+            let rows = (len > 0).then(|| coefficients.narrow(0, first, len));
+            Ok(rows.transpose()?)
+        };
+        Ok(RawScores {
+            source: side(0, of_source)?,
+            target: side(of_source, num_target)?,
+        })
+    }
+
+    /// Returns how many entries a token has, the entries of every sample, and how many of each
+    /// sample's are those of the input.
+    fn entries(
+        &self,
+        step: &ExplainedStep,
+        num_target: usize,
+        masks: &[&[bool]],
+    ) -> Result<(usize, Vec<f64>, Vec<f64>), Error> {
+        let instance = step.seed.sequence;
+        let mut input = Vec::new();
+        if let Some(source) = &self.embeddings.source {
+            input.extend(doubles(&tokens_of(source, instance, step.source_rows)?)?);
+        }
+        if num_target > 0 {
+            input.extend(doubles(&tokens_of(
+                &self.embeddings.target,
+                instance,
+                num_target,
+            )?)?);
+        }
+        let hidden = input.len() / (step.source_rows + num_target).max(1);
+        let fill = f64::from(self.batch.unk_token);
+        let mut features = Vec::with_capacity(masks.len() * input.len());
+        let mut weights = Vec::with_capacity(masks.len());
+        for mask in masks {
+            let mut same = 0_usize;
+            for (&kept, row) in mask.iter().zip(input.chunks_exact(hidden)) {
+                if kept {
+                    features.extend(row);
+                    same += hidden;
+                } else {
+                    features.extend(std::iter::repeat_n(fill, hidden));
+                    same += row.iter().filter(|entry| **entry == fill).count();
+                }
+            }
+            weights.push(same as f64);
+        }
+        Ok((hidden, features, weights))
+    }
+}
+
+fn count(mask: &[bool]) -> usize {
+    mask.iter().filter(|kept| **kept).count()
+}
+
+/// Returns all entries in double precision.
+fn doubles(rows: &Tensor) -> Result<Vec<f64>, Error> {
+    let entries: candle_core::Result<Vec<f64>> = by_dtype!(rows, T => {
+        let double = <T as candle_core::WithDType>::to_f64;
+        Ok(View::<T>::of(rows)?.iter().map(|v| double(*v)).collect())
+    });
+    Ok(entries?)
+}

@@ -1,0 +1,354 @@
+//! `reagent`: how much replacing a token by another one like it lowers the probability of the
+//! produced token, found by repeated trials.
+//!
+//! Each of `num_probes` probes has an importance z a token, drawn from `[0, 1)` at first. A trial
+//! replaces each token with probability `replacing_ratio`; with Δ the fall of the probability,
+//! `z += logit((1 + Δ) / 2)` for replaced tokens and with −Δ for the others. A probe stops once the
+//! produced token stays among the `stopping_condition_top_k` likeliest with only the `keep_top_n`
+//! most important tokens kept and the others replaced. Scores are the mean of softmax(z) over the
+//! probes that stopped, or over all if none did. Source: Zhao & Shan 2024,
+//! <https://arxiv.org/abs/2402.00794>.
+//!
+//! A token is replaced by one of its `n_neighbors` nearest neighbours among the model's own
+//! embeddings, each alike. Inseq replaces by any token with the same part of speech, which needs a
+//! tagger; where its very draws are given in `samples`, its very scores come out. Of models with an
+//! encoder the source alone is replaced, without `attribute_target`, where Inseq fails. With
+//! `invert_keep` Inseq keeps no token at all, which `compat` does too. The
+//! attributed function plays no part.
+//!
+//! Trials of all probes of all steps share passes. Cost: two forward passes a trial.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
+
+use self::probe::{Draws, Kept, Probe};
+use super::support::neighbours::Neighbours;
+use super::support::variants::{Change, Unchanged, Variant};
+use super::{Batch, Method, Sink, wrong_parameters};
+use crate::Error;
+use crate::aggregate::RawScores;
+use crate::gradient::{self, ExplainedStep};
+use crate::kernels::softmax_in_place;
+use crate::kernels::tensor::tensor;
+use crate::model::Trace;
+use crate::random::Random;
+use crate::registry::Describe;
+
+mod probe;
+
+/// How much replacing tokens lowers the probability of the produced one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Reagent {
+    /// How many of the most important tokens a probe keeps; 0 to keep `keep_ratio` of them.
+    pub keep_top_n: usize,
+    /// Share of tokens a probe keeps where `keep_top_n` is 0.
+    pub keep_ratio: Option<f64>,
+    /// Replace the most important tokens instead of the others.
+    pub invert_keep: bool,
+    /// How likely the produced token must still be for a probe to stop: its rank.
+    pub stopping_condition_top_k: usize,
+    /// Probability of a token to be replaced in a trial.
+    pub replacing_ratio: f64,
+    /// Most trials of a probe.
+    pub max_probe_steps: usize,
+    /// Number of probes.
+    pub num_probes: usize,
+    /// From how many nearest neighbours a replacement is drawn.
+    pub n_neighbors: usize,
+    /// For each step what is drawn, instead of drawing; for comparisons. One example only.
+    pub samples: Option<Vec<Draws>>,
+}
+
+impl Default for Reagent {
+    fn default() -> Self {
+        Self {
+            keep_top_n: 5,
+            keep_ratio: None,
+            invert_keep: false,
+            stopping_condition_top_k: 3,
+            replacing_ratio: 0.3,
+            max_probe_steps: 3000,
+            num_probes: 16,
+            n_neighbors: 50,
+            samples: None,
+        }
+    }
+}
+
+impl Describe for Reagent {
+    const NAME: &'static str = "reagent";
+    const SUMMARY: &'static str =
+        "how much replacing a token by one like it lowers the probability of the produced token";
+}
+
+impl Method for Reagent {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        self.check(batch)?;
+        // Replaced tokens enter the model as tokens, which Inseq scales once even under `compat`.
+        let batch = &Batch {
+            decoder_factor: 1.0,
+            ..*batch
+        };
+        let trials = Trials {
+            method: self,
+            batch,
+            unchanged: Unchanged::of(batch)?,
+            neighbours: self.neighbours(batch)?,
+        };
+        let steps = trials.unchanged.steps();
+        let probabilities = trials.probabilities(trials.unchanged.trace(), steps)?;
+        let mut probes: Vec<Probe> = (0..steps.len())
+            .flat_map(|step| (0..self.num_probes).map(move |number| (step, number)))
+            .map(|(step, number)| trials.probe(step, number))
+            .collect();
+        for round in 0..self.max_probe_steps {
+            if probes.iter().all(|probe| probe.is_over(round)) {
+                break;
+            }
+            trials.run(&mut probes, round, &probabilities)?;
+        }
+        let by_step = probes.chunks_exact(self.num_probes).enumerate();
+        for (index, probes) in by_step {
+            let scores = mean(probes);
+            let num_source = steps[index].source_rows;
+            let (source, target) = scores.split_at(num_source);
+            let side = |scores: &[f64]| -> Result<Option<Tensor>, Error> {
+                let rows = tensor(scores.to_vec(), (scores.len(), 1))?;
+                Ok((!scores.is_empty()).then_some(rows))
+            };
+            let (source, target) = (side(source)?, side(target)?);
+            sink.record(index, RawScores { source, target })?;
+        }
+        Ok(())
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn needs_gradient(&self) -> bool {
+        false
+    }
+}
+
+/// Returns the mean importance over the probes that stopped; over all if none did.
+fn mean(probes: &[Probe]) -> Vec<f64> {
+    let any_stopped = probes.iter().any(Probe::has_stopped);
+    let counted = probes
+        .iter()
+        .filter(|probe| probe.has_stopped() || !any_stopped);
+    let counted: Vec<_> = counted.map(Probe::importance).collect();
+    let tokens = counted.first().map_or(0, Vec::len);
+    let sum = |token: usize| counted.iter().map(|scores| scores[token]).sum::<f64>();
+    (0..tokens)
+        .map(|token| sum(token) / counted.len() as f64)
+        .collect()
+}
+
+impl Reagent {
+    fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
+        if self.num_probes == 0 || self.max_probe_steps == 0 || self.n_neighbors == 0 {
+            let names = "`num_probes`, `max_probe_steps` and `n_neighbors`";
+            return wrong(format!("{names} must be at least 1"));
+        }
+        if !(0.0..=1.0).contains(&self.replacing_ratio) {
+            let ratio = self.replacing_ratio;
+            return wrong(format!("`replacing_ratio` is {ratio}, no probability"));
+        }
+        match self.keep_ratio {
+            None if self.keep_top_n == 0 => {
+                return wrong("with `keep_top_n` 0 a `keep_ratio` is needed".to_owned());
+            }
+            Some(ratio) if !(0.0..=1.0).contains(&ratio) => {
+                return wrong(format!("`keep_ratio` is {ratio}, no share"));
+            }
+            _ => {}
+        }
+        let Some(samples) = &self.samples else {
+            return Ok(());
+        };
+        let steps = batch.steps();
+        let fits = |(draws, step): (&Draws, &ExplainedStep)| {
+            draws.fit(self.num_probes, num_tokens(batch, step))
+        };
+        if samples.len() != steps.len() || !samples.iter().zip(&steps).all(fits) {
+            let steps = steps.len();
+            return wrong(format!(
+                "`samples` must have draws of all probes and tokens for each of the {steps} steps"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Looks up the neighbours of every token that may be replaced.
+    fn neighbours<'m>(&self, batch: &Batch<'m>) -> Result<Neighbours<'m>, Error> {
+        let mut neighbours = Neighbours::new(batch.model.embedding(), self.n_neighbors)?;
+        if self.samples.is_none() {
+            let mut tokens = Vec::new();
+            for instance in batch.instances {
+                tokens.extend(&instance.source);
+                if batch.attributes_target() {
+                    tokens.extend(instance.decoder_input());
+                }
+            }
+            neighbours.look_up(&tokens)?;
+        }
+        Ok(neighbours)
+    }
+
+    /// Returns which of `tokens` tokens are kept to see whether to stop.
+    fn kept(&self, tokens: usize, compat: Compat) -> Kept {
+        let top = match self.keep_ratio {
+            Some(ratio) if self.keep_top_n == 0 => (ratio * tokens as f64).ceil() as usize,
+            _ => self.keep_top_n,
+        };
+        match (self.invert_keep, compat) {
+            (false, _) => Kept::Top(top),
+            (true, Compat::None) => Kept::AllBut(top),
+            (true, Compat::Inseq071) => Kept::Nothing,
+        }
+    }
+}
+
+/// Returns how many tokens of a step may be replaced.
+fn num_tokens(batch: &Batch<'_>, step: &ExplainedStep) -> usize {
+    let target = if batch.attributes_target() {
+        step.seed.position + 1
+    } else {
+        0
+    };
+    step.source_rows + target
+}
+
+/// The trials of a batch.
+struct Trials<'a> {
+    method: &'a Reagent,
+    batch: &'a Batch<'a>,
+    unchanged: Unchanged<'a>,
+    neighbours: Neighbours<'a>,
+}
+
+impl Trials<'_> {
+    /// Returns probe `number` of step `step`, before its first trial.
+    fn probe(&self, step: usize, number: usize) -> Probe {
+        let explained = &self.unchanged.steps()[step];
+        let instance = &self.batch.instances[explained.seed.sequence];
+        let mut tokens = instance.source.clone();
+        if self.batch.attributes_target() {
+            tokens.extend(&instance.target[..=explained.seed.position]);
+        }
+        let injected = self.method.samples.as_ref().map(|samples| &samples[step]);
+        if let Some(draws) = injected {
+            return Probe::injected(step, tokens, draws, number);
+        }
+        let position = explained.seed.position;
+        let purpose = format!("reagent position {position} probe {number}");
+        let random = Random::new(self.batch.seed, instance.id, &purpose);
+        Probe::drawn(step, tokens, random)
+    }
+
+    /// Runs trial `round` of every probe that goes on.
+    fn run(&self, probes: &mut [Probe], round: usize, before: &[f64]) -> Result<(), Error> {
+        let mut going: Vec<&mut Probe> = probes
+            .iter_mut()
+            .filter(|probe| !probe.is_over(round))
+            .collect();
+        let trials: Vec<_> = going
+            .iter_mut()
+            .map(|probe| probe.replace_some(round, self.method.replacing_ratio, &self.neighbours))
+            .collect();
+        let mut after = Vec::with_capacity(going.len());
+        let variants = self.variants(&going, trials.iter().map(|trial| trial.tokens.as_slice()));
+        self.unchanged.for_each_pass(variants, |_, trace, steps| {
+            after.extend(self.probabilities(trace, steps)?);
+            Ok(())
+        })?;
+        for ((probe, trial), after) in going.iter_mut().zip(&trials).zip(&after) {
+            probe.learn(trial, before[probe.step] - after);
+        }
+        let method = self.method;
+        let kept: Vec<_> = going
+            .iter_mut()
+            .map(|probe| {
+                let kept = method.kept(probe.num_tokens(), self.batch.function.compat);
+                probe.replace_others(round, kept, &self.neighbours)
+            })
+            .collect();
+        let mut ranks = Vec::with_capacity(going.len());
+        let variants = self.variants(&going, kept.iter().map(Vec::as_slice));
+        self.unchanged.for_each_pass(variants, |_, trace, steps| {
+            ranks.extend(self.ranks(trace, steps)?);
+            Ok(())
+        })?;
+        for (probe, rank) in going.iter_mut().zip(ranks) {
+            if rank < method.stopping_condition_top_k {
+                probe.stop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the instances of probes with other tokens.
+    fn variants<'t>(
+        &'t self,
+        probes: &'t [&mut Probe],
+        tokens: impl Iterator<Item = &'t [u32]> + 't,
+    ) -> impl Iterator<Item = Result<Variant, Error>> + 't {
+        probes.iter().zip(tokens).map(|(probe, tokens)| {
+            let step = &self.unchanged.steps()[probe.step];
+            Ok(Variant {
+                instance: step.seed.sequence,
+                change: self.change(step, tokens)?,
+                steps: vec![probe.step],
+            })
+        })
+    }
+
+    /// Returns the change of a step's inputs to `tokens`, those of the source before the target's.
+    fn change(&self, step: &ExplainedStep, tokens: &[u32]) -> Result<Change, Error> {
+        let model = self.batch.model;
+        let (source, target) = tokens.split_at(step.source_rows);
+        let embed = |tokens: &[u32]| model.embed(std::iter::once(tokens));
+        if source.is_empty() {
+            let instance = &self.batch.instances[step.seed.sequence];
+            let own = instance.target.iter().zip(target);
+            let same = own.take_while(|(own, new)| own == new).count();
+            // The predicting row is wanted even where nothing has changed.
+            let from = same.min(step.seed.position);
+            let rows = embed(&target[from..])?.rows;
+            return Ok(Change::Target { from, rows });
+        }
+        let source = embed(source)?.rows;
+        if target.is_empty() {
+            return Ok(Change::Source(source));
+        }
+        let target = embed(target)?.rows;
+        Ok(Change::Both { source, target })
+    }
+
+    /// Returns the probability of the produced token of every step.
+    fn probabilities(&self, trace: &Trace, steps: &[ExplainedStep]) -> Result<Vec<f64>, Error> {
+        let probability = |step: &ExplainedStep, mut logits: Vec<f64>| {
+            softmax_in_place(&mut logits);
+            logits[step.token as usize]
+        };
+        Ok(gradient::map_logits(
+            self.batch.model,
+            trace,
+            steps,
+            probability,
+        )?)
+    }
+
+    /// Returns how many tokens are likelier than the produced one, for every step.
+    fn ranks(&self, trace: &Trace, steps: &[ExplainedStep]) -> Result<Vec<usize>, Error> {
+        let rank = |step: &ExplainedStep, logits: Vec<f64>| {
+            let own = logits[step.token as usize];
+            logits.iter().filter(|logit| **logit > own).count()
+        };
+        Ok(gradient::map_logits(self.batch.model, trace, steps, rank)?)
+    }
+}

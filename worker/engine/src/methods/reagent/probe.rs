@@ -1,0 +1,246 @@
+//! One probe: what it believes of a step's tokens, and what it draws to learn more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::softmax_in_place;
+use crate::methods::support::neighbours::Neighbours;
+use crate::random::Random;
+
+/// Keeps `(1 + Δ) / 2` off 0 and 1, where its logit has no number: half a unit of single precision.
+const MARGIN: f64 = f32::EPSILON as f64 / 2.0;
+
+/// What is drawn for one step, instead of drawing. An entry a probe, and in it one a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::methods) struct Draws {
+    /// The first importances.
+    scores: Vec<Vec<f64>>,
+    /// The trials, in order.
+    rounds: Vec<Round>,
+}
+
+/// What is drawn for one trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Round {
+    /// Whether each token is replaced.
+    replaced: Vec<Vec<bool>>,
+    /// What by.
+    tokens: Vec<Vec<u32>>,
+    /// What the tokens that are not kept are replaced by, to see whether to stop.
+    stop_tokens: Vec<Vec<u32>>,
+}
+
+impl Draws {
+    /// Returns whether there are draws for `probes` probes of `tokens` tokens.
+    pub(super) fn fit(&self, probes: usize, tokens: usize) -> bool {
+        fn fits<T>(table: &[Vec<T>], probes: usize, tokens: usize) -> bool {
+            table.len() == probes && table.iter().all(|row| row.len() == tokens)
+        }
+        let fits_round = |round: &Round| {
+            fits(&round.replaced, probes, tokens)
+                && fits(&round.tokens, probes, tokens)
+                && fits(&round.stop_tokens, probes, tokens)
+        };
+        fits(&self.scores, probes, tokens) && self.rounds.iter().all(fits_round)
+    }
+
+    fn of_probe(&self, number: usize) -> Script {
+        let round = |round: &Round| ScriptedRound {
+            replaced: round.replaced[number].clone(),
+            tokens: round.tokens[number].clone(),
+            stop_tokens: round.stop_tokens[number].clone(),
+        };
+        Script {
+            rounds: self.rounds.iter().map(round).collect(),
+        }
+    }
+}
+
+/// The draws of one probe.
+#[derive(Debug)]
+struct Script {
+    rounds: Vec<ScriptedRound>,
+}
+
+#[derive(Debug)]
+struct ScriptedRound {
+    replaced: Vec<bool>,
+    tokens: Vec<u32>,
+    stop_tokens: Vec<u32>,
+}
+
+/// Where draws come from.
+#[derive(Debug)]
+enum Source {
+    Random(Random),
+    Script(Script),
+}
+
+/// One probe of one step.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// The step.
+    pub(super) step: usize,
+    /// What may be replaced.
+    tokens: Vec<u32>,
+    /// Importance of each token; softmax makes shares of it.
+    scores: Vec<f64>,
+    source: Source,
+    stopped: bool,
+}
+
+/// Which tokens are kept to see whether to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// So many of the most important ones.
+    Top(usize),
+    /// All but so many of the most important ones.
+    AllBut(usize),
+    /// None.
+    Nothing,
+}
+
+/// A trial: the step's tokens with some replaced.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) tokens: Vec<u32>,
+    replaced: Vec<bool>,
+}
+
+impl Probe {
+    /// Returns a probe that draws from `random`.
+    pub(super) fn drawn(step: usize, tokens: Vec<u32>, mut random: Random) -> Self {
+        Self {
+            step,
+            scores: tokens.iter().map(|_| random.uniform()).collect(),
+            tokens,
+            source: Source::Random(random),
+            stopped: false,
+        }
+    }
+
+    /// Returns probe `number` of `draws`.
+    pub(super) fn injected(step: usize, tokens: Vec<u32>, draws: &Draws, number: usize) -> Self {
+        Self {
+            step,
+            tokens,
+            scores: draws.scores[number].clone(),
+            source: Source::Script(draws.of_probe(number)),
+            stopped: false,
+        }
+    }
+
+    /// Returns how many tokens may be replaced.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Returns whether there is no trial `round`.
+    pub(super) fn is_over(&self, round: usize) -> bool {
+        let ended = match &self.source {
+            Source::Random(_) => false,
+            Source::Script(script) => round >= script.rounds.len(),
+        };
+        self.stopped || ended
+    }
+
+    /// Returns whether the stopping condition was met.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Ends the probe.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Returns the share of each token.
+    pub(super) fn importance(&self) -> Vec<f64> {
+        let mut shares = self.scores.clone();
+        softmax_in_place(&mut shares);
+        shares
+    }
+
+    /// Replaces each token with probability `ratio`.
+    pub(super) fn replace_some(
+        &mut self,
+        round: usize,
+        ratio: f64,
+        neighbours: &Neighbours<'_>,
+    ) -> Trial {
+        let replaced: Vec<bool> = match &mut self.source {
+            Source::Random(random) => {
+                let drawn = self.tokens.iter().map(|_| random.uniform() < ratio);
+                drawn.collect()
+            }
+            Source::Script(script) => script.rounds[round].replaced.clone(),
+        };
+        let tokens = match &mut self.source {
+            Source::Random(random) => replace(&self.tokens, &replaced, |token| {
+                draw(random, neighbours, token)
+            }),
+            Source::Script(script) => choose(&self.tokens, &replaced, &script.rounds[round].tokens),
+        };
+        Trial { tokens, replaced }
+    }
+
+    /// Learns from a trial that lowered the probability by `drop`.
+    pub(super) fn learn(&mut self, trial: &Trial, drop: f64) {
+        for (score, &replaced) in self.scores.iter_mut().zip(&trial.replaced) {
+            let drop = if replaced { drop } else { -drop };
+            let share = (0.5 * drop + 0.5).clamp(MARGIN, 1.0 - MARGIN);
+            *score += (share / (1.0 - share)).ln();
+        }
+    }
+
+    /// Returns the tokens with those that are not `kept` replaced.
+    pub(super) fn replace_others(
+        &mut self,
+        round: usize,
+        kept: Kept,
+        neighbours: &Neighbours<'_>,
+    ) -> Vec<u32> {
+        let mut order: Vec<usize> = (0..self.tokens.len()).collect();
+        order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
+        let (top, keeps_top) = match kept {
+            Kept::Top(top) => (top, true),
+            Kept::AllBut(top) => (top, false),
+            Kept::Nothing => (0, true),
+        };
+        let mut replaced = vec![keeps_top; self.tokens.len()];
+        for &token in order.iter().take(top) {
+            replaced[token] = !keeps_top;
+        }
+        match &mut self.source {
+            Source::Random(random) => replace(&self.tokens, &replaced, |token| {
+                draw(random, neighbours, token)
+            }),
+            Source::Script(script) => {
+                choose(&self.tokens, &replaced, &script.rounds[round].stop_tokens)
+            }
+        }
+    }
+}
+
+/// Draws one of a token's neighbours; itself if it has none.
+fn draw(random: &mut Random, neighbours: &Neighbours<'_>, token: u32) -> u32 {
+    let near = neighbours.of(token);
+    near.get(random.below(near.len())).copied().unwrap_or(token)
+}
+
+fn replace(tokens: &[u32], replaced: &[bool], mut by: impl FnMut(u32) -> u32) -> Vec<u32> {
+    let tokens = tokens.iter().zip(replaced);
+    let mut choose = |(&token, &replaced): (&u32, &bool)| if replaced { by(token) } else { token };
+    tokens.map(&mut choose).collect()
+}
+
+fn choose(tokens: &[u32], replaced: &[bool], others: &[u32]) -> Vec<u32> {
+    let mut others = others.iter();
+    let both = tokens.iter().zip(replaced);
+    both.filter_map(|(&token, &replaced)| {
+        let other = *others.next()?;
+        Some(if replaced { other } else { token })
+    })
+    .collect()
+}

@@ -1,0 +1,135 @@
+//! Weighted ridge regression with an intercept, in double precision.
+//!
+//! Minimises `Σ_i w_i (y_i − β₀ − φ_i · β)² + ‖β‖²`. With A and z the rows `√w_i (φ_i − φ̄)` and values
+//! `√w_i (y_i − ȳ)` about their weighted means, `β = Aᵀ (A Aᵀ + I)⁻¹ z`: a system as large as there are
+//! samples, however many features they have. It is positive definite, solved by Cholesky's method.
+
+/// What a regression is fitted to.
+#[derive(Debug)]
+pub(in crate::methods) struct Samples {
+    /// Features of every sample, one after another.
+    pub(in crate::methods) features: Vec<f64>,
+    /// Value of every sample.
+    pub(in crate::methods) values: Vec<f64>,
+    /// Weight of every sample, not negative.
+    pub(in crate::methods) weights: Vec<f64>,
+}
+
+impl Samples {
+    /// Returns the coefficient of every feature; zeros where all weights are zero.
+    pub(in crate::methods) fn coefficients(&self) -> Vec<f64> {
+        let num_samples = self.values.len();
+        let num_features = self.features.len() / num_samples.max(1);
+        let sum: f64 = self.weights.iter().sum();
+        if sum == 0.0 || num_features == 0 {
+            return vec![0.0; num_features];
+        }
+        let rows = || self.features.chunks_exact(num_features);
+        let mut centre = vec![0.0; num_features];
+        for (row, weight) in rows().zip(&self.weights) {
+            for (centre, feature) in centre.iter_mut().zip(row) {
+                *centre += weight / sum * feature;
+            }
+        }
+        let values = self.values.iter().zip(&self.weights);
+        let mean: f64 = values.map(|(value, weight)| weight / sum * value).sum();
+
+        let mut centred = Vec::with_capacity(self.features.len());
+        let mut residuals = Vec::with_capacity(num_samples);
+        for ((row, value), weight) in rows().zip(&self.values).zip(&self.weights) {
+            let root = weight.sqrt();
+            centred.extend(row.iter().zip(&centre).map(|(f, c)| root * (f - c)));
+            residuals.push(root * (value - mean));
+        }
+        let row = |index: usize| &centred[index * num_features..][..num_features];
+        let mut gram = vec![0.0; num_samples * num_samples];
+        for i in 0..num_samples {
+            for j in 0..=i {
+                let ridge = if i == j { 1.0 } else { 0.0 };
+                gram[i * num_samples + j] = ridge + dot(row(i), row(j));
+            }
+        }
+        solve(&mut gram, &mut residuals);
+        let mut coefficients = vec![0.0; num_features];
+        for (index, factor) in residuals.iter().enumerate() {
+            for (coefficient, feature) in coefficients.iter_mut().zip(row(index)) {
+                *coefficient += factor * feature;
+            }
+        }
+        coefficients
+    }
+}
+
+/// Solves `G x = b` in place of b; of G, symmetric and positive definite, the lower half is read and
+/// overwritten by its Cholesky factor.
+fn solve(gram: &mut [f64], b: &mut [f64]) {
+    let n = b.len();
+    for i in 0..n {
+        for j in 0..=i {
+            let (of_i, of_j) = (&gram[i * n..][..j], &gram[j * n..][..j]);
+            let rest = gram[i * n + j] - dot(of_i, of_j);
+            gram[i * n + j] = if i == j {
+                rest.sqrt()
+            } else {
+                rest / gram[j * n + j]
+            };
+        }
+    }
+    for i in 0..n {
+        b[i] = (b[i] - dot(&gram[i * n..][..i], &b[..i])) / gram[i * n + i];
+    }
+    for i in (0..n).rev() {
+        let above: f64 = (i + 1..n).map(|j| gram[j * n + i] * b[j]).sum();
+        b[i] = (b[i] - above) / gram[i * n + i];
+    }
+}
+
+/// Returns the inner product, summed in lanes of fixed number.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let mut lanes = [0.0; LANES];
+    let whole = a.len() / LANES * LANES;
+    for (a, b) in a[..whole]
+        .chunks_exact(LANES)
+        .zip(b[..whole].chunks_exact(LANES))
+    {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| a * b);
+    lanes.iter().sum::<f64>() + rest.sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the minimum the gradient `2 Aᵀ (A β − z) + 2 β` is zero.
+    #[test]
+    fn coefficients_are_where_the_loss_is_flat() {
+        let samples = Samples {
+            features: vec![
+                1.0, 2.0, -1.0, 0.5, 0.25, 3.0, 2.0, -2.0, 1.5, 0.0, 1.0, 1.0,
+            ],
+            values: vec![0.3, -1.0, 2.0, 0.7],
+            weights: vec![1.0, 2.0, 0.5, 3.0],
+        };
+        let coefficients = samples.coefficients();
+        let sum: f64 = samples.weights.iter().sum();
+        let predict = |row: &[f64]| dot(row, &coefficients);
+        let rows: Vec<_> = samples.features.chunks_exact(3).collect();
+        let weighted = rows.iter().zip(&samples.values).zip(&samples.weights);
+        let intercept = weighted
+            .clone()
+            .map(|((row, y), w)| w * (y - predict(row)) / sum)
+            .sum::<f64>();
+        for feature in 0..3 {
+            let slope: f64 = weighted
+                .clone()
+                .map(|((row, y), w)| w * (intercept + predict(row) - y) * row[feature])
+                .sum();
+            assert!((slope + coefficients[feature]).abs() < 1e-12, "{slope}");
+        }
+    }
+}
