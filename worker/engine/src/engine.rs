@@ -9,10 +9,12 @@ use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 use crate::aggregate::{Context, Pipeline, Reduction, StepScores};
 use crate::collector::{CollectedStep, Collector};
 use crate::generate::{self, Prompt, Settings};
-use crate::gradient::{self, Attributed};
+use crate::gradient::{self, Attributed, ExplainedStep};
 use crate::instance::{Encoded, Encoder, Target};
 use crate::methods::{Batch, Instance, Method};
-use crate::model::{self, ModelFiles, Transformer};
+use crate::model::dropout::DropoutRates;
+use crate::model::{self, Inputs, ModelFiles, Transformer};
+use crate::random::Random;
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::Tokenizer;
@@ -25,6 +27,7 @@ pub struct Engine {
     tokenizer: Tokenizer,
     /// What the model itself says of generation.
     generation: GenerationSpec,
+    dropout: DropoutRates,
     path: PathBuf,
 }
 
@@ -49,10 +52,12 @@ impl Engine {
             });
         }
         let generation = generate::choices_of(&files)?;
+        let dropout = DropoutRates::read(&files.config()?)?;
         Ok(Self {
             model,
             tokenizer,
             generation,
+            dropout,
             path: path.to_owned(),
         })
     }
@@ -301,6 +306,7 @@ impl Attributor<'_> {
             function,
             compat,
             contrast,
+            dropped: &[],
         };
         let function = attributed(self.function.as_ref(), None);
         let special_tokens = self.engine.tokenizer.special().ids();
@@ -382,14 +388,15 @@ impl Attributor<'_> {
         if self.step_scores.is_empty() {
             return Ok(scores);
         }
-        let trace = batch
-            .model
-            .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
+        let inputs = batch.model_inputs(&batch.embeddings()?)?;
+        let trace = batch.model.forward(&inputs)?;
+        let dropped = self.dropped(batch, &inputs, &steps)?;
         for (_, function) in &self.step_scores {
             let function = Attributed {
                 function: function.as_ref(),
                 compat: self.spec.compat,
                 contrast: contrast.cloned(),
+                dropped: &dropped,
             };
             let values = gradient::values(batch.model, &trace, &steps, &function)?;
             for (scores, value) in scores.iter_mut().zip(values) {
@@ -397,6 +404,31 @@ impl Attributor<'_> {
             }
         }
         Ok(scores)
+    }
+
+    /// Returns for each step the log-probabilities of its token in as many passes with dropout as
+    /// the step scores ask for.
+    fn dropped(
+        &self,
+        batch: &Batch<'_>,
+        inputs: &Inputs,
+        steps: &[ExplainedStep],
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        let passes = self.step_scores.iter().map(|(_, f)| f.dropout_passes());
+        let passes = passes.max().unwrap_or_default();
+        let mut dropped = vec![Vec::with_capacity(passes); steps.len()];
+        let stream = |instance: &Instance| Random::new(self.seed, instance.id, "mc_dropout");
+        let mut streams: Vec<_> = batch.instances.iter().map(stream).collect();
+        for _ in 0..passes {
+            let (model, rates) = (batch.model, self.engine.dropout);
+            let hidden = model.forward_dropped(inputs, rates, &mut streams)?;
+            let sequences = &inputs.target.sequences;
+            let values = gradient::log_probabilities(model, &hidden, sequences, steps)?;
+            for (dropped, value) in dropped.iter_mut().zip(values) {
+                dropped.push(value);
+            }
+        }
+        Ok(dropped)
     }
 
     fn token(&self, id: u32) -> Token {

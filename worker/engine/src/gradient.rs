@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::kernels::{Real, rows};
 use crate::methods::Batch;
+use crate::model::sequences::Sequences;
 use crate::model::{Gradients, Seed, Trace, Transformer, Wanted};
 use crate::step_functions::{Step, StepContrast, StepFunction};
 
@@ -36,6 +37,9 @@ pub(crate) struct Attributed<'a> {
     /// looked up in the step's own prediction. It does not move with the inputs that are explained.
     /// `[contrasted steps, hidden]`
     pub(crate) contrast: Option<Tensor>,
+    /// For each step the log-probabilities of its token in passes with dropout; empty where the
+    /// function asks for none.
+    pub(crate) dropped: &'a [Vec<f64>],
 }
 
 /// A step to explain: the row whose logits predict a token, and the token.
@@ -89,10 +93,14 @@ pub(crate) fn values(
 ) -> Result<Vec<f64>> {
     let mut values = Vec::with_capacity(steps.len());
     for block in logit_blocks(model, steps.len()) {
+        let dropped = function.dropped.get(block.clone()).unwrap_or_default();
         let steps = &steps[block];
         let predictions = Predictions::of(model, trace, steps, function)?;
         let of_row = |row: usize| {
-            predictions.with_step(row, &steps[row], |step| function.function.value(step))
+            let dropped = dropped.get(row).map(Vec::as_slice).unwrap_or_default();
+            predictions.with_step(row, &steps[row], dropped, |step| {
+                function.function.value(step)
+            })
         };
         let rows = (0..steps.len()).into_par_iter().map(of_row);
         values.extend(rows.collect::<Result<Vec<_>>>()?);
@@ -117,6 +125,30 @@ pub(crate) fn map_logits<R: Send>(
         results.extend(rows.collect::<Result<Vec<_>>>()?);
     }
     Ok(results)
+}
+
+/// Returns the log-probability of every step's token where the head's inputs are `hidden`, one row a
+/// target row of the pass over `sequences`. `[target rows, hidden]`
+pub(crate) fn log_probabilities(
+    model: &Transformer,
+    hidden: &Tensor,
+    sequences: &Sequences,
+    steps: &[ExplainedStep],
+) -> Result<Vec<f64>> {
+    let mut values = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let steps = &steps[block];
+        let row =
+            |step: &ExplainedStep| sequences.rows(step.seed.sequence).start + step.seed.position;
+        let rows: Vec<_> = steps.iter().map(row).collect();
+        let logits = model.logits(&rows::gather(hidden, &rows)?)?;
+        for (row, step) in steps.iter().enumerate() {
+            let (logits, token) = (logit_row(&logits, row)?, step.token as usize);
+            let step = Step::new(&logits, token);
+            values.push(step.prediction().log_probability(token));
+        }
+    }
+    Ok(values)
 }
 
 /// Returns the gradient of `function` at every step with respect to the head's input. `[steps, hidden]`
@@ -192,6 +224,7 @@ impl<'a> Predictions<'a> {
         &self,
         row: usize,
         explained: &ExplainedStep,
+        dropped: &[f64],
         body: impl FnOnce(&Step<'_>) -> R,
     ) -> Result<R> {
         let logits = logit_row(&self.logits, row)?;
@@ -199,8 +232,9 @@ impl<'a> Predictions<'a> {
             (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
             _ => None,
         };
-        let mut step =
-            Step::new(&logits, explained.token as usize).with_compat(self.function.compat);
+        let mut step = Step::new(&logits, explained.token as usize)
+            .with_compat(self.function.compat)
+            .with_dropped(dropped);
         if let Some(ContrastStep { token, .. }) = explained.contrast {
             step = step.with_contrast(StepContrast {
                 logits: contrast.as_deref(),
@@ -229,7 +263,7 @@ fn logit_gradients<T: Real>(
         .zip(steps)
         .enumerate()
         .try_for_each(|(row, (out, explained))| {
-            predictions.with_step(row, explained, |step| {
+            predictions.with_step(row, explained, &[], |step| {
                 let mut slopes = step.slopes();
                 predictions
                     .function

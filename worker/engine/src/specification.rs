@@ -91,6 +91,11 @@ pub(crate) fn check_attributed(
     function: &dyn StepFunction,
 ) -> Result<(), Error> {
     let name = &spec.attributed_fn.name;
+    if function.dropout_passes() > 0 {
+        return Err(Error::Specification {
+            reason: format!("`{name}` cannot be attributed; record it as a step score"),
+        });
+    }
     if method.needs_gradient() && !function.is_differentiable() {
         let method = &spec.method.name;
         return Err(Error::Specification {

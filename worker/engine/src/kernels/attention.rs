@@ -4,6 +4,7 @@
 //! meet only its own keys, so no padding exists and a sequence gets the bits it gets alone.
 
 mod backward;
+mod mix;
 mod removal;
 
 pub(crate) use backward::{num_key_rows, vjp};

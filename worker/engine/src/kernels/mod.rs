@@ -9,6 +9,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod dropout;
 pub(crate) mod exp;
 pub(crate) mod gemm;
 pub(crate) mod linear;

@@ -15,6 +15,7 @@ pub mod files;
 pub mod spec;
 pub mod weights;
 
+pub mod dropout;
 mod head;
 pub mod hooks;
 mod layers;

@@ -210,7 +210,7 @@ impl Stack {
     }
 
     /// Takes embeddings to the bottom of the residual stream. `[rows, hidden]`
-    fn enter(
+    pub(super) fn enter(
         &self,
         embeddings: &Tensor,
         positions: &[usize],

@@ -11,6 +11,7 @@ mod probability;
 
 mod crossentropy;
 mod entropy;
+mod mc_dropout_prob_avg;
 mod perplexity;
 mod top_p_size;
 
@@ -49,6 +50,7 @@ pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[
     entry::<pcxmi::Pcxmi>(),
     entry::<kl_divergence::KlDivergence>(),
     entry::<in_context_pvi::InContextPvi>(),
+    entry::<mc_dropout_prob_avg::McDropoutProbAvg>(),
     entry::<top_p_size::TopPSize>(),
     entry::<expression::Expression>(),
 ];
@@ -74,6 +76,12 @@ pub trait StepFunction: std::fmt::Debug + Send + Sync {
     /// Returns whether the value says nothing unless the contrast has a prediction of its own.
     fn needs_own_contrast(&self) -> bool {
         false
+    }
+
+    /// Returns how many passes with dropout the value is made of. A function that needs any can be
+    /// recorded, not attributed.
+    fn dropout_passes(&self) -> usize {
+        0
     }
 
     /// Returns how the scores of tokens that are merged into one become one score.

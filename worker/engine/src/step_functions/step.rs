@@ -20,6 +20,7 @@ pub struct Step<'a> {
     pub target: usize,
     contrast: Option<Prediction<'a>>,
     contrast_target: Option<usize>,
+    dropped: &'a [f64],
     /// Whose definition counts where Inseq's differs from the usual one.
     pub compat: Compat,
 }
@@ -41,6 +42,7 @@ impl<'a> Step<'a> {
             target,
             contrast: None,
             contrast_target: None,
+            dropped: &[],
             compat: Compat::None,
         }
     }
@@ -51,6 +53,15 @@ impl<'a> Step<'a> {
         Self {
             contrast: contrast.logits.map(Prediction::new),
             contrast_target: Some(contrast.target),
+            ..self
+        }
+    }
+
+    /// Returns the step with the log-probabilities of its token in passes with dropout.
+    #[must_use]
+    pub fn with_dropped(self, log_probabilities: &'a [f64]) -> Self {
+        Self {
+            dropped: log_probabilities,
             ..self
         }
     }
@@ -70,6 +81,12 @@ impl<'a> Step<'a> {
     /// has no prefix of its own.
     pub fn contrast(&self) -> &Prediction<'a> {
         self.contrast.as_ref().unwrap_or(&self.prediction)
+    }
+
+    /// Returns the log-probability of the produced token in each pass with dropout, at least as many
+    /// as the function that is evaluated asks for.
+    pub fn dropped(&self) -> &[f64] {
+        self.dropped
     }
 
     /// Returns the token of the contrast; [`Step::target`] where there is none.

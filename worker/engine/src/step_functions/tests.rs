@@ -96,8 +96,9 @@ fn only_contrastive_functions_read_the_contrast() {
     for entry in STEP_FUNCTIONS {
         let function = build(entry.name, &Map::new()).unwrap();
         let (own, contrast) = &STEPS[0];
-        let alone = function.value(&Step::new(own, TARGET));
-        let beside = function.value(&with_contrast(own, Some(contrast), Compat::None));
+        let value = |step: Step<'_>| function.value(&step.with_dropped(&[-1.0; 5]));
+        let alone = value(Step::new(own, TARGET));
+        let beside = value(with_contrast(own, Some(contrast), Compat::None));
         assert_eq!(alone != beside, function.is_contrastive(), "{}", entry.name);
     }
 }
@@ -140,11 +141,35 @@ fn values_are_those_worked_out_by_hand() {
 }
 
 #[test]
+fn the_average_over_dropout_is_one_of_probabilities() {
+    let own = [3.0_f64.ln(), 0.0];
+    let dropped = [0.5_f64.ln(), 0.25_f64.ln(), 0.75_f64.ln(), 0.1_f64.ln()];
+    let value = |parameters: Value, compat: Compat| {
+        let parameters = parameters.as_object().unwrap();
+        let step = Step::new(&own, 0)
+            .with_dropped(&dropped)
+            .with_compat(compat);
+        build("mc_dropout_prob_avg", parameters)
+            .unwrap()
+            .value(&step)
+    };
+    // A function that asks for three passes leaves another's fourth alone.
+    let three = json!({"n_mcd_steps": 3});
+    assert!((value(three.clone(), Compat::None) - 0.5).abs() < 1e-15);
+    assert!((value(three, Compat::Inseq071) - 1.0).abs() < 1e-14);
+    let logarithms = json!({"n_mcd_steps": 2, "logprob": true});
+    assert!((value(logarithms, Compat::None) - 0.5 * 0.125_f64.ln()).abs() < 1e-15);
+    let none = json!({"n_mcd_steps": 0});
+    let error = build("mc_dropout_prob_avg", none.as_object().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("an average needs a pass"));
+}
+
+#[test]
 fn a_token_without_probability_leaves_everything_finite() {
     let logits = [0.0, -1e5, 1.0];
     for entry in STEP_FUNCTIONS {
         let function = build(entry.name, &Map::new()).unwrap();
-        let step = Step::new(&logits, 2);
+        let step = Step::new(&logits, 2).with_dropped(&[-1.0; 5]);
         let mut slopes = step.slopes();
         function.add_gradient(&step, &mut slopes);
         assert!(function.value(&step).is_finite(), "{}", entry.name);

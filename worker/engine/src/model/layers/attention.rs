@@ -14,6 +14,7 @@ use crate::kernels::attention::{
 use crate::kernels::rotary::{Direction, Rotation};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
+use crate::model::dropout::Masks;
 use crate::model::sequences::Sequences;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
@@ -147,6 +148,21 @@ impl SelfAttention {
         attention::value_outputs(attended, key_heads, |values, columns| {
             self.output.forward_of(values, columns)
         })
+    }
+
+    /// As [`Self::forward`] over whole sequences, with masks on the weights. `[rows, hidden]`
+    pub(super) fn forward_dropped(
+        &self,
+        x: &Tensor,
+        rows: &Rows<'_>,
+        masks: &mut Masks<'_>,
+    ) -> Result<Tensor> {
+        let (y, SelfAttended { attended, .. }) = self.forward(x, rows, None)?;
+        if masks.rates.attention == 0.0 {
+            return Ok(y);
+        }
+        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
+        self.output.forward(&attended.mix(&weights)?)
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.

@@ -10,6 +10,7 @@ use super::{Cotangents, Memory};
 use crate::Error;
 use crate::kernels::attention::{self, Attended, Columns, Heads, KeyHeads, Projections};
 use crate::kernels::rows;
+use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
@@ -98,6 +99,22 @@ impl CrossAttention {
         attention::value_outputs(attended, key_heads, |values, columns| {
             self.output.forward_of(values, columns)
         })
+    }
+
+    /// As [`Self::forward`], with masks on the weights. `[rows, hidden]`
+    pub(super) fn forward_dropped(
+        &self,
+        x: &Tensor,
+        rows: &Rows<'_>,
+        memory: &Memory,
+        masks: &mut Masks<'_>,
+    ) -> Result<Tensor> {
+        let (y, attended) = self.forward(x, rows, memory, None)?;
+        if masks.rates.attention == 0.0 {
+            return Ok(y);
+        }
+        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
+        self.output.forward(&attended.mix(&weights)?)
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.

@@ -5,9 +5,11 @@ use candle_core::Tensor;
 use crate::error::Result;
 
 use super::Cotangents;
+use super::attention::Rows;
 use super::linear::Linear;
 use crate::Error;
 use crate::kernels::activation;
+use crate::model::dropout::Masks;
 use crate::model::spec::{Activation, FeedForwardSpec, Gate};
 use crate::model::weights::Checkpoint;
 
@@ -50,13 +52,31 @@ impl FeedForward {
 
     /// Applies the network to each row. `[rows, hidden]`
     pub(super) fn forward(&self, x: &Tensor) -> Result<(Tensor, Slopes)> {
-        let z = self.up.forward(x)?;
-        let (inner, slopes) = if self.is_gated {
-            activation::gated(&z, self.activation)?
-        } else {
-            activation::plain(&z, self.activation)?
-        };
+        let (inner, slopes) = self.inner(x)?;
         Ok((self.down.forward(&inner)?, Slopes(slopes)))
+    }
+
+    /// As [`Self::forward`], with masks on the inner values. `[rows, hidden]`
+    pub(super) fn forward_dropped(
+        &self,
+        x: &Tensor,
+        rows: &Rows<'_>,
+        masks: &mut Masks<'_>,
+    ) -> Result<Tensor> {
+        let (inner, _) = self.inner(x)?;
+        let rate = masks.rates.activation;
+        self.down
+            .forward(&masks.drop_rows(&inner, rows.sequences, rate)?)
+    }
+
+    /// Returns the inner values and their slopes. `[rows, inner]`
+    fn inner(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let z = self.up.forward(x)?;
+        if self.is_gated {
+            activation::gated(&z, self.activation)
+        } else {
+            activation::plain(&z, self.activation)
+        }
     }
 
     /// Returns the network's nonlinearity.

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::kernels::attention::{Attended, KeyHeads};
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
+use crate::model::dropout::Masks;
 use crate::model::hooks::Beginning;
 use crate::model::spec::{Activation, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
@@ -171,6 +172,30 @@ impl Sublayer {
             norm_sum,
         };
         Ok((y, trace))
+    }
+
+    /// As [`Self::forward`] over whole sequences, with dropout. Returns the stream alone.
+    pub(in crate::model) fn forward_dropped(
+        &self,
+        x: &Tensor,
+        input: &Tensor,
+        (rows, memory): (&Rows<'_>, Option<&Memory>),
+        masks: &mut Masks<'_>,
+    ) -> Result<Tensor> {
+        let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
+        let added = match (&self.core, memory) {
+            (Core::SelfAttention(attention), _) => {
+                attention.forward_dropped(&normalised, rows, masks)?
+            }
+            (Core::CrossAttention(attention), Some(memory)) => {
+                attention.forward_dropped(&normalised, rows, memory, masks)?
+            }
+            (Core::FeedForward(network), _) => network.forward_dropped(&normalised, rows, masks)?,
+            // Mixtures of experts are trained without dropout inside.
+            (core, memory) => core.forward(&normalised, rows, memory, None)?.0,
+        };
+        let rate = masks.rates.residual;
+        self.add(x, &masks.drop_rows(&added, rows.sequences, rate)?)
     }
 
     /// Adds what the core made, `added`, to the stream `x`. `[rows, hidden]` each. Returns what the
