@@ -4,7 +4,7 @@
 //! an object, exactly one succeeds. Nothing here can overwrite, and nothing above here needs to.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -89,6 +89,15 @@ pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
         "s3" => Ok(Arc::new(RemoteSlotStore::open_s3(&parsed)?)),
         _ => Err(refuse("its scheme is not served")),
     }
+}
+
+/// Returns the directory that `url` names, if it names one of this machine.
+pub fn local_root(url: &str) -> Option<PathBuf> {
+    if !url.contains("://") {
+        return Some(url.into());
+    }
+    let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "file")?;
+    parsed.to_file_path().ok()
 }
 
 /// A storage root as `object_store` reaches it, for readers that bring their own way of reading.
