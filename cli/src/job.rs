@@ -38,11 +38,7 @@ pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpe
         step_scores: functions(&options.step_scores)?,
         attribute_target: options.attribute_target,
         include_eos_baseline: options.include_eos_baseline,
-        aggregators: match &options.attribution_aggregators {
-            Some(names) if names == &["none"] => Some(Vec::new()),
-            Some(names) => Some(functions(names)?),
-            None => None,
-        },
+        aggregators: aggregators(options)?,
         normalize: options.normalize_attributions,
         attr_pos_start: options.start_pos,
         attr_pos_end: options.end_pos,
@@ -65,6 +61,38 @@ pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpe
         .map_err(|error| Failure::request(format!("read --attribution-kwargs: {error}")))?;
     whence_engine::check(&spec)?;
     Ok(spec)
+}
+
+/// Returns the aggregators with their selectors; none where the method's own are meant.
+fn aggregators(options: &AttributionOptions) -> Result<Option<Vec<FunctionSpec>>, Failure> {
+    let Some(names) = &options.attribution_aggregators else {
+        return Ok(None);
+    };
+    if names == &["none"] {
+        return Ok(Some(Vec::new()));
+    }
+    let mut aggregators = functions(names)?;
+    let selectors = &options.attribution_selectors;
+    if !selectors.is_empty() && selectors.len() != aggregators.len() {
+        return Err(Failure::request(format!(
+            "there are {} aggregators and {} selectors; give one for each, or none",
+            aggregators.len(),
+            selectors.len()
+        )));
+    }
+    for (index, aggregator) in aggregators.iter_mut().enumerate() {
+        let mut set = |key: &str, value: Value| {
+            aggregator.params.insert(key.to_owned(), value);
+        };
+        if let Some(selector) = selectors.get(index) {
+            set("select_idx", (*selector).into());
+        }
+        if options.rescale_attributions {
+            set("rescale", true.into());
+            set("normalize", false.into());
+        }
+    }
+    Ok(Some(aggregators))
 }
 
 /// Reads a function: its name, or JSON with its name, parameters and label.
@@ -141,10 +169,7 @@ pub(crate) fn specification(
 pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure> {
     let path = Path::new(&model.model);
     let folder = path.canonicalize().map_err(|error| {
-        let failure = Failure::request(format!(
-            "there is no model folder `{}`: {error}",
-            model.model
-        ));
+        let failure = Failure::request(format!("there is no model `{}`: {error}", model.model));
         if is_hub_name(&model.model) {
             let local = model.model.rsplit('/').next().unwrap_or_default();
             return failure.hint(format!(

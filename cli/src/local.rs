@@ -85,10 +85,15 @@ impl Local {
         }
     }
 
-    /// Drains the workers, then the coordinator.
-    pub(crate) async fn stop(mut self) {
+    /// Ends the workers: what they have computed is committed, what they have not is given back.
+    pub(crate) async fn drain(&mut self) {
         self.workers_end.cancel();
         while self.workers.join_next().await.is_some() {}
+    }
+
+    /// Drains the workers, then ends the coordinator.
+    pub(crate) async fn stop(mut self) {
+        self.drain().await;
         self.coordinator_ends.cancel();
         // Open calls keep the server; they end with the last way to it.
         drop(self.channel);

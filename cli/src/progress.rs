@@ -12,6 +12,8 @@ use whence_proto::v1::JobStatus;
 
 use crate::output::{counted, grouped};
 
+/// Between two drawings of the bar.
+const TICK: Duration = Duration::from_millis(120);
 /// Between two lines of a log.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -43,9 +45,7 @@ impl Progress {
         let shown = if quiet {
             Shown::Nothing
         } else if io::stderr().is_terminal() {
-            let bar = ProgressBar::new(0).with_style(style());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            Shown::Bar(bar)
+            Shown::Bar(ProgressBar::new(0).with_style(style()))
         } else {
             Shown::Lines { last: None }
         };
@@ -70,6 +70,7 @@ impl Progress {
             Shown::Bar(bar) => {
                 if bar.length() != Some(status.rows_total) {
                     bar.set_length(status.rows_total);
+                    bar.enable_steady_tick(TICK);
                 }
                 bar.set_position(rows.min(status.rows_total));
                 bar.set_message(describe(status, rate));

@@ -10,12 +10,12 @@ use whence_schemas::job::Dtype;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelOptions {
-    /// Model: a folder in the layout of the Hugging Face Hub.
+    /// Model: a folder in the layout of the Hugging Face Hub, or a GGUF file.
     #[arg(
         short = 'm',
         long = "model-name-or-path",
         visible_alias = "model",
-        value_name = "FOLDER"
+        value_name = "PATH"
     )]
     pub model: String,
     /// Precision of weights and arithmetic.
@@ -79,6 +79,14 @@ pub struct AttributionOptions {
     /// can hold; Inseq saves those when the flag is absent. `whence list aggregators` shows them.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub attribution_aggregators: Option<Vec<String>>,
+    /// Entries each aggregator looks at, one an aggregator: `0` is the first layer or head.
+    #[arg(long, value_name = "INDEX", num_args = 1.., allow_negative_numbers = true, requires = "attribution_aggregators")]
+    pub attribution_selectors: Vec<i64>,
+    /// Divide all scores by the largest absolute value, instead of normalizing each step.
+    ///
+    /// Inseq's command line ignores it where no selectors are given; here it always counts.
+    #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), action = ArgAction::Set, value_name = "BOOL", requires = "attribution_aggregators")]
+    pub rescale_attributions: bool,
     /// Divide each step's scores by the sum of their absolute values.
     ///
     /// True by default, as in Inseq's Python interface; Inseq's command line has it false.

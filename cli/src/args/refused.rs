@@ -16,14 +16,6 @@ const REFUSED: &[Refused] = &[
         reason: "the device is the worker's own; leave it out",
     },
     Refused {
-        names: &["attribution-selectors"],
-        reason: "selecting entries before they are aggregated is not served; aggregate them all",
-    },
-    Refused {
-        names: &["rescale-attributions"],
-        reason: "scores are normalised a step at a time or not at all; rescale in SQL",
-    },
-    Refused {
         names: &["model-kwargs", "tokenizer-kwargs"],
         reason: "these are arguments of transformers; the model's own config files decide",
     },
@@ -59,10 +51,9 @@ const REFUSED: &[Refused] = &[
 
 /// Ends the help of commands that have Inseq's flags.
 pub(super) const HELP: &str = "\
-Flags may be written with `_` or `-`. Inseq's --device, --attribution_selectors,
---rescale_attributions, --model_kwargs, --tokenizer_kwargs, --generate_from_target_prefix,
---output_step_attributions, --aggregate_output and the --dataset_* flags that reach the Hub are
-refused, each with its reason.";
+Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --tokenizer_kwargs,
+--generate_from_target_prefix, --output_step_attributions, --aggregate_output and the --dataset_*
+flags that reach the Hub are refused, each with its reason.";
 
 /// Fails if `flag`, normalised and without its dashes, is one we cannot serve.
 pub(super) fn check(flag: &str) -> Result<(), Failure> {

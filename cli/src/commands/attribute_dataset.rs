@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     let root = local.root().to_owned();
     tokio::select! {
         () = local.stop() => {}
-        // Whoever asks twice does not want to wait; what is computed stands anyway.
+        // What is computed stands anyway.
         () = stop_requested() => {}
     }
     let (status, was_sealed) = outcome?;
@@ -81,12 +81,17 @@ async fn work(
     tokio::select! {
         status = jobs.follow(&id, progress) => Ok((status?, false)),
         failure = local.failed() => Err(failure),
-        () = stop_requested() => Err(stopped(&mut local.jobs(), &id).await),
+        () = stop_requested() => Err(stopped(local, &id).await),
     }
 }
 
-async fn stopped(jobs: &mut crate::remote::Jobs, id: &JobId) -> Failure {
-    let stands = match jobs.get(id).await {
+/// Drains the workers and says what stands. Whoever asks twice does not want to wait for that.
+async fn stopped(local: &mut Local, id: &JobId) -> Failure {
+    tokio::select! {
+        () = local.drain() => {}
+        () = stop_requested() => {}
+    }
+    let stands = match local.jobs().get(id).await {
         Ok((status, _)) => format!(
             ", {} of {} stand",
             grouped(status.rows_done),

@@ -77,10 +77,21 @@ pub(super) fn ended_well(status: &JobStatus) -> Result<(), Failure> {
 /// Returns a question worth asking, ready to be typed.
 fn question(root: &str, status: &JobStatus) -> String {
     format!(
-        "whence sql --root {root} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
+        "whence sql --root {} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
          FROM attributions WHERE job = '{}' GROUP BY source_token ORDER BY mean DESC LIMIT 10\"",
+        quoted(root),
         status.job_id
     )
+}
+
+/// Returns a word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-+=@%".contains(c);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Tells how many rows failed, and for the first few reasons the first row each.

@@ -1,5 +1,7 @@
 //! `whence views`: the views of `whence sql`, as a script for another engine.
 
+use whence_schemas::store;
+
 use crate::args::{ViewEngine, Views};
 use crate::query::catalog::Catalog;
 use crate::query::views::{Dialect, statements};
@@ -10,11 +12,19 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
     let schema = Catalog::read(root).await?.schema()?;
     let dialect = match arguments.engine {
         ViewEngine::Duckdb => Dialect::DuckDb {
-            root: root.strip_prefix("file://").unwrap_or(root).to_owned(),
+            root: readable_root(root),
         },
     };
     for (_, statement) in statements(&schema, &dialect) {
         output::line(&format!("{statement};\n"))?;
     }
     Ok(())
+}
+
+/// Returns a root as other engines take it: a path, or the bucket's URL without our settings.
+fn readable_root(root: &str) -> String {
+    match store::local_root(root) {
+        Some(path) => path.display().to_string(),
+        None => root.split('?').next().unwrap_or(root).to_owned(),
+    }
 }

@@ -116,19 +116,23 @@ fn steps(columns: &Columns, dialect: &Dialect) -> String {
 fn attributions(dialect: &Dialect) -> String {
     let (of_step, positions) = match dialect {
         Dialect::DataFusion => (
-            ["s['step']", "s['target_pos']", "s['token']"],
+            ["s['step']", "s['token']"],
             "range(0, CAST(array_length(scores) AS BIGINT))",
         ),
-        Dialect::DuckDb { .. } => (["s.step", "s.target_pos", "s.token"], "range(len(scores))"),
+        Dialect::DuckDb { .. } => (["s.step", "s.token"], "range(len(scores))"),
     };
-    let [step, target_pos, token] = of_step;
+    let [step, token] = of_step;
     let scores = |name: &str| match dialect {
         Dialect::DataFusion => format!("s['{name}']"),
         Dialect::DuckDb { .. } => format!("s.{name}"),
     };
+    let (source_scores, target_scores) =
+        (scores(output::SOURCE_SCORES), scores(output::TARGET_SCORES));
     let prefix = match dialect {
-        Dialect::DataFusion => format!("array_slice(target_tokens, 1, {target_pos})"),
-        Dialect::DuckDb { .. } => format!("target_tokens[1:{target_pos}]"),
+        Dialect::DataFusion => {
+            format!("array_slice(target_tokens, 1, CAST(array_length({target_scores}) AS BIGINT))")
+        }
+        Dialect::DuckDb { .. } => format!("target_tokens[1:len({target_scores})]"),
     };
     let side = |side: &str, tokens: &str, scores: &str| {
         format!(
@@ -144,7 +148,7 @@ fn attributions(dialect: &Dialect) -> String {
     };
     format!(
         "{}\nUNION ALL\n{}",
-        side("source", "source_tokens", &scores(output::SOURCE_SCORES)),
-        side("target", &prefix, &scores(output::TARGET_SCORES))
+        side("source", "source_tokens", &source_scores),
+        side("target", &prefix, &target_scores)
     )
 }

@@ -160,11 +160,7 @@ pub(crate) fn step_scores(spec: &JobSpec) -> Vec<String> {
 
 /// Opens a storage root to read. Unlike a coordinator, makes none where there is none.
 pub(crate) fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure> {
-    let is_missing = match root.strip_prefix("file://") {
-        Some(path) => !std::path::Path::new(path).is_dir(),
-        None => !root.contains("://") && !std::path::Path::new(root).is_dir(),
-    };
-    if is_missing {
+    if store::local_root(root).is_some_and(|path| !path.is_dir()) {
         return Err(
             Failure::request(format!("there is no storage root `{root}`"))
                 .hint("name it with --root, or make one with `whence attribute-dataset --root …`"),

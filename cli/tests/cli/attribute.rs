@@ -97,6 +97,31 @@ fn raw_scores_are_saved_and_never_drawn() {
     assert!(text.contains("GranularFeatureAttributionSequenceOutput"));
 }
 
+#[test]
+fn selectors_choose_what_is_aggregated() {
+    let model = marian();
+    let attention = [
+        "attribute",
+        "-m",
+        &model,
+        "-i",
+        "Bold text",
+        "-a",
+        "attention",
+    ];
+    let with = |more: &[&str]| whence(&[&attention[..], more].concat());
+    let aggregated = ["--attribution_aggregators", "mean", "mean"];
+    let chosen = |selectors: &[&str]| {
+        let selectors = [&aggregated[..], &["--attribution_selectors"], selectors].concat();
+        with(&selectors).succeeded()
+    };
+    assert_ne!(chosen(&["0", "0"]), chosen(&["-1", "-1"]));
+    let rescaled = [&aggregated[..], &["--rescale_attributions"]].concat();
+    assert!(with(&rescaled).succeeded().contains(" 1.0 "));
+    let uneven = [&aggregated[..], &["--attribution-selectors", "0"]].concat();
+    with(&uneven).is_refused_with(&["2 aggregators and 1 selectors"]);
+}
+
 /// Inseq is asked itself, where Python has it.
 #[test]
 fn inseq_loads_what_is_saved() {

@@ -11,7 +11,8 @@ use crate::run::{
 #[test]
 fn the_first_example_and_the_way_on_are_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let ran = attribute_dataset(folder.path(), "train[:12]", &["--step_scores", "logit"]);
+    let root = folder.path().join("the root");
+    let ran = attribute_dataset(&root, "train[:12]", &["--step_scores", "logit"]);
     ran.ended_with(
         0,
         &["attributed 12 rows in", "table: ", "next:  whence sql"],
@@ -22,7 +23,7 @@ fn the_first_example_and_the_way_on_are_shown() {
         .lines()
         .find_map(|line| line.strip_prefix("next:  whence sql "));
     let (root, query) = question.unwrap().split_once(" \"").unwrap();
-    let root = root.strip_prefix("--root ").unwrap();
+    let root = root.strip_prefix("--root ").unwrap().trim_matches('\'');
     let answer = whence(&["sql", "--root", root, query.trim_end_matches('"')]).succeeded();
     assert!(answer.contains("source_token"), "{answer}");
 }
@@ -42,8 +43,8 @@ fn the_same_command_again_computes_nothing() {
 fn an_interrupted_job_goes_on_to_the_same_table() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    let small = ["--shard_tokens", "200", "--hide"];
-    attribute_dataset(&whole, "train[:150]", &small).ended_with(0, &["attributed 150 rows"]);
+    let small = ["--shard_tokens", "120", "--hide"];
+    attribute_dataset(&whole, "train[:60]", &small).ended_with(0, &["attributed 60 rows"]);
 
     let (model, data, root) = (marian(), translations(), broken.display().to_string());
     let mut arguments = vec![
@@ -55,7 +56,7 @@ fn an_interrupted_job_goes_on_to_the_same_table() {
         "--root",
         &root,
     ];
-    arguments.extend(["--dataset_split", "train[:150]", "-in", "translation.en"]);
+    arguments.extend(["--dataset_split", "train[:60]", "-in", "translation.en"]);
     arguments.extend(["-gen", "translation.fr", "-v"]);
     arguments.extend(small);
     let mut running = command(&arguments)
@@ -83,7 +84,7 @@ fn an_interrupted_job_goes_on_to_the_same_table() {
         "{rest}"
     );
 
-    let resumed = attribute_dataset(&broken, "train[:150]", &small);
+    let resumed = attribute_dataset(&broken, "train[:60]", &small);
     resumed.ended_with(0, &["resuming job"]);
     let answer = |root: &std::path::Path| {
         let root = root.display().to_string();

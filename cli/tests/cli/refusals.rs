@@ -77,13 +77,13 @@ fn unknown_names_and_parameters_are_answered_with_the_nearest() {
     with(&n_step).is_refused_with(&["unknown parameter `n_step`, did you mean `n_steps`?"]);
     with(&["--attribution-aggregators", "means"]).is_refused_with(&["did you mean `mean`?"]);
     with(&["--attribution-kwargs", "n_steps=3"]).is_refused_with(&["not JSON"]);
-    with(&["--generation-kwargs", r#"{"num_beams": 4}"#]).is_refused_with(&["num_beams"]);
+    with(&["--generation-kwargs", r#"{"new_tokens": 4}"#]).is_refused_with(&["new_tokens"]);
     with(&["--attribution-aggregators", "none"]).is_refused_with(&["raw scores"]);
 }
 
 #[test]
 fn flags_that_cannot_be_served_say_why() {
-    with(&["--rescale_attributions"]).is_refused_with(&["`--rescale-attributions`", "in SQL"]);
+    with(&["--model_kwargs", "{}"]).is_refused_with(&["`--model-kwargs`", "transformers"]);
     with(&["--dataset_auth_token", "x"]).is_refused_with(&["the Hub is not reached"]);
     with(&["--device", "cuda"]).is_refused_with(&["`--device`"]);
 }

@@ -14,17 +14,20 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// Returns standard output, if the command succeeded.
+    #[track_caller]
     pub(crate) fn succeeded(self) -> String {
         assert_eq!(self.status, 0, "{}\n{}", self.stdout, self.stderr);
         self.stdout
     }
 
     /// Checks that the command refused the request, and that the message has all of `parts`.
+    #[track_caller]
     pub(crate) fn is_refused_with(&self, parts: &[&str]) {
         self.ended_with(2, parts);
     }
 
     /// Checks how the command ended, and that the message has all of `parts`.
+    #[track_caller]
     pub(crate) fn ended_with(&self, status: i32, parts: &[&str]) {
         assert_eq!(self.status, status, "{}\n{}", self.stdout, self.stderr);
         for part in parts {
