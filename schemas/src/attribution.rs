@@ -11,6 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::chat::ChatSpec;
 use crate::generation::GenerationSpec;
 
 /// A method, step function or aggregator, and the parameters given to it.
@@ -216,6 +217,15 @@ pub struct AttributionSpec {
     /// How to generate targets that are not forced.
     #[serde(default)]
     pub generation: GenerationSpec,
+    /// Language of the input texts, in models of many languages: its code, as the model has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src_lang: Option<String>,
+    /// Language of the targets. Those that are generated begin with its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tgt_lang: Option<String>,
+    /// Put input texts into the model's chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatSpec>,
 }
 
 impl AttributionSpec {
@@ -235,6 +245,9 @@ impl AttributionSpec {
             skip_special_tokens: false,
             compat: Compat::None,
             generation: GenerationSpec::default(),
+            src_lang: None,
+            tgt_lang: None,
+            chat: None,
         }
     }
 }

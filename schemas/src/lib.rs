@@ -10,6 +10,7 @@
 
 pub mod attribution;
 pub mod canonical;
+pub mod chat;
 pub mod generation;
 pub mod ids;
 pub mod input;
@@ -24,6 +25,7 @@ pub mod suggest;
 pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
+pub use chat::ChatSpec;
 pub use generation::{EarlyStopping, GenerationSpec};
 pub use ids::{Attempt, Epoch, InvalidId, JobId, SlotId, WorkerId};
 pub use job::{DatasetSource, JobSpec};

@@ -3,6 +3,7 @@
 //! Goldens and small models are made by `generate.py` beside this file. The real SmolLM2 is tested
 //! where `.models/smollm2` at the root of the repository has its GGUF file.
 
+mod chat;
 mod damaged;
 mod gguf;
 mod pytorch;

@@ -1,5 +1,6 @@
 //! The whole story: encode, generate, attribute, score, aggregate.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
@@ -17,7 +18,7 @@ use crate::model::{self, Inputs, ModelFiles, Transformer};
 use crate::random::Random;
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
-use crate::text::Tokenizer;
+use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, ScoreRows, StepAttribution, Token};
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
@@ -71,9 +72,21 @@ impl Engine {
             step_scores,
             pipeline,
         } = Parts::build(spec)?;
+        let (source, target) = (spec.src_lang.as_deref(), spec.tgt_lang.as_deref());
+        let tokenizer = self.tokenizer.speaking(source, target)?;
+        let chat = spec.chat.as_ref();
+        let chat = chat.map(|chat| self.tokenizer.chat_template(chat));
+        let mut spec = spec.clone();
+        // A chat template writes the special tokens itself.
+        spec.skip_special_tokens |= chat.is_some();
+        // A target in a language begins with its code.
+        if let (Some(language), None) = (target, spec.generation.forced_bos_token_id) {
+            spec.generation.forced_bos_token_id = tokenizer.language_code(language)?;
+        }
         Ok(Attributor {
             engine: self,
-            spec: spec.clone(),
+            tokenizer,
+            chat: chat.transpose()?,
             method,
             function,
             step_scores,
@@ -84,6 +97,7 @@ impl Engine {
                 &self.tokenizer.special().eos,
             )?,
             seed: 0,
+            spec,
         })
     }
 
@@ -103,6 +117,9 @@ pub struct Attributor<'e> {
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pipeline: Pipeline,
     generation: Settings,
+    /// Speaks the languages of the specification.
+    tokenizer: Tokenizer,
+    chat: Option<ChatTemplate>,
     seed: u64,
 }
 
@@ -193,7 +210,7 @@ impl Attributor<'_> {
     fn aggregate(&self, attribution: Attribution) -> Result<Attribution, Error> {
         let context = Context {
             step_scores: &self.step_score_merges(),
-            is_special: &|id| self.engine.tokenizer.is_special(id),
+            is_special: &|id| self.tokenizer.is_special(id),
             defaults: self.pipeline.defaults(),
         };
         self.pipeline.finish(attribution, &context)
@@ -203,16 +220,20 @@ impl Attributor<'_> {
     fn prepare_examples(&self, examples: &[Example]) -> Vec<Result<Prepared, Error>> {
         let encoder = Encoder {
             model: &self.engine.model,
-            tokenizer: &self.engine.tokenizer,
+            tokenizer: &self.tokenizer,
             spec: &self.spec,
         };
-        let mut encoded: Vec<_> = examples
+        let encoded: Vec<_> = examples
             .iter()
-            .map(|example| encoder.encode(example))
+            .map(|example| {
+                let example = self.in_chat(example)?;
+                let encoded = encoder.encode(&example)?;
+                Ok((example, encoded))
+            })
             .collect();
-        let encoded_examples = examples.iter().zip(&encoded);
-        let open: Vec<_> = encoded_examples
-            .filter_map(|(example, encoded)| Some((example, encoded.as_ref().ok()?)))
+        let open: Vec<_> = encoded
+            .iter()
+            .flatten()
             .filter(|(_, encoded)| encoded.forced.is_none())
             .collect();
         let mut generated = match self.generate(&open) {
@@ -223,8 +244,8 @@ impl Attributor<'_> {
                 return examples.iter().map(failed).collect();
             }
         };
-        let complete = |(example, encoded): (&Example, Result<Encoded, Error>)| {
-            let mut encoded = encoded?;
+        let complete = |encoded: Result<(Cow<'_, Example>, Encoded), Error>| {
+            let (example, mut encoded) = encoded?;
             let forced = encoded.forced.take();
             let was_forced = forced.is_some();
             let target = if let Some(target) = forced {
@@ -233,7 +254,7 @@ impl Attributor<'_> {
                 let new = generated.next().expect("every open example was continued");
                 encoder.generated(&example.input_text, &encoded, &new)?
             };
-            let instance = encoder.instance(example, &encoded.source, &target)?;
+            let instance = encoder.instance(&example, &encoded.source, &target)?;
             self.check_contrast(&instance)?;
             let Target {
                 text: generated_text,
@@ -245,11 +266,15 @@ impl Attributor<'_> {
                 forced: was_forced,
             })
         };
-        examples
-            .iter()
-            .zip(encoded.drain(..))
-            .map(complete)
-            .collect()
+        encoded.into_iter().map(complete).collect()
+    }
+
+    /// Puts the texts of an example into the chat template, where one is asked for.
+    fn in_chat<'e>(&self, example: &'e Example) -> Result<Cow<'e, Example>, Error> {
+        match &self.chat {
+            None => Ok(Cow::Borrowed(example)),
+            Some(chat) => chat.apply(example).map(Cow::Owned),
+        }
     }
 
     /// Fails if a function would contrast `instance` with itself. Inseq lets it.
@@ -280,8 +305,11 @@ impl Attributor<'_> {
         }
     }
 
-    fn generate(&self, open: &[(&Example, &Encoded)]) -> candle_core::Result<Vec<Vec<u32>>> {
-        let prompt = |(example, encoded): &(&Example, &Encoded)| Prompt {
+    fn generate(
+        &self,
+        open: &[&(Cow<'_, Example>, Encoded)],
+    ) -> candle_core::Result<Vec<Vec<u32>>> {
+        let prompt = |(example, encoded): &&(Cow<'_, Example>, Encoded)| Prompt {
             source: encoded.source.clone(),
             ids: encoded.prompt.clone(),
             seed: (self.seed, example.id),
@@ -309,7 +337,7 @@ impl Attributor<'_> {
             dropped: &[],
         };
         let function = attributed(self.function.as_ref(), None);
-        let special_tokens = self.engine.tokenizer.special().ids();
+        let special_tokens = self.tokenizer.special().ids();
         let mut batch = Batch {
             model,
             function: &function,
@@ -434,7 +462,7 @@ impl Attributor<'_> {
     fn token(&self, id: u32) -> Token {
         Token {
             id: Some(id),
-            text: self.engine.tokenizer.token(id),
+            text: self.tokenizer.token(id),
         }
     }
 

@@ -163,6 +163,12 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// The chat template refused the messages, or they are none.
+    #[error("the input text cannot be put into the chat template: {reason}")]
+    Messages {
+        /// What the template said, or what is wrong with the messages.
+        reason: String,
+    },
     /// A tensor operation failed: shapes or types that our code should have made fit.
     #[error("tensor operation failed")]
     Compute(#[from] candle_core::Error),
@@ -187,7 +193,8 @@ impl Error {
             | Self::Spans { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
-            | Self::Tokenize { .. } => ErrorKind::Example,
+            | Self::Tokenize { .. }
+            | Self::Messages { .. } => ErrorKind::Example,
             Self::Compute(_) => ErrorKind::Internal,
         }
     }
@@ -211,6 +218,7 @@ impl Error {
             Self::Positions { .. } => "positions",
             Self::NotFinite { .. } => "not_finite",
             Self::Tokenize { .. } => "tokenize",
+            Self::Messages { .. } => "messages",
             Self::Compute(_) => "internal",
         }
     }

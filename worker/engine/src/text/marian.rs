@@ -42,15 +42,7 @@ impl std::fmt::Debug for Pieces {
 impl Marian {
     pub(super) fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("vocab.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::ModelFile {
-            path: path.clone(),
-            source,
-        })?;
-        let ids: HashMap<String, u32> =
-            serde_json::from_str(&text).map_err(|error| Error::ModelContent {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?;
+        let ids = super::vocabulary::read(&path)?;
         let id_of = |token: &str| {
             let missing = || Error::ModelContent {
                 path: path.clone(),

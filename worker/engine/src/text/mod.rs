@@ -1,29 +1,51 @@
 //! Between text and token ids.
 //!
 //! Where a model's tokenizer comes from is one question (`sources`), what it does another (a
-//! [`Codec`]): most run in the tokenizers library, Marian's is a pair of SentencePiece models with
-//! a shared vocabulary. None pads or truncates: batches are ragged, and a text that is too long is
+//! [`Codec`]): most run in the tokenizers library, others are SentencePiece models whose pieces the
+//! model numbers in a way of its own. None pads or truncates: batches are ragged, and a text that is too long is
 //! an error the user should see.
 
+mod sources;
+
+mod added_tokens;
 mod gguf;
 mod library;
 mod marian;
-mod sources;
+mod sentencepiece;
+mod vocabulary;
+
+mod chat;
+mod languages;
 mod special_tokens;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use serde_json::Value;
+use whence_schemas::ChatSpec;
 
 use crate::Error;
 use crate::model::ModelFiles;
+pub use chat::ChatTemplate;
+use languages::{Frame, Languages};
 pub use special_tokens::SpecialTokens;
 
 /// The tokenizer of a model.
-#[derive(Debug)]
+///
+/// Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Tokenizer {
-    codec: Box<dyn Codec>,
+    codec: Arc<dyn Codec>,
     special: SpecialTokens,
+    /// Special tokens by their names in the tokenizer's configuration.
+    named: BTreeMap<String, String>,
+    /// The model's chat template.
+    chat_template: Option<String>,
+    /// What stands around texts, in models of many languages.
+    languages: Option<Languages>,
+    source_frame: Option<Frame>,
+    target_frame: Option<Frame>,
 }
 
 /// Turns texts into ids and back.
@@ -70,17 +92,83 @@ impl Tokenizer {
     pub fn load(files: &ModelFiles, config: &Value) -> Result<Self, Error> {
         let codec = sources::load(files)?;
         let special = SpecialTokens::resolve(files, config, |token| codec.id(token))?;
-        Ok(Self { codec, special })
+        let languages = match special.eos.first() {
+            Some(&end) => Languages::of_model(files, end)?,
+            None => None,
+        };
+        let tokenizer = Self {
+            languages,
+            source_frame: None,
+            target_frame: None,
+            named: special_tokens::named(files, |id| codec.token(id))?,
+            chat_template: chat::of_model(files)?,
+            codec,
+            special,
+        };
+        tokenizer.speaking(None, None)
+    }
+
+    /// Returns the tokenizer for texts in the languages `source` and `target`, codes as the model
+    /// has them; its own choice where there is none.
+    ///
+    /// Fails if the model does not know one of them, or knows nothing of languages.
+    pub fn speaking(&self, source: Option<&str>, target: Option<&str>) -> Result<Self, Error> {
+        let Some(languages) = &self.languages else {
+            return match source.or(target) {
+                None => Ok(self.clone()),
+                Some(language) => Err(Error::Specification {
+                    reason: format!(
+                        "the tokenizer has no tokens for languages: leave out `{language}`"
+                    ),
+                }),
+            };
+        };
+        let chosen = languages.chosen(source, target);
+        let id_of = |token: &str| self.codec.id(token);
+        Ok(Self {
+            source_frame: Some(chosen.source(id_of)?),
+            target_frame: Some(chosen.target(id_of)?),
+            languages: Some(chosen),
+            ..self.clone()
+        })
+    }
+
+    /// Returns the token of a language, which a target in it begins with.
+    ///
+    /// Fails if the model does not know it; `None` in models of one language.
+    pub fn language_code(&self, language: &str) -> Result<Option<u32>, Error> {
+        let languages = self.languages.as_ref();
+        let code = languages.map(|known| known.code(language, |token| self.codec.id(token)));
+        code.transpose()
+    }
+
+    /// Returns what puts texts into a chat template. Fails if there is none, or it is not one.
+    pub fn chat_template(&self, spec: &ChatSpec) -> Result<ChatTemplate, Error> {
+        ChatTemplate::new(spec, self.chat_template.as_deref(), &self.named)
     }
 
     /// Encodes what an encoder reads.
     pub fn encode_source(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        Ok(self.codec.encode(text, Side::Source, !skip_special)?.ids)
+        self.framed(text, Side::Source, skip_special)
     }
 
     /// Encodes what the decoder of an encoder-decoder model produces, without its start token.
     pub fn encode_target(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
-        Ok(self.codec.encode(text, Side::Target, !skip_special)?.ids)
+        self.framed(text, Side::Target, skip_special)
+    }
+
+    fn framed(&self, text: &str, side: Side, skip_special: bool) -> Result<Vec<u32>, Error> {
+        let frame = match side {
+            Side::Source => &self.source_frame,
+            Side::Target => &self.target_frame,
+        };
+        match frame {
+            Some(frame) if !skip_special => {
+                let ids = self.codec.encode(text, side, false)?.ids;
+                Ok([frame.before.as_slice(), &ids, &frame.behind].concat())
+            }
+            _ => Ok(self.codec.encode(text, side, !skip_special)?.ids),
+        }
     }
 
     /// Encodes a text of a decoder-only model.

@@ -1,38 +1,55 @@
 //! Where a model's tokenizer comes from, the most telling source first.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tokenizers::Tokenizer;
 
 use super::library::Library;
 use super::marian::Marian;
-use super::{Codec, gguf};
+use super::sentencepiece::SentencePiece;
+use super::{Codec, gguf, vocabulary};
 use crate::Error;
 use crate::model::ModelFiles;
 
 /// Loads the tokenizer. Fails if the model has none of a kind we know, or it is damaged.
-pub(super) fn load(files: &ModelFiles) -> Result<Box<dyn Codec>, Error> {
+pub(super) fn load(files: &ModelFiles) -> Result<Arc<dyn Codec>, Error> {
     let folder = files.folder();
     let described = folder.join("tokenizer.json");
     if !described.exists() {
         if let Some(gguf) = files.gguf() {
-            let metadata = gguf.metadata();
-            let library = Library::of(gguf::build(&metadata)?);
-            return match library {
-                Ok(library) => Ok(Box::new(library)),
-                Err(error) => Err(metadata.refused(error.to_string())),
-            };
+            return library(gguf::build(&gguf.metadata())?, gguf.path());
         }
         if folder.join("source.spm").exists() {
-            return Ok(Box::new(Marian::load(folder)?));
+            return Ok(Arc::new(Marian::load(folder)?));
+        }
+        if let Some(tokenizer) = SentencePiece::load(folder)? {
+            return Ok(Arc::new(tokenizer));
+        }
+        let merges = folder.join("merges.txt");
+        if merges.exists() {
+            return library(vocabulary::byte_level(folder)?, &merges);
         }
     }
     let bytes = std::fs::read(&described).map_err(|source| Error::ModelFile {
         path: described.clone(),
         source,
     })?;
-    match Tokenizer::from_bytes(bytes).and_then(Library::of) {
-        Ok(library) => Ok(Box::new(library)),
+    match Tokenizer::from_bytes(bytes) {
+        Ok(tokenizer) => library(tokenizer, &described),
         Err(error) => Err(Error::ModelContent {
             path: described,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Takes a tokenizer of the tokenizers library, which comes from the file at `path`.
+fn library(tokenizer: Tokenizer, path: &Path) -> Result<Arc<dyn Codec>, Error> {
+    match Library::of(tokenizer) {
+        Ok(library) => Ok(Arc::new(library)),
+        Err(error) => Err(Error::ModelContent {
+            path: path.to_owned(),
             reason: error.to_string(),
         }),
     }

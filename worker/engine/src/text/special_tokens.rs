@@ -3,8 +3,11 @@
 //! `config.json` speaks first, the tokenizer's own files second; what neither names falls back to
 //! another special token, so that every model has a token for each role the methods need.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
+use super::added_tokens::content;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
@@ -43,7 +46,7 @@ impl SpecialTokens {
         let own = ConfigFile::read_optional(folder, "tokenizer_config.json")?.to_value();
         let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?.to_value();
         let named = |role: &str, usual: &[&str]| {
-            let name = token_name(&own[role]).or_else(|| token_name(&map[role]));
+            let name = content(&own[role]).or_else(|| content(&map[role]));
             let usual = || usual.iter().find_map(|token| id_of(token));
             name.and_then(&id_of).or_else(usual)
         };
@@ -83,6 +86,37 @@ impl SpecialTokens {
     }
 }
 
+/// Returns the special tokens under their names in the tokenizer's configuration, such as
+/// `bos_token`: what chat templates know them by.
+pub(super) fn named(
+    files: &ModelFiles,
+    token_of: impl Fn(u32) -> Option<String>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut tokens = BTreeMap::new();
+    if let Some(gguf) = files.gguf() {
+        for (name, key) in [
+            ("bos_token", "bos"),
+            ("eos_token", "eos"),
+            ("unk_token", "unknown"),
+            ("pad_token", "padding"),
+        ] {
+            let key = format!("tokenizer.ggml.{key}_token_id");
+            let id = gguf.metadata().optional_size(&key)?;
+            let token = id.and_then(|id| token_of(u32::try_from(id).ok()?));
+            tokens.extend(token.map(|token| (name.to_owned(), token)));
+        }
+    }
+    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+        let file = ConfigFile::read_optional(files.folder(), file)?;
+        let named = file.fields().iter();
+        let named = named.filter(|(name, _)| name.ends_with("_token"));
+        tokens.extend(
+            named.filter_map(|(name, value)| Some((name.clone(), content(value)?.to_owned()))),
+        );
+    }
+    Ok(tokens)
+}
+
 /// Returns the ids of a field that holds one, a list or nothing.
 fn ids(value: &Value) -> Vec<u32> {
     let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
@@ -90,11 +124,6 @@ fn ids(value: &Value) -> Vec<u32> {
         Value::Array(ids) => ids.iter().filter_map(one).collect(),
         value => one(value).into_iter().collect(),
     }
-}
-
-/// Returns a token that is written as text or as an object with its text.
-fn token_name(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value["content"].as_str())
 }
 
 #[cfg(test)]

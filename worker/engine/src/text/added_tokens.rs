@@ -1,0 +1,163 @@
+//! Tokens that were added to a vocabulary: special ones, codes of languages, a model's own marks.
+//!
+//! Four files may speak of them, and each is somebody's only one. They are split off a text before
+//! the vocabulary's own model sees it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::model::config::ConfigFile;
+
+/// Numbers of the `<extra_id_…>` that T5 adds where no file says how many.
+const T5_EXTRA_IDS: usize = 100;
+
+/// The added tokens of a tokenizer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct AddedTokens {
+    ids: HashMap<String, u32>,
+    special: Vec<u32>,
+}
+
+impl AddedTokens {
+    /// Reads the tokens the files in `folder` add to the vocabulary `ids`. Those without a number
+    /// get the ones from `next` on, in the order they are listed.
+    pub(super) fn read(
+        folder: &Path,
+        ids: &HashMap<String, u32>,
+        mut next: u32,
+    ) -> Result<Self, Error> {
+        let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
+        let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?;
+        let own = ConfigFile::read_optional(folder, "added_tokens.json")?;
+        let mut added = Self::default();
+        let numbered = own.fields().iter().map(|(token, id)| (token.as_str(), id));
+        for (token, id) in numbered {
+            let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+            let id = id.ok_or_else(|| own.refused(format!("`{token}` has no number")))?;
+            added.ids.insert(token.to_owned(), id);
+        }
+        if let Some(Value::Object(decoder)) = config.fields().get("added_tokens_decoder") {
+            for (id, token) in decoder {
+                if let (Ok(id), Some(content)) = (id.parse(), token["content"].as_str()) {
+                    added.ids.insert(content.to_owned(), id);
+                    if token["special"] == Value::Bool(true) {
+                        added.special.push(id);
+                    }
+                }
+            }
+        }
+        let mut named: Vec<String> = Vec::new();
+        for file in [&map, &config] {
+            named.extend(single(file));
+            named.extend(listed(file));
+        }
+        if folder.join("spiece.model").exists() && !named.iter().any(|t| t.contains("extra_id")) {
+            let count = config.optional_size("extra_ids")?.unwrap_or(T5_EXTRA_IDS);
+            named.extend((0..count).rev().map(|index| format!("<extra_id_{index}>")));
+        } else {
+            // T5 numbers them from the end.
+            let (extra, others): (Vec<_>, Vec<_>) = named
+                .into_iter()
+                .partition(|token| token.starts_with("<extra_id_"));
+            named = others;
+            named.extend(extra.into_iter().rev());
+        }
+        for token in named {
+            let known = ids.get(&token).or_else(|| added.ids.get(&token)).copied();
+            let id = known.unwrap_or(next);
+            next = next.max(id + 1);
+            added.ids.insert(token, id);
+            added.special.push(id);
+        }
+        Ok(added)
+    }
+
+    /// Returns every token and its number.
+    pub(super) fn ids(&self) -> impl Iterator<Item = (String, u32)> + '_ {
+        self.ids.iter().map(|(token, id)| (token.clone(), *id))
+    }
+
+    /// Returns whether a token has a meaning of its own, rather than being text.
+    pub(super) fn is_special(&self, id: u32) -> bool {
+        self.special.contains(&id)
+    }
+
+    /// Cuts a text at the added tokens in it, the longest where several begin: their ids, and what
+    /// is text as an error.
+    pub(super) fn split<'t>(&self, text: &'t str) -> Vec<Result<u32, &'t str>> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        loop {
+            let first = self
+                .ids
+                .iter()
+                .filter(|(token, _)| !token.is_empty())
+                .filter_map(|(token, id)| Some((rest.find(token.as_str())?, token, id)))
+                .min_by_key(|(start, token, _)| (*start, usize::MAX - token.len()));
+            let Some((start, token, id)) = first else {
+                break;
+            };
+            if start > 0 {
+                parts.push(Err(&rest[..start]));
+            }
+            parts.push(Ok(*id));
+            rest = &rest[start + token.len()..];
+        }
+        if !rest.is_empty() {
+            parts.push(Err(rest));
+        }
+        parts
+    }
+}
+
+/// Returns the tokens of a file's fields `bos_token`, `eos_token` and so on.
+fn single(file: &ConfigFile) -> Vec<String> {
+    const NAMES: [&str; 7] = [
+        "bos_token",
+        "eos_token",
+        "unk_token",
+        "sep_token",
+        "pad_token",
+        "cls_token",
+        "mask_token",
+    ];
+    let token = |name: &&str| Some(content(file.fields().get(*name)?)?.to_owned());
+    NAMES.iter().filter_map(token).collect()
+}
+
+/// Returns the tokens a file lists without names.
+fn listed(file: &ConfigFile) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for name in ["additional_special_tokens", "extra_special_tokens"] {
+        if let Some(Value::Array(list)) = file.fields().get(name) {
+            tokens.extend(list.iter().filter_map(content).map(str::to_owned));
+        }
+    }
+    tokens
+}
+
+/// Returns a token that is written as text or as an object with its text.
+pub(super) fn content(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["content"].as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_of_the_first_added_tokens_is_split_off() {
+        let ids = [("<s>", 1), ("<s>x", 2), ("</s>", 3)];
+        let added = AddedTokens {
+            ids: ids.map(|(token, id)| (token.to_owned(), id)).into(),
+            special: Vec::new(),
+        };
+        assert_eq!(
+            added.split("a<s>xb</s><s>"),
+            [Err("a"), Ok(2), Err("b"), Ok(3), Ok(1)]
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! Models of many languages: tokens that say which one a text is in.
+//!
+//! Such a model expects the code of the language around every text, and its target to begin with
+//! the code of the target language. Where the codes stand depends on the tokenizer's class.
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::model::ModelFiles;
+use crate::model::config::ConfigFile;
+
+/// What stands around a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) before: Vec<u32>,
+    pub(super) behind: Vec<u32>,
+}
+
+/// The languages a tokenizer reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Languages {
+    family: Family,
+    /// Source language where none is given.
+    source: String,
+    /// Target language where none is given; the source language where there is none either.
+    target: Option<String>,
+    end: u32,
+}
+
+/// How a family of tokenizers writes codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Family {
+    /// Class of the tokenizer, without `Fast`.
+    class: &'static str,
+    /// What the code is written between: M2M100 has `__fr__` where others have `fr_XX`.
+    mark: &'static str,
+    place: Place,
+    default_source: &'static str,
+}
+
+/// Where a code stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// `code text </s>`
+    Before,
+    /// `text </s> code`
+    Behind,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        class: "M2M100Tokenizer",
+        mark: "__",
+        place: Place::Before,
+        default_source: "en",
+    },
+    Family {
+        class: "NllbTokenizer",
+        mark: "",
+        place: Place::Before,
+        default_source: "eng_Latn",
+    },
+    Family {
+        class: "MBart50Tokenizer",
+        mark: "",
+        place: Place::Before,
+        default_source: "en_XX",
+    },
+    Family {
+        class: "MBartTokenizer",
+        mark: "",
+        place: Place::Behind,
+        default_source: "en_XX",
+    },
+];
+
+impl Languages {
+    /// Returns the languages of a model, or `None` if its texts carry no codes. `end` is the token
+    /// that ends a text.
+    pub(super) fn of_model(files: &ModelFiles, end: u32) -> Result<Option<Self>, Error> {
+        let config = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
+        let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
+        let class = class.strip_suffix("Fast").unwrap_or(class);
+        let Some(family) = FAMILIES.iter().find(|family| family.class == class) else {
+            return Ok(None);
+        };
+        let mut family = *family;
+        if config.fields().get("legacy_behaviour") == Some(&Value::Bool(true)) {
+            family.place = Place::Behind;
+        }
+        let source = config.optional_text("src_lang")?;
+        Ok(Some(Self {
+            source: source.unwrap_or(family.default_source).to_owned(),
+            target: config.optional_text("tgt_lang")?.map(str::to_owned),
+            family,
+            end,
+        }))
+    }
+
+    /// Returns these languages, with those that are given in their place.
+    pub(super) fn chosen(&self, source: Option<&str>, target: Option<&str>) -> Self {
+        let target = target.or(self.target.as_deref());
+        Self {
+            source: source.unwrap_or(&self.source).to_owned(),
+            target: target.map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
+    /// Returns what stands around source texts. `id_of` knows the vocabulary.
+    pub(super) fn source(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
+        self.frame(&self.source, id_of)
+    }
+
+    /// Returns what stands around target texts. `id_of` knows the vocabulary.
+    pub(super) fn target(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
+        self.frame(self.target.as_ref().unwrap_or(&self.source), id_of)
+    }
+
+    /// Returns the token of a language. Fails if the model does not know it.
+    pub(super) fn code(
+        &self,
+        language: &str,
+        id_of: impl Fn(&str) -> Option<u32>,
+    ) -> Result<u32, Error> {
+        let mark = self.family.mark;
+        let token = format!("{mark}{language}{mark}");
+        id_of(&token).ok_or_else(|| Error::Specification {
+            reason: format!(
+                "the model has no language `{language}`: its vocabulary has no token `{token}`"
+            ),
+        })
+    }
+
+    fn frame(&self, language: &str, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
+        let code = self.code(language, id_of)?;
+        Ok(match self.family.place {
+            Place::Before => Frame {
+                before: vec![code],
+                behind: vec![self.end],
+            },
+            Place::Behind => Frame {
+                before: Vec::new(),
+                behind: vec![self.end, code],
+            },
+        })
+    }
+}

@@ -1,0 +1,228 @@
+//! SentencePiece models of T5, mBART, NLLB, M2M100 and Llama, where there is no `tokenizer.json`.
+//!
+//! The pieces are SentencePiece's; their numbers are the model's own, because fairseq and T5 put
+//! tokens of theirs before or behind SentencePiece's. Tokens that were added are split off before
+//! SentencePiece sees the text, as transformers splits them off.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use sentencepiece_rs::SentencePieceProcessor;
+
+use super::added_tokens::AddedTokens;
+use super::{Codec, Encoding, Side};
+use crate::Error;
+use crate::model::config::ConfigFile;
+
+/// How SentencePiece writes a blank.
+const BLANK: char = '▁';
+
+/// How a family numbers its pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbering {
+    /// As SentencePiece.
+    Own,
+    /// `<s> <pad> </s> <unk>` come first, in this order; SentencePiece's are one further.
+    Fairseq,
+    /// As a vocabulary of its own says.
+    Vocabulary,
+}
+
+/// A family of tokenizers with one SentencePiece model.
+struct Family {
+    /// File of the SentencePiece model.
+    file: &'static str,
+    /// Class of the tokenizer, without `Fast`; any where empty.
+    class: &'static str,
+    numbering: Numbering,
+    /// Around a text: the start token, the end token. Languages put codes there themselves.
+    starts: bool,
+    ends: bool,
+}
+
+/// The first that fits is taken.
+const FAMILIES: &[Family] = &[
+    Family {
+        file: "spiece.model",
+        class: "",
+        numbering: Numbering::Own,
+        starts: false,
+        ends: true,
+    },
+    Family {
+        file: "sentencepiece.bpe.model",
+        class: "M2M100Tokenizer",
+        numbering: Numbering::Vocabulary,
+        starts: false,
+        ends: true,
+    },
+    Family {
+        file: "sentencepiece.bpe.model",
+        class: "",
+        numbering: Numbering::Fairseq,
+        starts: false,
+        ends: true,
+    },
+    Family {
+        file: "tokenizer.model",
+        class: "",
+        numbering: Numbering::Own,
+        starts: true,
+        ends: false,
+    },
+];
+
+/// A tokenizer of one SentencePiece model.
+pub(super) struct SentencePiece {
+    processor: SentencePieceProcessor,
+    family: &'static Family,
+    ids: HashMap<String, u32>,
+    tokens: HashMap<u32, String>,
+    added: AddedTokens,
+    start: Option<u32>,
+    end: Option<u32>,
+    unknown: u32,
+}
+
+impl std::fmt::Debug for SentencePiece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SentencePiece")
+            .field("file", &self.family.file)
+            .field("tokens", &self.tokens.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SentencePiece {
+    /// Loads the tokenizer in `folder`, or returns `None` if it has no such model.
+    ///
+    /// Fails if a file is damaged.
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, Error> {
+        let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
+        let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
+        let class = class.strip_suffix("Fast").unwrap_or(class);
+        let fits = |family: &&Family| {
+            folder.join(family.file).exists() && (family.class.is_empty() || family.class == class)
+        };
+        let Some(family) = FAMILIES.iter().find(fits) else {
+            return Ok(None);
+        };
+        let path = folder.join(family.file);
+        let damaged = |reason: String| Error::ModelContent {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
+        let processor = SentencePieceProcessor::from_serialized_model(&bytes)
+            .map_err(|error| damaged(error.to_string()))?;
+        let mut ids = number(folder, family.numbering, &processor)?;
+        let next = ids.values().max().map_or(0, |largest| largest + 1);
+        let added = AddedTokens::read(folder, &ids, next)?;
+        ids.extend(added.ids());
+        let unknown = ids.get("<unk>").copied();
+        Ok(Some(Self {
+            unknown: unknown.ok_or_else(|| damaged("it has no piece `<unk>`".to_owned()))?,
+            start: ids.get("<s>").copied(),
+            end: ids.get("</s>").copied(),
+            tokens: ids.iter().map(|(token, id)| (*id, token.clone())).collect(),
+            ids,
+            processor,
+            family,
+            added,
+        }))
+    }
+
+    fn pieces(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let pieces = self
+            .processor
+            .encode(text)
+            .map_err(|error| Error::Tokenize {
+                reason: error.to_string(),
+            })?;
+        let id = |piece: &String| self.ids.get(piece).copied().unwrap_or(self.unknown);
+        Ok(pieces.iter().map(id).collect())
+    }
+}
+
+/// Numbers the pieces of a SentencePiece model.
+fn number(
+    folder: &Path,
+    numbering: Numbering,
+    processor: &SentencePieceProcessor,
+) -> Result<HashMap<String, u32>, Error> {
+    if numbering == Numbering::Vocabulary {
+        return super::vocabulary::read(&folder.join("vocab.json"));
+    }
+    let model = processor.model();
+    let mut ids = HashMap::new();
+    for index in 0..model.vocab_size() {
+        let Ok(piece) = model.id_to_piece(index) else {
+            continue;
+        };
+        let shift = u32::from(numbering == Numbering::Fairseq);
+        ids.insert(piece.to_owned(), index as u32 + shift);
+    }
+    if numbering == Numbering::Fairseq {
+        for (token, id) in [("<s>", 0), ("<pad>", 1), ("</s>", 2), ("<unk>", 3)] {
+            ids.insert(token.to_owned(), id);
+        }
+    }
+    Ok(ids)
+}
+
+impl Codec for SentencePiece {
+    fn encode(&self, text: &str, _: Side, with_special: bool) -> Result<Encoding, Error> {
+        let mut ids = Vec::new();
+        if with_special && self.family.starts {
+            ids.extend(self.start);
+        }
+        for part in self.added.split(text) {
+            match part {
+                Ok(id) => ids.push(id),
+                Err(text) => ids.extend(self.pieces(text)?),
+            }
+        }
+        if with_special && self.family.ends {
+            ids.extend(self.end);
+        }
+        Ok(Encoding {
+            offsets: vec![(0, 0); ids.len()],
+            ids,
+        })
+    }
+
+    fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        let mut text = String::new();
+        for &id in ids {
+            if self.added.is_special(id) {
+                if !skip_special {
+                    text.push_str(&self.token(id).unwrap_or_default());
+                }
+            } else {
+                text.push_str(&self.token(id).unwrap_or_default());
+            }
+        }
+        let text = text.replace(BLANK, " ");
+        text.strip_prefix(' ').unwrap_or(&text).to_owned()
+    }
+
+    fn token(&self, id: u32) -> Option<String> {
+        self.tokens.get(&id).cloned()
+    }
+
+    fn id(&self, token: &str) -> Option<u32> {
+        self.ids.get(token).copied()
+    }
+
+    fn is_special(&self, id: u32) -> bool {
+        self.added.is_special(id)
+    }
+
+    fn size(&self) -> usize {
+        let largest = self.tokens.keys().max();
+        largest.map_or(0, |&id| id as usize + 1)
+    }
+}
