@@ -345,7 +345,8 @@ impl Attributor<'_> {
             attribute_target: self.spec.attribute_target,
             decoder_factor: match compat {
                 Compat::None => 1.0,
-                Compat::Inseq071 => inseq_decoder_factor(model),
+                // Inseq scales decoder embeddings, and transformers' decoder scales them again.
+                Compat::Inseq071 => model.spec().decoder.given_scale,
             },
             unk_token: self.engine.tokenizer.special().unk,
             special_tokens: &special_tokens,
@@ -482,16 +483,6 @@ impl Attributor<'_> {
             attr_pos_end: instance.explained.end,
             steps,
         }
-    }
-}
-
-/// Inseq scales decoder embeddings once, and transformers' Marian decoder scales what it is given
-/// once more: the decoder sees embeddings √hidden times too large.
-fn inseq_decoder_factor(model: &Transformer) -> f64 {
-    if model.has_encoder() {
-        model.spec().embedding_scale
-    } else {
-        1.0
     }
 }
 

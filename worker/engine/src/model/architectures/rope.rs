@@ -110,8 +110,8 @@ pub(super) fn from_fields(
     let (inverse_frequencies, magnitude) = match kind.as_str() {
         "default" => (plain, 1.0),
         "linear" => (parameters.linear(&plain)?, 1.0),
-        "llama3" => (parameters.llama3(&plain)?, 1.0),
-        "yarn" => parameters.yarn()?,
+        "llama3" => (parameters.llama3(config, &plain)?, 1.0),
+        "yarn" => parameters.yarn(config)?,
         "dynamic" => {
             valid_positions = Some(parameters.original_positions(config)?);
             (plain, 1.0)
@@ -148,9 +148,10 @@ impl Parameters {
     /// Returns how long texts were before the rotation was stretched.
     fn original_positions(&self, config: &ConfigFile) -> Result<usize, Error> {
         const NAME: &str = "original_max_position_embeddings";
-        let own = self.fields.optional_size(NAME)?;
-        Ok(own
-            .or(config.optional_size(NAME)?)
+        // Where both places say it, transformers reads the outer one.
+        let outer = config.optional_size(NAME)?;
+        Ok(outer
+            .or(self.fields.optional_size(NAME)?)
             .unwrap_or(self.max_positions))
     }
 
@@ -161,13 +162,13 @@ impl Parameters {
     }
 
     /// Turns slow planes slower, leaves fast ones, and passes smoothly between the two.
-    fn llama3(&self, plain: &[f32]) -> Result<Vec<f32>, Error> {
+    fn llama3(&self, config: &ConfigFile, plain: &[f32]) -> Result<Vec<f32>, Error> {
         let factor = self.number("factor")? as f32;
         let (low, high) = (
             self.number("low_freq_factor")?,
             self.number("high_freq_factor")?,
         );
-        let original = self.original_positions(&self.fields)? as f64;
+        let original = self.original_positions(config)? as f64;
         let (longest, shortest) = ((original / low) as f32, (original / high) as f32);
         let stretch = |&f: &f32| {
             let wavelength = std::f64::consts::TAU as f32 / f;
@@ -186,8 +187,8 @@ impl Parameters {
     /// Interpolates slow planes, extrapolates fast ones, and sharpens attention.
     ///
     /// Source: Peng et al. 2023, <https://arxiv.org/abs/2309.00071>.
-    fn yarn(&self) -> Result<(Vec<f32>, f64), Error> {
-        let original = self.original_positions(&self.fields)? as f64;
+    fn yarn(&self, config: &ConfigFile) -> Result<(Vec<f32>, f64), Error> {
+        let original = self.original_positions(config)? as f64;
         let factor = match self.fields.optional_number("factor")? {
             Some(factor) => factor,
             None => self.max_positions as f64 / original,
