@@ -106,16 +106,15 @@ impl Coordinator {
         Ok(self.renew(&introduction.worker, &progress.collect::<Vec<_>>()))
     }
 
-    /// Renews the leases of the attempts that `worker` makes. Returns those it should stop, and
-    /// whether it should register again.
+    /// Renews the leases of the attempts that `worker` makes, who need not be known. Returns those it
+    /// should stop.
     pub fn heartbeat(
         &self,
         worker: &WorkerId,
         progress: &[Progress],
-    ) -> Result<(Vec<AttemptAt>, bool), Error> {
+    ) -> Result<Vec<AttemptAt>, Error> {
         self.serving()?;
-        let is_known = self.state().workers.contains_key(worker);
-        Ok((self.renew(worker, progress), !is_known))
+        Ok(self.renew(worker, progress))
     }
 
     fn renew(&self, worker: &WorkerId, progress: &[Progress]) -> Vec<AttemptAt> {

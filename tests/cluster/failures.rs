@@ -125,7 +125,7 @@ async fn a_bad_row_becomes_an_error_row_and_the_rest_is_attributed() {
         "is empty",
         "is null",
         "no field `translation.fr`",
-        "cannot be read",
+        "is not JSON",
         "512",
     ];
     for (row, expected) in (1..).zip(expected) {

@@ -117,11 +117,10 @@ impl WorkerService for Service {
         });
         let progress: Vec<_> = progress.collect::<Result<_, _>>()?;
         let worker = worker_id(&request.worker_id)?;
-        let (stop, register_again) = self.0.heartbeat(&worker, &progress)?;
+        let stop = self.0.heartbeat(&worker, &progress)?;
         Ok(Response::new(HeartbeatResponse {
             epoch: self.0.epoch.0,
             stop: stop.iter().map(encode_attempt).collect(),
-            register_again,
         }))
     }
 
