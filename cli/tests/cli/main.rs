@@ -9,6 +9,7 @@
 )]
 
 mod attribute;
+mod bucket;
 mod cluster;
 mod dataset;
 mod help;

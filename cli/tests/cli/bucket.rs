@@ -1,6 +1,4 @@
 //! Questions in SQL about tables in a bucket: what `whence sql` does, over S3.
-//!
-//! The command itself is proved beside its own source, in `cli/tests`.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
