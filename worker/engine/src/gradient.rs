@@ -338,6 +338,7 @@ pub(crate) fn for_each_step(
     batch: &Batch<'_>,
     trace: &Trace,
     steps: &[ExplainedStep],
+    wanted: Wanted,
     body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
 ) -> Result<(), crate::Error> {
     let model = batch.model;
@@ -345,7 +346,7 @@ pub(crate) fn for_each_step(
     chunks(steps).into_par_iter().try_for_each(|chunk| {
         let rows = dhidden.narrow(0, chunk.start, chunk.len())?;
         let steps = &steps[chunk.clone()];
-        let gradients = at_embeddings(model, trace, steps, &rows, batch.wanted())?;
+        let gradients = at_embeddings(model, trace, steps, &rows, wanted)?;
         chunk
             .zip(gradients)
             .try_for_each(|(index, gradient)| body(index, gradient))

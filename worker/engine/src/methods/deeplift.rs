@@ -13,13 +13,15 @@
 //! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass
 //! a step; Captum takes input and baseline through both passes.
 
+use std::sync::Mutex;
+
 use serde::{Deserialize, Serialize};
 
 use super::support::path::{Ends, times, total};
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, StepGradient};
+use crate::gradient;
 use crate::model::Trace;
 use crate::model::spec::Activation;
 use crate::registry::Describe;
@@ -76,16 +78,32 @@ impl Describe for DeepLift {
 
 impl Method for DeepLift {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        let ends = Ends::of(batch)?;
+        self.lift(batch, &Ends::of(batch)?, sink)
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}
+
+impl DeepLift {
+    /// Attributes between `ends`.
+    pub(super) fn lift(
+        &self,
+        batch: &Batch<'_>,
+        ends: &Ends<'_>,
+        sink: &dyn Sink,
+    ) -> Result<(), Error> {
         let distance = ends.distance()?;
-        let trace = self.trace(batch, &ends)?;
+        let trace = self.trace(batch, ends)?;
         let steps = ends.steps();
-        let totals = std::sync::Mutex::new(vec![0.0; steps.len()]);
-        gradient::for_each_step(batch, &trace, steps, |index, gradient| {
-            let gradient = StepGradient {
-                source: gradient.source,
-                target: batch.at_embeddings(gradient.target)?,
-            };
+        let totals = Mutex::new(vec![0.0; steps.len()]);
+        gradient::for_each_step(batch, &trace, steps, ends.wanted(), |index, gradient| {
+            let gradient = ends.at_path(gradient)?;
             let scores = if self.multiply_by_inputs {
                 times(gradient, &distance, &steps[index])?
             } else {
@@ -105,26 +123,13 @@ impl Method for DeepLift {
         Ok(())
     }
 
-    fn default_aggregators(&self) -> &'static [&'static str] {
-        &["vnorm"]
-    }
-
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
-    }
-}
-
-impl DeepLift {
     /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.
     fn trace(&self, batch: &Batch<'_>, ends: &Ends<'_>) -> Result<Trace, Error> {
         let reach = |activation| self.rule.includes(activation);
-        let input = batch.model_inputs(&ends.input)?;
         if !batch.model.activations().any(reach) {
-            return Ok(batch.model.forward(&input)?);
+            return ends.pass(&ends.input);
         }
-        let baseline = batch.model_inputs(&ends.baseline)?;
-        let input = batch.model.forward_recorded(&input)?;
-        let baseline = batch.model.forward_recorded(&baseline)?;
+        let (input, baseline) = (ends.recorded_input()?, ends.recorded_baseline()?);
         Ok(batch.model.rescaled(&input, &baseline, &reach)?)
     }
 }

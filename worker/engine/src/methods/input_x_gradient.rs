@@ -31,7 +31,7 @@ impl Method for InputXGradient {
         let embeddings = batch.embeddings()?;
         let trace = batch.model.forward(&batch.model_inputs(&embeddings)?)?;
         let steps = batch.steps();
-        gradient::for_each_step(batch, &trace, &steps, |step, gradient| {
+        gradient::for_each_step(batch, &trace, &steps, batch.wanted(), |step, gradient| {
             let sequence = steps[step].seed.sequence;
             let times_input = |gradient: Option<Tensor>, embedded: Option<&Embedded>| match (
                 gradient, embedded,

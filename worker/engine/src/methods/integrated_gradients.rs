@@ -51,8 +51,27 @@ impl Describe for IntegratedGradients {
 
 impl Method for IntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        let points = self.method.points(Self::NAME, self.n_steps)?;
-        let ends = Ends::of(batch)?;
+        self.integrate(&Ends::of(batch)?, Self::NAME, sink)
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}
+
+impl IntegratedGradients {
+    /// Integrates between `ends`, for `method`.
+    pub(super) fn integrate(
+        &self,
+        ends: &Ends<'_>,
+        method: &str,
+        sink: &dyn Sink,
+    ) -> Result<(), Error> {
+        let points = self.method.points(method, self.n_steps)?;
         let distance = ends.distance()?;
         let point = |index: usize| {
             Ok(Point {
@@ -78,13 +97,5 @@ impl Method for IntegratedGradients {
             ends.record_deltas(&totals, sink)?;
         }
         Ok(())
-    }
-
-    fn default_aggregators(&self) -> &'static [&'static str] {
-        &["vnorm"]
-    }
-
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
     }
 }

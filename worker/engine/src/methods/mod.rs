@@ -11,6 +11,9 @@ mod dummy;
 mod gradient_shap;
 mod input_x_gradient;
 mod integrated_gradients;
+mod layer_deeplift;
+mod layer_gradient_x_activation;
+mod layer_integrated_gradients;
 mod lime;
 mod occlusion;
 mod reagent;
@@ -42,6 +45,9 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<gradient_shap::GradientShap>(),
     entry::<sequential_integrated_gradients::SequentialIntegratedGradients>(),
     entry::<discretized_integrated_gradients::DiscretizedIntegratedGradients>(),
+    entry::<layer_gradient_x_activation::LayerGradientXActivation>(),
+    entry::<layer_integrated_gradients::LayerIntegratedGradients>(),
+    entry::<layer_deeplift::LayerDeepLift>(),
     entry::<occlusion::Occlusion>(),
     entry::<lime::Lime>(),
     entry::<reagent::Reagent>(),

@@ -38,7 +38,7 @@ impl Method for Saliency {
             .model
             .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
         let steps = batch.steps();
-        gradient::for_each_step(batch, &trace, &steps, |step, gradient| {
+        gradient::for_each_step(batch, &trace, &steps, batch.wanted(), |step, gradient| {
             let mut scores = RawScores {
                 source: gradient.source,
                 target: batch.at_embeddings(gradient.target)?,

@@ -43,7 +43,7 @@ pub struct Beginning {
 }
 
 /// A pass with the streams in front of every sublayer and behind the last. `[rows, hidden]` each.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub(crate) trace: Trace,
     pub(crate) source: Vec<Tensor>,

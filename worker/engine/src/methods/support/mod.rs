@@ -1,6 +1,7 @@
 //! What several methods share: the path from the baselines to the inputs and its quadrature, the
-//! model on changed inputs, neighbours of tokens, ridge regression.
+//! model on changed inputs, neighbours of tokens, ridge regression, names of layers.
 
+pub(super) mod layer;
 pub(super) mod neighbours;
 pub(super) mod path;
 pub(super) mod quadrature;

@@ -4,6 +4,7 @@
 //! forward pass a point serves every step. Points are taken in order, whatever else is computed at
 //! once, so the bits of a sum depend on the example alone.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::Tensor;
@@ -14,8 +15,9 @@ use crate::aggregate::RawScores;
 use crate::gradient::{self, ExplainedStep, StepGradient};
 use crate::kernels::rows;
 use crate::methods::{Batch, Sink, multiply, tokens_of};
+use crate::model::hooks::{Place, Recorded, Side};
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Seed};
+use crate::model::{Embedded, Inputs, Seed, Trace, Wanted};
 
 /// Rows of one forward pass over several points: enough for full-speed products; what is kept of
 /// them for the backward pass grows with it.
@@ -25,10 +27,23 @@ const FORWARD_ROWS: usize = 256;
 pub(in crate::methods) struct Ends<'a> {
     batch: &'a Batch<'a>,
     steps: Vec<ExplainedStep>,
-    /// The embeddings of the tokens.
+    level: Level,
+    /// The embeddings of the tokens, or the stream at the level of the path.
     pub(in crate::methods) input: Inputs,
-    /// What they are compared with. A prefix that is not attributed is compared with itself.
+    /// What they are compared with. What is not attributed is compared with itself.
     pub(in crate::methods) baseline: Inputs,
+}
+
+/// Where in the model a path runs.
+enum Level {
+    /// Through the embeddings.
+    Embeddings,
+    /// Through the stream of one side at a place, with the passes it comes from.
+    Stream {
+        place: Place,
+        input: Box<Recorded>,
+        baseline: Box<Recorded>,
+    },
 }
 
 /// A point of the path, of all instances of the batch.
@@ -61,9 +76,91 @@ impl<'a> Ends<'a> {
         Ok(Self {
             batch,
             steps: batch.steps(),
+            level: Level::Embeddings,
             input,
             baseline,
         })
+    }
+
+    /// Runs the model over tokens and baselines for both ends of the stream at `place`.
+    pub(in crate::methods) fn at_place(batch: &'a Batch<'a>, place: Place) -> Result<Self, Error> {
+        let inputs = batch.model_inputs(&batch.embeddings()?)?;
+        let mut baselines = batch.model_inputs(&batch.baselines()?)?;
+        match place.side {
+            Side::Source => baselines.target = inputs.target.clone(),
+            Side::Target => baselines.source.clone_from(&inputs.source),
+        }
+        let input = Box::new(batch.model.forward_recorded(&inputs)?);
+        let baseline = Box::new(batch.model.forward_recorded(&baselines)?);
+        Ok(Self {
+            batch,
+            steps: batch.steps(),
+            input: with_stream(&inputs, place, &input),
+            baseline: with_stream(&inputs, place, &baseline),
+            level: Level::Stream {
+                place,
+                input,
+                baseline,
+            },
+        })
+    }
+
+    /// Returns the pass over the inputs, with all streams.
+    pub(in crate::methods) fn recorded_input(&self) -> Result<Cow<'_, Recorded>, Error> {
+        match &self.level {
+            Level::Stream { input, .. } => Ok(Cow::Borrowed(input)),
+            Level::Embeddings => self.record(&self.input),
+        }
+    }
+
+    /// Returns the pass over the baselines, with all streams.
+    pub(in crate::methods) fn recorded_baseline(&self) -> Result<Cow<'_, Recorded>, Error> {
+        match &self.level {
+            Level::Stream { baseline, .. } => Ok(Cow::Borrowed(baseline)),
+            Level::Embeddings => self.record(&self.baseline),
+        }
+    }
+
+    fn record(&self, end: &Inputs) -> Result<Cow<'_, Recorded>, Error> {
+        let inputs = self.batch.model_inputs(end)?;
+        Ok(Cow::Owned(self.batch.model.forward_recorded(&inputs)?))
+    }
+
+    /// Runs the rest of the model from a point of the path.
+    pub(in crate::methods) fn pass(&self, at: &Inputs) -> Result<Trace, Error> {
+        let model = self.batch.model;
+        match &self.level {
+            Level::Embeddings => Ok(model.forward(&self.batch.model_inputs(at)?)?),
+            Level::Stream { place, .. } => {
+                let stream = match (place.side, &at.source) {
+                    (Side::Source, Some(source)) => &source.rows,
+                    _ => &at.target.rows,
+                };
+                Ok(model.forward_above(*place, stream, at)?)
+            }
+        }
+    }
+
+    /// Returns which gradients are wanted.
+    pub(in crate::methods) fn wanted(&self) -> Wanted {
+        match &self.level {
+            Level::Embeddings => self.batch.wanted(),
+            Level::Stream { place, .. } => Wanted::Stream(*place),
+        }
+    }
+
+    /// Turns a gradient at what the model saw into one at the path.
+    pub(in crate::methods) fn at_path(
+        &self,
+        gradient: StepGradient,
+    ) -> Result<StepGradient, Error> {
+        match &self.level {
+            Level::Embeddings => Ok(StepGradient {
+                source: gradient.source,
+                target: self.batch.at_embeddings(gradient.target)?,
+            }),
+            Level::Stream { .. } => Ok(gradient),
+        }
     }
 
     /// Returns the steps of the batch.
@@ -125,11 +222,7 @@ impl<'a> Ends<'a> {
             .flat_map(|(chunk, sums)| chunk.zip(sums))
             .collect();
         let record = |(index, sum): (usize, StepGradient)| {
-            let sum = StepGradient {
-                source: sum.source,
-                target: self.batch.at_embeddings(sum.target)?,
-            };
-            let scores = finish(&self.steps[index], sum)?;
+            let scores = finish(&self.steps[index], self.at_path(sum)?)?;
             let total = total(&scores)?;
             sink.record(index, scores)?;
             Ok(total)
@@ -152,10 +245,10 @@ impl<'a> Ends<'a> {
         Ok(())
     }
 
-    /// Returns the value of the attributed function of every step at `embeddings`.
-    pub(in crate::methods) fn values(&self, embeddings: &Inputs) -> Result<Vec<f64>, Error> {
+    /// Returns the value of the attributed function of every step at a point of the path.
+    pub(in crate::methods) fn values(&self, at: &Inputs) -> Result<Vec<f64>, Error> {
         let model = self.batch.model;
-        let trace = model.forward(&self.batch.model_inputs(embeddings)?)?;
+        let trace = self.pass(at)?;
         let values = gradient::values(model, &trace, &self.steps, self.batch.function)?;
         Ok(values)
     }
@@ -179,7 +272,7 @@ impl<'a> Ends<'a> {
     /// Adds the weighted gradients at `points` to the sums of every step.
     fn add_gradients(&self, points: &[Point], sums: &mut [ChunkSums]) -> Result<(), Error> {
         let (model, function) = (self.batch.model, self.batch.function);
-        let trace = model.forward(&self.batch.model_inputs(&together(points)?)?)?;
+        let trace = self.pass(&together(points)?)?;
         let num_instances = self.batch.instances.len();
         let of_point = |point: usize| {
             let shift = |step: &ExplainedStep| {
@@ -204,7 +297,7 @@ impl<'a> Ends<'a> {
                     &trace,
                     &steps[chunk.clone()],
                     &dhidden,
-                    self.batch.wanted(),
+                    self.wanted(),
                 )?;
                 self.add(sums, gradients, &point.weight, chunk)?;
             }
@@ -307,6 +400,16 @@ pub(in crate::methods) fn total(scores: &RawScores) -> Result<f64, Error> {
         total += rows.sum_all()?.to_scalar::<f64>()?;
     }
     Ok(total)
+}
+
+/// Returns `inputs` with the recorded stream at `place` instead of the embeddings of its side.
+fn with_stream(inputs: &Inputs, place: Place, recorded: &Recorded) -> Inputs {
+    let mut inputs = inputs.clone();
+    match (place.side, &mut inputs.source) {
+        (Side::Source, Some(source)) => source.rows = recorded.source[place.sublayer].clone(),
+        _ => inputs.target.rows = recorded.target[place.sublayer].clone(),
+    }
+    inputs
 }
 
 /// Returns the embeddings at all `points`, all instances at one point before those at the next.

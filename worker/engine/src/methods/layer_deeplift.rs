@@ -1,0 +1,75 @@
+//! `layer_deeplift`: `DeepLIFT` of a layer's output instead of the embeddings.
+//!
+//! `A = (h − h_b) ⊙ g̃`, with h what stands behind `target_layer`, `h_b` the same on the baselines,
+//! and g̃ the gradient at h with the rescale rule above the layer; with no layer named, the embeddings,
+//! which gives `deeplift`. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
+//!
+//! Inseq takes both ends from the inputs and returns zeros; we do not follow it there, not even
+//! under `compat`. Cost: two forward passes for the batch, one backward pass a step.
+
+use serde::{Deserialize, Serialize};
+
+use super::deeplift::{DeepLift, Reach};
+use super::support::layer::TargetLayer;
+use super::support::path::Ends;
+use super::{Batch, Method, Sink};
+use crate::Error;
+use crate::registry::Describe;
+
+/// `DeepLIFT` of a layer's output.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LayerDeepLift {
+    /// The layer, by its number or path; the embeddings when absent.
+    pub target_layer: Option<TargetLayer>,
+    /// Which nonlinearities are rescaled.
+    pub rule: Reach,
+    /// Multiply by the distance from the baseline.
+    pub multiply_by_inputs: bool,
+    /// Record the convergence delta of each step.
+    pub return_convergence_delta: bool,
+}
+
+impl Default for LayerDeepLift {
+    fn default() -> Self {
+        let DeepLift {
+            rule,
+            multiply_by_inputs,
+            return_convergence_delta,
+        } = DeepLift::default();
+        Self {
+            target_layer: None,
+            rule,
+            multiply_by_inputs,
+            return_convergence_delta,
+        }
+    }
+}
+
+impl Describe for LayerDeepLift {
+    const NAME: &'static str = "layer_deeplift";
+    const SUMMARY: &'static str = "DeepLIFT of a layer's output";
+}
+
+impl Method for LayerDeepLift {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        let ends = match &self.target_layer {
+            None => Ends::of(batch)?,
+            Some(layer) => Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?,
+        };
+        let lift = DeepLift {
+            rule: self.rule,
+            multiply_by_inputs: self.multiply_by_inputs,
+            return_convergence_delta: self.return_convergence_delta,
+        };
+        lift.lift(batch, &ends, sink)
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
+    }
+}

@@ -1,0 +1,48 @@
+//! `layer_gradient_x_activation`: a layer's output times the gradient of the attributed function there.
+//!
+//! `A = h ⊙ ∂F/∂h`, h being what stands behind `target_layer` at each token; with no layer named, the
+//! embeddings, which gives `input_x_gradient`. Source: Captum, <https://captum.ai/api/layer.html>.
+//!
+//! Cost: one forward pass for the batch, one backward pass a step, down to the layer.
+
+use serde::{Deserialize, Serialize};
+
+use super::input_x_gradient::InputXGradient;
+use super::support::layer::TargetLayer;
+use super::support::path::{Ends, times};
+use super::{Batch, Method, Sink};
+use crate::Error;
+use crate::gradient;
+use crate::registry::Describe;
+
+/// A layer's output times the gradient there.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LayerGradientXActivation {
+    /// The layer, by its number or path; the embeddings when absent.
+    pub target_layer: Option<TargetLayer>,
+}
+
+impl Describe for LayerGradientXActivation {
+    const NAME: &'static str = "layer_gradient_x_activation";
+    const SUMMARY: &'static str =
+        "a layer's output times the gradient of the attributed function there";
+}
+
+impl Method for LayerGradientXActivation {
+    fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        let Some(layer) = &self.target_layer else {
+            return InputXGradient {}.attribute(batch, sink);
+        };
+        let ends = Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?;
+        let trace = ends.pass(&ends.input)?;
+        let steps = ends.steps();
+        gradient::for_each_step(batch, &trace, steps, ends.wanted(), |step, gradient| {
+            sink.record(step, times(gradient, &ends.input, &steps[step])?)
+        })
+    }
+
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &["vnorm"]
+    }
+}

@@ -1,0 +1,82 @@
+//! Which layer a layer method looks at.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::methods::wrong_parameters;
+use crate::model::Transformer;
+use crate::model::hooks::{Place, Side};
+
+/// A layer, by its number or by its path in the modules of transformers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(in crate::methods) enum TargetLayer {
+    /// Layer of the encoder, or of the only stack there is.
+    Number(usize),
+    /// `model.layers[3]`, `model.decoder.layers.1`: the last number, and the stack if it names one.
+    Path(String),
+}
+
+impl TargetLayer {
+    /// Returns the place behind the layer in `model`, for `method`. Fails if there is none.
+    pub(in crate::methods) fn place(
+        &self,
+        model: &Transformer,
+        method: &str,
+    ) -> Result<Place, Error> {
+        let usual = if model.has_encoder() {
+            Side::Source
+        } else {
+            Side::Target
+        };
+        let (side, layer) = match self {
+            Self::Number(layer) => (usual, Some(*layer)),
+            Self::Path(path) => {
+                let side = if path.contains("decoder") {
+                    Side::Target
+                } else if path.contains("encoder") {
+                    Side::Source
+                } else {
+                    usual
+                };
+                (side, last_number(path))
+            }
+        };
+        let place = layer.and_then(|layer| model.behind_layer(side, layer));
+        place.ok_or_else(|| {
+            let last = model.stack_spec(side).and_then(|stack| stack.sublayers.last());
+            let there = last.map_or_else(
+                || "the model has no such stack".to_owned(),
+                |last| format!("its stack has layers 0 to {}", last.layer),
+            );
+            let named = match self {
+                Self::Number(layer) => layer.to_string(),
+                Self::Path(path) => path.clone(),
+            };
+            let reason = format!(
+                "`target_layer` `{named}` is no layer; name one by its number or as `model.layers[0]`: {there}"
+            );
+            wrong_parameters(method, reason)
+        })
+    }
+}
+
+/// Returns the number a path ends with.
+fn last_number(path: &str) -> Option<usize> {
+    let path = path.strip_suffix(']').unwrap_or(path);
+    let (_, number) = path.rsplit_once(['[', '.'])?;
+    number.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_ends_with_the_layers_number() {
+        assert_eq!(last_number("model.layers[3]"), Some(3));
+        assert_eq!(last_number("model.decoder.layers.11"), Some(11));
+        assert_eq!(last_number("model.layers[3].mlp"), None);
+        assert_eq!(last_number("model"), None);
+    }
+}
