@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use whence_schemas::WorkerId;
 
+use crate::memory;
+
 /// Settings of a worker.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -17,6 +19,10 @@ pub struct Config {
     /// Examples attributed together at most.
     #[arg(long, env = "WHENCE_BATCH_SIZE", default_value_t = 64)]
     pub batch_size: usize,
+    /// Working memory of one computation, besides the models: `6GiB`, `512MiB` or bytes. An example
+    /// that needs more becomes an error row. Half of what the machine has free when absent.
+    #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse)]
+    pub memory: Option<u64>,
     /// Models kept loaded at once; the least recently used leaves first.
     #[arg(long, env = "WHENCE_LOADED_MODELS", default_value_t = 2)]
     pub loaded_models: usize,
@@ -34,6 +40,7 @@ impl Default for Config {
             id: None,
             batch_tokens: 2048,
             batch_size: 64,
+            memory: None,
             loaded_models: 2,
             max_result_bytes: 256 << 20,
             orphan_grace: Duration::from_mins(15),

@@ -14,6 +14,7 @@ use whence_engine::{Attribution, Attributor, ErrorKind, Example};
 use whence_schemas::JobSpec;
 
 use crate::error::Failure;
+use crate::memory;
 use crate::models::{ModelError, Models};
 use crate::table::RowError;
 
@@ -40,8 +41,10 @@ struct Request {
 impl Device {
     /// Starts the thread, which ends when the last way to it is dropped.
     ///
-    /// Fails if the system has no thread to give.
-    pub fn start(loaded_models: usize) -> std::io::Result<Self> {
+    /// Computations take at most about `memory` bytes, half of what is free when absent. Fails if
+    /// the system has no thread to give.
+    pub fn start(loaded_models: usize, memory: Option<u64>) -> std::io::Result<Self> {
+        let memory = memory.or_else(memory::half_of_free);
         let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&loaded);
@@ -55,7 +58,7 @@ impl Device {
                     reply,
                 }) = requests.blocking_recv()
                 {
-                    let results = attribute(&mut models, &spec, &examples);
+                    let results = attribute(&mut models, memory, &spec, &examples);
                     if results.is_ok() {
                         remember(&known, &spec.model.digest, loaded_models);
                     }
@@ -99,6 +102,7 @@ fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
 
 fn attribute(
     models: &mut Models,
+    memory: Option<u64>,
     spec: &JobSpec,
     examples: &[Example],
 ) -> Result<Results, Failure> {
@@ -109,6 +113,10 @@ fn attribute(
         .prepare(&spec.attribution)
         .map_err(|error| Failure::Specification(error.to_string()))?
         .with_seed(spec.seed);
+    let attributor = match memory {
+        Some(bytes) => attributor.with_memory(bytes),
+        None => attributor,
+    };
     isolate(examples, &|examples| attribute_group(&attributor, examples))
 }
 

@@ -53,9 +53,10 @@ pub async fn run(
             .expect("a ULID is made of letters and digits")
     });
     let client = Client::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let device = Device::start(config.loaded_models).map_err(|error| Error::Refused {
-        reason: error.to_string(),
-    })?;
+    let device =
+        Device::start(config.loaded_models, config.memory).map_err(|error| Error::Refused {
+            reason: error.to_string(),
+        })?;
     let mut session = Session {
         id,
         client,

@@ -12,6 +12,7 @@ use crate::collector::{CollectedStep, Collector};
 use crate::generate::{self, Prompt, Settings};
 use crate::gradient::{self, Attributed, ExplainedStep};
 use crate::instance::{Encoded, Encoder, Target};
+use crate::memory::Memory;
 use crate::methods::{Batch, Instance, Method};
 use crate::model::dropout::DropoutRates;
 use crate::model::{self, Inputs, ModelFiles, Transformer};
@@ -98,6 +99,7 @@ impl Engine {
             )?,
             seed: 0,
             spec,
+            memory: Memory::Unbounded,
         })
     }
 
@@ -121,6 +123,7 @@ pub struct Attributor<'e> {
     tokenizer: Tokenizer,
     chat: Option<ChatTemplate>,
     seed: u64,
+    memory: Memory,
 }
 
 /// An example on its way from text to scores.
@@ -138,6 +141,16 @@ impl Attributor<'_> {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// Takes at most about `bytes` of working memory, besides the model itself; without a limit
+    /// otherwise. An example that needs more alone is refused.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self {
+            memory: Memory::Bytes(bytes),
+            ..self
+        }
     }
 
     /// Attributes `function` instead of the one the specification names.
@@ -170,7 +183,7 @@ impl Attributor<'_> {
             .flatten()
             .map(|prepared| prepared.instance.clone())
             .collect();
-        let mut steps = match self.explain(&good) {
+        let mut steps = match self.explain_in_runs(&good) {
             Ok(steps) => steps.into_iter(),
             // Not one example's fault: computing them one by one finds out whose it is, if anyone's.
             Err(error) if good.len() == 1 => return vec_of_one(prepared, error),
@@ -320,6 +333,21 @@ impl Attributor<'_> {
         Ok(sequences.into_iter().map(best).collect())
     }
 
+    /// Explains `instances`, as many at once as fit the memory.
+    fn explain_in_runs(
+        &self,
+        instances: &[Instance],
+    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+        let mut results = Vec::with_capacity(instances.len());
+        for run in self.memory.runs(&self.engine.model, instances) {
+            match run {
+                Ok(run) => results.extend(self.explain(run)?),
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        Ok(results)
+    }
+
     /// Explains `instances`. A result whose scores are not finite is that instance's error.
     fn explain(
         &self,
@@ -350,6 +378,7 @@ impl Attributor<'_> {
             },
             unk_token: self.engine.tokenizer.special().unk,
             special_tokens: &special_tokens,
+            pass_rows: self.memory.pass_rows(model),
             seed: self.seed,
         };
         let contrast = if self.reads_own_contrast() {

@@ -151,6 +151,18 @@ pub enum Error {
         /// First position that can be attributed.
         first: usize,
     },
+    /// The example takes more memory than there is for it.
+    #[error(
+        "the example needs about {} MiB of working memory, {} MiB are allowed; raise `--memory` or shorten the text",
+        needed >> 20,
+        budget >> 20
+    )]
+    TooLarge {
+        /// What it needs, in bytes.
+        needed: u64,
+        /// What it may take, in bytes.
+        budget: u64,
+    },
     /// A score is not a number.
     #[error("step {step} has scores that are not finite")]
     NotFinite {
@@ -193,6 +205,7 @@ impl Error {
             | Self::Spans { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
+            | Self::TooLarge { .. }
             | Self::Tokenize { .. }
             | Self::Messages { .. } => ErrorKind::Example,
             Self::Compute(_) => ErrorKind::Internal,
@@ -217,6 +230,7 @@ impl Error {
             Self::Spans { .. } => "spans",
             Self::Positions { .. } => "positions",
             Self::NotFinite { .. } => "not_finite",
+            Self::TooLarge { .. } => "too_large",
             Self::Tokenize { .. } => "tokenize",
             Self::Messages { .. } => "messages",
             Self::Compute(_) => "internal",

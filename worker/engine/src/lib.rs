@@ -17,6 +17,7 @@ pub mod error;
 mod collector;
 mod contrast;
 mod instance;
+mod memory;
 mod specification;
 pub mod text;
 

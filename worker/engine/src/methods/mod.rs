@@ -99,6 +99,8 @@ pub struct Batch<'a> {
     /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
     /// where Inseq scales twice.
     pub(crate) decoder_factor: f64,
+    /// Most rows of a pass over several points or variants.
+    pub(crate) pass_rows: usize,
     /// Stands for what the vocabulary lacks.
     pub(crate) unk_token: u32,
     /// Tokens that stand for no text.

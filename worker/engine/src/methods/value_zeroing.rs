@@ -33,9 +33,6 @@ use crate::model::spec::CoreSpec;
 use crate::model::zeroing::{Streams, Zeroable};
 use crate::registry::Describe;
 
-/// Rows of one pass through the rest of a layer.
-const LAYER_ROWS: usize = 512;
-
 /// Scores below this are 0. Inseq's own limit.
 const SMALLEST_SCORE: f64 = 1e-5;
 
@@ -119,7 +116,7 @@ impl Method for ValueZeroing {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let recorded = batch.model.forward_recorded(&inputs)?;
         let steps = batch.steps();
-        let scores = |side| self.scores(batch.model, &recorded, &steps, side);
+        let scores = |side| self.scores(batch, &recorded, &steps, side);
         let source = if batch.model.has_encoder() {
             scores(Side::Source)?.into_iter().map(Some).collect()
         } else {
@@ -150,11 +147,12 @@ impl ValueZeroing {
     /// Returns the scores of the tokens of one side, a table a step. `[tokens, layers]`
     fn scores(
         &self,
-        model: &Transformer,
+        batch: &Batch<'_>,
         recorded: &Recorded,
         steps: &[ExplainedStep],
         side: Side,
     ) -> Result<Vec<Tensor>, Error> {
+        let (model, rows) = (batch.model, batch.pass_rows);
         let tokens = |step: &ExplainedStep| match side {
             Side::Source => step.source_rows,
             Side::Target => step.seed.position + 1,
@@ -174,12 +172,14 @@ impl ValueZeroing {
         for &(layer, sublayer) in &attentions {
             let moved = match self.heads(model, side, layer, sublayer)? {
                 Chosen::None => vec![0.0; pairs.len()],
-                Chosen::All => {
-                    self.moved(&model.zeroable(recorded, sublayer, KeyHeads::All)?, &pairs)?
-                }
+                Chosen::All => self.moved(
+                    &model.zeroable(recorded, sublayer, KeyHeads::All)?,
+                    &pairs,
+                    rows,
+                )?,
                 Chosen::Some(heads) => {
                     let heads = KeyHeads::Only(&heads);
-                    self.moved(&model.zeroable(recorded, sublayer, heads)?, &pairs)?
+                    self.moved(&model.zeroable(recorded, sublayer, heads)?, &pairs, rows)?
                 }
             };
             layers.push(moved);
@@ -194,9 +194,9 @@ impl ValueZeroing {
         steps.iter().map(of_step).collect()
     }
 
-    /// Returns how far the stream of each pair moves without the value of its key.
-    fn moved(&self, layer: &Zeroable<'_>, pairs: &[Pair]) -> Result<Vec<f64>, Error> {
-        let chunks = pairs.par_chunks(LAYER_ROWS).map(|pairs| {
+    /// Returns how far the stream of each pair moves without the value of its key, `rows` pairs at once.
+    fn moved(&self, layer: &Zeroable<'_>, pairs: &[Pair], rows: usize) -> Result<Vec<f64>, Error> {
+        let chunks = pairs.par_chunks(rows).map(|pairs| {
             let streams = layer.streams(pairs)?;
             self.distances(&streams)
         });

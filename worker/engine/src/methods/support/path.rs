@@ -19,8 +19,7 @@ use crate::model::hooks::{Place, Recorded, Side};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Trace, Wanted};
 
-/// Rows of one forward pass over several points: enough for full-speed products; what is kept of
-/// them for the backward pass grows with it.
+/// Rows of one forward pass over several points: enough for full-speed products.
 const FORWARD_ROWS: usize = 256;
 
 /// Both ends of the path of a batch.
@@ -266,7 +265,8 @@ impl<'a> Ends<'a> {
     fn points_at_once(&self) -> usize {
         let source = self.input.source.iter();
         let source_rows: usize = source.map(|source| source.sequences.num_rows()).sum();
-        (FORWARD_ROWS / (source_rows + self.input.target.sequences.num_rows())).max(1)
+        let rows = FORWARD_ROWS.min(self.batch.pass_rows);
+        (rows / (source_rows + self.input.target.sequences.num_rows())).max(1)
     }
 
     /// Adds the weighted gradients at `points` to the sums of every step.

@@ -14,9 +14,6 @@ use crate::model::hooks::{Beginning, Side};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Trace};
 
-/// Rows of one forward pass over several variants: enough for full-speed products.
-const FORWARD_ROWS: usize = 512;
-
 /// One instance with some embeddings changed.
 #[derive(Debug)]
 pub(in crate::methods) struct Variant {
@@ -146,7 +143,7 @@ impl<'a> Unchanged<'a> {
                 |first: &Variant| first.source().is_some() != variant.source().is_some();
             if group
                 .first()
-                .is_some_and(|first| reads_other(first) || rows + more > FORWARD_ROWS)
+                .is_some_and(|first| reads_other(first) || rows + more > self.batch.pass_rows)
             {
                 run(&group)?;
                 group.clear();
@@ -209,7 +206,7 @@ impl<'a> Unchanged<'a> {
 
     /// Returns how many variants like `variant` share a pass.
     pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
-        (FORWARD_ROWS / variant.num_rows(&self.inputs).max(1)).max(1)
+        (self.batch.pass_rows / variant.num_rows(&self.inputs).max(1)).max(1)
     }
 
     /// Returns the change of an instance by the neighbouring rows from `first` on. `[rows, hidden]`

@@ -1,0 +1,172 @@
+//! How much working memory a computation may take, besides the model itself.
+//!
+//! A budget decides which examples share a batch and how many rows share a pass. An example that
+//! does not fit alone is refused by name rather than tried: the system would end the process. Sizes
+//! are those of what a pass keeps for its backward pass, which dwarf the rest.
+
+use crate::Error;
+use crate::methods::Instance;
+use crate::model::Transformer;
+use crate::model::spec::{CoreSpec, Gate, StackSpec};
+
+/// Most rows of one pass; more make products no faster.
+const MOST_PASS_ROWS: usize = 512;
+
+/// Share of the budget that one pass of several points or variants may take.
+const PASS_SHARE: u64 = 4;
+
+/// What a computation keeps for itself whatever it computes: blocks of logits, chunks of cotangents.
+const FIXED_BYTES: u64 = 128 << 20;
+
+/// How much working memory may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// As much as it takes.
+    Unbounded,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Memory {
+    /// Returns how many rows passes of several points or variants have.
+    pub(crate) fn pass_rows(self, model: &Transformer) -> usize {
+        let Self::Bytes(budget) = self else {
+            return MOST_PASS_ROWS;
+        };
+        let free = budget.saturating_sub(FIXED_BYTES) / PASS_SHARE;
+        let rows = free / row_bytes(model).max(1);
+        usize::try_from(rows).map_or(MOST_PASS_ROWS, |rows| rows.clamp(1, MOST_PASS_ROWS))
+    }
+
+    /// Cuts `instances` into runs that fit together, or the error of one that does not fit alone.
+    pub(crate) fn runs<'i>(
+        self,
+        model: &Transformer,
+        instances: &'i [Instance],
+    ) -> Vec<Result<&'i [Instance], Error>> {
+        let Self::Bytes(budget) = self else {
+            return vec![Ok(instances)];
+        };
+        let mut runs = Vec::new();
+        let (mut start, mut used) = (0, FIXED_BYTES);
+        for (index, instance) in instances.iter().enumerate() {
+            let needed = instance_bytes(model, instance);
+            if used + needed > budget && index > start {
+                runs.push(Ok(&instances[start..index]));
+                (start, used) = (index, FIXED_BYTES);
+            }
+            if FIXED_BYTES + needed > budget {
+                let needed = FIXED_BYTES + needed;
+                runs.push(Err(Error::TooLarge { needed, budget }));
+                (start, used) = (index + 1, FIXED_BYTES);
+            } else {
+                used += needed;
+            }
+        }
+        if start < instances.len() {
+            runs.push(Ok(&instances[start..]));
+        }
+        runs
+    }
+}
+
+/// Returns what the passes of an instance and the scores of its steps take.
+fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
+    let number = model.dtype().size_in_bytes() as u64;
+    let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
+    let of_stack = |stack: &StackSpec, rows: u64, source: u64| {
+        rows * (stack_row_numbers(stack, model.spec().hidden) + weights_a_row(stack, rows, source))
+    };
+    let spec = model.spec();
+    let encoder = spec.encoder.iter();
+    let encoder: u64 = encoder.map(|stack| of_stack(stack, source, 0)).sum();
+    let decoder = of_stack(&spec.decoder, target, source);
+    // Each step has a row a token, as gradients and as scores.
+    let steps = instance.explained.len() as u64;
+    let scores = 2 * steps * (source + target) * spec.hidden as u64;
+    number * (encoder + decoder + scores)
+}
+
+/// Returns what one row of a pass takes, attention weights left out.
+fn row_bytes(model: &Transformer) -> u64 {
+    let spec = model.spec();
+    let stacks = spec.encoder.iter().chain([&spec.decoder]);
+    let most = stacks
+        .map(|stack| stack_row_numbers(stack, spec.hidden))
+        .max();
+    model.dtype().size_in_bytes() as u64 * most.unwrap_or(0)
+}
+
+/// Returns how many numbers a row leaves in a stack.
+fn stack_row_numbers(stack: &StackSpec, hidden: usize) -> u64 {
+    let of_core = |core: &CoreSpec| match core {
+        CoreSpec::SelfAttention(attention) | CoreSpec::CrossAttention(attention) => {
+            (attention.heads + 2 * attention.kv_heads) * attention.head_dim
+        }
+        CoreSpec::FeedForward(network) => match network.gate {
+            Gate::Plain { .. } => network.inner,
+            Gate::Gated { .. } => 2 * network.inner,
+        },
+        CoreSpec::Experts(experts) => {
+            let inner = experts.experts.iter().map(|network| network.inner).max();
+            2 * inner.unwrap_or(0) * experts.num_chosen
+        }
+    };
+    // The stream, and what norms keep of it.
+    let sublayers = stack.sublayers.iter();
+    sublayers
+        .map(|sublayer| (of_core(&sublayer.core) + 2 * hidden) as u64)
+        .sum()
+}
+
+/// Returns how many attention weights a row has that sees `own` rows and `source` rows.
+fn weights_a_row(stack: &StackSpec, own: u64, source: u64) -> u64 {
+    let of_core = |core: &CoreSpec| match core {
+        CoreSpec::SelfAttention(attention) => attention.heads as u64 * own,
+        CoreSpec::CrossAttention(attention) => attention.heads as u64 * source,
+        CoreSpec::FeedForward(_) | CoreSpec::Experts(_) => 0,
+    };
+    stack.sublayers.iter().map(|s| of_core(&s.core)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::model::random::random_llama;
+
+    fn instance(tokens: usize) -> Instance {
+        Instance {
+            id: 0,
+            source: Vec::new(),
+            source_baseline: Vec::new(),
+            target: vec![1; tokens],
+            target_baseline: vec![0; tokens],
+            explained: 1..tokens,
+            contrast: None,
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_cut_and_what_does_not_fit_alone_refused() {
+        let model = random_llama(DType::F32);
+        let instances = [4, 4, 400, 4, 4].map(instance);
+        let needed = instance_bytes(&model, &instances[0]);
+        let budget = Memory::Bytes(FIXED_BYTES + 2 * needed);
+        let runs = budget.runs(&model, &instances);
+        let lengths: Vec<_> = runs
+            .iter()
+            .map(|run| run.as_ref().map(|run| run.len()).map_err(Error::code))
+            .collect();
+        assert_eq!(lengths, [Ok(2), Err("too_large"), Ok(2)]);
+        assert_eq!(Memory::Unbounded.runs(&model, &instances).len(), 1);
+    }
+
+    #[test]
+    fn a_smaller_budget_makes_smaller_passes() {
+        let model = random_llama(DType::F32);
+        assert_eq!(Memory::Unbounded.pass_rows(&model), MOST_PASS_ROWS);
+        assert_eq!(Memory::Bytes(0).pass_rows(&model), 1);
+    }
+}
