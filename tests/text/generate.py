@@ -12,6 +12,7 @@ Goldens hold, for each sample string, a hash of the ids a tokenizer gives it; th
 import argparse
 import json
 import pathlib
+import re
 
 import numpy
 import torch
@@ -216,6 +217,101 @@ def pytorch_files():
     })
 
 
+def sentencepiece_model(path, size, kind, **extra):
+    """A SentencePiece model of the test translations; its own special tokens as fairseq and Llama have them."""
+    import sentencepiece
+
+    arguments = dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1) | extra
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences()), model_prefix=str(path.with_suffix("")), vocab_size=size, model_type=kind,
+        character_coverage=0.9995, minloglevel=2, **arguments)
+    path.with_suffix(".vocab").unlink()
+    if path.suffix == ".model" and not path.exists():
+        path.with_suffix("").with_suffix(".model").rename(path)
+    return sentencepiece.SentencePieceProcessor(str(path))
+
+
+def tokenizer_config(folder, tokenizer_class, **fields):
+    config = {"tokenizer_class": tokenizer_class, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"} | fields
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def sentencepiece_golden(name, tokenizer, before, number, behind, special):
+    """SentencePiece's own ids between those of the special tokens in a text, which transformers splits off first.
+
+    transformers 5 runs a re-implementation of SentencePiece; in how many strings it differs is printed.
+    """
+    differ, goldens = 0, []
+    for text in strings():
+        parts = re.split("(" + "|".join(map(re.escape, special)) + ")", text)
+        own = [id for part in parts for id in ([special[part]] if part in special else number(part))]
+        ids = [*before, *own, *behind]
+        differ += ids != tokenizer(text).input_ids
+        goldens.append(id_hash(ids))
+    print(f"{name}: transformers' ids differ from SentencePiece's in {differ} of {len(goldens)} strings")
+    write(f"{name}.ids.json", goldens)
+
+
+def t5():
+    folder = MODELS / "t5"
+    folder.mkdir(parents=True, exist_ok=True)
+    spm = sentencepiece_model(folder / "spiece.model", 400, "unigram", unk_id=2, bos_id=-1, eos_id=1, pad_id=0)
+    tokenizer_config(folder, "T5Tokenizer", extra_ids=100)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    sentencepiece_golden("t5", tokenizer, [], spm.encode, [1], {"</s>": 1, "<pad>": 0, "<unk>": 2})
+    assert tokenizer.convert_tokens_to_ids("<extra_id_0>") == 499, tokenizer.convert_tokens_to_ids("<extra_id_0>")
+
+
+def m2m100():
+    folder = MODELS / "m2m100"
+    folder.mkdir(parents=True, exist_ok=True)
+    spm = sentencepiece_model(folder / "sentencepiece.bpe.model", 400, "bpe", normalization_rule_name="identity")
+    from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
+
+    codes = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+    pieces = [spm.id_to_piece(index) for index in range(3, spm.vocab_size())]
+    vocabulary = {token: index for index, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *pieces])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps({
+        "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "additional_special_tokens": codes}))
+    tokenizer_config(folder, "M2M100Tokenizer", bos_token="<s>", src_lang="en", tgt_lang="fr")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer_golden("m2m100", lambda text: tokenizer(text).input_ids)
+    tokenizer_golden("m2m100-target", lambda text: tokenizer(text_target=text).input_ids)
+    write("m2m100.codes.json", {code: tokenizer.get_lang_id(code) for code in ["af", "en", "fr", "zu"]})
+
+
+def mbart50():
+    folder = MODELS / "mbart50"
+    folder.mkdir(parents=True, exist_ok=True)
+    spm = sentencepiece_model(folder / "sentencepiece.bpe.model", 400, "unigram", normalization_rule_name="identity")
+    from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES
+
+    (folder / "special_tokens_map.json").write_text(json.dumps({
+        "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>",
+        "additional_special_tokens": list(FAIRSEQ_LANGUAGE_CODES), "mask_token": {"content": "<mask>", "lstrip": True}}))
+    tokenizer_config(folder, "MBart50Tokenizer", src_lang="en_XX", tgt_lang="fr_XX")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    code = tokenizer.convert_tokens_to_ids("en_XX")
+    special = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
+    number = lambda text: [3 if index == 0 else index + 1 for index in spm.encode(text)]
+    sentencepiece_golden("mbart50", tokenizer, [code], number, [2], special)
+    write("mbart50.codes.json", {code: tokenizer.convert_tokens_to_ids(code) for code in ["ar_AR", "en_XX", "fr_XX", "sl_SI", "<mask>"]})
+
+
+def gpt2():
+    """A byte-level BPE as its oldest files have it."""
+    folder = MODELS / "gpt2"
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(list(sentences()), vocab_size=500, special_tokens=["<|endoftext|>"], show_progress=False)
+    tokenizer.save_model(str(folder))
+    tokenizer_config(folder, "GPT2Tokenizer", eos_token="<|endoftext|>", bos_token="<|endoftext|>", unk_token="<|endoftext|>", pad_token=None)
+    (folder / "added_tokens.json").write_text(json.dumps({"<|im_start|>": 500, "<|im_end|>": 501}))
+    loaded = AutoTokenizer.from_pretrained(folder)
+    tokenizer_golden("gpt2", lambda text: loaded(text).input_ids)
+
+
 CHAT_TEMPLATES = {
     "marks": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
              "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
@@ -285,6 +381,10 @@ def main():
     tiny_gguf()
     pytorch_files()
     chats()
+    t5()
+    m2m100()
+    mbart50()
+    gpt2()
 
 
 if __name__ == "__main__":

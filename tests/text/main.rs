@@ -7,6 +7,7 @@ mod chat;
 mod damaged;
 mod gguf;
 mod pytorch;
+mod vocabularies;
 
 use std::path::{Path, PathBuf};
 

@@ -14,6 +14,16 @@ use crate::model::config::ConfigFile;
 /// Numbers of the `<extra_id_…>` that T5 adds where no file says how many.
 const T5_EXTRA_IDS: usize = 100;
 
+/// Fields that name a token each.
+const NAMES: &[&str] = &[
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+];
+
 /// The added tokens of a tokenizer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct AddedTokens {
@@ -51,9 +61,12 @@ impl AddedTokens {
         }
         let mut named: Vec<String> = Vec::new();
         for file in [&map, &config] {
-            named.extend(single(file));
+            named.extend(single(file, NAMES));
             named.extend(listed(file));
         }
+        // fairseq's mask stands behind the codes of languages.
+        named.extend(single(&map, &["mask_token"]));
+        named.extend(single(&config, &["mask_token"]));
         if folder.join("spiece.model").exists() && !named.iter().any(|t| t.contains("extra_id")) {
             let count = config.optional_size("extra_ids")?.unwrap_or(T5_EXTRA_IDS);
             named.extend((0..count).rev().map(|index| format!("<extra_id_{index}>")));
@@ -113,19 +126,10 @@ impl AddedTokens {
     }
 }
 
-/// Returns the tokens of a file's fields `bos_token`, `eos_token` and so on.
-fn single(file: &ConfigFile) -> Vec<String> {
-    const NAMES: [&str; 7] = [
-        "bos_token",
-        "eos_token",
-        "unk_token",
-        "sep_token",
-        "pad_token",
-        "cls_token",
-        "mask_token",
-    ];
+/// Returns the tokens of a file's fields `names`.
+fn single(file: &ConfigFile, names: &[&str]) -> Vec<String> {
     let token = |name: &&str| Some(content(file.fields().get(*name)?)?.to_owned());
-    NAMES.iter().filter_map(token).collect()
+    names.iter().filter_map(token).collect()
 }
 
 /// Returns the tokens a file lists without names.
