@@ -1,0 +1,175 @@
+//! From instances to their explained steps: the method, the step scores, and what became of each.
+
+use candle_core::Tensor;
+use whence_schemas::Compat;
+
+use super::Attributor;
+use crate::aggregate::StepScores;
+use crate::collector::{CollectedStep, Collector};
+use crate::gradient::{self, Attributed, ExplainedStep};
+use crate::methods::{Batch, Instance};
+use crate::model::Inputs;
+use crate::random::Random;
+use crate::{Error, ScoreRows, StepAttribution};
+
+impl Attributor<'_> {
+    /// Explains `instances`, as many at once as fit the memory.
+    pub(super) fn explain_in_runs(
+        &self,
+        instances: &[Instance],
+    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+        let mut results = Vec::with_capacity(instances.len());
+        for run in self.memory.runs(&self.engine.model, instances) {
+            match run {
+                Ok(run) => results.extend(self.explain(run)?),
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        Ok(results)
+    }
+
+    /// Explains `instances`. A result whose scores are not finite is that instance's error.
+    fn explain(
+        &self,
+        instances: &[Instance],
+    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+        if instances.is_empty() {
+            return Ok(Vec::new());
+        }
+        let model = &self.engine.model;
+        let compat = self.spec.compat;
+        let attributed = |function, contrast| Attributed {
+            function,
+            compat,
+            contrast,
+            dropped: &[],
+        };
+        let function = attributed(self.function.as_ref(), None);
+        let special_tokens = self.tokenizer.special().ids();
+        let mut batch = Batch {
+            model,
+            function: &function,
+            instances,
+            attribute_target: self.spec.attribute_target,
+            decoder_factor: match compat {
+                Compat::None => 1.0,
+                // Inseq scales decoder embeddings, and transformers' decoder scales them again.
+                Compat::Inseq071 => model.spec().decoder.given_scale,
+            },
+            unk_token: self.engine.tokenizer.special().unk,
+            special_tokens: &special_tokens,
+            pass_rows: self.memory.pass_rows(model),
+            seed: self.seed,
+        };
+        let contrast = if self.reads_own_contrast() {
+            batch.contrast_hidden()?
+        } else {
+            None
+        };
+        let step_scores = self.score_steps(&batch, contrast.as_ref())?;
+        let forced = attributed(self.function.as_ref(), contrast);
+        if self.spec.contrast.contrast_force_inputs {
+            batch.function = &forced;
+        }
+        let collected = Collector::new(&self.pipeline, batch.steps().len());
+        self.method.attribute(&batch, &collected)?;
+        let mut steps = collected.into_steps().into_iter().zip(step_scores);
+        let of_instance = |instance| self.instance_steps(instance, &mut steps);
+        Ok(instances.iter().map(of_instance).collect())
+    }
+
+    /// Takes the steps of `instance` off `steps`. Fails if one has scores that are not finite.
+    fn instance_steps(
+        &self,
+        instance: &Instance,
+        steps: &mut impl Iterator<Item = (CollectedStep, Vec<f32>)>,
+    ) -> Result<Vec<StepAttribution>, Error> {
+        // All of them are taken, whatever one of them holds: the next instance's come behind.
+        let steps: Vec<_> = steps.take(instance.explained.len()).collect();
+        let attribute =
+            |(step, (collected, mut step_scores)): (usize, (CollectedStep, Vec<f32>))| {
+                let StepScores { source, target } =
+                    collected.scores.ok_or(Error::NotFinite { step })?;
+                if [&source, &target].into_iter().flatten().any(has_no_number) {
+                    return Err(Error::NotFinite { step });
+                }
+                if self.method.records_deltas() {
+                    let delta = collected.delta.ok_or(Error::NotFinite { step })?;
+                    step_scores.push(delta as f32);
+                }
+                let contrast = instance.contrast.as_ref();
+                Ok(StepAttribution {
+                    target_pos: instance.explained.start + step,
+                    source,
+                    target,
+                    step_scores,
+                    contrast: contrast.map(|contrast| self.token(contrast.token(step))),
+                })
+            };
+        steps.into_iter().enumerate().map(attribute).collect()
+    }
+
+    /// Returns whether a function asks what the model predicts after the contrasts' own prefixes.
+    fn reads_own_contrast(&self) -> bool {
+        let forces = self.spec.contrast.contrast_force_inputs && self.function.is_contrastive();
+        forces || self.step_scores.iter().any(|(_, f)| f.is_contrastive())
+    }
+
+    /// Returns the step scores of every step of `batch`; `contrast` is [`Batch::contrast_hidden`].
+    fn score_steps(
+        &self,
+        batch: &Batch<'_>,
+        contrast: Option<&Tensor>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let steps = batch.steps();
+        let mut scores = vec![Vec::with_capacity(self.step_scores.len()); steps.len()];
+        if self.step_scores.is_empty() {
+            return Ok(scores);
+        }
+        let inputs = batch.model_inputs(&batch.embeddings()?)?;
+        let trace = batch.model.forward(&inputs)?;
+        let dropped = self.dropped(batch, &inputs, &steps)?;
+        for (_, function) in &self.step_scores {
+            let function = Attributed {
+                function: function.as_ref(),
+                compat: self.spec.compat,
+                contrast: contrast.cloned(),
+                dropped: &dropped,
+            };
+            let values = gradient::values(batch.model, &trace, &steps, &function)?;
+            for (scores, value) in scores.iter_mut().zip(values) {
+                scores.push(value as f32);
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Returns for each step the log-probabilities of its token in as many passes with dropout as
+    /// the step scores ask for.
+    fn dropped(
+        &self,
+        batch: &Batch<'_>,
+        inputs: &Inputs,
+        steps: &[ExplainedStep],
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        let passes = self.step_scores.iter().map(|(_, f)| f.dropout_passes());
+        let passes = passes.max().unwrap_or_default();
+        let mut dropped = vec![Vec::with_capacity(passes); steps.len()];
+        let stream = |instance: &Instance| Random::new(self.seed, instance.id, "mc_dropout");
+        let mut streams: Vec<_> = batch.instances.iter().map(stream).collect();
+        for _ in 0..passes {
+            let (model, rates) = (batch.model, self.engine.dropout);
+            let hidden = model.forward_dropped(inputs, rates, &mut streams)?;
+            let sequences = &inputs.target.sequences;
+            let values = gradient::log_probabilities(model, &hidden, sequences, steps)?;
+            for (dropped, value) in dropped.iter_mut().zip(values) {
+                dropped.push(value);
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+fn has_no_number(rows: &ScoreRows) -> bool {
+    rows.values.iter().any(|value| !value.is_finite())
+}
