@@ -119,3 +119,30 @@ fn a_truncated_weight_file_is_named() {
     });
     assert_names(&message, &["model.safetensors", "bytes"]);
 }
+
+#[test]
+fn what_would_change_the_numbers_is_refused() {
+    let message = refusal("gemma2", |folder| {
+        set(
+            folder,
+            "layer_types",
+            json!(["chunked_attention", "full_attention"]),
+        );
+    });
+    assert_names(&message, &["layer_types", "chunked_attention"]);
+    let message = refusal("olmo", |folder| set(folder, "clip_qkv", json!(8.0)));
+    assert_names(&message, &["clip_qkv", "is 8"]);
+    let message = refusal("opt", |folder| {
+        set(folder, "word_embed_proj_dim", json!(16));
+    });
+    assert_names(&message, &["word_embed_proj_dim", "16", "32"]);
+    let message = refusal("bloom", |folder| {
+        let field = "apply_residual_connection_post_layernorm";
+        set(folder, field, json!(true));
+    });
+    assert_names(&message, &["apply_residual_connection_post_layernorm"]);
+    let message = refusal("mixtral", |folder| {
+        set(folder, "num_experts_per_tok", json!(5));
+    });
+    assert_names(&message, &["choose 5 of 4 experts"]);
+}

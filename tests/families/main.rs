@@ -1,4 +1,5 @@
-//! Every architecture against transformers: logits, gradients, greedy search, batches, damage.
+//! Every architecture against transformers: logits, gradients, greedy search, batches, spellings,
+//! damage.
 //!
 //! `generate.py` beside this file made the models and the truth in float64. The run prints the
 //! table of `docs/models.md`; with `WHENCE_WRITE_DOCS=1` it writes it there, and otherwise it checks
@@ -8,6 +9,7 @@ mod damage;
 mod measure;
 mod page;
 mod reference;
+mod spelling;
 
 use std::collections::BTreeSet;
 

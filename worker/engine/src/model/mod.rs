@@ -133,52 +133,51 @@ mod tests {
         let gradients = model.vjp(&trace, &seeds, together, Wanted::All).unwrap();
         let (mut target_row, mut source_row) = (0, 0);
         for seed in &seeds {
-            let expected = slopes(&inputs.target.rows, |rows| {
-                let target = Embedded {
-                    rows,
-                    sequences: inputs.target.sequences.clone(),
-                };
-                scalar(
-                    model,
-                    &Inputs {
-                        source: inputs.source.clone(),
-                        target,
-                    },
-                    seed,
-                    &weights,
-                )
-            });
+            let (of_target, of_source) = slopes_of(model, &inputs, seed, &weights);
             let first = inputs.target.sequences.rows(seed.sequence).start;
             let len = seed.position + 1;
-            assert_rows(
-                gradients.target.as_ref().unwrap(),
-                target_row,
-                &expected,
-                first,
-                len,
-            );
+            let gradient = gradients.target.as_ref().unwrap();
+            assert_rows(gradient, target_row, &of_target, first, len);
             target_row += len;
             if let (Some(source), Some(gradient)) = (&inputs.source, &gradients.source) {
-                let expected = slopes(&source.rows, |rows| {
-                    let source = Embedded {
-                        rows,
-                        sequences: source.sequences.clone(),
-                    };
-                    scalar(
-                        model,
-                        &Inputs {
-                            source: Some(source),
-                            target: inputs.target.clone(),
-                        },
-                        seed,
-                        &weights,
-                    )
-                });
                 let own = source.sequences.rows(seed.sequence);
-                assert_rows(gradient, source_row, &expected, own.start, own.len());
+                assert_rows(gradient, source_row, &of_source, own.start, own.len());
                 source_row += own.len();
             }
         }
+    }
+
+    /// Returns the slopes of a seed's scalar along the entries of target and source; none of a
+    /// source that is not there.
+    fn slopes_of(
+        model: &Transformer,
+        inputs: &Inputs,
+        seed: &Seed,
+        weights: &Tensor,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let Inputs { source, target } = inputs;
+        let moved = |embedded: &Embedded, rows: Tensor| Embedded {
+            rows,
+            sequences: embedded.sequences.clone(),
+        };
+        let of_target = slopes(&target.rows, |rows| {
+            let inputs = Inputs {
+                source: source.clone(),
+                target: moved(target, rows),
+            };
+            scalar(model, &inputs, seed, weights)
+        });
+        let Some(source) = source else {
+            return (of_target, Vec::new());
+        };
+        let of_source = slopes(&source.rows, |rows| {
+            let inputs = Inputs {
+                source: Some(moved(source, rows)),
+                target: target.clone(),
+            };
+            scalar(model, &inputs, seed, weights)
+        });
+        (of_target, of_source)
     }
 
     fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, len: usize) {
