@@ -7,6 +7,7 @@ test says so by name where one is missing. To add a method, add a row to ``METHO
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -41,14 +42,27 @@ class Variant:
     attributed_fn: str = "probability"
     step_scores: tuple[str, ...] = ()
     attribute_target: bool = True
+    # Says something about models with an encoder only.
+    needs_encoder: bool = False
     # All texts in one call of Inseq, instead of one call a text.
     batched: bool = False
     # How many of the model's texts to use.
     texts: int = 4
     # Keep the un-aggregated scores of the short text.
     raw: bool = False
-    # Give the engine the numbers Inseq draws at random, as parameter `samples`. One text only.
-    draws: bool = False
+    # Makes the engine's parameter `samples` of what Inseq drew, call after call. One text only.
+    draws: Callable[[list, dict], list] | None = None
+
+
+def one_call_a_step(draws: list, params: dict) -> list:
+    return draws
+
+
+def masks(draws: list, params: dict) -> list:
+    """Groups masks, one a call, into steps of as many samples; 1 is kept."""
+    samples = params["n_samples"]
+    kept = [[bool(token) for token in mask] for mask in draws]
+    return [kept[first : first + samples] for first in range(0, len(kept), samples)]
 
 
 STEP_SCORES = ("probability", "logit")
@@ -58,38 +72,51 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("probability", step_scores=STEP_SCORES, raw=True),
         Variant("logit", attributed_fn="logit"),
         Variant("signed", params={"abs": False}, texts=1, raw=True),
-        Variant("source_only", attribute_target=False, texts=2),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
         Variant("batched", batched=True, texts=3),
     ),
     "input_x_gradient": (
         Variant("probability", raw=True),
         Variant("logit", attributed_fn="logit", texts=1),
-        Variant("source_only", attribute_target=False, texts=2),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
     ),
     "integrated_gradients": (
         Variant("5_points", params={"n_steps": 5}, texts=2, raw=True),
         Variant("5_points_logit", params={"n_steps": 5}, attributed_fn="logit", texts=1),
         Variant("default", texts=1),
-        Variant("source_only", params={"n_steps": 5}, attribute_target=False, texts=2),
+        Variant("source_only", params={"n_steps": 5}, attribute_target=False, needs_encoder=True, texts=2),
     ),
     "deeplift": (
         Variant("probability", raw=True),
         Variant("logit", attributed_fn="logit", texts=1),
     ),
     "gradient_shap": (
-        Variant("given_samples", params={"n_samples": 3}, texts=1, raw=True, draws=True),
-        Variant("logit", params={"n_samples": 2}, attributed_fn="logit", texts=1, draws=True),
+        Variant("given_samples", params={"n_samples": 3}, texts=1, raw=True, draws=one_call_a_step),
+        Variant("logit", params={"n_samples": 2}, attributed_fn="logit", texts=1, draws=one_call_a_step),
+    ),
+    # Inseq cannot attribute the target with it in models with an encoder.
+    "sequential_integrated_gradients": (
+        Variant("3_points", params={"n_steps": 3}, attribute_target=False, texts=1, raw=True),
+        Variant("logit", params={"n_steps": 2}, attributed_fn="logit", attribute_target=False, texts=1),
+    ),
+    "discretized_integrated_gradients": (
+        Variant("5_points", params={"n_steps": 5}, texts=1, raw=True),
+        Variant("logit", params={"n_steps": 4}, attributed_fn="logit", texts=1),
     ),
     "occlusion": (
         Variant("probability"),
         Variant("logit", attributed_fn="logit", texts=1),
-        Variant("source_only", attribute_target=False, texts=2),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
+    ),
+    # Not with `attribute_target` in Inseq.
+    "lime": (
+        Variant("given_masks", {"n_samples": 8}, attribute_target=False, texts=1, raw=True, draws=masks),
     ),
     "attention": (
         Variant("default", raw=True),
-        Variant("source_only", attribute_target=False, texts=1),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=1),
     ),
-    "value_zeroing": (Variant("default", raw=True), Variant("source_only", attribute_target=False, texts=1)),
+    "value_zeroing": (Variant("default", raw=True), Variant("source_only", attribute_target=False, needs_encoder=True, texts=1)),
     "dummy": (Variant("step_scores", step_scores=STEP_SCORES),),
 }
 
@@ -174,7 +201,7 @@ def cases(model_name: str) -> list[Case]:
     found = []
     for method, variants in METHODS.items():
         for variant in variants[: model.variants]:
-            if not model.has_encoder and not variant.attribute_target:
+            if variant.needs_encoder and not model.has_encoder:
                 continue
             for compat in ("inseq-0.7.1", "none") if model.has_encoder else ("inseq-0.7.1",):
                 found.append(Case(model, model_name, method, variant, compat))

@@ -4,7 +4,7 @@
 Environment, pinned because every part of it changes the numbers:
 
     python3 -m venv .venv/golden
-    .venv/golden/bin/pip install "inseq[datasets]==0.7.1" "torch==2.15.*" "transformers==5.23.*" gguf accelerate
+    .venv/golden/bin/pip install "inseq[datasets]==0.7.1" "torch==2.15.*" "transformers==5.23.*" gguf accelerate scikit-learn joblib
     .venv/golden/bin/python tests/golden/generate.py [MODEL ...] [--only METHOD]
 
 Run it from the root of the repository. Each case becomes one file, ``tests/golden/MODEL/CASE.safetensors``:
@@ -63,8 +63,9 @@ def write_method(model_name: str, method: str) -> None:
     single, double = (Peer(folder, method, dtype) for dtype in ("float32", "float64"))
     for case in cases(model_name):
         if case.method == method:
-            inseq, truth = (peer.attribute(case, case.texts) for peer in (single, double))
-            write(case, inseq, truth)
+            inseq = single.attribute(case, [])
+            draws = inseq[0].draws if case.variant.draws else []
+            write(case, inseq, double.attribute(case, draws))
 
 
 def write(case: Case, inseq: list[Result], truth: list[Result]) -> None:
@@ -108,7 +109,7 @@ def specification(case: Case, results: list[Result]) -> dict:
     params = dict(variant.params)
     if variant.draws:
         (only,) = results
-        params["samples"] = only.draws
+        params["samples"] = variant.draws(only.draws, params)
     return {
         "method": {"name": case.method, "params": params},
         "attributed_fn": {"name": variant.attributed_fn},

@@ -38,8 +38,8 @@ class Result:
     raw: Scores
     aggregated: Scores
     step_scores: dict[str, np.ndarray]
-    # What NumPy drew, call after call: one call a step.
-    draws: list[list[float]]
+    # What was drawn at random, call after call.
+    draws: list
 
 
 @contextlib.contextmanager
@@ -95,17 +95,19 @@ class Peer:
             for parameter in self.inseq.model.parameters():
                 parameter.data = parameter.data.double()
 
-    def attribute(self, case: Case, texts: tuple[Text, ...]) -> list[Result]:
-        """Attributes ``texts``, in one call if the case is batched."""
+    def attribute(self, case: Case, replayed: list) -> list[Result]:
+        """Attributes the texts, in one call if the case is batched, with the draws of another run."""
+        texts = case.texts
         context = double_precision() if self.dtype == "float64" else contextlib.nullcontext()
         targets = [self.target(case, text) for text in texts]
         np.random.seed(0)
+        torch.manual_seed(0)
         with context, decoder_scale(self.inseq, case.compat):
             if case.variant.batched:
-                return self._call(case, [text.input for text in texts], targets)
+                return self._call(case, [text.input for text in texts], targets, replayed)
             results = []
             for text, target in zip(texts, targets):
-                results += self._call(case, [text.input], [target])
+                results += self._call(case, [text.input], [target], replayed)
             return results
 
     def target(self, case: Case, text: Text) -> str:
@@ -119,9 +121,9 @@ class Peer:
             arguments["skip_special_tokens"] = True
         return self.inseq.generate(text.input, **arguments)[0]
 
-    def _call(self, case: Case, inputs: list[str], targets: list[str]) -> list[Result]:
+    def _call(self, case: Case, inputs: list[str], targets: list[str], replayed: list) -> list[Result]:
         variant = case.variant
-        with recorded_draws() as draws:
+        with recorded_draws(replayed) as draws:
             out = self.inseq.attribute(
                 inputs,
                 targets,
@@ -144,20 +146,29 @@ class Peer:
 
 
 @contextlib.contextmanager
-def recorded_draws():
-    """Yields a list that receives what NumPy's global generator draws uniformly."""
-    uniform, draws = np.random.uniform, []
+def recorded_draws(replayed: list):
+    """Yields a list that receives what is drawn: from NumPy uniformly, from torch as masks.
 
-    def record(*args, **kwargs):
-        drawn = uniform(*args, **kwargs)
-        draws.append(np.atleast_1d(drawn).tolist())
+    Draws what was ``replayed`` where there is something: double precision would draw otherwise.
+    """
+    uniform, multinomial, draws = np.random.uniform, torch.multinomial, []
+    earlier = iter(replayed)
+
+    def record_uniform(*args, **kwargs):
+        drawn = np.asarray(next(earlier)) if replayed else uniform(*args, **kwargs)
+        draws.append(drawn.tolist())
         return drawn
 
-    np.random.uniform = record
+    def record_multinomial(*args, **kwargs):
+        drawn = torch.tensor(next(earlier)) if replayed else multinomial(*args, **kwargs)
+        draws.append(drawn.tolist())
+        return drawn
+
+    np.random.uniform, torch.multinomial = record_uniform, record_multinomial
     try:
         yield draws
     finally:
-        np.random.uniform = uniform
+        np.random.uniform, torch.multinomial = uniform, multinomial
 
 
 @contextlib.contextmanager
@@ -174,7 +185,7 @@ def decoder_scale(model, compat: str):
             decoder.embed_scale = scale
 
 
-def result(source, sequence, generated_text: str, draws: list[list[float]]) -> Result:
+def result(source, sequence, generated_text: str, draws: list) -> Result:
     """Takes one of Inseq's sequence outputs apart."""
     start = sequence.attr_pos_start
     steps = len(sequence.target) - start
