@@ -42,6 +42,8 @@ class Variant:
     attributed_fn: str = "probability"
     step_scores: tuple[str, ...] = ()
     attribute_target: bool = True
+    # The engine does otherwise on purpose, unless asked to be compatible.
+    compat_only: bool = False
     # Says something about models with an encoder only.
     needs_encoder: bool = False
     # All texts in one call of Inseq, instead of one call a text.
@@ -103,6 +105,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("5_points", params={"n_steps": 5}, texts=1, raw=True),
         Variant("logit", params={"n_steps": 4}, attributed_fn="logit", texts=1),
     ),
+    "layer_gradient_x_activation": (Variant("default", attribute_target=False, texts=1, raw=True),),
     "occlusion": (
         Variant("probability"),
         Variant("logit", attributed_fn="logit", texts=1),
@@ -110,7 +113,15 @@ METHODS: dict[str, tuple[Variant, ...]] = {
     ),
     # Not with `attribute_target` in Inseq.
     "lime": (
-        Variant("given_masks", {"n_samples": 8}, attribute_target=False, texts=1, raw=True, draws=masks),
+        Variant(
+            "given_masks",
+            {"n_samples": 8},
+            attribute_target=False,
+            texts=1,
+            raw=True,
+            draws=masks,
+            compat_only=True,
+        ),
     ),
     "attention": (
         Variant("default", raw=True),
@@ -203,6 +214,7 @@ def cases(model_name: str) -> list[Case]:
         for variant in variants[: model.variants]:
             if variant.needs_encoder and not model.has_encoder:
                 continue
-            for compat in ("inseq-0.7.1", "none") if model.has_encoder else ("inseq-0.7.1",):
+            has_own = model.has_encoder and not variant.compat_only
+            for compat in ("inseq-0.7.1", "none") if has_own else ("inseq-0.7.1",):
                 found.append(Case(model, model_name, method, variant, compat))
     return found
