@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use whence_coordinator::dataset;
 use whence_engine::Entry;
@@ -30,15 +31,20 @@ const CONTRAST_KWARGS: &[&str] = &[
 
 /// Returns what to compute. Fails on names, parameters and combinations that do not exist.
 pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpec, Failure> {
-    let generation = Value::Object(options.generation_kwargs.clone());
-    let generation: GenerationSpec = serde_json::from_value(generation)
-        .map_err(|error| Failure::request(format!("read --generation-kwargs: {error}")))?;
+    let generation: GenerationSpec =
+        read("--generation-kwargs", options.generation_kwargs.clone())?;
     let mut spec = AttributionSpec {
         attributed_fn: function(&options.attributed_fn)?,
         step_scores: functions(&options.step_scores)?,
         attribute_target: options.attribute_target,
         include_eos_baseline: options.include_eos_baseline,
         aggregators: aggregators(options)?,
+        src_lang: language(options, "src_lang")?,
+        tgt_lang: language(options, "tgt_lang")?,
+        chat: match &options.chat {
+            Some(chat) => Some(read("--chat", chat.clone())?),
+            None => None,
+        },
         normalize: options.normalize_attributions,
         attr_pos_start: options.start_pos,
         attr_pos_end: options.end_pos,
@@ -57,10 +63,34 @@ pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpe
             function.params.insert(key.clone(), value.clone());
         }
     }
-    spec.contrast = serde_json::from_value(Value::Object(contrast))
-        .map_err(|error| Failure::request(format!("read --attribution-kwargs: {error}")))?;
+    spec.contrast = read("--attribution-kwargs", contrast)?;
     whence_engine::check(&spec)?;
     Ok(spec)
+}
+
+/// Reads the JSON that was given to `flag`.
+fn read<T: DeserializeOwned>(flag: &str, given: Map<String, Value>) -> Result<T, Failure> {
+    serde_json::from_value(Value::Object(given))
+        .map_err(|error| Failure::request(format!("read {flag}: {error}")))
+}
+
+/// Returns a language among the tokenizer's arguments. Fails on arguments that are none.
+fn language(options: &AttributionOptions, key: &str) -> Result<Option<String>, Failure> {
+    let given = &options.tokenizer_kwargs;
+    let is_language = |key: &&String| matches!(key.as_str(), "src_lang" | "tgt_lang");
+    if let Some(other) = given.keys().find(|key| !is_language(key)) {
+        return Err(Failure::request(format!(
+            "`{other}` cannot be served: of --tokenizer-kwargs only `src_lang` and `tgt_lang` are; \
+             the model's own files decide the rest"
+        )));
+    }
+    match given.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(language)) => Ok(Some(language.clone())),
+        Some(other) => Err(Failure::request(format!(
+            "`{key}` is a language's code, not {other}"
+        ))),
+    }
 }
 
 /// Returns the aggregators with their selectors; none where the method's own are meant.

@@ -67,6 +67,17 @@ pub struct AttributionOptions {
     /// How to generate texts that are not given, as JSON: `{"max_new_tokens": 40}`.
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide_default_value = true)]
     pub generation_kwargs: JsonObject,
+    /// Languages of a model of many, as JSON: `{"src_lang": "en", "tgt_lang": "fr"}`.
+    ///
+    /// Inseq hands these to the tokenizer of transformers; other arguments are refused.
+    #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide_default_value = true)]
+    pub tokenizer_kwargs: JsonObject,
+    /// Put input texts into the model's chat template.
+    ///
+    /// Each is the content of a user's message, or the JSON of a list of messages. Takes JSON with
+    /// `template`, `system`, `date` or `variables` for what differs from the template's own.
+    #[arg(long, value_name = "JSON", value_parser = json_object, num_args = 0..=1, default_missing_value = "{}")]
+    pub chat: Option<JsonObject>,
     /// Step functions to record beside the scores: names, or JSON with `name`, `params`, `label`.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub step_scores: Vec<String>,

@@ -16,7 +16,7 @@ const REFUSED: &[Refused] = &[
         reason: "the device is the worker's own; leave it out",
     },
     Refused {
-        names: &["model-kwargs", "tokenizer-kwargs"],
+        names: &["model-kwargs"],
         reason: "these are arguments of transformers; the model's own config files decide",
     },
     Refused {
@@ -51,7 +51,7 @@ const REFUSED: &[Refused] = &[
 
 /// Ends the help of commands that have Inseq's flags.
 pub(super) const HELP: &str = "\
-Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --tokenizer_kwargs,
+Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs,
 --generate_from_target_prefix, --output_step_attributions, --aggregate_output and the --dataset_*
 flags that reach the Hub are refused, each with its reason.";
 

@@ -11,7 +11,7 @@ pub(super) fn run(arguments: &Attribute) -> Result<(), Failure> {
     let examples = examples(arguments)?;
     let folder = job::folder(&arguments.model)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
-    let attributor = engine.prepare(&spec)?;
+    let attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
     let names = attributor.step_score_names();
     let mut files = Files::create(&arguments.display, &spec, &names, &arguments.model.model)?;
     let mut failures = Vec::new();

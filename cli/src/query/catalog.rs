@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::error::ArrowError;
+use futures::{StreamExt, TryStreamExt, stream};
 use whence_coordinator::durable::manifest::Manifest;
 use whence_coordinator::durable::recover::Submitted;
 use whence_schemas::store::SlotStore;
@@ -12,6 +13,9 @@ use whence_schemas::{JobId, JobSpec, Plan, canonical, input, layout, output};
 
 use crate::Failure;
 use crate::results::{get, jobs, open_root, step_scores};
+
+/// Jobs read at a time: round trips to a bucket overlap.
+const READS_AT_ONCE: usize = 16;
 
 /// Every job of a storage root.
 #[derive(Debug)]
@@ -33,11 +37,17 @@ impl Catalog {
     /// Reads the jobs below the storage root at `root`. Fails if there is no such root.
     pub(crate) async fn read(root: &str) -> Result<Self, Failure> {
         let store = open_root(root)?;
-        let mut found = Vec::new();
-        for id in jobs(store.as_ref()).await? {
-            found.extend(CatalogJob::read(store.as_ref(), id).await?);
-        }
-        Ok(Self { jobs: found })
+        let ids = jobs(store.as_ref()).await?;
+        let reads = ids
+            .into_iter()
+            .map(|id| CatalogJob::read(store.as_ref(), id));
+        let found: Vec<Option<CatalogJob>> = stream::iter(reads)
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(Self {
+            jobs: found.into_iter().flatten().collect(),
+        })
     }
 
     /// Returns the columns of all slots: those of every job, missing ones null.

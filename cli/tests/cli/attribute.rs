@@ -122,6 +122,19 @@ fn selectors_choose_what_is_aggregated() {
     with(&uneven).is_refused_with(&["2 aggregators and 1 selectors"]);
 }
 
+#[test]
+fn a_seed_decides_what_is_drawn() {
+    let model = fixture("models/glass-en");
+    let drawn = |seed: &str| {
+        let sampling = r#"{"do_sample": true, "top_k": 0, "max_new_tokens": 8}"#;
+        let mut arguments = vec!["attribute", "-m", &model, "-i", "Once upon a time"];
+        arguments.extend(["--generation_kwargs", sampling, "--seed", seed]);
+        whence(&arguments).succeeded()
+    };
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+}
+
 /// Inseq is asked itself, where Python has it.
 #[test]
 fn inseq_loads_what_is_saved() {

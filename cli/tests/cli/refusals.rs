@@ -84,6 +84,10 @@ fn unknown_names_and_parameters_are_answered_with_the_nearest() {
 #[test]
 fn flags_that_cannot_be_served_say_why() {
     with(&["--model_kwargs", "{}"]).is_refused_with(&["`--model-kwargs`", "transformers"]);
+    let padding = r#"{"padding_side": "left"}"#;
+    with(&["--tokenizer_kwargs", padding]).is_refused_with(&["`padding_side`", "`src_lang`"]);
+    with(&["--tokenizer_kwargs", r#"{"src_lang": 3}"#]).is_refused_with(&["`src_lang`"]);
+    with(&["--chat", r#"{"sistem": "x"}"#]).is_refused_with(&["read --chat", "sistem"]);
     with(&["--dataset_auth_token", "x"]).is_refused_with(&["the Hub is not reached"]);
     with(&["--device", "cuda"]).is_refused_with(&["`--device`"]);
 }
