@@ -5,6 +5,8 @@
 //! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
 //! are never split among threads. A seed's bits do not depend on its chunk.
 
+mod pass;
+
 use std::ops::Range;
 
 use candle_core::Tensor;
@@ -19,6 +21,8 @@ use crate::methods::Batch;
 use crate::model::sequences::Sequences;
 use crate::model::{Gradients, Seed, Trace, Transformer, Wanted};
 use crate::step_functions::{Step, StepContrast, StepFunction};
+pub(crate) use pass::{Pass, PassRef};
+use pass::{Shared, add_shared};
 
 /// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
 const CHUNK_ROWS: usize = 512;
@@ -34,8 +38,8 @@ pub(crate) struct Attributed<'a> {
     /// Whose definitions count.
     pub(crate) compat: Compat,
     /// Input of the head after each contrast's own prefix; `None` where the contrast's token is
-    /// looked up in the step's own prediction. It does not move with the inputs that are explained.
-    /// `[contrasted steps, hidden]`
+    /// looked up in the step's own prediction. Passes of [`Batch::forward`] compute it anew, with the
+    /// inputs it shares; elsewhere it stays. `[contrasted steps, hidden]`
     pub(crate) contrast: Option<Tensor>,
     /// For each step the log-probabilities of its token in passes with dropout; empty where the
     /// function asks for none.
@@ -62,6 +66,8 @@ pub(crate) struct ContrastStep {
     pub(crate) token: u32,
     /// Its row of [`Attributed::contrast`].
     pub(crate) row: usize,
+    /// Position of the row that predicts it in the contrast's target.
+    pub(crate) position: usize,
 }
 
 impl ExplainedStep {
@@ -85,17 +91,18 @@ pub(crate) struct StepGradient {
 }
 
 /// Returns the value of `function` at every step.
-pub(crate) fn values(
+pub(crate) fn values<'p>(
     model: &Transformer,
-    trace: &Trace,
+    pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
     function: &Attributed<'_>,
 ) -> Result<Vec<f64>> {
+    let pass = pass.into();
     let mut values = Vec::with_capacity(steps.len());
     for block in logit_blocks(model, steps.len()) {
         let dropped = function.dropped.get(block.clone()).unwrap_or_default();
         let steps = &steps[block];
-        let predictions = Predictions::of(model, trace, steps, function)?;
+        let predictions = Predictions::of(model, pass, steps, function)?;
         let of_row = |row: usize| {
             let dropped = dropped.get(row).map(Vec::as_slice).unwrap_or_default();
             predictions.with_step(row, &steps[row], dropped, |step| {
@@ -151,22 +158,60 @@ pub(crate) fn log_probabilities(
     Ok(values)
 }
 
-/// Returns the gradient of `function` at every step with respect to the head's input. `[steps, hidden]`
-pub(crate) fn at_hidden(
+/// The gradient of every step's function with respect to the head's inputs. `[steps, hidden]` each.
+#[derive(Debug, Clone)]
+pub(crate) struct HiddenGradient {
+    own: Tensor,
+    /// At the contrasts' rows, where those move; zero for steps without.
+    contrast: Option<Tensor>,
+}
+
+impl HiddenGradient {
+    /// Returns the gradients of some of the steps.
+    pub(crate) fn of_steps(&self, steps: Range<usize>) -> Result<Self> {
+        let cut = |rows: &Tensor| rows.narrow(0, steps.start, steps.len());
+        Ok(Self {
+            own: cut(&self.own)?,
+            contrast: self.contrast.as_ref().map(cut).transpose()?,
+        })
+    }
+}
+
+/// Returns the gradient of `function` at every step with respect to the head's inputs.
+pub(crate) fn at_hidden<'p>(
     model: &Transformer,
-    trace: &Trace,
+    pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
     function: &Attributed<'_>,
-) -> Result<Tensor> {
-    let mut blocks = Vec::new();
+) -> Result<HiddenGradient> {
+    let pass = pass.into();
+    let (mut own, mut at_contrasts) = (Vec::new(), Vec::new());
     for block in logit_blocks(model, steps.len()) {
         let steps = &steps[block];
-        let predictions = Predictions::of(model, trace, steps, function)?;
-        let dlogits: Result<Tensor> =
+        let predictions = Predictions::of(model, pass, steps, function)?;
+        let dlogits: Result<[Tensor; 2]> =
             by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
-        blocks.push(model.logits_vjp(&predictions.logits, &dlogits?)?);
+        let [dlogits, dcontrast] = dlogits?;
+        let at_own = model.logits_vjp(&predictions.logits, &dlogits)?;
+        if pass.contrasts.is_some() {
+            let mut at_contrast = at_own.zeros_like()?;
+            if let Some(logits) = &predictions.contrast {
+                let rows = predictions.contrasted();
+                let dhidden = model.logits_vjp(logits, &rows::gather(&dcontrast, &rows)?)?;
+                at_contrast = rows::add_at(&at_contrast, &dhidden, &rows)?;
+            }
+            at_contrasts.push(at_contrast);
+        }
+        own.push(at_own);
     }
-    Tensor::cat(&blocks, 0)
+    let contrast = match at_contrasts.as_slice() {
+        [] => None,
+        blocks => Some(Tensor::cat(blocks, 0)?),
+    };
+    Ok(HiddenGradient {
+        own: Tensor::cat(&own, 0)?,
+        contrast,
+    })
 }
 
 fn logit_blocks(model: &Transformer, steps: usize) -> impl Iterator<Item = Range<usize>> {
@@ -190,7 +235,7 @@ struct Predictions<'a> {
 impl<'a> Predictions<'a> {
     fn of(
         model: &Transformer,
-        trace: &Trace,
+        pass: PassRef<'_>,
         steps: &[ExplainedStep],
         function: &'a Attributed<'a>,
     ) -> Result<Self> {
@@ -205,18 +250,30 @@ impl<'a> Predictions<'a> {
                 }
             }
         }
-        let contrast = match &function.contrast {
-            Some(hidden) if !wanted.is_empty() => {
-                Some(model.logits(&rows::gather(hidden, &wanted)?)?)
+        let contrast = match (&function.contrast, pass.contrasts) {
+            _ if wanted.is_empty() => None,
+            (_, Some(contrasts)) => {
+                let seeds = contrast_seeds(steps, &contrasts.of_sequence);
+                let seeds: Vec<_> = seeds.into_iter().map(|(_, seed, _)| seed).collect();
+                Some(model.hidden(&contrasts.trace, &seeds)?)
             }
-            _ => None,
+            (Some(hidden), None) => Some(rows::gather(hidden, &wanted)?),
+            (None, None) => None,
         };
+        let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
         Ok(Self {
             function,
-            logits: model.logits(&model.hidden(trace, &seeds)?)?,
+            logits: model.logits(&model.hidden(pass.trace, &seeds)?)?,
             contrast,
             contrast_rows,
         })
+    }
+
+    /// Returns the rows that have a contrast of their own.
+    fn contrasted(&self) -> Vec<usize> {
+        let rows = self.contrast_rows.iter().enumerate();
+        rows.filter_map(|(row, contrast)| contrast.map(|_| row))
+            .collect()
     }
 
     /// Calls `body` with the step of row `row`.
@@ -251,30 +308,60 @@ fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
     by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
 }
 
-/// Returns the gradient of the function with respect to each step's own logits. `[steps, vocabulary]`
+/// Returns the gradient of the function with respect to each step's own logits, and to those of its
+/// contrast where it has some of its own. `[steps, vocabulary]` each.
 fn logit_gradients<T: Real>(
     predictions: &Predictions<'_>,
     steps: &[ExplainedStep],
-) -> Result<Tensor> {
+) -> Result<[Tensor; 2]> {
     let (_, vocabulary) = predictions.logits.dims2()?;
-    let mut gradients = vec![T::zero(); steps.len() * vocabulary];
-    gradients
-        .par_chunks_exact_mut(vocabulary)
-        .zip(steps)
-        .enumerate()
-        .try_for_each(|(row, (out, explained))| {
-            predictions.with_step(row, explained, &[], |step| {
-                let mut slopes = step.slopes();
-                predictions
-                    .function
-                    .function
-                    .add_gradient(step, &mut slopes);
-                for (out, slope) in out.iter_mut().zip(slopes.logits()) {
-                    *out = T::from_f64(*slope);
-                }
-            })
-        })?;
-    tensor(gradients, (steps.len(), vocabulary))
+    let function = predictions.function.function;
+    let fill = |row: usize, explained: &ExplainedStep, [own, contrast]: [&mut [T]; 2]| {
+        predictions.with_step(row, explained, &[], |step| {
+            let mut slopes = step.slopes();
+            function.add_gradient(step, &mut slopes);
+            let (at_own, at_contrast) = slopes.into_parts();
+            let own = own.iter_mut().zip(at_own);
+            let contrast = contrast.iter_mut().zip(at_contrast.into_iter().flatten());
+            for (out, slope) in own.chain(contrast) {
+                *out = T::from_f64(slope);
+            }
+        })
+    };
+    let mut own = vec![T::zero(); steps.len() * vocabulary];
+    let contrast_rows = if predictions.contrast.is_some() {
+        steps.len()
+    } else {
+        0
+    };
+    let mut contrast = vec![T::zero(); contrast_rows * vocabulary];
+    let rows = own.par_chunks_exact_mut(vocabulary).zip(steps).enumerate();
+    if contrast_rows == 0 {
+        rows.try_for_each(|(row, (own, step))| fill(row, step, [own, &mut []]))?;
+    } else {
+        rows.zip(contrast.par_chunks_exact_mut(vocabulary))
+            .try_for_each(|((row, (own, step)), contrast)| fill(row, step, [own, contrast]))?;
+    }
+    Ok([
+        tensor(own, (steps.len(), vocabulary))?,
+        tensor(contrast, (contrast_rows, vocabulary))?,
+    ])
+}
+
+/// Returns number, seed and shared rows of every step whose sequence has a contrast.
+fn contrast_seeds(
+    steps: &[ExplainedStep],
+    of_sequence: &[Option<Shared>],
+) -> Vec<(usize, Seed, Shared)> {
+    let of_step = |(index, step): (usize, &ExplainedStep)| {
+        let shared = of_sequence[step.seed.sequence]?;
+        let seed = Seed {
+            sequence: shared.sequence,
+            position: step.contrast?.position,
+        };
+        Some((index, seed, shared))
+    };
+    steps.iter().enumerate().filter_map(of_step).collect()
 }
 
 /// Returns runs of steps whose backward passes have about as many rows as fill the cache, at least
@@ -297,18 +384,43 @@ pub(crate) fn chunks(steps: &[ExplainedStep]) -> Vec<Range<usize>> {
     chunks
 }
 
-/// Pulls `dhidden`, one row a step, `[steps, hidden]`, back to the embeddings and cuts the result
-/// into steps.
-pub(crate) fn at_embeddings(
+/// Pulls the gradients `dhidden` of `steps` back to the embeddings and cuts the result into steps.
+pub(crate) fn at_embeddings<'p>(
     model: &Transformer,
-    trace: &Trace,
+    pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
-    dhidden: &Tensor,
+    dhidden: &HiddenGradient,
     wanted: Wanted,
 ) -> Result<Vec<StepGradient>> {
+    let pass = pass.into();
     let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-    let gradients = model.vjp(trace, &seeds, dhidden.clone(), wanted)?;
-    cut(steps, &gradients)
+    let gradients = model.vjp(pass.trace, &seeds, dhidden.own.clone(), wanted)?;
+    let mut gradients = cut(steps, &gradients)?;
+    let (Some(contrasts), Some(dhidden)) = (pass.contrasts, &dhidden.contrast) else {
+        return Ok(gradients);
+    };
+    let contrasted = contrast_seeds(steps, &contrasts.of_sequence);
+    if contrasted.is_empty() {
+        return Ok(gradients);
+    }
+    let indices: Vec<_> = contrasted.iter().map(|(index, ..)| *index).collect();
+    let seeds: Vec<_> = contrasted.iter().map(|(_, seed, _)| seed.clone()).collect();
+    let dhidden = rows::gather(dhidden, &indices)?;
+    let pulled = model.vjp(&contrasts.trace, &seeds, dhidden, wanted)?;
+    let as_steps = contrasted
+        .iter()
+        .map(|(index, seed, shared)| ExplainedStep {
+            seed: seed.clone(),
+            source_rows: shared.source_rows,
+            ..steps[*index].clone()
+        });
+    let pulled = cut(&as_steps.collect::<Vec<_>>(), &pulled)?;
+    for ((index, _, shared), added) in contrasted.iter().zip(pulled) {
+        let own = &mut gradients[*index];
+        own.source = add_shared(own.source.take(), added.source, shared.source)?;
+        own.target = add_shared(own.target.take(), added.target, shared.target)?;
+    }
+    Ok(gradients)
 }
 
 fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradient>> {
@@ -333,20 +445,20 @@ fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradien
 }
 
 /// Calls `body(index, gradient)` with the gradient of the batch's function at every step, `steps`
-/// being those of `trace`; chunks in parallel.
-pub(crate) fn for_each_step(
+/// being those of `pass`; chunks in parallel.
+pub(crate) fn for_each_step<'p>(
     batch: &Batch<'_>,
-    trace: &Trace,
+    pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
     wanted: Wanted,
     body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
 ) -> Result<(), crate::Error> {
-    let model = batch.model;
-    let dhidden = at_hidden(model, trace, steps, batch.function)?;
+    let (model, pass) = (batch.model, pass.into());
+    let dhidden = at_hidden(model, pass, steps, batch.function)?;
     chunks(steps).into_par_iter().try_for_each(|chunk| {
-        let rows = dhidden.narrow(0, chunk.start, chunk.len())?;
+        let dhidden = dhidden.of_steps(chunk.clone())?;
         let steps = &steps[chunk.clone()];
-        let gradients = at_embeddings(model, trace, steps, &rows, wanted)?;
+        let gradients = at_embeddings(model, pass, steps, &dhidden, wanted)?;
         chunk
             .zip(gradients)
             .try_for_each(|(index, gradient)| body(index, gradient))

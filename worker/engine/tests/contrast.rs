@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use whence_engine::methods::METHODS;
 use whence_engine::{Attribution, Engine, Error, Example};
 use whence_schemas::job::Dtype;
-use whence_schemas::{AlignmentRule, Alignments, AttributionSpec, ContrastSpec, FunctionSpec};
+use whence_schemas::{
+    AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
+};
 
 fn model(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -64,6 +66,44 @@ fn every_method_attributes_contrasts_in_batches_as_alone() {
                 assert_eq!(contrast.text, "</s>");
             }
         }
+    }
+}
+
+#[test]
+fn a_forced_contrast_moves_with_the_tokens_it_shares() {
+    let sentence = |id, text, contrast: &str| Example {
+        contrast_target: Some(contrast.to_owned()),
+        ..Example::new(id, "The cat sat on").with_generated_text(text)
+    };
+    let sentences = [
+        sentence(
+            1,
+            "The cat sat on the mat.",
+            "The cat sat on a chair and slept.",
+        ),
+        sentence(2, "The cat sat on his bed.", "The dog sat there."),
+    ];
+    for (name, examples) in [("lo-en-fr-tiny", translations()), ("glass-en", sentences)] {
+        let engine = Engine::load(&model(name), Dtype::Float64).unwrap();
+        let mut spec = spec("integrated_gradients", "contrast_logits_diff");
+        let parameters = [
+            ("n_steps".to_owned(), 40.into()),
+            ("return_convergence_delta".to_owned(), true.into()),
+        ];
+        spec.method.params.extend(parameters);
+        spec.attribute_target = true;
+        spec.contrast.contrast_force_inputs = true;
+        let moving = attribute(&engine, &spec, &examples);
+        // Completeness: the scores add up to the function's change only if the gradients have the
+        // share of both predictions.
+        for step in moving.iter().flat_map(|found| &found.steps) {
+            assert!(step.step_scores[1].abs() < 1e-3, "{name}: {step:?}");
+        }
+        spec.compat = Compat::Inseq071;
+        assert_ne!(
+            attribute(&engine, &spec, &examples)[0].steps,
+            moving[0].steps
+        );
     }
 }
 

@@ -21,8 +21,7 @@ use super::support::path::{Ends, times, total};
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient;
-use crate::model::Trace;
+use crate::gradient::{self, Pass};
 use crate::model::spec::Activation;
 use crate::registry::Describe;
 
@@ -99,10 +98,10 @@ impl DeepLift {
         sink: &dyn Sink,
     ) -> Result<(), Error> {
         let distance = ends.distance()?;
-        let trace = self.trace(batch, ends)?;
+        let pass = self.pass(batch, ends)?;
         let steps = ends.steps();
         let totals = Mutex::new(vec![0.0; steps.len()]);
-        gradient::for_each_step(batch, &trace, steps, ends.wanted(), |index, gradient| {
+        gradient::for_each_step(batch, &pass, steps, ends.wanted(), |index, gradient| {
             let gradient = ends.at_path(gradient)?;
             let scores = if self.multiply_by_inputs {
                 times(gradient, &distance, &steps[index])?
@@ -124,12 +123,12 @@ impl DeepLift {
     }
 
     /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.
-    fn trace(&self, batch: &Batch<'_>, ends: &Ends<'_>) -> Result<Trace, Error> {
+    fn pass(&self, batch: &Batch<'_>, ends: &Ends<'_>) -> Result<Pass, Error> {
         let reach = |activation| self.rule.includes(activation);
         if !batch.model.activations().any(reach) {
             return ends.pass(&ends.input);
         }
         let (input, baseline) = (ends.recorded_input()?, ends.recorded_baseline()?);
-        Ok(batch.model.rescaled(&input, &baseline, &reach)?)
+        Ok(batch.model.rescaled(&input, &baseline, &reach)?.into())
     }
 }

@@ -29,9 +29,9 @@ impl Describe for InputXGradient {
 impl Method for InputXGradient {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         let embeddings = batch.embeddings()?;
-        let trace = batch.model.forward(&batch.model_inputs(&embeddings)?)?;
+        let pass = batch.forward(&embeddings)?;
         let steps = batch.steps();
-        gradient::for_each_step(batch, &trace, &steps, batch.wanted(), |step, gradient| {
+        gradient::for_each_step(batch, &pass, &steps, batch.wanted(), |step, gradient| {
             let sequence = steps[step].seed.sequence;
             let times_input = |gradient: Option<Tensor>, embedded: Option<&Embedded>| match (
                 gradient, embedded,

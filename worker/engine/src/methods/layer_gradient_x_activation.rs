@@ -35,9 +35,9 @@ impl Method for LayerGradientXActivation {
             return InputXGradient {}.attribute(batch, sink);
         };
         let ends = Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?;
-        let trace = ends.pass(&ends.input)?;
+        let pass = ends.pass(&ends.input)?;
         let steps = ends.steps();
-        gradient::for_each_step(batch, &trace, steps, ends.wanted(), |step, gradient| {
+        gradient::for_each_step(batch, &pass, steps, ends.wanted(), |step, gradient| {
             sink.record(step, times(gradient, &ends.input, &steps[step])?)
         })
     }

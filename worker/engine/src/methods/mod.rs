@@ -130,7 +130,7 @@ pub struct Instance {
 
 impl Instance {
     /// Returns the tokens the decoder must see for its last explained token to be predicted.
-    fn decoder_input(&self) -> &[u32] {
+    pub(crate) fn decoder_input(&self) -> &[u32] {
         &self.target[..self.explained.end - 1]
     }
 
@@ -154,6 +154,7 @@ impl Batch<'_> {
                 contrast: instance.contrast.as_ref().map(|contrast| ContrastStep {
                     token: contrast.token(index),
                     row: contrast_rows.next().expect("there is a next number"),
+                    position: contrast.aligned[index] - 1,
                 }),
             };
             instance.explained.clone().enumerate().map(step).collect()

@@ -34,11 +34,9 @@ impl Describe for Saliency {
 
 impl Method for Saliency {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        let trace = batch
-            .model
-            .forward(&batch.model_inputs(&batch.embeddings()?)?)?;
+        let pass = batch.forward(&batch.embeddings()?)?;
         let steps = batch.steps();
-        gradient::for_each_step(batch, &trace, &steps, batch.wanted(), |step, gradient| {
+        gradient::for_each_step(batch, &pass, &steps, batch.wanted(), |step, gradient| {
             let mut scores = RawScores {
                 source: gradient.source,
                 target: batch.at_embeddings(gradient.target)?,

@@ -231,7 +231,7 @@ impl Walk<'_> {
         let dhidden = gradient::at_hidden(model, &trace, &steps, self.batch.function)?;
         let mut rows = Vec::with_capacity(steps.len());
         for chunk in gradient::chunks(&steps) {
-            let dhidden = dhidden.narrow(0, chunk.start, chunk.len())?;
+            let dhidden = dhidden.of_steps(chunk.clone())?;
             let wanted = match walker.side {
                 Side::Source => Wanted::Source,
                 Side::Target => Wanted::Target,

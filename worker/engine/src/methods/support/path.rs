@@ -12,12 +12,12 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, ExplainedStep, StepGradient};
+use crate::gradient::{self, ExplainedStep, Pass, StepGradient};
 use crate::kernels::rows;
 use crate::methods::{Batch, Sink, multiply, tokens_of};
 use crate::model::hooks::{Place, Recorded, Side};
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Seed, Trace, Wanted};
+use crate::model::{Embedded, Inputs, Seed, Wanted};
 
 /// Rows of one forward pass over several points: enough for full-speed products.
 const FORWARD_ROWS: usize = 256;
@@ -126,16 +126,16 @@ impl<'a> Ends<'a> {
     }
 
     /// Runs the rest of the model from a point of the path.
-    pub(in crate::methods) fn pass(&self, at: &Inputs) -> Result<Trace, Error> {
+    pub(in crate::methods) fn pass(&self, at: &Inputs) -> Result<Pass, Error> {
         let model = self.batch.model;
         match &self.level {
-            Level::Embeddings => Ok(model.forward(&self.batch.model_inputs(at)?)?),
+            Level::Embeddings => self.batch.forward(at),
             Level::Stream { place, .. } => {
                 let stream = match (place.side, &at.source) {
                     (Side::Source, Some(source)) => &source.rows,
                     _ => &at.target.rows,
                 };
-                Ok(model.forward_above(*place, stream, at)?)
+                Ok(model.forward_above(*place, stream, at)?.into())
             }
         }
     }
@@ -247,8 +247,8 @@ impl<'a> Ends<'a> {
     /// Returns the value of the attributed function of every step at a point of the path.
     pub(in crate::methods) fn values(&self, at: &Inputs) -> Result<Vec<f64>, Error> {
         let model = self.batch.model;
-        let trace = self.pass(at)?;
-        let values = gradient::values(model, &trace, &self.steps, self.batch.function)?;
+        let pass = self.pass(at)?;
+        let values = gradient::values(model, &pass, &self.steps, self.batch.function)?;
         Ok(values)
     }
 
@@ -272,7 +272,7 @@ impl<'a> Ends<'a> {
     /// Adds the weighted gradients at `points` to the sums of every step.
     fn add_gradients(&self, points: &[Point], sums: &mut [ChunkSums]) -> Result<(), Error> {
         let (model, function) = (self.batch.model, self.batch.function);
-        let trace = self.pass(&together(points)?)?;
+        let pass = self.pass(&together(points)?)?;
         let num_instances = self.batch.instances.len();
         let of_point = |point: usize| {
             let shift = |step: &ExplainedStep| {
@@ -287,14 +287,14 @@ impl<'a> Ends<'a> {
         let by_point: Vec<_> = (0..points.len()).map(of_point).collect();
         let dhidden = by_point
             .iter()
-            .map(|steps| gradient::at_hidden(model, &trace, steps, function));
+            .map(|steps| gradient::at_hidden(model, &pass, steps, function));
         let dhidden = dhidden.collect::<Result<Vec<_>, _>>()?;
         sums.par_iter_mut().try_for_each(|(chunk, sums)| {
             for ((point, steps), dhidden) in points.iter().zip(&by_point).zip(&dhidden) {
-                let dhidden = dhidden.narrow(0, chunk.start, chunk.len())?;
+                let dhidden = dhidden.of_steps(chunk.clone())?;
                 let gradients = gradient::at_embeddings(
                     model,
-                    &trace,
+                    &pass,
                     &steps[chunk.clone()],
                     &dhidden,
                     self.wanted(),

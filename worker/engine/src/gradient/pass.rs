@@ -1,0 +1,186 @@
+//! A pass over a batch and, where the contrasts move with it, over them.
+//!
+//! With `contrast_force_inputs` the attributed function compares what the model predicts after the
+//! example with what it predicts after the contrast. Where both begin with the same tokens those are
+//! the same inputs: to change one changes both predictions, and a gradient has both shares. So a
+//! contrast is computed on the rows of its example as far as the tokens agree, and on its own
+//! embeddings from there on. Inseq holds the contrast fixed, and so do the methods that change one
+//! token at a time on top of a pass they share (occlusion, sequential integrated gradients, …).
+
+use candle_core::Tensor;
+use whence_schemas::Compat;
+
+use crate::Error;
+use crate::contrast::Contrast;
+use crate::kernels::rows;
+use crate::methods::{Batch, Instance};
+use crate::model::sequences::Sequences;
+use crate::model::{Embedded, Inputs, Trace};
+
+/// One pass over a batch, or over several variants of it.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// The pass over the examples.
+    pub(crate) trace: Trace,
+    pub(super) contrasts: Option<ContrastPass>,
+}
+
+/// The pass over the contrasts.
+#[derive(Debug)]
+pub(super) struct ContrastPass {
+    pub(super) trace: Trace,
+    /// What each sequence of the examples' pass shares with its contrast, if it has one.
+    pub(super) of_sequence: Vec<Option<Shared>>,
+}
+
+/// A contrast's sequence, and what it shares with its example's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shared {
+    /// Index of the contrast's sequence.
+    pub(super) sequence: usize,
+    /// Rows of the contrast's source, and how many of the first are the example's.
+    pub(super) source_rows: usize,
+    pub(super) source: usize,
+    /// How many of the first target rows are the example's.
+    pub(super) target: usize,
+}
+
+/// A pass, with contrasts that move or without.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PassRef<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) contrasts: Option<&'a ContrastPass>,
+}
+
+impl From<Trace> for Pass {
+    /// Wraps a pass whose contrasts, if there are any, stay as they are.
+    fn from(trace: Trace) -> Self {
+        Self {
+            trace,
+            contrasts: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Trace> for PassRef<'a> {
+    fn from(trace: &'a Trace) -> Self {
+        Self {
+            trace,
+            contrasts: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Pass> for PassRef<'a> {
+    fn from(pass: &'a Pass) -> Self {
+        Self {
+            trace: &pass.trace,
+            contrasts: pass.contrasts.as_ref(),
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Runs the model where the embeddings are `embeddings`: those of this batch, or those of
+    /// variants of it, all instances of one before those of the next.
+    pub(crate) fn forward(&self, embeddings: &Inputs) -> Result<Pass, Error> {
+        let trace = self.model.forward(&self.model_inputs(embeddings)?)?;
+        let moves = self.function.contrast.is_some() && self.function.compat == Compat::None;
+        let contrasts = if moves {
+            Some(self.forward_contrasts(embeddings)?)
+        } else {
+            None
+        };
+        Ok(Pass { trace, contrasts })
+    }
+
+    fn forward_contrasts(&self, embeddings: &Inputs) -> Result<ContrastPass, Error> {
+        let pairs: Vec<(usize, &Instance, &Contrast)> = (0..embeddings.target.sequences.len())
+            .filter_map(|sequence| {
+                let instance = &self.instances[sequence % self.instances.len()];
+                Some((sequence, instance, instance.contrast.as_ref()?))
+            })
+            .collect();
+        let mut of_sequence = vec![None; embeddings.target.sequences.len()];
+        for (index, (sequence, instance, contrast)) in pairs.iter().enumerate() {
+            of_sequence[*sequence] = Some(Shared {
+                sequence: index,
+                source_rows: contrast.source.len(),
+                source: common(&instance.source, &contrast.source),
+                target: common(instance.decoder_input(), contrast.decoder_input()),
+            });
+        }
+        let source = match &embeddings.source {
+            None => None,
+            Some(own) => {
+                let others = pairs
+                    .iter()
+                    .map(|(.., contrast)| contrast.source.as_slice());
+                Some(overlay(
+                    own,
+                    &self.model.embed(others)?,
+                    &of_sequence,
+                    |s| s.source,
+                )?)
+            }
+        };
+        let others = pairs.iter().map(|(.., contrast)| contrast.decoder_input());
+        let others = self.model.embed(others)?;
+        let target = overlay(&embeddings.target, &others, &of_sequence, |s| s.target)?;
+        let inputs = self.model_inputs(&Inputs { source, target })?;
+        Ok(ContrastPass {
+            trace: self.model.forward(&inputs)?,
+            of_sequence,
+        })
+    }
+}
+
+/// Returns how many tokens both begin with.
+fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// Returns the sequences `others`, their first rows replaced by those that the sequences of `own`
+/// share with them.
+fn overlay(
+    own: &Embedded,
+    others: &Embedded,
+    of_sequence: &[Option<Shared>],
+    shared: fn(&Shared) -> usize,
+) -> Result<Embedded, Error> {
+    let mut pieces: Vec<Tensor> = Vec::new();
+    for (sequence, contrast) in of_sequence.iter().enumerate() {
+        let Some(contrast) = contrast else {
+            continue;
+        };
+        let (count, rows) = (shared(contrast), others.sequences.rows(contrast.sequence));
+        let start = own.sequences.rows(sequence).start;
+        for (from, start, len) in [
+            (&own.rows, start, count),
+            (&others.rows, rows.start + count, rows.len() - count),
+        ] {
+            if len > 0 {
+                pieces.push(from.narrow(0, start, len)?);
+            }
+        }
+    }
+    Ok(Embedded {
+        rows: Tensor::cat(&pieces, 0)?,
+        sequences: Sequences::of_lengths(others.sequences.lengths()),
+    })
+}
+
+/// Adds the first rows of `added`, as many as are shared, to `gradient`.
+pub(super) fn add_shared(
+    gradient: Option<Tensor>,
+    added: Option<Tensor>,
+    shared: usize,
+) -> candle_core::Result<Option<Tensor>> {
+    let (Some(gradient), Some(added)) = (&gradient, added) else {
+        return Ok(gradient);
+    };
+    let count = shared.min(gradient.dim(0)?).min(added.dim(0)?);
+    let added = added.narrow(0, 0, count)?;
+    let indices: Vec<_> = (0..count).collect();
+    rows::add_at(gradient, &added, &indices).map(Some)
+}
