@@ -12,7 +12,7 @@ import json
 import pathlib
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE.parent / "models"
@@ -32,13 +32,15 @@ def case(model, source, prompt, options):
     """Continues one prompt; the golden is what follows it, padding taken off."""
     inputs = source if source is not None else prompt
     keywords = dict(options)
-    if source is not None and len(prompt) > 1:
-        keywords["decoder_input_ids"] = torch.tensor([prompt])
+    if source is not None:
+        keywords["decoder_start_token_id"] = prompt[0]
+        if len(prompt) > 1:
+            keywords["decoder_input_ids"] = torch.tensor([prompt])
     ids = torch.tensor([inputs])
     with torch.no_grad():
         sequences = model.generate(ids, attention_mask=torch.ones_like(ids), **keywords)
     ends = options.get("eos_token_id", model.generation_config.eos_token_id)
-    ends = [ends] if isinstance(ends, int) else ends
+    ends = [ends] if isinstance(ends, int) else ends or []
     return {"source": source or [], "prompt": prompt, "options": options,
             "sequences": [until_end(sequence[len(prompt):].tolist(), ends) for sequence in sequences]}
 
@@ -90,9 +92,30 @@ def glass():
     return cases
 
 
+FAMILIES = ["t5", "bart", "m2m_100", "gpt2", "bloom", "gemma2", "mistral", "mixtral", "qwen3"]
+FAMILY_OPTIONS = [{}, {"num_beams": 3}, {"num_beams": 4, "length_penalty": 2.0, "max_new_tokens": 10}, {"repetition_penalty": 1.3},
+                  {"num_beams": 2, "no_repeat_ngram_size": 2, "max_new_tokens": 12}, {"num_beams": 3, "early_stopping": True, "max_new_tokens": 8}]
+
+
+def family(name):
+    """Prompts of random tokens for one of the tiny random models."""
+    folder = HERE.parent / "families" / "models" / name
+    config = AutoConfig.from_pretrained(folder)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    draw = torch.Generator().manual_seed(11)
+    cases = []
+    for length in (3, 7):
+        ids = torch.randint(5, config.vocab_size, (length,), generator=draw).tolist()
+        source, prompt = (ids, [getattr(config, "decoder_start_token_id", config.pad_token_id)]) if config.is_encoder_decoder else (None, ids)
+        cases += [case(model, source, prompt, options) for options in FAMILY_OPTIONS]
+    return cases
+
+
 def main():
     (HERE / "goldens").mkdir(exist_ok=True)
-    for name, cases in [("lo-en-fr-tiny", marian()), ("glass-en", glass())]:
+    small = [(f"family-{name}", family(name)) for name in FAMILIES]
+    for name, cases in [("lo-en-fr-tiny", marian()), ("glass-en", glass()), *small]:
         lines = ",\n".join(json.dumps(case) for case in cases)
         (HERE / "goldens" / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         print(name, len(cases), "cases")

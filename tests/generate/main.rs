@@ -57,8 +57,8 @@ fn cases(name: &str) -> Vec<Case> {
 }
 
 /// Asserts the tokens of every golden, each alone and all that share their options together.
-fn assert_goldens(name: &str) {
-    let model = Model::load(&here().join("models").join(name));
+fn assert_goldens(name: &str, folder: &Path) {
+    let model = Model::load(folder);
     let cases = cases(name);
     let mut wrong = Vec::new();
     for case in &cases {
@@ -91,12 +91,23 @@ fn assert_goldens(name: &str) {
 
 #[test]
 fn marian_generates_what_transformers_generates() {
-    assert_goldens("lo-en-fr-tiny");
+    assert_goldens("lo-en-fr-tiny", &here().join("models/lo-en-fr-tiny"));
 }
 
 #[test]
 fn llama_generates_what_transformers_generates() {
-    assert_goldens("glass-en");
+    assert_goldens("glass-en", &here().join("models/glass-en"));
+}
+
+/// Families differ in what they keep for the next step: positions, biases, windows, experts.
+#[test]
+fn tiny_models_of_many_families_generate_what_transformers_generates() {
+    for name in [
+        "t5", "bart", "m2m_100", "gpt2", "bloom", "gemma2", "mistral", "mixtral", "qwen3",
+    ] {
+        let folder = here().join("families/models").join(name);
+        assert_goldens(&format!("family-{name}"), &folder);
+    }
 }
 
 #[test]

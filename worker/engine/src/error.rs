@@ -51,7 +51,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of the model is missing or unreadable.
-    #[error("cannot read `{}`; a model is a folder with config.json, *.safetensors and its tokenizer", path.display())]
+    #[error("cannot read `{}`; a model is a folder with config.json, its weights (safetensors or pytorch_model.bin) and its tokenizer, or a GGUF file", path.display())]
     ModelFile {
         /// The file.
         path: PathBuf,
