@@ -131,3 +131,32 @@ fn secants_as<T: Real>(
     });
     tensor(slopes, z.shape())
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// A line through two points of the nonlinearity takes one value to the other; where they are
+    /// the same point it is the tangent.
+    #[test]
+    fn secants_lead_from_the_reference_to_the_value() {
+        let row = |values: [f64; 4]| Tensor::from_vec(values.to_vec(), (1, 4), &Device::Cpu);
+        let z = row([-1.5, 0.2, 3.0, 0.7]).unwrap();
+        let reference = row([2.0, -0.3, 1.0, 0.7]).unwrap();
+        let doubles = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for activation in [Activation::Silu, Activation::Relu, Activation::Tanh] {
+            let (at_z, slopes) = plain(&z, activation).unwrap();
+            let (at_reference, _) = plain(&reference, activation).unwrap();
+            let secants = doubles(&secants(&z, &reference, activation, false).unwrap());
+            let distance = doubles(&(&z - &reference).unwrap());
+            let change = doubles(&(at_z - at_reference).unwrap());
+            for index in 0..3 {
+                let error = secants[index] * distance[index] - change[index];
+                assert!(error.abs() < 1e-12, "{activation:?}: {error}");
+            }
+            assert_eq!(secants[3], doubles(&slopes)[3]);
+        }
+    }
+}

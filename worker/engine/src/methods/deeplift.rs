@@ -7,7 +7,7 @@
 //! By default the reach is Captum's, and so Inseq's: the `ReLU`, tanh and sigmoid modules of
 //! feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
 //! the plain gradient times the distance. `rule: "activations"` reaches every nonlinearity of
-//! the feed-forward networks. Attention and norms keep their gradients in either case, so the
+//! the feed-forward networks. Attention, norms and experts keep their gradients in any case, so the
 //! scores do not sum up to the change of the function; `return_convergence_delta` tells by how much.
 //!
 //! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass

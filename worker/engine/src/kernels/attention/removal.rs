@@ -103,3 +103,69 @@ fn remove_values_as<T: Real>(
     });
     tensor(out, (pairs.len(), hidden))
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::kernels::attention::{Columns, Heads, Projections, forward, lay_out};
+
+    fn waves(rows: usize, width: usize, phase: f64) -> Tensor {
+        let values: Vec<f64> = (0..rows * width)
+            .map(|i| (i as f64 * phase).sin())
+            .collect();
+        Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+    }
+
+    /// What the keys add, one by one, is the whole output: two sequences, two heads a key head.
+    #[test]
+    fn what_all_keys_add_is_the_output() {
+        let heads = Heads {
+            queries: 4,
+            keys: 2,
+            dim: 3,
+            scale: 0.5,
+            causal: true,
+            window: None,
+            softcap: None,
+        };
+        let columns = |width: usize, phase: f64| Columns {
+            rows: waves(5, width, phase),
+            column: 0,
+        };
+        let projections = Projections {
+            queries: columns(12, 0.7),
+            keys: columns(6, 1.3),
+            values: columns(6, 2.1),
+        };
+        let (sequences, _) = lay_out(heads, [(0..3, 0..3), (3..5, 3..5)].into_iter());
+        let (mixed, attended) = forward(heads, projections, sequences, None).unwrap();
+        let output = waves(12, 7, 0.3);
+        let added = mixed.matmul(&output).unwrap();
+        let project = |values: &Tensor, columns: Range<usize>| {
+            values.matmul(&output.narrow(0, columns.start, columns.len())?)
+        };
+        let outputs = value_outputs(&attended, KeyHeads::All, project).unwrap();
+        for (row, (sequence, query)) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+            .into_iter()
+            .enumerate()
+        {
+            let pairs: Vec<_> = (0..=query)
+                .map(|key| Pair {
+                    sequence,
+                    query,
+                    key,
+                })
+                .collect();
+            let own = added.narrow(0, row, 1).unwrap();
+            let own = Tensor::cat(&vec![own; pairs.len()], 0).unwrap();
+            let without = remove_values(&own, &attended, &outputs, &pairs).unwrap();
+            let all = (own.narrow(0, 0, 1).unwrap()
+                - (own - without).unwrap().sum_keepdim(0).unwrap())
+            .unwrap();
+            let left = all.abs().unwrap().max_all().unwrap();
+            assert!(left.to_scalar::<f64>().unwrap() < 1e-14);
+        }
+    }
+}
