@@ -56,7 +56,7 @@ fn params_of(name: &str, given: &Value) -> Map<String, Value> {
         "logprob" => name.contains("prob"),
         _ => true,
     };
-    let given = given.as_object().unwrap().iter();
+    let given = given.as_object().into_iter().flatten();
     given
         .filter(|(option, _)| has(option))
         .map(|(option, value)| (option.clone(), value.clone()))
