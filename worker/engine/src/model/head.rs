@@ -28,7 +28,6 @@ impl Head {
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
         let own = match &spec.head.weight {
-            HeadWeight::Tied => None,
             HeadWeight::OwnOrTied(name) if !checkpoint.contains(name) => None,
             HeadWeight::Own(name) | HeadWeight::OwnOrTied(name) => {
                 Some(checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?)

@@ -193,8 +193,6 @@ impl HeadSpec {
 /// Where the head's weight comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadWeight {
-    /// It is the token embedding.
-    Tied,
     /// A tensor of its own.
     Own(String),
     /// A tensor of its own where the checkpoint has it, the token embedding elsewhere.

@@ -49,16 +49,19 @@ pub(super) fn head_dim(config: &ConfigFile, hidden: usize, heads: usize) -> Resu
     Ok(hidden / heads)
 }
 
-/// Returns the head's weight, which is the embedding where `tie_word_embeddings` says so.
+/// Returns the head's weight, which is the embedding where `tie_word_embeddings` says so and the
+/// checkpoint has no other: transformers does not tie what it finds untied.
 pub(super) fn head_weight(
     config: &ConfigFile,
     name: &str,
     tied_by_default: bool,
 ) -> Result<HeadWeight, Error> {
-    Ok(if config.flag_or("tie_word_embeddings", tied_by_default)? {
-        HeadWeight::Tied
+    let is_tied = config.flag_or("tie_word_embeddings", tied_by_default)?;
+    let name = name.to_owned();
+    Ok(if is_tied {
+        HeadWeight::OwnOrTied(name)
     } else {
-        HeadWeight::Own(name.to_owned())
+        HeadWeight::Own(name)
     })
 }
 
