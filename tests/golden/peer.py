@@ -94,6 +94,12 @@ class Peer:
         if dtype == "float64":
             for parameter in self.inseq.model.parameters():
                 parameter.data = parameter.data.double()
+            # Discretized paths were given scaled embeddings in single precision at loading.
+            paths = getattr(self.inseq.attribution_method.method, "path_builder", None)
+            if paths is not None:
+                paths.vocabulary_embeddings = (
+                    self.inseq.get_embedding_layer().weight.data * self.inseq.embed_scale
+                )
 
     def attribute(self, case: Case, replayed: list) -> list[Result]:
         """Attributes the texts, in one call if the case is batched, with the draws of another run."""
