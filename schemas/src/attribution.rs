@@ -228,7 +228,22 @@ pub struct AttributionSpec {
     pub chat: Option<ChatSpec>,
 }
 
+/// Name under which a method's convergence deltas stand among the step scores.
+pub const DELTAS: &str = "deltas";
+
 impl AttributionSpec {
+    /// Returns the names of the scores recorded of each step, in their order: those asked for, then
+    /// the convergence deltas if the method is told to return them.
+    pub fn step_score_labels(&self) -> Vec<String> {
+        let asked = self
+            .step_scores
+            .iter()
+            .map(|score| score.label().to_owned());
+        let returns = self.method.params.get("return_convergence_delta");
+        let deltas = (returns == Some(&Value::Bool(true))).then(|| DELTAS.to_owned());
+        asked.chain(deltas).collect()
+    }
+
     /// Returns the specification of `method` with every option at its default.
     pub fn of_method(method: &str) -> Self {
         Self {

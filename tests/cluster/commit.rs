@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use arrow::array::AsArray;
 use whence_coordinator::durable::manifest::Manifest;
 use whence_proto::v1::JobState;
-use whence_schemas::{JobSpec, layout};
+use whence_schemas::{FunctionSpec, JobSpec, layout, output};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::job_in_small_shards;
 use whence_tests::s3::Bucket;
@@ -126,4 +127,32 @@ async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
     );
     cluster.stop().await;
     assert!(!root.path().join(layout::sealed(&spec.id())).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn convergence_deltas_stand_beside_the_step_scores() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spec = job_in_small_shards("test[:2]");
+    let params = serde_json::json!({"n_steps": 4, "return_convergence_delta": true});
+    spec.attribution.method = FunctionSpec {
+        params: params.as_object().unwrap().clone(),
+        ..FunctionSpec::named("integrated_gradients")
+    };
+    spec.attribution.step_scores = vec![FunctionSpec::named("probability")];
+    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
+        .await
+        .unwrap();
+    cluster.add_worker(whence_worker::Config::default());
+    assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
+    cluster.stop().await;
+    let rows = table::read(root.path(), &spec);
+    let steps = rows.column_by_name(output::STEPS).unwrap().as_list::<i32>();
+    let scores = steps
+        .values()
+        .as_struct()
+        .column_by_name(output::STEP_SCORES);
+    assert_eq!(
+        scores.unwrap().as_struct().column_names(),
+        ["probability", "deltas"]
+    );
 }

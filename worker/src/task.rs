@@ -280,12 +280,7 @@ fn encode(
     input: &InputRows,
     rows: &[OutputRow],
 ) -> Result<Vec<u8>, Failure> {
-    let step_scores: Vec<_> = spec
-        .attribution
-        .step_scores
-        .iter()
-        .map(|f| f.label().to_owned())
-        .collect();
+    let step_scores = spec.attribution.step_score_labels();
     let batch = table::batch(rows, &step_scores, input.columns.as_ref())?;
     let attempt = lease.attempt.clone().unwrap_or_default();
     let errors = rows.iter().filter(|row| row.result.is_err()).count();

@@ -114,11 +114,7 @@ pub(super) fn page_of(
     (caption, attribution): (Caption<'_>, &Attribution),
 ) -> Result<(), Failure> {
     let mut page = begin_page(create(path)?, spec, model)?;
-    let names: Vec<_> = spec
-        .step_scores
-        .iter()
-        .map(|s| s.label().to_owned())
-        .collect();
+    let names = spec.step_score_labels();
     page.add(caption, &viz::heatmaps(attribution, &names))?;
     page.finish()?;
     eprintln!("wrote: {}", path.display());

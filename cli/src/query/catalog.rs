@@ -12,7 +12,7 @@ use whence_schemas::store::SlotStore;
 use whence_schemas::{JobId, JobSpec, Plan, canonical, input, layout, output};
 
 use crate::Failure;
-use crate::results::{get, jobs, open_root, step_scores};
+use crate::results::{get, jobs, open_root};
 
 /// Jobs read at a time: round trips to a bucket overlap.
 const READS_AT_ONCE: usize = 16;
@@ -54,7 +54,7 @@ impl Catalog {
     pub(crate) fn schema(&self) -> Result<Schema, Failure> {
         let of_job = |job: &CatalogJob| {
             let columns = input::text_columns(&job.spec.dataset.columns);
-            output::schema(&step_scores(&job.spec), &columns)
+            output::schema(&job.spec.attribution.step_score_labels(), &columns)
         };
         let base = output::schema(&[], &Fields::empty());
         let schemas = std::iter::once(base).chain(self.jobs.iter().map(of_job));

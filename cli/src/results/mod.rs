@@ -82,7 +82,7 @@ impl Results {
 
     /// Returns the names of the step scores, in the order attributions have them.
     pub fn step_scores(&self) -> Vec<String> {
-        step_scores(&self.spec)
+        self.spec.attribution.step_score_labels()
     }
 
     /// Returns the object names of the filled slots, in row order.
@@ -150,12 +150,6 @@ impl Results {
         let rows = layout::slot_of_key(slot).and_then(|slot| self.plan.rows(&slot));
         rows.is_some_and(|rows| u64::try_from(example).is_ok_and(|row| rows.contains(&row)))
     }
-}
-
-/// Returns the names of a job's step scores.
-pub(crate) fn step_scores(spec: &JobSpec) -> Vec<String> {
-    let scores = spec.attribution.step_scores.iter();
-    scores.map(|score| score.label().to_owned()).collect()
 }
 
 /// Opens a storage root to read. Unlike a coordinator, makes none where there is none.

@@ -87,8 +87,7 @@ pub fn unread_rows(spec: &JobSpec, ids: std::ops::Range<u64>) -> Result<RecordBa
 }
 
 fn schema(spec: &JobSpec) -> Schema {
-    let scores = spec.attribution.step_scores.iter();
-    let scores: Vec<String> = scores.map(|score| score.label().to_owned()).collect();
+    let scores = spec.attribution.step_score_labels();
     output::schema(&scores, &input::text_columns(&spec.dataset.columns))
 }
 

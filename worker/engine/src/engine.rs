@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use candle_core::DType;
+use whence_schemas::attribution::DELTAS;
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 
@@ -131,9 +132,6 @@ struct Prepared {
     generated_text: String,
     forced: bool,
 }
-
-/// Name under which the convergence deltas of a method stand among the step scores.
-const DELTAS: &str = "deltas";
 
 impl Attributor<'_> {
     /// Draws what is random from `seed` and the ids of the examples; from 0 otherwise.
