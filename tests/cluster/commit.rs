@@ -1,9 +1,6 @@
 //! What a cluster that nothing happens to leaves behind.
 
-use std::collections::BTreeSet;
-
 use arrow::array::AsArray;
-use whence_coordinator::durable::manifest::Manifest;
 use whence_proto::v1::JobState;
 use whence_schemas::{FunctionSpec, JobSpec, layout, output};
 use whence_tests::cluster::{Cluster, impatient};
@@ -30,15 +27,7 @@ async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
         "the rows make several shards: {status:?}"
     );
 
-    let manifest = std::fs::read(root.path().join(layout::sealed(&spec.id()))).unwrap();
-    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
-    let listed: BTreeSet<_> = table::files(root.path(), &spec).into_iter().collect();
-    let sealed: BTreeSet<_> = manifest
-        .files
-        .iter()
-        .map(|file| root.path().join(&file.key))
-        .collect();
-    assert_eq!(listed, sealed);
+    let manifest = table::sealed(root.path(), &spec);
     assert_eq!((manifest.rows, manifest.errors), (20, 0));
     assert_eq!(table::read(root.path(), &spec).num_rows(), 20);
     cluster.stop().await;

@@ -1,5 +1,10 @@
 //! Clusters: exactly once, whatever happens to whom.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a suite stops where a fixture is not what it must be"
+)]
+
 mod commit;
 mod failures;
 mod kills;

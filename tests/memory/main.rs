@@ -30,6 +30,10 @@ async fn peak(rows: usize) -> u64 {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures are what a reader of the log wants"
+)]
 async fn ten_times_the_rows_take_the_same_memory() {
     let (few, many) = (peak(500).await, peak(5000).await);
     eprintln!("peak memory: {few} KiB over 500 rows, {many} KiB over 5,000");

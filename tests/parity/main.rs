@@ -6,6 +6,11 @@
 //!
 //! Nothing here names a method: the suite runs over the registry, and a method without a golden fails.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a suite stops where a fixture is not what it must be"
+)]
+
 mod compare;
 mod golden;
 

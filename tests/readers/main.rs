@@ -71,6 +71,7 @@ print(len(table), table.model.nunique(), len(steps), round(sum(step["source_scor
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a test that proved little says so")]
 async fn the_tables_open_in_every_reader_there_is() {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:12]");

@@ -49,7 +49,10 @@ fn steps_of_block(block: &str) -> Vec<Step> {
                 step.command.pop();
                 step.command += line.trim_start();
             }
-            (None, Some(step)) => step.shown += &format!("{}\n", line.trim_end()),
+            (None, Some(step)) => {
+                step.shown += line.trim_end();
+                step.shown.push('\n');
+            }
             (None, None) => panic!("a block starts with a command: {line}"),
         }
     }
@@ -111,11 +114,9 @@ impl Clone {
         assert!(output.status.success(), "{}\n{messages}", step.command);
         if !step.shown.is_empty() {
             let printed = String::from_utf8_lossy(&output.stdout);
-            let printed: String = printed
-                .lines()
-                .map(|line| format!("{}\n", line.trim_end()))
-                .collect();
-            assert_eq!(printed, step.shown, "{}", step.command);
+            let printed: Vec<_> = printed.lines().map(str::trim_end).collect();
+            let shown: Vec<_> = step.shown.lines().collect();
+            assert_eq!(printed, shown, "{}", step.command);
         }
     }
 }

@@ -191,19 +191,24 @@ async fn list(State(contents): Shared, Query(query): Query<BTreeMap<String, Stri
         .objects
         .iter()
         .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
-    let mut xml = String::from("<ListBucketResult>");
-    let mut last = "";
-    for (key, object) in found.by_ref().take(PAGE_KEYS) {
-        last = key;
-        xml += &format!(
-            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-11-25T00:00:00.000Z</LastModified></Contents>",
-            object.len()
-        );
-    }
-    if found.next().is_some() {
-        xml += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
-    }
-    xml += "</ListBucketResult>";
+    let page: Vec<_> = found.by_ref().take(PAGE_KEYS).collect();
+    let entry = |(key, object): &(&String, &Bytes)| {
+        let (modified, size) = ("2026-11-25T00:00:00.000Z", object.len());
+        format!(
+            "<Contents><Key>{key}</Key><Size>{size}</Size><LastModified>{modified}</LastModified></Contents>"
+        )
+    };
+    let entries: Vec<_> = page.iter().map(entry).collect();
+    let next = match (page.last(), found.next()) {
+        (Some((last, _)), Some(_)) => {
+            format!("<NextContinuationToken>{last}</NextContinuationToken>")
+        }
+        _ => String::new(),
+    };
+    let xml = format!(
+        "<ListBucketResult>{}{next}</ListBucketResult>",
+        entries.concat()
+    );
     ([(header::CONTENT_TYPE, "application/xml")], xml).into_response()
 }
 

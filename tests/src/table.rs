@@ -6,6 +6,7 @@ use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use whence_coordinator::durable::manifest::Manifest;
 use whence_schemas::{JobSpec, layout, output};
 
 /// Returns the Parquet files of a job below the local storage root `root`.
@@ -23,6 +24,24 @@ pub fn files(root: &Path, spec: &JobSpec) -> Vec<PathBuf> {
         .collect();
     files.sort_unstable();
     files
+}
+
+/// Checks that a job's listing is its manifest, which names every object of the table once. Returns
+/// the manifest.
+///
+/// # Panics
+///
+/// If they differ, or the job is not sealed.
+pub fn sealed(root: &Path, spec: &JobSpec) -> Manifest {
+    let text = std::fs::read(root.join(layout::sealed(&spec.id()))).expect("the job is sealed");
+    let manifest: Manifest = serde_json::from_slice(&text).expect("a manifest");
+    let named: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|file| root.join(&file.key))
+        .collect();
+    assert_eq!(files(root, spec), named, "listing and manifest differ");
+    manifest
 }
 
 /// Reads all rows of a job in order of their ids. Everything in it is data: what differs between

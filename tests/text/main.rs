@@ -3,6 +3,12 @@
 //! Goldens and small models are made by `generate.py` beside this file. The real SmolLM2 is tested
 //! where `.models/smollm2` at the root of the repository has its GGUF file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a suite stops where a fixture is not what it must be"
+)]
+
 mod chat;
 mod damaged;
 mod gguf;

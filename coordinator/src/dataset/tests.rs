@@ -81,11 +81,11 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
     }
 }
 
+/// Id, source, target and label.
+type ReadRow = (i64, Option<String>, Option<String>, Option<String>);
+
 /// Reads every row of every shard, each shard from its own cursor.
-fn read_all(
-    dataset: &DatasetSource,
-    plan: &Plan,
-) -> Vec<(i64, Option<String>, Option<String>, Option<String>)> {
+fn read_all(dataset: &DatasetSource, plan: &Plan) -> Vec<ReadRow> {
     let mut rows = Vec::new();
     for index in 0..plan.shards.len() {
         let mut reader = read_rows(dataset, plan, &SlotId::of_shard(index)).unwrap();

@@ -17,7 +17,7 @@ use super::tests::{RULES, spec};
 use super::*;
 
 /// One thing that happens. Numbers choose among what there is, modulo how much there is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Action {
     /// A worker asks for a slot.
     Acquire(u8),

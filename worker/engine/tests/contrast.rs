@@ -40,7 +40,10 @@ fn translations() -> [Example; 2] {
 }
 
 fn attribute(engine: &Engine, spec: &AttributionSpec, examples: &[Example]) -> Vec<Attribution> {
-    let results = engine.prepare(spec).unwrap().attribute(examples);
+    let results = engine
+        .prepare(spec)
+        .expect("a specification the engine serves")
+        .attribute(examples);
     results.into_iter().map(Result::unwrap).collect()
 }
 
@@ -111,7 +114,11 @@ fn a_forced_contrast_moves_with_the_tokens_it_shares() {
 fn a_contrast_for_all_examples_is_that_of_each() {
     let engine = Engine::load(&model("lo-en-fr-tiny"), Dtype::Float32).unwrap();
     let [example, _] = translations();
-    let own = attribute(&engine, &spec("saliency", "pcxmi"), &[example.clone()]);
+    let own = attribute(
+        &engine,
+        &spec("saliency", "pcxmi"),
+        std::slice::from_ref(&example),
+    );
     let mut for_all = spec("saliency", "pcxmi");
     for_all.contrast.contrast_targets = example.contrast_target.clone();
     let bare = Example {
