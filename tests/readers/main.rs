@@ -47,10 +47,10 @@ fn run(program: &str, folder: &Path) -> String {
 const DUCKDB: &str = r#"
 import sys, duckdb
 table = f"read_parquet('{sys.argv[1]}/**/*.parquet', hive_partitioning = true)"
-rows, models = duckdb.sql(f"SELECT count(*), count(DISTINCT model) FROM {table}").fetchone()
-tokens, score = duckdb.sql(f"""
+[(rows, models)] = duckdb.sql(f"SELECT count(*), count(DISTINCT model) FROM {table}").fetchall()
+[(tokens, score)] = duckdb.sql(f"""
     SELECT count(*), sum(list_sum(step.source_scores))
-    FROM (SELECT unnest(steps) AS step FROM {table})""").fetchone()
+    FROM (SELECT unnest(steps) AS step FROM {table})""").fetchall()
 print(rows, models, tokens, round(score))
 "#;
 

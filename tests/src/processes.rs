@@ -78,21 +78,29 @@ impl Process {
         )
     }
 
-    /// Waits for its successful end. Returns the most memory it held, in KiB, as Linux tells it of
-    /// a process that still runs: asked often, the last answer is the peak.
+    /// Runs the program `name` to its successful end. Returns the most memory it held, in KiB, as
+    /// Linux tells it of a process that still runs: asked often, the last answer is the peak.
     ///
     /// # Panics
     ///
-    /// If it fails.
-    pub async fn peak_kib_at_end(mut self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id());
+    /// If it cannot be started, or fails.
+    pub async fn peak_kib(name: &str, arguments: &[&str]) -> u64 {
+        let child = Command::new(program(name))
+            .args(arguments)
+            // What is freed is given back at once: a peak of what is held, not of what was.
+            .env("MIMALLOC_PURGE_DELAY", "0")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut process = Self { child };
+        let status = format!("/proc/{}/status", process.child.id());
         let mut peak = 0;
         loop {
             let told = std::fs::read_to_string(&status).unwrap_or_default();
             let held = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let held = held.and_then(|held| held.trim().strip_suffix(" kB")?.parse().ok());
             peak = peak.max(held.unwrap_or(0));
-            if let Some(ended) = self.child.try_wait().expect("a child can be asked") {
+            if let Some(ended) = process.child.try_wait().expect("a child can be asked") {
                 assert!(ended.success(), "it failed: {ended}");
                 return peak;
             }

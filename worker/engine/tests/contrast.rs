@@ -56,7 +56,10 @@ fn every_method_attributes_contrasts_in_batches_as_alone() {
             let mut spec = spec(method.name, "contrast_prob_diff");
             // Few points and samples will do: what is compared must be equal, not accurate.
             for (name, _) in (method.parameters)() {
-                if matches!(name.as_str(), "n_steps" | "n_samples") {
+                if matches!(
+                    name.as_str(),
+                    "n_steps" | "n_samples" | "num_probes" | "max_probe_steps"
+                ) {
                     spec.method.params.insert(name, 3.into());
                 }
             }
