@@ -1,12 +1,17 @@
-//! Memory is bounded by configuration, not by the dataset: ten times the rows, the same peak.
+//! Memory is bounded by configuration, not by the dataset: ten times the rows, about the same peak.
 //!
-//! Groups and shards are small here and freed memory is given back at once, so that what a run keeps
-//! is not lost in how its allocations happen to overlap. Keeping every row's scores would show.
+//! Groups and shards are small here and freed memory is given back at once. Even so the peak is the
+//! worst moment of a run, and ten times the moments hold a worse one: peaks 3 to 19 % higher were
+//! seen, more on a busy machine, with nothing kept in between. The bound is above that, and below
+//! what keeping some 20 KiB a row would cost.
 
 use std::path::Path;
 
 use whence_tests::fixtures;
 use whence_tests::processes::Process;
+
+/// How much worse the worst of ten times as many moments may be.
+const WORSE_MOMENTS: f64 = 1.4;
 
 /// Attributes the first `rows` of the larger dataset in a process of its own. Returns the most
 /// memory it ever held, in KiB.
@@ -38,11 +43,11 @@ async fn peak(rows: usize) -> u64 {
     clippy::print_stderr,
     reason = "the figures are what a reader of the log wants"
 )]
-async fn ten_times_the_rows_take_the_same_memory() {
+async fn ten_times_the_rows_take_no_more_memory_than_their_worst_moment() {
     let (few, many) = (peak(500).await, peak(5000).await);
     eprintln!("peak memory: {few} KiB over 500 rows, {many} KiB over 5,000");
     assert!(
-        many as f64 <= few as f64 * 1.1,
+        many as f64 <= few as f64 * WORSE_MOMENTS,
         "{few} KiB, then {many} KiB"
     );
 }
