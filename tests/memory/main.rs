@@ -1,7 +1,7 @@
 //! Memory is bounded by configuration, not by the dataset: ten times the rows, about the same peak.
 //!
 //! Groups and shards are small here and freed memory is given back at once. Even so the peak is the
-//! worst moment of a run, and ten times the moments hold a worse one: peaks 3 to 19 % higher were
+//! worst moment of a run, and ten times the moments hold a worse one: peaks 3 to 24 % higher were
 //! seen, more on a busy machine, with nothing kept in between. The bound is above that, and below
 //! what keeping some 20 KiB a row would cost.
 
