@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
@@ -13,8 +14,12 @@ use whence_schemas::{JobId, JobSpec, canonical};
 use crate::Failure;
 use crate::progress::Progress;
 
-/// Nobody waits longer to hear that nothing listens.
+/// One attempt to connect takes no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A coordinator started a moment ago, in the line above or beside this program in a cluster, may
+/// take this long until it listens.
+const STARTING: Duration = Duration::from_secs(10);
+const CONNECT_RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Times a watch that lost its coordinator asks again, and how long it waits before each.
 const WATCH_RETRIES: u32 = 20;
 const WATCH_RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +36,8 @@ impl Jobs {
         Self(JobServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
-    /// Connects to the coordinator at `url`. Fails within seconds if nothing answers there.
+    /// Connects to the coordinator at `url`, which may still be starting. Fails within seconds if
+    /// nothing answers there.
     pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
@@ -40,8 +46,8 @@ impl Jobs {
             Failure::request(format!("`{url}` is not a coordinator's URL"))
                 .hint("write it as --coordinator http://127.0.0.1:7700")
         })?;
-        let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-        let channel = connected.map_err(|error| {
+        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
+        let channel = connected(&endpoint, url).await.map_err(|error| {
             let root = "whence coordinator --root ./whence-out";
             Failure::run(format!(
                 "no coordinator answers at {url}: {}",
@@ -122,7 +128,7 @@ impl Jobs {
                 Err(status) => return Err(status.into()),
             }
             failures += 1;
-            tokio::time::sleep(WATCH_RETRY_EVERY).await;
+            sleep(WATCH_RETRY_EVERY).await;
         }
     }
 
@@ -168,6 +174,24 @@ fn may_pass(status: &tonic::Status) -> bool {
         status.code(),
         tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown
     )
+}
+
+/// Connects, again and again until a coordinator that is starting must have started.
+async fn connected(endpoint: &Endpoint, url: &str) -> Result<Channel, tonic::transport::Error> {
+    let give_up = Instant::now() + STARTING;
+    let mut told = false;
+    loop {
+        match endpoint.connect().await {
+            Err(_) if Instant::now() < give_up => {
+                if !told {
+                    eprintln!("no coordinator answers at {url} yet: waiting for one");
+                    told = true;
+                }
+                sleep(CONNECT_RETRY_EVERY).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Returns what is at the bottom of `error`: what the system said.

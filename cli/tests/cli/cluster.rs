@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use crate::run::{command, marian, translations, whence};
+use crate::run::{command, free_port, marian, translations, whence};
 
 /// A process that ends with the test.
 struct Running(Child);
@@ -17,20 +17,18 @@ impl Drop for Running {
     }
 }
 
-/// Starts `whence coordinator`. Returns it and its URL.
+/// Starts `whence coordinator` on a free port. Returns it and its URL.
 fn coordinator(root: &Path) -> (Running, String) {
+    coordinator_on("127.0.0.1:0", root)
+}
+
+/// Starts `whence coordinator` on `listen`. Returns it and its URL.
+fn coordinator_on(listen: &str, root: &Path) -> (Running, String) {
     let root = root.display().to_string();
-    let mut child = command(&[
-        "coordinator",
-        "--root",
-        &root,
-        "--listen",
-        "127.0.0.1:0",
-        "-v",
-    ])
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("the coordinator starts");
+    let mut child = command(&["coordinator", "--root", &root, "--listen", listen, "-v"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the coordinator starts");
     let mut messages = BufReader::new(child.stderr.take().expect("messages are piped"));
     let mut line = String::new();
     while !line.contains("listening address=") {
@@ -81,6 +79,23 @@ fn a_job_is_submitted_watched_and_answered() {
     let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
     assert_eq!(answer, "n\n10\n");
     whence(&["doctor", "--root", &root, at[0], at[1]]).succeeded();
+}
+
+#[test]
+fn a_coordinator_that_is_starting_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let asking = command(&["status", "--coordinator", &url])
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut asking = Running(asking.expect("the command starts"));
+    let mut messages = BufReader::new(asking.0.stderr.take().expect("messages are piped"));
+    let mut line = String::new();
+    messages.read_line(&mut line).unwrap();
+    assert!(line.contains("waiting for one"), "{line}");
+    let _coordinator = coordinator_on(&format!("127.0.0.1:{port}"), folder.path());
+    assert!(asking.0.wait().unwrap().success());
 }
 
 #[test]

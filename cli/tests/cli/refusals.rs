@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::run::{attribute_dataset, command, ended, fixture, marian, translations, whence};
+use crate::run::{
+    attribute_dataset, command, ended, fixture, free_port, marian, translations, whence,
+};
 
 fn with(changes: &[&str]) -> crate::run::Ran {
     let folder = tempfile::tempdir().expect("a directory");
@@ -192,17 +194,14 @@ fn a_store_that_cannot_be_used_is_named() {
 #[test]
 fn a_coordinator_that_is_not_there_is_said_so() {
     let url = format!("http://127.0.0.1:{}", free_port());
-    for command in [&["status"][..], &["watch", "abc"], &["cancel", "abc"]] {
-        let arguments = [command, &["--coordinator", &url]].concat();
-        let ran = whence(&arguments);
-        ran.ended_with(
-            1,
-            &[
-                &format!("no coordinator answers at {url}"),
-                "hint: start one",
-            ],
-        );
-    }
+    // Each waits for one that may be starting: all at once.
+    std::thread::scope(|scope| {
+        for command in [&["status"][..], &["watch", "abc"], &["cancel", "abc"]] {
+            let arguments = [command, &["--coordinator", &url]].concat();
+            let said = format!("no coordinator answers at {url}");
+            scope.spawn(move || whence(&arguments).ended_with(1, &[&said, "hint: start one"]));
+        }
+    });
     whence(&["status", "--coordinator", "nonsense"]).is_refused_with(&["`nonsense`", "hint: "]);
 }
 
@@ -223,9 +222,4 @@ fn texts_and_targets_must_match() {
     whence(&pair).is_refused_with(&["2 input texts and 1 generated texts"]);
     let apart = ["attribute", "-m", &model, "-i", "one", "-g", "another"];
     whence(&apart).is_refused_with(&["does not start with the input text"]);
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

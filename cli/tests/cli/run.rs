@@ -124,3 +124,9 @@ pub(crate) fn assert_snapshot(name: &str, text: &str) {
         path.display()
     );
 }
+
+/// Returns a port that nothing listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
