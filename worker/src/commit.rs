@@ -7,19 +7,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tracing::warn;
 use whence_proto::v1::Outcome;
 use whence_schemas::Attempt;
 use whence_schemas::output::footer;
-use whence_schemas::store::{Created, SlotStore, StoreError};
+use whence_schemas::store::{Created, FooterError, Listed, SlotFooter, SlotStore, StoreError};
 
 /// Tries at a store that does not answer, before the attempt is given back.
 const TRIES: u32 = 5;
 /// Wait before the second try; doubled before each later one.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// Bytes at the end of a Parquet file that hold its footer's length and the format's mark.
-const TAIL_BYTES: u64 = 8;
 
 /// Puts `bytes` into the slot `key`, or finds out what stands there.
 pub async fn commit(
@@ -48,66 +45,45 @@ async fn try_commit(
     attempt: &Attempt,
     bytes: Bytes,
 ) -> Result<Outcome, StoreError> {
-    match store.create(key, bytes).await {
-        Ok(Created::Now) => Ok(Outcome::Committed),
-        Ok(Created::Already) => what_stands(store, key, attempt).await,
+    let refused = match store.create(key, bytes).await {
+        Ok(Created::Now) => return Ok(Outcome::Committed),
+        Ok(Created::Already) => None,
         // The object may have landed before the error: look, and only if nothing is there, fail.
-        Err(error) => match store.head(key).await {
-            Ok(Some(_)) => what_stands(store, key, attempt).await,
-            _ => Err(error),
-        },
+        Err(error) => Some(error),
+    };
+    match (store.head(key).await, refused) {
+        (Ok(Some(object)), _) => what_stands(store, &object, attempt).await,
+        (_, Some(error)) | (Err(error), None) => Err(error),
+        (Ok(None), None) => Err(StoreError::Unavailable {
+            url: store.url().to_owned(),
+            action: "find what stands at",
+            key: key.to_owned(),
+            source: "the slot was emptied".into(),
+        }),
     }
 }
 
 /// Reads who filled a slot.
 async fn what_stands(
     store: &dyn SlotStore,
-    key: &str,
+    object: &Listed,
     attempt: &Attempt,
 ) -> Result<Outcome, StoreError> {
-    let damaged = |source: parquet::errors::ParquetError| StoreError::Unavailable {
-        url: store.url().to_owned(),
-        action: "read footer of",
-        key: key.to_owned(),
-        source: Box::new(source),
-    };
-    let metadata = read_footer(store, key).await?.map_err(damaged)?;
-    let pairs = metadata.file_metadata().key_value_metadata();
-    let value = |name: &str| {
-        pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == name)?.value.as_deref())
-    };
-    if value(footer::ATTEMPT) == Some(attempt.as_str()) {
+    let footer = SlotFooter::read(store, object).await;
+    let footer = footer.map_err(|error| match error {
+        FooterError::Store(error) => error,
+        damaged => StoreError::Unavailable {
+            url: store.url().to_owned(),
+            action: "read footer of",
+            key: object.key.clone(),
+            source: Box::new(damaged),
+        },
+    })?;
+    if footer.value(footer::ATTEMPT) == Some(attempt.as_str()) {
         return Ok(Outcome::Committed);
     }
-    match value(footer::KIND) {
+    match footer.value(footer::KIND) {
         Some(footer::KIND_TOMBSTONE) => Ok(Outcome::Split),
         _ => Ok(Outcome::Superseded),
     }
-}
-
-async fn read_footer(
-    store: &dyn SlotStore,
-    key: &str,
-) -> Result<Result<ParquetMetaData, parquet::errors::ParquetError>, StoreError> {
-    let Some(object) = store.head(key).await? else {
-        return Ok(Err(parquet::errors::ParquetError::General(
-            "the slot was emptied".to_owned(),
-        )));
-    };
-    let tail = store
-        .get_range(key, object.bytes.saturating_sub(TAIL_BYTES)..object.bytes)
-        .await?;
-    let Some(length) = tail
-        .first_chunk::<4>()
-        .map(|bytes| u64::from(u32::from_le_bytes(*bytes)))
-    else {
-        return Ok(Err(parquet::errors::ParquetError::EOF(
-            "the slot's object is too short".to_owned(),
-        )));
-    };
-    let footer_start = object.bytes.saturating_sub(TAIL_BYTES + length);
-    let footer = store
-        .get_range(key, footer_start..object.bytes - TAIL_BYTES)
-        .await?;
-    Ok(ParquetMetaDataReader::decode_metadata(&footer))
 }

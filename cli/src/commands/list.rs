@@ -5,9 +5,9 @@ use whence_engine::aggregate::AGGREGATORS;
 use whence_engine::methods::METHODS;
 use whence_engine::model::ARCHITECTURES;
 use whence_engine::step_functions::STEP_FUNCTIONS;
+use whence_schemas::suggest::nearest;
 
 use crate::args::{List, Listing};
-use crate::query::nearest::nearest;
 use crate::{Failure, output};
 
 /// One thing to choose.

@@ -10,7 +10,6 @@
 
 mod answer;
 pub(crate) mod catalog;
-pub(crate) mod nearest;
 pub mod views;
 
 use std::sync::Arc;
@@ -27,11 +26,11 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use whence_schemas::layout;
 use whence_schemas::store;
+use whence_schemas::suggest::nearest;
 
 use crate::Failure;
 pub use answer::write;
 use catalog::Catalog;
-use nearest::nearest;
 use views::Dialect;
 
 /// Rows of a batch: of the table a small piece, of its scores enough to work on at once.

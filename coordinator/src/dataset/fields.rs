@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
+use whence_schemas::suggest;
 
 use crate::Error;
 
@@ -135,30 +136,11 @@ impl FromStr for FieldPath {
 
 /// Returns the name nearest to `wanted`, if one is near.
 pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
-    let near = wanted.chars().count() / 3 + 1;
-    let by_distance = names.iter().map(|name| (edit_distance(wanted, name), name));
-    let nearest = by_distance.filter(|(distance, _)| *distance <= near).min();
-    let child = || {
-        names
-            .iter()
-            .find(|name| name.rsplit('.').next() == Some(wanted))
-    };
-    nearest.map(|(_, name)| name).or_else(child).cloned()
-}
-
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
+    let child = |name: &&str| name.rsplit('.').next() == Some(wanted);
+    let mut names = names.iter().map(String::as_str);
+    let inside = names.clone().find(child);
+    let nearest = inside.or_else(|| suggest::nearest(wanted, &mut names));
+    nearest.map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ use url::Url;
 mod local;
 mod probe;
 mod remote;
+mod slot_footer;
 
 pub use local::LocalSlotStore;
 pub use probe::probe;
 pub use remote::RemoteSlotStore;
+pub use slot_footer::{FooterError, SlotFooter};
 
 /// What became of an attempt to create an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
