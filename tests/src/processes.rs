@@ -87,8 +87,6 @@ impl Process {
     pub async fn peak_kib(name: &str, arguments: &[&str]) -> u64 {
         let child = Command::new(program(name))
             .args(arguments)
-            // What is freed is given back at once: a peak of what is held, not of what was.
-            .env("MIMALLOC_PURGE_DELAY", "0")
             .stdout(Stdio::null())
             .spawn()
             .expect("the program starts");

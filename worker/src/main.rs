@@ -3,10 +3,6 @@
 use clap::Parser;
 use whence_worker::command::{Arguments, run};
 
-/// Kept memory of large temporaries is what the engine lives on.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
