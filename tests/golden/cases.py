@@ -162,6 +162,27 @@ MODELS: dict[str, Model] = {
         ),
         has_encoder=False,
     ),
+    "gpt2-random": Model(
+        "tests/models/gpt2-random",
+        (
+            Text("Click the", "Click the tab", is_short=True),
+            Text("Enter a name and", "Enter a name and click OK."),
+            Text("Choose Format - ", "Choose Format - Bullets"),
+            Text("The page"),
+        ),
+        has_encoder=False,
+        max_new_tokens=6,
+    ),
+    # Its predictions without a forced target are pad tokens, which Inseq drops.
+    "t5-random": Model(
+        "tests/models/t5-random",
+        (
+            Text("Page Slide", "Page Diapo", is_short=True),
+            Text("Enter a name and click OK.", "Saisissez un nom."),
+            Text("Click the Customize tab.", "Cliquez sur l'onglet."),
+        ),
+        has_encoder=True,
+    ),
     "smollm2": Model(
         ".models/smollm2",
         (

@@ -16,7 +16,7 @@ Inseq's value_zeroing does not run with transformers 5. Its goldens come from a 
 
     python3 -m venv .venv/side
     .venv/side/bin/pip install "inseq[datasets]==0.7.1" "torch==2.15.*" "transformers==4.53.3"
-    .venv/side/bin/python tests/golden/generate.py lo-en-fr-tiny glass-en --only value_zeroing
+    .venv/side/bin/python tests/golden/generate.py lo-en-fr-tiny glass-en gpt2-random t5-random --only value_zeroing
 """
 
 from __future__ import annotations

@@ -91,11 +91,15 @@ class Peer:
         self.inseq = inseq.load_model(
             folder, method, tokenizer=tokenizer, model_kwargs=model_kwargs, tokenizer_kwargs=file
         )
+        if not IS_CURRENT and self.inseq.model.config.model_type == "gpt2":
+            # Inseq looks for the name that this variable had before transformers 4.50.
+            self.inseq.config.value_vector = "value_states"
         if dtype == "float64":
             for parameter in self.inseq.model.parameters():
                 parameter.data = parameter.data.double()
             # Discretized paths were given scaled embeddings in single precision at loading.
-            paths = getattr(self.inseq.attribution_method.method, "path_builder", None)
+            method = getattr(self.inseq.attribution_method, "method", None)
+            paths = getattr(method, "path_builder", None)
             if paths is not None:
                 paths.vocabulary_embeddings = (
                     self.inseq.get_embedding_layer().weight.data * self.inseq.embed_scale

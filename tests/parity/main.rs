@@ -2,7 +2,7 @@
 //!
 //! Goldens come from pinned Inseq 0.7.1 through `tests/golden/generate.py`, each case once in single
 //! and once in double precision. Double precision is the truth; Inseq's own distance from it is what
-//! single precision costs, so a result is right if it is no farther away, or as near as `SINGLE`.
+//! single precision costs, so a result is right if its distance is of that size, or within `SINGLE`.
 //!
 //! Nothing here names a method: the suite runs over the registry, and a method without a golden fails.
 
@@ -25,16 +25,30 @@ use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
 /// Models that lie in the repository. Every method has goldens on each of them.
-const COMMITTED_MODELS: [&str; 2] = ["lo-en-fr-tiny", "glass-en"];
+const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random", "t5-random"];
 
-/// Methods that Inseq cannot be asked for.
-const WITHOUT_PEER: [(&str, &str); 3] = [
+/// Methods that Inseq cannot be asked for: which, on which models, why.
+const WITHOUT_PEER: [(&str, &[&str], &str); 4] = [
     (
         "reagent",
+        &COMMITTED_MODELS,
         "Inseq's draws words of the same part of speech, by a tagger that must be downloaded",
     ),
-    ("layer_integrated_gradients", "Inseq's scores are all zero"),
-    ("layer_deeplift", "Inseq's scores are all zero"),
+    (
+        "layer_integrated_gradients",
+        &COMMITTED_MODELS,
+        "Inseq's scores are all zero",
+    ),
+    (
+        "layer_deeplift",
+        &COMMITTED_MODELS,
+        "Inseq's scores are all zero",
+    ),
+    (
+        "layer_gradient_x_activation",
+        &["t5-random"],
+        "Inseq hooks a module that T5 does not call",
+    ),
 ];
 
 #[test]
@@ -46,7 +60,9 @@ fn every_method_has_goldens_on_every_committed_model() {
             .map(|golden| golden.spec().method.name.as_str())
             .collect();
         for method in METHODS {
-            let has_peer = WITHOUT_PEER.iter().all(|(name, _)| *name != method.name);
+            let has_peer = WITHOUT_PEER
+                .iter()
+                .all(|(name, models, _)| *name != method.name || !models.contains(&model));
             assert_eq!(
                 covered.contains(method.name),
                 has_peer,
@@ -66,6 +82,26 @@ fn marian_is_as_near_to_the_truth_as_inseq() {
 #[test]
 fn llama_is_as_near_to_the_truth_as_inseq() {
     check_model("glass-en", Precision::Single);
+}
+
+#[test]
+fn gpt2_is_as_near_to_the_truth_as_inseq() {
+    check_model("gpt2-random", Precision::Single);
+}
+
+#[test]
+fn t5_is_as_near_to_the_truth_as_inseq() {
+    check_model("t5-random", Precision::Single);
+}
+
+#[test]
+fn gpt2_in_double_precision_is_the_truth() {
+    check_model("gpt2-random", Precision::Double);
+}
+
+#[test]
+fn t5_in_double_precision_is_the_truth() {
+    check_model("t5-random", Precision::Double);
 }
 
 #[test]
