@@ -13,6 +13,7 @@
 
 mod compare;
 mod golden;
+mod properties;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,0 +1,159 @@
+//! What every method of the registry must hold, whether Inseq has it or not.
+//!
+//! A new method is held to all of this without a line being written for it: what a method is asked
+//! for follows from the parameters it has.
+
+use serde_json::{Map, Value, json};
+use whence_engine::methods::{METHODS, Method};
+use whence_engine::{Attribution, Engine, Entry, Example};
+use whence_schemas::AttributionSpec;
+
+use crate::compare::Precision;
+use crate::golden::Golden;
+use crate::{COMMITTED_MODELS, bits, load};
+
+/// Numbers of points, samples and trials that keep a test short, for methods that have them.
+const SMALL: [(&str, u64); 4] = [
+    ("n_steps", 4),
+    ("n_samples", 6),
+    ("num_probes", 3),
+    ("max_probe_steps", 4),
+];
+
+/// Points at which an integral along a straight path has converged.
+const MANY_POINTS: u64 = 200;
+
+/// What scores may miss of the function's change when the integral has converged, as a share of it.
+const INCOMPLETE: f64 = 1e-5;
+
+/// Methods that record a convergence delta and whose scores need not sum to the function's change.
+const NOT_COMPLETE: [(&str, &str); 5] = [
+    ("deeplift", "only nonlinearities within reach are lines"),
+    (
+        "layer_deeplift",
+        "only nonlinearities within reach are lines",
+    ),
+    (
+        "gradient_shap",
+        "an expectation, estimated from a few draws",
+    ),
+    (
+        "discretized_integrated_gradients",
+        "its points are tokens, as many as there are",
+    ),
+    (
+        "sequential_integrated_gradients",
+        "each token has a path of its own",
+    ),
+];
+
+/// The same example of the same job must get the same bits: run again, and in whatever company.
+#[test]
+fn every_method_repeats_its_bits_alone_and_in_a_batch() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Single);
+        let examples = examples(model);
+        for method in METHODS {
+            let together = attribute(&engine, &spec(method, &[]), &examples, 7);
+            for (example, together) in examples.iter().zip(&together) {
+                let example = std::slice::from_ref(example);
+                let alone = attribute(&engine, &spec(method, &[]), example, 7);
+                assert_eq!(bits(&alone[0]), bits(together), "{model} {}", method.name);
+            }
+        }
+    }
+}
+
+/// A method whose samples can be given draws others from another seed.
+#[test]
+fn another_seed_draws_other_samples() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Single);
+        let examples = &examples(model)[..1];
+        for method in METHODS {
+            let spec = spec(method, &[]);
+            let [one, other] = [7, 8].map(|seed| attribute(&engine, &spec, examples, seed));
+            let is_random = (method.parameters)().contains_key("samples");
+            assert_eq!(
+                bits(&one[0]) != bits(&other[0]),
+                is_random,
+                "{model} {}",
+                method.name
+            );
+        }
+    }
+}
+
+/// Scores sum to what the function changes by from the baselines to the inputs.
+#[test]
+fn scores_sum_to_the_change_of_the_function() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Double);
+        let examples = &examples(model)[..1];
+        for method in METHODS {
+            let records_delta = (method.parameters)().contains_key("return_convergence_delta");
+            if !records_delta || NOT_COMPLETE.iter().any(|(name, _)| *name == method.name) {
+                continue;
+            }
+            let given = [
+                ("return_convergence_delta", json!(true)),
+                ("n_steps", json!(MANY_POINTS)),
+            ];
+            let mut spec = spec(method, &given);
+            spec.aggregators = Some(Vec::new());
+            for step in &attribute(&engine, &spec, examples, 7)[0].steps {
+                let scores = [&step.source, &step.target].into_iter().flatten();
+                let sum: f64 = scores
+                    .flat_map(|rows| &rows.values)
+                    .map(|v| f64::from(*v))
+                    .sum();
+                let delta = f64::from(*step.step_scores.last().unwrap());
+                assert!(
+                    delta.abs() <= INCOMPLETE * (sum - delta).abs(),
+                    "{model} {}, token {}: scores sum to {sum:e}, {delta:e} too much",
+                    method.name,
+                    step.target_pos
+                );
+            }
+        }
+    }
+}
+
+/// Returns the model's examples with short forced targets.
+fn examples(model: &str) -> Vec<Example> {
+    let goldens = Golden::of_model(model);
+    let golden = goldens
+        .iter()
+        .find(|golden| golden.name() == "saliency.probability");
+    let mut examples = golden.unwrap().examples();
+    // The first is short, the second long; the longest would take most of the time.
+    examples.remove(1);
+    examples.truncate(2);
+    examples
+}
+
+/// Returns a specification of `method` with small numbers and, of `given`, the parameters it has.
+fn spec(method: &Entry<dyn Method>, given: &[(&str, Value)]) -> AttributionSpec {
+    let known = (method.parameters)();
+    let small = SMALL.iter().map(|(name, number)| (*name, json!(number)));
+    let params: Map<_, _> = small
+        .chain(given.iter().cloned())
+        .filter(|(name, _)| known.contains_key(*name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    serde_json::from_value(json!({"method": {"name": method.name, "params": params}})).unwrap()
+}
+
+fn attribute(
+    engine: &Engine,
+    spec: &AttributionSpec,
+    examples: &[Example],
+    seed: u64,
+) -> Vec<Attribution> {
+    let attributor = engine.prepare(spec).unwrap().with_seed(seed);
+    attributor
+        .attribute(examples)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
+}
