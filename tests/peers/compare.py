@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ["inseq[datasets]==0.7.1", "torch==2.15.*", "transformers==5.23.*", "gguf", "accelerate"]
+REQUIREMENTS = ["inseq[datasets]==0.7.1", "torch==2.15.*", "transformers==5.23.*", "gguf", "accelerate", "scikit-learn"]
 MARIAN, SMOLLM2 = "tests/models/lo-en-fr-tiny", ".models/smollm2"
+LLAMA, T5 = "tests/models/glass-en", "tests/models/t5-random"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Case:
     tokens: tuple[int, int] | None = None
     pairs: int = 300
     target_factor: float | None = None
+    # Texts that Inseq gets at once; where 1, it is wrong or fails with more.
+    batch: int = 8
     # Backward passes a step, where the work of a gradient method can be counted; 0 elsewhere.
     passes: int = 0
 
@@ -65,9 +68,27 @@ CASES = [
     smollm2("saliency", LONG, 4.5, passes=1),
     smollm2("input_x_gradient", LONG, 4.5, passes=1),
     smollm2("attention", LONG, 2.0),
+    # Sizes at which a repetition of Inseq ends within about a minute.
+    smollm2("sequential_integrated_gradients", (8, 6), 10.0, n_steps=5),
+    smollm2("lime", SHORT, 20.0, n_samples=20),
+    # Looks for neighbours among all embeddings first: a vocabulary of 4,000 rather than 49,000.
+    Case(
+        "dataset discretized_integrated_gradients",
+        MARIAN,
+        "discretized_integrated_gradients",
+        {"n_steps": 10},
+        pairs=5,
+        batch=1,
+        target_factor=3.5,
+    ),
+    # With SmolLM2 Inseq would take an hour. The model has 128 positions.
+    Case("glass-en 72+55 occlusion", LLAMA, "occlusion", tokens=(72, 55), target_factor=150.0),
+    # The only family of which Inseq zeroes values with transformers 5. So small a model shows what
+    # a step costs beside arithmetic.
+    Case("t5-random value_zeroing", T5, "value_zeroing", pairs=10, batch=1, target_factor=5.0),
 ]
 # Drawn at random by each side on its own: there is nothing to compare.
-RANDOM_METHODS = {"gradient_shap"}
+RANDOM_METHODS = {"gradient_shap", "lime"}
 
 
 def main() -> None:
@@ -138,7 +159,7 @@ def measure(case: Case, peer: Peer, threads: int, repeat: int, peak: float) -> s
         for _ in range(repeat + 1):
             ours.append(run_whence(case, rows, Path(folder), threads))
             request = {"model": case.model, "rows": rows, "method": case.method, "params": case.params}
-            theirs.append(peer.ask(do="attribute", **request, batch=8, out=f"{folder}/inseq"))
+            theirs.append(peer.ask(do="attribute", **request, batch=case.batch, out=f"{folder}/inseq"))
         difference = largest_difference(Path(folder) / "whence", Path(folder) / "inseq")
     # The first repetition warms both up.
     ours, theirs = ours[1:], theirs[1:]
