@@ -42,10 +42,10 @@ class Case:
     tokens: tuple[int, int] | None = None
     pairs: int = 300
     target_factor: float | None = None
-    # Texts that Inseq gets at once; where 1, it is wrong or fails with more.
-    batch: int = 8
     # Backward passes a step, where the work of a gradient method can be counted; 0 elsewhere.
     passes: int = 0
+    # Texts that Inseq gets at once; where 1, it is wrong or fails with more.
+    batch: int = 8
 
 
 def smollm2(method: str, tokens: tuple[int, int], factor: float, passes: int = 0, **params) -> Case:
@@ -77,7 +77,7 @@ CASES = [
         MARIAN,
         "discretized_integrated_gradients",
         {"n_steps": 10},
-        pairs=5,
+        pairs=2,
         batch=1,
         target_factor=3.5,
     ),

@@ -62,9 +62,8 @@ def cut(loaded: dict, model: str, text: str, prompt: int, target: int) -> dict:
 def attribute(loaded: dict, model: str, rows: list, method: str, params: dict, batch: int, out: str) -> dict:
     """Attributes all rows in one call, as ``inseq attribute-dataset`` does, and times the call."""
     peer = load(loaded, model, method)
-    if peer.attribution_method.method_name != method:
-        # What a method makes once, a graph of neighbours say, is loading.
-        peer.get_attribution_method(method, override_default_attribution=True)
+    # What a method makes once, a graph of neighbours say, is loading.
+    peer.get_attribution_method(method, override_default_attribution=True)
     arguments = {"batch_size": batch, "show_progress": False, **params}
     inputs, targets = [row["input"] for row in rows], [row["target"] for row in rows]
     start, cpu = time.perf_counter(), time.process_time()
