@@ -109,6 +109,85 @@ fn a_flipped_bit_in_the_header_of_a_gguf_file_is_never_a_panic() {
     assert!(refused > 0);
 }
 
+/// Returns what loading the GGUF fixture says once `change` has spoilt its bytes.
+fn gguf_refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let folder = copy_of(&here("models/tiny-gguf"));
+    let path = folder.path().join("tiny.gguf");
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    let error = Engine::load(&path, Dtype::Float32).unwrap_err();
+    assert_names(&error, "tiny.gguf");
+    error.to_string()
+}
+
+/// Returns where the description of a two-dimensional tensor goes on behind its name: the number of
+/// dimensions in 4 bytes, two dimensions in 8 each, the type in 4, the offset in 8.
+fn behind_name(bytes: &[u8], name: &str) -> usize {
+    let found = bytes.windows(name.len()).position(|w| w == name.as_bytes());
+    found.unwrap() + name.len()
+}
+
+const SPOILT: &str = "blk.0.attn_q.weight";
+
+#[test]
+fn an_alignment_that_cannot_be_is_an_error() {
+    for alignment in [0_u32, 1, 24] {
+        let message = gguf_refusal(|bytes| {
+            // One more pair of key and value, in front of the others.
+            let count = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
+            bytes[16..24].copy_from_slice(&(count + 1).to_le_bytes());
+            let key = b"general.alignment";
+            let mut pair = (key.len() as u64).to_le_bytes().to_vec();
+            pair.extend(key);
+            pair.extend(4_u32.to_le_bytes());
+            pair.extend(alignment.to_le_bytes());
+            bytes.splice(24..24, pair);
+        });
+        assert!(message.contains("general.alignment"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_gguf_is_an_error() {
+    let message = gguf_refusal(|bytes| bytes[..4].copy_from_slice(b"GGML"));
+    assert!(message.contains("begin with `GGUF`"), "{message}");
+    let message = gguf_refusal(|bytes| bytes[4] = 9);
+    assert!(message.contains("version 9"), "{message}");
+}
+
+#[test]
+fn a_tensor_beyond_the_end_of_a_gguf_file_is_an_error() {
+    let message = gguf_refusal(|bytes| {
+        let at = behind_name(bytes, SPOILT) + 24;
+        bytes[at..at + 8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    });
+    assert!(message.contains(SPOILT), "{message}");
+    let message = gguf_refusal(|bytes| {
+        let at = behind_name(bytes, SPOILT) + 24;
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    });
+    assert!(message.contains(SPOILT), "{message}");
+}
+
+#[test]
+fn more_numbers_than_can_be_counted_are_an_error() {
+    let message = gguf_refusal(|bytes| {
+        let at = behind_name(bytes, SPOILT) + 4;
+        bytes[at..at + 8].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+    });
+    assert!(message.contains(SPOILT), "{message}");
+}
+
+#[test]
+fn an_unknown_quantisation_is_an_error() {
+    let message = gguf_refusal(|bytes| {
+        let at = behind_name(bytes, SPOILT) + 20;
+        bytes[at..at + 4].copy_from_slice(&99_u32.to_le_bytes());
+    });
+    assert!(message.contains("99"), "{message}");
+}
+
 #[test]
 fn a_misshapen_tensor_is_named_with_both_shapes() {
     let folder = copy_of(&here("models/tiny-gguf"));

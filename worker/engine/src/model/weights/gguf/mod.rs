@@ -7,11 +7,12 @@
 
 mod architecture;
 mod config;
+mod header;
 mod metadata;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -38,11 +39,19 @@ impl GgufFile {
             path: path.to_owned(),
             source,
         })?;
-        let mut reader = BufReader::new(file);
-        let content = Content::read(&mut reader).map_err(|error| Error::ModelContent {
+        let damaged = |reason: String| Error::ModelContent {
             path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+            reason,
+        };
+        let mut reader = BufReader::new(file);
+        // candle divides by the alignment the file names, whatever it is.
+        header::check_alignment(&mut reader).map_err(|error| damaged(error.to_string()))?;
+        let content = (reader.rewind().map_err(candle_core::Error::from))
+            .and_then(|()| Content::read(&mut reader))
+            .map_err(|error| damaged(error.to_string()))?;
+        let file_bytes = reader.seek(std::io::SeekFrom::End(0));
+        let file_bytes = file_bytes.map_err(|error| damaged(error.to_string()))?;
+        header::check_extents(&content, file_bytes).map_err(damaged)?;
         Ok(Self {
             path: path.to_owned(),
             reader: Mutex::new(reader),
