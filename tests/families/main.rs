@@ -1,5 +1,5 @@
 //! Every architecture against transformers: logits, gradients, greedy search, batches, spellings,
-//! damage.
+//! damage; and against itself: weights kept in half precision.
 //!
 //! `generate.py` beside this file made the models and the truth in float64. The run prints the
 //! table of `docs/models.md`; with `WHENCE_WRITE_DOCS=1` it writes it there, and otherwise it checks
@@ -11,6 +11,7 @@
 )]
 
 mod damage;
+mod halves;
 mod measure;
 mod page;
 mod reference;

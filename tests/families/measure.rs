@@ -58,7 +58,8 @@ fn error(values: &[f64], truth: &[f64]) -> f64 {
     differences.fold(0.0, |a, b| if b <= a { a } else { b }) / largest
 }
 
-fn inputs(model: &Transformer, sequences: &[Sequence]) -> Result<Inputs> {
+/// Embeds sequences, one batch.
+pub(crate) fn inputs(model: &Transformer, sequences: &[Sequence]) -> Result<Inputs> {
     let mut source = None;
     if model.has_encoder() {
         source = Some(model.embed(sequences.iter().filter_map(|s| s.source.as_deref()))?);

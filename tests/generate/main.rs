@@ -37,7 +37,7 @@ impl Model {
     fn load(folder: &Path) -> Self {
         let files = ModelFiles::open(folder).unwrap();
         Self {
-            transformer: model::load_files(&files, DType::F32).unwrap(),
+            transformer: model::load_files(&files, DType::F32, None).unwrap(),
             defaults: generate::choices_of(&files).unwrap(),
         }
     }

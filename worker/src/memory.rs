@@ -32,10 +32,15 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
 
 /// Returns half of what is free, if the system says.
 pub(crate) fn half_of_free() -> Option<u64> {
+    free().map(|bytes| bytes / 2)
+}
+
+/// Returns what machine and container have free, if the system says.
+pub(crate) fn free() -> Option<u64> {
     let machine = fs::read_to_string(MACHINE).ok()?;
     let machine = available(&machine)?;
     let container = left_in(Path::new(CONTAINER)).unwrap_or(u64::MAX);
-    Some(machine.min(container) / 2)
+    Some(machine.min(container))
 }
 
 /// Returns the bytes that `/proc/meminfo` calls available.

@@ -9,6 +9,8 @@ use std::path::Path;
 use whence_engine::Engine;
 use whence_schemas::job::{Dtype, ModelSource};
 
+use crate::memory;
+
 /// Loaded models, least recently used first.
 #[derive(Debug)]
 pub struct Models {
@@ -89,7 +91,7 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
             expected,
         });
     }
-    let engine = Engine::load(folder, dtype).map_err(failed)?;
+    let engine = Engine::load_within(folder, dtype, memory::free()).map_err(failed)?;
     Ok(Loaded {
         digest: found,
         dtype,

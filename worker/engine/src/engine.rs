@@ -38,12 +38,19 @@ impl Engine {
     ///
     /// Fails if a file is missing, damaged or of an unknown kind.
     pub fn load(path: &Path, dtype: Dtype) -> Result<Self, Error> {
+        Self::load_within(path, dtype, None)
+    }
+
+    /// As [`Self::load`], into `free` bytes of memory: where the weights would not fit in `dtype`,
+    /// those that are stored in half precision stay so, and are widened where they are used. The
+    /// numbers do not depend on it.
+    pub fn load_within(path: &Path, dtype: Dtype, free: Option<u64>) -> Result<Self, Error> {
         let dtype = match dtype {
             Dtype::Float32 => DType::F32,
             Dtype::Float64 => DType::F64,
         };
         let files = ModelFiles::open(path)?;
-        let model = model::load_files(&files, dtype)?;
+        let model = model::load_files(&files, dtype, free)?;
         let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
         if tokenizer.size() > model.spec().vocabulary {
             return Err(Error::Vocabulary {

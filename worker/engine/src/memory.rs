@@ -4,6 +4,8 @@
 //! does not fit alone is refused by name rather than tried: the system would end the process. Sizes
 //! are those of what a pass keeps for its backward pass, which dwarf the rest.
 
+use candle_core::DType;
+
 use crate::Error;
 use crate::methods::Instance;
 use crate::model::Transformer;
@@ -70,6 +72,13 @@ impl Memory {
     }
 }
 
+/// Returns what `numbers` weights take in `dtype`: linear maps are packed once for the forward and
+/// once for the backward pass.
+pub(crate) fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
+    const PACKINGS: u64 = 2;
+    numbers.saturating_mul(PACKINGS * dtype.size_in_bytes() as u64)
+}
+
 /// Returns what the passes of an instance and the scores of its steps take.
 fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
     let number = model.dtype().size_in_bytes() as u64;
@@ -131,8 +140,6 @@ fn weights_a_row(stack: &StackSpec, own: u64, source: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::DType;
-
     use super::*;
     use crate::model::random::random_llama;
 

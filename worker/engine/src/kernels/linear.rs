@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use candle_core::{DType, Error, Tensor};
+use half::{bf16, f16};
 
 use crate::error::Result;
 
 use super::Real;
-use super::gemm::Packed;
+use super::gemm::{Halves, Packed};
 use super::tensor::{View, tensor};
 
 /// A `[k, n]` factor, packed once, in the precision it computes in.
@@ -20,20 +21,12 @@ pub(crate) enum PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs `weight`, `[out, in]`, as the factor of `x Wᵀ`.
-    pub(crate) fn transposed(weight: &Tensor) -> Result<Self> {
-        let (outputs, inputs) = weight.dims2()?;
-        match weight.dtype() {
-            DType::F32 => Ok(Self::F32(Packed::transposed(
-                &View::of(weight)?,
-                outputs,
-                inputs,
-            ))),
-            DType::F64 => Ok(Self::F64(Packed::transposed(
-                &View::of(weight)?,
-                outputs,
-                inputs,
-            ))),
+    /// Packs `weight`, `[out, in]`, as the factor of `x Wᵀ`, to compute in `dtype`. A weight of half
+    /// precision stays one.
+    pub(crate) fn transposed(weight: &Tensor, dtype: DType) -> Result<Self> {
+        match dtype {
+            DType::F32 => Ok(Self::F32(pack(weight)?)),
+            DType::F64 => Ok(Self::F64(pack(weight)?)),
             dtype => Err(Error::UnsupportedDTypeForOp(dtype, "whence linear").bt()),
         }
     }
@@ -63,6 +56,21 @@ impl PackedWeight {
             Self::F64(packed) => multiply(packed, x, depth, bias),
         }
     }
+}
+
+fn pack<T: Real>(weight: &Tensor) -> Result<Packed<T>> {
+    let (n, k) = weight.dims2()?;
+    Ok(match weight.dtype() {
+        DType::F16 => {
+            let halves = View::<f16>::of(weight)?;
+            Packed::halves_transposed(Halves::F16(&halves), n, k)
+        }
+        DType::BF16 => {
+            let halves = View::<bf16>::of(weight)?;
+            Packed::halves_transposed(Halves::BF16(&halves), n, k)
+        }
+        _ => Packed::transposed(&View::<T>::of(weight)?, n, k),
+    })
 }
 
 fn multiply<T: Real>(

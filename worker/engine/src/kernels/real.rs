@@ -1,6 +1,8 @@
 //! The numbers the engine computes with: single precision, and double where truth is wanted.
 
 use candle_core::WithDType;
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 /// A floating-point number.
 pub(crate) trait Real: WithDType + Default {
@@ -16,11 +18,33 @@ pub(crate) trait Real: WithDType + Default {
 
     /// Returns the probability that a standard normal number is below `x`, to this precision.
     fn normal_distribution(x: Self) -> Self;
+
+    /// Writes numbers of half precision, each of which is a number of this one.
+    fn widen_f16(halves: &[f16], out: &mut [Self]);
+
+    /// Writes numbers of brain precision, each of which is a number of this one.
+    fn widen_bf16(halves: &[bf16], out: &mut [Self]);
+}
+
+/// Returns the number whose upper half is `half`, without a branch.
+#[inline(always)]
+fn single(half: bf16) -> f32 {
+    f32::from_bits(u32::from(half.to_bits()) << 16)
 }
 
 impl Real for f32 {
     fn tanh(x: Self) -> Self {
         x.tanh()
+    }
+
+    fn widen_f16(halves: &[f16], out: &mut [Self]) {
+        halves.convert_to_f32_slice(out);
+    }
+
+    fn widen_bf16(halves: &[bf16], out: &mut [Self]) {
+        for (out, &half) in out.iter_mut().zip(halves) {
+            *out = single(half);
+        }
     }
 
     /// The tail beyond |x| is `e^(−x²/2) · p(t)` with `t = 1 / (1 + 0.3 |x|)`: branchless, so that
@@ -87,6 +111,16 @@ impl Real for f64 {
         x.tanh()
     }
 
+    fn widen_f16(halves: &[f16], out: &mut [Self]) {
+        halves.convert_to_f64_slice(out);
+    }
+
+    fn widen_bf16(halves: &[bf16], out: &mut [Self]) {
+        for (out, &half) in out.iter_mut().zip(halves) {
+            *out = single(half).into();
+        }
+    }
+
     fn normal_distribution(x: Self) -> Self {
         0.5 * candle_core::cpu::erf::erfc_f64(-x * std::f64::consts::FRAC_1_SQRT_2)
     }
@@ -147,6 +181,29 @@ mod tests {
             assert!(
                 (f64::from(single) / truth - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON),
                 "e^{x} = {single}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_half_is_widened_exactly() {
+        let all: Vec<u16> = (0..=u16::MAX).collect();
+        let equal = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
+        let (mut single, mut double) = (vec![0_f32; all.len()], vec![0_f64; all.len()]);
+        let halves: Vec<_> = all.iter().map(|&bits| f16::from_bits(bits)).collect();
+        f32::widen_f16(&halves, &mut single);
+        f64::widen_f16(&halves, &mut double);
+        for (index, half) in halves.iter().enumerate() {
+            assert!(
+                equal(half.to_f64(), single[index].into()) && equal(half.to_f64(), double[index])
+            );
+        }
+        let halves: Vec<_> = all.iter().map(|&bits| bf16::from_bits(bits)).collect();
+        f32::widen_bf16(&halves, &mut single);
+        f64::widen_bf16(&halves, &mut double);
+        for (index, half) in halves.iter().enumerate() {
+            assert!(
+                equal(half.to_f64(), single[index].into()) && equal(half.to_f64(), double[index])
             );
         }
     }

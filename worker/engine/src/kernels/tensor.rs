@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
-use candle_core::{Device, Error, Shape, Storage, StorageRef, Tensor};
+use candle_core::{Device, Error, Shape, Storage, StorageRef, Tensor, WithDType};
 
 use crate::error::Result;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub(crate) struct View<'t, T> {
     element: PhantomData<T>,
 }
 
-impl<'t, T: Real> View<'t, T> {
+impl<'t, T: WithDType> View<'t, T> {
     /// Borrows the elements of `tensor`. Fails if they have another type or do not lie in order.
     pub(crate) fn of(tensor: &'t Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
@@ -42,7 +42,7 @@ impl<'t, T: Real> View<'t, T> {
     }
 }
 
-impl<T: Real> Deref for View<'_, T> {
+impl<T: WithDType> Deref for View<'_, T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -50,7 +50,7 @@ impl<T: Real> Deref for View<'_, T> {
     }
 }
 
-fn elements<T: Real>(storage: &Storage) -> Result<&[T]> {
+fn elements<T: WithDType>(storage: &Storage) -> Result<&[T]> {
     match storage {
         Storage::Cpu(storage) => storage.as_slice::<T>(),
         _ => Err(Error::Msg("whence computes in main memory".to_owned()).bt()),

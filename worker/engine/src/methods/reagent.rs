@@ -184,8 +184,8 @@ impl Reagent {
     }
 
     /// Looks up the neighbours of every token that may be replaced.
-    fn neighbours<'m>(&self, batch: &Batch<'m>) -> Result<Neighbours<'m>, Error> {
-        let mut neighbours = Neighbours::new(batch.model.embedding(), self.n_neighbors)?;
+    fn neighbours(&self, batch: &Batch<'_>) -> Result<Neighbours, Error> {
+        let mut neighbours = Neighbours::new(batch.model.embedding()?, self.n_neighbors)?;
         if self.samples.is_none() {
             let mut tokens = Vec::new();
             for instance in batch.instances {
@@ -228,7 +228,7 @@ struct Trials<'a> {
     method: &'a Reagent,
     batch: &'a Batch<'a>,
     unchanged: Unchanged<'a>,
-    neighbours: Neighbours<'a>,
+    neighbours: Neighbours,
 }
 
 impl Trials<'_> {

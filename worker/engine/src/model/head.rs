@@ -30,7 +30,7 @@ impl Head {
         let own = match &spec.head.weight {
             HeadWeight::OwnOrTied(name) if !checkpoint.contains(name) => None,
             HeadWeight::Own(name) | HeadWeight::OwnOrTied(name) => {
-                Some(checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?)
+                Some(checkpoint.weight(name, &[spec.vocabulary, spec.hidden])?)
             }
         };
         let bias = match &spec.head.bias {
@@ -42,7 +42,11 @@ impl Head {
             Some(HeadBias::FinalLogits(_)) | None => None,
         };
         Ok(Self {
-            linear: Linear::from_weight(own.as_ref().unwrap_or(embedding), bias)?,
+            linear: Linear::from_weight(
+                own.as_ref().unwrap_or(embedding),
+                bias,
+                checkpoint.dtype(),
+            )?,
             scale: spec.head.scale,
             softcap: spec.head.softcap,
         })

@@ -16,6 +16,7 @@ pub mod spec;
 pub mod weights;
 
 pub mod dropout;
+mod embedding;
 mod head;
 pub mod hooks;
 mod layers;
@@ -27,8 +28,9 @@ pub(crate) mod zeroing;
 use std::path::Path;
 
 use candle_core::DType;
+use tracing::info;
 
-use crate::Error;
+use crate::{Error, memory};
 pub use architectures::{ARCHITECTURES, Architecture};
 pub use files::ModelFiles;
 pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wanted};
@@ -37,15 +39,35 @@ pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wan
 ///
 /// Fails if its `model_type` is not in [`ARCHITECTURES`], or a file is missing or damaged.
 pub fn load(path: &Path, dtype: DType) -> Result<Transformer, Error> {
-    load_files(&ModelFiles::open(path)?, dtype)
+    load_files(&ModelFiles::open(path)?, dtype, None)
 }
 
-/// Loads the model of `files`, to compute in `dtype`.
+/// Loads the model of `files`, to compute in `dtype`. Where its weights would not fit into `free`
+/// bytes in that precision, those that are stored as halves stay halves, and are widened where they
+/// are used: the numbers are the same, a pass takes a little longer.
 ///
 /// Fails as [`load`] does.
-pub fn load_files(files: &ModelFiles, dtype: DType) -> Result<Transformer, Error> {
+pub fn load_files(
+    files: &ModelFiles,
+    dtype: DType,
+    free: Option<u64>,
+) -> Result<Transformer, Error> {
     let spec = architectures::spec(&files.config()?)?;
-    Transformer::load(spec, &files.checkpoint(dtype)?)
+    let checkpoint = files.checkpoint(dtype)?;
+    let (numbers, halves) = checkpoint.numbers();
+    let needed = memory::weight_bytes(numbers, dtype);
+    if halves > 0 && free.is_some_and(|free| needed > free) {
+        info!(
+            path = %files.path().display(),
+            needed,
+            free,
+            numbers,
+            halves,
+            "keeping the weights in the half precision they are stored in"
+        );
+        return Transformer::load(spec, &checkpoint.keeping_halves());
+    }
+    Transformer::load(spec, &checkpoint)
 }
 
 #[cfg(test)]

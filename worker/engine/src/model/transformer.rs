@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::embedding::Embedding;
 use super::head::Head;
 use super::hooks::{Place, Side};
 use super::layers::{Cotangents, Memory};
@@ -23,8 +24,7 @@ use crate::kernels::rows;
 pub struct Transformer {
     spec: ModelSpec,
     dtype: DType,
-    /// Scaled. `[vocabulary, hidden]`
-    embedding: Tensor,
+    embedding: Embedding,
     pub(super) encoder: Option<Stack>,
     pub(super) decoder: Stack,
     head: Head,
@@ -112,7 +112,8 @@ impl Wanted {
 impl Transformer {
     /// Loads the model `spec` describes, to compute in the precision `checkpoint` is read as.
     pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
-        let table = checkpoint.tensor(&spec.embedding, &[spec.vocabulary, spec.hidden])?;
+        let shape = [spec.vocabulary, spec.hidden];
+        let table = checkpoint.weight(&spec.embedding, &shape)?;
         let head = Head::load(&spec, &table, checkpoint)?;
         let encoder = spec
             .encoder
@@ -120,11 +121,7 @@ impl Transformer {
             .map(|stack| Stack::load(stack, &spec, checkpoint));
         Ok(Self {
             dtype: checkpoint.dtype(),
-            embedding: if spec.embedding_scale == 1.0 {
-                table
-            } else {
-                (table * spec.embedding_scale)?
-            },
+            embedding: Embedding::new(table, spec.embedding_scale, checkpoint.dtype())?,
             encoder: encoder.transpose()?,
             decoder: Stack::load(&spec.decoder, &spec, checkpoint)?,
             head,
@@ -143,8 +140,8 @@ impl Transformer {
     }
 
     /// Returns the scaled embedding of every token. `[vocabulary, hidden]`
-    pub(crate) fn embedding(&self) -> &Tensor {
-        &self.embedding
+    pub(crate) fn embedding(&self) -> Result<Tensor> {
+        self.embedding.whole()
     }
 
     /// Looks up the scaled embeddings of sequences of token ids.
@@ -156,7 +153,7 @@ impl Transformer {
             lengths.push(sequence.len());
         }
         Ok(Embedded {
-            rows: rows::gather(&self.embedding, &ids)?,
+            rows: self.embedding.look_up(&ids)?,
             sequences: Sequences::of_lengths(lengths),
         })
     }

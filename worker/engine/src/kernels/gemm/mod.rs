@@ -20,5 +20,5 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use micro::has_avx2;
 pub(crate) use micro::with_best_instructions;
-pub(crate) use pack::Packed;
+pub(crate) use pack::{Halves, Packed};
 pub(crate) use small::{Into, Strided, small_product};

@@ -1,9 +1,15 @@
-//! Weights in the order the inner loop reads them.
+//! Weights in the order the inner loop reads them, in the precision they are computed in or in half
+//! of it: halves are widened panel by panel where they are used, so that the bits of a product are
+//! those of the widened weight.
 
 #![expect(
     unsafe_code,
     reason = "the transposition of rows reads and writes without asking for bounds"
 )]
+
+use std::ops::Range;
+
+use half::{bf16, f16};
 
 use super::super::Real;
 use super::micro::{Instructions, Tile};
@@ -17,71 +23,92 @@ pub(crate) struct Packed<T> {
     pub(super) columns: usize,
     pub(super) instructions: Instructions,
     pub(super) tile: Tile,
-    elements: Vec<T>,
+    elements: Elements<T>,
+}
+
+/// Numbers as they are kept.
+#[derive(Debug)]
+enum Elements<T> {
+    Whole(Vec<T>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+}
+
+/// A weight of half precision, stored `[n, k]`.
+#[derive(Clone, Copy)]
+pub(crate) enum Halves<'a> {
+    F16(&'a [f16]),
+    BF16(&'a [bf16]),
 }
 
 impl<T: Real> Packed<T> {
     /// Packs `weight`, stored `[n, k]`, as the factor of `x Wᵀ`.
     pub(crate) fn transposed(weight: &[T], n: usize, k: usize) -> Self {
-        assert_eq!(weight.len(), n * k, "a weight of {n} rows of {k}");
-        let mut packed = Self::zeros(k, n);
-        let width = packed.tile.columns;
-        if k > 0 {
-            for (panel, rows) in packed
-                .elements
-                .chunks_exact_mut(k * width)
-                .zip(weight.chunks(width * k))
-            {
-                let rows = StridedRows {
-                    numbers: rows,
-                    stride: k,
-                    count: rows.len() / k,
-                    length: k,
-                };
-                rows.interleave(width, panel);
-            }
-        }
-        packed
+        Self::of(k, n, |width| {
+            Elements::Whole(interleaved(weight, T::zero(), (n, k), width))
+        })
+    }
+
+    /// Packs a weight of half precision as the factor of `x Wᵀ`, without widening it.
+    pub(crate) fn halves_transposed(weight: Halves<'_>, n: usize, k: usize) -> Self {
+        Self::of(k, n, |width| match weight {
+            Halves::F16(weight) => Elements::F16(interleaved(weight, f16::ZERO, (n, k), width)),
+            Halves::BF16(weight) => Elements::BF16(interleaved(weight, bf16::ZERO, (n, k), width)),
+        })
     }
 
     /// Packs the transpose of what is packed here: the factor of `dy W`.
     pub(crate) fn repacked(&self) -> Self {
-        let mut packed = Self::zeros(self.columns, self.depth);
-        let width = self.tile.columns;
-        for (index, panel) in packed
-            .elements
-            .chunks_exact_mut((self.columns * width).max(1))
-            .enumerate()
-        {
-            let rows = index * width..((index + 1) * width).min(self.depth);
-            for (column, out) in panel.chunks_exact_mut(width).enumerate() {
-                let source = self.panel(column / width, rows.clone());
-                for (out, source) in out.iter_mut().zip(source.chunks_exact(width)) {
-                    *out = source[column % width];
-                }
-            }
-        }
-        packed
+        let shape = (self.depth, self.columns);
+        Self::of(self.columns, self.depth, |width| match &self.elements {
+            Elements::Whole(elements) => Elements::Whole(turned(elements, T::zero(), shape, width)),
+            Elements::F16(elements) => Elements::F16(turned(elements, f16::ZERO, shape, width)),
+            Elements::BF16(elements) => Elements::BF16(turned(elements, bf16::ZERO, shape, width)),
+        })
     }
 
-    fn zeros(depth: usize, columns: usize) -> Self {
+    /// Wraps a factor's elements, made for panels of the width they are told.
+    fn of(depth: usize, columns: usize, elements: impl FnOnce(usize) -> Elements<T>) -> Self {
         let instructions = Instructions::best();
         let tile = instructions.tile::<T>();
-        let elements = vec![T::zero(); columns.next_multiple_of(tile.columns) * depth];
         Self {
             depth,
             columns,
             instructions,
             tile,
-            elements,
+            elements: elements(tile.columns),
         }
     }
 
-    /// Returns rows `rows` of a panel. `[rows, columns of a tile]`
-    pub(super) fn panel(&self, panel: usize, rows: std::ops::Range<usize>) -> &[T] {
+    /// Returns rows `rows` of a panel, widened into `scratch` where they are kept in halves.
+    /// `[rows, columns of a tile]`
+    pub(super) fn panel<'p>(
+        &'p self,
+        panel: usize,
+        rows: Range<usize>,
+        scratch: &'p mut Vec<T>,
+    ) -> &'p [T] {
         let first = panel * self.depth;
-        &self.elements
-            [(first + rows.start) * self.tile.columns..(first + rows.end) * self.tile.columns]
+        let width = self.tile.columns;
+        let range = (first + rows.start) * width..(first + rows.end) * width;
+        match &self.elements {
+            Elements::Whole(elements) => &elements[range],
+            Elements::F16(elements) => {
+                scratch.resize(range.len(), T::zero());
+                T::widen_f16(&elements[range], scratch);
+                scratch
+            }
+            Elements::BF16(elements) => {
+                scratch.resize(range.len(), T::zero());
+                T::widen_bf16(&elements[range], scratch);
+                scratch
+            }
+        }
+    }
+
+    /// Returns whether panels are read where they are kept.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.elements, Elements::Whole(_))
     }
 
     /// Returns the number of panels.
@@ -95,6 +122,48 @@ impl<T: Real> Packed<T> {
     }
 }
 
+/// Packs `weight`, `[n, k]`, into panels `width` wide: `[panel][k][width]`.
+fn interleaved<E: Copy>(weight: &[E], zero: E, (n, k): (usize, usize), width: usize) -> Vec<E> {
+    assert_eq!(weight.len(), n * k, "a weight of {n} rows of {k}");
+    let mut elements = vec![zero; n.next_multiple_of(width) * k];
+    if k == 0 {
+        return elements;
+    }
+    let panels = elements.chunks_exact_mut(k * width);
+    for (panel, rows) in panels.zip(weight.chunks(width * k)) {
+        let rows = StridedRows {
+            numbers: rows,
+            stride: k,
+            count: rows.len() / k,
+            length: k,
+        };
+        rows.interleave(width, panel);
+    }
+    elements
+}
+
+/// Packs the transpose of a packed `[depth, columns]` factor, panels of both `width` wide.
+fn turned<E: Copy>(
+    packed: &[E],
+    zero: E,
+    (depth, columns): (usize, usize),
+    width: usize,
+) -> Vec<E> {
+    let mut elements = vec![zero; depth.next_multiple_of(width) * columns];
+    let panels = elements.chunks_exact_mut((columns * width).max(1));
+    for (index, panel) in panels.enumerate() {
+        let rows = index * width..((index + 1) * width).min(depth);
+        for (column, out) in panel.chunks_exact_mut(width).enumerate() {
+            let first = column / width * depth;
+            let source = &packed[(first + rows.start) * width..(first + rows.end) * width];
+            for (out, source) in out.iter_mut().zip(source.chunks_exact(width)) {
+                *out = source[column % width];
+            }
+        }
+    }
+    elements
+}
+
 /// Rows of equal length, `stride` numbers from the start of one to that of the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StridedRows<'a, T> {
@@ -104,7 +173,7 @@ pub(super) struct StridedRows<'a, T> {
     pub(super) length: usize,
 }
 
-impl<T: Real> StridedRows<'_, T> {
+impl<T: Copy> StridedRows<'_, T> {
     /// Writes the rows as columns, `width` apart: entry `k` of row `r` goes to `out[k · width + r]`.
     /// Fewer rows than `width` leave the rest of `out` as it is.
     pub(super) fn interleave(self, width: usize, out: &mut [T]) {
@@ -149,7 +218,7 @@ impl<T: Real> StridedRows<'_, T> {
 ///
 /// `rows` must have `ROWS` rows of `depth` entries, `stride` apart, and `out` as many columns,
 /// `width` apart.
-unsafe fn interleave_rows<T: Real, const ROWS: usize>(
+unsafe fn interleave_rows<T: Copy, const ROWS: usize>(
     rows: *const T,
     stride: usize,
     depth: usize,

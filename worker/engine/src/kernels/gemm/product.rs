@@ -208,30 +208,43 @@ impl<T: Real> Product<'_, T> {
         panels: Range<usize>,
     ) {
         let rows = self.rows(row_block);
+        let mut widened = Vec::new();
         let mut before = 0;
         for block in blocks.clone() {
             let steps = self.steps(block);
             let a = &packed[before + rows.start * steps.len()..][..rows.len() * steps.len()];
             before += self.num_rows * steps.len();
             for panel in panels.clone() {
-                self.multiply_panel(block, a, &rows, panel);
+                self.multiply_panel(block, a, (&rows, panel), &mut widened);
             }
         }
     }
 
-    /// Multiplies a packed block of `A` with one panel.
-    fn multiply_panel(&self, block: usize, a: &[T], rows: &Range<usize>, panel: usize) {
+    /// Multiplies a packed block of `A` with one panel, which goes through `widened` where it is
+    /// kept in halves.
+    fn multiply_panel(
+        &self,
+        block: usize,
+        a: &[T],
+        (rows, panel): (&Range<usize>, usize),
+        widened: &mut Vec<T>,
+    ) {
         let steps = self.steps(block);
         let first_column = panel * self.b.tile.columns;
         let in_b = self.depth.start + steps.start..self.depth.start + steps.end;
-        let b = self.b.panel(panel, in_b);
+        let b = self.b.panel(panel, in_b, widened);
         let write = match self.bias {
             _ if block > 0 => Write::Add(T::one()),
             Some(bias) => Write::Bias(bias[first_column..].as_ptr()),
             None => Write::Replace(T::one()),
         };
         let mut coming = b.as_ptr().wrapping_add(self.b.depth * self.b.tile.columns);
-        let per_tile = b.len().div_ceil(rows.len().div_ceil(self.b.tile.rows));
+        // The processor sees halves coming by itself: they are read one after another.
+        let per_tile = if self.b.is_whole() {
+            b.len().div_ceil(rows.len().div_ceil(self.b.tile.rows))
+        } else {
+            0
+        };
         for tile in self.tiles(rows) {
             // The next panel comes while this one is used.
             for line in (0..per_tile).step_by(64 / size_of::<T>()) {
@@ -271,6 +284,7 @@ fn cut(range: Range<usize>, parts: usize, part: usize) -> Range<usize> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::pack::Halves;
     use super::*;
 
     fn numbers(len: usize, seed: u64) -> Vec<f64> {
@@ -327,6 +341,38 @@ mod tests {
             for (index, expected) in plain(&a, &part, 3, n, k - split).iter().enumerate() {
                 prop_assert!((product[index] - expected - bias[index % n]).abs() < 1e-12);
             }
+        }
+    }
+
+    #[test]
+    fn halves_have_the_bits_of_what_they_are_widened_to() {
+        let (m, n, k) = (29, 45, 800);
+        let a: Vec<f32> = numbers(m * k, 5).into_iter().map(|v| v as f32).collect();
+        let w = numbers(n * k, 6);
+        let brain: Vec<_> = w.iter().map(|&v| half::bf16::from_f64(v)).collect();
+        let half: Vec<_> = w.iter().map(|&v| half::f16::from_f64(v)).collect();
+        let cases = [
+            (
+                Halves::BF16(&brain),
+                brain.iter().map(|v| v.to_f32()).collect::<Vec<_>>(),
+            ),
+            (
+                Halves::F16(&half),
+                half.iter().map(|v| v.to_f32()).collect(),
+            ),
+        ];
+        for (halves, wide) in cases {
+            let kept = Packed::<f32>::halves_transposed(halves, n, k);
+            let widened = Packed::transposed(&wide, n, k);
+            assert_eq!(
+                kept.product(&a, 0..k, None),
+                widened.product(&a, 0..k, None)
+            );
+            let dy = &a[..m * n];
+            assert_eq!(
+                kept.repacked().product(dy, 0..n, None),
+                widened.repacked().product(dy, 0..n, None)
+            );
         }
     }
 

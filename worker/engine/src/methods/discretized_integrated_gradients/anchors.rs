@@ -42,8 +42,8 @@ impl Paths {
         batch: &Batch<'_>,
         pairs: Vec<(u32, u32)>,
     ) -> Result<Self, Error> {
-        let table = batch.model.embedding();
-        let mut neighbours = Neighbours::new(table, method.n_neighbors)?;
+        let table = batch.model.embedding()?;
+        let mut neighbours = Neighbours::new(table.clone(), method.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
             .into_iter()
             .map(|(word, baseline)| ((word, baseline), vec![word]))
@@ -59,7 +59,7 @@ impl Paths {
                 let next = if is_special(word) {
                     Ok(*word)
                 } else {
-                    by_dtype!(table, T => next_anchor::<T>(method, table, &neighbours, (*baseline, path)))
+                    by_dtype!(table, T => next_anchor::<T>(method, &table, &neighbours, (*baseline, path)))
                 };
                 path.push(next?);
                 Ok::<_, Error>(())
@@ -67,7 +67,7 @@ impl Paths {
         }
         let points = anchors.into_par_iter().map(|((word, baseline), path)| {
             let points: candle_core::Result<Tensor> =
-                by_dtype!(table, T => points::<T>(method, table, baseline, &path));
+                by_dtype!(table, T => points::<T>(method, &table, baseline, &path));
             Ok(((word, baseline), points?))
         });
         Ok(Self {
@@ -88,7 +88,7 @@ impl Paths {
 fn next_anchor<T: Real>(
     method: &DiscretizedIntegratedGradients,
     table: &Tensor,
-    neighbours: &Neighbours<'_>,
+    neighbours: &Neighbours,
     (baseline, path): (u32, &[u32]),
 ) -> candle_core::Result<u32> {
     let hidden = table.dim(1)?;

@@ -167,7 +167,7 @@ impl Probe {
         &mut self,
         round: usize,
         ratio: f64,
-        neighbours: &Neighbours<'_>,
+        neighbours: &Neighbours,
     ) -> Trial {
         let replaced: Vec<bool> = match &mut self.source {
             Source::Random(random) => {
@@ -199,7 +199,7 @@ impl Probe {
         &mut self,
         round: usize,
         kept: Kept,
-        neighbours: &Neighbours<'_>,
+        neighbours: &Neighbours,
     ) -> Vec<u32> {
         let mut order: Vec<usize> = (0..self.tokens.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
@@ -224,7 +224,7 @@ impl Probe {
 }
 
 /// Draws one of a token's neighbours; itself if it has none.
-fn draw(random: &mut Random, neighbours: &Neighbours<'_>, token: u32) -> u32 {
+fn draw(random: &mut Random, neighbours: &Neighbours, token: u32) -> u32 {
     let near = neighbours.of(token);
     near.get(random.below(near.len())).copied().unwrap_or(token)
 }

@@ -21,21 +21,21 @@ const CANDIDATES: usize = 2;
 const TOKENS_AT_ONCE: usize = 32;
 
 /// Nearest neighbours, remembered.
-pub(in crate::methods) struct Neighbours<'m> {
+pub(in crate::methods) struct Neighbours {
     /// `[vocabulary, hidden]`
-    table: &'m Tensor,
+    table: Tensor,
     /// Squared length of every row.
     squares: Vec<f64>,
     count: usize,
     known: HashMap<u32, Vec<u32>>,
 }
 
-impl<'m> Neighbours<'m> {
+impl Neighbours {
     /// Prepares to look up the `count` nearest neighbours of rows of `table`.
-    pub(in crate::methods) fn new(table: &'m Tensor, count: usize) -> Result<Self, Error> {
+    pub(in crate::methods) fn new(table: Tensor, count: usize) -> Result<Self, Error> {
         let squares: candle_core::Result<Vec<f64>> = by_dtype!(table, T => {
             let hidden = table.dim(1)?;
-            let rows = View::<T>::of(table)?;
+            let rows = View::<T>::of(&table)?;
             let square = |row: &[T]| row.iter().map(|v| candle_core::WithDType::to_f64(*v).powi(2)).sum();
             Ok(rows.par_chunks_exact(hidden).map(square).collect())
         });
@@ -69,10 +69,10 @@ impl<'m> Neighbours<'m> {
 
     fn nearest<T: Real>(&self, tokens: &[u32]) -> candle_core::Result<Vec<Vec<u32>>> {
         let ids: Vec<_> = tokens.iter().map(|&token| token as usize).collect();
-        let queries = rows::gather(self.table, &ids)?;
+        let queries = rows::gather(&self.table, &ids)?;
         let products = queries.matmul(&self.table.t()?)?;
         let (vocabulary, hidden) = self.table.dims2()?;
-        let (products, table) = (View::<T>::of(&products)?, View::<T>::of(self.table)?);
+        let (products, table) = (View::<T>::of(&products)?, View::<T>::of(&self.table)?);
         let of_token = |(token, products): (&u32, &[T])| {
             let rough =
                 |other: u32| self.squares[other as usize] - 2.0 * products[other as usize].to_f64();

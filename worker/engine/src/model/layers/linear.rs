@@ -1,13 +1,13 @@
 //! A linear map `y = x Wᵀ + b`, prepared for fast products in both directions.
 //!
 //! Projections of the same input are stacked into one map, so that one product serves them all. The
-//! weight is kept packed only; the second packing, for cotangents, is made when first needed: a
+//! weight is kept packed only, in half precision where the checkpoint keeps it so; the second packing, for cotangents, is made when first needed: a
 //! method without gradients never pays for it.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
 
@@ -36,14 +36,18 @@ impl Linear {
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
         let (weight, bias) = stacked(parts, inputs, checkpoint)?;
-        Ok(Self::from_weight(&weight, bias)?)
+        Ok(Self::from_weight(&weight, bias, checkpoint.dtype())?)
     }
 
-    /// Prepares a weight, `[out, in]`.
-    pub(in crate::model) fn from_weight(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
+    /// Prepares a weight, `[out, in]`, to compute in `dtype`.
+    pub(in crate::model) fn from_weight(
+        weight: &Tensor,
+        bias: Option<Tensor>,
+        dtype: DType,
+    ) -> Result<Self> {
         let (outputs, _) = weight.dims2()?;
         Ok(Self {
-            forward: PackedWeight::transposed(weight)?,
+            forward: PackedWeight::transposed(weight, dtype)?,
             backward: OnceLock::new(),
             bias,
             outputs,
@@ -93,9 +97,9 @@ impl StoredMap {
         let outputs = spec.slice.map_or(outputs, |slice| slice.stored);
         let name = format!("{}.weight", spec.name);
         let weight = if spec.is_transposed {
-            checkpoint.transposed(&name, [outputs, inputs])?
+            checkpoint.transposed_weight(&name, [outputs, inputs])?
         } else {
-            checkpoint.tensor(&name, &[outputs, inputs])?
+            checkpoint.weight(&name, &[outputs, inputs])?
         };
         let mut bias = None;
         if spec.bias {
@@ -134,6 +138,13 @@ fn stacked(
     } else {
         None
     };
+    // Projections of one input may be stored in several precisions; then all are widened.
+    let first = weights.first().map(Tensor::dtype);
+    if weights.iter().any(|weight| Some(weight.dtype()) != first) {
+        for weight in &mut weights {
+            *weight = weight.to_dtype(checkpoint.dtype())?;
+        }
+    }
     Ok((Tensor::cat(&weights, 0)?, bias))
 }
 

@@ -1,11 +1,11 @@
-//! Floating-point numbers from a file, widened as they are read.
+//! Floating-point numbers from a file, widened as they are read unless halves are wanted.
 //!
 //! A block at a time goes from the file into the precision the engine computes in, so that loading
 //! a model needs the memory of the model and of one block.
 
 use std::io::{self, Read};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 
 use crate::error::Result;
@@ -23,6 +23,16 @@ pub(super) enum Format {
 }
 
 impl Format {
+    /// Returns the precision.
+    pub(super) fn dtype(self) -> DType {
+        match self {
+            Self::F16 => DType::F16,
+            Self::BF16 => DType::BF16,
+            Self::F32 => DType::F32,
+            Self::F64 => DType::F64,
+        }
+    }
+
     /// Returns how many bytes a number takes.
     pub(super) fn bytes(self) -> usize {
         match self {
@@ -40,6 +50,21 @@ pub(super) fn read(
     count: usize,
     dtype: DType,
 ) -> io::Result<Result<Tensor>> {
+    match (format, dtype) {
+        (Format::F16, DType::F16) => {
+            let halves = widened(reader, format, count, |bytes| {
+                f16::from_le_bytes(fixed(bytes))
+            })?;
+            return Ok(flat(halves, dtype));
+        }
+        (Format::BF16, DType::BF16) => {
+            let halves = widened(reader, format, count, |bytes| {
+                bf16::from_le_bytes(fixed(bytes))
+            })?;
+            return Ok(flat(halves, dtype));
+        }
+        _ => {}
+    }
     // Through the wider of the two precisions: what a file says is never rounded twice.
     if format == Format::F64 || dtype == DType::F64 {
         let values = widened(reader, format, count, |bytes| match format {
@@ -48,14 +73,19 @@ pub(super) fn read(
             Format::F32 => f64::from(f32::from_le_bytes(fixed(bytes))),
             Format::F64 => f64::from_le_bytes(fixed(bytes)),
         })?;
-        return Ok(Tensor::from_vec(values, count, &Device::Cpu).and_then(|t| t.to_dtype(dtype)));
+        return Ok(flat(values, dtype));
     }
     let values = widened(reader, format, count, |bytes| match format {
         Format::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
         Format::BF16 => bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
         Format::F32 | Format::F64 => f32::from_le_bytes(fixed(bytes)),
     })?;
-    Ok(Tensor::from_vec(values, count, &Device::Cpu).and_then(|t| t.to_dtype(dtype)))
+    Ok(flat(values, dtype))
+}
+
+fn flat<T: WithDType>(values: Vec<T>, dtype: DType) -> Result<Tensor> {
+    let count = values.len();
+    Tensor::from_vec(values, count, &Device::Cpu)?.to_dtype(dtype)
 }
 
 fn widened<T>(

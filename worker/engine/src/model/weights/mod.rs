@@ -2,7 +2,8 @@
 //!
 //! Directories of tensors are read and checked when the checkpoint is opened, each tensor's bytes
 //! when it is asked for, once, straight into the precision the engine computes in: a model never
-//! stands in memory twice.
+//! stands in memory twice. Where it would not fit even so, the weights of linear maps and the
+//! embedding stay in the half precision they are stored in, and are widened where they are used.
 
 mod floats;
 pub(crate) mod gguf;
@@ -32,6 +33,9 @@ trait TensorFile: Debug + Send + Sync {
     /// Returns a tensor's shape, or `None` if the file does not have it.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
+    /// Returns the precision a tensor is stored in, or `None` where no precision of ours is.
+    fn precision(&self, name: &str) -> Option<DType>;
+
     /// Reads a tensor as `dtype`. Fails if the file does not have it, or it is no tensor of
     /// floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
@@ -45,6 +49,7 @@ pub struct Checkpoint {
     /// Which file has a tensor.
     file_of: HashMap<String, usize>,
     dtype: DType,
+    keeps_halves: bool,
     progress: Progress,
 }
 
@@ -79,11 +84,32 @@ impl Checkpoint {
             files,
             file_of,
             dtype,
+            keeps_halves: false,
         }
     }
 
     /// Reads the tensor `name` of shape `shape`. Fails if it is absent or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        self.read(name, shape, |_, _| self.dtype)
+    }
+
+    /// Reads the weight `name` of shape `shape`, in the half precision it is stored in where the
+    /// checkpoint keeps halves. Fails if it is absent or has another shape.
+    pub fn weight(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        self.read(name, shape, |file, stored| {
+            let kept = file.precision(stored).filter(|_| self.keeps_halves);
+            kept.filter(|kept| is_half(Some(*kept)))
+                .unwrap_or(self.dtype)
+        })
+    }
+
+    /// Reads a tensor in the precision `dtype` gives for its file and its name there.
+    fn read(
+        &self,
+        name: &str,
+        shape: &[usize],
+        dtype: impl Fn(&dyn TensorFile, &str) -> DType,
+    ) -> Result<Tensor, Error> {
         let Some((stored, file)) = self.find(name) else {
             let reason = "no file of the checkpoint has it".to_owned();
             return Err(Error::Tensor {
@@ -100,16 +126,42 @@ impl Checkpoint {
                 reason: format!("its shape is {found:?}, the configuration says {shape:?}"),
             });
         }
-        let tensor = file.read(stored, self.dtype)?;
+        let tensor = file.read(stored, dtype(file, stored))?;
         self.progress.advance();
         Ok(tensor)
     }
 
-    /// Reads a matrix that is stored as its transpose, as GPT-2's `Conv1D` stores its weights.
-    /// `shape` is the shape of the result.
-    pub fn transposed(&self, name: &str, shape: [usize; 2]) -> Result<Tensor, Error> {
+    /// Reads the weight `name` of shape `shape` of a linear map, stored as its transpose, as GPT-2's
+    /// `Conv1D` stores it. `shape` is the shape of the result. Fails as [`Self::weight`] does.
+    pub fn transposed_weight(&self, name: &str, shape: [usize; 2]) -> Result<Tensor, Error> {
         let [rows, columns] = shape;
-        Ok(self.tensor(name, &[columns, rows])?.t()?.contiguous()?)
+        Ok(self.weight(name, &[columns, rows])?.t()?.contiguous()?)
+    }
+
+    /// Returns the checkpoint, whose weights of half precision [`Self::weight`] reads as they are.
+    #[must_use]
+    pub(crate) fn keeping_halves(self) -> Self {
+        Self {
+            keeps_halves: true,
+            ..self
+        }
+    }
+
+    /// Returns how many numbers the checkpoint has, and how many of them in half precision.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        let (mut all, mut halves) = (0_u64, 0_u64);
+        for (name, &file) in &self.file_of {
+            let file = self.files[file].as_ref();
+            let shape = file.shape(name).unwrap_or_default();
+            let count = shape
+                .iter()
+                .fold(1_u64, |n, &size| n.saturating_mul(size as u64));
+            all = all.saturating_add(count);
+            if is_half(file.precision(name)) {
+                halves = halves.saturating_add(count);
+            }
+        }
+        (all, halves)
     }
 
     /// Returns whether the checkpoint has the tensor `name`.
@@ -132,6 +184,10 @@ impl Checkpoint {
             Some((name, self.files[index].as_ref()))
         })
     }
+}
+
+fn is_half(precision: Option<DType>) -> bool {
+    matches!(precision, Some(DType::F16 | DType::BF16))
 }
 
 /// How much of a checkpoint was read. Tells the log at each tenth.
@@ -191,6 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn weights_stay_halves_where_they_are_kept() {
+        let whole = Tensor::new(&[1_f32 / 3.0], &Device::Cpu).unwrap();
+        let folder = folder_with(&[("a", half(&[0.5, -3.25])), ("b", whole)]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        assert_eq!(checkpoint.numbers(), (3, 2));
+        assert_eq!(checkpoint.weight("a", &[2]).unwrap().dtype(), DType::F32);
+        let checkpoint = checkpoint.keeping_halves();
+        let kept = checkpoint.weight("a", &[2]).unwrap();
+        assert_eq!(
+            kept.to_vec1::<half::f16>().unwrap(),
+            [0.5, -3.25].map(half::f16::from_f32)
+        );
+        assert_eq!(checkpoint.weight("b", &[1]).unwrap().dtype(), DType::F32);
+        assert_eq!(checkpoint.tensor("a", &[2]).unwrap().dtype(), DType::F32);
+    }
+
+    #[test]
     fn shards_are_read_through_their_index() {
         let folder = folder_with(&[("a", half(&[1.0]))]);
         let path = |name: &str| folder.path().join(name);
@@ -231,7 +304,7 @@ mod tests {
         let matrix = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
         let folder = folder_with(&[("a", matrix)]);
         let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        let turned = checkpoint.transposed("a", [3, 2]).unwrap();
+        let turned = checkpoint.transposed_weight("a", [3, 2]).unwrap();
         assert_eq!(
             turned.to_vec2::<f32>().unwrap(),
             [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]

@@ -186,6 +186,10 @@ impl TensorFile for PytorchFile {
         self.tensors.get(name).map(|stored| stored.shape.clone())
     }
 
+    fn precision(&self, name: &str) -> Option<DType> {
+        self.tensors.get(name)?.format.map(Format::dtype)
+    }
+
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
         let refused = |reason: String| Error::Tensor {
             path: self.path.clone(),

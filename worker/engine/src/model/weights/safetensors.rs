@@ -96,6 +96,10 @@ impl TensorFile for SafetensorsFile {
         self.header.info(name).map(|info| info.shape.clone())
     }
 
+    fn precision(&self, name: &str) -> Option<DType> {
+        format(self.header.info(name)?.dtype).map(Format::dtype)
+    }
+
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
         let refused = |reason: String| Error::Tensor {
             path: self.path.clone(),
@@ -105,16 +109,11 @@ impl TensorFile for SafetensorsFile {
         let Some(info) = self.header.info(name) else {
             return Err(refused("the file does not have it".to_owned()));
         };
-        let format = match info.dtype {
-            safetensors::Dtype::F16 => Format::F16,
-            safetensors::Dtype::BF16 => Format::BF16,
-            safetensors::Dtype::F32 => Format::F32,
-            safetensors::Dtype::F64 => Format::F64,
-            other => {
-                return Err(refused(format!(
-                    "its type is {other:?}, expected a floating-point type"
-                )));
-            }
+        let Some(format) = format(info.dtype) else {
+            return Err(refused(format!(
+                "its type is {:?}, expected a floating-point type",
+                info.dtype
+            )));
         };
         let (start, end) = info.data_offsets;
         let bytes = Section {
@@ -128,6 +127,17 @@ impl TensorFile for SafetensorsFile {
                 source,
             })?;
         Ok(values?.reshape(info.shape.as_slice())?)
+    }
+}
+
+/// Returns how numbers of a type are written, if they are floating-point ones we read.
+fn format(dtype: safetensors::Dtype) -> Option<Format> {
+    match dtype {
+        safetensors::Dtype::F16 => Some(Format::F16),
+        safetensors::Dtype::BF16 => Some(Format::BF16),
+        safetensors::Dtype::F32 => Some(Format::F32),
+        safetensors::Dtype::F64 => Some(Format::F64),
+        _ => None,
     }
 }
 

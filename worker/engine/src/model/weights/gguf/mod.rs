@@ -2,8 +2,9 @@
 //!
 //! Source of the format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. The file is
 //! opened once and serves the configuration, the tokenizer and the tensors. Weights are dequantised
-//! when they are read: the engine differentiates through them, and computes in the precision it is
-//! asked for.
+//! when they are read, into the precision the engine computes in: it differentiates through them,
+//! and a half would round what a block's scale times a small integer is. Tensors that are stored as
+//! halves may stay halves.
 
 mod architecture;
 mod config;
@@ -16,6 +17,7 @@ use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{DType, Device, Tensor};
 
@@ -82,6 +84,14 @@ impl GgufFile {
         Some(info.shape.dims().to_vec())
     }
 
+    fn precision(&self, name: &str) -> Option<DType> {
+        match self.content.tensor_infos.get(name)?.ggml_dtype {
+            GgmlDType::F16 => Some(DType::F16),
+            GgmlDType::BF16 => Some(DType::BF16),
+            _ => Some(DType::F32),
+        }
+    }
+
     /// Reads and dequantises a tensor.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
         let refused = |reason: String| Error::Tensor {
@@ -138,6 +148,11 @@ impl TensorFile for GgufTensors {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let (stored, _) = self.tensors.get(name)?;
         self.file.shape(stored)
+    }
+
+    fn precision(&self, name: &str) -> Option<DType> {
+        let (stored, _) = self.tensors.get(name)?;
+        self.file.precision(stored)
     }
 
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
