@@ -159,6 +159,7 @@ FAMILIES = {
     ),
     "starcoder2": ("starcoder2", DECODER | dict(sliding_window=4)),
     "olmo": ("olmo", DECODER),
+    "olmo-clipped": ("olmo", DECODER | dict(clip_qkv=0.75)),
     "olmo2": ("olmo2", DECODER),
     "granite": (
         "granite",
@@ -192,10 +193,20 @@ FAMILIES = {
     "gpt_bigcode-heads": ("gpt_bigcode", GPT | dict(multi_query=False)),
     "opt": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32)),
     "opt-post-norm": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32, do_layer_norm_before=False)),
+    # The shape of the 350-million model.
+    "opt-projected": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False)),
     "bloom": ("bloom", dict(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4)),
     "bloom-six-heads": ("bloom", dict(vocab_size=VOCABULARY, hidden_size=24, n_layer=2, n_head=6)),
+    "bloom-carried": (
+        "bloom",
+        dict(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, apply_residual_connection_post_layernorm=True),
+    ),
     "mpt": ("mpt", dict(vocab_size=VOCABULARY, d_model=32, n_layers=2, n_heads=4, max_seq_len=32)),
     "mpt-six-heads": ("mpt", dict(vocab_size=VOCABULARY, d_model=24, n_layers=2, n_heads=6, max_seq_len=32)),
+    "mpt-clipped": (
+        "mpt",
+        dict(vocab_size=VOCABULARY, d_model=32, n_layers=2, n_heads=4, max_seq_len=32, attn_config=dict(clip_qkv=0.5)),
+    ),
     "falcon": ("falcon", DECODER),
     # Eager attention of transformers 5.23 adds Falcon's slopes twice; the default does not.
     "falcon-slopes": ("falcon", DECODER | dict(alibi=True, parallel_attn=False, multi_query=False, bias=True, attn_implementation="sdpa")),
@@ -220,6 +231,14 @@ FAMILIES = {
     "mt5": ("mt5", T5),
     "umt5": ("umt5", T5),
 }
+
+# Nonlinearities that no architecture has by default.
+SMALL_GPT = GPT | dict(n_embd=16, n_layer=1, n_inner=24)
+SMALL_DECODER = DECODER | dict(hidden_size=16, num_hidden_layers=1)
+for activation in ("gelu_10", "laplace", "leaky_relu", "mish", "quick_gelu", "relu2", "relu6", "sqrtsoftplus"):
+    FAMILIES[f"gpt2-{activation}"] = ("gpt2", SMALL_GPT | dict(activation_function=activation))
+for activation in ("hardswish", "sigmoid", "tanh"):
+    FAMILIES[f"llama-{activation}"] = ("llama", SMALL_DECODER | dict(hidden_act=activation))
 
 SEED_OF_WEIGHTS = 20261125
 SINGLE = torch.float32

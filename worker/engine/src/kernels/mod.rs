@@ -9,6 +9,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod clip;
 pub(crate) mod dropout;
 pub(crate) mod exp;
 pub(crate) mod gemm;
@@ -16,6 +17,7 @@ pub(crate) mod linear;
 pub(crate) mod mixture;
 pub(crate) mod nonlinearity;
 pub(crate) mod norm;
+mod pointwise;
 pub(crate) mod real;
 pub(crate) mod rotary;
 pub(crate) mod rows;

@@ -5,7 +5,7 @@
 //! nothing in either tail and is as fast as the exponential.
 
 use super::gemm::with_best_instructions;
-use super::{Real, sigmoid};
+use super::{Real, pointwise, sigmoid};
 use crate::model::spec::Activation;
 
 /// √(2/π) as BLOOM's code writes it; the ninth digit reaches the logits.
@@ -24,7 +24,7 @@ pub(crate) fn value<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
         None if activation == Activation::Gelu => gelu_value(z, out),
         None => {
             for (out, &z) in out.iter_mut().zip(z) {
-                *out = pointwise_value(activation, z);
+                *out = pointwise::value(activation, z);
             }
         }
     }
@@ -37,7 +37,7 @@ pub(crate) fn slope<T: Real>(activation: Activation, z: &[T], out: &mut [T]) {
         None if activation == Activation::Gelu => gelu_slope(z, out),
         None => {
             for (out, &z) in out.iter_mut().zip(z) {
-                *out = pointwise_slope(activation, z);
+                *out = pointwise::slope(activation, z);
             }
         }
     }
@@ -109,42 +109,6 @@ impl Gate {
     }
 }
 
-fn pointwise_value<T: Real>(activation: Activation, z: T) -> T {
-    let positive = if z > T::zero() { z } else { T::zero() };
-    match activation {
-        Activation::Relu => positive,
-        Activation::SquaredRelu => positive * positive,
-        Activation::Tanh => T::tanh(z),
-        Activation::Sigmoid => sigmoid_of(z),
-        // The others have loops of their own and never come here.
-        _ => z,
-    }
-}
-
-fn pointwise_slope<T: Real>(activation: Activation, z: T) -> T {
-    let is_positive = z > T::zero();
-    match activation {
-        Activation::Relu if is_positive => T::one(),
-        Activation::SquaredRelu if is_positive => z + z,
-        Activation::Relu | Activation::SquaredRelu => T::zero(),
-        Activation::Tanh => {
-            let value = T::tanh(z);
-            T::one() - value * value
-        }
-        Activation::Sigmoid => {
-            let value = sigmoid_of(z);
-            value * (T::one() - value)
-        }
-        _ => T::one(),
-    }
-}
-
-fn sigmoid_of<T: Real>(z: T) -> T {
-    let mut out = [T::zero()];
-    sigmoid(&[z], &mut out);
-    out[0]
-}
-
 /// Writes `z Φ(z)`.
 fn gelu_value<T: Real>(z: &[T], out: &mut [T]) {
     with_best_instructions!(gelu_values::<T>(z: &[T], out: &mut [T]));
@@ -180,7 +144,7 @@ fn normal_density<T: Real>(z: T) -> T {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 10] = [
+    const ALL: [Activation; 17] = [
         Activation::Silu,
         Activation::Relu,
         Activation::SquaredRelu,
@@ -191,6 +155,13 @@ mod tests {
         Activation::Tanh,
         Activation::Sigmoid,
         Activation::Linear,
+        Activation::Relu6,
+        Activation::LeakyRelu,
+        Activation::HardSwish,
+        Activation::Mish,
+        Activation::Laplace,
+        Activation::ClippedGelu,
+        Activation::SqrtSoftplus,
     ];
 
     fn inputs() -> Vec<f64> {
@@ -222,12 +193,16 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_formulas() {
-        // Written out with the C library's exp, erf and tanh at z = 0.7.
+        // Written out with the C library's exp, log1p, erf and tanh at z = 0.7.
         let expected = [
             (Activation::Silu, 0.467_731_440_517_716_3),
             (Activation::Gelu, 0.530_625_443_443_848_9),
             (Activation::TanhGelu, 0.530_570_134_705_116_7),
             (Activation::QuickGelu, 0.536_893_951_723_150_1),
+            (Activation::HardSwish, 0.7 * 3.7 / 6.0),
+            (Activation::Mish, 0.561_148_377_643_851_8),
+            (Activation::Laplace, 0.489_950_254_770_628_9),
+            (Activation::SqrtSoftplus, 1.050_326_639_139_205),
         ];
         for (activation, expected) in expected {
             let mut out = [0.0_f64];

@@ -4,11 +4,11 @@
 //! the slope `(y(z) − y(z₀)) / (z − z₀)`, z₀ being what it meets on the baselines: the rescale rule.
 //! Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
 //!
-//! By default the reach is Captum's, and so Inseq's: the `ReLU`, tanh and sigmoid modules of
-//! feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
+//! By default the reach is Captum's, and so Inseq's: the `ReLU`, leaky `ReLU`, tanh and sigmoid modules
+//! of feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
 //! the plain gradient times the distance. `rule: "activations"` reaches every nonlinearity of
-//! the feed-forward networks. Attention, norms and experts keep their gradients in any case, so the
-//! scores do not sum up to the change of the function; `return_convergence_delta` tells by how much.
+//! the feed-forward networks, those of a mixture's experts too. Attention, norms and the choice and
+//! weights of experts keep their gradients in any case, so the scores do not sum up to the change of the function; `return_convergence_delta` tells by how much.
 //!
 //! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass
 //! a step; Captum takes input and baseline through both passes.
@@ -52,7 +52,7 @@ impl Reach {
         match self {
             Self::Captum => matches!(
                 activation,
-                Activation::Relu | Activation::Tanh | Activation::Sigmoid
+                Activation::Relu | Activation::LeakyRelu | Activation::Tanh | Activation::Sigmoid
             ),
             Self::Activations => true,
         }

@@ -13,6 +13,8 @@ use crate::kernels::{rows, softcap};
 /// The language-model head with its weights.
 #[derive(Debug)]
 pub(super) struct Head {
+    /// From the stream to the width of the head, where that is another.
+    projection: Option<Linear>,
     linear: Linear,
     /// Factor of the hidden states.
     scale: f64,
@@ -21,16 +23,19 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads the head's weights; `embedding`, `[vocabulary, hidden]`, is its weight where tied.
+    /// Reads the head's weights; `embedding`, `[vocabulary, embedding width]`, is its weight where
+    /// tied.
     pub(super) fn load(
         spec: &ModelSpec,
         embedding: &Tensor,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
+        let projection = spec.head.projection.as_ref();
+        let width = projection.map_or(spec.hidden, |projection| projection.width);
         let own = match &spec.head.weight {
             HeadWeight::OwnOrTied(name) if !checkpoint.contains(name) => None,
             HeadWeight::Own(name) | HeadWeight::OwnOrTied(name) => {
-                Some(checkpoint.weight(name, &[spec.vocabulary, spec.hidden])?)
+                Some(checkpoint.weight(name, &[spec.vocabulary, width])?)
             }
         };
         let bias = match &spec.head.bias {
@@ -42,6 +47,9 @@ impl Head {
             Some(HeadBias::FinalLogits(_)) | None => None,
         };
         Ok(Self {
+            projection: projection
+                .map(|p| Linear::load(&[(&p.linear, p.width)], spec.hidden, checkpoint))
+                .transpose()?,
             linear: Linear::from_weight(
                 own.as_ref().unwrap_or(embedding),
                 bias,
@@ -54,6 +62,10 @@ impl Head {
 
     /// Returns the logits of hidden states. `[rows, hidden] → [rows, vocabulary]`
     pub(super) fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
+        let hidden = match &self.projection {
+            Some(projection) => &projection.forward(hidden)?,
+            None => hidden,
+        };
         let logits = self.linear.forward(&self.scaled(hidden)?)?;
         match self.softcap {
             Some(cap) => softcap::bound(&logits, cap),
@@ -67,7 +79,11 @@ impl Head {
             Some(cap) => self.linear.vjp(&softcap::vjp(logits, dlogits, cap)?)?,
             None => self.linear.vjp(dlogits)?,
         };
-        self.scaled(&dhidden)
+        let dhidden = self.scaled(&dhidden)?;
+        match &self.projection {
+            Some(projection) => projection.vjp(&dhidden),
+            None => Ok(dhidden),
+        }
     }
 
     fn scaled(&self, hidden: &Tensor) -> Result<Tensor> {

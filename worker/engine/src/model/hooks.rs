@@ -154,14 +154,16 @@ impl Transformer {
         Ok(trace)
     }
 
-    /// Returns the nonlinearity of every feed-forward network.
+    /// Returns the nonlinearity of every feed-forward network, experts among them.
     pub(crate) fn activations(&self) -> impl Iterator<Item = Activation> {
         let stacks = self.spec().encoder.iter().chain([&self.spec().decoder]);
         let sublayers = stacks.flat_map(|stack| &stack.sublayers);
-        sublayers.filter_map(|sublayer| match &sublayer.core {
-            CoreSpec::FeedForward(network) => Some(network.activation),
-            _ => None,
-        })
+        let networks = sublayers.flat_map(|sublayer| match &sublayer.core {
+            CoreSpec::FeedForward(network) => std::slice::from_ref(network),
+            CoreSpec::Experts(experts) => experts.experts.as_slice(),
+            _ => &[],
+        });
+        networks.map(|network| network.activation)
     }
 
     /// Returns the place behind layer `layer` of a stack, if it has that layer.

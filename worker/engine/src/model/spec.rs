@@ -13,7 +13,7 @@ mod positions;
 
 pub use attention::{AttentionSpec, HeadNormSpec, HeadNormWeights};
 pub use feed_forward::{Activation, ExpertsSpec, FeedForwardSpec, Gate};
-pub use linear::{LinearSpec, Slice};
+pub use linear::{LinearSpec, Projection, Slice};
 pub use norm::{NormKind, NormSpec};
 pub use positions::{AddedPositions, Pairing, RotarySpec, ScoreBiasSpec, Waves};
 
@@ -41,9 +41,19 @@ pub struct ModelSpec {
     pub head: HeadSpec,
 }
 
+impl ModelSpec {
+    /// Returns the width of token embeddings, which is that of the stream unless a map leads there.
+    pub fn embedding_width(&self) -> usize {
+        let projection = self.decoder.input_projection.as_ref();
+        projection.map_or(self.hidden, |projection| projection.width)
+    }
+}
+
 /// A stack of sublayers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackSpec {
+    /// From embeddings to the stream, where those are narrower.
+    pub input_projection: Option<Projection>,
     /// Factor of the embeddings inside the stack.
     pub input_scale: f64,
     /// What transformers multiplies embeddings by that a caller gives it in place of token ids,
@@ -68,6 +78,7 @@ impl StackSpec {
     /// Returns a stack of `sublayers` without anything around them.
     pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
+            input_projection: None,
             input_scale: 1.0,
             given_scale: 1.0,
             added_positions: None,
@@ -81,13 +92,16 @@ impl StackSpec {
 }
 
 /// One step of the residual stream:
-/// `y = norm_sum(x + scale · norm_after(core(norm_before(input))))`, where absent norms do nothing.
+/// `y = norm_sum(x + scale · norm_after(core(norm_before(input))))`, where absent norms do nothing
+/// and x is the stream or, where `carried` says so, what the core reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SublayerSpec {
     /// Layer this sublayer belongs to, from 0.
     pub layer: usize,
     /// What the core reads.
     pub input: SublayerInput,
+    /// What the core's output is added to.
+    pub carried: Carried,
     /// Norm of what the core reads.
     pub norm_before: Option<NormSpec>,
     /// What is added to the stream.
@@ -122,6 +136,7 @@ impl SublayerSpec {
         Self {
             layer,
             input: SublayerInput::Stream,
+            carried: Carried::Stream,
             norm_before: None,
             core,
             norm_after: None,
@@ -138,6 +153,15 @@ pub enum SublayerInput {
     Stream,
     /// The stream as the sublayer before found it: the two run in parallel.
     AsSublayerBefore,
+}
+
+/// What a sublayer's core adds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// The stream.
+    Stream,
+    /// The stream as the norm in front of the core leaves it.
+    Normalized,
 }
 
 /// What a sublayer adds to the residual stream.
@@ -165,9 +189,11 @@ impl From<ExpertsSpec> for CoreSpec {
     }
 }
 
-/// From hidden states to logits: `softcap(W (scale · h) + bias)`.
+/// From hidden states to logits: `softcap(W (scale · P h) + bias)`, P absent in most models.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadSpec {
+    /// From the stream to the width of the weight, where that is another.
+    pub projection: Option<Projection>,
     /// Checkpoint name of the `[vocabulary, hidden]` weight.
     pub weight: HeadWeight,
     /// Checkpoint name of a bias over the vocabulary, and whether it may be absent.
@@ -182,6 +208,7 @@ impl HeadSpec {
     /// Returns a head that only multiplies.
     pub fn plain(weight: HeadWeight) -> Self {
         Self {
+            projection: None,
             weight,
             bias: None,
             scale: 1.0,

@@ -7,7 +7,7 @@ use crate::error::Result;
 use super::hooks::Beginning;
 use super::layers::attention::Rows;
 use super::layers::cross_attention::MemoryCotangents;
-use super::layers::{Cotangents, Memory, Norm, Sublayer, SublayerTrace};
+use super::layers::{Cotangents, Linear, Memory, Norm, Sublayer, SublayerTrace};
 use super::layers::{added_positions, score_bias};
 use super::sequences::Sequences;
 use super::spec::{CoreSpec, ModelSpec, NormSpec, RotarySpec, StackSpec};
@@ -22,6 +22,7 @@ use crate::kernels::score_bias::ScoreBias;
 /// An encoder or a decoder.
 #[derive(Debug)]
 pub(super) struct Stack {
+    input_projection: Option<Linear>,
     input_scale: f64,
     /// `[positions, hidden]`
     added_positions: Option<Tensor>,
@@ -123,7 +124,11 @@ impl Stack {
             .score_biases
             .iter()
             .map(|spec| score_bias(spec, checkpoint));
+        let projection = stack.input_projection.as_ref();
+        let projection =
+            projection.map(|p| Linear::load(&[(&p.linear, model.hidden)], p.width, checkpoint));
         Ok(Self {
+            input_projection: projection.transpose()?,
             input_scale: stack.input_scale,
             added_positions: stack.added_positions.as_ref().map(added).transpose()?,
             embedding_norm: norm(&stack.embedding_norm)?,
@@ -209,13 +214,17 @@ impl Stack {
         Ok((x, trace))
     }
 
-    /// Takes embeddings to the bottom of the residual stream. `[rows, hidden]`
+    /// Takes embeddings to the bottom of the residual stream.
+    /// `[rows, embedding width] → [rows, hidden]`
     pub(super) fn enter(
         &self,
         embeddings: &Tensor,
         positions: &[usize],
     ) -> Result<(Tensor, Option<Normalized>)> {
-        let mut x = embeddings.clone();
+        let mut x = match &self.input_projection {
+            Some(projection) => projection.forward(embeddings)?,
+            None => embeddings.clone(),
+        };
         if self.input_scale != 1.0 {
             x = rows::add_scaled(None, &x, self.input_scale)?;
         }
@@ -282,11 +291,14 @@ impl Stack {
         if let (Some(norm), Some(saved)) = (&self.embedding_norm, &trace.embedding_norm) {
             cotangents = norm.vjp(saved, &cotangents)?;
         }
-        if self.input_scale == 1.0 {
-            return Ok(cotangents);
+        if self.input_scale != 1.0 {
+            let rows = rows::add_scaled(None, &cotangents.rows, self.input_scale)?;
+            cotangents = cotangents.with_rows(rows);
         }
-        let rows = rows::add_scaled(None, &cotangents.rows, self.input_scale)?;
-        Ok(cotangents.with_rows(rows))
+        match &self.input_projection {
+            Some(projection) => Ok(cotangents.with_rows(projection.vjp(&cotangents.rows)?)),
+            None => Ok(cotangents),
+        }
     }
 
     pub(super) fn rows<'a>(&'a self, sequences: &'a Sequences, positions: &'a [usize]) -> Rows<'a> {

@@ -33,7 +33,7 @@ pub struct Transformer {
 /// Embedded sequences, one after another.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    /// `[rows, hidden]`
+    /// `[rows, embedding width]`, the width of the stream where nothing projects embeddings.
     pub rows: Tensor,
     /// Where each sequence lies.
     pub sequences: Sequences,
@@ -112,7 +112,7 @@ impl Wanted {
 impl Transformer {
     /// Loads the model `spec` describes, to compute in the precision `checkpoint` is read as.
     pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
-        let shape = [spec.vocabulary, spec.hidden];
+        let shape = [spec.vocabulary, spec.embedding_width()];
         let table = checkpoint.weight(&spec.embedding, &shape)?;
         let head = Head::load(&spec, &table, checkpoint)?;
         let encoder = spec
@@ -139,7 +139,7 @@ impl Transformer {
         self.encoder.is_some()
     }
 
-    /// Returns the scaled embedding of every token. `[vocabulary, hidden]`
+    /// Returns the scaled embedding of every token. `[vocabulary, embedding width]`
     pub(crate) fn embedding(&self) -> Result<Tensor> {
         self.embedding.whole()
     }

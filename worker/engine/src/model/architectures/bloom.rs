@@ -5,13 +5,13 @@
 //! saves them.
 
 use super::alibi::interleaved_slopes;
-use super::fields::{head_dim, head_weight, require, size_of};
+use super::fields::{head_dim, head_weight, size_of};
 use super::layer::{Layer, sublayers};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    Activation, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec,
-    ScoreBiasSpec, StackSpec, UNBOUNDED,
+    Activation, AttentionSpec, Carried, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
+    NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
 };
 
 /// What transformers assumes where a file says nothing.
@@ -19,7 +19,6 @@ const DEFAULT_EPSILON: f64 = 1e-5;
 
 /// Reads the specification of a BLOOM model.
 pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    require(config, "apply_residual_connection_post_layernorm", false)?;
     let hidden = size_of(config, &["hidden_size", "n_embed"])?;
     let heads = size_of(config, &["n_head", "num_attention_heads"])?;
     let dim = head_dim(config, hidden, heads)?;
@@ -52,6 +51,12 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             (norm("post_attention_layernorm"), network),
         ));
     }
+    let mut sublayers = sublayers(layers);
+    if config.flag_or("apply_residual_connection_post_layernorm", false)? {
+        for sublayer in &mut sublayers {
+            sublayer.carried = Carried::Normalized;
+        }
+    }
     let norm = |name: &str| NormSpec::layer(format!("transformer.{name}"), epsilon);
     Ok(ModelSpec {
         hidden,
@@ -68,7 +73,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 factor: 1.0,
             }],
             final_norm: Some(norm("ln_f")),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::of(sublayers)
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

@@ -138,11 +138,3 @@ pub(super) fn size_of(config: &ConfigFile, names: &[&str]) -> Result<usize, Erro
     }
     config.size(names[0])
 }
-
-/// Fails if `field` has a value: it would change the numbers, and we do not have it.
-pub(super) fn require_absent(config: &ConfigFile, field: &str) -> Result<(), Error> {
-    match config.optional_number(field)? {
-        None => Ok(()),
-        Some(value) => Err(config.refused(format!("`{field}` is {value}, which is not supported"))),
-    }
-}

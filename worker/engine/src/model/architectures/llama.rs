@@ -156,10 +156,10 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("spiral"), "{error}");
-        let error = spec(&config(r#""hidden_act": "mish""#))
+        let error = spec(&config(r#""hidden_act": "xielu""#))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("mish"), "{error}");
+        assert!(error.contains("xielu"), "{error}");
     }
 
     #[test]

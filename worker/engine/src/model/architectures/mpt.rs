@@ -5,7 +5,7 @@
 //! saves them.
 
 use super::alibi::reordered_slopes;
-use super::fields::{head_dim, head_weight, require_absent};
+use super::fields::{head_dim, head_weight};
 use super::layer::{Layer, sublayers};
 use crate::Error;
 use crate::model::config::ConfigFile;
@@ -27,7 +27,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
     let of_attention = config.object("attn_config")?;
     let of_attention = of_attention.unwrap_or_else(|| config.empty());
-    require_absent(&of_attention, "clip_qkv")?;
+    let clip = of_attention.optional_number("clip_qkv")?;
     let scale = of_attention.optional_number("softmax_scale")?;
     let mut layers = Vec::new();
     for index in 0..config.size("n_layers")? {
@@ -35,6 +35,8 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
         let mut attention = AttentionSpec {
             score_bias: Some(0),
+            // transformers takes 0 for none.
+            clip: clip.filter(|&limit| limit != 0.0),
             ..AttentionSpec::causal(
                 (heads, heads, dim),
                 linear("attn.Wqkv").split([hidden; 3]),

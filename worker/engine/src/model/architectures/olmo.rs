@@ -4,7 +4,6 @@
 //! Sources: Groeneveld et al. 2024, <https://arxiv.org/abs/2402.00838>; Team `OLMo` 2024,
 //! <https://arxiv.org/abs/2501.00656>.
 
-use super::fields::require_absent;
 use super::layer::Norms;
 use super::llama::{self, DEFAULTS, Defaults};
 use crate::Error;
@@ -21,10 +20,11 @@ const OLMO2: Defaults = Defaults {
 
 /// Reads the specification of a first-generation `OLMo` model.
 pub(super) fn olmo(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    require_absent(config, "clip_qkv")?;
+    let clip = config.optional_number("clip_qkv")?;
     let mut layers = llama::layers(config, DEFAULTS)?;
     let norm = || NormSpec::new("", NormKind::LayerWithoutWeights, LAYER_NORM_EPSILON);
     for layer in &mut layers {
+        layer.attention.clip = clip;
         layer.attention_norms = Norms::Before(norm());
         layer.network_norms = Norms::Before(norm());
     }

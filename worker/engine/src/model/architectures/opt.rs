@@ -2,8 +2,8 @@
 //! attention.
 //!
 //! Source: Zhang et al. 2022, <https://arxiv.org/abs/2205.01068>; weight names as transformers saves
-//! them. The 350-million model normalises sums and projects embeddings, which are narrower than the
-//! stream; the projections are refused.
+//! them. The 350-million model normalises sums, and maps its embeddings, which are narrower than the
+//! stream, there and back.
 
 use super::fields::{activation, head_dim, head_weight};
 use super::layer::{Layer, Norms, sublayers};
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormKind, NormSpec, StackSpec,
+    NormKind, NormSpec, Projection, StackSpec,
 };
 
 /// transformers leaves torch's default; no file says it.
@@ -23,13 +23,12 @@ const POSITION_OFFSET: usize = 2;
 /// Reads the specification of an OPT model.
 pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let hidden = config.size("hidden_size")?;
-    if let Some(width) = config.optional_size("word_embed_proj_dim")?
-        && width != hidden
-    {
-        return Err(config.refused(format!(
-            "`word_embed_proj_dim` is {width}, the stream is {hidden} wide: projected embeddings are not supported"
-        )));
-    }
+    let width = config.optional_size("word_embed_proj_dim")?;
+    let projection = |name: &str| {
+        let width = width.filter(|&width| width != hidden)?;
+        let linear = LinearSpec::new(format!("model.decoder.{name}"), false);
+        Some(Projection { linear, width })
+    };
     let kind = if config.flag_or("layer_norm_elementwise_affine", true)? {
         NormKind::Layer
     } else {
@@ -49,6 +48,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding_scale: 1.0,
         encoder: None,
         decoder: StackSpec {
+            input_projection: projection("project_in"),
             added_positions: Some(AddedPositions::Learned {
                 name: "model.decoder.embed_positions.weight".to_owned(),
                 offset: POSITION_OFFSET,
@@ -56,7 +56,10 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             final_norm: has_final_norm.then_some(final_norm),
             ..StackSpec::of(sublayers(layers))
         },
-        head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
+        head: HeadSpec {
+            projection: projection("project_out"),
+            ..HeadSpec::plain(head_weight(config, "lm_head.weight", true)?)
+        },
     })
 }
 

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::kernels::attention::{
     self, Attended, Columns, Heads, KeyHeads, Projections, SeedQueries,
 };
+use crate::kernels::clip;
 use crate::kernels::rotary::{Direction, Rotation};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
@@ -36,6 +37,7 @@ pub(in crate::model) struct SelfAttention {
     heads: Heads,
     /// Query, key and value projection, stacked.
     project: Linear,
+    clip: Option<f64>,
     head_norms: Option<HeadNorms>,
     rotation: Option<usize>,
     score_bias: Option<usize>,
@@ -46,6 +48,14 @@ pub(in crate::model) struct SelfAttention {
 #[derive(Debug, Clone)]
 pub(in crate::model) struct SelfAttended {
     pub(in crate::model) attended: Attended,
+    normalized: Projected,
+}
+
+/// What the backward pass needs of how projections were cut off and normalised.
+#[derive(Debug, Clone, Default)]
+struct Projected {
+    /// 0 where something was cut off. `[rows, width]`
+    unclipped: Option<Tensor>,
     head_norms: Option<NormalizedHeads>,
 }
 
@@ -69,6 +79,7 @@ impl SelfAttention {
         Ok(Self {
             heads: heads(spec),
             project: Linear::load(&parts, hidden, checkpoint)?,
+            clip: spec.clip,
             head_norms: head_norms.transpose()?,
             rotation: spec.rotation,
             score_bias: spec.score_bias,
@@ -84,7 +95,7 @@ impl SelfAttention {
         rows: &Rows<'_>,
         past: Option<&Attended>,
     ) -> Result<(Tensor, SelfAttended)> {
-        let (projected, head_norms) = self.project(x, rows)?;
+        let (projected, normalized) = self.project(x, rows)?;
         let (width, kv_width) = self.widths();
         let queries = Columns {
             rows: projected.clone(),
@@ -113,18 +124,22 @@ impl SelfAttention {
         let (mixed, attended) = attention::forward(self.heads, projections, sequences, bias)?;
         let saved = SelfAttended {
             attended,
-            head_norms,
+            normalized,
         };
         Ok((self.output.forward(&mixed)?, saved))
     }
 
-    /// Returns queries, keys and values side by side, normalised and turned.
-    fn project(&self, x: &Tensor, rows: &Rows<'_>) -> Result<(Tensor, Option<NormalizedHeads>)> {
+    /// Returns queries, keys and values side by side, cut off, normalised and turned.
+    fn project(&self, x: &Tensor, rows: &Rows<'_>) -> Result<(Tensor, Projected)> {
         let mut projected = self.project.forward(x)?;
-        let mut head_norms = None;
+        let mut saved = Projected::default();
+        if let Some(limit) = self.clip {
+            let (clipped, unclipped) = clip::forward(&projected, limit)?;
+            (projected, saved.unclipped) = (clipped, Some(unclipped));
+        }
         if let Some(norms) = &self.head_norms {
-            let (normalised, saved) = norms.forward(&projected)?;
-            (projected, head_norms) = (normalised, Some(saved));
+            let (normalised, of_heads) = norms.forward(&projected)?;
+            (projected, saved.head_norms) = (normalised, Some(of_heads));
         }
         if let Some(index) = self.rotation {
             let turned = self.heads.queries + self.heads.keys;
@@ -135,7 +150,7 @@ impl SelfAttention {
                 Direction::Forward,
             )?;
         }
-        Ok((projected, head_norms))
+        Ok((projected, saved))
     }
 
     /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
@@ -185,11 +200,15 @@ impl SelfAttention {
             dq = back(&dq, self.heads.queries, &dy.saved_rows)?;
             dkv = back(&dkv, self.heads.keys, &keys.saved_rows)?;
         }
-        if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.head_norms) {
+        if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.normalized.head_norms) {
             dq = norms.vjp_of_queries(saved, &dq, &dy.saved_rows)?;
             dkv = norms.vjp_of_keys(saved, &dkv, &keys.saved_rows)?;
         }
         let (width, kv_width) = self.widths();
+        if let Some(unclipped) = &saved.normalized.unclipped {
+            dq = clip::vjp(&dq, unclipped, 0, &dy.saved_rows)?;
+            dkv = clip::vjp(&dkv, unclipped, width, &keys.saved_rows)?;
+        }
         let through_keys = keys.with_rows(self.project.vjp_of(&dkv, width..width + 2 * kv_width)?);
         let through_queries = dy.with_rows(self.project.vjp_of(&dq, 0..width)?);
         through_keys.add(&through_queries)

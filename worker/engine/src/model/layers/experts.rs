@@ -18,7 +18,7 @@ use super::linear::Linear;
 use crate::Error;
 use crate::kernels::mixture::{self, Choice};
 use crate::kernels::rows;
-use crate::model::spec::ExpertsSpec;
+use crate::model::spec::{Activation, ExpertsSpec};
 use crate::model::weights::Checkpoint;
 
 /// A mixture of feed-forward networks with its weights.
@@ -88,6 +88,25 @@ impl Experts {
         Ok((y, Mixed { choice, outputs }))
     }
 
+    /// Replaces the slopes of the experts' nonlinearities that `reach` includes by those of the lines
+    /// from what they make of rows of `reference` to what they made of the same rows of `x`. Which
+    /// experts a row chose, and how it mixes them, stays as it was. `[rows, hidden]` each.
+    pub(super) fn rescale(
+        &self,
+        mixed: &mut Mixed,
+        x: &Tensor,
+        reference: &Tensor,
+        reach: &dyn Fn(Activation) -> bool,
+    ) -> Result<()> {
+        for (expert, outputs) in self.networks.iter().zip(&mut mixed.outputs) {
+            if reach(expert.activation()) {
+                let [x, reference] = [x, reference].map(|all| rows::gather(all, &outputs.rows));
+                outputs.slopes = expert.secants(&x?, &reference?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Pulls cotangents back through the chosen networks and the router.
     pub(super) fn vjp(&self, saved: &Mixed, dy: &Cotangents) -> Result<Cotangents> {
         let (num_rows, num_experts) = (dy.saved_rows.len(), self.networks.len());
@@ -116,5 +135,98 @@ impl Experts {
         }
         let dscores = saved.choice.vjp(&dweights, &dy.saved_rows, dx.dtype())?;
         Ok(dy.with_rows(rows::add(&dx, &self.router.vjp(&dscores)?)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::kernels::attention::SeedQueries;
+    use crate::model::sequences::Sequences;
+    use crate::model::spec::{FeedForwardSpec, Gate, LinearSpec};
+
+    const HIDDEN: usize = 3;
+    const INNER: usize = 4;
+
+    /// Returns two experts without a gate, of which a row takes one, so that it takes all of it.
+    fn one_of_two() -> Experts {
+        let noise = |shape: (usize, usize), phase: f64| {
+            let values = (0..shape.0 * shape.1).map(|i| (i as f64 * 1.7 + phase).sin());
+            Tensor::from_vec(values.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
+        };
+        let mut tensors = HashMap::from([("router.weight".to_owned(), noise((2, HIDDEN), 0.3))]);
+        let experts = [0, 1].map(|index| {
+            let (up, down) = (format!("up{index}"), format!("down{index}"));
+            tensors.insert(
+                format!("{up}.weight"),
+                noise((INNER, HIDDEN), f64::from(index)),
+            );
+            tensors.insert(
+                format!("{down}.weight"),
+                noise((HIDDEN, INNER), 2.0 + f64::from(index)),
+            );
+            FeedForwardSpec {
+                inner: INNER,
+                activation: Activation::Silu,
+                gate: Gate::Plain {
+                    up: LinearSpec::new(up, false),
+                },
+                down: LinearSpec::new(down, false),
+            }
+        });
+        let spec = ExpertsSpec {
+            router: LinearSpec::new("router", false),
+            experts: experts.to_vec(),
+            num_chosen: 1,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
+        let checkpoint = Checkpoint::open(folder.path(), DType::F64).unwrap();
+        Experts::load(&spec, HIDDEN, &checkpoint).unwrap()
+    }
+
+    #[test]
+    fn a_rescaled_expert_leads_from_the_reference_to_the_value() {
+        let experts = one_of_two();
+        let rows = |values: &[f64]| {
+            Tensor::new(values, &Device::Cpu)
+                .unwrap()
+                .reshape((2, HIDDEN))
+        };
+        let x = rows(&[1.0, -0.5, 2.0, -1.0, 0.5, -2.0]).unwrap();
+        let reference = (&x * 0.4).unwrap();
+        let (y, mut mixed) = experts.forward(&x).unwrap();
+        let (y0, of_reference) = experts.forward(&reference).unwrap();
+        for expert in 0..2 {
+            assert_eq!(
+                mixed.choice.rows_of(expert),
+                of_reference.choice.rows_of(expert)
+            );
+            assert_eq!(mixed.choice.rows_of(expert).len(), 1);
+        }
+        experts
+            .rescale(&mut mixed, &x, &reference, &|_| true)
+            .unwrap();
+        let dy = rows(&[0.2, -1.0, 0.7, 1.1, 0.4, -0.6]).unwrap();
+        let whole = SeedQueries {
+            sequence: 0,
+            positions: 0..2,
+        };
+        let cotangents = Cotangents::new(vec![whole], &Sequences::of_lengths([2]), dy.clone());
+        let dx = experts.vjp(&mixed, &cotangents).unwrap().rows;
+        let dot = |a: &Tensor, b: &Tensor| {
+            let product = (a * b).unwrap().sum_all().unwrap();
+            product.to_scalar::<f64>().unwrap()
+        };
+        let change = dot(&dy, &(y - y0).unwrap());
+        let attributed = dot(&dx, &(x - reference).unwrap());
+        assert!(
+            (change - attributed).abs() < 1e-12,
+            "{change}, {attributed}"
+        );
     }
 }

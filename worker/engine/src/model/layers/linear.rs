@@ -30,7 +30,7 @@ pub(in crate::model) struct Linear {
 
 impl Linear {
     /// Reads maps of the same `inputs` inputs, each with its number of outputs, and stacks them.
-    pub(super) fn load(
+    pub(in crate::model) fn load(
         parts: &[(&LinearSpec, usize)],
         inputs: usize,
         checkpoint: &Checkpoint,

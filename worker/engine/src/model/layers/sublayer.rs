@@ -15,13 +15,14 @@ use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::model::hooks::Beginning;
-use crate::model::spec::{Activation, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
+use crate::model::spec::{Activation, Carried, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
 /// One step of the residual stream.
 #[derive(Debug)]
 pub(in crate::model) struct Sublayer {
     input: SublayerInput,
+    carried: Carried,
     norm_before: Option<Norm>,
     core: Core,
     norm_after: Option<Norm>,
@@ -133,6 +134,7 @@ impl Sublayer {
         };
         Ok(Self {
             input: spec.input,
+            carried: spec.carried,
             norm_before: norm(&spec.norm_before)?,
             core,
             norm_after: norm(&spec.norm_after)?,
@@ -202,10 +204,14 @@ impl Sublayer {
     /// norms behind the core and behind the sum keep, too.
     fn finish(&self, x: &Tensor, added: &Tensor) -> Result<(Tensor, [Option<Normalized>; 2])> {
         let (added, norm_after) = normalise(self.norm_after.as_ref(), added)?;
+        let x = match self.carried {
+            Carried::Stream => x.clone(),
+            Carried::Normalized => normalise(self.norm_before.as_ref(), x)?.0,
+        };
         let sum = if self.scale == 1.0 {
-            rows::add(x, &added)?
+            rows::add(&x, &added)?
         } else {
-            rows::add_scaled(Some(x), &added, self.scale)?
+            rows::add_scaled(Some(&x), &added, self.scale)?
         };
         let (y, norm_sum) = normalise(self.norm_sum.as_ref(), &sum)?;
         Ok((y, [norm_after, norm_sum]))
@@ -248,13 +254,18 @@ impl Sublayer {
         reference: &Tensor,
         reach: &dyn Fn(Activation) -> bool,
     ) -> Result<()> {
-        let Core::FeedForward(network) = &self.core else {
-            return Ok(());
-        };
-        if reach(network.activation()) {
-            let (input, _) = normalise(self.norm_before.as_ref(), input)?;
-            let (reference, _) = normalise(self.norm_before.as_ref(), reference)?;
-            trace.core = CoreTrace::FeedForward(network.secants(&input, &reference)?);
+        let normalised =
+            |x| Ok::<_, candle_core::Error>(normalise(self.norm_before.as_ref(), x)?.0);
+        match (&self.core, &mut trace.core) {
+            (Core::FeedForward(network), CoreTrace::FeedForward(slopes))
+                if reach(network.activation()) =>
+            {
+                *slopes = network.secants(&normalised(input)?, &normalised(reference)?)?;
+            }
+            (Core::Experts(experts), CoreTrace::Experts(mixed)) => {
+                experts.rescale(mixed, &normalised(input)?, &normalised(reference)?, reach)?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -274,7 +285,14 @@ impl Sublayer {
         }
         let added = pull_back(self.norm_after.as_ref(), trace.norm_after.as_ref(), added)?;
         let input = self.core.vjp(&trace.core, &added, rows, memory)?;
-        let input = pull_back(self.norm_before.as_ref(), trace.norm_before.as_ref(), input)?;
+        let below = |dy| pull_back(self.norm_before.as_ref(), trace.norm_before.as_ref(), dy);
+        if self.carried == Carried::Normalized {
+            return Ok(SublayerCotangents {
+                stream: below(input.add(&stream)?)?,
+                before: None,
+            });
+        }
+        let input = below(input)?;
         Ok(match self.input {
             SublayerInput::Stream => SublayerCotangents {
                 stream: input.add(&stream)?,

@@ -23,6 +23,9 @@ pub struct AttentionSpec {
     pub rotation: Option<usize>,
     /// Which bias of its stack is added to the scores.
     pub score_bias: Option<usize>,
+    /// Largest magnitude of projected queries, keys and values; what is larger is cut off, before
+    /// norms and rotation.
+    pub clip: Option<f64>,
     /// Norms of queries and keys, before they are turned.
     pub head_norms: Option<HeadNormSpec>,
     /// Query projection.
@@ -53,6 +56,7 @@ impl AttentionSpec {
             softcap: None,
             rotation: None,
             score_bias: None,
+            clip: None,
             head_norms: None,
             query,
             key,

@@ -70,6 +70,20 @@ pub enum Activation {
     Sigmoid,
     /// `x`.
     Linear,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x`, and `x / 100` below 0.
+    LeakyRelu,
+    /// `x · min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
+    /// `x · tanh(ln(1 + eˣ))`. Source: Misra 2019, <https://arxiv.org/abs/1908.08681>.
+    Mish,
+    /// `Φ((x − 0.707107) / 0.282095)`. Source: Ma et al. 2022, <https://arxiv.org/abs/2209.10655>.
+    Laplace,
+    /// `x · Φ(x)`, at most 10.
+    ClippedGelu,
+    /// `√ln(1 + eˣ)`.
+    SqrtSoftplus,
 }
 
 impl Activation {
@@ -86,6 +100,13 @@ impl Activation {
             "tanh" => Some(Self::Tanh),
             "sigmoid" => Some(Self::Sigmoid),
             "linear" => Some(Self::Linear),
+            "relu6" => Some(Self::Relu6),
+            "leaky_relu" => Some(Self::LeakyRelu),
+            "hardswish" => Some(Self::HardSwish),
+            "mish" => Some(Self::Mish),
+            "laplace" => Some(Self::Laplace),
+            "gelu_10" => Some(Self::ClippedGelu),
+            "sqrtsoftplus" => Some(Self::SqrtSoftplus),
             _ => None,
         }
     }

@@ -13,6 +13,15 @@ pub struct LinearSpec {
     pub slice: Option<Slice>,
 }
 
+/// A map between the stream and embeddings of another width.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Projection {
+    /// The map.
+    pub linear: LinearSpec,
+    /// Width of its end that is not the stream.
+    pub width: usize,
+}
+
 /// Some outputs of a map that several projections are stored in: from `start` on `length` of every
 /// `stride`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
