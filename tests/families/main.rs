@@ -1,5 +1,5 @@
 //! Every architecture against transformers: logits, gradients, greedy search, batches, spellings,
-//! damage; and against itself: weights kept in half precision.
+//! damage; and against itself: slopes, weights kept in half precision.
 //!
 //! `generate.py` beside this file made the models and the truth in float64. The run prints the
 //! table of `docs/models.md`; with `WHENCE_WRITE_DOCS=1` it writes it there, and otherwise it checks
@@ -15,6 +15,7 @@ mod halves;
 mod measure;
 mod page;
 mod reference;
+mod slopes;
 mod spelling;
 
 use std::collections::BTreeSet;
