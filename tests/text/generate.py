@@ -5,6 +5,7 @@ Environment: Python 3.11, torch 2.15, transformers 5.23, tokenizers 0.23, gguf 0
     python3 -m venv .venv && .venv/bin/pip install "torch==2.15.*" "transformers==5.23.*" gguf accelerate sentencepiece
     .venv/bin/python tests/text/generate.py            # the small models of this folder
     .venv/bin/python tests/text/generate.py --smollm2 .models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+    .venv/bin/python tests/text/generate.py --smollm2 .models/smollm2-safetensors
 
 Goldens hold, for each sample string, a hash of the ids a tokenizer gives it; the strings themselves are in strings.json.
 """
@@ -372,11 +373,15 @@ def chats():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smollm2", type=pathlib.Path, help="the GGUF of SmolLM2-135M-Instruct; makes its goldens only")
+    parser.add_argument("--smollm2", type=pathlib.Path, help="SmolLM2-135M-Instruct, GGUF file or folder; makes its goldens only")
     arguments = parser.parse_args()
     write("strings.json", strings())
     if arguments.smollm2:
-        gguf_golden("smollm2", arguments.smollm2, PROMPTS, 24)
+        if arguments.smollm2.is_dir():
+            model = AutoModelForCausalLM.from_pretrained(arguments.smollm2, dtype=torch.float32).eval()
+            model_golden("smollm2-safetensors", model, AutoTokenizer.from_pretrained(arguments.smollm2), PROMPTS, 24)
+        else:
+            gguf_golden("smollm2", arguments.smollm2, PROMPTS, 24)
         return
     tiny_gguf()
     pytorch_files()

@@ -1,11 +1,12 @@
-//! GGUF files against transformers' own loading of them.
+//! GGUF files, and SmolLM2 from safetensors, against transformers' own loading of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use serde::Deserialize;
 use whence_engine::generate::{self, Prompt, Settings};
 use whence_engine::model::{self, ModelFiles, Seed};
+use whence_engine::text::Tokenizer;
 use whence_schemas::GenerationSpec;
 
 use super::{assert_ids, golden, here, tokenizer};
@@ -43,29 +44,66 @@ fn a_folder_stands_for_the_one_file_in_it() {
 
 #[test]
 fn smollm2_gives_what_transformers_gives() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.models/smollm2");
-    let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    if path.exists() {
+    if let Some(path) = unpacked("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf") {
         assert_model(&path, "smollm2");
-    } else {
-        println!("skipped: `{}` is not there", path.display());
     }
+}
+
+#[test]
+fn smollm2_from_safetensors_gives_what_transformers_gives() {
+    let Some(path) = unpacked("smollm2-safetensors/model.safetensors") else {
+        return;
+    };
+    let folder = path.parent().unwrap();
+    let files = ModelFiles::open(folder).unwrap();
+    let tokenizer = tokenizer(folder);
+    assert_encodes(&tokenizer, "smollm2");
+    // Widened, and with its weights left in the bfloat16 they are stored in.
+    for free in [None, Some(0)] {
+        let model = model::load_files(&files, DType::F32, free).unwrap();
+        assert_continues(&model, &tokenizer, &files, "smollm2-safetensors");
+    }
+}
+
+/// Returns the path of what `unpack_smollm2.py` unpacks, where it did.
+fn unpacked(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../.models")
+        .join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: `{}` is not there", path.display());
+    None
 }
 
 /// Asserts equal ids of all sample strings, equal greedy texts, and logits as near as float32 gets.
 fn assert_model(path: &Path, name: &str) {
     let tokenizer = tokenizer(path);
-    assert_ids(&tokenizer, name, |tokenizer, text| {
+    assert_encodes(&tokenizer, name);
+    let model = model::load(path, DType::F32).unwrap();
+    let files = ModelFiles::open(path).unwrap();
+    assert_continues(&model, &tokenizer, &files, name);
+}
+
+fn assert_encodes(tokenizer: &Tokenizer, name: &str) {
+    assert_ids(tokenizer, name, |tokenizer, text| {
         tokenizer.encode_prompt(text, false).unwrap().ids
     });
-    let model = model::load(path, DType::F32).unwrap();
+}
+
+fn assert_continues(
+    model: &model::Transformer,
+    tokenizer: &Tokenizer,
+    files: &ModelFiles,
+    name: &str,
+) {
     let cases: Vec<Case> = golden(&format!("{name}.greedy.json"));
-    let files = ModelFiles::open(path).unwrap();
     let options = GenerationSpec {
         max_new_tokens: cases.iter().map(|case| case.continuation.len()).max(),
         ..GenerationSpec::default()
     };
-    let defaults = generate::choices_of(&files).unwrap();
+    let defaults = generate::choices_of(files).unwrap();
     let settings = Settings::new(&options, &defaults, &tokenizer.special().eos).unwrap();
     let prompt = |case: &Case| Prompt {
         source: Vec::new(),
@@ -73,7 +111,7 @@ fn assert_model(path: &Path, name: &str) {
         seed: (0, 0),
     };
     let prompts: Vec<_> = cases.iter().map(prompt).collect();
-    let continued = generate::generate(&model, &prompts, &settings).unwrap();
+    let continued = generate::generate(model, &prompts, &settings).unwrap();
     let continued = continued.into_iter().flatten();
     for (case, new) in cases.iter().zip(continued) {
         assert_eq!(new, case.continuation, "{:?}", case.prompt);
@@ -86,7 +124,7 @@ fn assert_model(path: &Path, name: &str) {
             case.ids
         );
         if !case.logits.is_empty() {
-            assert_logits(&model, case);
+            assert_logits(model, case);
         }
     }
 }
