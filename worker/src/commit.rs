@@ -72,7 +72,7 @@ async fn what_stands(
     let footer = SlotFooter::read(store, object).await;
     let footer = footer.map_err(|error| match error {
         FooterError::Store(error) => error,
-        damaged => StoreError::Unavailable {
+        damaged @ FooterError::Damaged { .. } => StoreError::Unavailable {
             url: store.url().to_owned(),
             action: "read footer of",
             key: object.key.clone(),
