@@ -7,7 +7,7 @@ mod backward;
 mod mix;
 mod removal;
 
-pub(crate) use backward::{num_key_rows, vjp};
+pub(crate) use backward::{AttentionCotangents, num_key_rows, vjp};
 pub(crate) use removal::{KeyHeads, Pair, remove_values, value_outputs};
 
 use std::ops::Range;

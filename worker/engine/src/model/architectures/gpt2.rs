@@ -3,7 +3,8 @@
 //! Sources: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Ben Allal et
 //! al. 2023, <https://arxiv.org/abs/2301.03988>. Weight names as transformers saves them. Queries,
 //! keys and values are stored in one map; GPT-2 stores its maps `[in, out]`, GPT-BigCode `[out, in]`
-//! with one key and value head for all queries, or head by head.
+//! with one key and value head for all queries, or head by head. GPT-Neo takes [`pre_norm`] and
+//! [`model`] from here.
 
 use super::fields::{activation, head_dim, head_weight};
 use super::layer::{Layer, sublayers};
@@ -85,30 +86,58 @@ fn spec(
     let epsilon = config.optional_number("layer_norm_epsilon")?;
     let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
     let scales = config.flag_or("scale_attn_weights", true)?;
+    let inner = config.optional_size("n_inner")?;
     let mut layers = Vec::new();
     for index in 0..config.size("n_layer")? {
-        let prefix = format!("transformer.h.{index}");
+        let prefix = prefix(index);
         let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
-        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
         let (mut attention, (up, down)) = layer(&sizes, index, &linear);
         if !scales {
             attention.scale *= (sizes.dim as f64).sqrt();
         }
         let network = FeedForwardSpec {
-            inner: config.optional_size("n_inner")?.unwrap_or(4 * hidden),
+            inner: inner.unwrap_or(4 * hidden),
             activation: activation(config, "activation_function", default_activation)?,
             gate: Gate::Plain { up },
             down,
         };
-        layers.push(Layer::pre_norm(
-            (norm("ln_1"), attention),
-            (norm("ln_2"), network),
-        ));
+        layers.push(pre_norm(&prefix, epsilon, attention, network));
     }
+    model(
+        config,
+        (hidden, config.size("n_positions")?),
+        epsilon,
+        layers,
+    )
+}
+
+/// Returns what the names of layer `index` start with.
+pub(super) fn prefix(index: usize) -> String {
+    format!("transformer.h.{index}")
+}
+
+/// Puts an attention and a network behind the norms they have in all of GPT-2's family.
+pub(super) fn pre_norm(
+    prefix: &str,
+    epsilon: f64,
+    attention: AttentionSpec,
+    network: FeedForwardSpec,
+) -> Layer {
+    let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
+    Layer::pre_norm((norm("ln_1"), attention), (norm("ln_2"), network))
+}
+
+/// Puts `layers` between embedding and head as GPT-2 does.
+pub(super) fn model(
+    config: &ConfigFile,
+    (hidden, max_positions): (usize, usize),
+    epsilon: f64,
+    layers: Vec<Layer>,
+) -> Result<ModelSpec, Error> {
     Ok(ModelSpec {
         hidden,
         vocabulary: config.size("vocab_size")?,
-        max_positions: config.size("n_positions")?,
+        max_positions,
         embedding: "transformer.wte.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,

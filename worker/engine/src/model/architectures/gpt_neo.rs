@@ -5,14 +5,11 @@
 
 use serde_json::Value;
 
-use super::fields::{activation, head_dim, head_weight};
-use super::layer::{Layer, sublayers};
+use super::fields::{activation, head_dim};
+use super::gpt2;
 use crate::Error;
 use crate::model::config::ConfigFile;
-use crate::model::spec::{
-    AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormSpec, StackSpec,
-};
+use crate::model::spec::{AttentionSpec, FeedForwardSpec, Gate, LinearSpec, ModelSpec};
 
 /// What transformers assumes where a file says nothing.
 const DEFAULT_EPSILON: f64 = 1e-5;
@@ -28,10 +25,9 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let inner = config.optional_size("intermediate_size")?;
     let mut layers = Vec::new();
     for (index, window) in windows(config)?.into_iter().enumerate() {
-        let prefix = format!("transformer.h.{index}");
+        let prefix = gpt2::prefix(index);
         let linear = |name: &str, bias| LinearSpec::new(format!("{prefix}.{name}"), bias);
         let projection = |name: &str| linear(&format!("attn.attention.{name}"), false);
-        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
         let attention = AttentionSpec {
             scale: 1.0,
             window,
@@ -49,28 +45,10 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             },
             down: linear("mlp.c_proj", true),
         };
-        layers.push(Layer::pre_norm(
-            (norm("ln_1"), attention),
-            (norm("ln_2"), network),
-        ));
+        layers.push(gpt2::pre_norm(&prefix, epsilon, attention, network));
     }
-    Ok(ModelSpec {
-        hidden,
-        vocabulary: config.size("vocab_size")?,
-        max_positions: config.size("max_position_embeddings")?,
-        embedding: "transformer.wte.weight".to_owned(),
-        embedding_scale: 1.0,
-        encoder: None,
-        decoder: StackSpec {
-            added_positions: Some(AddedPositions::Learned {
-                name: "transformer.wpe.weight".to_owned(),
-                offset: 0,
-            }),
-            final_norm: Some(NormSpec::layer("transformer.ln_f", epsilon)),
-            ..StackSpec::of(sublayers(layers))
-        },
-        head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
-    })
+    let sizes = (hidden, config.size("max_position_embeddings")?);
+    gpt2::model(config, sizes, epsilon, layers)
 }
 
 /// Reads the window of each layer from `attention_types`: lists of kinds, each with how often it is

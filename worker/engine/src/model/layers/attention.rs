@@ -6,11 +6,10 @@ use crate::error::Result;
 
 use super::Cotangents;
 use super::linear::Linear;
+use super::mixing::Mixing;
 use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
-use crate::kernels::attention::{
-    self, Attended, Columns, Heads, KeyHeads, Projections, SeedQueries,
-};
+use crate::kernels::attention::{self, Attended, Columns, Heads, Projections, SeedQueries};
 use crate::kernels::clip;
 use crate::kernels::rotary::{Direction, Rotation};
 use crate::kernels::rows;
@@ -34,14 +33,13 @@ pub(in crate::model) struct Rows<'a> {
 /// Attention over the stack's own rows.
 #[derive(Debug)]
 pub(in crate::model) struct SelfAttention {
-    heads: Heads,
     /// Query, key and value projection, stacked.
     project: Linear,
     clip: Option<f64>,
     head_norms: Option<HeadNorms>,
     rotation: Option<usize>,
     score_bias: Option<usize>,
-    output: Linear,
+    pub(super) mixing: Mixing,
 }
 
 /// What the backward pass, and a later forward pass, need of a self-attention's forward pass.
@@ -77,13 +75,12 @@ impl SelfAttention {
             .as_ref()
             .map(|norms| HeadNorms::load(norms, spec, checkpoint));
         Ok(Self {
-            heads: heads(spec),
             project: Linear::load(&parts, hidden, checkpoint)?,
             clip: spec.clip,
             head_norms: head_norms.transpose()?,
             rotation: spec.rotation,
             score_bias: spec.score_bias,
-            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
+            mixing: Mixing::load(spec, hidden, checkpoint)?,
         })
     }
 
@@ -96,7 +93,7 @@ impl SelfAttention {
         past: Option<&Attended>,
     ) -> Result<(Tensor, SelfAttended)> {
         let (projected, normalized) = self.project(x, rows)?;
-        let (width, kv_width) = self.widths();
+        let (width, kv_width) = self.mixing.widths();
         let queries = Columns {
             rows: projected.clone(),
             column: 0,
@@ -109,8 +106,6 @@ impl SelfAttention {
                 (keys, 0, sequences)
             }
         };
-        let (sequences, _) =
-            attention::lay_out(self.heads, rows.sequences.iter().zip(key_sequences.iter()));
         let [keys, values] = [first_key, first_key + kv_width].map(|column| Columns {
             rows: keys.clone(),
             column,
@@ -121,12 +116,13 @@ impl SelfAttention {
             values,
         };
         let bias = self.score_bias.map(|index| &rows.score_biases[index]);
-        let (mixed, attended) = attention::forward(self.heads, projections, sequences, bias)?;
+        let sequences = rows.sequences.iter().zip(key_sequences.iter());
+        let (y, attended) = self.mixing.forward(projections, sequences, bias)?;
         let saved = SelfAttended {
             attended,
             normalized,
         };
-        Ok((self.output.forward(&mixed)?, saved))
+        Ok((y, saved))
     }
 
     /// Returns queries, keys and values side by side, cut off, normalised and turned.
@@ -142,7 +138,8 @@ impl SelfAttention {
             (projected, saved.head_norms) = (normalised, Some(of_heads));
         }
         if let Some(index) = self.rotation {
-            let turned = self.heads.queries + self.heads.keys;
+            let heads = self.mixing.heads();
+            let turned = heads.queries + heads.keys;
             projected = rows.rotations[index].apply(
                 &projected,
                 turned,
@@ -153,18 +150,6 @@ impl SelfAttention {
         Ok((projected, saved))
     }
 
-    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
-    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
-    pub(super) fn value_outputs(
-        &self,
-        attended: &Attended,
-        key_heads: KeyHeads<'_>,
-    ) -> Result<Vec<Option<Tensor>>> {
-        attention::value_outputs(attended, key_heads, |values, columns| {
-            self.output.forward_of(values, columns)
-        })
-    }
-
     /// As [`Self::forward`] over whole sequences, with masks on the weights. `[rows, hidden]`
     pub(super) fn forward_dropped(
         &self,
@@ -173,11 +158,7 @@ impl SelfAttention {
         masks: &mut Masks<'_>,
     ) -> Result<Tensor> {
         let (y, SelfAttended { attended, .. }) = self.forward(x, rows, None)?;
-        if masks.rates.attention == 0.0 {
-            return Ok(y);
-        }
-        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
-        self.output.forward(&attended.mix(&weights)?)
+        self.mixing.dropped(y, &attended, masks)
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.
@@ -187,9 +168,9 @@ impl SelfAttention {
         dy: &Cotangents,
         rows: &Rows<'_>,
     ) -> Result<Cotangents> {
-        let dmixed = self.output.vjp(&dy.rows)?;
-        let pulled = attention::vjp(&saved.attended, &dy.seeds, &dmixed)?;
-        let wider = self.seeds_of_keys(&saved.attended, &dy.seeds);
+        let heads = self.mixing.heads();
+        let pulled = self.mixing.vjp(&saved.attended, dy)?;
+        let wider = seeds_of_keys(heads, &saved.attended, &dy.seeds);
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = Cotangents::new(wider, rows.sequences, dkv.clone());
         if let Some(index) = self.rotation {
@@ -197,14 +178,14 @@ impl SelfAttention {
                 let positions: Vec<_> = saved_rows.iter().map(|&r| rows.positions[r]).collect();
                 rows.rotations[index].apply(x, heads, &positions, Direction::Backward)
             };
-            dq = back(&dq, self.heads.queries, &dy.saved_rows)?;
-            dkv = back(&dkv, self.heads.keys, &keys.saved_rows)?;
+            dq = back(&dq, heads.queries, &dy.saved_rows)?;
+            dkv = back(&dkv, heads.keys, &keys.saved_rows)?;
         }
         if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.normalized.head_norms) {
             dq = norms.vjp_of_queries(saved, &dq, &dy.saved_rows)?;
             dkv = norms.vjp_of_keys(saved, &dkv, &keys.saved_rows)?;
         }
-        let (width, kv_width) = self.widths();
+        let (width, kv_width) = self.mixing.widths();
         if let Some(unclipped) = &saved.normalized.unclipped {
             dq = clip::vjp(&dq, unclipped, 0, &dy.saved_rows)?;
             dkv = clip::vjp(&dkv, unclipped, width, &keys.saved_rows)?;
@@ -213,24 +194,18 @@ impl SelfAttention {
         let through_queries = dy.with_rows(self.project.vjp_of(&dq, 0..width)?);
         through_keys.add(&through_queries)
     }
+}
 
-    fn seeds_of_keys(&self, saved: &Attended, seeds: &[SeedQueries]) -> Vec<SeedQueries> {
-        let widen = |seed: &SeedQueries| {
-            let keys = attention::num_key_rows(self.heads, &saved.sequences[seed.sequence], seed);
-            SeedQueries {
-                sequence: seed.sequence,
-                positions: 0..keys,
-            }
-        };
-        seeds.iter().map(widen).collect()
-    }
-
-    fn widths(&self) -> (usize, usize) {
-        (
-            self.heads.queries * self.heads.dim,
-            self.heads.keys * self.heads.dim,
-        )
-    }
+/// Returns the seeds with every position whose key or value they depend on.
+fn seeds_of_keys(heads: Heads, saved: &Attended, seeds: &[SeedQueries]) -> Vec<SeedQueries> {
+    let widen = |seed: &SeedQueries| {
+        let keys = attention::num_key_rows(heads, &saved.sequences[seed.sequence], seed);
+        SeedQueries {
+            sequence: seed.sequence,
+            positions: 0..keys,
+        }
+    };
+    seeds.iter().map(widen).collect()
 }
 
 /// Returns keys and values side by side, each sequence's earlier ones before its new ones.
@@ -261,27 +236,4 @@ fn append(
         .zip(new_rows.lengths())
         .map(|(earlier, new)| earlier.keys.len() + new);
     Ok((rows::gather(&all, &order)?, Sequences::of_lengths(lengths)))
-}
-
-/// Returns the heads of an attention as the kernels want them.
-pub(super) fn heads(spec: &AttentionSpec) -> Heads {
-    let AttentionSpec {
-        heads: queries,
-        kv_heads: keys,
-        head_dim: dim,
-        scale,
-        causal,
-        window,
-        softcap,
-        ..
-    } = *spec;
-    Heads {
-        queries,
-        keys,
-        dim,
-        scale,
-        causal,
-        window,
-        softcap,
-    }
 }

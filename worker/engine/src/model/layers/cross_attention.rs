@@ -4,11 +4,12 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::{Rows, heads};
+use super::attention::Rows;
 use super::linear::Linear;
+use super::mixing::Mixing;
 use super::{Cotangents, Memory};
 use crate::Error;
-use crate::kernels::attention::{self, Attended, Columns, Heads, KeyHeads, Projections};
+use crate::kernels::attention::{Attended, Columns, Projections};
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
@@ -17,11 +18,10 @@ use crate::model::weights::Checkpoint;
 /// Attention over the encoder's output.
 #[derive(Debug)]
 pub(in crate::model) struct CrossAttention {
-    heads: Heads,
     query: Linear,
     /// Key and value projection, stacked.
     keys_and_values: Linear,
-    output: Linear,
+    pub(super) mixing: Mixing,
 }
 
 /// Cotangents of the encoder's output, summed over the cross-attentions met so far.
@@ -40,14 +40,13 @@ impl CrossAttention {
     ) -> Result<Self, Error> {
         let (width, kv_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
         Ok(Self {
-            heads: heads(spec),
             query: Linear::load(&[(&spec.query, width)], hidden, checkpoint)?,
             keys_and_values: Linear::load(
                 &[(&spec.key, kv_width), (&spec.value, kv_width)],
                 hidden,
                 checkpoint,
             )?,
-            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
+            mixing: Mixing::load(spec, hidden, checkpoint)?,
         })
     }
 
@@ -73,32 +72,20 @@ impl CrossAttention {
             (past.keys.clone(), past.values.clone(), key_rows)
         } else {
             let projected = self.keys_and_values.forward(&memory.rows)?;
-            let [keys, values] = [0, self.heads.keys * self.heads.dim].map(|column| Columns {
+            let (_, kv_width) = self.mixing.widths();
+            let [keys, values] = [0, kv_width].map(|column| Columns {
                 rows: projected.clone(),
                 column,
             });
             (keys, values, memory.sequences.iter().collect())
         };
-        let (sequences, _) = attention::lay_out(self.heads, rows.sequences.iter().zip(key_rows));
         let projections = Projections {
             queries,
             keys,
             values,
         };
-        let (mixed, saved) = attention::forward(self.heads, projections, sequences, None)?;
-        Ok((self.output.forward(&mixed)?, saved))
-    }
-
-    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
-    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
-    pub(super) fn value_outputs(
-        &self,
-        attended: &Attended,
-        key_heads: KeyHeads<'_>,
-    ) -> Result<Vec<Option<Tensor>>> {
-        attention::value_outputs(attended, key_heads, |values, columns| {
-            self.output.forward_of(values, columns)
-        })
+        let sequences = rows.sequences.iter().zip(key_rows);
+        self.mixing.forward(projections, sequences, None)
     }
 
     /// As [`Self::forward`], with masks on the weights. `[rows, hidden]`
@@ -110,11 +97,7 @@ impl CrossAttention {
         masks: &mut Masks<'_>,
     ) -> Result<Tensor> {
         let (y, attended) = self.forward(x, rows, memory, None)?;
-        if masks.rates.attention == 0.0 {
-            return Ok(y);
-        }
-        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
-        self.output.forward(&attended.mix(&weights)?)
+        self.mixing.dropped(y, &attended, masks)
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
@@ -124,8 +107,7 @@ impl CrossAttention {
         dy: &Cotangents,
         memory: &mut MemoryCotangents,
     ) -> Result<Cotangents> {
-        let dmixed = self.output.vjp(&dy.rows)?;
-        let pulled = attention::vjp(saved, &dy.seeds, &dmixed)?;
+        let pulled = self.mixing.vjp(saved, dy)?;
         let source = self.keys_and_values.vjp(&pulled.keys_and_values)?;
         memory.rows = Some(match memory.rows.take() {
             None => source,

@@ -6,6 +6,7 @@ pub(super) mod cross_attention;
 mod experts;
 mod feed_forward;
 mod linear;
+mod mixing;
 mod norm;
 mod positions;
 mod sublayer;

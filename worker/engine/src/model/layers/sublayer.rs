@@ -218,7 +218,7 @@ impl Sublayer {
     }
 
     /// Returns what the core makes of `input`, and, if it is an attention, what the values of each
-    /// query head add to it; see [`SelfAttention::value_outputs`].
+    /// query head add to it; see [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
     pub(in crate::model) fn taken_apart(
         &self,
         input: &Tensor,
@@ -230,10 +230,11 @@ impl Sublayer {
         let (added, trace) = self.core.forward(&normalised, rows, memory, None)?;
         let outputs = match (&self.core, &trace) {
             (Core::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
-                attention.value_outputs(&saved.attended, key_heads)?
+                let mixing = &attention.mixing;
+                mixing.value_outputs(&saved.attended, key_heads)?
             }
             (Core::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
-                attention.value_outputs(saved, key_heads)?
+                attention.mixing.value_outputs(saved, key_heads)?
             }
             _ => Vec::new(),
         };

@@ -1,0 +1,120 @@
+//! What attentions have in common, whatever their keys come from: heads that mix values, and the map
+//! that leads what they mixed back to the stream.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::Cotangents;
+use super::linear::Linear;
+use crate::Error;
+use crate::error::Result;
+use crate::kernels::attention::{
+    self, Attended, AttentionCotangents, Heads, KeyHeads, Projections,
+};
+use crate::kernels::score_bias::ScoreBias;
+use crate::model::dropout::Masks;
+use crate::model::spec::AttentionSpec;
+use crate::model::weights::Checkpoint;
+
+/// The heads of an attention and the map behind them.
+#[derive(Debug)]
+pub(super) struct Mixing {
+    heads: Heads,
+    output: Linear,
+}
+
+impl Mixing {
+    /// Reads the map's weights.
+    pub(super) fn load(
+        spec: &AttentionSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let width = spec.heads * spec.head_dim;
+        Ok(Self {
+            heads: heads(spec),
+            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
+        })
+    }
+
+    /// Returns the heads.
+    pub(super) fn heads(&self) -> Heads {
+        self.heads
+    }
+
+    /// Returns how wide queries are, and how wide keys and values each.
+    pub(super) fn widths(&self) -> (usize, usize) {
+        let Heads {
+            queries, keys, dim, ..
+        } = self.heads;
+        (queries * dim, keys * dim)
+    }
+
+    /// Attends from the query rows of each sequence to its key rows. `[query rows, hidden]`
+    pub(super) fn forward(
+        &self,
+        projections: Projections,
+        sequences: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+        bias: Option<&ScoreBias>,
+    ) -> Result<(Tensor, Attended)> {
+        let (sequences, _) = attention::lay_out(self.heads, sequences);
+        let (mixed, attended) = attention::forward(self.heads, projections, sequences, bias)?;
+        Ok((self.output.forward(&mixed)?, attended))
+    }
+
+    /// Returns what a pass that gave `y` and `attended` gives with masks on the weights.
+    /// `[query rows, hidden]`
+    pub(super) fn dropped(
+        &self,
+        y: Tensor,
+        attended: &Attended,
+        masks: &mut Masks<'_>,
+    ) -> Result<Tensor> {
+        if masks.rates.attention == 0.0 {
+            return Ok(y);
+        }
+        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
+        self.output.forward(&attended.mix(&weights)?)
+    }
+
+    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
+    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
+    pub(super) fn value_outputs(
+        &self,
+        attended: &Attended,
+        key_heads: KeyHeads<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        attention::value_outputs(attended, key_heads, |values, columns| {
+            self.output.forward_of(values, columns)
+        })
+    }
+
+    /// Pulls cotangents back to queries, keys and values.
+    pub(super) fn vjp(&self, saved: &Attended, dy: &Cotangents) -> Result<AttentionCotangents> {
+        attention::vjp(saved, &dy.seeds, &self.output.vjp(&dy.rows)?)
+    }
+}
+
+/// Returns the heads of an attention as the kernels want them.
+fn heads(spec: &AttentionSpec) -> Heads {
+    let AttentionSpec {
+        heads: queries,
+        kv_heads: keys,
+        head_dim: dim,
+        scale,
+        causal,
+        window,
+        softcap,
+        ..
+    } = *spec;
+    Heads {
+        queries,
+        keys,
+        dim,
+        scale,
+        causal,
+        window,
+        softcap,
+    }
+}
