@@ -25,5 +25,8 @@ pub(crate) mod score_bias;
 pub(crate) mod softcap;
 pub(crate) mod tensor;
 
+#[cfg(test)]
+mod autograd;
+
 pub(crate) use exp::{sigmoid, softmax_in_place};
 pub(crate) use real::Real;
