@@ -364,24 +364,26 @@ fn contrast_seeds(
     steps.iter().enumerate().filter_map(of_step).collect()
 }
 
-/// Returns runs of steps whose backward passes have about as many rows as fill the cache, at least
-/// one run a thread where there are enough steps.
+/// Returns runs of steps whose backward passes have about equally many rows, no more than fill the
+/// cache, and equally many runs for every thread, so that none waits for the last.
 pub(crate) fn chunks(steps: &[ExplainedStep]) -> Vec<Range<usize>> {
     let total: usize = steps.iter().map(ExplainedStep::rows).sum();
-    let limit = total.div_ceil(rayon::current_num_threads()).min(CHUNK_ROWS);
-    let mut chunks = Vec::new();
-    let (mut start, mut rows) = (0, 0);
-    for (index, step) in steps.iter().enumerate() {
-        if index > start && rows + step.rows() > limit {
-            chunks.push(start..index);
-            (start, rows) = (index, 0);
-        }
-        rows += step.rows();
-    }
-    if start < steps.len() {
-        chunks.push(start..steps.len());
-    }
-    chunks
+    let count = total.div_ceil(CHUNK_ROWS);
+    let count = count.next_multiple_of(rayon::current_num_threads());
+    let mut before = 0;
+    let chunk_of = steps.iter().map(|step| {
+        let middle = before + step.rows() / 2;
+        before += step.rows();
+        middle * count / total.max(1)
+    });
+    let chunk_of: Vec<_> = chunk_of.collect();
+    let runs = chunk_of.chunk_by(|one, next| one == next);
+    let mut end = 0;
+    runs.map(|run| {
+        end += run.len();
+        end - run.len()..end
+    })
+    .collect()
 }
 
 /// Pulls the gradients `dhidden` of `steps` back to the embeddings and cuts the result into steps.
