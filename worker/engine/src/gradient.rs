@@ -5,30 +5,29 @@
 //! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
 //! are never split among threads. A seed's bits do not depend on its chunk.
 
+mod predictions;
+
+mod head;
 mod pass;
 
 use std::ops::Range;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 use whence_schemas::Compat;
 
 use crate::error::Result;
-use rayon::prelude::*;
-
-use crate::kernels::tensor::{View, by_dtype, tensor};
-use crate::kernels::{Real, rows};
+use crate::kernels::rows;
 use crate::methods::Batch;
-use crate::model::sequences::Sequences;
-use crate::model::{Gradients, Seed, Trace, Transformer, Wanted};
-use crate::step_functions::{Step, StepContrast, StepFunction};
+use crate::model::{Gradients, Seed, Transformer, Wanted};
+use crate::step_functions::StepFunction;
+pub(crate) use head::{HiddenGradient, at_hidden};
 pub(crate) use pass::{Pass, PassRef};
-use pass::{Shared, add_shared};
+use pass::{add_shared, contrast_seeds};
+pub(crate) use predictions::{log_probabilities, map_logits, values};
 
 /// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
 const CHUNK_ROWS: usize = 512;
-
-/// Elements of one block of logits: 64 MiB in single precision.
-const LOGIT_BLOCK: usize = 16 << 20;
 
 /// What is attributed, or recorded: a step function, and what it needs beside the model's output.
 #[derive(Debug, Clone)]
@@ -88,280 +87,6 @@ pub(crate) struct StepGradient {
     pub(crate) source: Option<Tensor>,
     /// With respect to the embeddings of the prefix.
     pub(crate) target: Option<Tensor>,
-}
-
-/// Returns the value of `function` at every step.
-pub(crate) fn values<'p>(
-    model: &Transformer,
-    pass: impl Into<PassRef<'p>>,
-    steps: &[ExplainedStep],
-    function: &Attributed<'_>,
-) -> Result<Vec<f64>> {
-    let pass = pass.into();
-    let mut values = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
-        let dropped = function.dropped.get(block.clone()).unwrap_or_default();
-        let steps = &steps[block];
-        let predictions = Predictions::of(model, pass, steps, function)?;
-        let of_row = |row: usize| {
-            let dropped = dropped.get(row).map(Vec::as_slice).unwrap_or_default();
-            predictions.with_step(row, &steps[row], dropped, |step| {
-                function.function.value(step)
-            })
-        };
-        let rows = (0..steps.len()).into_par_iter().map(of_row);
-        values.extend(rows.collect::<Result<Vec<_>>>()?);
-    }
-    Ok(values)
-}
-
-/// Returns `body(step, logits)` of every step.
-pub(crate) fn map_logits<R: Send>(
-    model: &Transformer,
-    trace: &Trace,
-    steps: &[ExplainedStep],
-    body: impl Fn(&ExplainedStep, Vec<f64>) -> R + Sync,
-) -> Result<Vec<R>> {
-    let mut results = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
-        let steps = &steps[block];
-        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-        let logits = model.logits(&model.hidden(trace, &seeds)?)?;
-        let of_row = |row: usize| Ok(body(&steps[row], logit_row(&logits, row)?));
-        let rows = (0..steps.len()).into_par_iter().map(of_row);
-        results.extend(rows.collect::<Result<Vec<_>>>()?);
-    }
-    Ok(results)
-}
-
-/// Returns the log-probability of every step's token where the head's inputs are `hidden`, one row a
-/// target row of the pass over `sequences`. `[target rows, hidden]`
-pub(crate) fn log_probabilities(
-    model: &Transformer,
-    hidden: &Tensor,
-    sequences: &Sequences,
-    steps: &[ExplainedStep],
-) -> Result<Vec<f64>> {
-    let mut values = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
-        let steps = &steps[block];
-        let row =
-            |step: &ExplainedStep| sequences.rows(step.seed.sequence).start + step.seed.position;
-        let rows: Vec<_> = steps.iter().map(row).collect();
-        let logits = model.logits(&rows::gather(hidden, &rows)?)?;
-        for (row, step) in steps.iter().enumerate() {
-            let (logits, token) = (logit_row(&logits, row)?, step.token as usize);
-            let step = Step::new(&logits, token);
-            values.push(step.prediction().log_probability(token));
-        }
-    }
-    Ok(values)
-}
-
-/// The gradient of every step's function with respect to the head's inputs. `[steps, hidden]` each.
-#[derive(Debug, Clone)]
-pub(crate) struct HiddenGradient {
-    own: Tensor,
-    /// At the contrasts' rows, where those move; zero for steps without.
-    contrast: Option<Tensor>,
-}
-
-impl HiddenGradient {
-    /// Returns the gradients of some of the steps.
-    pub(crate) fn of_steps(&self, steps: Range<usize>) -> Result<Self> {
-        let cut = |rows: &Tensor| rows.narrow(0, steps.start, steps.len());
-        Ok(Self {
-            own: cut(&self.own)?,
-            contrast: self.contrast.as_ref().map(cut).transpose()?,
-        })
-    }
-}
-
-/// Returns the gradient of `function` at every step with respect to the head's inputs.
-pub(crate) fn at_hidden<'p>(
-    model: &Transformer,
-    pass: impl Into<PassRef<'p>>,
-    steps: &[ExplainedStep],
-    function: &Attributed<'_>,
-) -> Result<HiddenGradient> {
-    let pass = pass.into();
-    let (mut own, mut at_contrasts) = (Vec::new(), Vec::new());
-    for block in logit_blocks(model, steps.len()) {
-        let steps = &steps[block];
-        let predictions = Predictions::of(model, pass, steps, function)?;
-        let dlogits: Result<[Tensor; 2]> =
-            by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
-        let [dlogits, dcontrast] = dlogits?;
-        let at_own = model.logits_vjp(&predictions.logits, &dlogits)?;
-        if pass.contrasts.is_some() {
-            let mut at_contrast = at_own.zeros_like()?;
-            if let Some(logits) = &predictions.contrast {
-                let rows = predictions.contrasted();
-                let dhidden = model.logits_vjp(logits, &rows::gather(&dcontrast, &rows)?)?;
-                at_contrast = rows::add_at(&at_contrast, &dhidden, &rows)?;
-            }
-            at_contrasts.push(at_contrast);
-        }
-        own.push(at_own);
-    }
-    let contrast = match at_contrasts.as_slice() {
-        [] => None,
-        blocks => Some(Tensor::cat(blocks, 0)?),
-    };
-    Ok(HiddenGradient {
-        own: Tensor::cat(&own, 0)?,
-        contrast,
-    })
-}
-
-fn logit_blocks(model: &Transformer, steps: usize) -> impl Iterator<Item = Range<usize>> {
-    let rows = (LOGIT_BLOCK / model.spec().vocabulary).max(1);
-    (0..steps)
-        .step_by(rows)
-        .map(move |start| start..(start + rows).min(steps))
-}
-
-/// The logits of a block of steps, and of what they are contrasted with.
-struct Predictions<'a> {
-    function: &'a Attributed<'a>,
-    /// `[steps, vocabulary]`
-    logits: Tensor,
-    /// One row for each contrasted step of the block. `[contrasted steps, vocabulary]`
-    contrast: Option<Tensor>,
-    /// Row of `contrast` of each step that has one.
-    contrast_rows: Vec<Option<usize>>,
-}
-
-impl<'a> Predictions<'a> {
-    fn of(
-        model: &Transformer,
-        pass: PassRef<'_>,
-        steps: &[ExplainedStep],
-        function: &'a Attributed<'a>,
-    ) -> Result<Self> {
-        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-        let mut wanted = Vec::new();
-        let mut contrast_rows = vec![None; steps.len()];
-        if function.contrast.is_some() {
-            for (place, step) in contrast_rows.iter_mut().zip(steps) {
-                if let Some(contrast) = step.contrast {
-                    *place = Some(wanted.len());
-                    wanted.push(contrast.row);
-                }
-            }
-        }
-        let contrast = match (&function.contrast, pass.contrasts) {
-            _ if wanted.is_empty() => None,
-            (_, Some(contrasts)) => {
-                let seeds = contrast_seeds(steps, &contrasts.of_sequence);
-                let seeds: Vec<_> = seeds.into_iter().map(|(_, seed, _)| seed).collect();
-                Some(model.hidden(&contrasts.trace, &seeds)?)
-            }
-            (Some(hidden), None) => Some(rows::gather(hidden, &wanted)?),
-            (None, None) => None,
-        };
-        let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
-        Ok(Self {
-            function,
-            logits: model.logits(&model.hidden(pass.trace, &seeds)?)?,
-            contrast,
-            contrast_rows,
-        })
-    }
-
-    /// Returns the rows that have a contrast of their own.
-    fn contrasted(&self) -> Vec<usize> {
-        let rows = self.contrast_rows.iter().enumerate();
-        rows.filter_map(|(row, contrast)| contrast.map(|_| row))
-            .collect()
-    }
-
-    /// Calls `body` with the step of row `row`.
-    fn with_step<R>(
-        &self,
-        row: usize,
-        explained: &ExplainedStep,
-        dropped: &[f64],
-        body: impl FnOnce(&Step<'_>) -> R,
-    ) -> Result<R> {
-        let logits = logit_row(&self.logits, row)?;
-        let contrast = match (&self.contrast, self.contrast_rows[row]) {
-            (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
-            _ => None,
-        };
-        let mut step = Step::new(&logits, explained.token as usize)
-            .with_compat(self.function.compat)
-            .with_dropped(dropped);
-        if let Some(ContrastStep { token, .. }) = explained.contrast {
-            step = step.with_contrast(StepContrast {
-                logits: contrast.as_deref(),
-                target: token as usize,
-            });
-        }
-        Ok(body(&step))
-    }
-}
-
-/// Returns one row of logits in double precision.
-fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
-    let row = logits.narrow(0, row, 1)?;
-    by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
-}
-
-/// Returns the gradient of the function with respect to each step's own logits, and to those of its
-/// contrast where it has some of its own. `[steps, vocabulary]` each.
-fn logit_gradients<T: Real>(
-    predictions: &Predictions<'_>,
-    steps: &[ExplainedStep],
-) -> Result<[Tensor; 2]> {
-    let (_, vocabulary) = predictions.logits.dims2()?;
-    let function = predictions.function.function;
-    let fill = |row: usize, explained: &ExplainedStep, [own, contrast]: [&mut [T]; 2]| {
-        predictions.with_step(row, explained, &[], |step| {
-            let mut slopes = step.slopes();
-            function.add_gradient(step, &mut slopes);
-            let (at_own, at_contrast) = slopes.into_parts();
-            let own = own.iter_mut().zip(at_own);
-            let contrast = contrast.iter_mut().zip(at_contrast.into_iter().flatten());
-            for (out, slope) in own.chain(contrast) {
-                *out = T::from_f64(slope);
-            }
-        })
-    };
-    let mut own = vec![T::zero(); steps.len() * vocabulary];
-    let contrast_rows = if predictions.contrast.is_some() {
-        steps.len()
-    } else {
-        0
-    };
-    let mut contrast = vec![T::zero(); contrast_rows * vocabulary];
-    let rows = own.par_chunks_exact_mut(vocabulary).zip(steps).enumerate();
-    if contrast_rows == 0 {
-        rows.try_for_each(|(row, (own, step))| fill(row, step, [own, &mut []]))?;
-    } else {
-        rows.zip(contrast.par_chunks_exact_mut(vocabulary))
-            .try_for_each(|((row, (own, step)), contrast)| fill(row, step, [own, contrast]))?;
-    }
-    Ok([
-        tensor(own, (steps.len(), vocabulary))?,
-        tensor(contrast, (contrast_rows, vocabulary))?,
-    ])
-}
-
-/// Returns number, seed and shared rows of every step whose sequence has a contrast.
-fn contrast_seeds(
-    steps: &[ExplainedStep],
-    of_sequence: &[Option<Shared>],
-) -> Vec<(usize, Seed, Shared)> {
-    let of_step = |(index, step): (usize, &ExplainedStep)| {
-        let shared = of_sequence[step.seed.sequence]?;
-        let seed = Seed {
-            sequence: shared.sequence,
-            position: step.contrast?.position,
-        };
-        Some((index, seed, shared))
-    };
-    steps.iter().enumerate().filter_map(of_step).collect()
 }
 
 /// Returns runs of steps whose backward passes have about equally many rows, no more than fill the

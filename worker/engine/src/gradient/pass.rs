@@ -10,12 +10,13 @@
 use candle_core::Tensor;
 use whence_schemas::Compat;
 
+use super::ExplainedStep;
 use crate::Error;
 use crate::contrast::Contrast;
 use crate::kernels::rows;
 use crate::methods::{Batch, Instance};
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Trace};
+use crate::model::{Embedded, Inputs, Seed, Trace};
 
 /// One pass over a batch, or over several variants of it.
 #[derive(Debug)]
@@ -133,6 +134,22 @@ impl Batch<'_> {
             of_sequence,
         })
     }
+}
+
+/// Returns number, seed and shared rows of every step whose sequence has a contrast.
+pub(super) fn contrast_seeds(
+    steps: &[ExplainedStep],
+    of_sequence: &[Option<Shared>],
+) -> Vec<(usize, Seed, Shared)> {
+    let of_step = |(index, step): (usize, &ExplainedStep)| {
+        let shared = of_sequence[step.seed.sequence]?;
+        let seed = Seed {
+            sequence: shared.sequence,
+            position: step.contrast?.position,
+        };
+        Some((index, seed, shared))
+    };
+    steps.iter().enumerate().filter_map(of_step).collect()
 }
 
 /// Returns how many tokens both begin with.

@@ -1,0 +1,186 @@
+//! The logits of steps, block by block, and what is read off them without a gradient.
+//!
+//! Logits are wide, so only a block of steps has them at a time; what a function reads of a step is
+//! that step's row alone, in double precision.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::pass::{PassRef, contrast_seeds};
+use super::{Attributed, ContrastStep, ExplainedStep};
+use crate::error::Result;
+use crate::kernels::rows;
+use crate::kernels::tensor::{View, by_dtype};
+use crate::model::sequences::Sequences;
+use crate::model::{Trace, Transformer};
+use crate::step_functions::{Step, StepContrast};
+
+/// Elements of one block of logits: 64 MiB in single precision.
+const LOGIT_BLOCK: usize = 16 << 20;
+
+/// Returns the value of `function` at every step.
+pub(crate) fn values<'p>(
+    model: &Transformer,
+    pass: impl Into<PassRef<'p>>,
+    steps: &[ExplainedStep],
+    function: &Attributed<'_>,
+) -> Result<Vec<f64>> {
+    let pass = pass.into();
+    let mut values = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let dropped = function.dropped.get(block.clone()).unwrap_or_default();
+        let steps = &steps[block];
+        let predictions = Predictions::of(model, pass, steps, function)?;
+        let of_row = |row: usize| {
+            let dropped = dropped.get(row).map(Vec::as_slice).unwrap_or_default();
+            predictions.with_step(row, &steps[row], dropped, |step| {
+                function.function.value(step)
+            })
+        };
+        let rows = (0..steps.len()).into_par_iter().map(of_row);
+        values.extend(rows.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(values)
+}
+
+/// Returns `body(step, logits)` of every step.
+pub(crate) fn map_logits<R: Send>(
+    model: &Transformer,
+    trace: &Trace,
+    steps: &[ExplainedStep],
+    body: impl Fn(&ExplainedStep, Vec<f64>) -> R + Sync,
+) -> Result<Vec<R>> {
+    let mut results = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let steps = &steps[block];
+        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+        let logits = model.logits(&model.hidden(trace, &seeds)?)?;
+        let of_row = |row: usize| Ok(body(&steps[row], logit_row(&logits, row)?));
+        let rows = (0..steps.len()).into_par_iter().map(of_row);
+        results.extend(rows.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(results)
+}
+
+/// Returns the log-probability of every step's token where the head's inputs are `hidden`, one row a
+/// target row of the pass over `sequences`. `[target rows, hidden]`
+pub(crate) fn log_probabilities(
+    model: &Transformer,
+    hidden: &Tensor,
+    sequences: &Sequences,
+    steps: &[ExplainedStep],
+) -> Result<Vec<f64>> {
+    let mut values = Vec::with_capacity(steps.len());
+    for block in logit_blocks(model, steps.len()) {
+        let steps = &steps[block];
+        let row =
+            |step: &ExplainedStep| sequences.rows(step.seed.sequence).start + step.seed.position;
+        let rows: Vec<_> = steps.iter().map(row).collect();
+        let logits = model.logits(&rows::gather(hidden, &rows)?)?;
+        for (row, step) in steps.iter().enumerate() {
+            let (logits, token) = (logit_row(&logits, row)?, step.token as usize);
+            let step = Step::new(&logits, token);
+            values.push(step.prediction().log_probability(token));
+        }
+    }
+    Ok(values)
+}
+
+pub(super) fn logit_blocks(
+    model: &Transformer,
+    steps: usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let rows = (LOGIT_BLOCK / model.spec().vocabulary).max(1);
+    (0..steps)
+        .step_by(rows)
+        .map(move |start| start..(start + rows).min(steps))
+}
+
+/// The logits of a block of steps, and of what they are contrasted with.
+pub(super) struct Predictions<'a> {
+    pub(super) function: &'a Attributed<'a>,
+    /// `[steps, vocabulary]`
+    pub(super) logits: Tensor,
+    /// One row for each contrasted step of the block. `[contrasted steps, vocabulary]`
+    pub(super) contrast: Option<Tensor>,
+    /// Row of `contrast` of each step that has one.
+    contrast_rows: Vec<Option<usize>>,
+}
+
+impl<'a> Predictions<'a> {
+    pub(super) fn of(
+        model: &Transformer,
+        pass: PassRef<'_>,
+        steps: &[ExplainedStep],
+        function: &'a Attributed<'a>,
+    ) -> Result<Self> {
+        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+        let mut wanted = Vec::new();
+        let mut contrast_rows = vec![None; steps.len()];
+        if function.contrast.is_some() {
+            for (place, step) in contrast_rows.iter_mut().zip(steps) {
+                if let Some(contrast) = step.contrast {
+                    *place = Some(wanted.len());
+                    wanted.push(contrast.row);
+                }
+            }
+        }
+        let contrast = match (&function.contrast, pass.contrasts) {
+            _ if wanted.is_empty() => None,
+            (_, Some(contrasts)) => {
+                let seeds = contrast_seeds(steps, &contrasts.of_sequence);
+                let seeds: Vec<_> = seeds.into_iter().map(|(_, seed, _)| seed).collect();
+                Some(model.hidden(&contrasts.trace, &seeds)?)
+            }
+            (Some(hidden), None) => Some(rows::gather(hidden, &wanted)?),
+            (None, None) => None,
+        };
+        let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
+        Ok(Self {
+            function,
+            logits: model.logits(&model.hidden(pass.trace, &seeds)?)?,
+            contrast,
+            contrast_rows,
+        })
+    }
+
+    /// Returns the rows that have a contrast of their own.
+    pub(super) fn contrasted(&self) -> Vec<usize> {
+        let rows = self.contrast_rows.iter().enumerate();
+        rows.filter_map(|(row, contrast)| contrast.map(|_| row))
+            .collect()
+    }
+
+    /// Calls `body` with the step of row `row`.
+    pub(super) fn with_step<R>(
+        &self,
+        row: usize,
+        explained: &ExplainedStep,
+        dropped: &[f64],
+        body: impl FnOnce(&Step<'_>) -> R,
+    ) -> Result<R> {
+        let logits = logit_row(&self.logits, row)?;
+        let contrast = match (&self.contrast, self.contrast_rows[row]) {
+            (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
+            _ => None,
+        };
+        let mut step = Step::new(&logits, explained.token as usize)
+            .with_compat(self.function.compat)
+            .with_dropped(dropped);
+        if let Some(ContrastStep { token, .. }) = explained.contrast {
+            step = step.with_contrast(StepContrast {
+                logits: contrast.as_deref(),
+                target: token as usize,
+            });
+        }
+        Ok(body(&step))
+    }
+}
+
+/// Returns one row of logits in double precision.
+fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
+    let row = logits.narrow(0, row, 1)?;
+    by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
+}
