@@ -5,10 +5,9 @@
 //! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
 //! are never split among threads. A seed's bits do not depend on its chunk.
 
-mod predictions;
-
 mod head;
 mod pass;
+mod predictions;
 
 use std::ops::Range;
 

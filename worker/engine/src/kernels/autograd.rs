@@ -150,29 +150,9 @@ fn activated(x: &Tensor, activation: Activation) -> Tensor {
     }
 }
 
-const ACTIVATIONS: [Activation; 17] = [
-    Activation::Silu,
-    Activation::Relu,
-    Activation::SquaredRelu,
-    Activation::Gelu,
-    Activation::TanhGelu,
-    Activation::TruncatedTanhGelu,
-    Activation::QuickGelu,
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Linear,
-    Activation::Relu6,
-    Activation::LeakyRelu,
-    Activation::HardSwish,
-    Activation::Mish,
-    Activation::Laplace,
-    Activation::ClippedGelu,
-    Activation::SqrtSoftplus,
-];
-
 #[test]
 fn plain_activations() {
-    for function in ACTIVATIONS {
+    for function in Activation::ALL {
         let z = Var::from_tensor(&noise([3, 6], 5)).unwrap();
         let expected = activated(&z, function);
         let (a, slopes) = activation::plain(&z, function).unwrap();
@@ -186,7 +166,7 @@ fn plain_activations() {
 
 #[test]
 fn gated_activations() {
-    for function in ACTIVATIONS {
+    for function in Activation::ALL {
         let z = Var::from_tensor(&noise([3, 12], 7)).unwrap();
         let (gate, up) = (z.narrow(1, 0, 6).unwrap(), z.narrow(1, 6, 6).unwrap());
         let expected = (activated(&gate, function) * up).unwrap();

@@ -144,26 +144,6 @@ fn normal_density<T: Real>(z: T) -> T {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 17] = [
-        Activation::Silu,
-        Activation::Relu,
-        Activation::SquaredRelu,
-        Activation::Gelu,
-        Activation::TanhGelu,
-        Activation::TruncatedTanhGelu,
-        Activation::QuickGelu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-        Activation::Linear,
-        Activation::Relu6,
-        Activation::LeakyRelu,
-        Activation::HardSwish,
-        Activation::Mish,
-        Activation::Laplace,
-        Activation::ClippedGelu,
-        Activation::SqrtSoftplus,
-    ];
-
     fn inputs() -> Vec<f64> {
         (-400..400).map(|i| f64::from(i) * 0.02 + 0.003).collect()
     }
@@ -172,7 +152,7 @@ mod tests {
     fn slopes_are_differences_of_values() {
         const STEP: f64 = 1e-6;
         let z = inputs();
-        for activation in ALL {
+        for activation in Activation::ALL {
             let at = |offset: f64| {
                 let moved: Vec<_> = z.iter().map(|z| z + offset).collect();
                 let mut out = vec![0.0; z.len()];
@@ -219,7 +199,7 @@ mod tests {
     fn single_precision_is_near_double() {
         let z = inputs();
         let single: Vec<_> = z.iter().map(|&z| z as f32).collect();
-        for activation in ALL {
+        for activation in Activation::ALL {
             let (mut truth, mut values) = (vec![0.0; z.len()], vec![0.0; z.len()]);
             value(activation, &z, &mut truth);
             value(activation, &single, &mut values);

@@ -87,6 +87,28 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Every activation, for tests that go over all of them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Silu,
+        Self::Relu,
+        Self::SquaredRelu,
+        Self::Gelu,
+        Self::TanhGelu,
+        Self::TruncatedTanhGelu,
+        Self::QuickGelu,
+        Self::Tanh,
+        Self::Sigmoid,
+        Self::Linear,
+        Self::Relu6,
+        Self::LeakyRelu,
+        Self::HardSwish,
+        Self::Mish,
+        Self::Laplace,
+        Self::ClippedGelu,
+        Self::SqrtSoftplus,
+    ];
+
     /// Returns the activation transformers calls `name`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
