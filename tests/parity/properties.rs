@@ -5,12 +5,12 @@
 
 use serde_json::{Map, Value, json};
 use whence_engine::methods::{METHODS, Method};
-use whence_engine::{Attribution, Engine, Entry, Example};
+use whence_engine::{Entry, Example};
 use whence_schemas::AttributionSpec;
 
 use crate::compare::Precision;
 use crate::golden::Golden;
-use crate::{COMMITTED_MODELS, bits, load};
+use crate::{COMMITTED_MODELS, attribute, bits, load};
 
 /// Numbers of points, samples and trials that keep a test short, for methods that have them.
 const SMALL: [(&str, u64); 4] = [
@@ -142,18 +142,4 @@ fn spec(method: &Entry<dyn Method>, given: &[(&str, Value)]) -> AttributionSpec 
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     serde_json::from_value(json!({"method": {"name": method.name, "params": params}})).unwrap()
-}
-
-fn attribute(
-    engine: &Engine,
-    spec: &AttributionSpec,
-    examples: &[Example],
-    seed: u64,
-) -> Vec<Attribution> {
-    let attributor = engine.prepare(spec).unwrap().with_seed(seed);
-    attributor
-        .attribute(examples)
-        .into_iter()
-        .map(Result::unwrap)
-        .collect()
 }
