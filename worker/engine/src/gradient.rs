@@ -25,9 +25,6 @@ pub(crate) use pass::{Pass, PassRef};
 use pass::{add_shared, contrast_seeds};
 pub(crate) use predictions::{log_probabilities, map_logits, values};
 
-/// Rows of one chunk: enough for full-speed products, few enough for its scratch to fit the cache.
-const CHUNK_ROWS: usize = 512;
-
 /// What is attributed, or recorded: a step function, and what it needs beside the model's output.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributed<'a> {
@@ -88,11 +85,11 @@ pub(crate) struct StepGradient {
     pub(crate) target: Option<Tensor>,
 }
 
-/// Returns runs of steps whose backward passes have about equally many rows, no more than fill the
-/// cache, and equally many runs for every thread, so that none waits for the last.
-pub(crate) fn chunks(steps: &[ExplainedStep]) -> Vec<Range<usize>> {
+/// Returns runs of steps whose backward passes have about equally many rows, no more than
+/// `most_rows`, and equally many runs for every thread, so that none waits for the last.
+pub(crate) fn chunks(steps: &[ExplainedStep], most_rows: usize) -> Vec<Range<usize>> {
     let total: usize = steps.iter().map(ExplainedStep::rows).sum();
-    let count = total.div_ceil(CHUNK_ROWS);
+    let count = total.div_ceil(most_rows);
     let count = count.next_multiple_of(rayon::current_num_threads());
     let mut before = 0;
     let chunk_of = steps.iter().map(|step| {
@@ -181,7 +178,8 @@ pub(crate) fn for_each_step<'p>(
 ) -> Result<(), crate::Error> {
     let (model, pass) = (batch.model, pass.into());
     let dhidden = at_hidden(model, pass, steps, batch.function)?;
-    chunks(steps).into_par_iter().try_for_each(|chunk| {
+    let chunks = chunks(steps, batch.seed_rows);
+    chunks.into_par_iter().try_for_each(|chunk| {
         let dhidden = dhidden.of_steps(chunk.clone())?;
         let steps = &steps[chunk.clone()];
         let gradients = at_embeddings(model, pass, steps, &dhidden, wanted)?;

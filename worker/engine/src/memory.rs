@@ -14,8 +14,13 @@ use crate::model::spec::{CoreSpec, Gate, StackSpec};
 /// Most rows of one pass; more make products no faster.
 const MOST_PASS_ROWS: usize = 512;
 
-/// Share of the budget that one pass of several points or variants may take.
-const PASS_SHARE: u64 = 4;
+/// Rows of the seeds of one chunk of a backward pass: enough for full-speed products, few enough for
+/// its scratch to fit the cache.
+const MOST_SEED_ROWS: usize = 512;
+
+/// Share of the budget that one pass of several points or variants may take, and the chunks of a
+/// backward pass that run at once.
+const SHARE: u64 = 4;
 
 /// What a computation keeps for itself whatever it computes: blocks of logits, chunks of cotangents.
 const FIXED_BYTES: u64 = 128 << 20;
@@ -35,9 +40,16 @@ impl Memory {
         let Self::Bytes(budget) = self else {
             return MOST_PASS_ROWS;
         };
-        let free = budget.saturating_sub(FIXED_BYTES) / PASS_SHARE;
-        let rows = free / row_bytes(model).max(1);
-        usize::try_from(rows).map_or(MOST_PASS_ROWS, |rows| rows.clamp(1, MOST_PASS_ROWS))
+        rows_of(budget, row_bytes(model), MOST_PASS_ROWS)
+    }
+
+    /// Returns how many rows the seeds of one chunk of a backward pass have; every thread has a chunk.
+    pub(crate) fn seed_rows(self, model: &Transformer) -> usize {
+        let Self::Bytes(budget) = self else {
+            return MOST_SEED_ROWS;
+        };
+        let of_all_threads = rayon::current_num_threads() as u64 * cotangent_bytes(model);
+        rows_of(budget, of_all_threads, MOST_SEED_ROWS)
     }
 
     /// Cuts `instances` into runs that fit together, or the error of one that does not fit alone.
@@ -72,6 +84,12 @@ impl Memory {
     }
 }
 
+/// Returns how many rows of `bytes` each a share of the budget holds: one at least.
+fn rows_of(budget: u64, bytes: u64, most: usize) -> usize {
+    let rows = budget.saturating_sub(FIXED_BYTES) / SHARE / bytes.max(1);
+    usize::try_from(rows).map_or(most, |rows| rows.clamp(1, most))
+}
+
 /// Returns what `numbers` weights take in `dtype`: linear maps are packed once for the forward and
 /// once for the backward pass.
 pub(crate) fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
@@ -84,7 +102,8 @@ fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
     let number = model.dtype().size_in_bytes() as u64;
     let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
     let of_stack = |stack: &StackSpec, rows: u64, source: u64| {
-        rows * (stack_row_numbers(stack, model.spec().hidden) + weights_a_row(stack, rows, source))
+        let kept: u64 = sublayer_row_numbers(stack, model.spec().hidden).sum();
+        rows * (kept + weights_a_row(stack, rows, source))
     };
     let spec = model.spec();
     let encoder = spec.encoder.iter();
@@ -93,7 +112,19 @@ fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
     // Each step has a row a token, as gradients and as scores.
     let steps = instance.explained.len() as u64;
     let scores = 2 * steps * (source + target) * spec.hidden as u64;
-    number * (encoder + decoder + scores)
+    // A chunk of seeds holds one at least, however long.
+    let at_once = steps.min(rayon::current_num_threads() as u64);
+    let cotangents = at_once * (source + target) * cotangent_bytes(model);
+    number * (encoder + decoder + scores) + cotangents
+}
+
+/// Returns what one row of a backward pass takes: what comes into the widest sublayer, and leaves it.
+fn cotangent_bytes(model: &Transformer) -> u64 {
+    const IN_AND_OUT: u64 = 2;
+    let spec = model.spec();
+    let stacks = spec.encoder.iter().chain([&spec.decoder]);
+    let numbers = stacks.flat_map(|stack| sublayer_row_numbers(stack, spec.hidden));
+    IN_AND_OUT * model.dtype().size_in_bytes() as u64 * numbers.max().unwrap_or(0)
 }
 
 /// Returns what one row of a pass takes, attention weights left out.
@@ -101,13 +132,13 @@ fn row_bytes(model: &Transformer) -> u64 {
     let spec = model.spec();
     let stacks = spec.encoder.iter().chain([&spec.decoder]);
     let most = stacks
-        .map(|stack| stack_row_numbers(stack, spec.hidden))
+        .map(|stack| sublayer_row_numbers(stack, spec.hidden).sum::<u64>())
         .max();
     model.dtype().size_in_bytes() as u64 * most.unwrap_or(0)
 }
 
-/// Returns how many numbers a row leaves in a stack.
-fn stack_row_numbers(stack: &StackSpec, hidden: usize) -> u64 {
+/// Returns how many numbers a row leaves in each sublayer of a stack.
+fn sublayer_row_numbers(stack: &StackSpec, hidden: usize) -> impl Iterator<Item = u64> {
     let of_core = |core: &CoreSpec| match core {
         CoreSpec::SelfAttention(attention) | CoreSpec::CrossAttention(attention) => {
             (attention.heads + 2 * attention.kv_heads) * attention.head_dim
@@ -123,9 +154,7 @@ fn stack_row_numbers(stack: &StackSpec, hidden: usize) -> u64 {
     };
     // The stream, and what norms keep of it.
     let sublayers = stack.sublayers.iter();
-    sublayers
-        .map(|sublayer| (of_core(&sublayer.core) + 2 * hidden) as u64)
-        .sum()
+    sublayers.map(move |sublayer| (of_core(&sublayer.core) + 2 * hidden) as u64)
 }
 
 /// Returns how many attention weights a row has that sees `own` rows and `source` rows.
@@ -171,9 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_budget_makes_smaller_passes() {
+    fn a_smaller_budget_makes_smaller_passes_and_chunks() {
         let model = random_llama(DType::F32);
         assert_eq!(Memory::Unbounded.pass_rows(&model), MOST_PASS_ROWS);
         assert_eq!(Memory::Bytes(0).pass_rows(&model), 1);
+        assert_eq!(Memory::Unbounded.seed_rows(&model), MOST_SEED_ROWS);
+        assert_eq!(Memory::Bytes(0).seed_rows(&model), 1);
+        let threads = rayon::current_num_threads() as u64;
+        let ten_rows = SHARE * threads * 10 * cotangent_bytes(&model);
+        assert_eq!(Memory::Bytes(FIXED_BYTES + ten_rows).seed_rows(&model), 10);
     }
 }

@@ -59,6 +59,7 @@ impl Attributor<'_> {
             unk_token: self.engine.tokenizer.special().unk,
             special_tokens: &special_tokens,
             pass_rows: self.memory.pass_rows(model),
+            seed_rows: self.memory.seed_rows(model),
             seed: self.seed,
         };
         let contrast = if self.reads_own_contrast() {

@@ -101,6 +101,8 @@ pub struct Batch<'a> {
     pub(crate) decoder_factor: f64,
     /// Most rows of a pass over several points or variants.
     pub(crate) pass_rows: usize,
+    /// Most rows of the seeds of one chunk of a backward pass, unless one seed alone has more.
+    pub(crate) seed_rows: usize,
     /// Stands for what the vocabulary lacks.
     pub(crate) unk_token: u32,
     /// Tokens that stand for no text.

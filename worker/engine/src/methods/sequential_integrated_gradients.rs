@@ -230,7 +230,7 @@ impl Walk<'_> {
         let (trace, steps) = self.unchanged.pass(variants)?;
         let dhidden = gradient::at_hidden(model, &trace, &steps, self.batch.function)?;
         let mut rows = Vec::with_capacity(steps.len());
-        for chunk in gradient::chunks(&steps) {
+        for chunk in gradient::chunks(&steps, self.batch.seed_rows) {
             let dhidden = dhidden.of_steps(chunk.clone())?;
             let wanted = match walker.side {
                 Side::Source => Wanted::Source,

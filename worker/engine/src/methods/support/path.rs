@@ -207,7 +207,7 @@ impl<'a> Ends<'a> {
         finish: impl Fn(&ExplainedStep, StepGradient) -> Result<RawScores, Error> + Sync,
         sink: &dyn Sink,
     ) -> Result<Vec<f64>, Error> {
-        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps)
+        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps, self.batch.seed_rows)
             .into_iter()
             .map(|chunk| (chunk, Vec::new()))
             .collect();
