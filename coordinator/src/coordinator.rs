@@ -16,6 +16,7 @@ use whence_schemas::{Epoch, JobId, JobSpec, WorkerId, layout};
 
 use crate::clock::Clock;
 use crate::config::Scope;
+use crate::dataset::Generated;
 use crate::durable::recover::{self, Submitted};
 use crate::durable::{create_json, epoch, root};
 use crate::job::{Event, Job, Phase, Timestamp, Totals};
@@ -166,11 +167,8 @@ impl Coordinator {
         if store.head(&layout::spec(id)).await?.is_some() {
             return Ok(true);
         }
-        let (tokens, generation) = (spec.shard_tokens, &spec.attribution.generation);
-        let generated = generation
-            .max_new_tokens
-            .map_or(GENERATED_TOKENS, |n| n as u64);
-        let source = spec.dataset.clone();
+        let (source, tokens) = (spec.dataset.clone(), spec.shard_tokens);
+        let generated = generated(&spec);
         let planned = move || dataset::plan(&source, tokens, generated);
         let plan = tokio::task::spawn_blocking(planned).await;
         let plan = plan.map_err(|error| Error::Internal(format!("plan job: {error}")))??;
@@ -299,6 +297,18 @@ impl Coordinator {
     pub(crate) async fn changed(changes: &mut watch::Receiver<u64>, until: Instant) {
         // The sender lives as long as the coordinator, so only time or a change ends this.
         let _ = tokio::time::timeout_at(until, changes.changed()).await;
+    }
+}
+
+/// Estimates what is generated for each row of a job.
+fn generated(spec: &JobSpec) -> Generated {
+    if spec.forces_targets() {
+        return Generated::NOTHING;
+    }
+    let asked = spec.attribution.generation.max_new_tokens;
+    Generated {
+        tokens: asked.map_or(GENERATED_TOKENS, |tokens| tokens as u64),
+        sequences: spec.num_samples() as u64,
     }
 }
 

@@ -193,6 +193,33 @@ impl fmt::Display for Epoch {
     }
 }
 
+/// A row of the attribution table: an example and one of its sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId {
+    /// Number of the dataset's row as the split selects it.
+    pub example: i64,
+    /// Number of the sequence among those generated for it, from 0.
+    pub sample: i32,
+}
+
+impl RowId {
+    /// Returns the id of the first sequence of `example`, which most examples have alone.
+    pub fn first_of(example: i64) -> Self {
+        Self { example, sample: 0 }
+    }
+}
+
+impl fmt::Display for RowId {
+    /// Names the sequence only where it is not the first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "example {}", self.example)?;
+        if self.sample > 0 {
+            write!(f, ", sample {}", self.sample)?;
+        }
+        Ok(())
+    }
+}
+
 macro_rules! text_id {
     ($($id:ty),*) => {$(
         impl fmt::Display for $id {
@@ -231,6 +258,16 @@ mod tests {
         assert_eq!(deeper.halves().collect::<Vec<_>>(), [false, true]);
         assert_eq!(deeper.shard_index(), 7);
         assert_eq!(&deeper.as_str().parse::<SlotId>().unwrap(), deeper);
+    }
+
+    #[test]
+    fn a_row_is_named_after_its_example() {
+        let second = RowId {
+            example: 7,
+            sample: 1,
+        };
+        assert_eq!(RowId::first_of(7).to_string(), "example 7");
+        assert_eq!(second.to_string(), "example 7, sample 1");
     }
 
     #[test]

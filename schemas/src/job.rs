@@ -44,6 +44,22 @@ impl JobSpec {
             canonical::to_string(self).expect("a specification holds only what JSON can");
         JobId::of(&canonical)
     }
+
+    /// Returns whether the dataset gives the targets, so that none is generated.
+    pub fn forces_targets(&self) -> bool {
+        let generation = &self.attribution.generation;
+        self.dataset.generated_field.is_some() && !generation.generate_from_target_prefix
+    }
+
+    /// Returns how many sequences this job asks for of each row. Where it does not say, the model
+    /// decides, which is 1 here: nearly every model leaves it at that.
+    pub fn num_samples(&self) -> usize {
+        if self.forces_targets() {
+            return 1;
+        }
+        let asked = self.attribution.generation.num_return_sequences;
+        asked.unwrap_or(1).max(1)
+    }
 }
 
 /// Minutes of work on a small machine, seconds on a large one: little is lost with a worker, and
@@ -151,6 +167,17 @@ mod tests {
         let written = serde_json::to_string_pretty(&spec()).unwrap();
         let read: JobSpec = serde_json::from_str(&written).unwrap();
         assert_eq!(read.id(), spec().id());
+    }
+
+    #[test]
+    fn a_forced_target_stands_alone_unless_it_is_only_continued() {
+        let mut spec = spec();
+        spec.attribution.generation.num_return_sequences = Some(4);
+        assert_eq!(spec.num_samples(), 4);
+        spec.dataset.generated_field = Some("target".into());
+        assert_eq!((spec.forces_targets(), spec.num_samples()), (true, 1));
+        spec.attribution.generation.generate_from_target_prefix = true;
+        assert_eq!((spec.forces_targets(), spec.num_samples()), (false, 4));
     }
 
     #[test]

@@ -27,6 +27,6 @@ pub use attribution::{
 };
 pub use chat::ChatSpec;
 pub use generation::{EarlyStopping, GenerationSpec};
-pub use ids::{Attempt, Epoch, InvalidId, JobId, SlotId, WorkerId};
+pub use ids::{Attempt, Epoch, InvalidId, JobId, RowId, SlotId, WorkerId};
 pub use job::{DatasetSource, JobSpec};
 pub use plan::{Plan, PlannedShard};

@@ -1,5 +1,8 @@
 //! The Arrow schema of the attribution table: one row an example, steps nested inside.
 //!
+//! An example for which several sequences are generated has a row for each, numbered by [`SAMPLE`];
+//! [`EXAMPLE_ID`] and it together name a row.
+//!
 //! Nested, because an example's tokens are written once however many steps it has: a third smaller
 //! and several times cheaper to write and scan than one row a score. The long form is a view.
 //! List children are called `element`, as the Parquet format says, whatever Arrow would call them.
@@ -10,6 +13,9 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 
 /// Number of the row as the split selects it; `int64`.
 pub const EXAMPLE_ID: &str = "example_id";
+/// 0-based number of the sequence among those generated for the example, best first where a search
+/// ranks them; 0 where there is one, or an error of the example itself.
+pub const SAMPLE: &str = "sample";
 /// [`STATUS_OK`] or [`STATUS_ERROR`].
 pub const STATUS: &str = "status";
 /// What kind of error; null for good rows.
@@ -72,7 +78,10 @@ pub mod footer {
     pub const ATTEMPT: &str = "whence.attempt";
     /// [`KIND_FULL`], [`KIND_TOMBSTONE`] or [`KIND_QUARANTINE`].
     pub const KIND: &str = "whence.kind";
-    /// Number of rows with status `error`.
+    /// Number of dataset rows the file answers; it has more rows of its own where several sequences
+    /// are generated for one.
+    pub const EXAMPLES: &str = "whence.examples";
+    /// How many of them have a row with status `error`.
     pub const ERRORS: &str = "whence.errors";
     /// The worker that computed the file.
     pub const WORKER: &str = "whence.worker";
@@ -96,6 +105,7 @@ pub mod footer {
 pub fn schema(step_scores: &[String], columns: &Fields) -> Schema {
     let mut fields = vec![
         Field::new(EXAMPLE_ID, DataType::Int64, false),
+        Field::new(SAMPLE, DataType::Int32, false),
         Field::new(STATUS, DataType::Utf8, false),
         Field::new(ERROR_CODE, DataType::Utf8, true),
         Field::new(ERROR_MESSAGE, DataType::Utf8, true),

@@ -8,3 +8,4 @@
 mod commit;
 mod failures;
 mod kills;
+mod samples;

@@ -1,5 +1,6 @@
 //! A cluster in this process: a coordinator on a free port and any number of workers.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,18 @@ impl Cluster {
             shutdown,
             tasks,
         })
+    }
+
+    /// Starts an [`impatient`] coordinator of the storage root `root`, and one worker.
+    ///
+    /// # Panics
+    ///
+    /// If the root cannot be used.
+    pub async fn with_worker(root: impl Display) -> Self {
+        let started = Self::start(impatient(&root.to_string())).await;
+        let mut cluster = started.expect("the root can be used");
+        cluster.add_worker(whence_worker::Config::default());
+        cluster
     }
 
     /// Starts a worker with these settings.

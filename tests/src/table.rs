@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
 use whence_schemas::{JobSpec, layout, output};
@@ -44,12 +44,12 @@ pub fn sealed(root: &Path, spec: &JobSpec) -> Manifest {
     manifest
 }
 
-/// Reads all rows of a job in order of their ids. Everything in it is data: what differs between
-/// two runs of a job (attempt, worker) stands in the footers.
+/// Reads all rows of a job in order of examples and samples. Everything in it is data: what differs
+/// between two runs of a job (attempt, worker) stands in the footers.
 ///
 /// # Panics
 ///
-/// If a file is damaged, or an id occurs twice or is missing.
+/// If a file is damaged, or a sample of an example occurs twice or is missing.
 pub fn read(root: &Path, spec: &JobSpec) -> RecordBatch {
     let mut batches = Vec::new();
     for path in files(root, spec) {
@@ -73,14 +73,21 @@ fn in_order(rows: &RecordBatch) -> RecordBatch {
         .column_by_name(output::EXAMPLE_ID)
         .expect("every table has ids");
     let ids = ids.as_primitive::<Int64Type>().values();
+    let samples = rows.column_by_name(output::SAMPLE);
+    let samples = samples.expect("every table has samples");
+    let samples = samples.as_primitive::<Int32Type>().values();
+    let key = |row: u32| (ids[row as usize], samples[row as usize]);
     let mut order: Vec<u32> = (0..ids.len() as u32).collect();
-    order.sort_unstable_by_key(|&row| ids[row as usize]);
-    for (expected, &row) in order.iter().enumerate() {
-        let found = ids[row as usize];
-        assert_eq!(
-            found, expected as i64,
-            "example {expected} is missing or stands twice"
+    order.sort_unstable_by_key(|&row| key(row));
+    let mut last = (-1, 0);
+    for &row in &order {
+        let (id, sample) = key(row);
+        let follows = (id, sample) == (last.0, last.1 + 1) || (id, sample) == (last.0 + 1, 0);
+        assert!(
+            follows,
+            "sample {sample} of example {id} follows {last:?}: one is missing or stands twice"
         );
+        last = (id, sample);
     }
     take_record_batch(rows, &UInt32Array::from(order)).expect("the rows are there")
 }

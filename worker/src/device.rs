@@ -21,8 +21,9 @@ use crate::table::RowError;
 /// Groups waiting for the device: one being prepared while another is computed.
 const QUEUE: usize = 2;
 
-/// What became of each example of a group.
-pub type Results = Vec<Result<Attribution, RowError>>;
+/// What became of each example of a group: of every sequence generated for it, or of the one that
+/// was forced.
+pub type Results = Vec<Vec<Result<Attribution, RowError>>>;
 
 /// A way to the thread that owns the device.
 #[derive(Debug, Clone)]
@@ -121,20 +122,19 @@ fn attribute(
 }
 
 fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
-    let mut results = Vec::with_capacity(examples.len());
-    for result in attributor.attribute(examples) {
-        results.push(match result {
-            Ok(attribution) => Ok(attribution),
-            Err(error) if error.kind() == ErrorKind::Specification => {
-                return Err(Failure::Specification(error.to_string()));
-            }
-            Err(error) => Err(RowError {
-                code: error.code().to_owned(),
-                message: chain(&error),
-            }),
-        });
-    }
-    Ok(results)
+    let outcome = |result: Result<Attribution, whence_engine::Error>| match result {
+        Ok(attribution) => Ok(Ok(attribution)),
+        Err(error) if error.kind() == ErrorKind::Specification => {
+            Err(Failure::Specification(error.to_string()))
+        }
+        Err(error) => Ok(Err(RowError {
+            code: error.code().to_owned(),
+            message: chain(&error),
+        })),
+    };
+    let samples = |samples: Vec<_>| samples.into_iter().map(outcome).collect();
+    let results = attributor.attribute_samples(examples);
+    results.into_iter().map(samples).collect()
 }
 
 /// Returns an error's message with those of its sources.
@@ -165,10 +165,10 @@ fn isolate(
             );
             let message =
                 "the engine panicked on this example; please report it with its text".to_owned();
-            Ok(vec![Err(RowError {
+            Ok(vec![vec![Err(RowError {
                 code: "panic".to_owned(),
                 message,
-            })])
+            })]])
         }
     }
 }
@@ -186,17 +186,17 @@ mod tests {
         let fail_all = |examples: &[Example]| {
             assert!(examples.iter().all(|example| example.id != 5), "example 5");
             let error = |example: &Example| {
-                Err(RowError {
+                vec![Err(RowError {
                     code: "seen".to_owned(),
                     message: example.id.to_string(),
-                })
+                })]
             };
             Ok(examples.iter().map(error).collect())
         };
         let results = isolate(&examples(0..11), &fail_all).unwrap();
         let codes: Vec<_> = results
             .iter()
-            .map(|result| result.as_ref().unwrap_err().code.as_str())
+            .map(|samples| samples[0].as_ref().unwrap_err().code.as_str())
             .collect();
         assert_eq!(codes.iter().filter(|code| **code == "seen").count(), 10);
         assert_eq!(codes[5], "panic");

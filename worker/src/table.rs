@@ -1,8 +1,8 @@
 //! Attributions as rows of the table, and the table as Parquet.
 //!
-//! One row an example, steps nested. Scores are split into byte streams before they are compressed,
-//! which suits floating-point numbers of similar size; everything else is left to dictionaries. The
-//! bytes depend on the rows and the footer alone.
+//! One row a sequence of an example, steps nested. Scores are split into byte streams before they
+//! are compressed, which suits floating-point numbers of similar size; everything else is left to
+//! dictionaries. The bytes depend on the rows and the footer alone.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
-use whence_schemas::output;
+use whence_schemas::{RowId, output};
 
 /// Rows of one row group: enough to compress well, few enough to look up one example quickly.
 const ROW_GROUP_ROWS: usize = 16_384;
@@ -37,8 +37,8 @@ pub struct RowError {
 /// One row of the table before it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputRow {
-    /// Number of the row as the split selects it.
-    pub example_id: i64,
+    /// Example and sequence.
+    pub id: RowId,
     /// The input text.
     pub input_text: Option<String>,
     /// Whether the dataset forced the target.
@@ -53,7 +53,7 @@ impl OutputRow {
     }
 }
 
-/// Builds the record batch of `rows`, with the dataset columns `columns` carried along.
+/// Builds the record batch of `rows`, with the dataset columns `columns`, one a row, carried along.
 pub fn batch(
     rows: &[OutputRow],
     step_scores: &[String],
@@ -68,7 +68,10 @@ pub fn batch(
     };
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(
-            rows.iter().map(|row| row.example_id),
+            rows.iter().map(|row| row.id.example),
+        )),
+        Arc::new(Int32Array::from_iter_values(
+            rows.iter().map(|row| row.id.sample),
         )),
         Arc::new(StringArray::from_iter_values(rows.iter().map(
             |row| match row.result {
@@ -326,7 +329,7 @@ mod tests {
             steps: vec![step],
         };
         OutputRow {
-            example_id,
+            id: RowId::first_of(example_id),
             input_text: Some("five".to_owned()),
             forced: true,
             result: Ok(attribution),
@@ -339,7 +342,7 @@ mod tests {
             message: "the input text is empty".to_owned(),
         };
         OutputRow {
-            example_id,
+            id: RowId::first_of(example_id),
             input_text: None,
             forced: false,
             result: Err(error),

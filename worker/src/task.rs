@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::{AsArray, StructArray, UInt64Array};
+use arrow::compute::take;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use whence_engine::{Attribution, Example};
@@ -14,7 +17,7 @@ use whence_proto::v1::{
 };
 use whence_schemas::output::footer;
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Attempt, DatasetSource, JobSpec, WorkerId, canonical};
+use whence_schemas::{Attempt, DatasetSource, JobSpec, RowId, WorkerId, canonical};
 
 use crate::commit::commit;
 use crate::device::Device;
@@ -60,11 +63,11 @@ pub struct Progress {
 pub struct Finished {
     /// What stands in the slot.
     pub outcome: Outcome,
-    /// Rows of the table.
+    /// Rows of the dataset it answers.
     pub rows: u64,
-    /// Error rows among them.
+    /// How many of them have an error row.
     pub failed: u64,
-    /// Tokens of the others.
+    /// Tokens of what was attributed.
     pub tokens: u64,
     /// Length of the encoded table.
     pub bytes: u64,
@@ -80,9 +83,9 @@ pub async fn run(
     let spec: JobSpec = serde_json::from_str(&lease.spec_json).map_err(Failure::Unreadable)?;
     let spec = Arc::new(spec);
     let input = input::decode(&fetch(place, lease, stop).await?)?;
-    let rows = attribute(place, &spec, &input, progress, stop).await?;
-
-    let bytes = encode(place, lease, &spec, &input, &rows)?;
+    let results = attribute(place, &spec, &input, progress, stop).await?;
+    let failed = count_failed(&results);
+    let bytes = encode(place, lease, &spec, &input, results)?;
     if bytes.len() > place.max_result_bytes {
         return Err(Failure::TooLarge {
             bytes: bytes.len(),
@@ -94,8 +97,8 @@ pub async fn run(
     let outcome = commit(place.store.as_ref(), &lease.slot_key, &attempt, bytes).await?;
     Ok(Finished {
         outcome,
-        rows: rows.len() as u64,
-        failed: rows.iter().filter(|row| row.result.is_err()).count() as u64,
+        rows: input.rows.len() as u64,
+        failed,
         tokens: progress.tokens.load(Ordering::Relaxed),
         bytes: length,
     })
@@ -131,48 +134,52 @@ async fn fetch(
     }
 }
 
-/// Attributes every row, groups of similar length together, and returns them in row order.
+/// What became of one row of the dataset: one result a sequence, and one where the row is bad.
+type Samples = Vec<Result<Attribution, RowError>>;
+
+/// Attributes every row, groups of similar length together, and returns the results in row order.
 async fn attribute(
     place: &Workplace,
     spec: &Arc<JobSpec>,
     input: &InputRows,
     progress: &Progress,
     stop: &CancellationToken,
-) -> Result<Vec<OutputRow>, Failure> {
-    let forces = spec.dataset.generated_field.is_some();
-    let mut results: Vec<Option<Result<Attribution, RowError>>> = vec![None; input.rows.len()];
+) -> Result<Vec<Samples>, Failure> {
+    let mut results: Vec<Samples> = vec![Vec::new(); input.rows.len()];
     let mut examples = Vec::new();
     for (index, row) in input.rows.iter().enumerate() {
         match example(row, &spec.dataset) {
             Ok(example) => examples.push((index, example)),
-            Err(error) => results[index] = Some(Err(error)),
+            Err(error) => results[index].push(Err(error)),
         }
     }
     progress.rows.fetch_add(
         (input.rows.len() - examples.len()) as u64,
         Ordering::Relaxed,
     );
-    for group in groups(examples, place.batch_tokens, place.batch_size) {
+    let batch_tokens = place.batch_tokens / spec.num_samples();
+    for group in groups(examples, batch_tokens, place.batch_size) {
         if stop.is_cancelled() {
             return Err(Failure::Stopped);
         }
         let (indices, examples): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let attributed = place.device.attribute(Arc::clone(spec), examples).await?;
-        for (index, result) in indices.into_iter().zip(attributed) {
-            let tokens = result.as_ref().map_or(0, Attribution::num_tokens);
+        for (index, samples) in indices.into_iter().zip(attributed) {
+            let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
             progress.rows.fetch_add(1, Ordering::Relaxed);
             progress.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
-            results[index] = Some(result.and_then(storable));
+            let samples = samples.into_iter();
+            results[index] = samples.map(|result| result.and_then(storable)).collect();
         }
         place.progressed.notify_one();
     }
-    let row = |(row, result): (&InputRow, Option<_>)| OutputRow {
-        example_id: row.example_id,
-        input_text: row.input_text.clone(),
-        forced: forces,
-        result: result.expect("every row was an example or an error"),
-    };
-    Ok(input.rows.iter().zip(results).map(row).collect())
+    Ok(results)
+}
+
+/// Returns how many rows of the dataset have a result that is an error.
+fn count_failed(results: &[Samples]) -> u64 {
+    let has_failed = |samples: &&Samples| samples.iter().any(Result::is_err);
+    results.iter().filter(has_failed).count() as u64
 }
 
 /// Returns the example a row describes, or what is wrong with the row.
@@ -278,16 +285,18 @@ fn encode(
     lease: &Lease,
     spec: &JobSpec,
     input: &InputRows,
-    rows: &[OutputRow],
+    results: Vec<Samples>,
 ) -> Result<Vec<u8>, Failure> {
+    let errors = count_failed(&results);
+    let (rows, columns) = table_rows(spec, input, results)?;
     let step_scores = spec.attribution.step_score_labels();
-    let batch = table::batch(rows, &step_scores, input.columns.as_ref())?;
+    let batch = table::batch(&rows, &step_scores, columns.as_ref())?;
     let attempt = lease.attempt.clone().unwrap_or_default();
-    let errors = rows.iter().filter(|row| row.result.is_err()).count();
     let footer = vec![
         (footer::SLOT, attempt.slot),
         (footer::ATTEMPT, attempt.attempt),
         (footer::KIND, footer::KIND_FULL.to_owned()),
+        (footer::EXAMPLES, input.rows.len().to_string()),
         (footer::ERRORS, errors.to_string()),
         (footer::WORKER, place.id.to_string()),
         (footer::EPOCH, lease.epoch.to_string()),
@@ -298,6 +307,37 @@ fn encode(
         (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ];
     Ok(table::encode(&batch, footer)?)
+}
+
+/// Returns a row of the table for every result, and the carried columns of each.
+fn table_rows(
+    spec: &JobSpec,
+    input: &InputRows,
+    results: Vec<Samples>,
+) -> Result<(Vec<OutputRow>, Option<StructArray>), ArrowError> {
+    let forces = spec.forces_targets();
+    let mut rows = Vec::with_capacity(results.len());
+    let mut origins = Vec::with_capacity(results.len());
+    for (origin, (row, samples)) in input.rows.iter().zip(results).enumerate() {
+        for (sample, result) in (0..).zip(samples) {
+            let example = row.example_id;
+            origins.push(origin as u64);
+            rows.push(OutputRow {
+                id: RowId { example, sample },
+                input_text: row.input_text.clone(),
+                forced: result.as_ref().map_or(forces, |result| result.forced),
+                result,
+            });
+        }
+    }
+    let columns = match &input.columns {
+        None => None,
+        Some(columns) => {
+            let taken = take(columns, &UInt64Array::from(origins), None)?;
+            Some(taken.as_struct().clone())
+        }
+    };
+    Ok((rows, columns))
 }
 
 fn attempt_of(lease: &Lease) -> Result<Attempt, Failure> {

@@ -215,6 +215,9 @@ pub struct Show {
     pub job: String,
     /// Number of the row; the first attributed one when absent.
     pub example: Option<i64>,
+    /// Which of the sequences generated for it (`num_return_sequences`), from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "example")]
+    pub sample: i32,
     /// Where the table is.
     #[command(flatten)]
     pub storage: StorageOptions,

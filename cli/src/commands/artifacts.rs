@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use whence_engine::Attribution;
-use whence_schemas::AttributionSpec;
+use whence_schemas::{AttributionSpec, RowId};
 
 use crate::args::DisplayOptions;
 use crate::inseq_file::InseqFile;
@@ -27,7 +27,7 @@ pub(super) async fn of_results(results: &Results, display: &DisplayOptions) -> R
                 continue;
             };
             let input_text = row.input_text.as_deref().unwrap_or_default();
-            files.add(row.example_id, input_text, attribution)?;
+            files.add(row.id, input_text, attribution)?;
         }
     }
     files.finish()
@@ -70,10 +70,10 @@ impl Files {
         })
     }
 
-    /// Adds an example.
+    /// Adds the row `id`.
     pub(super) fn add(
         &mut self,
-        example_id: i64,
+        id: RowId,
         input_text: &str,
         attribution: &Attribution,
     ) -> Result<(), Failure> {
@@ -82,7 +82,7 @@ impl Files {
         }
         if let Some(page) = &mut self.page {
             let caption = Caption {
-                example_id,
+                id,
                 input_text,
                 generated_text: &attribution.generated_text,
             };

@@ -1,6 +1,7 @@
 //! `whence attribute`: single texts on the engine itself; no store, no coordinator.
 
 use whence_engine::{Attribution, Engine, Example};
+use whence_schemas::RowId;
 
 use super::artifacts::Files;
 use crate::args::Attribute;
@@ -14,31 +15,47 @@ pub(super) fn run(arguments: &Attribute) -> Result<(), Failure> {
     let attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
     let names = attributor.step_score_names();
     let mut files = Files::create(&arguments.display, &spec, &names, &arguments.model.model)?;
-    let mut failures = Vec::new();
+    let (mut attributed, mut failures) = (0, Vec::new());
     for batch in examples.chunks(arguments.batch_size.max(1)) {
-        let results = attributor.attribute(batch);
-        for (example, result) in batch.iter().zip(results) {
+        let results = attributor.attribute_samples(batch);
+        for (example, id, result) in numbered(batch, results) {
             match result {
                 Ok(attribution) => {
                     check_drawable(&attribution, arguments)?;
                     show(&attribution, &names, arguments)?;
-                    files.add(example.id, &example.input_text, &attribution)?;
+                    files.add(id, &example.input_text, &attribution)?;
+                    attributed += 1;
                 }
-                Err(error) => failures.push((example, Failure::from(error))),
+                Err(error) => failures.push((id, Failure::from(error))),
             }
         }
     }
     files.finish()?;
-    if let ([(_, failure)], 1) = (&failures[..], examples.len()) {
+    if let ([(_, failure)], 0) = (&failures[..], attributed) {
         return Err(failure.clone());
     }
-    for (example, failure) in &failures {
-        eprintln!("text {}: {}", example.id, failure.message());
+    for (id, failure) in &failures {
+        eprintln!("{id}: {}", failure.message());
     }
-    if failures.len() == examples.len() {
+    if attributed == 0 {
         return Err(Failure::run("none of the texts could be attributed"));
     }
     Ok(())
+}
+
+/// Returns every result with the example and the sequence of it that it belongs to.
+fn numbered<T>(
+    examples: &[Example],
+    results: Vec<Vec<T>>,
+) -> impl Iterator<Item = (&Example, RowId, T)> {
+    examples.iter().zip(results).flat_map(|(example, samples)| {
+        let id = |sample| RowId {
+            example: example.id,
+            sample,
+        };
+        let samples = (0..).zip(samples);
+        samples.map(move |(sample, result)| (example, id(sample), result))
+    })
 }
 
 fn examples(arguments: &Attribute) -> Result<Vec<Example>, Failure> {

@@ -29,15 +29,16 @@ pub(super) async fn conclude(
 ) -> Result<(), Failure> {
     ended_well(status)?;
     tell_failed_rows(status, results).await?;
-    if status.rows_total > 0 && status.rows_failed == status.rows_total {
-        return Err(Failure::run(format!(
-            "none of the {} could be attributed",
-            counted(status.rows_total, "row")
-        )));
-    }
-    if !ending.display.hide_attributions {
-        let first = results.row(None).await?;
-        if let Ok(attribution) = &first.outcome {
+    let is_hidden = ending.display.hide_attributions;
+    // Of a row with a bad sequence the others may be good: only the rows themselves tell.
+    if !is_hidden || status.rows_failed == status.rows_total {
+        let Some(first) = results.first_attributed().await? else {
+            return Err(Failure::run(format!(
+                "none of the {} could be attributed",
+                counted(status.rows_total, "row")
+            )));
+        };
+        if let (Ok(attribution), false) = (&first.outcome, is_hidden) {
             for heatmap in viz::heatmaps(attribution, &results.step_scores()) {
                 let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
                 output::line(&drawn)?;
@@ -117,7 +118,7 @@ async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), F
                 eprintln!("  … all: SELECT * FROM examples WHERE status = 'error'");
                 return Ok(());
             }
-            eprintln!("  row {}: {}", row.example_id, error.message);
+            eprintln!("  {}: {}", row.id, error.message);
             told.push(error.message);
         }
     }

@@ -1,5 +1,7 @@
 //! `whence show`: one example of a job as a heatmap.
 
+use whence_schemas::RowId;
+
 use super::artifacts;
 use crate::args::Show;
 use crate::results::Results;
@@ -8,17 +10,24 @@ use crate::{Failure, output, viz};
 
 pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
     let results = Results::open(&arguments.storage.root, &arguments.job).await?;
-    let row = results.row(arguments.example).await?;
+    let row = match arguments.example {
+        Some(example) => {
+            let sample = arguments.sample;
+            results.row(RowId { example, sample }).await?
+        }
+        None => results.first_attributed().await?.ok_or_else(|| {
+            let job = results.id();
+            Failure::run(format!("job `{job}` has no attributed example yet"))
+        })?,
+    };
     let attribution = row.outcome.map_err(|error| {
-        Failure::run(format!(
-            "example {} could not be attributed: {}",
-            row.example_id, error.message
-        ))
+        let message = error.message;
+        Failure::run(format!("{} could not be attributed: {message}", row.id))
     })?;
     let input_text = row.input_text.unwrap_or_default();
     if let Some(path) = &arguments.viz_path {
         let caption = Caption {
-            example_id: row.example_id,
+            id: row.id,
             input_text: &input_text,
             generated_text: &attribution.generated_text,
         };
@@ -26,10 +35,7 @@ pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
         let example = (caption, &attribution);
         return artifacts::page_of(path, &spec.attribution, &spec.model.path, example);
     }
-    eprintln!(
-        "example {}: {input_text} → {}",
-        row.example_id, attribution.generated_text
-    );
+    eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
     for heatmap in viz::heatmaps(&attribution, &results.step_scores()) {
         let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
         output::line(&drawn)?;

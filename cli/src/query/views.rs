@@ -73,7 +73,7 @@ fn duckdb_slots(root: &str) -> String {
 
 fn keys() -> String {
     let [model, method, dataset, job] = PARTITIONS;
-    format!("{job}, {model}, {method}, {dataset}, example_id")
+    format!("{job}, {model}, {method}, {dataset}, example_id, sample")
 }
 
 fn examples(columns: &Columns) -> String {

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, GenericListArray, RecordBatch, StructArray};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
-use whence_schemas::output;
+use whence_schemas::{RowId, output};
 
 use super::{ResultRow, RowError};
 
@@ -38,9 +38,13 @@ impl<'b> Columns<'b> {
     }
 
     fn row(&self, row: usize, step_scores: &[String]) -> Result<ResultRow, ArrowError> {
-        let example_id = column(self.batch, output::EXAMPLE_ID)?
+        let example = column(self.batch, output::EXAMPLE_ID)?
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| wrong(output::EXAMPLE_ID))?
+            .value(row);
+        let sample = column(self.batch, output::SAMPLE)?
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| wrong(output::SAMPLE))?
             .value(row);
         let is_good = self.text(output::STATUS, row)?.as_deref() == Some(output::STATUS_OK);
         let outcome = if is_good {
@@ -52,7 +56,7 @@ impl<'b> Columns<'b> {
             })
         };
         Ok(ResultRow {
-            example_id,
+            id: RowId { example, sample },
             input_text: self.text(output::INPUT_TEXT, row)?,
             outcome,
         })
@@ -217,13 +221,16 @@ mod tests {
         };
         let written = [
             OutputRow {
-                example_id: 7,
+                id: RowId {
+                    example: 7,
+                    sample: 1,
+                },
                 input_text: Some("five".to_owned()),
                 forced: true,
                 result: Ok(attribution.clone()),
             },
             OutputRow {
-                example_id: 8,
+                id: RowId::first_of(8),
                 input_text: None,
                 forced: false,
                 result: Err(bad),
@@ -232,7 +239,7 @@ mod tests {
         let names = ["probability".to_owned()];
         let batch = table::batch(&written, &names, None).unwrap();
         let read = rows(&batch, &names).unwrap();
-        assert_eq!(read[0].example_id, 7);
+        assert_eq!((read[0].id, read[1].id), (written[0].id, written[1].id));
         assert_eq!(read[0].outcome, Ok(attribution));
         assert_eq!(read[1].input_text, None);
         assert_eq!(read[1].outcome.as_ref().unwrap_err().code, "empty_text");

@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
 use whence_engine::Attribution;
 use whence_schemas::store::{self, SlotStore};
-use whence_schemas::{JobId, JobSpec, Plan, layout};
+use whence_schemas::{JobId, JobSpec, Plan, RowId, layout};
 
 use crate::Failure;
 use crate::remote::find;
@@ -19,8 +19,8 @@ use crate::remote::find;
 /// One row of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultRow {
-    /// Number of the row as the split selects it.
-    pub example_id: i64,
+    /// Example and sequence.
+    pub id: RowId,
     /// The input text; none if the row had none.
     pub input_text: Option<String>,
     /// What became of it.
@@ -111,34 +111,50 @@ impl Results {
         Ok(rows)
     }
 
-    /// Returns the row `example`, or the first attributed one.
+    /// Returns the row `id`.
     ///
     /// Fails if it is not computed yet, or the job has no such row.
-    pub async fn row(&self, example: Option<i64>) -> Result<ResultRow, Failure> {
+    pub async fn row(&self, id: RowId) -> Result<ResultRow, Failure> {
         for slot in self.slots().await? {
-            if example.is_some_and(|example| !self.may_hold(&slot, example)) {
+            if !self.may_hold(&slot, id.example) {
                 continue;
             }
-            let wanted = |row: &ResultRow| match example {
-                Some(example) => row.example_id == example,
-                None => row.outcome.is_ok(),
-            };
-            if let Some(row) = self.rows(&slot).await?.into_iter().find(wanted) {
+            let mut samples = self.rows(&slot).await?;
+            samples.retain(|row| row.id.example == id.example);
+            let last = samples.iter().map(|row| row.id.sample).max();
+            if let Some(row) = samples.into_iter().find(|row| row.id == id) {
                 return Ok(row);
+            }
+            if let Some(last) = last {
+                return Err(Failure::request(format!(
+                    "example {} has no sample {}; it has 0 to {last}",
+                    id.example, id.sample
+                )));
             }
         }
         let total = self.plan.num_rows();
-        Err(match example {
-            Some(example) if u64::try_from(example).is_ok_and(|row| row < total) => {
-                Failure::run(format!("example {example} is not computed yet"))
-            }
-            Some(example) => Failure::request(format!(
-                "job `{}` has no example {example}; it has 0 to {}",
+        let is_planned = u64::try_from(id.example).is_ok_and(|row| row < total);
+        Err(if is_planned {
+            Failure::run(format!("example {} is not computed yet", id.example))
+        } else {
+            Failure::request(format!(
+                "job `{}` has no example {}; it has 0 to {}",
                 self.id,
+                id.example,
                 total.saturating_sub(1)
-            )),
-            None => Failure::run(format!("job `{}` has no attributed example yet", self.id)),
+            ))
         })
+    }
+
+    /// Returns the first attributed row; none if no row that is computed could be attributed.
+    pub async fn first_attributed(&self) -> Result<Option<ResultRow>, Failure> {
+        for slot in self.slots().await? {
+            let mut rows = self.rows(&slot).await?.into_iter();
+            if let Some(row) = rows.find(|row| row.outcome.is_ok()) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the manifest, if the job is sealed.

@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use whence_schemas::RowId;
+
 use super::terminal::position;
 use super::{Heatmap, rounded};
 
@@ -28,8 +30,8 @@ pub struct Page<W> {
 /// What stands above an example's heatmaps.
 #[derive(Debug, Clone, Copy)]
 pub struct Caption<'a> {
-    /// Number of the example.
-    pub example_id: i64,
+    /// Example and sequence.
+    pub id: RowId,
     /// The input text.
     pub input_text: &'a str,
     /// The target text.
@@ -55,10 +57,11 @@ impl<W: Write> Page<W> {
 
     /// Adds an example.
     pub fn add(&mut self, caption: Caption<'_>, heatmaps: &[Heatmap]) -> io::Result<()> {
-        let id = caption.example_id;
+        let name = caption.id.to_string();
+        let anchor = name.replace(", ", "-").replace(' ', "-");
         writeln!(
             self.out,
-            "<section id=\"example-{id}\">\n<h2>Example {id}</h2>\n\
+            "<section id=\"{anchor}\">\n<h2>{name}</h2>\n\
              <p class=\"text\">{}</p>\n<p class=\"text\">{}</p>",
             escaped(caption.input_text),
             escaped(caption.generated_text)
@@ -169,7 +172,7 @@ mod tests {
             limit: 0.5,
         };
         let caption = Caption {
-            example_id: 3,
+            id: RowId::first_of(3),
             input_text: "a < b",
             generated_text: "\"c\" & d",
         };

@@ -120,7 +120,15 @@ not json
     ];
     arguments.extend(["-in", "text", "--columns", "label", "--hide"]);
     let ran = whence(&arguments);
-    ran.ended_with(0, &["3 of 5 rows failed", "row 1: ", "row 2: ", "row 3: "]);
+    ran.ended_with(
+        0,
+        &[
+            "3 of 5 rows failed",
+            "example 1: ",
+            "example 2: ",
+            "example 3: ",
+        ],
+    );
     let query = "SELECT example_id, status, columns['label'] AS label FROM examples ORDER BY 1";
     let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
     assert_eq!(

@@ -18,7 +18,7 @@ mod tests;
 
 pub use fields::{Cell, FieldPath};
 pub use files::{describe, verify};
-pub use shard::{ShardRows, plan, read_rows};
+pub use shard::{Generated, ShardRows, plan, read_rows};
 pub use split::Split;
 
 use crate::Error;

@@ -25,14 +25,31 @@ const BYTES_PER_TOKEN: u64 = 4;
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 
+/// What is generated for each row: work beside that of its own texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generated {
+    /// Tokens of each sequence.
+    pub tokens: u64,
+    /// Sequences, each attributed by itself.
+    pub sequences: u64,
+}
+
+impl Generated {
+    /// Nothing: the dataset gives one target a row.
+    pub const NOTHING: Self = Self {
+        tokens: 0,
+        sequences: 1,
+    };
+}
+
 /// Cuts the rows that `dataset` selects into shards of about `shard_tokens`.
 ///
-/// `generated_tokens` is what a row without a forced target is expected to generate. Fails if a file
-/// changed or cannot be read, if no row has a field that is asked for, or if no row is selected.
+/// Fails if a file changed or cannot be read, if no row has a field that is asked for, or if no row
+/// is selected.
 pub fn plan(
     dataset: &DatasetSource,
     shard_tokens: u64,
-    generated_tokens: u64,
+    generated: Generated,
 ) -> Result<Plan, Error> {
     let split = Split::parse(&dataset.split)?;
     let fields = fields(dataset)?;
@@ -43,11 +60,7 @@ pub fn plan(
         .collect::<Result<_, _>>()?;
     let mut planner = Planner {
         shard_tokens,
-        generated_tokens: if dataset.generated_field.is_some() {
-            0
-        } else {
-            generated_tokens
-        },
+        generated,
         num_texts: text_fields(dataset).into_iter().flatten().count(),
         shards: Vec::new(),
         open: None,
@@ -123,7 +136,7 @@ fn text_fields(dataset: &DatasetSource) -> [Option<&String>; NUM_TEXTS] {
 
 struct Planner {
     shard_tokens: u64,
-    generated_tokens: u64,
+    generated: Generated,
     num_texts: usize,
     shards: Vec<PlannedShard>,
     open: Option<PlannedShard>,
@@ -183,7 +196,8 @@ impl Planner {
                 Cell::Text(text) => text.len() as u64,
                 _ => 0,
             });
-            tokens += texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated_tokens;
+            let of_sequence = texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated.tokens;
+            tokens += of_sequence.saturating_mul(self.generated.sequences);
         }
         let is_full = |shard: &PlannedShard| {
             shard.estimated_tokens + tokens > self.shard_tokens

@@ -142,7 +142,7 @@ fn every_format_gives_the_same_rows_from_every_shard() {
     for file in files {
         let dataset = dataset(std::slice::from_ref(&file), "train");
         for shard_tokens in [1, 5, 1000] {
-            let plan = plan(&dataset, shard_tokens, 20).unwrap();
+            let plan = plan(&dataset, shard_tokens, Generated::NOTHING).unwrap();
             assert_eq!(plan.num_rows(), 7);
             assert_eq!(
                 plan.shards.len() == 1,
@@ -161,7 +161,7 @@ fn slices_and_several_files_number_their_rows_onwards() {
     let files = [write_jsonl(folder.path()), write_parquet(folder.path())];
     let ids = |split: &str| -> Vec<(i64, Option<String>)> {
         let dataset = dataset(&files, split);
-        let plan = plan(&dataset, 3, 20).unwrap();
+        let plan = plan(&dataset, 3, Generated::NOTHING).unwrap();
         read_all(&dataset, &plan)
             .into_iter()
             .map(|(id, input, ..)| (id, input))
@@ -189,7 +189,7 @@ fn a_split_slot_reads_its_half() {
     let folder = tempfile::tempdir().unwrap();
     for file in [write_jsonl(folder.path()), write_parquet(folder.path())] {
         let dataset = dataset(&[file], "train");
-        let plan = plan(&dataset, 1000, 20).unwrap();
+        let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
         let second = &SlotId::of_shard(0).split()[1];
         let mut reader = read_rows(&dataset, &plan, second).unwrap();
         let batch = reader.next_batch().unwrap().unwrap();
@@ -219,7 +219,7 @@ fn nested_fields_of_parquet_are_reached_by_path() {
         columns: Vec::new(),
         ..dataset(&[path], "train")
     };
-    let plan = plan(&dataset, 1000, 20).unwrap();
+    let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
     let batch = read_rows(&dataset, &plan, &SlotId::of_shard(0))
         .unwrap()
         .next_batch()
@@ -234,13 +234,32 @@ fn nested_fields_of_parquet_are_reached_by_path() {
 }
 
 #[test]
+fn what_is_generated_counts_for_every_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write_jsonl(folder.path());
+    let dataset = dataset(&[file], "train");
+    let work = |tokens, sequences| {
+        let generated = Generated { tokens, sequences };
+        let plan = plan(&dataset, 1000, generated).unwrap();
+        let tokens = plan.shards.iter().map(|shard| shard.estimated_tokens);
+        tokens.sum::<u64>()
+    };
+    // One token a row is the row itself.
+    let (rows, texts) = (7, work(0, 1) - 7);
+    assert_eq!(work(20, 1), rows + texts + 20 * rows);
+    assert_eq!(work(20, 3), rows + 3 * (texts + 20 * rows));
+}
+
+#[test]
 fn a_field_no_row_has_is_refused_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = DatasetSource {
         input_field: "sorce".to_owned(),
         ..dataset(&[write_jsonl(folder.path())], "train")
     };
-    let error = plan(&wrong, 10, 20).unwrap_err().to_string();
+    let error = plan(&wrong, 10, Generated::NOTHING)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("`sorce`") && error.contains("did you mean `source`"),
         "{error}"
@@ -252,7 +271,7 @@ fn a_field_no_row_has_is_refused_with_what_there_is() {
 fn a_slice_without_rows_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(&[write_jsonl(folder.path())], "train[3:3]");
-    let error = plan(&dataset, 10, 20).unwrap_err();
+    let error = plan(&dataset, 10, Generated::NOTHING).unwrap_err();
     assert!(matches!(error, Error::Empty { .. }), "{error}");
 }
 
@@ -262,7 +281,7 @@ fn a_truncated_parquet_file_is_named() {
     let path = write_parquet(folder.path());
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let error = plan(&dataset(&[path], "train"), 10, 20).unwrap_err();
+    let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING).unwrap_err();
     assert!(error.chain().contains("rows.parquet"), "{}", error.chain());
     assert_eq!(error.kind(), crate::ErrorKind::Data);
 }
@@ -272,7 +291,7 @@ fn a_json_array_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.json");
     fs::write(&path, r#"[{"source": "a", "target": "b", "label": "c"}]"#).unwrap();
-    let error = plan(&dataset(&[path], "train"), 10, 20)
+    let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING)
         .unwrap_err()
         .chain();
     assert!(

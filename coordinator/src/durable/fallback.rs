@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
+};
 use arrow::datatypes::Schema;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -53,13 +55,14 @@ pub fn quarantine(
         let given = |name| rows.column_by_name(name).cloned();
         let known = match field.name().as_str() {
             output::EXAMPLE_ID => given(input::EXAMPLE_ID),
+            output::SAMPLE => Some(Arc::new(Int32Array::from(vec![0; num_rows])) as ArrayRef),
             output::STATUS => Some(same(output::STATUS_ERROR)),
             output::ERROR_CODE => Some(same(&code)),
             output::ERROR_MESSAGE => Some(same(message)),
             output::INPUT_TEXT => given(input::INPUT_TEXT),
             output::GENERATED_TEXT => given(input::GENERATED_TEXT),
             output::TARGET_FORCED => {
-                let is_forced = author.spec.dataset.generated_field.is_some();
+                let is_forced = author.spec.forces_targets();
                 Some(Arc::new(BooleanArray::from(vec![is_forced; num_rows])) as ArrayRef)
             }
             output::COLUMNS => given(input::COLUMNS),
@@ -98,6 +101,7 @@ fn encode(author: Author, kind: &str, batch: &RecordBatch) -> Result<Bytes, Erro
         (footer::SLOT, author.slot.to_string()),
         (footer::ATTEMPT, author.attempt.to_string()),
         (footer::KIND, kind.to_owned()),
+        (footer::EXAMPLES, batch.num_rows().to_string()),
         (footer::ERRORS, batch.num_rows().to_string()),
         (footer::WORKER, "coordinator".to_owned()),
         (footer::EPOCH, author.epoch.to_string()),

@@ -14,9 +14,9 @@ pub struct Manifest {
     pub layout_version: u32,
     /// The table's objects, in the order of their names.
     pub files: Vec<ManifestFile>,
-    /// Rows of all of them.
+    /// Rows of the dataset that all of them answer.
     pub rows: u64,
-    /// Error rows of all of them.
+    /// How many of them have an error row.
     pub errors: u64,
     /// Bytes of all of them.
     pub bytes: u64,
@@ -29,9 +29,9 @@ pub struct ManifestFile {
     pub key: String,
     /// `full`, `tombstone` or `quarantine`.
     pub kind: String,
-    /// Its rows.
+    /// Rows of the dataset it answers.
     pub rows: u64,
-    /// Its error rows.
+    /// How many of them have an error row.
     pub errors: u64,
     /// Its length.
     pub bytes: u64,

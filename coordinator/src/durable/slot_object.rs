@@ -42,12 +42,12 @@ pub async fn inspect(store: &dyn SlotStore, object: &Listed) -> Result<SlotObjec
         Some(footer::KIND_QUARANTINE) => FillKind::Quarantine,
         _ => return Err(damaged("its footer does not say what kind of slot it is")),
     };
-    let errors = footer.value(footer::ERRORS);
-    let errors = errors.and_then(|errors| errors.parse().ok());
     Ok(SlotObject::Filled(Fill {
         kind,
-        rows: footer.rows(),
-        errors: errors.ok_or_else(|| damaged("its footer does not count its error rows"))?,
+        rows: (footer.count(footer::EXAMPLES))
+            .ok_or_else(|| damaged("its footer does not count its examples"))?,
+        errors: (footer.count(footer::ERRORS))
+            .ok_or_else(|| damaged("its footer does not count its errors"))?,
         bytes: object.bytes,
     }))
 }

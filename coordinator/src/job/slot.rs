@@ -59,9 +59,9 @@ pub enum FillKind {
 pub struct Fill {
     /// Who filled it.
     pub kind: FillKind,
-    /// Its rows.
+    /// Rows of the dataset it answers.
     pub rows: u64,
-    /// Its error rows.
+    /// How many of them have an error row.
     pub errors: u64,
     /// Its length.
     pub bytes: u64,

@@ -65,8 +65,8 @@ impl SlotFooter {
         pairs.find(|pair| pair.key == key)?.value.as_deref()
     }
 
-    /// Returns how many rows the object holds.
-    pub fn rows(&self) -> u64 {
-        self.0.file_metadata().num_rows() as u64
+    /// Returns the count that the footer gives under `key`; `None` if there is none.
+    pub fn count(&self, key: &str) -> Option<u64> {
+        self.value(key)?.parse().ok()
     }
 }

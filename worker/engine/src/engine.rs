@@ -133,7 +133,7 @@ pub struct Attributor<'e> {
     memory: Memory,
 }
 
-/// An example on its way from text to scores.
+/// An example and one of its targets, on their way from text to scores.
 struct Prepared {
     instance: Instance,
     generated_text: String,
@@ -177,33 +177,53 @@ impl Attributor<'_> {
         Ok(self)
     }
 
-    /// Attributes `examples` together; result `i` belongs to example `i`.
+    /// Attributes `examples` together; result `i` belongs to example `i`, and to the first of the
+    /// sequences generated for it.
     ///
     /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
     pub fn attribute(&self, examples: &[Example]) -> Vec<Result<Attribution, Error>> {
-        let prepared = self.prepare_examples(examples);
-        let good: Vec<_> = prepared
-            .iter()
-            .flatten()
-            .map(|prepared| prepared.instance.clone())
-            .collect();
-        let mut steps = match self.explain_in_runs(&good) {
-            Ok(steps) => steps.into_iter(),
-            // Not one example's fault: computing them one by one finds out whose it is, if anyone's.
-            Err(error) if good.len() == 1 => return vec_of_one(prepared, error),
-            Err(_) => {
-                return examples
-                    .iter()
-                    .flat_map(|example| self.attribute(std::slice::from_ref(example)))
-                    .collect();
-            }
-        };
-        let finish = |prepared: Result<Prepared, Error>| {
+        let first = |mut samples: Vec<_>| samples.swap_remove(0);
+        let all = self.attribute_up_to(examples, 1);
+        all.into_iter().map(first).collect()
+    }
+
+    /// As [`Self::attribute`], of every sequence: as many of an example as `num_return_sequences`
+    /// says where its target is generated, best first, and one where it is forced or the example
+    /// is bad. What a method draws is the same for all sequences of an example.
+    pub fn attribute_samples(&self, examples: &[Example]) -> Vec<Vec<Result<Attribution, Error>>> {
+        self.attribute_up_to(examples, usize::MAX)
+    }
+
+    /// Attributes `most` sequences of each example at most, and one at least.
+    fn attribute_up_to(
+        &self,
+        examples: &[Example],
+        most: usize,
+    ) -> Vec<Vec<Result<Attribution, Error>>> {
+        let prepared = self.prepare_examples(examples, most);
+        let good = prepared.iter().flatten().flatten();
+        let good: Vec<_> = good.map(|prepared| prepared.instance.clone()).collect();
+        let mut steps = self.explain_each(&good).into_iter();
+        let mut finish = |prepared: Result<Prepared, Error>| {
             let prepared = prepared?;
-            let steps = steps.next().expect("every good example has its steps")?;
+            let steps = steps.next().expect("every good sequence has its steps")?;
             self.aggregate(self.assemble(prepared, steps))
         };
-        prepared.into_iter().map(finish).collect()
+        let samples = |samples: Vec<_>| samples.into_iter().map(&mut finish).collect();
+        prepared.into_iter().map(samples).collect()
+    }
+
+    /// Explains `instances` together, and one by one where that fails: so it is found out whose
+    /// fault it is, if anyone's.
+    fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Vec<StepAttribution>, Error>> {
+        match self.explain_in_runs(instances) {
+            Ok(steps) => steps,
+            Err(error) if instances.len() == 1 => vec![Err(error)],
+            Err(_) => instances
+                .iter()
+                .flat_map(|instance| self.explain_each(std::slice::from_ref(instance)))
+                .collect(),
+        }
     }
 
     /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
@@ -233,8 +253,12 @@ impl Attributor<'_> {
         self.pipeline.finish(attribution, &context)
     }
 
-    /// Encodes every example and generates the targets that are not forced.
-    fn prepare_examples(&self, examples: &[Example]) -> Vec<Result<Prepared, Error>> {
+    /// Encodes every example and generates the targets that are not forced, `most` of an example.
+    fn prepare_examples(
+        &self,
+        examples: &[Example],
+        most: usize,
+    ) -> Vec<Vec<Result<Prepared, Error>>> {
         let encoder = Encoder {
             model: &self.engine.model,
             tokenizer: &self.tokenizer,
@@ -257,31 +281,39 @@ impl Attributor<'_> {
             Ok(generated) => generated.into_iter(),
             Err(error) => {
                 let message = error.to_string();
-                let failed = |_| Err(Error::Compute(candle_core::Error::Msg(message.clone())));
+                let failed = |_| {
+                    vec![Err(Error::Compute(candle_core::Error::Msg(
+                        message.clone(),
+                    )))]
+                };
                 return examples.iter().map(failed).collect();
             }
         };
         let complete = |encoded: Result<(Cow<'_, Example>, Encoded), Error>| {
-            let (example, mut encoded) = encoded?;
+            let (example, mut encoded) = match encoded {
+                Ok(encoded) => encoded,
+                Err(error) => return vec![Err(error)],
+            };
             let forced = encoded.forced.take();
             let was_forced = forced.is_some();
-            let target = if let Some(target) = forced {
-                target
+            let targets: Vec<Result<Target, Error>> = if let Some(target) = forced {
+                vec![Ok(target)]
             } else {
-                let new = generated.next().expect("every open example was continued");
-                encoder.generated(&example.input_text, &encoded, &new)?
+                let sequences = generated.next().expect("every open example was continued");
+                let target = |new: &Vec<u32>| encoder.generated(&example.input_text, &encoded, new);
+                sequences.iter().take(most).map(target).collect()
             };
-            let instance = encoder.instance(&example, &encoded.source, &target)?;
-            self.check_contrast(&instance)?;
-            let Target {
-                text: generated_text,
-                ..
-            } = target;
-            Ok(Prepared {
-                instance,
-                generated_text,
-                forced: was_forced,
-            })
+            let prepared = |target: Result<Target, Error>| {
+                let target = target?;
+                let instance = encoder.instance(&example, &encoded.source, &target)?;
+                self.check_contrast(&instance)?;
+                Ok(Prepared {
+                    instance,
+                    generated_text: target.text,
+                    forced: was_forced,
+                })
+            };
+            targets.into_iter().map(prepared).collect()
         };
         encoded.into_iter().map(complete).collect()
     }
@@ -322,19 +354,18 @@ impl Attributor<'_> {
         }
     }
 
+    /// Returns the new tokens of every sequence of each example, best first.
     fn generate(
         &self,
         open: &[&(Cow<'_, Example>, Encoded)],
-    ) -> candle_core::Result<Vec<Vec<u32>>> {
+    ) -> candle_core::Result<Vec<Vec<Vec<u32>>>> {
         let prompt = |(example, encoded): &&(Cow<'_, Example>, Encoded)| Prompt {
             source: encoded.source.clone(),
             ids: encoded.prompt.clone(),
             seed: (self.seed, example.id),
         };
         let prompts: Vec<_> = open.iter().map(prompt).collect();
-        let sequences = generate::generate(&self.engine.model, &prompts, &self.generation)?;
-        let best = |mut sequences: Vec<Vec<u32>>| sequences.swap_remove(0);
-        Ok(sequences.into_iter().map(best).collect())
+        generate::generate(&self.engine.model, &prompts, &self.generation)
     }
 
     fn token(&self, id: u32) -> Token {
@@ -361,17 +392,4 @@ impl Attributor<'_> {
             steps,
         }
     }
-}
-
-/// Returns the results of a batch with one good example, which failed with `error`.
-fn vec_of_one(
-    prepared: Vec<Result<Prepared, Error>>,
-    error: Error,
-) -> Vec<Result<Attribution, Error>> {
-    let mut error = Some(error);
-    let failed = |prepared: Result<Prepared, Error>| match prepared {
-        Ok(_) => Err(error.take().expect("one example is good")),
-        Err(own) => Err(own),
-    };
-    prepared.into_iter().map(failed).collect()
 }

@@ -12,12 +12,6 @@ use crate::step_functions::{self, StepFunction};
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
-    if spec.generation.num_return_sequences.is_some_and(|n| n > 1) {
-        return Err(Error::Specification {
-            reason: "one sequence of each example is attributed: set `num_return_sequences` to 1, and draw others with other seeds"
-                .to_owned(),
-        });
-    }
     Parts::build(spec).map(|_| ())
 }
 
