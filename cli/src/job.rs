@@ -207,7 +207,7 @@ pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure
                 model.model
             ));
         }
-        failure.hint("a model is a folder with config.json, *.safetensors and its tokenizer")
+        failure.hint("a model is a folder with config.json, a tokenizer and weights: *.safetensors, pytorch_model.bin or *.gguf")
     })?;
     check_architecture(&folder)?;
     Ok(folder)

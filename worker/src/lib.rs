@@ -13,7 +13,7 @@ pub mod session;
 pub mod commit;
 pub mod device;
 pub mod input;
-mod memory;
+pub mod memory;
 pub mod models;
 pub mod table;
 pub mod task;

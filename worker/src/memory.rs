@@ -10,7 +10,8 @@ const MACHINE: &str = "/proc/meminfo";
 const CONTAINER: &str = "/sys/fs/cgroup";
 
 /// Reads a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`, `TiB`.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
+/// Fails, saying what to write, if `text` is none.
+pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -31,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// Returns half of what is free, if the system says.
-pub(crate) fn half_of_free() -> Option<u64> {
+pub fn half_of_free() -> Option<u64> {
     free().map(|bytes| bytes / 2)
 }
 

@@ -4,6 +4,7 @@
 //! what is meant (a [`whence_schemas::JobSpec`]) in `job`; nothing here looks at files.
 
 mod attribution;
+mod batch;
 mod dataset;
 mod display;
 mod refused;
@@ -13,6 +14,7 @@ pub mod spelling;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
+pub use batch::BatchOptions;
 pub use dataset::{DatasetOptions, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use service::{CoordinatorOptions, DoctorOptions};
@@ -107,9 +109,9 @@ pub struct Attribute {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Texts attributed together at most. Changes speed and memory, never the numbers.
-    #[arg(long, default_value_t = 64)]
-    pub batch_size: usize,
+    /// How much at once.
+    #[command(flatten)]
+    pub batch: BatchOptions,
     /// Where results go.
     #[command(flatten)]
     pub display: DisplayOptions,
@@ -136,11 +138,9 @@ pub struct AttributeDataset {
     /// Workers in this process. One uses every core; more overlap reading and writing with computing.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]
     pub workers: u16,
-    /// Rows attributed together at most. Changes speed and memory, never the numbers.
-    ///
-    /// Inseq's default is 8; here batches are filled by tokens, and this is only a limit.
-    #[arg(long, default_value_t = 64, value_name = "ROWS", help_heading = "Job")]
-    pub batch_size: usize,
+    /// How much at once.
+    #[command(flatten)]
+    pub batch: BatchOptions,
     /// Where results go.
     #[command(flatten)]
     pub display: DisplayOptions,

@@ -12,11 +12,14 @@ pub(super) fn run(arguments: &Attribute) -> Result<(), Failure> {
     let examples = examples(arguments)?;
     let folder = job::folder(&arguments.model)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
-    let attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
+    let mut attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
+    if let Some(bytes) = arguments.batch.memory_of_each(1) {
+        attributor = attributor.with_memory(bytes);
+    }
     let names = attributor.step_score_names();
     let mut files = Files::create(&arguments.display, &spec, &names, &arguments.model.model)?;
     let (mut attributed, mut failures) = (0, Vec::new());
-    for batch in examples.chunks(arguments.batch_size.max(1)) {
+    for batch in examples.chunks(arguments.batch.batch_size.max(1)) {
         let results = attributor.attribute_samples(batch);
         for (example, id, result) in numbered(batch, results) {
             match result {

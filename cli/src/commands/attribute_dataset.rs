@@ -74,7 +74,8 @@ async fn work(
         );
     }
     let config = whence_worker::Config {
-        batch_size: arguments.batch_size,
+        batch_size: arguments.batch.batch_size,
+        memory: arguments.batch.memory_of_each(arguments.workers),
         ..whence_worker::Config::default()
     };
     local.add_workers(arguments.workers, &config);

@@ -46,7 +46,9 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env("NO_COLOR", "1")
+        .env("RAYON_NUM_THREADS", "2")
         .env_remove("RUST_LOG")
+        .env_remove("WHENCE_MEMORY")
         .env_remove("WHENCE_ROOT")
         .env_remove("WHENCE_COORDINATOR");
     command
