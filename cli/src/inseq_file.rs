@@ -217,6 +217,7 @@ mod tests {
         let token = |id: u32| Token {
             id: Some(id),
             text: format!("t{id}"),
+            offsets: None,
         };
         let step = |target_pos: usize, values: &[f32]| StepAttribution {
             target_pos,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use whence_engine::{Example, Token};
+use whence_engine::Example;
 use whence_schemas::AttributionSpec;
 
 /// One case: a model, a specification and a few examples.
@@ -121,17 +121,10 @@ impl Golden {
         self.case.examples.iter().enumerate().map(example).collect()
     }
 
-    /// Returns source and target tokens of an example.
-    pub(crate) fn tokens(&self, example: usize) -> (Vec<Token>, Vec<Token>) {
-        let tokens = |tokens: &[(String, u32)]| {
-            let token = |(text, id): &(String, u32)| Token {
-                id: Some(*id),
-                text: text.clone(),
-            };
-            tokens.iter().map(token).collect()
-        };
+    /// Returns source and target tokens of an example, entries of the vocabulary and ids.
+    pub(crate) fn tokens(&self, example: usize) -> (&[(String, u32)], &[(String, u32)]) {
         let example = &self.case.examples[example];
-        (tokens(&example.source), tokens(&example.target))
+        (&example.source, &example.target)
     }
 
     /// Returns the position of the first explained token of an example.

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use compare::{Distance, Precision};
 use golden::{Golden, Stage};
 use whence_engine::methods::METHODS;
-use whence_engine::{Attribution, Engine, Example, StepAttribution};
+use whence_engine::{Attribution, Engine, Example, StepAttribution, Token};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
@@ -185,8 +185,22 @@ fn check_if_unpacked(model: &str, precision: Precision) {
 fn check_tokens(golden: &Golden, attributions: &[Attribution]) {
     for (index, attribution) in attributions.iter().enumerate() {
         let (source, target) = golden.tokens(index);
-        assert_eq!(attribution.source, source, "source of {}", golden.name());
-        assert_eq!(attribution.target, target, "target of {}", golden.name());
+        let seen = |tokens: &[Token]| -> Vec<(String, u32)> {
+            let pair = |token: &Token| Some((token.text.clone(), token.id?));
+            tokens.iter().filter_map(pair).collect()
+        };
+        assert_eq!(
+            seen(&attribution.source),
+            source,
+            "source of {}",
+            golden.name()
+        );
+        assert_eq!(
+            seen(&attribution.target),
+            target,
+            "target of {}",
+            golden.name()
+        );
         assert_eq!(attribution.attr_pos_start, golden.attr_pos_start(index));
         assert_eq!(attribution.generated_text, golden.generated_text(index));
     }

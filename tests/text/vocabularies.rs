@@ -17,7 +17,7 @@ fn load(name: &str) -> Tokenizer {
 }
 
 fn source(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
-    tokenizer.encode_source(text, false).unwrap()
+    tokenizer.encode_source(text, false).unwrap().ids
 }
 
 fn assert_codes(tokenizer: &Tokenizer, name: &str, code: impl Fn(&str) -> u32) {
@@ -47,7 +47,7 @@ fn m2m100_puts_the_code_of_each_language_before_its_texts() {
     let tokenizer = load("m2m100");
     assert_ids(&tokenizer, "m2m100", source);
     assert_ids(&tokenizer, "m2m100-target", |tokenizer, text| {
-        tokenizer.encode_target(text, false).unwrap()
+        tokenizer.encode_target(text, false).unwrap().ids
     });
     assert_codes(&tokenizer, "m2m100", |language| {
         tokenizer.language_code(language).unwrap().unwrap()
@@ -66,13 +66,13 @@ fn mbart50_puts_its_codes_behind_its_pieces() {
 #[test]
 fn languages_are_chosen_by_their_codes() {
     let tokenizer = load("mbart50");
-    let plain = tokenizer.encode_source("Select", true).unwrap();
+    let plain = tokenizer.encode_source("Select", true).unwrap().ids;
     let code = |language| tokenizer.language_code(language).unwrap().unwrap();
     let chosen = tokenizer.speaking(Some("de_DE"), Some("ro_RO")).unwrap();
     let framed = |code| [&[code], plain.as_slice(), &[2]].concat();
     assert_eq!(source(&chosen, "Select"), framed(code("de_DE")));
     assert_eq!(
-        chosen.encode_target("Select", false).unwrap(),
+        chosen.encode_target("Select", false).unwrap().ids,
         framed(code("ro_RO"))
     );
     for (source, target) in [(Some("xx_XX"), None), (None, Some("xx_XX"))] {

@@ -302,6 +302,7 @@ mod tests {
         Token {
             id: Some(id),
             text: format!("▁{id}"),
+            offsets: None,
         }
     }
 

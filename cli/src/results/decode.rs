@@ -110,6 +110,7 @@ impl<'b> Columns<'b> {
             .map(|(text, &id)| Token {
                 id: u32::try_from(id).ok(),
                 text: text.unwrap_or_default().to_owned(),
+                offsets: None,
             })
             .collect())
     }
@@ -165,6 +166,7 @@ fn contrast(steps: &StructArray, index: usize) -> Result<Option<Token>, ArrowErr
     Ok(texts.is_valid(index).then(|| Token {
         id: u32::try_from(ids.value(index)).ok(),
         text: texts.value(index).to_owned(),
+        offsets: None,
     }))
 }
 
@@ -189,6 +191,7 @@ mod tests {
         Token {
             id: Some(id),
             text: format!("▁{id}"),
+            offsets: None,
         }
     }
 

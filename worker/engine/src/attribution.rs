@@ -1,5 +1,7 @@
 //! What goes in and what comes out: plain data, no tensors.
 
+use crate::text::Offsets;
+
 /// One example to attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -45,6 +47,10 @@ pub struct Token {
     pub id: Option<u32>,
     /// Its vocabulary entry, with the tokenizer's marks (`▁le`, `Ġthe`).
     pub text: String,
+    /// The characters it stands for; those from the first piece to the last for one merged of
+    /// several. Source tokens stand in the input text, after a chat template where there is one,
+    /// target tokens in [`Attribution::generated_text`]. `None` for contrast tokens.
+    pub offsets: Offsets,
 }
 
 /// The attribution of one example.

@@ -19,7 +19,7 @@ use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, Transformer};
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
-use crate::text::{ChatTemplate, Tokenizer};
+use crate::text::{ChatTemplate, Offsets, Tokenizer};
 use crate::{Attribution, Error, Example, StepAttribution, Token};
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
@@ -136,6 +136,9 @@ pub struct Attributor<'e> {
 /// An example and one of its targets, on their way from text to scores.
 struct Prepared {
     instance: Instance,
+    /// Where the tokens stand in their texts.
+    source_offsets: Vec<Offsets>,
+    target_offsets: Vec<Offsets>,
     generated_text: String,
     forced: bool,
 }
@@ -309,6 +312,8 @@ impl Attributor<'_> {
                 self.check_contrast(&instance)?;
                 Ok(Prepared {
                     instance,
+                    source_offsets: encoded.source_offsets.clone(),
+                    target_offsets: target.offsets,
                     generated_text: target.text,
                     forced: was_forced,
                 })
@@ -368,25 +373,32 @@ impl Attributor<'_> {
         generate::generate(&self.engine.model, &prompts, &self.generation)
     }
 
+    fn tokens(&self, ids: &[u32], offsets: &[Offsets]) -> Vec<Token> {
+        let tokens = ids.iter().zip(offsets);
+        tokens
+            .map(|(&id, &offsets)| Token {
+                offsets,
+                ..self.token(id)
+            })
+            .collect()
+    }
+
+    /// Returns a token that stands in no text.
     fn token(&self, id: u32) -> Token {
         Token {
             id: Some(id),
             text: self.tokenizer.token(id),
+            offsets: None,
         }
     }
 
     fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
-        let tokens = |ids: &[u32]| ids.iter().map(|&id| self.token(id)).collect();
-        let Prepared {
-            instance,
-            generated_text,
-            forced,
-        } = prepared;
+        let instance = prepared.instance;
         Attribution {
-            source: tokens(&instance.source),
-            target: tokens(&instance.target),
-            generated_text,
-            forced,
+            source: self.tokens(&instance.source, &prepared.source_offsets),
+            target: self.tokens(&instance.target, &prepared.target_offsets),
+            generated_text: prepared.generated_text,
+            forced: prepared.forced,
             attr_pos_start: instance.explained.start,
             attr_pos_end: instance.explained.end,
             steps,

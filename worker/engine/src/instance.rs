@@ -9,7 +9,7 @@ use whence_schemas::{AttributionSpec, Compat};
 
 use crate::methods::Instance;
 use crate::model::Transformer;
-use crate::text::Tokenizer;
+use crate::text::{Encoding, Offsets, Tokenizer};
 use crate::{Error, Example};
 
 /// Turns texts into tokens for one model and specification.
@@ -24,8 +24,12 @@ pub(crate) struct Encoder<'a> {
 pub(crate) struct Encoded {
     /// Tokens of the encoder; empty for decoder-only models.
     pub(crate) source: Vec<u32>,
+    /// Where they stand in the input text.
+    pub(crate) source_offsets: Vec<Offsets>,
     /// Start token, or the prompt of a decoder-only model.
     pub(crate) prompt: Vec<u32>,
+    /// Where the tokens of a decoder-only model's prompt stand in the input text.
+    prompt_offsets: Vec<Offsets>,
     /// The forced target.
     pub(crate) forced: Option<Target>,
 }
@@ -35,6 +39,8 @@ pub(crate) struct Encoded {
 pub(crate) struct Target {
     /// All tokens of the decoder.
     pub(crate) ids: Vec<u32>,
+    /// Where they stand in the text.
+    pub(crate) offsets: Vec<Offsets>,
     /// Position of the first token that is explained by default.
     pub(crate) first: usize,
     /// As text.
@@ -57,27 +63,34 @@ impl Encoder<'_> {
         let skip = self.spec.skip_special_tokens;
         let mut encoded = Encoded {
             source: Vec::new(),
+            source_offsets: Vec::new(),
             prompt: Vec::new(),
+            prompt_offsets: Vec::new(),
             forced: None,
         };
+        let input_text = example.input_text.as_str();
         if self.model.has_encoder() {
-            encoded.source = self.tokenizer.encode_source(&example.input_text, skip)?;
+            let source = self.tokenizer.encode_source(input_text, skip)?;
+            encoded.source_offsets = source.offsets(input_text);
+            encoded.source = source.ids;
             self.check_length("input", encoded.source.len())?;
             encoded.prompt = vec![self.start_token()?];
             if let Some(prefix) = &example.generated_text
                 && self.spec.generation.generate_from_target_prefix
             {
                 let prefix = self.tokenizer.encode_target(prefix, true)?;
-                encoded.prompt.extend(prefix);
+                encoded.prompt.extend(prefix.ids);
                 self.check_length("generated text", encoded.prompt.len())?;
                 return Ok(encoded);
             }
         } else {
-            encoded.prompt = self.tokenizer.encode_prompt(&example.input_text, skip)?.ids;
+            let prompt = self.tokenizer.encode_prompt(input_text, skip)?;
+            encoded.prompt_offsets = prompt.offsets(input_text);
+            encoded.prompt = prompt.ids;
             self.check_length("input", encoded.prompt.len())?;
         }
         if let Some(text) = &example.generated_text {
-            encoded.forced = Some(self.target(&example.input_text, &encoded.prompt, text)?);
+            encoded.forced = Some(self.target(input_text, &encoded.prompt, text)?);
         }
         Ok(encoded)
     }
@@ -85,27 +98,33 @@ impl Encoder<'_> {
     /// Encodes the target `text` of an example.
     fn target(&self, input_text: &str, prompt: &[u32], text: &str) -> Result<Target, Error> {
         let skip = self.spec.skip_special_tokens;
-        let (ids, first) = if self.model.has_encoder() {
-            let mut ids = vec![self.start_token()?];
-            ids.extend(self.tokenizer.encode_target(text, skip)?);
-            (ids, 1)
+        let (encoding, first) = if self.model.has_encoder() {
+            let start = Encoding {
+                ids: vec![self.start_token()?],
+                ranges: vec![None],
+            };
+            let target = self.tokenizer.encode_target(text, skip)?;
+            (start.followed_by(target), 1)
         } else {
             if !text.starts_with(input_text) {
                 return Err(Error::NotAContinuation);
             }
             let encoding = self.tokenizer.encode_prompt(text, skip)?;
             // A token that begins in the prompt and ends behind it is the first generated one.
-            let in_prompt = |&&(_, end): &&(usize, usize)| end <= input_text.len();
+            let in_prompt = |range: &&Option<(usize, usize)>| {
+                range.is_none_or(|(_, end)| end <= input_text.len())
+            };
             let first = match self.spec.compat {
-                Compat::None => encoding.offsets.iter().take_while(in_prompt).count(),
+                Compat::None => encoding.ranges.iter().take_while(in_prompt).count(),
                 Compat::Inseq071 => prompt.len(),
             };
-            (encoding.ids, first)
+            (encoding, first)
         };
         // The last token is predicted, never an input.
-        self.check_length("generated text", ids.len().saturating_sub(1))?;
+        self.check_length("generated text", encoding.ids.len().saturating_sub(1))?;
         Ok(Target {
-            ids,
+            offsets: encoding.offsets(text),
+            ids: encoding.ids,
             first,
             text: text.to_owned(),
         })
@@ -126,17 +145,36 @@ impl Encoder<'_> {
         let text = self.tokenizer.decode(&ids, true);
         match self.spec.compat {
             Compat::None => Ok(Target {
-                ids,
                 // A prefix the target was continued from is explained too.
                 first: if self.model.has_encoder() {
                     1
                 } else {
                     encoded.prompt.len()
                 },
+                offsets: self.generated_offsets(input_text, encoded, &ids, &text),
+                ids,
                 text,
             }),
             Compat::Inseq071 => self.target(input_text, &encoded.prompt, &text),
         }
+    }
+
+    /// Returns where the tokens `ids`, a generated target, stand in their text.
+    fn generated_offsets(
+        &self,
+        input_text: &str,
+        encoded: &Encoded,
+        ids: &[u32],
+        text: &str,
+    ) -> Vec<Offsets> {
+        let mut offsets = Vec::new();
+        // A prompt that came back unchanged need not be decoded token by token.
+        if text.starts_with(input_text) {
+            offsets.clone_from(&encoded.prompt_offsets);
+        }
+        let first = offsets.len();
+        offsets.extend(self.tokenizer.offsets_in_decoded(ids, first, text));
+        offsets
     }
 
     /// Chooses the positions to explain, the baselines and the contrast.

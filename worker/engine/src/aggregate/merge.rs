@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::{Context, Reduction};
+use crate::text::Offsets;
 use crate::{Attribution, ScoreRows, StepAttribution, Token};
 
 /// Runs of tokens to merge, and how.
@@ -110,9 +111,18 @@ fn merge_tokens(tokens: &[Token], runs: &[Range<usize>], spans: &[Range<usize>])
         pieces => Token {
             id: None,
             text: pieces.iter().map(|token| token.text.as_str()).collect(),
+            offsets: merge_offsets(pieces),
         },
     };
     runs.iter().map(merged).collect()
+}
+
+/// Returns the characters from the first piece to the last.
+fn merge_offsets(pieces: &[Token]) -> Offsets {
+    let offsets = || pieces.iter().filter_map(|token| token.offsets);
+    let start = offsets().map(|(start, _)| start).min()?;
+    let end = offsets().map(|(_, end)| end).max()?;
+    Some((start, end))
 }
 
 fn merge_contrasts(pieces: &[StepAttribution]) -> Option<Token> {
@@ -123,6 +133,7 @@ fn merge_contrasts(pieces: &[StepAttribution]) -> Option<Token> {
     Some(Token {
         id: None,
         text: contrasts?.iter().map(|token| token.text.as_str()).collect(),
+        offsets: None,
     })
 }
 

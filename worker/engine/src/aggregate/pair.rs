@@ -54,6 +54,7 @@ fn pair_tokens(first: &[Token], second: &[Token]) -> Result<Vec<Token>, Error> {
             Token {
                 id: None,
                 text: format!("{} → {}", a.text, b.text),
+                offsets: a.offsets.filter(|_| a.offsets == b.offsets),
             }
         }
     });

@@ -11,6 +11,7 @@ pub(super) fn tokens(texts: &str) -> Vec<Token> {
     let token = |(index, text): (usize, &str)| Token {
         id: Some(index as u32 + if text.starts_with('<') { 0 } else { 10 }),
         text: text.to_owned(),
+        offsets: None,
     };
     texts.split(' ').enumerate().map(token).collect()
 }

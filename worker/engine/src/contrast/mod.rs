@@ -95,7 +95,7 @@ impl Encoder<'_> {
             });
         }
         let skip = self.spec.skip_special_tokens;
-        let ids = self.tokenizer.encode_source(text, skip)?;
+        let ids = self.tokenizer.encode_source(text, skip)?.ids;
         self.check_length("contrast source", ids.len())?;
         Ok(ids)
     }
@@ -109,7 +109,7 @@ impl Encoder<'_> {
         let skip = self.spec.skip_special_tokens;
         let ids = if self.model.has_encoder() {
             let mut ids = own[..1].to_vec();
-            ids.extend(self.tokenizer.encode_target(text, skip)?);
+            ids.extend(self.tokenizer.encode_target(text, skip)?.ids);
             ids
         } else {
             self.tokenizer.encode_prompt(text, skip)?.ids

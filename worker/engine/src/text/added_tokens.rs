@@ -31,7 +31,34 @@ pub(super) struct AddedTokens {
     special: Vec<u32>,
 }
 
+/// A part of a text: an added token, or what is between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part<'t> {
+    /// Its first byte.
+    pub(super) start: usize,
+    pub(super) text: &'t str,
+    /// Id of the added token; `None` for what is text.
+    pub(super) token: Option<u32>,
+}
+
+impl Part<'_> {
+    /// Returns its first byte and the one behind its last.
+    pub(super) fn range(&self) -> (usize, usize) {
+        (self.start, self.start + self.text.len())
+    }
+}
+
 impl AddedTokens {
+    /// Takes the special tokens among `tokens` that have an id.
+    pub(super) fn special(tokens: &[&str], id_of: impl Fn(&str) -> Option<u32>) -> Self {
+        let known = |token: &&str| Some(((*token).to_owned(), id_of(token)?));
+        let ids: HashMap<_, _> = tokens.iter().filter_map(known).collect();
+        Self {
+            special: ids.values().copied().collect(),
+            ids,
+        }
+    }
+
     /// Reads the tokens the files in `folder` add to the vocabulary `ids`. Those without a number
     /// get the ones from `next` on, in the order they are listed.
     pub(super) fn read(
@@ -98,12 +125,12 @@ impl AddedTokens {
         self.special.contains(&id)
     }
 
-    /// Cuts a text at the added tokens in it, the longest where several begin: their ids, and what
-    /// is text as an error.
-    pub(super) fn split<'t>(&self, text: &'t str) -> Vec<Result<u32, &'t str>> {
+    /// Cuts a text at the added tokens in it, the longest where several begin.
+    pub(super) fn split<'t>(&self, text: &'t str) -> Vec<Part<'t>> {
         let mut parts = Vec::new();
-        let mut rest = text;
+        let mut done = 0;
         loop {
+            let rest = &text[done..];
             let first = self
                 .ids
                 .iter()
@@ -114,13 +141,25 @@ impl AddedTokens {
                 break;
             };
             if start > 0 {
-                parts.push(Err(&rest[..start]));
+                parts.push(Part {
+                    start: done,
+                    text: &rest[..start],
+                    token: None,
+                });
             }
-            parts.push(Ok(*id));
-            rest = &rest[start + token.len()..];
+            parts.push(Part {
+                start: done + start,
+                text: &rest[start..start + token.len()],
+                token: Some(*id),
+            });
+            done += start + token.len();
         }
-        if !rest.is_empty() {
-            parts.push(Err(rest));
+        if done < text.len() {
+            parts.push(Part {
+                start: done,
+                text: &text[done..],
+                token: None,
+            });
         }
         parts
     }
@@ -159,9 +198,16 @@ mod tests {
             ids: ids.map(|(token, id)| (token.to_owned(), id)).into(),
             special: Vec::new(),
         };
+        let part = |start, text, token| Part { start, text, token };
         assert_eq!(
             added.split("a<s>xb</s><s>"),
-            [Err("a"), Ok(2), Err("b"), Ok(3), Ok(1)]
+            [
+                part(0, "a", None),
+                part(1, "<s>x", Some(2)),
+                part(5, "b", None),
+                part(6, "</s>", Some(3)),
+                part(10, "<s>", Some(1)),
+            ]
         );
     }
 }

@@ -28,9 +28,13 @@ impl Codec for Library {
             .map_err(|error| Error::Tokenize {
                 reason: error.to_string(),
             })?;
+        let was_added = encoding.get_special_tokens_mask().iter();
+        let ranges = encoding.get_offsets().iter().zip(was_added);
         Ok(Encoding {
             ids: encoding.get_ids().to_vec(),
-            offsets: encoding.get_offsets().to_vec(),
+            ranges: ranges
+                .map(|(range, &was_added)| (was_added == 0).then_some(*range))
+                .collect(),
         })
     }
 

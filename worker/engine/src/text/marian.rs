@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use sentencepiece_rs::SentencePieceProcessor;
-
+use super::added_tokens::{AddedTokens, Part};
+use super::pieces::Pieces;
 use super::{Codec, Encoding, Side};
 use crate::Error;
 
 const END: &str = "</s>";
 const UNKNOWN: &str = "<unk>";
-const PADDING: &str = "<pad>";
+const SPECIAL: &[&str] = &[END, UNKNOWN, "<pad>"];
 /// How SentencePiece writes a blank.
 const BLANK: char = '▁';
 
@@ -22,21 +22,11 @@ const BLANK: char = '▁';
 pub(super) struct Marian {
     source: Pieces,
     target: Pieces,
+    special: AddedTokens,
     ids: HashMap<String, u32>,
     tokens: HashMap<u32, String>,
     end: u32,
     unknown: u32,
-}
-
-/// A SentencePiece model.
-struct Pieces(SentencePieceProcessor);
-
-impl std::fmt::Debug for Pieces {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Pieces")
-            .field(&self.0.model().vocab_size())
-            .finish()
-    }
 }
 
 impl Marian {
@@ -52,8 +42,9 @@ impl Marian {
         };
         let (end, unknown) = (id_of(END)?, id_of(UNKNOWN)?);
         Ok(Self {
-            source: Pieces::load(folder, "source.spm")?,
-            target: Pieces::load(folder, "target.spm")?,
+            source: Pieces::load(&folder.join("source.spm"))?,
+            target: Pieces::load(&folder.join("target.spm"))?,
+            special: AddedTokens::special(SPECIAL, |token| ids.get(token).copied()),
             tokens: ids.iter().map(|(token, id)| (*id, token.clone())).collect(),
             ids,
             end,
@@ -61,27 +52,26 @@ impl Marian {
         })
     }
 
-    fn ids(&self, pieces: &Pieces, text: &str, with_special: bool) -> Result<Vec<u32>, Error> {
-        let mut ids = Vec::new();
-        for part in split_special(text) {
-            match part {
-                Part::Special(token) => ids.push(self.id_or_unknown(token)),
-                Part::Text(text) => {
-                    let (code, text) = split_language_code(text);
-                    ids.extend(code.map(|code| self.id_or_unknown(code)));
-                    ids.extend(
-                        pieces
-                            .of(text)?
-                            .iter()
-                            .map(|piece| self.id_or_unknown(piece)),
-                    );
-                }
-            }
+    /// Adds the tokens of a part of a text to `encoding`.
+    fn push_part(
+        &self,
+        pieces: &Pieces,
+        part: &Part<'_>,
+        encoding: &mut Encoding,
+    ) -> Result<(), Error> {
+        if let Some(token) = part.token {
+            encoding.push(token, Some(part.range()));
+            return Ok(());
         }
-        if with_special {
-            ids.push(self.end);
+        let (code, text) = split_language_code(part.text);
+        let start = part.start + part.text.len() - text.len();
+        if let Some(code) = code {
+            encoding.push(self.id_or_unknown(code), Some((part.start, start)));
         }
-        Ok(ids)
+        for piece in pieces.cut(text, start)? {
+            encoding.push(self.id_or_unknown(&piece.text), Some(piece.range));
+        }
+        Ok(())
     }
 
     fn id_or_unknown(&self, token: &str) -> u32 {
@@ -95,18 +85,21 @@ impl Codec for Marian {
             Side::Source => &self.source,
             Side::Target => &self.target,
         };
-        let ids = self.ids(pieces, text, with_special)?;
-        Ok(Encoding {
-            offsets: vec![(0, 0); ids.len()],
-            ids,
-        })
+        let mut encoding = Encoding::default();
+        for part in self.special.split(text) {
+            self.push_part(pieces, &part, &mut encoding)?;
+        }
+        if with_special {
+            encoding.push(self.end, None);
+        }
+        Ok(encoding)
     }
 
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         let mut text = String::new();
         for &id in ids {
             let token = self.tokens.get(&id).map_or(UNKNOWN, String::as_str);
-            let is_special = [END, UNKNOWN, PADDING].contains(&token);
+            let is_special = SPECIAL.contains(&token);
             if !is_special {
                 text.push_str(token);
             } else if !skip_special {
@@ -136,56 +129,6 @@ impl Codec for Marian {
     }
 }
 
-impl Pieces {
-    fn load(folder: &Path, name: &str) -> Result<Self, Error> {
-        let path = folder.join(name);
-        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile {
-            path: path.clone(),
-            source,
-        })?;
-        let processor = SentencePieceProcessor::from_serialized_model(&bytes).map_err(|error| {
-            Error::ModelContent {
-                path,
-                reason: error.to_string(),
-            }
-        })?;
-        Ok(Self(processor))
-    }
-
-    fn of(&self, text: &str) -> Result<Vec<String>, Error> {
-        self.0.encode(text).map_err(|error| Error::Tokenize {
-            reason: error.to_string(),
-        })
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Part<'t> {
-    Text(&'t str),
-    Special(&'t str),
-}
-
-/// Cuts a text at the special tokens that stand in it.
-fn split_special(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((start, token)) = [END, UNKNOWN, PADDING]
-        .iter()
-        .filter_map(|token| rest.find(token).map(|start| (start, *token)))
-        .min()
-    {
-        if start > 0 {
-            parts.push(Part::Text(&rest[..start]));
-        }
-        parts.push(Part::Special(token));
-        rest = &rest[start + token.len()..];
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
-    }
-    parts
-}
-
 /// Cuts a leading `>>code<<` off a text.
 fn split_language_code(text: &str) -> (Option<&str>, &str) {
     let code = text
@@ -206,17 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn special_tokens_and_language_codes_are_split_off() {
-        let parts = split_special("a </s>b<unk>");
-        assert_eq!(
-            parts,
-            [
-                Part::Text("a "),
-                Part::Special(END),
-                Part::Text("b"),
-                Part::Special(UNKNOWN)
-            ]
-        );
+    fn a_language_code_is_split_off() {
         assert_eq!(
             split_language_code(">>fr<< Hello"),
             (Some(">>fr<<"), " Hello")

@@ -14,6 +14,10 @@ mod marian;
 mod sentencepiece;
 mod vocabulary;
 
+mod normalization;
+mod offsets;
+mod pieces;
+
 mod chat;
 mod languages;
 mod special_tokens;
@@ -29,6 +33,7 @@ use crate::Error;
 use crate::model::ModelFiles;
 pub use chat::ChatTemplate;
 use languages::{Frame, Languages};
+pub use offsets::{Encoding, Offsets};
 pub use special_tokens::SpecialTokens;
 
 /// The tokenizer of a model.
@@ -74,15 +79,6 @@ trait Codec: Debug + Send + Sync {
 enum Side {
     Source,
     Target,
-}
-
-/// Token ids, and where each token stands in the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoding {
-    /// The tokens.
-    pub ids: Vec<u32>,
-    /// Byte offsets of each; empty ranges for tokens that were added.
-    pub offsets: Vec<(usize, usize)>,
 }
 
 impl Tokenizer {
@@ -148,26 +144,31 @@ impl Tokenizer {
     }
 
     /// Encodes what an encoder reads.
-    pub fn encode_source(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
+    pub fn encode_source(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
         self.framed(text, Side::Source, skip_special)
     }
 
     /// Encodes what the decoder of an encoder-decoder model produces, without its start token.
-    pub fn encode_target(&self, text: &str, skip_special: bool) -> Result<Vec<u32>, Error> {
+    pub fn encode_target(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
         self.framed(text, Side::Target, skip_special)
     }
 
-    fn framed(&self, text: &str, side: Side, skip_special: bool) -> Result<Vec<u32>, Error> {
+    fn framed(&self, text: &str, side: Side, skip_special: bool) -> Result<Encoding, Error> {
         let frame = match side {
             Side::Source => &self.source_frame,
             Side::Target => &self.target_frame,
         };
         match frame {
             Some(frame) if !skip_special => {
-                let ids = self.codec.encode(text, side, false)?.ids;
-                Ok([frame.before.as_slice(), &ids, &frame.behind].concat())
+                let plain = self.codec.encode(text, side, false)?;
+                let codes = |ids: &Vec<u32>| Encoding {
+                    ids: ids.clone(),
+                    ranges: vec![None; ids.len()],
+                };
+                let framed = codes(&frame.before).followed_by(plain);
+                Ok(framed.followed_by(codes(&frame.behind)))
             }
-            _ => Ok(self.codec.encode(text, side, !skip_special)?.ids),
+            _ => self.codec.encode(text, side, !skip_special),
         }
     }
 
@@ -182,7 +183,7 @@ impl Tokenizer {
             && *second == bos
         {
             encoding.ids.remove(0);
-            encoding.offsets.remove(0);
+            encoding.ranges.remove(0);
         }
         Ok(encoding)
     }

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use sentencepiece_rs::SentencePieceProcessor;
+use sentencepiece_rs::SentencePieceModel;
 
 use super::added_tokens::AddedTokens;
+use super::pieces::Pieces;
 use super::{Codec, Encoding, Side};
 use crate::Error;
 use crate::model::config::ConfigFile;
@@ -74,7 +75,7 @@ const FAMILIES: &[Family] = &[
 
 /// A tokenizer of one SentencePiece model.
 pub(super) struct SentencePiece {
-    processor: SentencePieceProcessor,
+    pieces: Pieces,
     family: &'static Family,
     ids: HashMap<String, u32>,
     tokens: HashMap<u32, String>,
@@ -112,13 +113,8 @@ impl SentencePiece {
             path: path.clone(),
             reason,
         };
-        let bytes = std::fs::read(&path).map_err(|source| Error::ModelFile {
-            path: path.clone(),
-            source,
-        })?;
-        let processor = SentencePieceProcessor::from_serialized_model(&bytes)
-            .map_err(|error| damaged(error.to_string()))?;
-        let mut ids = number(folder, family.numbering, &processor)?;
+        let pieces = Pieces::load(&path)?;
+        let mut ids = number(folder, family.numbering, pieces.model())?;
         let next = ids.values().max().map_or(0, |largest| largest + 1);
         let added = AddedTokens::read(folder, &ids, next)?;
         ids.extend(added.ids());
@@ -129,21 +125,10 @@ impl SentencePiece {
             end: ids.get("</s>").copied(),
             tokens: ids.iter().map(|(token, id)| (*id, token.clone())).collect(),
             ids,
-            processor,
+            pieces,
             family,
             added,
         }))
-    }
-
-    fn pieces(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let pieces = self
-            .processor
-            .encode(text)
-            .map_err(|error| Error::Tokenize {
-                reason: error.to_string(),
-            })?;
-        let id = |piece: &String| self.ids.get(piece).copied().unwrap_or(self.unknown);
-        Ok(pieces.iter().map(id).collect())
     }
 }
 
@@ -151,12 +136,11 @@ impl SentencePiece {
 fn number(
     folder: &Path,
     numbering: Numbering,
-    processor: &SentencePieceProcessor,
+    model: &SentencePieceModel,
 ) -> Result<HashMap<String, u32>, Error> {
     if numbering == Numbering::Vocabulary {
         return super::vocabulary::read(&folder.join("vocab.json"));
     }
-    let model = processor.model();
     let mut ids = HashMap::new();
     for index in 0..model.vocab_size() {
         let Ok(piece) = model.id_to_piece(index) else {
@@ -175,23 +159,30 @@ fn number(
 
 impl Codec for SentencePiece {
     fn encode(&self, text: &str, _: Side, with_special: bool) -> Result<Encoding, Error> {
-        let mut ids = Vec::new();
-        if with_special && self.family.starts {
-            ids.extend(self.start);
+        let mut encoding = Encoding::default();
+        if with_special
+            && self.family.starts
+            && let Some(start) = self.start
+        {
+            encoding.push(start, None);
         }
         for part in self.added.split(text) {
-            match part {
-                Ok(id) => ids.push(id),
-                Err(text) => ids.extend(self.pieces(text)?),
+            if let Some(token) = part.token {
+                encoding.push(token, Some(part.range()));
+                continue;
+            }
+            for piece in self.pieces.cut(part.text, part.start)? {
+                let id = self.ids.get(&piece.text).copied();
+                encoding.push(id.unwrap_or(self.unknown), Some(piece.range));
             }
         }
-        if with_special && self.family.ends {
-            ids.extend(self.end);
+        if with_special
+            && self.family.ends
+            && let Some(end) = self.end
+        {
+            encoding.push(end, None);
         }
-        Ok(Encoding {
-            offsets: vec![(0, 0); ids.len()],
-            ids,
-        })
+        Ok(encoding)
     }
 
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {

@@ -1,0 +1,224 @@
+//! What SentencePiece makes of a text before it looks for pieces, and where each byte of that came
+//! from.
+//!
+//! The library that finds the pieces normalises by itself and tells nothing of where; this is the
+//! same computation, with the places kept. The rules stand in the model file: a table of sequences
+//! of characters and what they become, as a trie in the layout of Darts, and four switches. Source:
+//! `normalizer.cc` and `sentencepiece_model.proto` of SentencePiece.
+
+use prost::Message;
+use sentencepiece_rs::{PieceType, SentencePieceModel};
+
+/// How SentencePiece writes a blank.
+const BLANK: &str = "▁";
+
+/// The fields of a model file that say how texts are normalised.
+#[derive(Message)]
+struct ModelFile {
+    #[prost(message, optional, tag = "2")]
+    trainer: Option<Trainer>,
+    #[prost(message, optional, tag = "3")]
+    rules: Option<Rules>,
+}
+
+#[derive(Message)]
+struct Trainer {
+    #[prost(bool, optional, tag = "24")]
+    treat_whitespace_as_suffix: Option<bool>,
+}
+
+#[derive(Message)]
+struct Rules {
+    #[prost(bytes = "vec", optional, tag = "2")]
+    precompiled_charsmap: Option<Vec<u8>>,
+    #[prost(bool, optional, tag = "3")]
+    add_dummy_prefix: Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    remove_extra_whitespaces: Option<bool>,
+    #[prost(bool, optional, tag = "5")]
+    escape_whitespaces: Option<bool>,
+}
+
+/// The rules of a model.
+#[derive(Debug)]
+pub(super) struct Normalization {
+    charsmap: Option<Charsmap>,
+    /// Pieces that are taken as they are, the longest first.
+    literals: Vec<String>,
+    blank: &'static str,
+    blank_before: bool,
+    blank_behind: bool,
+    removes_extra_blanks: bool,
+}
+
+/// A normalised text.
+#[derive(Debug, Default)]
+pub(super) struct Normalized {
+    pub(super) text: String,
+    /// For each byte of `text` the bytes of the original it came from.
+    origins: Vec<(usize, usize)>,
+}
+
+impl Normalized {
+    fn push(&mut self, text: &str, origin: (usize, usize)) {
+        self.text.push_str(text);
+        self.origins.resize(self.text.len(), origin);
+    }
+
+    /// Returns the bytes of the original that `start..end` came from; an empty range of them where
+    /// it is empty or beyond the end.
+    pub(super) fn origin(&self, start: usize, end: usize) -> (usize, usize) {
+        match self.origins.get(start..end) {
+            Some([first, .., last]) => (first.0, last.1),
+            Some([only]) => *only,
+            _ => {
+                let last = self.origins.last().map_or(0, |last| last.1);
+                (last, last)
+            }
+        }
+    }
+}
+
+impl Normalization {
+    /// Reads the rules from the bytes of a model file, which `model` was read from. Fails if they
+    /// are damaged, with what is wrong.
+    pub(super) fn read(bytes: &[u8], model: &SentencePieceModel) -> Result<Self, String> {
+        let file = ModelFile::decode(bytes).map_err(|error| error.to_string())?;
+        let rules = file.rules.unwrap_or_default();
+        let trainer = file.trainer.unwrap_or_default();
+        let charsmap = rules.precompiled_charsmap.unwrap_or_default();
+        let literals = model.pieces().iter();
+        let literals = literals.filter(|piece| piece.kind == PieceType::UserDefined);
+        let mut literals: Vec<_> = literals.map(|piece| piece.piece.clone()).collect();
+        literals.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+        let adds_blank = rules.add_dummy_prefix.unwrap_or(true);
+        let behind = trainer.treat_whitespace_as_suffix.unwrap_or(false);
+        Ok(Self {
+            charsmap: (!charsmap.is_empty())
+                .then(|| Charsmap::read(&charsmap))
+                .transpose()?,
+            literals,
+            blank: if rules.escape_whitespaces.unwrap_or(true) {
+                BLANK
+            } else {
+                " "
+            },
+            blank_before: adds_blank && !behind,
+            blank_behind: adds_blank && behind,
+            removes_extra_blanks: rules.remove_extra_whitespaces.unwrap_or(true),
+        })
+    }
+
+    /// Normalises a text.
+    pub(super) fn apply(&self, text: &str) -> Normalized {
+        let mut output = Normalized::default();
+        let mut at = 0;
+        while self.removes_extra_blanks
+            && let (" ", length) = self.first(&text[at..])
+        {
+            at += length;
+        }
+        if at == text.len() {
+            return output;
+        }
+        if self.blank_before {
+            output.push(self.blank, (at, at));
+        }
+        let mut is_behind_blank = self.removes_extra_blanks;
+        while at < text.len() {
+            let (mut becomes, length) = self.first(&text[at..]);
+            if is_behind_blank {
+                becomes = becomes.trim_start_matches(' ');
+            }
+            for character in becomes.chars() {
+                if character == ' ' {
+                    output.push(self.blank, (at, at + length));
+                } else {
+                    output.push(character.encode_utf8(&mut [0; 4]), (at, at + length));
+                }
+            }
+            if !becomes.is_empty() {
+                is_behind_blank = self.removes_extra_blanks && becomes.ends_with(' ');
+            }
+            at += length;
+        }
+        if self.removes_extra_blanks {
+            let length = output.text.trim_end_matches(self.blank).len();
+            output.text.truncate(length);
+            output.origins.truncate(length);
+        }
+        if self.blank_behind {
+            output.push(self.blank, (at, at));
+        }
+        output
+    }
+
+    /// Returns what the beginning of `text` becomes, and how many bytes that beginning has; nothing
+    /// of nothing.
+    fn first<'a>(&'a self, text: &'a str) -> (&'a str, usize) {
+        let literal = self.literals.iter().find(|l| text.starts_with(l.as_str()));
+        if let Some(literal) = literal {
+            return (literal, literal.len());
+        }
+        let mapped = self.charsmap.as_ref();
+        mapped.and_then(|map| map.longest(text)).unwrap_or_else(|| {
+            let length = text.chars().next().map_or(0, char::len_utf8);
+            (&text[..length], length)
+        })
+    }
+}
+
+/// Sequences of characters, and what they become.
+#[derive(Debug)]
+struct Charsmap {
+    /// A double array: each unit has a label, whether a value follows, and where its children are.
+    units: Vec<u32>,
+    /// What they become, each ended by a zero; the trie's values are positions in it.
+    texts: String,
+}
+
+impl Charsmap {
+    /// Reads the length of the trie, the trie and the texts. Fails if they do not fit together.
+    fn read(blob: &[u8]) -> Result<Self, String> {
+        let broken = || "its table of normalisation rules is damaged".to_owned();
+        let (length, rest) = blob.split_first_chunk::<4>().ok_or_else(broken)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (trie, texts) = rest.split_at_checked(length).ok_or_else(broken)?;
+        let (units, []) = trie.as_chunks::<4>() else {
+            return Err(broken());
+        };
+        Ok(Self {
+            units: units.iter().map(|unit| u32::from_le_bytes(*unit)).collect(),
+            texts: str::from_utf8(texts).map_err(|_| broken())?.to_owned(),
+        })
+    }
+
+    /// Returns what the longest known beginning of `text` becomes, and its length in bytes.
+    fn longest(&self, text: &str) -> Option<(&str, usize)> {
+        let mut found = None;
+        let mut node = children(*self.units.first()?);
+        for (index, byte) in text.bytes().enumerate() {
+            node ^= usize::from(byte);
+            let Some(&unit) = self.units.get(node) else {
+                break;
+            };
+            // The highest bit marks a value, which no byte leads to.
+            if unit & 0x8000_00FF != u32::from(byte) {
+                break;
+            }
+            node ^= children(unit);
+            if unit & 0x100 != 0 {
+                let value = self.units.get(node).map(|value| value & 0x7FFF_FFFF);
+                found = value.map(|value| (value as usize, index + 1)).or(found);
+            }
+        }
+        let (start, length) = found?;
+        let becomes = self.texts.get(start..)?.split('\0').next()?;
+        Some((becomes, length))
+    }
+}
+
+/// Returns how far a unit's children are from it.
+fn children(unit: u32) -> usize {
+    ((unit >> 10) << ((unit & 0x200) >> 6)) as usize
+}
