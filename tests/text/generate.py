@@ -51,6 +51,55 @@ def tokenizer_golden(name, encode):
     write(f"{name}.ids.json", [id_hash(encode(text)) for text in strings()])
 
 
+def without_blanks(text, start, end):
+    """Characters from `start` to `end`, blanks at their sides not counted; unlike Python we count control characters."""
+    is_word = lambda index: not text[index].isspace() or text[index] in "\x1c\x1d\x1e\x1f"
+    words = [index for index in range(start, end) if is_word(index)]
+    return (words[0], words[-1] + 1) if words else (start, end)
+
+
+def offsets_golden(name, tokenizer, own=None):
+    """Writes the hash of where transformers says each token stands, in the strings where `own` ids and ranges agree.
+
+    Tokens that are nothing but blanks are left out: some of transformers' tokenizers say they stand nowhere.
+    """
+    goldens = []
+    for text in strings():
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        added = encoded.encodings[0].special_tokens_mask
+        ranges = [without_blanks(text, *range) for range, added in zip(encoded.offset_mapping, added) if not added]
+        is_word = [token.strip("▁Ġ") != "" for token, added in zip(tokenizer.convert_ids_to_tokens(encoded.input_ids), added) if not added]
+        agrees = True
+        if own:
+            ids, own_ranges = own(text)
+            # SentencePiece gives no place to the first of several pieces of one character.
+            same = lambda own, range, is_word: not is_word or own[0] == own[1] or without_blanks(text, *own) == range
+            agrees = ids == encoded.input_ids and all(map(same, own_ranges, ranges, is_word))
+        flat = [place for range, is_word in zip(ranges, is_word) if is_word for place in range]
+        goldens.append(id_hash(flat) if agrees else None)
+    print(f"{name}: the offsets are known in {sum(golden is not None for golden in goldens)} of {len(goldens)} strings")
+    write(f"{name}.offsets.json", goldens)
+
+
+def piece_ranges(spm, text, special):
+    """Where SentencePiece itself says each piece stands, between special tokens that are split off first."""
+    ranges, done = [], 0
+    for part in re.split("(" + "|".join(map(re.escape, special)) + ")", text):
+        characters = lambda end: len(part.encode()[:end].decode())
+        if part in special:
+            ranges.append((done, done + len(part)))
+        else:
+            pieces = spm.encode(part, return_type="proto").pieces
+            ranges += [(done + characters(piece.begin), done + characters(piece.end)) for piece in pieces]
+        done += len(part)
+    return ranges
+
+
+def starts_golden(name, spm, special):
+    """Writes the hash of where SentencePiece says each piece starts."""
+    write(f"{name}.starts.json", [id_hash([start for start, _ in piece_ranges(spm, text, special)]) for text in strings()])
+
+
 def write(name, value):
     GOLDENS.mkdir(exist_ok=True)
     (GOLDENS / name).write_text(json.dumps(value, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
@@ -237,20 +286,25 @@ def tokenizer_config(folder, tokenizer_class, **fields):
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def sentencepiece_golden(name, tokenizer, before, number, behind, special):
+def sentencepiece_golden(name, tokenizer, spm, frame, number, special):
     """SentencePiece's own ids between those of the special tokens in a text, which transformers splits off first.
 
     transformers 5 runs a re-implementation of SentencePiece; in how many strings it differs is printed.
     """
-    differ, goldens = 0, []
-    for text in strings():
+    def ids_of(text):
         parts = re.split("(" + "|".join(map(re.escape, special)) + ")", text)
         own = [id for part in parts for id in ([special[part]] if part in special else number(part))]
-        ids = [*before, *own, *behind]
+        return [*frame[0], *own, *frame[1]]
+
+    differ, goldens = 0, []
+    for text in strings():
+        ids = ids_of(text)
         differ += ids != tokenizer(text).input_ids
         goldens.append(id_hash(ids))
     print(f"{name}: transformers' ids differ from SentencePiece's in {differ} of {len(goldens)} strings")
     write(f"{name}.ids.json", goldens)
+    offsets_golden(name, tokenizer, lambda text: (ids_of(text), piece_ranges(spm, text, special)))
+    starts_golden(name, spm, special)
 
 
 def t5():
@@ -259,7 +313,7 @@ def t5():
     spm = sentencepiece_model(folder / "spiece.model", 400, "unigram", unk_id=2, bos_id=-1, eos_id=1, pad_id=0)
     tokenizer_config(folder, "T5Tokenizer", extra_ids=100)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    sentencepiece_golden("t5", tokenizer, [], spm.encode, [1], {"</s>": 1, "<pad>": 0, "<unk>": 2})
+    sentencepiece_golden("t5", tokenizer, spm, ([], [1]), spm.encode, {"</s>": 1, "<pad>": 0, "<unk>": 2})
     assert tokenizer.convert_tokens_to_ids("<extra_id_0>") == 499, tokenizer.convert_tokens_to_ids("<extra_id_0>")
 
 
@@ -279,6 +333,7 @@ def m2m100():
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer_golden("m2m100", lambda text: tokenizer(text).input_ids)
     tokenizer_golden("m2m100-target", lambda text: tokenizer(text_target=text).input_ids)
+    starts_golden("m2m100", spm, ["<s>", "</s>", "<pad>", "<unk>"])
     write("m2m100.codes.json", {code: tokenizer.get_lang_id(code) for code in ["af", "en", "fr", "zu"]})
 
 
@@ -296,8 +351,72 @@ def mbart50():
     code = tokenizer.convert_tokens_to_ids("en_XX")
     special = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
     number = lambda text: [3 if index == 0 else index + 1 for index in spm.encode(text)]
-    sentencepiece_golden("mbart50", tokenizer, [code], number, [2], special)
+    sentencepiece_golden("mbart50", tokenizer, spm, ([code], [2]), number, special)
     write("mbart50.codes.json", {code: tokenizer.convert_tokens_to_ids(code) for code in ["ar_AR", "en_XX", "fr_XX", "sl_SI", "<mask>"]})
+
+
+def fairseq(name, tokenizer_class, code, behind):
+    """A tokenizer with the codes of its languages behind its pieces, and the code of a text where `behind` says."""
+    folder = MODELS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    spm = sentencepiece_model(folder / "sentencepiece.bpe.model", 400, "unigram" if behind else "bpe")
+    from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES as mbart_codes
+    from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as nllb_codes
+
+    codes = list(mbart_codes if behind else nllb_codes)
+    (folder / "special_tokens_map.json").write_text(json.dumps({
+        "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>",
+        "mask_token": {"content": "<mask>", "lstrip": True}}))
+    # Numbered as fairseq does: transformers numbers NLLB's mask first where it is told nothing.
+    numbered = dict(enumerate([*codes, "<mask>"], spm.vocab_size() + 1))
+    tokenizer_config(folder, tokenizer_class, src_lang=code, additional_special_tokens=codes, added_tokens_decoder={
+        id: {"content": token, "special": True, "lstrip": token == "<mask>", "rstrip": False, "normalized": False, "single_word": False}
+        for id, token in numbered.items()})
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    number = lambda text: [3 if index == 0 else index + 1 for index in spm.encode(text)]
+    own = tokenizer.convert_tokens_to_ids(code)
+    frame = ([], [2, own]) if behind else ([own], [2])
+    special = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
+    sentencepiece_golden(name, tokenizer, spm, frame, number, special)
+    write(f"{name}.codes.json", {code: tokenizer.convert_tokens_to_ids(code) for code in [codes[0], code, codes[-1], "<mask>"]})
+
+
+def llama():
+    """A SentencePiece BPE that falls back to bytes."""
+    folder = MODELS / "llama"
+    folder.mkdir(parents=True, exist_ok=True)
+    spm = sentencepiece_model(
+        folder / "tokenizer.model", 600, "bpe", byte_fallback=True, normalization_rule_name="identity",
+        remove_extra_whitespaces=False, split_digits=True)
+    tokenizer_config(folder, "LlamaTokenizer", bos_token="<s>", pad_token=None, add_bos_token=True, add_eos_token=False, legacy=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    special = {"<s>": 1, "</s>": 2, "<unk>": 0}
+    sentencepiece_golden("llama", tokenizer, spm, ([1], []), spm.encode, special)
+
+
+def bart():
+    """A byte-level BPE as RoBERTa and BART have it."""
+    folder = MODELS / "bart"
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        list(sentences()), vocab_size=500, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], show_progress=False)
+    tokenizer.save_model(str(folder))
+    tokenizer_config(folder, "BartTokenizer", bos_token="<s>", cls_token="<s>", sep_token="</s>", mask_token="<mask>")
+    loaded = AutoTokenizer.from_pretrained(folder)
+    tokenizer_golden("bart", lambda text: loaded(text).input_ids)
+    offsets_golden("bart", loaded)
+
+
+def described():
+    """Where tokens stand by the tokenizers of the models of other suites."""
+    import sentencepiece
+
+    marian = HERE.parent / "models" / "lo-en-fr-tiny"
+    special = ["</s>", "<unk>", "<pad>"]
+    starts_golden("marian", sentencepiece.SentencePieceProcessor(str(marian / "source.spm")), special)
+    for name in ("glass-en", "gpt2-random", "t5-random"):
+        offsets_golden(name, AutoTokenizer.from_pretrained(HERE.parent / "models" / name))
 
 
 def gpt2():
@@ -311,6 +430,7 @@ def gpt2():
     (folder / "added_tokens.json").write_text(json.dumps({"<|im_start|>": 500, "<|im_end|>": 501}))
     loaded = AutoTokenizer.from_pretrained(folder)
     tokenizer_golden("gpt2", lambda text: loaded(text).input_ids)
+    offsets_golden("gpt2", loaded)
 
 
 CHAT_TEMPLATES = {
@@ -389,7 +509,12 @@ def main():
     t5()
     m2m100()
     mbart50()
+    fairseq("mbart", "MBartTokenizer", "en_XX", behind=True)
+    fairseq("nllb", "NllbTokenizer", "eng_Latn", behind=False)
+    llama()
     gpt2()
+    bart()
+    described()
 
 
 if __name__ == "__main__":

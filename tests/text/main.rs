@@ -12,6 +12,7 @@
 mod chat;
 mod damaged;
 mod gguf;
+mod offsets;
 mod pytorch;
 mod vocabularies;
 

@@ -64,6 +64,36 @@ fn mbart50_puts_its_codes_behind_its_pieces() {
 }
 
 #[test]
+fn mbart_puts_the_code_behind_its_texts() {
+    let tokenizer = load("mbart");
+    assert_ids(&tokenizer, "mbart", source);
+    assert_codes(&tokenizer, "mbart", |language| {
+        tokenizer.language_code(language).unwrap().unwrap()
+    });
+}
+
+#[test]
+fn nllb_puts_the_code_before_its_texts() {
+    let tokenizer = load("nllb");
+    assert_ids(&tokenizer, "nllb", source);
+    assert_codes(&tokenizer, "nllb", |language| {
+        tokenizer.language_code(language).unwrap().unwrap()
+    });
+}
+
+#[test]
+fn llama_falls_back_to_bytes() {
+    assert_ids(&load("llama"), "llama", |tokenizer, text| {
+        tokenizer.encode_prompt(text, false).unwrap().ids
+    });
+}
+
+#[test]
+fn bart_is_read_from_its_vocabulary_and_merges() {
+    assert_ids(&load("bart"), "bart", source);
+}
+
+#[test]
 fn languages_are_chosen_by_their_codes() {
     let tokenizer = load("mbart50");
     let plain = tokenizer.encode_source("Select", true).unwrap().ids;
