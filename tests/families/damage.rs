@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use whence_engine::ErrorKind;
 use whence_engine::model;
@@ -134,4 +134,73 @@ fn what_would_change_the_numbers_is_refused() {
         set(folder, "num_experts_per_tok", json!(5));
     });
     assert_names(&message, &["choose 5 of 4 experts"]);
+}
+
+/// Switches that change what a model computes, and that we do not serve.
+#[test]
+fn a_switch_that_is_not_served_is_named() {
+    let nested = |field: &str, value: Value| json!({ field: value });
+    let cases = [
+        ("gemma", "use_bidirectional_attention", json!(true)),
+        ("gemma2", "use_bidirectional_attention", json!(true)),
+        ("gemma3_text", "use_bidirectional_attention", json!(true)),
+        ("gemma3_text", "attn_logit_softcapping", json!(50.0)),
+        ("llama", "partial_rotary_factor", json!(0.5)),
+        ("falcon-new", "parallel_attn", json!(false)),
+        ("marian", "share_encoder_decoder_embeddings", json!(false)),
+        ("mpt", "no_bias", json!(false)),
+        ("mpt", "logit_scale", json!("inv_sqrt_d_model")),
+        ("mpt", "norm_type", json!("rmsnorm")),
+    ];
+    for (name, field, value) in cases {
+        let message = refusal(name, |folder| set(folder, field, value));
+        assert_names(&message, &["config.json", field]);
+    }
+    for (field, value) in [
+        ("alibi", json!(false)),
+        ("qk_ln", json!(true)),
+        ("prefix_lm", json!(true)),
+        ("attn_type", json!("multiquery_attention")),
+    ] {
+        let message = refusal("mpt", |folder| {
+            set(folder, "attn_config", nested(field, value));
+        });
+        assert_names(&message, &["config.json", field]);
+    }
+}
+
+/// Adds the tensor `name` to the weights in `folder`.
+fn add_tensor(folder: &Path, name: &str, tensor: Tensor) {
+    let path = folder.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    tensors.insert(name.to_owned(), tensor);
+    candle_core::safetensors::save(&tensors, path).unwrap();
+}
+
+#[test]
+fn a_bias_the_configuration_leaves_out_is_named() {
+    for name in [
+        "model.layers.1.self_attn.q_proj.bias",
+        "model.layers.0.mlp.down_proj.bias",
+        "model.norm.bias",
+    ] {
+        let bias = Tensor::full(0.5_f32, 32, &Device::Cpu).unwrap();
+        let message = refusal("llama", |folder| add_tensor(folder, name, bias));
+        assert_names(&message, &["model.safetensors", name, "does without it"]);
+    }
+}
+
+#[test]
+fn separate_embeddings_of_encoder_and_decoder_are_named() {
+    for (model, name) in [
+        ("bart", "model.encoder.embed_tokens.weight"),
+        ("t5", "decoder.embed_tokens.weight"),
+    ] {
+        let other = Tensor::full(0.5_f32, (48, 32), &Device::Cpu).unwrap();
+        let message = refusal(model, |folder| add_tensor(folder, name, other));
+        assert_names(
+            &message,
+            &["model.safetensors", name, "separate embeddings"],
+        );
+    }
 }

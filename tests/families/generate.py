@@ -240,6 +240,28 @@ for activation in ("gelu_10", "laplace", "leaky_relu", "mish", "quick_gelu", "re
 for activation in ("hardswish", "sigmoid", "tanh"):
     FAMILIES[f"llama-{activation}"] = ("llama", SMALL_DECODER | dict(hidden_act=activation))
 
+# Switches of their configurations, turned.
+FAMILIES |= {
+    "gpt2-unscaled": ("gpt2", GPT | dict(scale_attn_weights=False)),
+    "opt-bare": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32, enable_bias=False, layer_norm_elementwise_affine=False)),
+    "gpt_neox-unbiased": ("gpt_neox", DECODER | dict(attention_bias=False, rope_parameters=HALF)),
+    "starcoder2-unbiased": ("starcoder2", DECODER | dict(use_bias=False)),
+    "xglm-unscaled": ("xglm", FAMILIES["xglm"][1] | dict(scale_embedding=False)),
+    "mpt-scaled": ("mpt", FAMILIES["mpt"][1] | dict(attn_config=dict(softmax_scale=0.3))),
+    "phi3-partial": ("phi3", DECODER | dict(rope_parameters=HALF, pad_token_id=0)),
+    "qwen3-biased": (
+        "qwen3", DECODER | dict(head_dim=6, attention_bias=True, use_sliding_window=True, sliding_window=4, max_window_layers=1)),
+    "falcon-heads": ("falcon", DECODER | dict(multi_query=False, bias=True)),
+    "smollm3-window": (
+        "smollm3", DECODER | dict(no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=4, pad_token_id=0)),
+    "gemma3_text-capped": (
+        "gemma3_text", FAMILIES["gemma3_text"][1] | dict(final_logit_softcapping=4.0)),
+    "mixtral-window": ("mixtral", FAMILIES["mixtral"][1] | dict(sliding_window=4, num_experts_per_tok=3)),
+    "granite-biased": ("granite", DECODER | dict(attention_bias=True, mlp_bias=True)),
+    "cohere-biased": ("cohere", DECODER | dict(attention_bias=True)),
+    "bart-unscaled": ("bart", BART | dict(scale_embedding=False)),
+}
+
 SEED_OF_WEIGHTS = 20261125
 SINGLE = torch.float32
 in_angles = False

@@ -52,6 +52,8 @@ impl ModelSpec {
 /// A stack of sublayers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackSpec {
+    /// Name under which a checkpoint may repeat the model's embedding for this stack.
+    pub embedding_copy: Option<String>,
     /// From embeddings to the stream, where those are narrower.
     pub input_projection: Option<Projection>,
     /// Factor of the embeddings inside the stack.
@@ -78,6 +80,7 @@ impl StackSpec {
     /// Returns a stack of `sublayers` without anything around them.
     pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
+            embedding_copy: None,
             input_projection: None,
             input_scale: 1.0,
             given_scale: 1.0,

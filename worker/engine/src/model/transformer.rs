@@ -114,6 +114,11 @@ impl Transformer {
     pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
         let shape = [spec.vocabulary, spec.embedding_width()];
         let table = checkpoint.weight(&spec.embedding, &shape)?;
+        for stack in spec.encoder.iter().chain([&spec.decoder]) {
+            if let Some(name) = &stack.embedding_copy {
+                checkpoint.require_same(name, &table)?;
+            }
+        }
         let head = Head::load(&spec, &table, checkpoint)?;
         let encoder = spec
             .encoder

@@ -167,6 +167,7 @@ impl Variant {
         }
         let norm = |name: &str| NormSpec::layer(format!("model.{side}.{name}"), EPSILON);
         Ok(StackSpec {
+            embedding_copy: Some(format!("model.{side}.embed_tokens.weight")),
             added_positions: Some(match self.positions {
                 PositionKind::Sinusoidal(waves) => AddedPositions::Sinusoidal(waves),
                 PositionKind::Learned => AddedPositions::Learned {

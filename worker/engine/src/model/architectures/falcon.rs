@@ -22,7 +22,7 @@ const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_MAX_POSITIONS: usize = 2048;
 const ROPE: RopeDefaults = RopeDefaults {
     theta: 10_000.0,
-    partial: 1.0,
+    partial: None,
 };
 
 /// How queries, keys and values lie in their one map.
@@ -115,6 +115,13 @@ impl Shape {
         let default_norms = if is_new { 2 } else { 1 };
         let num_norms = config.optional_size("num_ln_in_parallel_attn")?;
         let is_parallel = config.flag_or("parallel_attn", true)?;
+        if is_new && !is_parallel {
+            // transformers wires these in parallel where it can run them at all.
+            return Err(config.refused(
+                "`parallel_attn` is false together with `new_decoder_architecture`, which is not supported"
+                    .to_owned(),
+            ));
+        }
         let has_two_norms = num_norms.unwrap_or(default_norms) == 2;
         let norm_names = match (is_parallel, has_two_norms) {
             (false, _) => ["input_layernorm", "post_attention_layernorm"],

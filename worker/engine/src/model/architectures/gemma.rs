@@ -35,6 +35,7 @@ const LOCAL_THETA: f64 = 10_000.0;
 
 /// Reads the specification of a first-generation Gemma model.
 pub(super) fn gemma(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    require(config, "use_bidirectional_attention", false)?;
     let mut layers = layers(config)?;
     let epsilon = llama::rms_epsilon(config, GEMMA)?;
     for (index, layer) in layers.iter_mut().enumerate() {
@@ -47,6 +48,7 @@ pub(super) fn gemma(config: &ConfigFile) -> Result<ModelSpec, Error> {
 
 /// Reads the specification of a Gemma 2 model.
 pub(super) fn gemma2(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    require(config, "use_bidirectional_attention", false)?;
     let mut layers = sandwiched_layers(config)?;
     let window = size_or(config, "sliding_window", DEFAULT_WINDOW)?;
     let softcap = number_or(config, "attn_logit_softcapping", DEFAULT_SCORE_CAP)?;
@@ -63,6 +65,12 @@ pub(super) fn gemma2(config: &ConfigFile) -> Result<ModelSpec, Error> {
 /// Reads the specification of the text model of Gemma 3.
 pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     require(config, "use_bidirectional_attention", false)?;
+    if let Some(cap) = config.optional_number("attn_logit_softcapping")? {
+        // No Gemma 3 was trained with one, and transformers reads it without applying it.
+        return Err(config.refused(format!(
+            "`attn_logit_softcapping` is {cap}, which is not supported in Gemma 3"
+        )));
+    }
     let mut layers = sandwiched_layers(config)?;
     let window = size_or(config, "sliding_window", DEFAULT_WINDOW)?;
     let pattern = config.optional_size("sliding_window_pattern")?;
@@ -77,7 +85,6 @@ pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
         let attention = &mut layer.attention;
         attention.window = is_local.and(window);
         attention.rotation = Some(usize::from(is_local.is_some()));
-        attention.softcap = config.optional_number("attn_logit_softcapping")?;
         attention.head_norms = Some(HeadNormSpec {
             kind: NormKind::RmsPlusOne,
             epsilon,
@@ -97,7 +104,7 @@ fn rotations(config: &ConfigFile) -> Result<Vec<RotarySpec>, Error> {
     let (_, _, head_dim) = head_sizes(config, config.size("hidden_size")?)?;
     let defaults = |theta: f64| RopeDefaults {
         theta,
-        partial: 1.0,
+        partial: None,
     };
     let by_type = config.object("rope_parameters")?;
     let of_type = |name: &str| match &by_type {

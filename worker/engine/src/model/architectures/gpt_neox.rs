@@ -62,7 +62,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let partial = config.optional_number("rotary_pct")?;
     let defaults = RopeDefaults {
         theta: theta.unwrap_or(DEFAULT_THETA),
-        partial: partial.unwrap_or(DEFAULT_TURNED),
+        partial: Some(partial.unwrap_or(DEFAULT_TURNED)),
     };
     let rope = rope(config, dim, defaults)?;
     let max_positions = config.size("max_position_embeddings")?;

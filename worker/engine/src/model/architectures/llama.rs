@@ -29,7 +29,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     is_tied: false,
     rope: RopeDefaults {
         theta: 10_000.0,
-        partial: 1.0,
+        partial: None,
     },
 };
 

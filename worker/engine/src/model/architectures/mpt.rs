@@ -5,7 +5,7 @@
 //! saves them.
 
 use super::alibi::reordered_slopes;
-use super::fields::{head_dim, head_weight};
+use super::fields::{head_dim, head_weight, require};
 use super::layer::{Layer, sublayers};
 use crate::Error;
 use crate::model::config::ConfigFile;
@@ -27,6 +27,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
     let of_attention = config.object("attn_config")?;
     let of_attention = of_attention.unwrap_or_else(|| config.empty());
+    refuse_unserved(config, &of_attention)?;
     let clip = of_attention.optional_number("clip_qkv")?;
     let scale = of_attention.optional_number("softmax_scale")?;
     let mut layers = Vec::new();
@@ -77,6 +78,31 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })
+}
+
+/// Fails where a file asks for what MPT's makers could train and transformers leaves out without a
+/// word.
+fn refuse_unserved(config: &ConfigFile, of_attention: &ConfigFile) -> Result<(), Error> {
+    require(config, "no_bias", true)?;
+    for (field, served) in [("alibi", true), ("qk_ln", false), ("prefix_lm", false)] {
+        require(of_attention, field, served)?;
+    }
+    let refused = |field: &str, value: &str| {
+        config.refused(format!("`{field}` is `{value}`, which is not supported"))
+    };
+    let kind = of_attention.optional_text("attn_type")?;
+    if let Some(kind) = kind.filter(|kind| *kind != "multihead_attention") {
+        return Err(refused("attn_type", kind));
+    }
+    let norm = config.optional_text("norm_type")?;
+    if let Some(norm) = norm.filter(|norm| !norm.ends_with("layernorm")) {
+        return Err(refused("norm_type", norm));
+    }
+    if config.has("logit_scale") && !config.to_value()["logit_scale"].is_null() {
+        let scale = config.to_value()["logit_scale"].to_string();
+        return Err(refused("logit_scale", &scale));
+    }
+    Ok(())
 }
 
 fn norm(name: &str, epsilon: f64) -> NormSpec {

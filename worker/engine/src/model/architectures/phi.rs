@@ -18,7 +18,7 @@ use crate::model::spec::{
 const DEFAULT_EPSILON: f64 = 1e-5;
 const ROPE: RopeDefaults = RopeDefaults {
     theta: 10_000.0,
-    partial: 0.5,
+    partial: Some(0.5),
 };
 
 /// Reads the specification of a Phi model.

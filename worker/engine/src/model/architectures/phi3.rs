@@ -4,12 +4,17 @@
 //! Source: Abdin et al. 2024, <https://arxiv.org/abs/2404.14219>.
 
 use super::llama::{self, DEFAULTS, Defaults};
+use super::rope::RopeDefaults;
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{CoreSpec, Gate, LinearSpec, ModelSpec};
 
 const PHI3: Defaults = Defaults {
     rms_epsilon: 1e-5,
+    rope: RopeDefaults {
+        partial: Some(1.0),
+        ..DEFAULTS.rope
+    },
     ..DEFAULTS
 };
 

@@ -18,8 +18,8 @@ use crate::model::spec::{Pairing, RotarySpec};
 pub(super) struct RopeDefaults {
     /// Base of the wavelengths.
     pub(super) theta: f64,
-    /// How much of a head is turned.
-    pub(super) partial: f64,
+    /// How much of a head is turned; `None` where the architecture always turns all of it.
+    pub(super) partial: Option<f64>,
 }
 
 /// The rotary part of a configuration.
@@ -36,7 +36,6 @@ struct Parameters {
     theta: f64,
     /// Entries of a head that are turned.
     dim: usize,
-    max_positions: usize,
 }
 
 /// Reads the rotation of heads of `head_dim` entries. Fails on a rope type we do not have.
@@ -71,6 +70,11 @@ pub(super) fn inverse_frequencies(dim: usize, theta: f64) -> Vec<f32> {
         .collect()
 }
 
+/// Returns how long texts can be once the rotation is stretched.
+fn max_positions(config: &ConfigFile) -> Result<usize, Error> {
+    config.size("max_position_embeddings")
+}
+
 fn wavelengths(dim: usize, theta: f64) -> Vec<f32> {
     let exponent = |plane: usize| f64::from((2 * plane) as f32 / dim as f32);
     (0..dim / 2)
@@ -90,11 +94,17 @@ pub(super) fn from_fields(
             .optional_number(name)?
             .or(config.optional_number(name)?))
     };
-    let partial = number("partial_rotary_factor")?.unwrap_or(defaults.partial);
+    let partial = match (number("partial_rotary_factor")?, defaults.partial) {
+        (Some(partial), None) if partial != 1.0 => {
+            return Err(config.refused(format!(
+                "`partial_rotary_factor` is {partial}, this architecture turns whole heads"
+            )));
+        }
+        (given, default) => given.or(default).unwrap_or(1.0),
+    };
     let parameters = Parameters {
         theta: number("rope_theta")?.unwrap_or(defaults.theta),
         dim: (head_dim as f64 * partial) as usize,
-        max_positions: config.size("max_position_embeddings")?,
         fields,
     };
     let kind = match parameters.fields.optional_text("rope_type")? {
@@ -150,9 +160,10 @@ impl Parameters {
         const NAME: &str = "original_max_position_embeddings";
         // Where both places say it, transformers reads the outer one.
         let outer = config.optional_size(NAME)?;
-        Ok(outer
-            .or(self.fields.optional_size(NAME)?)
-            .unwrap_or(self.max_positions))
+        match outer.or(self.fields.optional_size(NAME)?) {
+            Some(positions) => Ok(positions),
+            None => max_positions(config),
+        }
     }
 
     /// Turns everything slower by the same factor.
@@ -191,7 +202,7 @@ impl Parameters {
         let original = self.original_positions(config)? as f64;
         let factor = match self.fields.optional_number("factor")? {
             Some(factor) => factor,
-            None => self.max_positions as f64 / original,
+            None => max_positions(config)? as f64 / original,
         };
         let optional = |name: &str| self.fields.optional_number(name);
         let sharpening = |scale: f64| {
@@ -255,7 +266,7 @@ impl Parameters {
         }
         let factor = match self.fields.optional_number("factor")? {
             Some(factor) => factor,
-            None => self.max_positions as f64 / original,
+            None => max_positions(config)? as f64 / original,
         };
         let magnitude = match self.fields.optional_number("attention_factor")? {
             Some(given) => given,

@@ -12,7 +12,7 @@ use crate::model::spec::{HeadNormSpec, HeadNormWeights, ModelSpec, NormKind, Nor
 
 const STABLELM: Defaults = Defaults {
     rope: RopeDefaults {
-        partial: 0.25,
+        partial: Some(0.25),
         ..DEFAULTS.rope
     },
     ..DEFAULTS

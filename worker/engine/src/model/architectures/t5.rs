@@ -103,6 +103,7 @@ impl Variant {
             }
         }
         Ok(StackSpec {
+            embedding_copy: Some(format!("{side}.embed_tokens.weight")),
             score_biases,
             final_norm: Some(NormSpec::rms(format!("{side}.final_layer_norm"), epsilon)),
             ..StackSpec::of(sublayers)

@@ -101,9 +101,12 @@ impl StoredMap {
         } else {
             checkpoint.weight(&name, &[outputs, inputs])?
         };
+        let name = format!("{}.bias", spec.name);
         let mut bias = None;
         if spec.bias {
-            bias = Some(checkpoint.tensor(&format!("{}.bias", spec.name), &[outputs])?);
+            bias = Some(checkpoint.tensor(&name, &[outputs])?);
+        } else {
+            checkpoint.require_no(&name)?;
         }
         Ok(Self { weight, bias })
     }

@@ -31,7 +31,11 @@ impl Norm {
         };
         let bias = match spec.kind {
             NormKind::Layer => Some(read("bias")?),
-            _ => None,
+            NormKind::LayerWithoutWeights => None,
+            _ => {
+                checkpoint.require_no(&format!("{}.bias", spec.name))?;
+                None
+            }
         };
         Ok(Self(Scaling {
             weight,

@@ -169,6 +169,46 @@ impl Checkpoint {
         self.find(name).is_some()
     }
 
+    /// Fails if the checkpoint has the tensor `name`, which the configuration does without, with
+    /// anything but zeros in it: the model would not be the one that was trained.
+    pub(crate) fn require_no(&self, name: &str) -> Result<(), Error> {
+        let Some((stored, file)) = self.find(name) else {
+            return Ok(());
+        };
+        let sum = file.read(stored, DType::F32)?.abs()?.sum_all()?;
+        if sum.to_scalar::<f32>()? == 0.0 {
+            return Ok(());
+        }
+        Err(Error::Tensor {
+            path: file.path().to_owned(),
+            name: stored.to_owned(),
+            reason: "the configuration does without it".to_owned(),
+        })
+    }
+
+    /// Fails if the checkpoint has the tensor `name`, and it differs from `other`, which the model
+    /// uses in its place.
+    pub(crate) fn require_same(&self, name: &str, other: &Tensor) -> Result<(), Error> {
+        let Some((stored, file)) = self.find(name) else {
+            return Ok(());
+        };
+        let own = self.weight(name, other.dims())?;
+        if own
+            .ne(other)?
+            .to_dtype(DType::F32)?
+            .sum_all()?
+            .to_scalar::<f32>()?
+            == 0.0
+        {
+            return Ok(());
+        }
+        Err(Error::Tensor {
+            path: file.path().to_owned(),
+            name: stored.to_owned(),
+            reason: "it differs from the embedding that encoder and decoder share; separate embeddings are not supported".to_owned(),
+        })
+    }
+
     /// Returns the precision tensors are read as.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -261,6 +301,20 @@ mod tests {
         );
         assert_eq!(checkpoint.weight("b", &[1]).unwrap().dtype(), DType::F32);
         assert_eq!(checkpoint.tensor("a", &[2]).unwrap().dtype(), DType::F32);
+    }
+
+    #[test]
+    fn what_the_model_would_leave_out_must_be_zero() {
+        let folder = folder_with(&[("zero", half(&[0.0, -0.0])), ("other", half(&[0.0, 0.5]))]);
+        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
+        checkpoint.require_no("absent").unwrap();
+        checkpoint.require_no("zero").unwrap();
+        let error = checkpoint.require_no("other").unwrap_err().to_string();
+        assert!(error.contains("`other`"), "{error}");
+        let zero = checkpoint.weight("zero", &[2]).unwrap();
+        checkpoint.require_same("zero", &zero).unwrap();
+        let error = checkpoint.require_same("other", &zero).unwrap_err();
+        assert!(error.to_string().contains("`other`"), "{error}");
     }
 
     #[test]
