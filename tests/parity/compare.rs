@@ -11,11 +11,6 @@ use crate::golden::{Pair, PeerScores};
 /// saturated steps are 1e-4 to 1e-3 away.
 const SINGLE: f64 = 5e-5;
 
-/// How many times as far from the truth as Inseq a step may be where both are farther than `SINGLE`.
-/// There a method amplifies roundings (a regression on few samples, say), and whose are the luckier
-/// ones is chance.
-const CHANCE: f64 = 2.0;
-
 /// What a step may differ from the truth in double precision: scores come out rounded to single precision once.
 const DOUBLE: f64 = 1.2e-7;
 
@@ -38,7 +33,7 @@ impl Distance {
     /// Returns whether the engine is near enough to the truth.
     pub(crate) fn is_near(&self, precision: Precision) -> bool {
         match precision {
-            Precision::Single => self.ours <= (CHANCE * self.inseqs).max(SINGLE),
+            Precision::Single => self.ours <= self.inseqs.max(SINGLE),
             Precision::Double => self.ours <= DOUBLE,
         }
     }
