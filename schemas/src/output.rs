@@ -32,10 +32,15 @@ pub const TARGET_FORCED: &str = "target_forced";
 pub const SOURCE_TOKENS: &str = "source_tokens";
 /// Ids of [`SOURCE_TOKENS`]; -1 for a token merged of several.
 pub const SOURCE_TOKEN_IDS: &str = "source_token_ids";
+/// Where [`SOURCE_TOKENS`] stand in the input text: characters from [`START`] up to [`END`], blanks at
+/// the sides left out; null for a token no text led to.
+pub const SOURCE_TOKEN_OFFSETS: &str = "source_token_offsets";
 /// Tokens the decoder saw, prompt and start token included.
 pub const TARGET_TOKENS: &str = "target_tokens";
 /// Ids of [`TARGET_TOKENS`]; -1 for a token merged of several.
 pub const TARGET_TOKEN_IDS: &str = "target_token_ids";
+/// Where [`TARGET_TOKENS`] stand in the target text, as [`SOURCE_TOKEN_OFFSETS`].
+pub const TARGET_TOKEN_OFFSETS: &str = "target_token_offsets";
 /// Position of the first attributed target token.
 pub const ATTR_POS_START: &str = "attr_pos_start";
 /// Position after the last attributed target token.
@@ -44,6 +49,11 @@ pub const ATTR_POS_END: &str = "attr_pos_end";
 pub const STEPS: &str = "steps";
 /// Dataset columns carried along; a struct, absent if none were asked for.
 pub const COLUMNS: &str = "columns";
+
+/// A token's first character, counted from 0.
+pub const START: &str = "start";
+/// The character behind its last.
+pub const END: &str = "end";
 
 /// Value of [`STATUS`] for an attributed example.
 pub const STATUS_OK: &str = "ok";
@@ -114,8 +124,18 @@ pub fn schema(step_scores: &[String], columns: &Fields) -> Schema {
         Field::new(TARGET_FORCED, DataType::Boolean, false),
         Field::new(SOURCE_TOKENS, list(DataType::Utf8), true),
         Field::new(SOURCE_TOKEN_IDS, list(DataType::Int32), true),
+        Field::new(
+            SOURCE_TOKEN_OFFSETS,
+            DataType::List(offsets_element()),
+            true,
+        ),
         Field::new(TARGET_TOKENS, list(DataType::Utf8), true),
         Field::new(TARGET_TOKEN_IDS, list(DataType::Int32), true),
+        Field::new(
+            TARGET_TOKEN_OFFSETS,
+            DataType::List(offsets_element()),
+            true,
+        ),
         Field::new(ATTR_POS_START, DataType::Int32, true),
         Field::new(ATTR_POS_END, DataType::Int32, true),
         Field::new(
@@ -150,6 +170,18 @@ pub fn step_fields(step_scores: &[String]) -> Fields {
         fields.push(Field::new(STEP_SCORES, DataType::Struct(scores), false));
     }
     fields.into()
+}
+
+/// Returns the fields of a token's offsets.
+pub fn offsets_fields() -> Fields {
+    let position = |name| Field::new(name, DataType::Int32, false);
+    vec![position(START), position(END)].into()
+}
+
+/// Returns the field of the values of a list of offsets, of which some may be missing.
+pub fn offsets_element() -> Arc<Field> {
+    let element = element(DataType::Struct(offsets_fields()));
+    Arc::new(element.as_ref().clone().with_nullable(true))
 }
 
 /// Returns the field of a list's values.

@@ -122,9 +122,9 @@ impl Golden {
     }
 
     /// Returns source and target tokens of an example, entries of the vocabulary and ids.
-    pub(crate) fn tokens(&self, example: usize) -> (&[(String, u32)], &[(String, u32)]) {
+    pub(crate) fn tokens(&self, example: usize) -> [&[(String, u32)]; 2] {
         let example = &self.case.examples[example];
-        (&example.source, &example.target)
+        [&example.source, &example.target]
     }
 
     /// Returns the position of the first explained token of an example.

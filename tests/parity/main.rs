@@ -184,7 +184,7 @@ fn check_if_unpacked(model: &str, precision: Precision) {
 /// Both must see the same tokens, and generate the same ones where no target is forced.
 fn check_tokens(golden: &Golden, attributions: &[Attribution]) {
     for (index, attribution) in attributions.iter().enumerate() {
-        let (source, target) = golden.tokens(index);
+        let [source, target] = golden.tokens(index);
         let seen = |tokens: &[Token]| -> Vec<(String, u32)> {
             let pair = |token: &Token| Some((token.text.clone(), token.id?));
             tokens.iter().filter_map(pair).collect()

@@ -11,7 +11,7 @@ use arrow::array::{
     StringArray, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Fields, Schema};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -96,8 +96,10 @@ pub fn batch(
         )),
         texts(good().map(|a| a.map(|a| a.source.as_slice())))?,
         ids(good().map(|a| a.map(|a| a.source.as_slice())))?,
+        offsets(good().map(|a| a.map(|a| a.source.as_slice())))?,
         texts(good().map(|a| a.map(|a| a.target.as_slice())))?,
         ids(good().map(|a| a.map(|a| a.target.as_slice())))?,
+        offsets(good().map(|a| a.map(|a| a.target.as_slice())))?,
         Arc::new(position(|a| a.attr_pos_start)),
         Arc::new(position(|a| a.attr_pos_end)),
         steps(rows, step_scores)?,
@@ -118,7 +120,7 @@ fn texts<'a>(
     );
     list(
         lists.map(|tokens| tokens.map(<[Token]>::len)),
-        DataType::Utf8,
+        output::element(DataType::Utf8),
         Arc::new(values),
     )
 }
@@ -129,7 +131,27 @@ fn ids<'a>(
     let values = Int32Array::from_iter_values(lists.clone().flatten().flatten().map(id_of));
     list(
         lists.map(|tokens| tokens.map(<[Token]>::len)),
-        DataType::Int32,
+        output::element(DataType::Int32),
+        Arc::new(values),
+    )
+}
+
+fn offsets<'a>(
+    lists: impl Iterator<Item = Option<&'a [Token]>> + Clone,
+) -> Result<ArrayRef, ArrowError> {
+    let of_tokens = || lists.clone().flatten().flatten().map(|token| token.offsets);
+    let positions = |of: fn((usize, usize)) -> usize| -> ArrayRef {
+        let positions = of_tokens().map(|offsets| offsets.map_or(0, of) as i32);
+        Arc::new(Int32Array::from_iter_values(positions))
+    };
+    let values = StructArray::try_new(
+        output::offsets_fields(),
+        vec![positions(|(start, _)| start), positions(|(_, end)| end)],
+        Some(of_tokens().map(|offsets| offsets.is_some()).collect()),
+    )?;
+    list(
+        lists.map(|tokens| tokens.map(<[Token]>::len)),
+        output::offsets_element(),
         Arc::new(values),
     )
 }
@@ -199,7 +221,8 @@ fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowEr
     let lengths = rows
         .iter()
         .map(|row| row.attribution().map(|a| a.steps.len()));
-    list(lengths, DataType::Struct(fields), Arc::new(values))
+    let element = output::element(DataType::Struct(fields));
+    list(lengths, element, Arc::new(values))
 }
 
 fn scores<'a>(
@@ -212,7 +235,7 @@ fn scores<'a>(
     let values = Float32Array::from_iter_values(values);
     list(
         rows.map(|scores| scores.map(|scores| scores.values.len())),
-        DataType::Float32,
+        output::element(DataType::Float32),
         Arc::new(values),
     )
 }
@@ -220,13 +243,13 @@ fn scores<'a>(
 /// Builds lists of the given lengths, null where there is none, over consecutive values.
 fn list(
     lengths: impl Iterator<Item = Option<usize>> + Clone,
-    of: DataType,
+    element: FieldRef,
     values: ArrayRef,
 ) -> Result<ArrayRef, ArrowError> {
     let offsets = OffsetBuffer::from_lengths(lengths.clone().map(Option::unwrap_or_default));
     let nulls = NullBuffer::from_iter(lengths.map(|length| length.is_some()));
     Ok(Arc::new(ListArray::try_new(
-        output::element(of),
+        element,
         offsets,
         values,
         Some(nulls),

@@ -80,8 +80,8 @@ fn examples(columns: &Columns) -> String {
     let carried = if columns.carried { ", columns" } else { "" };
     format!(
         "SELECT {}, status, error_code, error_message, input_text, generated_text, target_forced,\n  \
-         source_tokens, source_token_ids, target_tokens, target_token_ids, attr_pos_start, \
-         attr_pos_end{carried}\nFROM {SLOTS}",
+         source_tokens, source_token_ids, source_token_offsets,\n  target_tokens, \
+         target_token_ids, target_token_offsets, attr_pos_start, attr_pos_end{carried}\nFROM {SLOTS}",
         keys()
     )
 }

@@ -1,6 +1,6 @@
 //! A record batch of the attribution table as rows: what the worker's encoding undoes.
 
-use arrow::array::{Array, AsArray, GenericListArray, RecordBatch, StructArray};
+use arrow::array::{Array, AsArray, GenericListArray, Int32Array, RecordBatch, StructArray};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
@@ -67,8 +67,8 @@ impl<'b> Columns<'b> {
         let steps = self.steps.value(row);
         let steps = steps.as_struct_opt().ok_or_else(|| wrong(output::STEPS))?;
         Ok(Attribution {
-            source: self.tokens(output::SOURCE_TOKENS, output::SOURCE_TOKEN_IDS, row)?,
-            target: self.tokens(output::TARGET_TOKENS, output::TARGET_TOKEN_IDS, row)?,
+            source: self.tokens(&SOURCE, row)?,
+            target: self.tokens(&TARGET, row)?,
             generated_text: self.text(output::GENERATED_TEXT, row)?.unwrap_or_default(),
             forced: forced
                 .ok_or_else(|| wrong(output::TARGET_FORCED))?
@@ -93,28 +93,63 @@ impl<'b> Columns<'b> {
         usize::try_from(position).map_err(|_| wrong(name))
     }
 
-    fn tokens(&self, texts: &str, ids: &str, row: usize) -> Result<Vec<Token>, ArrowError> {
+    fn tokens(&self, columns: &TokenColumns, row: usize) -> Result<Vec<Token>, ArrowError> {
+        let TokenColumns {
+            texts,
+            ids,
+            offsets,
+        } = columns;
         let list = |name: &str| -> Result<_, ArrowError> {
             let lists: Option<&Lists> = column(self.batch, name)?.as_list_opt();
             Ok(lists.ok_or_else(|| wrong(name))?.value(row))
         };
-        let (text_values, id_values) = (list(texts)?, list(ids)?);
+        let (text_values, id_values, spans) = (list(texts)?, list(ids)?, list(offsets)?);
         let text_values = text_values
             .as_string_opt::<i32>()
             .ok_or_else(|| wrong(texts))?;
         let id_values = id_values
             .as_primitive_opt::<Int32Type>()
             .ok_or_else(|| wrong(ids))?;
-        let pairs = text_values.iter().zip(id_values.values());
-        Ok(pairs
-            .map(|(text, &id)| Token {
+        let spans = spans.as_struct_opt().ok_or_else(|| wrong(offsets))?;
+        let position = |name: &str| {
+            let positions = spans.column_by_name(name)?;
+            positions.as_primitive_opt::<Int32Type>()
+        };
+        let (Some(starts), Some(ends)) = (position(output::START), position(output::END)) else {
+            return Err(wrong(offsets));
+        };
+        let span = |index: usize| {
+            let place = |positions: &Int32Array| usize::try_from(positions.value(index)).ok();
+            Some((place(starts)?, place(ends)?)).filter(|_| spans.is_valid(index))
+        };
+        let tokens = text_values.iter().zip(id_values.values()).enumerate();
+        Ok(tokens
+            .map(|(index, (text, &id))| Token {
                 id: u32::try_from(id).ok(),
                 text: text.unwrap_or_default().to_owned(),
-                offsets: None,
+                offsets: span(index),
             })
             .collect())
     }
 }
+
+/// The columns that describe the tokens of one side.
+struct TokenColumns {
+    texts: &'static str,
+    ids: &'static str,
+    offsets: &'static str,
+}
+
+const SOURCE: TokenColumns = TokenColumns {
+    texts: output::SOURCE_TOKENS,
+    ids: output::SOURCE_TOKEN_IDS,
+    offsets: output::SOURCE_TOKEN_OFFSETS,
+};
+const TARGET: TokenColumns = TokenColumns {
+    texts: output::TARGET_TOKENS,
+    ids: output::TARGET_TOKEN_IDS,
+    offsets: output::TARGET_TOKEN_OFFSETS,
+};
 
 fn step(
     steps: &StructArray,
@@ -191,7 +226,7 @@ mod tests {
         Token {
             id: Some(id),
             text: format!("▁{id}"),
-            offsets: None,
+            offsets: (id < 6).then_some((id as usize, 2 * id as usize)),
         }
     }
 

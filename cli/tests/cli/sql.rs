@@ -14,6 +14,13 @@ fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
     whence(&[&["sql", "--root", &root, query][..], more].concat())
 }
 
+/// Asks for one number.
+fn number(root: &Path, query: &str) -> u64 {
+    let answer = sql(root, query, &["--format", "csv"]).succeeded();
+    let number = answer.lines().nth(1).and_then(|line| line.parse().ok());
+    number.unwrap_or_else(|| panic!("no number: {answer}"))
+}
+
 /// Two jobs with different columns below one root.
 fn two_jobs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a directory");
@@ -42,6 +49,29 @@ fn jobs_of_different_columns_are_one_table() {
     let query = "SELECT j.method, j.rows, count(DISTINCT e.example_id) AS seen FROM jobs j JOIN examples e ON e.job = j.job GROUP BY 1, 2 ORDER BY 1";
     let answer = sql(folder.path(), query, &csv).succeeded();
     assert_eq!(answer, "method,rows,seen\nattention,5,5\nsaliency,8,8\n");
+}
+
+#[test]
+fn tokens_say_which_characters_they_stand_for() {
+    let folder = two_jobs();
+    for (text, side) in [("input_text", "source"), ("generated_text", "target")] {
+        let tokens = format!(
+            "FROM (SELECT {text} AS text, unnest({side}_tokens) AS token, \
+               unnest({side}_token_offsets) AS place FROM examples)"
+        );
+        let characters = "substr(text, place['start'] + 1, place['end'] - place['start'])";
+        // A token may be a blank alone, also one that does not break a line.
+        let stands = format!("replace(token, '▁', '') = replace(trim({characters}), chr(160), '')");
+        let count = |condition: &str| {
+            let query = format!("SELECT count(*) {tokens} WHERE {condition}");
+            number(folder.path(), &query)
+        };
+        assert!(count(&stands) > 100, "{side}");
+        assert_eq!(count(&format!("NOT {stands}")), 0, "{side}");
+        // The end of each text and, in the target, its start.
+        let special = if side == "source" { 1 } else { 2 };
+        assert_eq!(count("place IS NULL"), 13 * special, "{side}");
+    }
 }
 
 #[test]
