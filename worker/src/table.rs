@@ -195,34 +195,32 @@ fn steps(rows: &[OutputRow], step_scores: &[String]) -> Result<ArrayRef, ArrowEr
         scores(steps().map(|(_, step)| step.target.as_ref()))?,
     ];
     let fields = output::step_fields(step_scores);
-    if let Ok(index) = fields
-        .iter()
-        .position(|field| field.name() == output::STEP_SCORES)
-        .ok_or(())
-    {
-        let DataType::Struct(of_functions) = fields[index].data_type() else {
-            return Err(ArrowError::SchemaError(
-                "step scores are a struct".to_owned(),
-            ));
-        };
-        let of_function = |function: usize| -> ArrayRef {
-            Arc::new(Float32Array::from_iter_values(
-                steps().map(move |(_, step)| step.step_scores[function]),
-            ))
-        };
-        let columns = (0..of_functions.len()).map(of_function).collect();
-        arrays.push(Arc::new(StructArray::try_new(
-            of_functions.clone(),
-            columns,
-            None,
-        )?));
-    }
+    let steps: Vec<_> = steps().map(|(_, step)| step).collect();
+    arrays.extend(functions(&fields, &steps)?);
     let values = StructArray::try_new(fields.clone(), arrays, None)?;
     let lengths = rows
         .iter()
         .map(|row| row.attribution().map(|a| a.steps.len()));
     let element = output::element(DataType::Struct(fields));
     list(lengths, element, Arc::new(values))
+}
+
+/// Returns the values of the step functions, if `fields` of a step have any.
+fn functions(fields: &Fields, steps: &[&StepAttribution]) -> Result<Option<ArrayRef>, ArrowError> {
+    let Some((_, field)) = fields.find(output::STEP_SCORES) else {
+        return Ok(None);
+    };
+    let DataType::Struct(of_functions) = field.data_type() else {
+        let reason = "step scores are a struct".to_owned();
+        return Err(ArrowError::SchemaError(reason));
+    };
+    let of_function = |function: usize| -> ArrayRef {
+        let values = steps.iter().map(|step| step.step_scores[function]);
+        Arc::new(Float32Array::from_iter_values(values))
+    };
+    let columns = (0..of_functions.len()).map(of_function).collect();
+    let values = StructArray::try_new(of_functions.clone(), columns, None)?;
+    Ok(Some(Arc::new(values)))
 }
 
 fn scores<'a>(
