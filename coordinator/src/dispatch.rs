@@ -218,7 +218,8 @@ impl Coordinator {
                 std::sync::Arc::clone(job.plan()),
             )
         };
-        dataset::read_rows(&spec.dataset, &plan, &at.slot)
+        let rows = dataset::read_rows(&spec.dataset, &plan, &at.slot)?;
+        Ok(rows.for_attribution(&spec.attribution))
     }
 
     /// Hears that an attempt ended because its slot is filled, and looks. `tokens` were attributed.

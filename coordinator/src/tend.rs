@@ -136,9 +136,13 @@ impl Coordinator {
             Arc::clone(job.plan())
         };
         let (dataset, of_slot) = (spec.dataset.clone(), slot.clone());
+        let attribution = spec.attribution.clone();
         let reading = {
             let plan = Arc::clone(&plan);
-            move || dataset::read_rows(&dataset, &plan, &of_slot)?.next_batch()
+            move || {
+                let rows = dataset::read_rows(&dataset, &plan, &of_slot)?;
+                rows.for_attribution(&attribution).next_batch()
+            }
         };
         let read = tokio::task::spawn_blocking(reading).await;
         let rows = match read {

@@ -58,9 +58,20 @@ fn a_plain_text_is_one_message_of_a_user() {
 fn what_is_no_conversation_or_no_template_is_refused() {
     let tokenizer = tokenizer(&here("models/tiny-gguf"));
     let chat = tokenizer.chat_template(&ChatSpec::default()).unwrap();
-    for text in ["[1, 2", r#"[{"content": "Hi"}]"#, "[3]"] {
+    for (text, wrong) in [
+        ("[1, 2", "not a list of messages"),
+        ("[]", "empty"),
+        ("[3]", "message 0 has no `role`"),
+        (r#"[{"content": "Hi"}]"#, "message 0 has no `role`"),
+        (r#"[{"role": "user"}]"#, "message 0 has no `content`"),
+        (
+            r#"[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": null}]"#,
+            "message 1 has no `content`",
+        ),
+    ] {
         let error = chat.render(text).unwrap_err();
         assert!(matches!(error, Error::Messages { .. }), "{text}: {error}");
+        assert!(error.to_string().contains(wrong), "{text}: {error}");
     }
     for bad in [json!({"template": "{% for %}"}), json!({"date": "today"})] {
         let error = tokenizer.chat_template(&spec(bad)).unwrap_err();

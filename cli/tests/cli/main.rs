@@ -10,6 +10,7 @@
 
 mod attribute;
 mod bucket;
+mod chat;
 mod cluster;
 mod dataset;
 mod help;

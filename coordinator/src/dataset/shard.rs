@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, StructArray
 use arrow::datatypes::{Fields, Schema};
 use whence_schemas::job::DatasetSource;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
-use whence_schemas::{SlotId, input};
+use whence_schemas::{AttributionSpec, SlotId, input};
 
 use super::fields::nearest_name;
 use super::{Cell, FieldPath, Row, Rows, Split, files, format_of};
@@ -104,6 +104,7 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
         paths,
         file: shard.cursor.file,
         has_text: text_fields(dataset).map(|field| field.is_some()),
+        inputs: Inputs::Texts,
         columns: input::text_columns(&dataset.columns),
         fields,
         rows: rows.clone(),
@@ -193,8 +194,8 @@ impl Planner {
                 *found |= *cell != Cell::Absent;
             }
             let texts = cells.iter().take(self.num_texts).map(|cell| match cell {
-                Cell::Text(text) => text.len() as u64,
-                _ => 0,
+                Cell::Text(text) | Cell::Json(text) => text.len() as u64,
+                Cell::Absent | Cell::Null => 0,
             });
             let of_sequence = texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated.tokens;
             tokens += of_sequence.saturating_mul(self.generated.sequences);
@@ -259,11 +260,30 @@ pub struct ShardRows {
     reader: Box<dyn Rows>,
     fields: Vec<FieldPath>,
     has_text: [bool; NUM_TEXTS],
+    inputs: Inputs,
     columns: Fields,
     rows: Range<u64>,
 }
 
+/// What the input field of a row may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inputs {
+    Texts,
+    /// Texts, and lists of messages, which a chat template reads as their JSON.
+    Conversations,
+}
+
 impl ShardRows {
+    /// Takes lists of messages for input texts too where `spec` has a chat template.
+    #[must_use]
+    pub fn for_attribution(self, spec: &AttributionSpec) -> Self {
+        let inputs = match spec.chat {
+            Some(_) => Inputs::Conversations,
+            None => Inputs::Texts,
+        };
+        Self { inputs, ..self }
+    }
+
     /// Returns the schema of the batches.
     pub fn schema(&self) -> Schema {
         input::schema(&self.columns)
@@ -284,7 +304,7 @@ impl ShardRows {
                 }
                 self.open_next_file()?;
             };
-            builder.add(&row, &self.fields, self.has_text);
+            builder.add(&row, &self.fields, (self.has_text, self.inputs));
             self.rows.start += 1;
         }
         let ids = first as i64..self.rows.start as i64;
@@ -330,7 +350,12 @@ impl BatchBuilder {
         }
     }
 
-    fn add(&mut self, row: &Row, fields: &[FieldPath], has_text: [bool; NUM_TEXTS]) {
+    fn add(
+        &mut self,
+        row: &Row,
+        fields: &[FieldPath],
+        (has_text, inputs): ([bool; NUM_TEXTS], Inputs),
+    ) {
         let mut error = row.as_ref().err().cloned();
         let cells = row.as_deref().unwrap_or_default();
         let mut read = cells.iter().zip(fields);
@@ -338,8 +363,14 @@ impl BatchBuilder {
         for (text, has_text) in self.texts.iter_mut().zip(has_text) {
             let mut found = None;
             if has_text {
+                let of_field = |(cell, field)| match inputs {
+                    // The input is the first of the texts.
+                    Inputs::Conversations if num_texts == 0 => conversation_of(cell, field),
+                    _ => text_of(cell, field),
+                };
+                let text = read.next().map(of_field);
                 num_texts += 1;
-                match read.next().map(|(cell, field)| text_of(cell, field)) {
+                match text {
                     Some(Ok(of_row)) => found = Some(of_row),
                     Some(Err(reason)) => error = error.or(Some(reason)),
                     None => {}
@@ -387,6 +418,17 @@ impl BatchBuilder {
         }
         RecordBatch::try_new(schema, arrays)
             .map_err(|error| Error::Internal(format!("build an input batch: {error}")))
+    }
+}
+
+/// Returns a text, or a list of messages as JSON.
+fn conversation_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
+    match cell {
+        Cell::Json(list) if list.starts_with('[') => Ok(list),
+        Cell::Json(_) => Err(format!(
+            "field `{field}` holds neither text nor a list of messages"
+        )),
+        _ => text_of(cell, field),
     }
 }
 

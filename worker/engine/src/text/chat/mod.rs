@@ -19,6 +19,33 @@ use crate::model::config::ConfigFile;
 use crate::{Error, Example};
 use date::Date;
 
+/// Fails if a message lacks its role, or has nothing to say.
+fn check(messages: &[Value]) -> Result<(), Error> {
+    if messages.is_empty() {
+        return Err(Error::Messages {
+            reason: "the list of messages is empty".to_owned(),
+        });
+    }
+    for (number, message) in messages.iter().enumerate() {
+        let has = |field: &str| {
+            let value = message.get_attr(field).unwrap_or_default();
+            !value.is_undefined() && !value.is_none()
+        };
+        // An assistant that calls tools need not say anything.
+        let lacks = if !has("role") {
+            "role"
+        } else if !has("content") && !has("tool_calls") {
+            "content"
+        } else {
+            continue;
+        };
+        return Err(Error::Messages {
+            reason: format!("message {number} has no `{lacks}`"),
+        });
+    }
+    Ok(())
+}
+
 /// What goes into a template beside the messages, for the whole of a job.
 const TEMPLATE: &str = "chat_template";
 
@@ -121,14 +148,7 @@ impl ChatTemplate {
             vec![context! { role => "user", content => input_text }]
         };
         let role = |message: &Value| message.get_attr("role").unwrap_or_default();
-        if let Some(number) = messages
-            .iter()
-            .position(|message| role(message).is_undefined())
-        {
-            return Err(Error::Messages {
-                reason: format!("message {number} has no `role`"),
-            });
-        }
+        check(&messages)?;
         if let Some(system) = &self.system
             && messages
                 .first()

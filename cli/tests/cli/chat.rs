@@ -1,0 +1,112 @@
+//! Conversations: a column of messages, in every format that has lists.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Fields};
+use parquet::arrow::ArrowWriter;
+
+use crate::run::{fixture, whence};
+
+/// Good conversations first, then bad ones, as role and content.
+const CONVERSATIONS: [&[(Option<&str>, Option<&str>)]; 4] = [
+    &[(Some("user"), Some("Select \"all\""))],
+    &[
+        (Some("system"), Some("Be brief.")),
+        (Some("user"), Some("Click the tab")),
+    ],
+    &[(Some("user"), Some("Hi")), (None, Some("who speaks?"))],
+    &[(Some("user"), None)],
+];
+
+/// What the model's template makes of the good ones.
+const RENDERED: [&str; 2] = [
+    "<|im_start|>user\nSelect \"all\"<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nClick the tab<|im_end|>\n<|im_start|>assistant\n",
+];
+
+fn write_jsonl(path: &Path) {
+    let text = |value: &Option<&str>| value.map_or("null".to_owned(), |text| format!("{text:?}"));
+    let mut lines = String::new();
+    for conversation in CONVERSATIONS {
+        let message = |(role, content): &(Option<&str>, Option<&str>)| {
+            format!(
+                "{{\"role\": {}, \"content\": {}}}",
+                text(role),
+                text(content)
+            )
+        };
+        let messages: Vec<_> = conversation.iter().map(message).collect();
+        lines += &format!("{{\"messages\": [{}]}}\n", messages.join(", "));
+    }
+    lines += "{\"messages\": {\"role\": \"user\", \"content\": \"alone\"}}\n";
+    fs::write(path, lines).unwrap();
+}
+
+fn write_parquet(path: &Path) {
+    let all = || CONVERSATIONS.iter().copied().flatten();
+    let roles: ArrayRef = Arc::new(all().map(|(role, _)| *role).collect::<StringArray>());
+    let contents: ArrayRef = Arc::new(all().map(|(_, content)| *content).collect::<StringArray>());
+    let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+    let fields = Fields::from(vec![field("role"), field("content")]);
+    let messages = StructArray::new(fields.clone(), vec![roles, contents], None);
+    let lengths = OffsetBuffer::from_lengths(CONVERSATIONS.map(<[_]>::len));
+    let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
+    let lists: ArrayRef = Arc::new(ListArray::new(item, lengths, Arc::new(messages), None));
+    let batch = RecordBatch::try_from_iter([("messages", lists)]).unwrap();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_column_of_messages_is_attributed_and_bad_ones_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let write: [(&str, fn(&Path), usize); 2] = [
+        ("rows.jsonl", write_jsonl, 5),
+        ("rows.parquet", write_parquet, 4),
+    ];
+    for (name, write, rows) in write {
+        let data = folder.path().join(name);
+        write(&data);
+        let root = folder
+            .path()
+            .join(format!("{name}.out"))
+            .display()
+            .to_string();
+        let (model, data) = (
+            fixture("text/models/tiny-gguf/tiny.gguf"),
+            data.display().to_string(),
+        );
+        let mut arguments = vec!["attribute-dataset", "-m", &model, "-d", &data];
+        arguments.extend(["-in", "messages", "--chat", "{}", "--root", &root, "--hide"]);
+        arguments.extend(["--generation_kwargs", "{\"max_new_tokens\": 3}"]);
+        let ran = whence(&arguments);
+        let failed = format!("{} of {rows} rows failed", rows - 2);
+        ran.ended_with(
+            0,
+            &[
+                &failed,
+                "message 1 has no `role`",
+                "message 0 has no `content`",
+            ],
+        );
+        if rows == 5 {
+            ran.ended_with(0, &["neither text nor a list of messages"]);
+        }
+        for (index, rendered) in RENDERED.iter().enumerate() {
+            let query = format!(
+                "SELECT array_to_string(target_tokens, '') FROM examples WHERE example_id = {index}"
+            );
+            let answer = whence(&["sql", "--root", &root, "--format", "csv", &query]).succeeded();
+            // As the byte-level vocabulary writes blanks and ends of lines.
+            let expected = rendered.replace(' ', "Ġ").replace('\n', "Ċ");
+            let answer = answer.replace("\"\"", "\"");
+            assert!(answer.contains(&expected), "{name}: {answer}");
+        }
+    }
+}
