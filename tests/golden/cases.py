@@ -44,6 +44,8 @@ class Variant:
     attribute_target: bool = True
     # The engine does otherwise on purpose, unless asked to be compatible.
     compat_only: bool = False
+    # Computed without Inseq: there are the model's own numbers only.
+    own_only: bool = False
     # Says something about models with an encoder only.
     needs_encoder: bool = False
     # All texts in one call of Inseq, instead of one call a text.
@@ -106,6 +108,28 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("logit", params={"n_steps": 4}, attributed_fn="logit", texts=1),
     ),
     "layer_gradient_x_activation": (Variant("default", attribute_target=False, texts=1, raw=True),),
+    "layer_integrated_gradients": (
+        Variant("first_layer", {"target_layer": 0, "n_steps": 5}, own_only=True, texts=2, raw=True),
+        Variant(
+            "decoder_layer",
+            {"target_layer": "decoder.layers[0]", "n_steps": 5},
+            own_only=True,
+            needs_encoder=True,
+            texts=1,
+            raw=True,
+        ),
+    ),
+    "layer_deeplift": (
+        Variant("first_layer", {"target_layer": 0}, own_only=True, texts=2, raw=True),
+        Variant(
+            "decoder_layer",
+            {"target_layer": "decoder.layers[0]"},
+            own_only=True,
+            needs_encoder=True,
+            texts=1,
+            raw=True,
+        ),
+    ),
     "occlusion": (
         Variant("probability"),
         Variant("logit", attributed_fn="logit", texts=1),
@@ -235,7 +259,8 @@ def cases(model_name: str) -> list[Case]:
         for variant in variants[: model.variants]:
             if variant.needs_encoder and not model.has_encoder:
                 continue
-            has_own = model.has_encoder and not variant.compat_only
-            for compat in ("inseq-0.7.1", "none") if has_own else ("inseq-0.7.1",):
+            has_own = (model.has_encoder and not variant.compat_only) or variant.own_only
+            has_inseqs = not variant.own_only
+            for compat in ("inseq-0.7.1",) * has_inseqs + ("none",) * has_own:
                 found.append(Case(model, model_name, method, variant, compat))
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import transformers
 
+import layers
 from cases import Case, Text
 
 # Whether this is transformers 5, or the older one of the side environment.
@@ -88,6 +89,8 @@ class Peer:
         if not IS_CURRENT and (Path(folder) / "tokenizer.json").exists():
             # The folder names a class that the side environment does not know yet.
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+        # What Inseq has no numbers of, it has tokens of.
+        method = "dummy" if method in layers.ATTRIBUTIONS else method
         self.inseq = inseq.load_model(
             folder, method, tokenizer=tokenizer, model_kwargs=model_kwargs, tokenizer_kwargs=file
         )
@@ -112,7 +115,9 @@ class Peer:
         targets = [self.target(case, text) for text in texts]
         np.random.seed(0)
         torch.manual_seed(0)
-        with context, decoder_scale(self.inseq, case.compat):
+        # What reads tokens scales them once as it is.
+        compat = "inseq-0.7.1" if case.variant.own_only else case.compat
+        with context, decoder_scale(self.inseq, compat):
             if case.variant.batched:
                 return self._call(case, [text.input for text in texts], targets, replayed)
             results = []
@@ -141,13 +146,26 @@ class Peer:
                 step_scores=list(variant.step_scores),
                 attribute_target=variant.attribute_target and case.model.has_encoder,
                 show_progress=False,
-                **variant.params,
+                **({} if case.method in layers.ATTRIBUTIONS else variant.params),
             )
         results = []
         for text, target, sequence in zip(inputs, targets, out.sequence_attributions):
             source = self.source(text) if case.model.has_encoder else []
-            results.append(result(source, sequence, target, draws))
+            if case.method in layers.ATTRIBUTIONS:
+                results.append(self._layer_result(case, source, sequence, target))
+            else:
+                results.append(result(source, sequence, target, draws))
         return results
+
+    def _layer_result(self, case: Case, source: list[tuple[str, int]], sequence, generated_text: str) -> Result:
+        """Returns the tokens Inseq sees with the scores of a layer."""
+        target = [(token.token, token.id) for token in sequence.target]
+        start = sequence.attr_pos_start
+        ids = ([id for _, id in source], [id for _, id in target])
+        raw, shares = layers.as_rows(layers.scores(self.inseq, case, *ids, start))
+        of_source = bool(source) and not str(case.variant.params["target_layer"]).startswith("decoder")
+        one_sided = lambda rows: Scores(rows, None) if of_source else Scores(None, rows)
+        return Result(source, target, generated_text, start, one_sided(raw), one_sided(shares), {}, [])
 
     def source(self, text: str) -> list[tuple[str, int]]:
         """Returns the encoder's tokens. Inseq's own output lacks them for methods without scores."""

@@ -32,21 +32,11 @@ const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random",
 const SEED: u64 = 0;
 
 /// Methods that Inseq cannot be asked for: which, on which models, why.
-const WITHOUT_PEER: [(&str, &[&str], &str); 4] = [
+const WITHOUT_PEER: [(&str, &[&str], &str); 2] = [
     (
         "reagent",
         &COMMITTED_MODELS,
         "Inseq's draws words of the same part of speech, by a tagger that must be downloaded",
-    ),
-    (
-        "layer_integrated_gradients",
-        &COMMITTED_MODELS,
-        "Inseq's scores are all zero",
-    ),
-    (
-        "layer_deeplift",
-        &COMMITTED_MODELS,
-        "Inseq's scores are all zero",
     ),
     (
         "layer_gradient_x_activation",
