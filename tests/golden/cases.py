@@ -69,6 +69,12 @@ def masks(draws: list, params: dict) -> list:
     return [kept[first : first + samples] for first in range(0, len(kept), samples)]
 
 
+def probes(draws: list, params: dict) -> list:
+    from probes import draws_of_steps
+
+    return draws_of_steps(draws, params)
+
+
 STEP_SCORES = ("probability", "logit")
 
 METHODS: dict[str, tuple[Variant, ...]] = {
@@ -144,6 +150,23 @@ METHODS: dict[str, tuple[Variant, ...]] = {
             texts=1,
             raw=True,
             draws=masks,
+            compat_only=True,
+        ),
+    ),
+    # Not without `attribute_target` in Inseq where there is an encoder. Reads tokens, so that Marian
+    # is scaled once in any case.
+    "reagent": (
+        Variant(
+            "given_draws",
+            {
+                "keep_top_n": 2,
+                "stopping_condition_top_k": 280,
+                "replacing_ratio": 0.3,
+                "max_probe_steps": 12,
+                "num_probes": 3,
+            },
+            texts=1,
+            draws=probes,
             compat_only=True,
         ),
     ),

@@ -12,6 +12,7 @@ import torch
 import transformers
 
 import layers
+import probes
 from cases import Case, Text
 
 # Whether this is transformers 5, or the older one of the side environment.
@@ -138,6 +139,10 @@ class Peer:
 
     def _call(self, case: Case, inputs: list[str], targets: list[str], replayed: list) -> list[Result]:
         variant = case.variant
+        params = variant.params
+        if case.method == "reagent":
+            probes.attach(self.inseq, params)
+            params = {}
         with recorded_draws(replayed) as draws:
             out = self.inseq.attribute(
                 inputs,
@@ -146,7 +151,7 @@ class Peer:
                 step_scores=list(variant.step_scores),
                 attribute_target=variant.attribute_target and case.model.has_encoder,
                 show_progress=False,
-                **({} if case.method in layers.ATTRIBUTIONS else variant.params),
+                **({} if case.method in layers.ATTRIBUTIONS else params),
             )
         results = []
         for text, target, sequence in zip(inputs, targets, out.sequence_attributions):
@@ -175,11 +180,12 @@ class Peer:
 
 @contextlib.contextmanager
 def recorded_draws(replayed: list):
-    """Yields a list that receives what is drawn: from NumPy uniformly, from torch as masks.
+    """Yields a list that receives what is drawn: from NumPy uniformly, from torch masks, tokens and fractions.
 
     Draws what was ``replayed`` where there is something: double precision would draw otherwise.
     """
     uniform, multinomial, draws = np.random.uniform, torch.multinomial, []
+    rand, randint = torch.rand, torch.randint
     earlier = iter(replayed)
 
     def record_uniform(*args, **kwargs):
@@ -195,11 +201,21 @@ def recorded_draws(replayed: list):
         draws.append(drawn.tolist())
         return drawn
 
+    def record(draw):
+        def recorded(*args, **kwargs):
+            drawn = torch.tensor(next(earlier)) if replayed else draw(*args, **kwargs)
+            draws.append(drawn.tolist())
+            return drawn
+
+        return recorded
+
     np.random.uniform, torch.multinomial = record_uniform, record_multinomial
+    torch.rand, torch.randint = record(rand), record(randint)
     try:
         yield draws
     finally:
         np.random.uniform, torch.multinomial = uniform, multinomial
+        torch.rand, torch.randint = rand, randint
 
 
 @contextlib.contextmanager
