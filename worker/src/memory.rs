@@ -37,7 +37,7 @@ pub fn half_of_free() -> Option<u64> {
 }
 
 /// Returns what machine and container have free, if the system says.
-pub(crate) fn free() -> Option<u64> {
+pub fn free() -> Option<u64> {
     let machine = fs::read_to_string(MACHINE).ok()?;
     let machine = available(&machine)?;
     let container = left_in(Path::new(CONTAINER)).unwrap_or(u64::MAX);

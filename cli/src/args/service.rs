@@ -21,6 +21,9 @@ pub struct DoctorOptions {
     /// Storage root to try: written to and read from.
     #[arg(long, env = "WHENCE_ROOT", value_name = "URL")]
     pub root: Option<String>,
+    /// Model to try, a folder or a GGUF file: whether its weights fit into the free memory.
+    #[arg(short, long, value_name = "PATH")]
+    pub model: Option<std::path::PathBuf>,
     /// Coordinator to try.
     #[arg(long, env = "WHENCE_COORDINATOR", value_name = "URL")]
     pub coordinator: Option<String>,

@@ -1,5 +1,9 @@
 //! `whence doctor`: whether this machine, a storage root and a coordinator are fit for the work.
 
+use std::path::Path;
+
+use whence_engine::model::{ModelFiles, WeightMemory};
+use whence_schemas::job::Dtype;
 use whence_schemas::store;
 
 use crate::args::DoctorOptions;
@@ -14,6 +18,10 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     output::line(&format!("memory       {}", memory()))?;
     output::line(&format!("instructions {}", instructions().join(" ")))?;
     let mut ills = 0;
+    if let Some(model) = &arguments.model {
+        let outcome = try_model(model);
+        ills += usize::from(tell("model", &model.display().to_string(), &outcome)?);
+    }
     if let Some(root) = &arguments.root {
         let outcome = try_root(root).await;
         ills += usize::from(tell("root", root, &outcome)?);
@@ -36,6 +44,43 @@ fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<boo
     };
     output::line(&format!("{what:12} {verdict} {which}: {text}"))?;
     Ok(outcome.is_err())
+}
+
+/// Says how the weights of a model fit into the memory that is free.
+fn try_model(path: &Path) -> Result<String, String> {
+    let said = |error: &whence_engine::Error| chain(error);
+    let files = ModelFiles::open(path).map_err(|error| said(&error))?;
+    let needed = WeightMemory::of(&files, Dtype::Float32).map_err(|error| said(&error))?;
+    let Some(free) = whence_worker::memory::free() else {
+        let widened = gibibytes(needed.widened);
+        return Ok(format!(
+            "its weights take {widened} in float32; the system does not say what is free"
+        ));
+    };
+    fit(needed, free)
+}
+
+/// Says how weights fit into `free` bytes; fails if they do not.
+fn fit(needed: WeightMemory, free: u64) -> Result<String, String> {
+    let (widened, kept) = (gibibytes(needed.widened), gibibytes(needed.kept));
+    let free_size = gibibytes(free);
+    if needed.widened <= free {
+        return Ok(format!(
+            "its weights take {widened} in float32, {free_size} are free"
+        ));
+    }
+    if needed.kept < needed.widened && needed.kept <= free {
+        return Ok(format!(
+            "its weights would take {widened} in float32, {free_size} are free: they stay in the half precision they are stored in and take {kept}"
+        ));
+    }
+    Err(format!(
+        "its weights take {kept} at least, {free_size} are free"
+    ))
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 async fn try_root(root: &str) -> Result<String, String> {
@@ -83,4 +128,26 @@ fn instructions() -> Vec<&'static str> {
 #[cfg(not(target_arch = "x86_64"))]
 fn instructions() -> Vec<&'static str> {
     vec![std::env::consts::ARCH]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_fit_only_as_halves_stay_halves() {
+        let needed = WeightMemory {
+            widened: 8 << 30,
+            kept: 4 << 30,
+        };
+        let told = fit(needed, 9 << 30).unwrap();
+        assert_eq!(
+            told,
+            "its weights take 8.00 GiB in float32, 9.00 GiB are free"
+        );
+        let told = fit(needed, 5 << 30).unwrap();
+        assert!(told.contains("half precision") && told.contains("4.00 GiB"));
+        let told = fit(needed, 3 << 30).unwrap_err();
+        assert!(told.contains("4.00 GiB at least"), "{told}");
+    }
 }

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use parquet::arrow::ArrowWriter;
+use serde_json::json;
 
 use crate::run::{fixture, whence};
 
@@ -29,21 +30,16 @@ const RENDERED: [&str; 2] = [
 ];
 
 fn write_jsonl(path: &Path) {
-    let text = |value: &Option<&str>| value.map_or("null".to_owned(), |text| format!("{text:?}"));
-    let mut lines = String::new();
-    for conversation in CONVERSATIONS {
-        let message = |(role, content): &(Option<&str>, Option<&str>)| {
-            format!(
-                "{{\"role\": {}, \"content\": {}}}",
-                text(role),
-                text(content)
-            )
-        };
+    let line = |conversation: &[(Option<&str>, Option<&str>)]| {
+        let message = |&(role, content): &(Option<&str>, Option<&str>)| json!({"role": role, "content": content});
         let messages: Vec<_> = conversation.iter().map(message).collect();
-        lines += &format!("{{\"messages\": [{}]}}\n", messages.join(", "));
-    }
-    lines += "{\"messages\": {\"role\": \"user\", \"content\": \"alone\"}}\n";
-    fs::write(path, lines).unwrap();
+        json!({ "messages": messages }).to_string()
+    };
+    let alone = json!({"messages": {"role": "user", "content": "alone"}});
+    let conversations = CONVERSATIONS.into_iter().map(line);
+    let lines: Vec<_> = conversations.chain([alone.to_string()]).collect();
+    let lines = lines.join("\n");
+    fs::write(path, lines).expect("the data can be written");
 }
 
 fn write_parquet(path: &Path) {
@@ -56,23 +52,25 @@ fn write_parquet(path: &Path) {
     let lengths = OffsetBuffer::from_lengths(CONVERSATIONS.map(<[_]>::len));
     let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
     let lists: ArrayRef = Arc::new(ListArray::new(item, lengths, Arc::new(messages), None));
-    let batch = RecordBatch::try_from_iter([("messages", lists)]).unwrap();
-    let file = fs::File::create(path).unwrap();
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    let batch = RecordBatch::try_from_iter([("messages", lists)]).expect("one column");
+    let file = fs::File::create(path).expect("the data can be written");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("the batch is written");
+    writer.close().expect("the file is whole");
 }
 
 #[test]
 fn a_column_of_messages_is_attributed_and_bad_ones_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let write: [(&str, fn(&Path), usize); 2] = [
-        ("rows.jsonl", write_jsonl, 5),
-        ("rows.parquet", write_parquet, 4),
-    ];
-    for (name, write, rows) in write {
+    // Parquet has one type a column: a message outside a list cannot stand there.
+    let files = [("rows.jsonl", 5), ("rows.parquet", 4)];
+    for (name, rows) in files {
         let data = folder.path().join(name);
-        write(&data);
+        if rows == 5 {
+            write_jsonl(&data);
+        } else {
+            write_parquet(&data);
+        }
         let root = folder
             .path()
             .join(format!("{name}.out"))

@@ -78,7 +78,8 @@ fn a_job_is_submitted_watched_and_answered() {
     let query = "SELECT count(*) AS n FROM examples WHERE status = 'ok'";
     let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
     assert_eq!(answer, "n\n10\n");
-    whence(&["doctor", "--root", &root, at[0], at[1]]).succeeded();
+    let told = whence(&["doctor", "-m", &marian(), "--root", &root, at[0], at[1]]).succeeded();
+    assert!(told.contains("its weights"), "{told}");
 }
 
 #[test]

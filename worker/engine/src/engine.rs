@@ -5,7 +5,6 @@ mod explain;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use candle_core::DType;
 use whence_schemas::attribution::DELTAS;
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
@@ -45,10 +44,7 @@ impl Engine {
     /// those that are stored in half precision stay so, and are widened where they are used. The
     /// numbers do not depend on it.
     pub fn load_within(path: &Path, dtype: Dtype, free: Option<u64>) -> Result<Self, Error> {
-        let dtype = match dtype {
-            Dtype::Float32 => DType::F32,
-            Dtype::Float64 => DType::F64,
-        };
+        let dtype = model::precision(dtype);
         let files = ModelFiles::open(path)?;
         let model = model::load_files(&files, dtype, free)?;
         let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;

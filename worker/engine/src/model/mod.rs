@@ -29,6 +29,7 @@ use std::path::Path;
 
 use candle_core::DType;
 use tracing::info;
+use whence_schemas::job::Dtype;
 
 use crate::{Error, memory};
 pub use architectures::{ARCHITECTURES, Architecture};
@@ -40,6 +41,40 @@ pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wan
 /// Fails if its `model_type` is not in [`ARCHITECTURES`], or a file is missing or damaged.
 pub fn load(path: &Path, dtype: DType) -> Result<Transformer, Error> {
     load_files(&ModelFiles::open(path)?, dtype, None)
+}
+
+/// Memory the weights of a model take, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightMemory {
+    /// All widened to the precision the engine computes in.
+    pub widened: u64,
+    /// Those that are stored in half precision kept so.
+    pub kept: u64,
+}
+
+impl WeightMemory {
+    /// Returns what the weights of `files` take where the engine computes in `dtype`. Reads the
+    /// directories of tensors, not the tensors.
+    ///
+    /// Fails if there is no checkpoint, or it is damaged.
+    pub fn of(files: &ModelFiles, dtype: Dtype) -> Result<Self, Error> {
+        let dtype = precision(dtype);
+        let (numbers, halves) = files.checkpoint(dtype)?.numbers();
+        let whole = numbers.saturating_sub(halves);
+        Ok(Self {
+            widened: memory::weight_bytes(numbers, dtype),
+            kept: memory::weight_bytes(whole, dtype)
+                .saturating_add(memory::weight_bytes(halves, DType::F16)),
+        })
+    }
+}
+
+/// Returns the precision a job calls `dtype`.
+pub(crate) fn precision(dtype: Dtype) -> DType {
+    match dtype {
+        Dtype::Float32 => DType::F32,
+        Dtype::Float64 => DType::F64,
+    }
 }
 
 /// Loads the model of `files`, to compute in `dtype`. Where its weights would not fit into `free`
