@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 use whence_engine::methods::{METHODS, Method};
-use whence_engine::{Entry, Example};
+use whence_engine::{Entry, Example, StepAttribution};
 use whence_schemas::AttributionSpec;
 
 use crate::compare::Precision;
@@ -26,7 +26,8 @@ const MANY_POINTS: u64 = 200;
 /// What scores may miss of the function's change when the integral has converged, as a share of it.
 const INCOMPLETE: f64 = 1e-5;
 
-/// Methods that record a convergence delta and whose scores need not sum to the function's change.
+/// Methods that record a convergence delta and whose scores need not sum to the function's change
+/// as they are by default. `DeepLIFT` is complete where it reaches everything, which is tested apart.
 const NOT_COMPLETE: [(&str, &str); 5] = [
     ("deeplift", "only nonlinearities within reach are lines"),
     (
@@ -102,21 +103,44 @@ fn scores_sum_to_the_change_of_the_function() {
             let mut spec = spec(method, &given);
             spec.aggregators = Some(Vec::new());
             for step in &attribute(&engine, &spec, examples, 7)[0].steps {
-                let scores = [&step.source, &step.target].into_iter().flatten();
-                let sum: f64 = scores
-                    .flat_map(|rows| &rows.values)
-                    .map(|v| f64::from(*v))
-                    .sum();
-                let delta = f64::from(*step.step_scores.last().unwrap());
-                assert!(
-                    delta.abs() <= INCOMPLETE * (sum - delta).abs(),
-                    "{model} {}, token {}: scores sum to {sum:e}, {delta:e} too much",
-                    method.name,
-                    step.target_pos
-                );
+                assert_complete(step, &format!("{model} {}", method.name));
             }
         }
     }
+}
+
+/// With every part of the model within reach, `DeepLIFT` is complete, on the embeddings and on a layer.
+#[test]
+fn deeplift_of_everything_is_complete() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Double);
+        for (name, layer) in [("deeplift", None), ("layer_deeplift", Some(0))] {
+            let method = METHODS.iter().find(|method| method.name == name).unwrap();
+            let mut given = vec![
+                ("rule", json!("all")),
+                ("return_convergence_delta", json!(true)),
+                ("n_steps", json!(40)),
+            ];
+            given.extend(layer.map(|layer| ("target_layer", json!(layer))));
+            let mut spec = spec(method, &given);
+            spec.aggregators = Some(Vec::new());
+            for step in &attribute(&engine, &spec, &examples(model)[..1], 7)[0].steps {
+                assert_complete(step, &format!("{model} {name}"));
+            }
+        }
+    }
+}
+
+fn assert_complete(step: &StepAttribution, what: &str) {
+    let scores = [&step.source, &step.target].into_iter().flatten();
+    let values = scores.flat_map(|rows| &rows.values);
+    let sum: f64 = values.map(|value| f64::from(*value)).sum();
+    let delta = f64::from(*step.step_scores.last().unwrap());
+    assert!(
+        delta.abs() <= INCOMPLETE * (sum - delta).abs(),
+        "{what}, token {}: scores sum to {sum:e}, {delta:e} too much",
+        step.target_pos
+    );
 }
 
 /// Returns the model's examples with short forced targets.

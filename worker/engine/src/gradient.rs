@@ -5,6 +5,7 @@
 //! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
 //! are never split among threads. A seed's bits do not depend on its chunk.
 
+mod chord;
 mod head;
 mod pass;
 mod predictions;
@@ -20,6 +21,7 @@ use crate::kernels::rows;
 use crate::methods::Batch;
 use crate::model::{Gradients, Seed, Transformer, Wanted};
 use crate::step_functions::StepFunction;
+pub(crate) use chord::for_each_step_between;
 pub(crate) use head::{HiddenGradient, at_hidden};
 pub(crate) use pass::{Pass, PassRef};
 use pass::{add_shared, contrast_seeds};

@@ -8,20 +8,29 @@
 //! of feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
 //! the plain gradient times the distance. `rule: "activations"` reaches every nonlinearity of
 //! the feed-forward networks, those of a mixture's experts too. Attention, norms and the choice and
-//! weights of experts keep their gradients in any case, so the scores do not sum up to the change of the function; `return_convergence_delta` tells by how much.
+//! weights of experts keep their gradients in both, so the scores do not sum up to the change of the
+//! function; `return_convergence_delta` tells by how much.
+//!
+//! `rule: "all"` reaches those, too: every sublayer, norm and the function itself is replaced by the
+//! mean of its Jacobians along the straight line from what it meets on the baselines to what it meets
+//! on the inputs, at `n_steps` points. Of a nonlinearity alone that mean is the rescale rule's slope;
+//! of a product or a softmax it is what makes the scores sum up to the change of the function.
 //!
 //! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass
-//! a step; Captum takes input and baseline through both passes.
+//! a step; Captum takes input and baseline through both passes. With `rule: "all"` a forward and a
+//! backward pass a point.
 
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use super::support::path::{Ends, times, total};
+use super::support::quadrature::Rule;
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, Pass};
+use crate::gradient::{self, Pass, StepGradient};
+use crate::model::chord::{Chord, ChordPoint};
 use crate::model::spec::Activation;
 use crate::registry::Describe;
 
@@ -31,6 +40,8 @@ use crate::registry::Describe;
 pub(super) struct DeepLift {
     /// Which nonlinearities are rescaled.
     pub rule: Reach,
+    /// Number of points of a mean, where `rule` is `all`.
+    pub n_steps: usize,
     /// Multiply by the distance from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
@@ -45,6 +56,8 @@ pub(super) enum Reach {
     Captum,
     /// All of the feed-forward networks.
     Activations,
+    /// Everything: sublayers, norms and the function have mean Jacobians.
+    All,
 }
 
 impl Reach {
@@ -54,7 +67,7 @@ impl Reach {
                 activation,
                 Activation::Relu | Activation::LeakyRelu | Activation::Tanh | Activation::Sigmoid
             ),
-            Self::Activations => true,
+            Self::Activations | Self::All => true,
         }
     }
 }
@@ -63,6 +76,7 @@ impl Default for DeepLift {
     fn default() -> Self {
         Self {
             rule: Reach::Captum,
+            n_steps: 20,
             multiply_by_inputs: true,
             return_convergence_delta: false,
         }
@@ -98,10 +112,9 @@ impl DeepLift {
         sink: &dyn Sink,
     ) -> Result<(), Error> {
         let distance = ends.distance()?;
-        let pass = self.pass(batch, ends)?;
         let steps = ends.steps();
         let totals = Mutex::new(vec![0.0; steps.len()]);
-        gradient::for_each_step(batch, &pass, steps, ends.wanted(), |index, gradient| {
+        self.for_each_step(batch, ends, |index, gradient| {
             let gradient = ends.at_path(gradient)?;
             let scores = if self.multiply_by_inputs {
                 times(gradient, &distance, &steps[index])?
@@ -120,6 +133,34 @@ impl DeepLift {
             ends.record_deltas(&totals.into_inner().expect("no holder panicked"), sink)?;
         }
         Ok(())
+    }
+
+    /// Calls `body` with number and gradient of every step.
+    fn for_each_step(
+        &self,
+        batch: &Batch<'_>,
+        ends: &Ends<'_>,
+        body: impl Fn(usize, StepGradient) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let (steps, wanted) = (ends.steps(), ends.wanted());
+        if self.rule != Reach::All {
+            let pass = self.pass(batch, ends)?;
+            return gradient::for_each_step(batch, &pass, steps, wanted, body);
+        }
+        let points = Rule::GaussLegendre.points(Self::NAME, self.n_steps)?;
+        let points = points.iter().map(|node| ChordPoint {
+            alpha: node.alpha,
+            weight: node.weight,
+        });
+        let (input, baseline) = (ends.recorded_input()?, ends.recorded_baseline()?);
+        let inputs = [&ends.baseline, &ends.input].map(|end| batch.model_inputs(end));
+        let [from, to] = inputs;
+        let chord = Chord {
+            inputs: [&from?, &to?],
+            passes: [&baseline, &input],
+            points: &points.collect::<Vec<_>>(),
+        };
+        gradient::for_each_step_between(batch, &chord, steps, wanted, body)
     }
 
     /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.

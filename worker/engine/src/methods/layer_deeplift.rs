@@ -24,6 +24,8 @@ pub(super) struct LayerDeepLift {
     pub target_layer: Option<TargetLayer>,
     /// Which nonlinearities are rescaled.
     pub rule: Reach,
+    /// Number of points of a mean, where `rule` is `all`.
+    pub n_steps: usize,
     /// Multiply by the distance from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
@@ -34,12 +36,14 @@ impl Default for LayerDeepLift {
     fn default() -> Self {
         let DeepLift {
             rule,
+            n_steps,
             multiply_by_inputs,
             return_convergence_delta,
         } = DeepLift::default();
         Self {
             target_layer: None,
             rule,
+            n_steps,
             multiply_by_inputs,
             return_convergence_delta,
         }
@@ -59,6 +63,7 @@ impl Method for LayerDeepLift {
         };
         let lift = DeepLift {
             rule: self.rule,
+            n_steps: self.n_steps,
             multiply_by_inputs: self.multiply_by_inputs,
             return_convergence_delta: self.return_convergence_delta,
         };

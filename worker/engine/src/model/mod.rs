@@ -15,6 +15,7 @@ pub mod files;
 pub mod spec;
 pub mod weights;
 
+pub(crate) mod chord;
 pub mod dropout;
 mod embedding;
 mod head;

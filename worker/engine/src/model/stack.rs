@@ -246,15 +246,6 @@ impl Stack {
         depth: Depth,
     ) -> Result<StackCotangents> {
         let rows = self.rows(&trace.sequences, &trace.positions);
-        let lowest = match depth {
-            Depth::Embeddings => 0,
-            Depth::Sublayer(index) => index,
-            Depth::LowestCrossAttention => self
-                .sublayers
-                .iter()
-                .position(Sublayer::reads_memory)
-                .unwrap_or(self.sublayers.len()),
-        };
         let mut memory = MemoryCotangents::default();
         let mut cotangents = match (&self.final_norm, &trace.final_norm) {
             (Some(norm), Some(saved)) => norm.vjp(saved, &output)?,
@@ -262,7 +253,7 @@ impl Stack {
         };
         // What a sublayer read that runs beside the one below it.
         let mut beside: Option<Cotangents> = None;
-        let lowest = lowest.max(trace.first);
+        let lowest = self.lowest(depth).max(trace.first);
         let sublayers = self.sublayers[lowest..].iter();
         for (sublayer, trace) in sublayers
             .zip(&trace.sublayers[lowest - trace.first..])
@@ -276,7 +267,7 @@ impl Stack {
             beside = below.before;
         }
         let stream = match depth {
-            Depth::Embeddings => Some(self.leave(trace, cotangents)?),
+            Depth::Embeddings => Some(self.leave(trace.embedding_norm.as_ref(), cotangents)?),
             Depth::Sublayer(_) => Some(cotangents),
             Depth::LowestCrossAttention => None,
         };
@@ -286,9 +277,27 @@ impl Stack {
         })
     }
 
-    /// Takes cotangents at the bottom of the residual stream to the embeddings.
-    fn leave(&self, trace: &StackTrace, mut cotangents: Cotangents) -> Result<Cotangents> {
-        if let (Some(norm), Some(saved)) = (&self.embedding_norm, &trace.embedding_norm) {
+    /// Returns the lowest sublayer that cotangents are taken through.
+    pub(super) fn lowest(&self, depth: Depth) -> usize {
+        match depth {
+            Depth::Embeddings => 0,
+            Depth::Sublayer(index) => index,
+            Depth::LowestCrossAttention => self
+                .sublayers
+                .iter()
+                .position(Sublayer::reads_memory)
+                .unwrap_or(self.sublayers.len()),
+        }
+    }
+
+    /// Takes cotangents at the bottom of the residual stream to the embeddings; `saved` is what the
+    /// norm there kept.
+    pub(super) fn leave(
+        &self,
+        saved: Option<&Normalized>,
+        mut cotangents: Cotangents,
+    ) -> Result<Cotangents> {
+        if let (Some(norm), Some(saved)) = (&self.embedding_norm, saved) {
             cotangents = norm.vjp(saved, &cotangents)?;
         }
         if self.input_scale != 1.0 {

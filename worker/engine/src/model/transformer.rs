@@ -13,7 +13,7 @@ use super::hooks::{Place, Side};
 use super::layers::{Cotangents, Memory};
 use super::sequences::Sequences;
 use super::spec::ModelSpec;
-use super::stack::{Around, Depth, Stack, StackTrace};
+use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::{Attended, SeedQueries};
@@ -212,6 +212,22 @@ impl Transformer {
         dhidden: Tensor,
         wanted: Wanted,
     ) -> Result<Gradients> {
+        self.pull_back(trace, (seeds, dhidden), wanted, |_, stack, trace| {
+            |output, depth| stack.vjp(trace, output, depth)
+        })
+    }
+
+    /// Pulls `dhidden` back through both stacks by what `through(side, stack, trace)` returns.
+    pub(super) fn pull_back<'t, V>(
+        &'t self,
+        trace: &'t Trace,
+        (seeds, dhidden): (&[Seed], Tensor),
+        wanted: Wanted,
+        through: impl Fn(Side, &'t Stack, &'t StackTrace) -> V,
+    ) -> Result<Gradients>
+    where
+        V: Fn(Cotangents, Depth) -> Result<StackCotangents>,
+    {
         let at_output: Vec<_> = seeds
             .iter()
             .map(|seed| SeedQueries {
@@ -221,7 +237,7 @@ impl Transformer {
             .collect();
         let depth = wanted.depth_in_decoder();
         let output = Cotangents::new(at_output, &trace.decoder.sequences, dhidden);
-        let decoder = self.decoder.vjp(&trace.decoder, output, depth)?;
+        let decoder = through(Side::Target, &self.decoder, &trace.decoder)(output, depth)?;
         let mut source = None;
         if let (Some(stack), Some((encoder, _)), Some(memory), Some(depth)) = (
             &self.encoder,
@@ -241,10 +257,8 @@ impl Transformer {
                 &encoder.sequences,
                 memory,
             );
-            source = stack
-                .vjp(encoder, output, depth)?
-                .stream
-                .map(|cotangents| cotangents.rows);
+            let cotangents = through(Side::Source, stack, encoder)(output, depth)?.stream;
+            source = cotangents.map(|cotangents| cotangents.rows);
         }
         let target = match decoder.stream {
             Some(cotangents) => Some(cotangents.into_whole_rows()?),

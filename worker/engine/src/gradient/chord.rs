@@ -1,0 +1,56 @@
+//! Mean gradients between two passes, for all steps of a batch.
+
+use rayon::prelude::*;
+
+use super::head::{HiddenGradient, at_hidden};
+use super::{ExplainedStep, StepGradient, chunks, cut};
+use crate::Error;
+use crate::kernels::rows;
+use crate::methods::Batch;
+use crate::model::Wanted;
+use crate::model::chord::{Chord, ChordPoint};
+
+/// Calls `body(index, gradient)` with the mean gradient of the batch's function between the passes
+/// of `chord` at every step, chunks in parallel: its product with the difference of the inputs is
+/// the difference of the function. A contrast of its own stays as it is.
+pub(crate) fn for_each_step_between(
+    batch: &Batch<'_>,
+    chord: &Chord<'_>,
+    steps: &[ExplainedStep],
+    wanted: Wanted,
+    body: impl Fn(usize, StepGradient) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
+    let model = batch.model;
+    let dhidden = mean_at_hidden(batch, chord, steps)?;
+    chunks(steps, batch.seed_rows)
+        .into_par_iter()
+        .try_for_each(|chunk| {
+            let dhidden = dhidden.of_steps(chunk.clone())?.own;
+            let steps = &steps[chunk.clone()];
+            let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+            let gradients = model.vjp_between(chord, &seeds, dhidden, wanted)?;
+            let gradients = chunk.zip(cut(steps, &gradients)?);
+            gradients
+                .into_iter()
+                .try_for_each(|(index, gradient)| body(index, gradient))
+        })
+}
+
+/// Returns the mean gradient of the function with respect to the head's inputs.
+fn mean_at_hidden(
+    batch: &Batch<'_>,
+    chord: &Chord<'_>,
+    steps: &[ExplainedStep],
+) -> Result<HiddenGradient, Error> {
+    let mut total = None;
+    for ChordPoint { alpha, weight } in chord.points {
+        let pass = chord.head_inputs(*alpha)?;
+        let at_point = at_hidden(batch.model, &pass, steps, batch.function)?;
+        total = Some(rows::add_scaled(total.as_ref(), &at_point.own, *weight)?);
+    }
+    let own = total.ok_or_else(|| candle_core::Error::Msg("a chord without points".to_owned()))?;
+    Ok(HiddenGradient {
+        own,
+        contrast: None,
+    })
+}
