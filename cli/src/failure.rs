@@ -73,6 +73,11 @@ impl Failure {
             | DataFusionError::Plan(_)
             | DataFusionError::SchemaError(..)
             | DataFusionError::NotImplemented(_) => Self::request(error.strip_backtrace()),
+            // The library names settings that nobody here can make.
+            DataFusionError::ResourcesExhausted(_) => {
+                Self::run("the question needs more memory than it may take")
+                    .hint("raise `--memory`")
+            }
             _ => Self::run(error.strip_backtrace()),
         }
     }

@@ -237,6 +237,10 @@ pub struct Show {
 pub struct Sql {
     /// The question.
     pub query: String,
+    /// Memory for what must be held to sort, group or join: `6GiB`, `512MiB` or bytes. More goes to
+    /// files in the temporary directory.
+    #[arg(long, env = "WHENCE_MEMORY", value_parser = whence_worker::memory::parse, default_value = "2GiB", value_name = "SIZE")]
+    pub memory: u64,
     /// Where the tables are.
     #[command(flatten)]
     pub storage: StorageOptions,

@@ -5,7 +5,7 @@ use crate::args::Sql;
 use crate::query::{self, Session};
 
 pub(super) async fn run(arguments: Sql) -> Result<(), Failure> {
-    let session = Session::open(&arguments.storage.root).await?;
+    let session = Session::open(&arguments.storage.root, arguments.memory).await?;
     let answer = session.ask(&arguments.query).await?;
     query::write(answer, &arguments.output).await?;
     Ok(())

@@ -35,8 +35,6 @@ use views::Dialect;
 
 /// Rows of a batch: of the table a small piece, of its scores enough to work on at once.
 const BATCH_ROWS: usize = 4096;
-/// What questions may hold at once before they spill.
-const MEMORY_BYTES: usize = 2 << 30;
 /// Columns the paths give, outermost first.
 pub(crate) const PARTITIONS: [&str; 4] = ["model", "method", "dataset", "job"];
 /// The table of slots, which the views are made of.
@@ -48,11 +46,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the storage root at `root`. Fails if there is none.
-    pub async fn open(root: &str) -> Result<Self, Failure> {
+    /// Opens the storage root at `root`, for questions that hold at most about `memory` bytes before
+    /// they spill. Fails if there is no such root.
+    pub async fn open(root: &str, memory: u64) -> Result<Self, Failure> {
         let catalog = Catalog::read(root).await?;
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
             .build_arc()?;
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)

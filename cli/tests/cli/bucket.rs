@@ -18,7 +18,7 @@ async fn tables_in_a_bucket_answer() {
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Sealed);
 
-    let session = Session::open(&root).await.unwrap();
+    let session = Session::open(&root, 64 << 20).await.unwrap();
     let query = "SELECT count(DISTINCT a.example_id) FROM attributions a JOIN jobs j ON j.job = a.job \
                  WHERE j.state = 'sealed' AND j.method = 'saliency'";
     let answer = session.ask(query).await.unwrap().collect().await.unwrap();

@@ -173,3 +173,14 @@ for query in sys.argv[2:]:
     let ours = queries.map(|query| sql(folder.path(), query, &["--format", "csv"]).succeeded());
     assert_eq!(ours.concat(), theirs);
 }
+
+#[test]
+fn questions_take_the_memory_they_may_and_no_more() {
+    let folder = two_jobs();
+    let query = "SELECT count(*), max(rank) FROM (SELECT row_number() \
+        OVER (PARTITION BY job, example_id, step ORDER BY score DESC) AS rank FROM attributions)";
+    let ask = |memory: &str| sql(folder.path(), query, &["--memory", memory]);
+    let answer = ask("2GiB").succeeded();
+    assert_eq!(ask("64MiB").succeeded(), answer);
+    ask("1MiB").ended_with(1, &["needs more memory", "hint: raise `--memory`"]);
+}
