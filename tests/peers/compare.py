@@ -60,17 +60,17 @@ CASES = [
     Case("dataset attention", MARIAN, "attention", target_factor=2.0),
     smollm2("saliency", SHORT, 6.0, passes=1),
     smollm2("input_x_gradient", SHORT, 6.0, passes=1),
-    smollm2("integrated_gradients", SHORT, 3.5, passes=20, n_steps=20),
+    smollm2("integrated_gradients", SHORT, 3.5, passes=6, n_steps=6),
     smollm2("deeplift", SHORT, 7.0, passes=1),
     smollm2("gradient_shap", SHORT, 4.0, passes=5),
-    smollm2("occlusion", SHORT, 60.0),
     smollm2("attention", SHORT, 2.0),
     smollm2("saliency", LONG, 4.5, passes=1),
     smollm2("input_x_gradient", LONG, 4.5, passes=1),
     smollm2("attention", LONG, 2.0),
     # Sizes at which a repetition of Inseq ends within about a minute.
     smollm2("sequential_integrated_gradients", (8, 6), 10.0, n_steps=5),
-    smollm2("lime", SHORT, 20.0, n_samples=20),
+    smollm2("occlusion", (12, 8), 60.0),
+    smollm2("lime", SHORT, 20.0, n_samples=6),
     # Looks for neighbours among all embeddings first: a vocabulary of 4,000 rather than 49,000.
     Case(
         "dataset discretized_integrated_gradients",
