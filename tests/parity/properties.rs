@@ -27,7 +27,8 @@ const MANY_POINTS: u64 = 200;
 const INCOMPLETE: f64 = 1e-5;
 
 /// Methods that record a convergence delta and whose scores need not sum to the function's change
-/// as they are by default. `DeepLIFT` is complete where it reaches everything, which is tested apart.
+/// as they are by default. `DeepLIFT` is complete where it reaches everything, and sequential
+/// integrated gradients are for each token; both are tested apart.
 const NOT_COMPLETE: [(&str, &str); 5] = [
     ("deeplift", "only nonlinearities within reach are lines"),
     (
@@ -129,6 +130,43 @@ fn deeplift_of_everything_is_complete() {
             }
         }
     }
+}
+
+/// A token that walks alone changes the function by what its own scores sum to: its occlusion.
+#[test]
+fn sequential_integrated_gradients_of_a_token_sum_to_its_occlusion() {
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Double);
+        let examples = &examples(model)[..1];
+        let steps = |name: &str| {
+            let method = METHODS.iter().find(|method| method.name == name).unwrap();
+            let mut spec = spec(method, &[("n_steps", json!(40))]);
+            spec.aggregators = Some(Vec::new());
+            attribute(&engine, &spec, examples, 7).remove(0).steps
+        };
+        let occlusion = steps("occlusion");
+        let walks = steps("sequential_integrated_gradients");
+        for (walks, drops) in walks.iter().zip(&occlusion) {
+            let [sums, drops] = [walks, drops].map(token_sums);
+            let largest = drops.iter().copied().fold(0.0, f64::max);
+            assert_eq!(sums.len(), drops.len());
+            for (sum, drop) in sums.iter().zip(&drops) {
+                assert!(
+                    (sum.abs() - drop).abs() <= INCOMPLETE * largest,
+                    "{model}: a walk sums to {sum:e}, the occlusion is {drop:e}"
+                );
+            }
+        }
+    }
+}
+
+/// Returns the sum of the scores of every token of a step.
+fn token_sums(step: &StepAttribution) -> Vec<f64> {
+    let sides = [&step.source, &step.target].into_iter().flatten();
+    sides
+        .flat_map(|rows| rows.values.chunks_exact(rows.row_len()))
+        .map(|row| row.iter().map(|value| f64::from(*value)).sum())
+        .collect()
 }
 
 fn assert_complete(step: &StepAttribution, what: &str) {
