@@ -128,6 +128,17 @@ fn behind_name(bytes: &[u8], name: &str) -> usize {
     found.unwrap() + name.len()
 }
 
+/// Writes `number` over what stands at byte `at`.
+fn write<const N: usize>(bytes: &mut [u8], at: usize, number: [u8; N]) {
+    bytes[at..at + N].copy_from_slice(&number);
+}
+
+/// Writes `number` over what stands `distance` bytes behind the name of the spoilt tensor.
+fn write_behind_name<const N: usize>(bytes: &mut [u8], distance: usize, number: [u8; N]) {
+    let at = behind_name(bytes, SPOILT) + distance;
+    write(bytes, at, number);
+}
+
 const SPOILT: &str = "blk.0.attn_q.weight";
 
 #[test]
@@ -136,7 +147,7 @@ fn an_alignment_that_cannot_be_is_an_error() {
         let message = gguf_refusal(|bytes| {
             // One more pair of key and value, in front of the others.
             let count = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
-            bytes[16..24].copy_from_slice(&(count + 1).to_le_bytes());
+            write(bytes, 16, (count + 1).to_le_bytes());
             let key = b"general.alignment";
             let mut pair = (key.len() as u64).to_le_bytes().to_vec();
             pair.extend(key);
@@ -159,13 +170,11 @@ fn a_file_that_is_not_gguf_is_an_error() {
 #[test]
 fn a_tensor_beyond_the_end_of_a_gguf_file_is_an_error() {
     let message = gguf_refusal(|bytes| {
-        let at = behind_name(bytes, SPOILT) + 24;
-        bytes[at..at + 8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+        write_behind_name(bytes, 24, (1_u64 << 40).to_le_bytes());
     });
     assert!(message.contains(SPOILT), "{message}");
     let message = gguf_refusal(|bytes| {
-        let at = behind_name(bytes, SPOILT) + 24;
-        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        write_behind_name(bytes, 24, u64::MAX.to_le_bytes());
     });
     assert!(message.contains(SPOILT), "{message}");
 }
@@ -173,8 +182,7 @@ fn a_tensor_beyond_the_end_of_a_gguf_file_is_an_error() {
 #[test]
 fn more_numbers_than_can_be_counted_are_an_error() {
     let message = gguf_refusal(|bytes| {
-        let at = behind_name(bytes, SPOILT) + 4;
-        bytes[at..at + 8].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+        write_behind_name(bytes, 4, (1_u64 << 60).to_le_bytes());
     });
     assert!(message.contains(SPOILT), "{message}");
 }
@@ -182,8 +190,7 @@ fn more_numbers_than_can_be_counted_are_an_error() {
 #[test]
 fn an_unknown_quantisation_is_an_error() {
     let message = gguf_refusal(|bytes| {
-        let at = behind_name(bytes, SPOILT) + 20;
-        bytes[at..at + 4].copy_from_slice(&99_u32.to_le_bytes());
+        write_behind_name(bytes, 20, 99_u32.to_le_bytes());
     });
     assert!(message.contains("99"), "{message}");
 }
