@@ -63,6 +63,9 @@ pub enum Failure {
     /// The device's thread is gone.
     #[error("the device stopped")]
     Device,
+    /// The worker panicked.
+    #[error("the worker panicked: {0}; please report it")]
+    Panicked(String),
 }
 
 impl Failure {
@@ -74,7 +77,7 @@ impl Failure {
             Self::Unreadable(_) | Self::Specification(_) => FailureClass::Specification,
             Self::Model(_) => FailureClass::Model,
             Self::TooLarge { .. } => FailureClass::TooLarge,
-            Self::Encode(_) | Self::Device => FailureClass::Internal,
+            Self::Encode(_) | Self::Device | Self::Panicked(_) => FailureClass::Internal,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod device;
 pub mod input;
 pub mod memory;
 pub mod models;
+mod panics;
 pub mod table;
 pub mod task;
 

@@ -22,6 +22,7 @@ use whence_schemas::{WorkerId, store};
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::{Error, Failure};
+use crate::panics::caught;
 use crate::task::{self, Client, Progress, Workplace};
 
 /// Tasks at once: one computes while the other fetches or uploads.
@@ -293,7 +294,7 @@ impl Session {
 
 /// Does one task and reports how it ended.
 async fn work(place: Workplace, lease: Lease, task: RunningTask, running: Running) {
-    let ended = task::run(&place, &lease, &task.progress, &task.stop).await;
+    let ended = caught(task::run(&place, &lease, &task.progress, &task.stop)).await;
     running
         .lock()
         .expect("no holder panics")
