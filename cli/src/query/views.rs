@@ -111,8 +111,8 @@ fn steps(columns: &Columns, dialect: &Dialect) -> String {
     )
 }
 
-/// The long view: a row a score. Both sides of a step are lists of equal length, tokens and scores,
-/// which every engine unnests together.
+/// The long view: a row a score. Both sides of a step are lists of equal length, tokens, offsets and
+/// scores, which every engine unnests together.
 fn attributions(dialect: &Dialect) -> String {
     let (of_step, positions) = match dialect {
         Dialect::DataFusion => (
@@ -128,27 +128,39 @@ fn attributions(dialect: &Dialect) -> String {
     };
     let (source_scores, target_scores) =
         (scores(output::SOURCE_SCORES), scores(output::TARGET_SCORES));
-    let prefix = match dialect {
+    let prefix = |list: &str| match dialect {
         Dialect::DataFusion => {
-            format!("array_slice(target_tokens, 1, CAST(array_length({target_scores}) AS BIGINT))")
+            format!("array_slice({list}, 1, CAST(array_length({target_scores}) AS BIGINT))")
         }
-        Dialect::DuckDb { .. } => format!("target_tokens[1:len({target_scores})]"),
+        Dialect::DuckDb { .. } => format!("{list}[1:len({target_scores})]"),
     };
-    let side = |side: &str, tokens: &str, scores: &str| {
+    let side = |side: &str, [tokens, offsets]: [&str; 2], scores: &str| {
         format!(
             "SELECT {keys}, step, target_token, '{side}' AS side,\n    \
              unnest({positions}) AS source_position, unnest(tokens) AS source_token, \
-             unnest(scores) AS score\n  FROM (\n    \
+             unnest(offsets) AS source_offsets, unnest(scores) AS score\n  FROM (\n    \
              SELECT {keys}, {step} AS step, {token} AS target_token, {tokens} AS tokens, \
-             {scores} AS scores\n    \
-             FROM (SELECT {keys}, source_tokens, target_tokens, unnest(steps) AS s FROM {SLOTS})\n    \
+             {offsets} AS offsets, {scores} AS scores\n    \
+             FROM (SELECT {keys}, source_tokens, source_token_offsets, target_tokens, \
+             target_token_offsets,\n      unnest(steps) AS s FROM {SLOTS})\n    \
              WHERE {scores} IS NOT NULL\n  )",
             keys = keys()
         )
     };
     format!(
         "{}\nUNION ALL\n{}",
-        side("source", "source_tokens", &source_scores),
-        side("target", &prefix, &target_scores)
+        side(
+            "source",
+            [output::SOURCE_TOKENS, output::SOURCE_TOKEN_OFFSETS],
+            &source_scores
+        ),
+        side(
+            "target",
+            [
+                &prefix(output::TARGET_TOKENS),
+                &prefix(output::TARGET_TOKEN_OFFSETS)
+            ],
+            &target_scores
+        )
     )
 }

@@ -7,6 +7,8 @@ use std::process::Command;
 use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 
+use whence_tests::python;
+
 use crate::run::{Ran, attribute_dataset, ended, whence};
 
 fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
@@ -71,6 +73,17 @@ fn tokens_say_which_characters_they_stand_for() {
         // The end of each text and, in the target, its start.
         let special = if side == "source" { 1 } else { 2 };
         assert_eq!(count("place IS NULL"), 13 * special, "{side}");
+        let places = format!(
+            "SELECT count(*) FROM attributions a JOIN examples e \
+               ON a.job = e.job AND a.example_id = e.example_id \
+             WHERE side = '{side}' AND a.source_offsets['end'] \
+               = e.{side}_token_offsets[source_position + 1]['end']"
+        );
+        let placed =
+            format!("SELECT count(source_offsets['end']) FROM attributions WHERE side = '{side}'");
+        let placed = number(folder.path(), &placed);
+        assert!(placed > 100, "{side}");
+        assert_eq!(number(folder.path(), &places), placed, "{side}");
     }
 }
 
@@ -142,10 +155,9 @@ fn an_empty_root_has_empty_tables() {
 /// DuckDB is asked itself, where Python has it.
 #[test]
 fn duckdb_gives_the_same_answers() {
-    let python = std::env::var("WHENCE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", "import duckdb"]).output();
-    if !found.is_ok_and(|found| found.status.success()) {
-        eprintln!("not run: `{python}` has no duckdb");
+    let python = python::interpreter();
+    if !python::has("duckdb") {
+        eprintln!("not run: `{}` has no duckdb", python.display());
         return;
     }
     let folder = two_jobs();
@@ -155,6 +167,7 @@ fn duckdb_gives_the_same_answers() {
         "SELECT method, side, count(*) AS n, round(sum(score), 3) AS total FROM attributions GROUP BY method, side ORDER BY method, side",
         "SELECT source_token, count(*) AS n FROM attributions WHERE side = 'target' GROUP BY source_token ORDER BY n DESC, source_token LIMIT 5",
         "SELECT job, count(*) AS n, count(contrast_token) AS contrasts FROM steps GROUP BY job ORDER BY job",
+        "SELECT side, sum(source_offsets['start']) AS starts, count(source_offsets['end']) AS ends FROM attributions GROUP BY side ORDER BY side",
         "SELECT job, max(source_position) AS last, min(step) AS first FROM attributions GROUP BY job ORDER BY job",
     ];
     let script = "import csv, duckdb, sys
