@@ -3,33 +3,17 @@
 //! They are Python packages, which `.ci/run` installs into `.venv`. A test says which of them it
 //! found, and that it proved nothing where none is there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use whence_proto::v1::JobState;
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::job_in_small_shards;
-
-/// Returns the Python interpreter of the workspace's environment, or the system's.
-fn python() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
-    if own.exists() {
-        own
-    } else {
-        PathBuf::from("python3")
-    }
-}
-
-fn has(package: &str) -> bool {
-    let import = Command::new(python())
-        .args(["-c", &format!("import {package}")])
-        .output();
-    import.is_ok_and(|output| output.status.success())
-}
+use whence_tests::python;
 
 /// Runs a program that gets the table's folder. Returns what it prints.
 fn run(program: &str, folder: &Path) -> String {
-    let output = Command::new(python())
+    let output = Command::new(python::interpreter())
         .arg("-c")
         .arg(program)
         .arg(folder)
@@ -90,7 +74,7 @@ async fn the_tables_open_in_every_reader_there_is() {
     let readers = [("duckdb", DUCKDB), ("polars", POLARS), ("pandas", PANDAS)];
     let found: Vec<_> = readers
         .into_iter()
-        .filter(|(package, _)| has(package))
+        .filter(|(package, _)| python::has(package))
         .collect();
     for (package, program) in &found {
         assert_eq!(run(program, &folder), expected, "{package}");

@@ -7,5 +7,6 @@
 pub mod cluster;
 pub mod fixtures;
 pub mod processes;
+pub mod python;
 pub mod s3;
 pub mod table;
