@@ -138,7 +138,7 @@ fn attributions(dialect: &Dialect) -> String {
         format!(
             "SELECT {keys}, step, target_token, '{side}' AS side,\n    \
              unnest({positions}) AS source_position, unnest(tokens) AS source_token, \
-             unnest(offsets) AS source_offsets, unnest(scores) AS score\n  FROM (\n    \
+             unnest(offsets) AS place, unnest(scores) AS score\n  FROM (\n    \
              SELECT {keys}, {step} AS step, {token} AS target_token, {tokens} AS tokens, \
              {offsets} AS offsets, {scores} AS scores\n    \
              FROM (SELECT {keys}, source_tokens, source_token_offsets, target_tokens, \
@@ -148,7 +148,11 @@ fn attributions(dialect: &Dialect) -> String {
         )
     };
     format!(
-        "{}\nUNION ALL\n{}",
+        "SELECT {}, step, target_token, side, source_position, source_token,\n  \
+         place['{}'] AS source_start, place['{}'] AS source_end, score\nFROM (\n  {}\n  UNION ALL\n  {}\n)",
+        keys(),
+        output::START,
+        output::END,
         side(
             "source",
             [output::SOURCE_TOKENS, output::SOURCE_TOKEN_OFFSETS],

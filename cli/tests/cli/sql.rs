@@ -76,11 +76,10 @@ fn tokens_say_which_characters_they_stand_for() {
         let places = format!(
             "SELECT count(*) FROM attributions a JOIN examples e \
                ON a.job = e.job AND a.example_id = e.example_id \
-             WHERE side = '{side}' AND a.source_offsets['end'] \
+             WHERE side = '{side}' AND a.source_end \
                = e.{side}_token_offsets[source_position + 1]['end']"
         );
-        let placed =
-            format!("SELECT count(source_offsets['end']) FROM attributions WHERE side = '{side}'");
+        let placed = format!("SELECT count(source_end) FROM attributions WHERE side = '{side}'");
         let placed = number(folder.path(), &placed);
         assert!(placed > 100, "{side}");
         assert_eq!(number(folder.path(), &places), placed, "{side}");
@@ -167,7 +166,7 @@ fn duckdb_gives_the_same_answers() {
         "SELECT method, side, count(*) AS n, round(sum(score), 3) AS total FROM attributions GROUP BY method, side ORDER BY method, side",
         "SELECT source_token, count(*) AS n FROM attributions WHERE side = 'target' GROUP BY source_token ORDER BY n DESC, source_token LIMIT 5",
         "SELECT job, count(*) AS n, count(contrast_token) AS contrasts FROM steps GROUP BY job ORDER BY job",
-        "SELECT side, sum(source_offsets['start']) AS starts, count(source_offsets['end']) AS ends FROM attributions GROUP BY side ORDER BY side",
+        "SELECT side, sum(source_start) AS starts, count(source_end) AS ends FROM attributions GROUP BY side ORDER BY side",
         "SELECT job, max(source_position) AS last, min(step) AS first FROM attributions GROUP BY job ORDER BY job",
     ];
     let script = "import csv, duckdb, sys
