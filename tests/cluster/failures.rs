@@ -179,7 +179,7 @@ async fn a_result_too_large_for_one_object_is_split_down_to_its_rows() {
         .await
         .unwrap();
     cluster.add_worker(whence_worker::Config {
-        max_result_bytes: 16 << 10,
+        max_result_bytes: 24 << 10,
         ..whence_worker::Config::default()
     });
     let status = cluster.run(&spec).await;

@@ -112,7 +112,7 @@ async fn a_bad_example_has_one_row_and_a_large_result_of_many_sequences_is_split
         5 => r#"{"translation": {"en": null}}"#.to_owned(),
         row => format!(r#"{{"translation": {{"en": "Click the tab {row} and choose."}}}}"#),
     };
-    let lines: Vec<_> = (0..8).map(text).collect();
+    let lines: Vec<_> = (0..40).map(text).collect();
     std::fs::write(&dataset, lines.join("\n")).unwrap();
     let generation = serde_json::json!({
         "num_beams": 4, "num_return_sequences": 4, "max_new_tokens": 8,
@@ -124,19 +124,19 @@ async fn a_bad_example_has_one_row_and_a_large_result_of_many_sequences_is_split
         .await
         .unwrap();
     cluster.add_worker(whence_worker::Config {
-        max_result_bytes: 12 << 10,
+        max_result_bytes: 20 << 10,
         ..whence_worker::Config::default()
     });
     let status = cluster.run(&spec).await;
     cluster.stop().await;
     assert_eq!(
         (status.state(), status.rows_done, status.rows_failed),
-        (JobState::Sealed, 8, 1),
+        (JobState::Sealed, 40, 1),
         "{status:?}"
     );
     assert!(status.slots_total > 1, "{status:?}");
     let rows = table::read(&root, &spec);
-    assert_eq!(rows.num_rows(), 7 * 4 + 1);
+    assert_eq!(rows.num_rows(), 39 * 4 + 1);
     let manifest = table::sealed(&root, &spec);
-    assert_eq!((manifest.rows, manifest.errors), (8, 1));
+    assert_eq!((manifest.rows, manifest.errors), (40, 1));
 }
