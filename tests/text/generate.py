@@ -11,6 +11,7 @@ Goldens hold, for each sample string, a hash of the ids a tokenizer gives it; th
 """
 
 import argparse
+import io
 import json
 import pathlib
 import re
@@ -272,12 +273,12 @@ def sentencepiece_model(path, size, kind, **extra):
     import sentencepiece
 
     arguments = dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1) | extra
+    # Into memory: a model that is written to a file keeps that file's name.
+    model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()), model_prefix=str(path.with_suffix("")), vocab_size=size, model_type=kind,
+        sentence_iterator=iter(sentences()), model_writer=model, vocab_size=size, model_type=kind,
         character_coverage=0.9995, minloglevel=2, **arguments)
-    path.with_suffix(".vocab").unlink()
-    if path.suffix == ".model" and not path.exists():
-        path.with_suffix("").with_suffix(".model").rename(path)
+    path.write_bytes(model.getvalue())
     return sentencepiece.SentencePieceProcessor(str(path))
 
 
