@@ -12,10 +12,7 @@ use whence_tests::table;
 async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:20]");
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Sealed);
     assert_eq!(
@@ -37,10 +34,7 @@ async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
 async fn a_job_submitted_again_is_found_and_nothing_is_computed() {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:6]");
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     cluster.run(&spec).await;
     let before = table::files(root.path(), &spec);
     cluster.stop().await;
@@ -63,10 +57,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
         ..job_in_small_shards("test[:24]")
     };
     let (small, large) = (in_shards_of(100), in_shards_of(100_000));
-    let mut cluster = Cluster::start(impatient(directory.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let mut cluster = Cluster::with_worker(directory.path().display()).await;
     cluster.add_worker(whence_worker::Config {
         batch_tokens: 64,
         ..whence_worker::Config::default()
@@ -78,10 +69,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
     assert_eq!(table::read(directory.path(), &small), expected);
 
     let bucket = Bucket::start().await;
-    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(bucket.url("root")).await;
     let status = cluster.run(&small).await;
     assert_eq!(status.state(), JobState::Sealed, "{status:?}");
     cluster.stop().await;
@@ -128,10 +116,7 @@ async fn convergence_deltas_stand_beside_the_step_scores() {
         ..FunctionSpec::named("integrated_gradients")
     };
     spec.attribution.step_scores = vec![FunctionSpec::named("probability")];
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
     cluster.stop().await;
     let rows = table::read(root.path(), &spec);

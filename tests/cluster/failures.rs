@@ -30,10 +30,7 @@ async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
 async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:20]");
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     cluster.run(&spec).await;
     cluster.stop().await;
 
@@ -98,10 +95,7 @@ async fn a_bad_row_becomes_an_error_row_and_the_rest_is_attributed() {
     std::fs::write(&rows, text.join("\n")).unwrap();
     let root = tempfile::tempdir().unwrap();
     let spec = translation_job(&rows, "train", "saliency");
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
     assert_eq!(
         (status.state(), status.rows_done, status.rows_failed),
@@ -139,10 +133,7 @@ async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
     let root = tempfile::tempdir().unwrap();
     let mut spec = job_in_small_shards("test[:5]");
     spec.model.path = "/nowhere/model".to_owned();
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Failed);
     assert!(
@@ -158,10 +149,7 @@ async fn an_unknown_method_fails_the_job_with_the_nearest_name() {
     let root = tempfile::tempdir().unwrap();
     let mut spec = job_in_small_shards("test[:5]");
     spec.attribution.method.name = "salience".to_owned();
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Failed);
     assert!(status.message.contains("`saliency`"), "{}", status.message);

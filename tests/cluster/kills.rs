@@ -4,7 +4,7 @@ use tonic::transport::{Channel, Endpoint};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, SubmitJobRequest};
 use whence_schemas::{FunctionSpec, JobSpec};
-use whence_tests::cluster::{Cluster, impatient, watch};
+use whence_tests::cluster::{Cluster, watch};
 use whence_tests::fixtures::{translation_job, translations};
 use whence_tests::processes::Process;
 use whence_tests::table;
@@ -92,10 +92,7 @@ async fn killed_workers_and_coordinators_lose_and_double_nothing() {
 /// Runs a job to its end in a cluster that nothing happens to. Returns the storage root.
 async fn run_undisturbed(spec: &JobSpec) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     cluster.run(spec).await;
     cluster.stop().await;
     root

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use whence_proto::v1::JobState;
-use whence_tests::cluster::{Cluster, impatient};
+use whence_tests::cluster::Cluster;
 use whence_tests::fixtures::job_in_small_shards;
 use whence_tests::python;
 
@@ -59,10 +59,7 @@ print(len(table), table.model.nunique(), len(steps), round(sum(step["source_scor
 async fn the_tables_open_in_every_reader_there_is() {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:12]");
-    let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
-        .await
-        .unwrap();
-    cluster.add_worker(whence_worker::Config::default());
+    let cluster = Cluster::with_worker(root.path().display()).await;
     assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
     cluster.stop().await;
     let folder = root.path().join("tables/attributions");
