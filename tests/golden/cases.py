@@ -31,6 +31,8 @@ class Model:
     max_new_tokens: int = 12
     # Large models have only the first variants of each method.
     variants: int = 10
+    # What Inseq calls the embeddings where it hooks a module that is never called.
+    embedding_module: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ MODELS: dict[str, Model] = {
             Text("Click the Customize tab.", "Cliquez sur l'onglet."),
         ),
         has_encoder=True,
+        embedding_module="encoder.embed_tokens",
     ),
     "smollm2": Model(
         ".models/smollm2",

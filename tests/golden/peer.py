@@ -10,6 +10,7 @@ import inseq
 import numpy as np
 import torch
 import transformers
+from inseq.attr.feat import FeatureAttribution
 
 import layers
 import probes
@@ -143,6 +144,11 @@ class Peer:
         if case.method == "reagent":
             probes.attach(self.inseq, params)
             params = {}
+        if case.method == "layer_gradient_x_activation" and case.model.embedding_module:
+            # Inseq takes it at loading only.
+            self.inseq.attribution_method = FeatureAttribution.load(
+                case.method, attribution_model=self.inseq, target_layer=case.model.embedding_module
+            )
         with recorded_draws(replayed) as draws:
             out = self.inseq.attribute(
                 inputs,
