@@ -31,6 +31,8 @@ class Model:
     max_new_tokens: int = 12
     # Large models have only the first variants of each method.
     variants: int = 10
+    # The methods that say something new about the model; all of them where it names none.
+    methods: tuple[str, ...] = ()
     # What Inseq calls the embeddings where it hooks a module that is never called.
     embedding_module: str | None = None
 
@@ -233,6 +235,16 @@ MODELS: dict[str, Model] = {
         has_encoder=True,
         embedding_module="encoder.embed_tokens",
     ),
+    # Captum's rescale rule reaches its activations, which are ReLU modules, and those of no other.
+    "t5-relu-random": Model(
+        "tests/models/t5-relu-random",
+        (
+            Text("Page Slide", "Page Diapo", is_short=True),
+            Text("Enter a name and click OK.", "Saisissez un nom."),
+        ),
+        has_encoder=True,
+        methods=("deeplift", "layer_deeplift"),
+    ),
     "smollm2": Model(
         ".models/smollm2",
         (
@@ -282,6 +294,8 @@ def cases(model_name: str) -> list[Case]:
     model = MODELS[model_name]
     found = []
     for method, variants in METHODS.items():
+        if model.methods and method not in model.methods:
+            continue
         for variant in variants[: model.variants]:
             if variant.needs_encoder and not model.has_encoder:
                 continue

@@ -60,12 +60,14 @@ def main() -> None:
 
 def write_method(model_name: str, method: str) -> None:
     folder = MODELS[model_name].folder
+    of_method = [case for case in cases(model_name) if case.method == method]
+    if not of_method:
+        return
     single, double = (Peer(folder, method, dtype) for dtype in ("float32", "float64"))
-    for case in cases(model_name):
-        if case.method == method:
-            inseq = single.attribute(case, [])
-            draws = inseq[0].draws if case.variant.draws else []
-            write(case, inseq, double.attribute(case, draws))
+    for case in of_method:
+        inseq = single.attribute(case, [])
+        draws = inseq[0].draws if case.variant.draws else []
+        write(case, inseq, double.attribute(case, draws))
 
 
 def write(case: Case, inseq: list[Result], truth: list[Result]) -> None:

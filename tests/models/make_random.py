@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes ``gpt2-random`` and ``t5-random``: whole checkpoints, tokenizers included, of two families.
+"""Makes ``gpt2-random``, ``t5-random`` and ``t5-relu-random``: whole checkpoints, tokenizers included.
 
     pip install "torch==2.15.*" "transformers==5.23.*"
     python tests/models/make_random.py
@@ -21,14 +21,17 @@ from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditional
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VOCABULARY = 320
 # Weights this many times as large as the initialisation's, whose models predict nearly the same everywhere.
-LARGER = {"gpt2-random": 4.0, "t5-random": 1.0}
+LARGER = {"gpt2-random": 4.0, "t5-random": 1.0, "t5-relu-random": 1.0}
 
 
 def main() -> None:
     write("gpt2-random", byte_level(), gpt2(), {"tokenizer_class": "GPT2Tokenizer", "unk_token": "<|endoftext|>",
           "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})
-    write("t5-random", unigram(), t5(), {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "unk_token": "<unk>",
-          "eos_token": "</s>", "pad_token": "<pad>"})
+    t5_tokens = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "unk_token": "<unk>", "eos_token": "</s>",
+                 "pad_token": "<pad>"}
+    write("t5-random", unigram(), t5("gated-gelu", 48), t5_tokens)
+    # The T5 of the paper. Its activation is one that Captum's DeepLIFT knows.
+    write("t5-relu-random", unigram(), t5("relu", 24), t5_tokens)
 
 
 def texts() -> list[str]:
@@ -68,10 +71,10 @@ def gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=last, eos_token_id=last))
 
 
-def t5() -> T5ForConditionalGeneration:
-    shape = dict(vocab_size=VOCABULARY, d_model=48, d_kv=12, d_ff=96, num_layers=2, num_heads=4)
+def t5(feed_forward: str, width: int) -> T5ForConditionalGeneration:
+    shape = dict(vocab_size=VOCABULARY, d_model=width, d_kv=width // 4, d_ff=2 * width, num_layers=2, num_heads=4)
     tokens = dict(decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
-    return T5ForConditionalGeneration(T5Config(**shape, **tokens, feed_forward_proj="gated-gelu"))
+    return T5ForConditionalGeneration(T5Config(**shape, **tokens, feed_forward_proj=feed_forward))
 
 
 def write(name: str, tokenizer: Tokenizer, model: torch.nn.Module, settings: dict) -> None:

@@ -28,6 +28,9 @@ use whence_schemas::job::Dtype;
 /// Models that lie in the repository. Every method has goldens on each of them.
 const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random", "t5-random"];
 
+/// A model whose activations Captum's rescale rule reaches; it has goldens of the methods that rescale.
+const RELU_MODEL: &str = "t5-relu-random";
+
 /// Goldens of random methods say what was drawn: any seed gives their scores.
 const SEED: u64 = 0;
 
@@ -88,6 +91,16 @@ fn marian_in_double_precision_is_the_truth() {
 #[test]
 fn llama_in_double_precision_is_the_truth() {
     check_model("glass-en", Precision::Double);
+}
+
+#[test]
+fn a_t5_with_relu_is_as_near_to_the_truth_as_inseq() {
+    check_model(RELU_MODEL, Precision::Single);
+}
+
+#[test]
+fn a_t5_with_relu_in_double_precision_is_the_truth() {
+    check_model(RELU_MODEL, Precision::Double);
 }
 
 #[test]
@@ -241,7 +254,7 @@ fn load(model: &str, precision: Precision) -> Engine {
 
 fn folder(model: &str) -> PathBuf {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    if COMMITTED_MODELS.contains(&model) {
+    if COMMITTED_MODELS.contains(&model) || model == RELU_MODEL {
         tests.join("models").join(model)
     } else {
         tests.join("../.models").join(model)
