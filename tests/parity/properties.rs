@@ -66,6 +66,27 @@ fn every_method_repeats_its_bits_alone_and_in_a_batch() {
     }
 }
 
+/// Passes are cut where the memory ends, wherever that is among the rows of the examples.
+#[test]
+fn every_method_has_the_same_bits_in_little_memory() {
+    const LITTLE: u64 = (128 << 20) + (3 << 20);
+    for model in COMMITTED_MODELS {
+        let engine = load(model, Precision::Single);
+        let examples = examples(model);
+        for method in METHODS {
+            let mut spec = spec(method, &[]);
+            spec.attribute_target = true;
+            let plenty = attribute(&engine, &spec, &examples, 7);
+            let attributor = engine.prepare(&spec).unwrap().with_seed(7);
+            let little = attributor.with_memory(LITTLE).attribute(&examples);
+            for (plenty, little) in plenty.iter().zip(little) {
+                let little = little.unwrap_or_else(|e| panic!("{model} {}: {e}", method.name));
+                assert_eq!(bits(plenty), bits(&little), "{model} {}", method.name);
+            }
+        }
+    }
+}
+
 /// A method whose samples can be given draws others from another seed.
 #[test]
 fn another_seed_draws_other_samples() {

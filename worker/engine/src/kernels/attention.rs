@@ -172,6 +172,10 @@ fn forward_as<T: Real>(
             HeadColumns::of(&values)?,
         );
         let attend = |(sequence, weights, mixed): (&Sequence, &mut [T], &mut [T])| {
+            // A pass over some rows of a batch may have none of this sequence.
+            if sequence.queries.is_empty() {
+                return;
+            }
             for head in 0..heads.queries {
                 let rows = HeadRows::of(heads, head, [&q, &k, &v], sequence);
                 let weights = &mut weights[head * rows.num_weights()..][..rows.num_weights()];
