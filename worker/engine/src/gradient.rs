@@ -23,9 +23,9 @@ use crate::model::{Gradients, Seed, Transformer, Wanted};
 use crate::step_functions::StepFunction;
 pub(crate) use chord::for_each_step_between;
 pub(crate) use head::{HiddenGradient, at_hidden};
+use pass::{ContrastPass, add_shared, contrast_seeds};
 pub(crate) use pass::{Pass, PassRef};
-use pass::{add_shared, contrast_seeds};
-pub(crate) use predictions::{log_probabilities, map_logits, values};
+pub(crate) use predictions::{map_logits, values};
 
 /// What is attributed, or recorded: a step function, and what it needs beside the model's output.
 #[derive(Debug, Clone)]
@@ -38,9 +38,13 @@ pub(crate) struct Attributed<'a> {
     /// looked up in the step's own prediction. Passes of [`Batch::forward`] compute it anew, with the
     /// inputs it shares; elsewhere it stays. `[contrasted steps, hidden]`
     pub(crate) contrast: Option<Tensor>,
-    /// For each step the log-probabilities of its token in passes with dropout; empty where the
-    /// function asks for none.
-    pub(crate) dropped: &'a [Vec<f64>],
+}
+
+impl Attributed<'_> {
+    /// Returns how many predictions of a step are read, those of contrasts left out.
+    fn num_predictions(&self) -> usize {
+        1 + self.function.dropout_passes()
+    }
 }
 
 /// A step to explain: the row whose logits predict a token, and the token.
@@ -119,14 +123,35 @@ pub(crate) fn at_embeddings<'p>(
 ) -> Result<Vec<StepGradient>> {
     let pass = pass.into();
     let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-    let gradients = model.vjp(pass.trace, &seeds, dhidden.own.clone(), wanted)?;
-    let mut gradients = cut(steps, &gradients)?;
-    let (Some(contrasts), Some(dhidden)) = (pass.contrasts, &dhidden.contrast) else {
-        return Ok(gradients);
+    let through = |trace, dhidden: &Tensor| {
+        let gradients = model.vjp(trace, &seeds, dhidden.clone(), wanted)?;
+        cut(steps, &gradients)
     };
+    let mut gradients = through(pass.trace, &dhidden.own)?;
+    for (trace, dhidden) in pass.dropped.iter().zip(&dhidden.dropped) {
+        for (own, added) in gradients.iter_mut().zip(through(trace, dhidden)?) {
+            own.source = add(own.source.take(), added.source)?;
+            own.target = add(own.target.take(), added.target)?;
+        }
+    }
+    if let (Some(contrasts), Some(dhidden)) = (pass.contrasts, &dhidden.contrast) {
+        add_through_contrasts(model, contrasts, steps, (dhidden, wanted), &mut gradients)?;
+    }
+    Ok(gradients)
+}
+
+/// Adds what the gradients `dhidden` at the contrasts' rows are at the embeddings that the examples
+/// share with their contrasts.
+fn add_through_contrasts(
+    model: &Transformer,
+    contrasts: &ContrastPass,
+    steps: &[ExplainedStep],
+    (dhidden, wanted): (&Tensor, Wanted),
+    gradients: &mut [StepGradient],
+) -> Result<()> {
     let contrasted = contrast_seeds(steps, &contrasts.of_sequence);
     if contrasted.is_empty() {
-        return Ok(gradients);
+        return Ok(());
     }
     let indices: Vec<_> = contrasted.iter().map(|(index, ..)| *index).collect();
     let seeds: Vec<_> = contrasted.iter().map(|(_, seed, _)| seed.clone()).collect();
@@ -145,7 +170,14 @@ pub(crate) fn at_embeddings<'p>(
         own.source = add_shared(own.source.take(), added.source, shared.source)?;
         own.target = add_shared(own.target.take(), added.target, shared.target)?;
     }
-    Ok(gradients)
+    Ok(())
+}
+
+fn add(sum: Option<Tensor>, added: Option<Tensor>) -> Result<Option<Tensor>> {
+    match (sum, added) {
+        (Some(sum), Some(added)) => rows::add(&sum, &added).map(Some),
+        (sum, _) => Ok(sum),
+    }
 }
 
 fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradient>> {

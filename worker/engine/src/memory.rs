@@ -52,10 +52,12 @@ impl Memory {
         rows_of(budget, of_all_threads, MOST_SEED_ROWS)
     }
 
-    /// Cuts `instances` into runs that fit together, or the error of one that does not fit alone.
+    /// Cuts `instances` into runs that fit together, or the error of one that does not fit alone,
+    /// where each has `passes` passes at a time.
     pub(crate) fn runs<'i>(
         self,
         model: &Transformer,
+        passes: usize,
         instances: &'i [Instance],
     ) -> Vec<Result<&'i [Instance], Error>> {
         let Self::Bytes(budget) = self else {
@@ -64,7 +66,7 @@ impl Memory {
         let mut runs = Vec::new();
         let (mut start, mut used) = (0, FIXED_BYTES);
         for (index, instance) in instances.iter().enumerate() {
-            let needed = instance_bytes(model, instance);
+            let needed = instance_bytes(model, passes, instance);
             if used + needed > budget && index > start {
                 runs.push(Ok(&instances[start..index]));
                 (start, used) = (index, FIXED_BYTES);
@@ -98,7 +100,7 @@ pub(crate) fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
 }
 
 /// Returns what the passes of an instance and the scores of its steps take.
-fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
+fn instance_bytes(model: &Transformer, passes: usize, instance: &Instance) -> u64 {
     let number = model.dtype().size_in_bytes() as u64;
     let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
     let of_stack = |stack: &StackSpec, rows: u64, source: u64| {
@@ -115,7 +117,7 @@ fn instance_bytes(model: &Transformer, instance: &Instance) -> u64 {
     // A chunk of seeds holds one at least, however long.
     let at_once = steps.min(rayon::current_num_threads() as u64);
     let cotangents = at_once * (source + target) * cotangent_bytes(model);
-    number * (encoder + decoder + scores) + cotangents
+    number * (passes as u64 * (encoder + decoder) + scores) + cotangents
 }
 
 /// Returns what one row of a backward pass takes: what comes into the widest sublayer, and leaves it.
@@ -188,15 +190,18 @@ mod tests {
     fn what_does_not_fit_together_is_cut_and_what_does_not_fit_alone_refused() {
         let model = random_llama(DType::F32);
         let instances = [4, 4, 400, 4, 4].map(instance);
-        let needed = instance_bytes(&model, &instances[0]);
+        let needed = instance_bytes(&model, 1, &instances[0]);
         let budget = Memory::Bytes(FIXED_BYTES + 2 * needed);
-        let runs = budget.runs(&model, &instances);
+        let runs = budget.runs(&model, 1, &instances);
         let lengths: Vec<_> = runs
             .iter()
             .map(|run| run.as_ref().map(|run| run.len()).map_err(Error::code))
             .collect();
         assert_eq!(lengths, [Ok(2), Err("too_large"), Ok(2)]);
-        assert_eq!(Memory::Unbounded.runs(&model, &instances).len(), 1);
+        assert_eq!(Memory::Unbounded.runs(&model, 1, &instances).len(), 1);
+        // With dropout beside them the same do not fit together.
+        let alone = budget.runs(&model, 2, &instances[..2]);
+        assert_eq!(alone.len(), 2);
     }
 
     #[test]

@@ -85,9 +85,12 @@ pub(crate) fn check_attributed(
     function: &dyn StepFunction,
 ) -> Result<(), Error> {
     let name = &spec.attributed_fn.name;
-    if function.dropout_passes() > 0 {
+    if function.dropout_passes() > 0 && !method.attributes_dropout() {
+        let method = &spec.method.name;
         return Err(Error::Specification {
-            reason: format!("`{name}` cannot be attributed; record it as a step score"),
+            reason: format!(
+                "`{method}` looks into one pass of the model, and `{name}` is made of several with dropout; attribute it with a method that does not, such as `integrated_gradients` or `occlusion`, or record it as a step score"
+            ),
         });
     }
     if method.needs_gradient() && !function.is_differentiable() {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use whence_engine::methods::METHODS;
-use whence_engine::{Attribution, Engine, Error, Example};
+use whence_engine::{Attribution, Engine, Error, Example, ScoreRows};
 use whence_schemas::job::Dtype;
 use whence_schemas::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
@@ -111,6 +111,51 @@ fn a_forced_contrast_moves_with_the_tokens_it_shares() {
             moving[0].steps
         );
     }
+}
+
+/// A token's occlusion changes both predictions: it is what the token's own walk sums to.
+#[test]
+fn a_forced_contrast_is_occluded_along() {
+    let engine = Engine::load(&model("lo-en-fr-tiny"), Dtype::Float64).unwrap();
+    let examples = translations();
+    let steps = |method: &str, compat| {
+        let mut spec = spec(method, "contrast_logits_diff");
+        if method == "sequential_integrated_gradients" {
+            spec.method.params.insert("n_steps".to_owned(), 40.into());
+        }
+        spec.attribute_target = true;
+        spec.contrast.contrast_force_inputs = true;
+        spec.aggregators = Some(Vec::new());
+        spec.compat = compat;
+        let found = attribute(&engine, &spec, &examples);
+        found
+            .into_iter()
+            .flat_map(|found| found.steps)
+            .collect::<Vec<_>>()
+    };
+    let sums = |rows: &Option<ScoreRows>| -> Vec<f32> {
+        let rows = rows.as_ref().unwrap();
+        let of_token = |row: &[f32]| row.iter().sum::<f32>().abs();
+        rows.values
+            .chunks_exact(rows.row_len())
+            .map(of_token)
+            .collect()
+    };
+    let occluded = steps("occlusion", Compat::None);
+    let walks = steps("sequential_integrated_gradients", Compat::None);
+    for (walk, occluded) in walks.iter().zip(&occluded) {
+        for (walk, occluded) in [
+            (&walk.source, &occluded.source),
+            (&walk.target, &occluded.target),
+        ] {
+            let (walk, occluded) = (sums(walk), sums(occluded));
+            assert_eq!(walk.len(), occluded.len());
+            for (walk, occluded) in walk.iter().zip(&occluded) {
+                assert!((walk - occluded).abs() < 1e-3, "{walk} against {occluded}");
+            }
+        }
+    }
+    assert_ne!(steps("occlusion", Compat::Inseq071), occluded);
 }
 
 #[test]

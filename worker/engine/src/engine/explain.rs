@@ -6,10 +6,8 @@ use whence_schemas::Compat;
 use super::Attributor;
 use crate::aggregate::StepScores;
 use crate::collector::{CollectedStep, Collector};
-use crate::gradient::{self, Attributed, ExplainedStep};
+use crate::gradient::{self, Attributed, Pass};
 use crate::methods::{Batch, Instance};
-use crate::model::Inputs;
-use crate::random::Random;
 use crate::{Error, ScoreRows, StepAttribution};
 
 impl Attributor<'_> {
@@ -19,7 +17,8 @@ impl Attributor<'_> {
         instances: &[Instance],
     ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
         let mut results = Vec::with_capacity(instances.len());
-        for run in self.memory.runs(&self.engine.model, instances) {
+        let passes = 1 + self.function.dropout_passes();
+        for run in self.memory.runs(&self.engine.model, passes, instances) {
             match run {
                 Ok(run) => results.extend(self.explain(run)?),
                 Err(error) => results.push(Err(error)),
@@ -42,9 +41,9 @@ impl Attributor<'_> {
             function,
             compat,
             contrast,
-            dropped: &[],
         };
         let function = attributed(self.function.as_ref(), None);
+        let passes = self.function.dropout_passes();
         let special_tokens = self.tokenizer.special().ids();
         let mut batch = Batch {
             model,
@@ -58,8 +57,10 @@ impl Attributor<'_> {
             },
             unk_token: self.engine.tokenizer.special().unk,
             special_tokens: &special_tokens,
-            pass_rows: self.memory.pass_rows(model),
+            // A pass has those with dropout beside it.
+            pass_rows: (self.memory.pass_rows(model) / (1 + passes)).max(1),
             seed_rows: self.memory.seed_rows(model),
+            dropout: self.engine.dropout,
             seed: self.seed,
         };
         let contrast = if self.reads_own_contrast() {
@@ -129,45 +130,25 @@ impl Attributor<'_> {
         }
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let trace = batch.model.forward(&inputs)?;
-        let dropped = self.dropped(batch, &inputs, &steps)?;
+        let passes = self.step_scores.iter().map(|(_, f)| f.dropout_passes());
+        let passes = passes.max().unwrap_or_default();
+        let own: Vec<_> = (0..batch.instances.len()).collect();
+        let dropped = batch.forward_dropped(&inputs, &own, passes);
+        // Nothing is pulled back through them, so a pass is gone before the next one comes.
+        let dropped = dropped.map(|trace| Ok::<_, Error>(trace?.of_head()));
+        let pass = Pass::beside(trace, dropped.collect::<Result<_, _>>()?);
         for (_, function) in &self.step_scores {
             let function = Attributed {
                 function: function.as_ref(),
                 compat: self.spec.compat,
                 contrast: contrast.cloned(),
-                dropped: &dropped,
             };
-            let values = gradient::values(batch.model, &trace, &steps, &function)?;
+            let values = gradient::values(batch.model, &pass, &steps, &function)?;
             for (scores, value) in scores.iter_mut().zip(values) {
                 scores.push(value as f32);
             }
         }
         Ok(scores)
-    }
-
-    /// Returns for each step the log-probabilities of its token in as many passes with dropout as
-    /// the step scores ask for.
-    fn dropped(
-        &self,
-        batch: &Batch<'_>,
-        inputs: &Inputs,
-        steps: &[ExplainedStep],
-    ) -> Result<Vec<Vec<f64>>, Error> {
-        let passes = self.step_scores.iter().map(|(_, f)| f.dropout_passes());
-        let passes = passes.max().unwrap_or_default();
-        let mut dropped = vec![Vec::with_capacity(passes); steps.len()];
-        let stream = |instance: &Instance| Random::new(self.seed, instance.id, "mc_dropout");
-        let mut streams: Vec<_> = batch.instances.iter().map(stream).collect();
-        for _ in 0..passes {
-            let (model, rates) = (batch.model, self.engine.dropout);
-            let hidden = model.forward_dropped(inputs, rates, &mut streams)?;
-            let sequences = &inputs.target.sequences;
-            let values = gradient::log_probabilities(model, &hidden, sequences, steps)?;
-            for (dropped, value) in dropped.iter_mut().zip(values) {
-                dropped.push(value);
-            }
-        }
-        Ok(dropped)
     }
 }
 

@@ -52,5 +52,6 @@ fn mean_at_hidden(
     Ok(HiddenGradient {
         own,
         contrast: None,
+        dropped: Vec::new(),
     })
 }

@@ -1,11 +1,14 @@
-//! A pass over a batch and, where the contrasts move with it, over them.
+//! A pass over a batch, with the passes beside it that the attributed function reads too.
 //!
 //! With `contrast_force_inputs` the attributed function compares what the model predicts after the
 //! example with what it predicts after the contrast. Where both begin with the same tokens those are
 //! the same inputs: to change one changes both predictions, and a gradient has both shares. So a
 //! contrast is computed on the rows of its example as far as the tokens agree, and on its own
-//! embeddings from there on. Inseq holds the contrast fixed, and so do the methods that change one
-//! token at a time on top of a pass they share (occlusion, sequential integrated gradients, …).
+//! embeddings from there on. Inseq holds the contrast fixed.
+//!
+//! A function of passes with dropout reads as many more passes over the same inputs. Their masks are
+//! drawn from the example's own stream, the same ones for every variant of the example: what is
+//! attributed is one function of the inputs, not a new one at every point.
 
 use candle_core::Tensor;
 use whence_schemas::Compat;
@@ -17,6 +20,7 @@ use crate::kernels::rows;
 use crate::methods::{Batch, Instance};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Trace};
+use crate::random::Random;
 
 /// One pass over a batch, or over several variants of it.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Pass {
     /// The pass over the examples.
     pub(crate) trace: Trace,
     pub(super) contrasts: Option<ContrastPass>,
+    /// Passes over the same inputs with dropout.
+    pub(super) dropped: Vec<Trace>,
 }
 
 /// The pass over the contrasts.
@@ -46,20 +52,30 @@ pub(super) struct Shared {
     pub(super) target: usize,
 }
 
-/// A pass, with contrasts that move or without.
+/// A borrowed [`Pass`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PassRef<'a> {
     pub(super) trace: &'a Trace,
     pub(super) contrasts: Option<&'a ContrastPass>,
+    pub(super) dropped: &'a [Trace],
 }
 
-impl From<Trace> for Pass {
-    /// Wraps a pass whose contrasts, if there are any, stay as they are.
-    fn from(trace: Trace) -> Self {
+impl Pass {
+    /// Wraps a pass, and others over the same inputs with dropout. Contrasts, if there are any, stay
+    /// as they are.
+    pub(crate) fn beside(trace: Trace, dropped: Vec<Trace>) -> Self {
         Self {
             trace,
             contrasts: None,
+            dropped,
         }
+    }
+}
+
+impl From<Trace> for Pass {
+    /// Wraps a pass that nothing is beside.
+    fn from(trace: Trace) -> Self {
+        Self::beside(trace, Vec::new())
     }
 }
 
@@ -68,6 +84,7 @@ impl<'a> From<&'a Trace> for PassRef<'a> {
         Self {
             trace,
             contrasts: None,
+            dropped: &[],
         }
     }
 }
@@ -77,6 +94,7 @@ impl<'a> From<&'a Pass> for PassRef<'a> {
         Self {
             trace: &pass.trace,
             contrasts: pass.contrasts.as_ref(),
+            dropped: &pass.dropped,
         }
     }
 }
@@ -85,24 +103,74 @@ impl Batch<'_> {
     /// Runs the model where the embeddings are `embeddings`: those of this batch, or those of
     /// variants of it, all instances of one before those of the next.
     pub(crate) fn forward(&self, embeddings: &Inputs) -> Result<Pass, Error> {
-        let trace = self.model.forward(&self.model_inputs(embeddings)?)?;
-        let moves = self.function.contrast.is_some() && self.function.compat == Compat::None;
-        let contrasts = if moves {
-            Some(self.forward_contrasts(embeddings)?)
+        let sequences = embeddings.target.sequences.len();
+        let instances: Vec<_> = (0..sequences).map(|s| s % self.instances.len()).collect();
+        self.forward_variants(&self.model_inputs(embeddings)?, &instances)
+    }
+
+    /// Runs the model over `inputs`, of which sequence `i` is a variant of instance `instances[i]`,
+    /// with everything beside it that the attributed function reads.
+    pub(crate) fn forward_variants(
+        &self,
+        inputs: &Inputs,
+        instances: &[usize],
+    ) -> Result<Pass, Error> {
+        let trace = self.model.forward(inputs)?;
+        let contrasts = if self.moves_contrasts() {
+            Some(self.forward_contrasts(inputs, instances)?)
         } else {
             None
         };
-        Ok(Pass { trace, contrasts })
+        let passes = self.function.function.dropout_passes();
+        let dropped = self.forward_dropped(inputs, instances, passes);
+        Ok(Pass {
+            trace,
+            contrasts,
+            dropped: dropped.collect::<Result<_, _>>()?,
+        })
     }
 
-    fn forward_contrasts(&self, embeddings: &Inputs) -> Result<ContrastPass, Error> {
-        let pairs: Vec<(usize, &Instance, &Contrast)> = (0..embeddings.target.sequences.len())
-            .filter_map(|sequence| {
-                let instance = &self.instances[sequence % self.instances.len()];
+    /// Returns whether the attributed function reads passes over the inputs beside the usual one.
+    pub(crate) fn has_passes_beside(&self) -> bool {
+        self.moves_contrasts() || self.function.function.dropout_passes() > 0
+    }
+
+    /// Runs the model `passes` times with dropout over `inputs`, of which sequence `i` is a variant
+    /// of instance `instances[i]`.
+    pub(crate) fn forward_dropped<'i>(
+        &'i self,
+        inputs: &'i Inputs,
+        instances: &[usize],
+        passes: usize,
+    ) -> impl Iterator<Item = Result<Trace, Error>> + 'i {
+        let stream =
+            |&index: &usize| Random::new(self.seed, self.instances[index].id, "mc_dropout");
+        let mut streams: Vec<_> = instances.iter().map(stream).collect();
+        (0..passes).map(move |_| {
+            Ok(self
+                .model
+                .forward_dropped(inputs, self.dropout, &mut streams)?)
+        })
+    }
+
+    fn moves_contrasts(&self) -> bool {
+        self.function.contrast.is_some() && self.function.compat == Compat::None
+    }
+
+    fn forward_contrasts(
+        &self,
+        inputs: &Inputs,
+        instances: &[usize],
+    ) -> Result<ContrastPass, Error> {
+        let pairs: Vec<(usize, &Instance, &Contrast)> = instances
+            .iter()
+            .enumerate()
+            .filter_map(|(sequence, &instance)| {
+                let instance = &self.instances[instance];
                 Some((sequence, instance, instance.contrast.as_ref()?))
             })
             .collect();
-        let mut of_sequence = vec![None; embeddings.target.sequences.len()];
+        let mut of_sequence = vec![None; instances.len()];
         for (index, (sequence, instance, contrast)) in pairs.iter().enumerate() {
             of_sequence[*sequence] = Some(Shared {
                 sequence: index,
@@ -111,7 +179,7 @@ impl Batch<'_> {
                 target: common(instance.decoder_input(), contrast.decoder_input()),
             });
         }
-        let source = match &embeddings.source {
+        let source = match &inputs.source {
             None => None,
             Some(own) => {
                 let others = pairs
@@ -127,10 +195,9 @@ impl Batch<'_> {
         };
         let others = pairs.iter().map(|(.., contrast)| contrast.decoder_input());
         let others = self.model.embed(others)?;
-        let target = overlay(&embeddings.target, &others, &of_sequence, |s| s.target)?;
-        let inputs = self.model_inputs(&Inputs { source, target })?;
+        let target = overlay(&inputs.target, &others, &of_sequence, |s| s.target)?;
         Ok(ContrastPass {
-            trace: self.model.forward(&inputs)?,
+            trace: self.model.forward(&Inputs { source, target })?,
             of_sequence,
         })
     }

@@ -13,7 +13,6 @@ use super::{Attributed, ContrastStep, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::kernels::tensor::{View, by_dtype};
-use crate::model::sequences::Sequences;
 use crate::model::{Trace, Transformer};
 use crate::step_functions::{Step, StepContrast};
 
@@ -29,16 +28,11 @@ pub(crate) fn values<'p>(
 ) -> Result<Vec<f64>> {
     let pass = pass.into();
     let mut values = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
-        let dropped = function.dropped.get(block.clone()).unwrap_or_default();
+    for block in logit_blocks(model, steps.len(), function.num_predictions()) {
         let steps = &steps[block];
         let predictions = Predictions::of(model, pass, steps, function)?;
-        let of_row = |row: usize| {
-            let dropped = dropped.get(row).map(Vec::as_slice).unwrap_or_default();
-            predictions.with_step(row, &steps[row], dropped, |step| {
-                function.function.value(step)
-            })
-        };
+        let value = |step: &Step<'_>| function.function.value(step);
+        let of_row = |row: usize| predictions.with_step(row, &steps[row], value);
         let rows = (0..steps.len()).into_par_iter().map(of_row);
         values.extend(rows.collect::<Result<Vec<_>>>()?);
     }
@@ -53,7 +47,7 @@ pub(crate) fn map_logits<R: Send>(
     body: impl Fn(&ExplainedStep, Vec<f64>) -> R + Sync,
 ) -> Result<Vec<R>> {
     let mut results = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
+    for block in logit_blocks(model, steps.len(), 1) {
         let steps = &steps[block];
         let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
         let logits = model.logits(&model.hidden(trace, &seeds)?)?;
@@ -64,35 +58,13 @@ pub(crate) fn map_logits<R: Send>(
     Ok(results)
 }
 
-/// Returns the log-probability of every step's token where the head's inputs are `hidden`, one row a
-/// target row of the pass over `sequences`. `[target rows, hidden]`
-pub(crate) fn log_probabilities(
-    model: &Transformer,
-    hidden: &Tensor,
-    sequences: &Sequences,
-    steps: &[ExplainedStep],
-) -> Result<Vec<f64>> {
-    let mut values = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len()) {
-        let steps = &steps[block];
-        let row =
-            |step: &ExplainedStep| sequences.rows(step.seed.sequence).start + step.seed.position;
-        let rows: Vec<_> = steps.iter().map(row).collect();
-        let logits = model.logits(&rows::gather(hidden, &rows)?)?;
-        for (row, step) in steps.iter().enumerate() {
-            let (logits, token) = (logit_row(&logits, row)?, step.token as usize);
-            let step = Step::new(&logits, token);
-            values.push(step.prediction().log_probability(token));
-        }
-    }
-    Ok(values)
-}
-
+/// Returns runs of `steps` steps that have their logits at a time, of `predictions` each.
 pub(super) fn logit_blocks(
     model: &Transformer,
     steps: usize,
+    predictions: usize,
 ) -> impl Iterator<Item = Range<usize>> {
-    let rows = (LOGIT_BLOCK / model.spec().vocabulary).max(1);
+    let rows = (LOGIT_BLOCK / (model.spec().vocabulary * predictions)).max(1);
     (0..steps)
         .step_by(rows)
         .map(move |start| start..(start + rows).min(steps))
@@ -107,6 +79,8 @@ pub(super) struct Predictions<'a> {
     pub(super) contrast: Option<Tensor>,
     /// Row of `contrast` of each step that has one.
     contrast_rows: Vec<Option<usize>>,
+    /// Those of each pass with dropout that the function reads. `[steps, vocabulary]` each.
+    pub(super) dropped: Vec<Tensor>,
 }
 
 impl<'a> Predictions<'a> {
@@ -138,11 +112,14 @@ impl<'a> Predictions<'a> {
             (None, None) => None,
         };
         let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
+        let logits_of = |trace| model.logits(&model.hidden(trace, &seeds)?);
+        let dropped = pass.dropped.iter().take(function.function.dropout_passes());
         Ok(Self {
             function,
-            logits: model.logits(&model.hidden(pass.trace, &seeds)?)?,
+            logits: logits_of(pass.trace)?,
             contrast,
             contrast_rows,
+            dropped: dropped.map(logits_of).collect::<Result<_>>()?,
         })
     }
 
@@ -158,7 +135,6 @@ impl<'a> Predictions<'a> {
         &self,
         row: usize,
         explained: &ExplainedStep,
-        dropped: &[f64],
         body: impl FnOnce(&Step<'_>) -> R,
     ) -> Result<R> {
         let logits = logit_row(&self.logits, row)?;
@@ -166,9 +142,17 @@ impl<'a> Predictions<'a> {
             (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
             _ => None,
         };
-        let mut step = Step::new(&logits, explained.token as usize)
+        let token = explained.token as usize;
+        let dropped = self.dropped.iter().map(|logits| {
+            let logits = logit_row(logits, row)?;
+            Ok(Step::new(&logits, token)
+                .prediction()
+                .log_probability(token))
+        });
+        let dropped: Vec<_> = dropped.collect::<Result<_>>()?;
+        let mut step = Step::new(&logits, token)
             .with_compat(self.function.compat)
-            .with_dropped(dropped);
+            .with_dropped(&dropped);
         if let Some(ContrastStep { token, .. }) = explained.contrast {
             step = step.with_contrast(StepContrast {
                 logits: contrast.as_deref(),
@@ -180,7 +164,7 @@ impl<'a> Predictions<'a> {
 }
 
 /// Returns one row of logits in double precision.
-fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
+pub(super) fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
     let row = logits.narrow(0, row, 1)?;
     by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
 }

@@ -80,6 +80,8 @@ pub(crate) struct Attended {
     pub(crate) values: Columns,
     /// Weights of sequence after sequence, each `[head, query, key]`.
     pub(crate) weights: Tensor,
+    /// Factors of the weights where dropout changes what mixes the values, laid out as they are.
+    pub(crate) mask: Option<Tensor>,
     /// One entry a sequence.
     pub(crate) sequences: Vec<Sequence>,
 }
@@ -209,6 +211,7 @@ fn forward_as<T: Real>(
             keys,
             values,
             weights,
+            mask: None,
             sequences,
         },
     ))

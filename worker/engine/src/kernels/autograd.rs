@@ -265,8 +265,9 @@ fn softmax(scores: &Tensor) -> Tensor {
     powers.broadcast_div(&sum).unwrap()
 }
 
-/// One sequence's attention from candle's operations. `[queries, heads · dim]`
-fn attended(heads: Heads, [q, k, v]: [&Tensor; 3]) -> Tensor {
+/// One sequence's attention from candle's operations, its weights times `mask`,
+/// `[heads, queries, keys]`. `[queries, heads · dim]`
+fn attended(heads: Heads, [q, k, v]: [&Tensor; 3], mask: &Tensor) -> Tensor {
     let (num_queries, num_keys) = (q.dim(0).unwrap(), k.dim(0).unwrap());
     let hidden: Vec<f64> = (0..num_queries * num_keys)
         .map(|index| {
@@ -286,7 +287,9 @@ fn attended(heads: Heads, [q, k, v]: [&Tensor; 3]) -> Tensor {
             let scores = heads
                 .softcap
                 .map_or(scores.clone(), |cap| bounded(&scores, cap));
-            softmax(&(scores + &hidden).unwrap()).matmul(&v).unwrap()
+            let weights = softmax(&(scores + &hidden).unwrap());
+            let weights = (weights * mask.get(index).unwrap()).unwrap();
+            weights.matmul(&v).unwrap()
         })
         .collect();
     Tensor::cat(&mixed, 1).unwrap()
@@ -299,10 +302,13 @@ struct Attention {
     inputs: [Var; 3],
     /// Rows of each sequence's queries and keys.
     places: [(Range<usize>, Range<usize>); 2],
+    /// Factors of each sequence's weights. `[heads, queries, keys]`
+    masks: [Tensor; 2],
+    is_masked: bool,
 }
 
 impl Attention {
-    fn new(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2]) -> Self {
+    fn new(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2], is_masked: bool) -> Self {
         let (width, key_width) = (heads.queries * heads.dim, heads.keys * heads.dim);
         let sums = [num_queries, num_keys].map(|counts| counts.iter().sum::<usize>());
         let shapes = [[sums[0], width], [sums[1], key_width], [sums[1], key_width]];
@@ -315,10 +321,20 @@ impl Attention {
             (0..num_queries[0], 0..num_keys[0]),
             (num_queries[0]..sums[0], num_keys[0]..sums[1]),
         ];
+        let mask = |sequence: usize| {
+            let shape = [heads.queries, num_queries[sequence], num_keys[sequence]];
+            if is_masked {
+                noise(shape, 23 + sequence as u64)
+            } else {
+                Tensor::ones(&shape, DType::F64, &Device::Cpu).unwrap()
+            }
+        };
         Self {
             heads,
             inputs,
             places,
+            masks: [mask(0), mask(1)],
+            is_masked,
         }
     }
 
@@ -335,7 +351,12 @@ impl Attention {
             values: columns(v),
         };
         let (sequences, _) = lay_out(self.heads, self.places.iter().cloned());
-        forward(self.heads, projections, sequences, None).unwrap()
+        let (mixed, attended) = forward(self.heads, projections, sequences, None).unwrap();
+        if !self.is_masked {
+            return (mixed, attended);
+        }
+        let mask = self.masks.each_ref().map(|m| m.flatten_all().unwrap());
+        attended.masked(Tensor::cat(&mask, 0).unwrap()).unwrap()
     }
 
     /// Returns what candle makes of one sequence.
@@ -344,7 +365,8 @@ impl Attention {
         let part = |x: &Var, rows: &Range<usize>| x.narrow(0, rows.start, rows.len()).unwrap();
         let [q, k, v] = &self.inputs;
         let parts = [part(q, queries), part(k, keys), part(v, keys)];
-        attended(self.heads, [&parts[0], &parts[1], &parts[2]])
+        let parts = [&parts[0], &parts[1], &parts[2]];
+        attended(self.heads, parts, &self.masks[sequence])
     }
 
     /// Returns candle's cotangents of the queries of a seed, and of the keys and values it sees.
@@ -370,9 +392,9 @@ impl Attention {
     }
 }
 
-fn assert_attention(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2]) {
-    let what = format!("{heads:?}");
-    let attention = Attention::new(heads, num_queries, num_keys);
+fn assert_attention(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2], masked: bool) {
+    let what = format!("{heads:?}, masked {masked}");
+    let attention = Attention::new(heads, num_queries, num_keys, masked);
     let (mixed, saved) = attention.by_kernel();
     let expected = Tensor::cat(&[attention.by_candle(0), attention.by_candle(1)], 0).unwrap();
     assert_equal(&mixed, &expected, &what);
@@ -420,9 +442,11 @@ fn attentions() {
         causal: false,
         ..heads
     };
-    assert_attention(heads, [4, 6], [4, 6]);
-    assert_attention(capped, [4, 6], [4, 6]);
-    assert_attention(crossed, [3, 5], [7, 2]);
+    for masked in [false, true] {
+        assert_attention(heads, [4, 6], [4, 6], masked);
+        assert_attention(capped, [4, 6], [4, 6], masked);
+        assert_attention(crossed, [3, 5], [7, 2], masked);
+    }
 }
 
 #[test]

@@ -94,6 +94,10 @@ impl Method for DeepLift {
         self.lift(batch, &Ends::of(batch)?, sink)
     }
 
+    fn attributes_dropout(&self) -> bool {
+        false
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }

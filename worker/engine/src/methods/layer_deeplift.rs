@@ -70,6 +70,10 @@ impl Method for LayerDeepLift {
         lift.lift(batch, &ends, sink)
     }
 
+    fn attributes_dropout(&self) -> bool {
+        false
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }

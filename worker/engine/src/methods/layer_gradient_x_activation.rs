@@ -42,6 +42,10 @@ impl Method for LayerGradientXActivation {
         })
     }
 
+    fn attributes_dropout(&self) -> bool {
+        false
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }

@@ -71,6 +71,10 @@ impl Method for LayerIntegratedGradients {
         integral.integrate(&ends, Self::NAME, sink)
     }
 
+    fn attributes_dropout(&self) -> bool {
+        false
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }

@@ -33,6 +33,7 @@ use crate::aggregate::RawScores;
 use crate::contrast::Contrast;
 use crate::gradient::{Attributed, ContrastStep, ExplainedStep};
 use crate::kernels::rows;
+use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
 use crate::registry::{self, Describe, Entry};
 
@@ -66,6 +67,12 @@ pub trait Method: std::fmt::Debug + Send + Sync {
 
     /// Returns whether the attributed function must have a gradient.
     fn needs_gradient(&self) -> bool {
+        true
+    }
+
+    /// Returns whether it attributes functions of passes with dropout: whether it knows nothing of the
+    /// passes but what goes in and what comes out.
+    fn attributes_dropout(&self) -> bool {
         true
     }
 
@@ -107,6 +114,8 @@ pub struct Batch<'a> {
     pub(crate) unk_token: u32,
     /// Tokens that stand for no text.
     pub(crate) special_tokens: &'a [u32],
+    /// Shares of values that passes with dropout drop.
+    pub(crate) dropout: DropoutRates,
     /// Seed of what is random; each instance's own is derived from it and the instance's id.
     pub(crate) seed: u64,
 }

@@ -262,8 +262,8 @@ impl Trials<'_> {
             .collect();
         let mut after = Vec::with_capacity(going.len());
         let variants = self.variants(&going, trials.iter().map(|trial| trial.tokens.as_slice()));
-        self.unchanged.for_each_pass(variants, |_, trace, steps| {
-            after.extend(self.probabilities(trace, steps)?);
+        self.unchanged.for_each_pass(variants, |_, pass, steps| {
+            after.extend(self.probabilities(&pass.trace, steps)?);
             Ok(())
         })?;
         for ((probe, trial), after) in going.iter_mut().zip(&trials).zip(&after) {
@@ -279,8 +279,8 @@ impl Trials<'_> {
             .collect();
         let mut ranks = Vec::with_capacity(going.len());
         let variants = self.variants(&going, kept.iter().map(Vec::as_slice));
-        self.unchanged.for_each_pass(variants, |_, trace, steps| {
-            ranks.extend(self.ranks(trace, steps)?);
+        self.unchanged.for_each_pass(variants, |_, pass, steps| {
+            ranks.extend(self.ranks(&pass.trace, steps)?);
             Ok(())
         })?;
         for (probe, rank) in going.iter_mut().zip(ranks) {

@@ -227,8 +227,9 @@ impl Walk<'_> {
     /// Returns the token's row of the gradient of each step, a tensor a variant. `[steps, hidden]`
     fn gradients(&self, walker: Walker, variants: &[Variant]) -> Result<Vec<Tensor>, Error> {
         let model = self.batch.model;
-        let (trace, steps) = self.unchanged.pass(variants)?;
-        let dhidden = gradient::at_hidden(model, &trace, &steps, self.batch.function)?;
+        let (pass, steps) = self.unchanged.pass(variants)?;
+        let dhidden = gradient::at_hidden(model, &pass, &steps, self.batch.function)?;
+        let earlier = self.unchanged.earlier(&variants[0]);
         let mut rows = Vec::with_capacity(steps.len());
         for chunk in gradient::chunks(&steps, self.batch.seed_rows) {
             let dhidden = dhidden.of_steps(chunk.clone())?;
@@ -236,13 +237,11 @@ impl Walk<'_> {
                 Side::Source => Wanted::Source,
                 Side::Target => Wanted::Target,
             };
-            let gradients =
-                gradient::at_embeddings(model, &trace, &steps[chunk], &dhidden, wanted)?;
+            let gradients = gradient::at_embeddings(model, &pass, &steps[chunk], &dhidden, wanted)?;
             for gradient in gradients {
-                // The pass of a moving target token begins with it.
                 let (side, row) = match walker.side {
                     Side::Source => (gradient.source, walker.position),
-                    Side::Target => (gradient.target, 0),
+                    Side::Target => (gradient.target, walker.position - earlier),
                 };
                 rows.extend(side.map(|side| side.narrow(0, row, 1)));
             }

@@ -18,6 +18,7 @@ use super::stack::{Depth, Stack, StackCotangents, StackTrace};
 use super::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
 use crate::error::Result;
 use crate::kernels::rows;
+use crate::model::dropout::Masks;
 
 /// A point of the line between two passes.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +127,9 @@ impl StackChord<'_> {
                 let x = self.stream(index, alpha)?;
                 let input = self.stream(sublayer.place_read(index), alpha)?;
                 let read = self.memory(alpha)?;
-                let (_, saved) = sublayer.forward(&x, &input, &rows, (read.as_ref(), None))?;
+                let beside = (read.as_ref(), None);
+                let none = &mut Masks::none();
+                let (_, saved) = sublayer.forward((&x, &input), &rows, beside, none)?;
                 let below = sublayer.vjp(&saved, dy, &rows, &mut memory)?;
                 if let Some(added) = below.before {
                     before = Some(sum(before.take(), added)?);

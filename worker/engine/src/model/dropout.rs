@@ -3,18 +3,17 @@
 //! Each place where training drops values draws its own mask; what stays is divided by the share
 //! that stays. The rates are those of the model's `config.json`, under the names its authors use.
 //! Masks are drawn sequence by sequence from each sequence's own stream, so that they do not depend
-//! on the batch. Whole layers, which some models skip in training, are not skipped.
+//! on the batch, and are kept in the trace for the backward pass. Whole layers, which some models skip in training, are not skipped.
 
 use candle_core::Tensor;
 
 use super::config::ConfigFile;
-use super::layers::Memory;
 use super::sequences::Sequences;
-use super::stack::Stack;
-use super::{Inputs, Transformer};
+use super::{Inputs, Trace, Transformer};
 use crate::Error;
 use crate::error::Result;
-use crate::kernels::dropout::drop_elements;
+use crate::kernels::attention::Attended;
+use crate::kernels::dropout;
 use crate::random::Random;
 
 /// Shares of values that training drops.
@@ -75,7 +74,7 @@ impl DropoutRates {
     }
 }
 
-/// The masks of one pass.
+/// The masks of one pass, drawn where they are met.
 pub(super) struct Masks<'a> {
     pub(super) rates: DropoutRates,
     /// One stream a sequence.
@@ -83,80 +82,55 @@ pub(super) struct Masks<'a> {
 }
 
 impl Masks<'_> {
-    /// Drops a share `rate` of the values of `rows`. `[rows, width]`
-    pub(super) fn drop_rows(
+    /// Returns the masks of a pass without dropout: there are none.
+    pub(super) fn none() -> Self {
+        Self {
+            rates: DropoutRates::default(),
+            streams: &mut [],
+        }
+    }
+
+    /// Draws the mask of `rows` where a share `rate` of them is dropped; `None` where nothing is.
+    /// `[rows, width]`
+    pub(super) fn of_rows(
         &mut self,
         rows: &Tensor,
         sequences: &Sequences,
         rate: f64,
-    ) -> Result<Tensor> {
+    ) -> Result<Option<Tensor>> {
+        if rate == 0.0 {
+            return Ok(None);
+        }
         let (_, width) = rows.dims2()?;
         let of_sequence = sequences.iter().map(|r| r.start * width..r.end * width);
-        drop_elements(rows, rate, of_sequence, self.streams)
+        dropout::mask(rows, rate, of_sequence, self.streams).map(Some)
     }
 
-    /// Drops a share of the weights of an attention, whose elements `of_sequence` are those of each
-    /// sequence.
-    pub(super) fn drop_weights(
-        &mut self,
-        weights: &Tensor,
-        of_sequence: impl Iterator<Item = std::ops::Range<usize>>,
-    ) -> Result<Tensor> {
-        drop_elements(weights, self.rates.attention, of_sequence, self.streams)
+    /// Draws the mask of the weights of an attention, laid out as they are; `None` where nothing is
+    /// dropped.
+    pub(super) fn of_weights(&mut self, attended: &Attended) -> Result<Option<Tensor>> {
+        let rate = self.rates.attention;
+        if rate == 0.0 {
+            return Ok(None);
+        }
+        let of_sequence = attended.weights_of_sequences();
+        dropout::mask(&attended.weights, rate, of_sequence, self.streams).map(Some)
     }
 }
 
 impl Transformer {
     /// Runs the model with dropout over whole sequences, drawing the masks of sequence `i` from
-    /// `streams[i]`. Returns the head's inputs. `[target rows, hidden]`
+    /// `streams[i]`. The backward pass of the result is that of the model with those masks.
     pub(crate) fn forward_dropped(
         &self,
         inputs: &Inputs,
         rates: DropoutRates,
         streams: &mut [Random],
-    ) -> Result<Tensor> {
+    ) -> Result<Trace> {
         let mut masks = Masks { rates, streams };
-        let memory = match (&self.encoder, &inputs.source) {
-            (Some(stack), Some(source)) => Some(Memory {
-                rows: stack.forward_dropped(&source.rows, &source.sequences, None, &mut masks)?,
-                sequences: source.sequences.clone(),
-            }),
-            _ => None,
-        };
-        let target = &inputs.target;
-        self.decoder
-            .forward_dropped(&target.rows, &target.sequences, memory.as_ref(), &mut masks)
-    }
-}
-
-impl Stack {
-    /// Runs the stack with dropout over `embeddings`. `[rows, hidden]`
-    fn forward_dropped(
-        &self,
-        embeddings: &Tensor,
-        sequences: &Sequences,
-        memory: Option<&Memory>,
-        masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        let rates = masks.rates;
-        let positions: Vec<_> = sequences.lengths().flat_map(|length| 0..length).collect();
-        let rows = self.rows(sequences, &positions);
-        let (x, _) = self.enter(embeddings, &positions)?;
-        let mut x = masks.drop_rows(&x, sequences, rates.embedding)?;
-        let mut before = x.clone();
-        for (index, sublayer) in self.sublayers.iter().enumerate() {
-            let input = if sublayer.place_read(index) == index {
-                &x
-            } else {
-                &before
-            };
-            let y = sublayer.forward_dropped(&x, input, (&rows, memory), masks)?;
-            before = std::mem::replace(&mut x, y);
-        }
-        if let Some(norm) = &self.final_norm {
-            x = norm.forward(&x)?.0;
-        }
-        masks.drop_rows(&x, sequences, rates.output)
+        self.forward_with(inputs, |stack, rows, around, _| {
+            stack.forward_observed(rows, around, &mut masks, &mut |_| ())
+        })
     }
 }
 
@@ -165,6 +139,7 @@ mod tests {
     use candle_core::DType;
 
     use super::super::random::{random_llama, random_marian};
+    use super::super::{Embedded, Seed, Wanted};
     use super::*;
 
     const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
@@ -195,7 +170,8 @@ mod tests {
             let none = DropoutRates::default();
             let dropped = model
                 .forward_dropped(&inputs, none, &mut streams(&[1, 2]))
-                .unwrap();
+                .unwrap()
+                .hidden;
             let usual = model.forward(&inputs).unwrap().hidden;
             let difference = (dropped - usual).unwrap().abs().unwrap();
             assert!(difference.max_all().unwrap().to_scalar::<f64>().unwrap() < 1e-12);
@@ -207,11 +183,13 @@ mod tests {
         for model in [random_llama(DType::F32), random_marian(DType::F32)] {
             let together = model
                 .forward_dropped(&inputs(&model, &TARGETS), EVERYWHERE, &mut streams(&[1, 2]))
-                .unwrap();
+                .unwrap()
+                .hidden;
             let alone = inputs(&model, &TARGETS[1..]);
             let alone = model
                 .forward_dropped(&alone, EVERYWHERE, &mut streams(&[2]))
-                .unwrap();
+                .unwrap()
+                .hidden;
             let own = together.narrow(0, TARGETS[0].len(), TARGETS[1].len());
             assert_eq!(
                 own.unwrap().to_vec2::<f32>().unwrap(),
@@ -221,12 +199,72 @@ mod tests {
     }
 
     #[test]
+    fn gradients_are_slopes_of_the_model_with_those_masks() {
+        const STEP: f64 = 1e-5;
+        for model in [random_llama(DType::F64), random_marian(DType::F64)] {
+            let inputs = inputs(&model, &TARGETS);
+            let run = |inputs: &Inputs| {
+                let trace = model.forward_dropped(inputs, EVERYWHERE, &mut streams(&[1, 2]));
+                trace.unwrap()
+            };
+            let seed = Seed {
+                sequence: 1,
+                position: TARGETS[1].len() - 1,
+            };
+            let seeds = std::slice::from_ref(&seed);
+            let weights: Vec<_> = (0..model.spec().hidden).map(|i| (i as f64).sin()).collect();
+            let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
+            let weights = weights.unsqueeze(0).unwrap();
+            let trace = run(&inputs);
+            let gradients = model
+                .vjp(&trace, seeds, weights.clone(), Wanted::All)
+                .unwrap();
+            let assert_slopes =
+                |rows: &Embedded, found: Tensor, moved: &dyn Fn(Embedded) -> Inputs| {
+                    let found: Vec<f64> = found.flatten_all().unwrap().to_vec1().unwrap();
+                    let flat: Vec<f64> = rows.rows.flatten_all().unwrap().to_vec1().unwrap();
+                    let first = flat.len() - found.len();
+                    for (index, found) in found.iter().enumerate() {
+                        let value_at = |offset: f64| {
+                            let mut values = flat.clone();
+                            values[first + index] += offset;
+                            let values =
+                                Tensor::from_vec(values, rows.rows.shape(), rows.rows.device());
+                            let inputs = moved(Embedded {
+                                rows: values.unwrap(),
+                                ..rows.clone()
+                            });
+                            let hidden = model.hidden(&run(&inputs), seeds).unwrap();
+                            let value = (hidden * &weights).unwrap().sum_all().unwrap();
+                            value.to_scalar::<f64>().unwrap()
+                        };
+                        let slope = (value_at(STEP) - value_at(-STEP)) / (2.0 * STEP);
+                        assert!((slope - found).abs() < 1e-7, "{index}: {slope}, {found}");
+                    }
+                };
+            // The second sequence is the last one: its rows are the last of each side.
+            let with_target = |target| Inputs {
+                target,
+                ..inputs.clone()
+            };
+            assert_slopes(&inputs.target, gradients.target.unwrap(), &with_target);
+            if let (Some(source), Some(found)) = (&inputs.source, gradients.source) {
+                let with_source = |source| Inputs {
+                    source: Some(source),
+                    ..inputs.clone()
+                };
+                assert_slopes(source, found, &with_source);
+            }
+        }
+    }
+
+    #[test]
     fn every_rate_reaches_the_output() {
         let model = random_marian(DType::F32);
         let inputs = inputs(&model, &TARGETS);
         let run = |rates| {
             let dropped = model.forward_dropped(&inputs, rates, &mut streams(&[1, 2]));
-            dropped.unwrap().to_vec2::<f32>().unwrap()
+            dropped.unwrap().hidden.to_vec2::<f32>().unwrap()
         };
         let none = DropoutRates::default();
         for rates in [

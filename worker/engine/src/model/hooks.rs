@@ -9,6 +9,7 @@
 
 use candle_core::Tensor;
 
+use super::dropout::Masks;
 use super::layers::Memory;
 use super::spec::{Activation, CoreSpec, StackSpec};
 use super::stack::{Around, Stack, StackTrace};
@@ -72,7 +73,8 @@ impl Transformer {
         observe: &mut dyn FnMut(Side, &Tensor),
     ) -> Result<Trace> {
         let start = |stack: &Stack, rows: &Tensor, around: Around<'_>, side| {
-            stack.forward_observed(rows, around, &mut |stream| observe(side, stream))
+            let observe = &mut |stream: &Tensor| observe(side, stream);
+            stack.forward_observed(rows, around, &mut Masks::none(), observe)
         };
         self.forward_with(inputs, start)
     }
@@ -87,7 +89,9 @@ impl Transformer {
     ) -> Result<Trace> {
         self.forward_with(inputs, |stack, rows, around, side| {
             if side == place.side {
-                stack.forward_from(place.sublayer, stream.clone(), around, &mut |_| ())
+                let none = &mut Masks::none();
+                let start = (place.sublayer, stream.clone());
+                stack.forward_from(start, around, none, &mut |_| ())
             } else {
                 stack.forward(rows, around)
             }
@@ -95,7 +99,7 @@ impl Transformer {
     }
 
     /// Runs both stacks by `run`.
-    fn forward_with(
+    pub(super) fn forward_with(
         &self,
         inputs: &Inputs,
         mut run: impl FnMut(&Stack, &Tensor, Around<'_>, Side) -> Result<(Tensor, StackTrace)>,

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::dropout::Masks;
 use super::hooks::Beginning;
 use super::layers::attention::Rows;
 use super::layers::cross_attention::MemoryCotangents;
@@ -41,11 +42,15 @@ pub struct StackTrace {
     /// Position of each row in its sequence.
     pub(super) positions: Vec<usize>,
     embedding_norm: Option<Normalized>,
+    /// Factors of what entered the stack, where dropout changes that. `[rows, hidden]`
+    entry_mask: Option<Tensor>,
     /// Sublayer the pass began in front of.
     first: usize,
     /// One entry a sublayer from `first` on.
     pub(super) sublayers: Vec<SublayerTrace>,
     final_norm: Option<Normalized>,
+    /// Factors of what left the stack, where dropout changes that. `[rows, hidden]`
+    output_mask: Option<Tensor>,
 }
 
 /// What the rows of a pass meet besides each other.
@@ -145,36 +150,43 @@ impl Stack {
         embeddings: &Tensor,
         around: Around<'_>,
     ) -> Result<(Tensor, StackTrace)> {
-        self.forward_observed(embeddings, around, &mut |_| ())
+        self.forward_observed(embeddings, around, &mut Masks::none(), &mut |_| ())
     }
 
-    /// As [`Self::forward`], showing `observe` the stream in front of every sublayer and, last,
-    /// behind the topmost one. `[rows, hidden]` each.
+    /// As [`Self::forward`] with dropout, showing `observe` the stream in front of every sublayer
+    /// and, last, behind the topmost one. `[rows, hidden]` each.
     pub(super) fn forward_observed(
         &self,
         embeddings: &Tensor,
         around: Around<'_>,
+        masks: &mut Masks<'_>,
         observe: &mut dyn FnMut(&Tensor),
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
-        let (x, embedding_norm) = self.enter(embeddings, &positions)?;
-        let (y, trace) = self.forward_from(0, x, around, observe)?;
+        let (mut x, embedding_norm) = self.enter(embeddings, &positions)?;
+        let entry_mask = masks.of_rows(&x, around.sequences, masks.rates.embedding)?;
+        if let Some(mask) = &entry_mask {
+            x = rows::multiply(&x, mask)?;
+        }
+        let (y, trace) = self.forward_from((0, x), around, masks, observe)?;
         let trace = StackTrace {
             embedding_norm,
+            entry_mask,
             ..trace
         };
         Ok((y, trace))
     }
 
-    /// Runs the stack from the stream `x` in front of sublayer `first` on. `[rows, hidden]`
+    /// Runs the stack from the stream `x` in front of sublayer `first` on, with dropout.
+    /// `[rows, hidden]`
     ///
     /// Fails between two sublayers that run in parallel: the stream there does not say what the
     /// second one reads.
     pub(super) fn forward_from(
         &self,
-        first: usize,
-        mut x: Tensor,
+        (first, mut x): (usize, Tensor),
         around: Around<'_>,
+        masks: &mut Masks<'_>,
         observe: &mut dyn FnMut(&Tensor),
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
@@ -193,7 +205,8 @@ impl Stack {
                     return Err(candle_core::Error::Msg(message.to_owned()).bt());
                 }
             };
-            let (y, trace) = sublayer.forward(&x, input, &rows, (around.memory, past))?;
+            let beside = (around.memory, past);
+            let (y, trace) = sublayer.forward((&x, input), &rows, beside, masks)?;
             before = Some(std::mem::replace(&mut x, y));
             traces.push(trace);
         }
@@ -203,13 +216,19 @@ impl Stack {
             let (y, saved) = norm.forward(&x)?;
             (x, final_norm) = (y, Some(saved));
         }
+        let output_mask = masks.of_rows(&x, around.sequences, masks.rates.output)?;
+        if let Some(mask) = &output_mask {
+            x = rows::multiply(&x, mask)?;
+        }
         let trace = StackTrace {
             sequences: around.sequences.clone(),
             positions,
             embedding_norm: None,
+            entry_mask: None,
             first,
             sublayers: traces,
             final_norm,
+            output_mask,
         };
         Ok((x, trace))
     }
@@ -242,9 +261,12 @@ impl Stack {
     pub(super) fn vjp(
         &self,
         trace: &StackTrace,
-        output: Cotangents,
+        mut output: Cotangents,
         depth: Depth,
     ) -> Result<StackCotangents> {
+        if let Some(mask) = &trace.output_mask {
+            output = output.masked(mask)?;
+        }
         let rows = self.rows(&trace.sequences, &trace.positions);
         let mut memory = MemoryCotangents::default();
         let mut cotangents = match (&self.final_norm, &trace.final_norm) {
@@ -267,7 +289,12 @@ impl Stack {
             beside = below.before;
         }
         let stream = match depth {
-            Depth::Embeddings => Some(self.leave(trace.embedding_norm.as_ref(), cotangents)?),
+            Depth::Embeddings => {
+                if let Some(mask) = &trace.entry_mask {
+                    cotangents = cotangents.masked(mask)?;
+                }
+                Some(self.leave(trace.embedding_norm.as_ref(), cotangents)?)
+            }
             Depth::Sublayer(_) => Some(cotangents),
             Depth::LowestCrossAttention => None,
         };

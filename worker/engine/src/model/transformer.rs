@@ -279,6 +279,13 @@ impl Trace {
         self.decoder.keep(kept);
     }
 
+    /// Forgets everything but the head's inputs.
+    pub(crate) fn of_head(mut self) -> Self {
+        self.encoder = None;
+        self.decoder.sublayers.clear();
+        self
+    }
+
     /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
     /// self-attention is followed by a cross-attention.
     pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &Attended> {

@@ -15,6 +15,7 @@ use super::stack::{Stack, StackTrace};
 use crate::error::Result;
 use crate::kernels::attention::{self, Attended, KeyHeads, Pair};
 use crate::kernels::rows;
+use crate::model::dropout::Masks;
 
 /// One attention of one layer, ready to go without values.
 pub(crate) struct Zeroable<'a> {
@@ -116,7 +117,9 @@ impl Zeroable<'_> {
                 before
             };
             let past = Some(&self.trace.sublayers[index]);
-            let (y, _) = sublayer.forward(&x, &input, &around, (self.memory, past))?;
+            let beside = (self.memory, past);
+            let none = &mut Masks::none();
+            let (y, _) = sublayer.forward((&x, &input), &around, beside, none)?;
             before = std::mem::replace(&mut x, y);
         }
         Ok(Streams {

@@ -40,28 +40,62 @@ impl Describe for McDropoutProbAvg {
         "probability of the produced token averaged over passes with dropout";
 }
 
+impl McDropoutProbAvg {
+    /// Returns what is averaged of a log-probability, and its slope.
+    fn own(&self, log_probability: f64) -> (f64, f64) {
+        if self.logprob {
+            (log_probability, 1.0)
+        } else {
+            (log_probability.exp(), log_probability.exp())
+        }
+    }
+
+    /// Returns the average over the passes, and their standard deviation, that of a sample.
+    fn moments(&self, step: &Step<'_>) -> (f64, f64) {
+        let passes = &step.dropped()[..self.n_mcd_steps];
+        let values = passes.iter().map(|log| self.own(*log).0);
+        let count = passes.len() as f64;
+        let mean = values.clone().sum::<f64>() / count;
+        let squares = values.map(|p| (p - mean).powi(2));
+        (mean, (squares.sum::<f64>() / (count - 1.0)).sqrt())
+    }
+}
+
 impl StepFunction for McDropoutProbAvg {
     fn value(&self, step: &Step<'_>) -> f64 {
-        let own = |log: &f64| if self.logprob { *log } else { log.exp() };
-        let dropped = step.dropped().iter().take(self.n_mcd_steps);
-        let dropped: Vec<_> = dropped.map(own).collect();
-        let count = dropped.len() as f64;
-        let mean = dropped.iter().sum::<f64>() / count;
+        let (mean, deviation) = self.moments(step);
         match step.compat {
             Compat::None => mean,
             Compat::Inseq071 => {
-                let squares = dropped.iter().map(|p| (p - mean).powi(2));
-                let deviation = (squares.sum::<f64>() / (count - 1.0)).sqrt();
-                let value = step.prediction().log_probability(step.target);
-                (own(&value) - mean) / deviation
+                let (value, _) = self.own(step.prediction().log_probability(step.target));
+                (value - mean) / deviation
             }
         }
     }
 
-    fn add_gradient(&self, _: &Step<'_>, _: &mut Slopes) {}
-
-    fn is_differentiable(&self) -> bool {
-        false
+    /// With z = (p − m) / s of n passes p̂ᵢ: `∂m/∂p̂ᵢ = 1 / n` and `∂s/∂p̂ᵢ = (p̂ᵢ − m) / ((n − 1) s)`.
+    fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes) {
+        let (mean, deviation) = self.moments(step);
+        let count = self.n_mcd_steps as f64;
+        let prediction = step.prediction();
+        let (value, slope) = self.own(prediction.log_probability(step.target));
+        if step.compat == Compat::Inseq071 {
+            let factor = slope / deviation;
+            prediction.add_log_probability_slope(step.target, factor, slopes.logits());
+        }
+        let passes = step.dropped()[..self.n_mcd_steps].iter();
+        for (out, log) in slopes.dropped().iter_mut().zip(passes) {
+            let (dropped, slope) = self.own(*log);
+            *out += slope
+                * match step.compat {
+                    Compat::None => 1.0 / count,
+                    Compat::Inseq071 => {
+                        let of_deviation = (dropped - mean) / ((count - 1.0) * deviation);
+                        -1.0 / (count * deviation)
+                            - (value - mean) / deviation.powi(2) * of_deviation
+                    }
+                };
+        }
     }
 
     fn dropout_passes(&self) -> usize {

@@ -78,8 +78,9 @@ pub trait StepFunction: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// Returns how many passes with dropout the value is made of. A function that needs any can be
-    /// recorded, not attributed.
+    /// Returns how many passes with dropout the value is made of. Every method attributes such a
+    /// function that attributes by passes over changed inputs or by their gradients, and no rule of
+    /// its own.
     fn dropout_passes(&self) -> usize {
         0
     }

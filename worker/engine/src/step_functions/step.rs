@@ -100,6 +100,7 @@ impl<'a> Step<'a> {
         Slopes {
             own: zeros(&self.prediction),
             contrast: self.contrast.as_ref().map(zeros),
+            dropped: vec![0.0; self.dropped.len()],
         }
     }
 }
@@ -171,11 +172,12 @@ impl<'a> Prediction<'a> {
     }
 }
 
-/// The gradient of a step function with respect to the logits it reads.
+/// The gradient of a step function with respect to what it reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slopes {
     own: Vec<f64>,
     contrast: Option<Vec<f64>>,
+    dropped: Vec<f64>,
 }
 
 impl Slopes {
@@ -187,6 +189,11 @@ impl Slopes {
     /// Returns the slopes at [`Step::contrast`]'s logits: the same ones, where those are the same.
     pub fn contrast_logits(&mut self) -> &mut [f64] {
         self.contrast.as_mut().unwrap_or(&mut self.own)
+    }
+
+    /// Returns the slopes at [`Step::dropped`]'s log-probabilities.
+    pub fn dropped(&mut self) -> &mut [f64] {
+        &mut self.dropped
     }
 
     /// Returns the slopes at the step's own logits, and at the contrast's where it has its own.

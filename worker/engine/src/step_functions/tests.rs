@@ -9,6 +9,8 @@ const STEPS: [([f64; 5], [f64; 5]); 2] = [
     ([0.3, -1.2, 2.0, 0.9, 0.1], [0.4, 0.8, -0.6, 1.1, 0.2]),
     ([9.0, -3.0, 0.0, 1.0, 2.5], [2.0, -2.0, 6.0, 0.5, 1.5]),
 ];
+/// Log-probabilities of the target in passes with dropout.
+const DROPPED: [f64; 5] = [-0.3, -1.1, -0.7, -0.2, -2.0];
 const TARGET: usize = 2;
 const CONTRAST_TARGET: usize = 3;
 
@@ -17,6 +19,7 @@ fn variants(name: &str) -> Vec<Map<String, Value>> {
     let parameters = match name {
         "probability" | "contrast_prob" | "contrast_prob_diff" => json!({"logprob": true}),
         "expression" => json!({"expression": "p[target] * contrast_logp[contrast]"}),
+        "mc_dropout_prob_avg" => json!({"n_mcd_steps": 3, "logprob": true}),
         "kl_divergence" => json!({"top_k": 3, "top_p": 0.95}),
         _ => json!({}),
     };
@@ -33,6 +36,7 @@ fn with_contrast<'a>(own: &'a [f64], contrast: Option<&'a [f64]>, compat: Compat
     };
     Step::new(own, TARGET)
         .with_contrast(contrast)
+        .with_dropped(&DROPPED)
         .with_compat(compat)
 }
 
@@ -71,6 +75,7 @@ fn every_gradient_is_the_slope_of_its_value() {
                 let step = with_contrast(own, Some(contrast), compat);
                 let mut slopes = step.slopes();
                 function.add_gradient(&step, &mut slopes);
+                let at_dropped = slopes.dropped().to_vec();
                 let (at_own, at_contrast) = slopes.into_parts();
                 let value = |own: &[f64], contrast: &[f64]| {
                     function.value(&with_contrast(own, Some(contrast), compat))
@@ -78,6 +83,11 @@ fn every_gradient_is_the_slope_of_its_value() {
                 assert_slopes(&at_own, own, |own| value(own, contrast), &what);
                 let at_contrast = at_contrast.unwrap();
                 assert_slopes(&at_contrast, contrast, |moved| value(own, moved), &what);
+                let value = |dropped: &[f64]| {
+                    let step = with_contrast(own, Some(contrast), compat);
+                    function.value(&step.with_dropped(dropped))
+                };
+                assert_slopes(&at_dropped, &DROPPED, value, &format!("{what}, dropped"));
 
                 let step = with_contrast(own, None, compat);
                 let mut slopes = step.slopes();

@@ -4,7 +4,8 @@
 //!
 //! `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − rowsum(P ⊙ dP))`, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`
 //!
-//! Where scores are bounded, `dS` is multiplied by `1 − tanh²(S / c)` before the last two. What a
+//! Where a mask M of dropout multiplies the weights, O = (P ⊙ M) V: `dV = (P ⊙ M)ᵀ dO` and
+//! `dP = M ⊙ dO Vᵀ`. Where scores are bounded, `dS` is multiplied by `1 − tanh²(S / c)` before the last two. What a
 //! window hides has weight 0, and so no cotangent.
 
 use std::ops::Range;
@@ -66,6 +67,7 @@ fn vjp_as<T: Real>(
     {
         let dmixed = View::<T>::of(dmixed)?;
         let weights = View::<T>::of(&saved.weights)?;
+        let mask = saved.mask.as_ref().map(View::<T>::of).transpose()?;
         let projections = [
             HeadColumns::<T>::of(&saved.queries)?,
             HeadColumns::of(&saved.keys)?,
@@ -91,6 +93,7 @@ fn vjp_as<T: Real>(
                 sequence,
                 positions: seed.positions.clone(),
                 weights: &weights,
+                mask: mask.as_deref(),
                 dmixed,
             };
             seed.pull_back([&projections[0], &projections[1], &projections[2]], dq, dkv);
@@ -113,6 +116,7 @@ struct SeedView<'a, T> {
     sequence: &'a Sequence,
     positions: Range<usize>,
     weights: &'a [T],
+    mask: Option<&'a [T]>,
     dmixed: &'a [T],
 }
 
@@ -155,9 +159,15 @@ impl<T: Real> SeedView<'_, T> {
             Into::Add
         };
 
+        let masked = views.masked_weights();
+        let mixing = masked.as_ref().map_or(views.weights, |masked| Strided {
+            elements: masked,
+            row_stride: num_keys,
+            ..views.weights
+        });
         small_product(
             T::one(),
-            views.weights.columns_from(earlier).transposed(),
+            mixing.columns_from(earlier).transposed(),
             views.dmixed,
             (&mut dkv[(kv_heads + key_head) * dim..], kv_width),
             into,
@@ -198,8 +208,13 @@ impl<T: Real> SeedView<'_, T> {
             Into::Replace,
         );
         for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
-            let weights = &views.weights.elements[query * views.weights.row_stride..];
-            softmax_vjp(&weights[..num_keys], row);
+            let first = query * views.weights.row_stride;
+            if let Some(mask) = views.mask {
+                for (d, &factor) in row.iter_mut().zip(&mask[first..]) {
+                    *d *= factor;
+                }
+            }
+            softmax_vjp(&views.weights.elements[first..][..num_keys], row);
         }
         if let Some(cap) = self.heads.softcap {
             let mut scores = vec![T::zero(); dscores.len()];
@@ -237,6 +252,7 @@ impl<T: Real> SeedView<'_, T> {
                 row_stride: total_keys,
                 column_stride: 1,
             },
+            mask: self.mask.map(|mask| &mask[first..]),
             dmixed: Strided {
                 elements: &self.dmixed[head * dim..],
                 rows: self.positions.len(),
@@ -255,6 +271,8 @@ impl<T: Real> SeedView<'_, T> {
 struct HeadViews<'a, T> {
     /// `[queries, keys]`
     weights: Strided<'a, T>,
+    /// Factors of the weights, in rows as far apart as theirs.
+    mask: Option<&'a [T]>,
     /// `[queries, dim]`
     dmixed: Strided<'a, T>,
     /// `[queries, dim]`
@@ -263,6 +281,22 @@ struct HeadViews<'a, T> {
     keys: Strided<'a, T>,
     /// `[keys, dim]`
     values: Strided<'a, T>,
+}
+
+impl<T: Real> HeadViews<'_, T> {
+    /// Returns the weights times their factors, where those have any. `[queries, keys]`
+    fn masked_weights(&self) -> Option<Vec<T>> {
+        let mask = self.mask?;
+        let (keys, stride) = (self.weights.columns, self.weights.row_stride);
+        let rows = (0..self.weights.rows).map(|query| query * stride..query * stride + keys);
+        let of_row = |row: Range<usize>| {
+            let weights = self.weights.elements[row.clone()].iter();
+            weights
+                .zip(&mask[row])
+                .map(|(&weight, &factor)| weight * factor)
+        };
+        Some(rows.flat_map(of_row).collect())
+    }
 }
 
 /// Turns the cotangents of softmax weights into those of the scores, in place.

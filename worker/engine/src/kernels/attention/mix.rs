@@ -1,4 +1,4 @@
-//! Values mixed by weights other than those of the softmax.
+//! Values mixed by masked weights: attention with dropout.
 
 use std::ops::Range;
 
@@ -19,9 +19,16 @@ impl Attended {
         })
     }
 
-    /// Mixes the values by `weights`, laid out as the attention's own. `[query rows, heads · dim]`
-    pub(crate) fn mix(&self, weights: &Tensor) -> Result<Tensor> {
-        by_dtype!(weights, T => mix_as::<T>(self, weights))
+    /// Returns the attention with factors `mask` of its weights, laid out as they are, and the values
+    /// those mix. `[query rows, heads · dim]`
+    pub(crate) fn masked(self, mask: Tensor) -> Result<(Tensor, Self)> {
+        let weights = (&self.weights * &mask)?;
+        let mixed = by_dtype!(weights, T => mix_as::<T>(&self, &weights))?;
+        let masked = Self {
+            mask: Some(mask),
+            ..self
+        };
+        Ok((mixed, masked))
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! A decoder is causal: where only rows from some position on have changed, the rows before it are
 //! those of the unchanged pass, whose keys and values are used again. A changed source is read by
-//! every decoder row, so it takes a whole pass. Variants share passes of bounded size; each has the
+//! every decoder row, so it takes a whole pass; and so does every variant where the function reads
+//! passes beside the usual one, over contrasts or with dropout. Variants share passes of bounded size; each has the
 //! bits it has alone.
 
 use candle_core::Tensor;
 
 use crate::Error;
-use crate::gradient::{self, ExplainedStep};
+use crate::gradient::{self, ExplainedStep, Pass};
 use crate::methods::Batch;
 use crate::model::hooks::{Beginning, Side};
 use crate::model::sequences::Sequences;
@@ -37,31 +38,11 @@ pub(in crate::methods) enum Change {
 }
 
 impl Variant {
-    /// Returns how many rows its pass has.
-    fn num_rows(&self, inputs: &Inputs) -> usize {
-        let rows = |tensor: &Tensor| tensor.dims().first().copied().unwrap_or(0);
-        match &self.change {
-            Change::Source(source) => {
-                rows(source) + inputs.target.sequences.rows(self.instance).len()
-            }
-            Change::Target { rows: target, .. } => rows(target),
-            Change::Both { source, target } => rows(source) + rows(target),
-        }
-    }
-
     /// Returns the changed source, if it is changed.
     fn source(&self) -> Option<&Tensor> {
         match &self.change {
             Change::Source(source) | Change::Both { source, .. } => Some(source),
             Change::Target { .. } => None,
-        }
-    }
-
-    /// Returns how many target rows its pass leaves out.
-    fn earlier(&self) -> usize {
-        match self.change {
-            Change::Target { from, .. } => from,
-            Change::Source(_) | Change::Both { .. } => 0,
         }
     }
 }
@@ -71,18 +52,17 @@ pub(in crate::methods) struct Unchanged<'a> {
     batch: &'a Batch<'a>,
     steps: Vec<ExplainedStep>,
     inputs: Inputs,
-    trace: Trace,
+    pass: Pass,
 }
 
 impl<'a> Unchanged<'a> {
     /// Runs the model over the batch as it is.
     pub(in crate::methods) fn of(batch: &'a Batch<'a>) -> Result<Self, Error> {
-        let inputs = batch.model_inputs(&batch.embeddings()?)?;
         Ok(Self {
             batch,
             steps: batch.steps(),
-            trace: batch.model.forward(&inputs)?,
-            inputs,
+            pass: batch.forward(&batch.embeddings()?)?,
+            inputs: batch.model_inputs(&batch.embeddings()?)?,
         })
     }
 
@@ -93,7 +73,7 @@ impl<'a> Unchanged<'a> {
 
     /// Returns the pass over the batch as it is.
     pub(in crate::methods) fn trace(&self) -> &Trace {
-        &self.trace
+        &self.pass.trace
     }
 
     /// Returns the value of the attributed function at every step.
@@ -101,7 +81,7 @@ impl<'a> Unchanged<'a> {
         let Batch {
             model, function, ..
         } = self.batch;
-        Ok(gradient::values(model, &self.trace, &self.steps, function)?)
+        Ok(gradient::values(model, &self.pass, &self.steps, function)?)
     }
 
     /// Returns, for every variant, the value of the attributed function at its steps.
@@ -113,8 +93,8 @@ impl<'a> Unchanged<'a> {
             model, function, ..
         } = self.batch;
         let mut values = Vec::new();
-        self.for_each_pass(variants, |group, trace, steps| {
-            let mut of_steps = gradient::values(model, trace, steps, function)?.into_iter();
+        self.for_each_pass(variants, |group, pass, steps| {
+            let mut of_steps = gradient::values(model, pass, steps, function)?.into_iter();
             let mut take =
                 |variant: &Variant| of_steps.by_ref().take(variant.steps.len()).collect();
             values.extend(group.iter().map(&mut take));
@@ -128,17 +108,17 @@ impl<'a> Unchanged<'a> {
     pub(in crate::methods) fn for_each_pass(
         &self,
         variants: impl Iterator<Item = Result<Variant, Error>>,
-        mut body: impl FnMut(&[Variant], &Trace, &[ExplainedStep]) -> Result<(), Error>,
+        mut body: impl FnMut(&[Variant], &Pass, &[ExplainedStep]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut run = |group: &[Variant]| -> Result<(), Error> {
-            let (trace, steps) = self.pass(group)?;
-            body(group, &trace, &steps)
+            let (pass, steps) = self.pass(group)?;
+            body(group, &pass, &steps)
         };
         let mut group: Vec<Variant> = Vec::new();
         let mut rows = 0;
         for variant in variants {
             let variant = variant?;
-            let more = variant.num_rows(&self.inputs);
+            let more = self.num_rows(&variant);
             let reads_other =
                 |first: &Variant| first.source().is_some() != variant.source().is_some();
             if group
@@ -163,24 +143,16 @@ impl<'a> Unchanged<'a> {
     pub(in crate::methods) fn pass(
         &self,
         group: &[Variant],
-    ) -> Result<(Trace, Vec<ExplainedStep>), Error> {
-        let model = self.batch.model;
-        let targets = group.iter().map(|variant| self.target_rows(variant));
-        let target = embedded(&targets.collect::<Result<Vec<_>, _>>()?)?;
-        let sources: Vec<_> = group.iter().filter_map(Variant::source).cloned().collect();
-        let trace = if sources.is_empty() {
-            let beginning = |variant: &Variant| Beginning {
-                sequence: variant.instance,
-                len: variant.earlier(),
-            };
-            let past: Vec<_> = group.iter().map(beginning).collect();
-            model.forward_on(&target, self.trace.beginnings(&past))?
+    ) -> Result<(Pass, Vec<ExplainedStep>), Error> {
+        let pass = if self.batch.has_passes_beside() {
+            let instances: Vec<_> = group.iter().map(|variant| variant.instance).collect();
+            let inputs = self.whole_inputs(group)?;
+            self.batch.forward_variants(&inputs, &instances)?
         } else {
-            let source = Some(embedded(&sources)?);
-            model.forward(&Inputs { source, target })?
+            self.changed_pass(group)?.into()
         };
         let of_variant = |(sequence, variant): (usize, &Variant)| {
-            let earlier = variant.earlier();
+            let earlier = self.earlier(variant);
             let shift = move |&step: &usize| {
                 let step = &self.steps[step];
                 let position = step.seed.position - earlier;
@@ -190,7 +162,81 @@ impl<'a> Unchanged<'a> {
             variant.steps.iter().map(shift).collect::<Vec<_>>()
         };
         let steps = group.iter().enumerate().flat_map(of_variant).collect();
-        Ok((trace, steps))
+        Ok((pass, steps))
+    }
+
+    /// Runs the model over the rows that the changes of `group` reach.
+    fn changed_pass(&self, group: &[Variant]) -> Result<Trace, Error> {
+        let model = self.batch.model;
+        let targets = group.iter().map(|variant| self.target_rows(variant));
+        let target = embedded(&targets.collect::<Result<Vec<_>, _>>()?)?;
+        let sources: Vec<_> = group.iter().filter_map(Variant::source).cloned().collect();
+        if sources.is_empty() {
+            let beginning = |variant: &Variant| Beginning {
+                sequence: variant.instance,
+                len: self.earlier(variant),
+            };
+            let past: Vec<_> = group.iter().map(beginning).collect();
+            let past = self.pass.trace.beginnings(&past);
+            return Ok(model.forward_on(&target, past)?);
+        }
+        let source = Some(embedded(&sources)?);
+        Ok(model.forward(&Inputs { source, target })?)
+    }
+
+    /// Returns all rows of the variants, changed or not.
+    fn whole_inputs(&self, group: &[Variant]) -> Result<Inputs, Error> {
+        let source_rows = |variant: &Variant| match (variant.source(), &self.inputs.source) {
+            (Some(rows), _) => Ok(Some(rows.clone())),
+            (None, None) => Ok(None),
+            (None, Some(source)) => {
+                let rows = source.sequences.rows(variant.instance);
+                source.rows.narrow(0, rows.start, rows.len()).map(Some)
+            }
+        };
+        let sources = group
+            .iter()
+            .map(source_rows)
+            .collect::<Result<Option<Vec<_>>, _>>()?;
+        let target_rows = |variant: &Variant| match &variant.change {
+            Change::Target { from, rows } => {
+                let first = self.inputs.target.sequences.rows(variant.instance).start;
+                let before = self.inputs.target.rows.narrow(0, first, *from)?;
+                Ok(Tensor::cat(&[&before, rows], 0)?)
+            }
+            Change::Source(_) | Change::Both { .. } => self.target_rows(variant),
+        };
+        let targets = group
+            .iter()
+            .map(target_rows)
+            .collect::<Result<Vec<_>, Error>>()?;
+        Ok(Inputs {
+            source: sources.map(|sources| embedded(&sources)).transpose()?,
+            target: embedded(&targets)?,
+        })
+    }
+
+    /// Returns how many target rows the pass of `variant` leaves out: those before the change,
+    /// unless passes beside it read them too.
+    pub(in crate::methods) fn earlier(&self, variant: &Variant) -> usize {
+        match variant.change {
+            Change::Target { from, .. } if !self.batch.has_passes_beside() => from,
+            _ => 0,
+        }
+    }
+
+    /// Returns how many rows the pass of `variant` has.
+    fn num_rows(&self, variant: &Variant) -> usize {
+        let rows = |tensor: &Tensor| tensor.dims().first().copied().unwrap_or(0);
+        let own = |embedded: &Embedded| embedded.sequences.rows(variant.instance).len();
+        match &variant.change {
+            Change::Source(source) => rows(source) + own(&self.inputs.target),
+            Change::Target { .. } if self.batch.has_passes_beside() => {
+                self.inputs.source.as_ref().map_or(0, own) + own(&self.inputs.target)
+            }
+            Change::Target { rows: target, .. } => rows(target),
+            Change::Both { source, target } => rows(source) + rows(target),
+        }
     }
 
     /// Returns the target rows of a variant's pass. `[rows, hidden]`
@@ -206,7 +252,7 @@ impl<'a> Unchanged<'a> {
 
     /// Returns how many variants like `variant` share a pass.
     pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
-        (self.batch.pass_rows / variant.num_rows(&self.inputs).max(1)).max(1)
+        (self.batch.pass_rows / self.num_rows(variant).max(1)).max(1)
     }
 
     /// Returns the change of an instance by the neighbouring rows from `first` on. `[rows, hidden]`

@@ -91,6 +91,7 @@ impl SelfAttention {
         x: &Tensor,
         rows: &Rows<'_>,
         past: Option<&Attended>,
+        masks: &mut Masks<'_>,
     ) -> Result<(Tensor, SelfAttended)> {
         let (projected, normalized) = self.project(x, rows)?;
         let (width, kv_width) = self.mixing.widths();
@@ -117,7 +118,7 @@ impl SelfAttention {
         };
         let bias = self.score_bias.map(|index| &rows.score_biases[index]);
         let sequences = rows.sequences.iter().zip(key_sequences.iter());
-        let (y, attended) = self.mixing.forward(projections, sequences, bias)?;
+        let (y, attended) = self.mixing.forward(projections, sequences, bias, masks)?;
         let saved = SelfAttended {
             attended,
             normalized,
@@ -148,17 +149,6 @@ impl SelfAttention {
             )?;
         }
         Ok((projected, saved))
-    }
-
-    /// As [`Self::forward`] over whole sequences, with masks on the weights. `[rows, hidden]`
-    pub(super) fn forward_dropped(
-        &self,
-        x: &Tensor,
-        rows: &Rows<'_>,
-        masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        let (y, SelfAttended { attended, .. }) = self.forward(x, rows, None)?;
-        self.mixing.dropped(y, &attended, masks)
     }
 
     /// Pulls cotangents back; seeds come back with rows for every position they depend on.

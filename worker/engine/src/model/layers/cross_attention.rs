@@ -56,8 +56,8 @@ impl CrossAttention {
         &self,
         x: &Tensor,
         rows: &Rows<'_>,
-        memory: &Memory,
-        past: Option<&Attended>,
+        (memory, past): (&Memory, Option<&Attended>),
+        masks: &mut Masks<'_>,
     ) -> Result<(Tensor, Attended)> {
         let queries = Columns {
             rows: self.query.forward(x)?,
@@ -85,19 +85,7 @@ impl CrossAttention {
             values,
         };
         let sequences = rows.sequences.iter().zip(key_rows);
-        self.mixing.forward(projections, sequences, None)
-    }
-
-    /// As [`Self::forward`], with masks on the weights. `[rows, hidden]`
-    pub(super) fn forward_dropped(
-        &self,
-        x: &Tensor,
-        rows: &Rows<'_>,
-        memory: &Memory,
-        masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        let (y, attended) = self.forward(x, rows, memory, None)?;
-        self.mixing.dropped(y, &attended, masks)
+        self.mixing.forward(projections, sequences, None, masks)
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.

@@ -8,7 +8,7 @@ use super::Cotangents;
 use super::attention::Rows;
 use super::linear::Linear;
 use crate::Error;
-use crate::kernels::activation;
+use crate::kernels::{activation, rows};
 use crate::model::dropout::Masks;
 use crate::model::spec::{Activation, FeedForwardSpec, Gate};
 use crate::model::weights::Checkpoint;
@@ -57,16 +57,25 @@ impl FeedForward {
     }
 
     /// As [`Self::forward`], with masks on the inner values. `[rows, hidden]`
-    pub(super) fn forward_dropped(
+    pub(super) fn forward_masked(
         &self,
         x: &Tensor,
-        rows: &Rows<'_>,
+        Rows { sequences, .. }: &Rows<'_>,
         masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        let (inner, _) = self.inner(x)?;
+    ) -> Result<(Tensor, Slopes)> {
+        let (inner, slopes) = self.inner(x)?;
         let rate = masks.rates.activation;
-        self.down
-            .forward(&masks.drop_rows(&inner, rows.sequences, rate)?)
+        let Some(mask) = masks.of_rows(&inner, sequences, rate)? else {
+            return Ok((self.down.forward(&inner)?, Slopes(slopes)));
+        };
+        // An inner value's mask is a factor of its slopes, along the gate and along what is gated.
+        let of_slopes = if self.is_gated {
+            Tensor::cat(&[&mask, &mask], 1)?
+        } else {
+            mask.clone()
+        };
+        let y = self.down.forward(&rows::multiply(&inner, &mask)?)?;
+        Ok((y, Slopes(rows::multiply(&slopes, &of_slopes)?)))
     }
 
     /// Returns the inner values and their slopes. `[rows, inner]`

@@ -51,31 +51,22 @@ impl Mixing {
         (queries * dim, keys * dim)
     }
 
-    /// Attends from the query rows of each sequence to its key rows. `[query rows, hidden]`
+    /// Attends from the query rows of each sequence to its key rows, with masks on the weights.
+    /// `[query rows, hidden]`
     pub(super) fn forward(
         &self,
         projections: Projections,
         sequences: impl Iterator<Item = (Range<usize>, Range<usize>)>,
         bias: Option<&ScoreBias>,
+        masks: &mut Masks<'_>,
     ) -> Result<(Tensor, Attended)> {
         let (sequences, _) = attention::lay_out(self.heads, sequences);
-        let (mixed, attended) = attention::forward(self.heads, projections, sequences, bias)?;
-        Ok((self.output.forward(&mixed)?, attended))
-    }
-
-    /// Returns what a pass that gave `y` and `attended` gives with masks on the weights.
-    /// `[query rows, hidden]`
-    pub(super) fn dropped(
-        &self,
-        y: Tensor,
-        attended: &Attended,
-        masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        if masks.rates.attention == 0.0 {
-            return Ok(y);
+        let (mut mixed, mut attended) =
+            attention::forward(self.heads, projections, sequences, bias)?;
+        if let Some(mask) = masks.of_weights(&attended)? {
+            (mixed, attended) = attended.masked(mask)?;
         }
-        let weights = masks.drop_weights(&attended.weights, attended.weights_of_sequences())?;
-        self.output.forward(&attended.mix(&weights)?)
+        Ok((self.output.forward(&mixed)?, attended))
     }
 
     /// Returns what the values of each query head, taken whole, add to a row's output; `None` for

@@ -73,6 +73,13 @@ impl Cotangents {
         }
     }
 
+    /// Multiplies every row by the row of `mask` that belongs to the same row of the forward pass.
+    /// `[rows, hidden]`
+    pub(super) fn masked(&self, mask: &Tensor) -> Result<Self> {
+        let factors = rows::gather(mask, &self.saved_rows)?;
+        Ok(self.with_rows(rows::multiply(&self.rows, &factors)?))
+    }
+
     /// Adds `other`, whose seeds have the same rows or only their last ones.
     pub(super) fn add(self, other: &Self) -> Result<Self> {
         if self.saved_rows.len() == other.saved_rows.len() {

@@ -43,6 +43,8 @@ enum Core {
 pub(in crate::model) struct SublayerTrace {
     norm_before: Option<Normalized>,
     core: CoreTrace,
+    /// Factors of what the core made, where dropout changes that. `[rows, hidden]`
+    mask: Option<Tensor>,
     norm_after: Option<Normalized>,
     norm_sum: Option<Normalized>,
 }
@@ -159,45 +161,26 @@ impl Sublayer {
     /// Takes the stream `x` one step on; the core reads `input`. `[rows, hidden]`
     pub(in crate::model) fn forward(
         &self,
-        x: &Tensor,
-        input: &Tensor,
+        (x, input): (&Tensor, &Tensor),
         rows: &Rows<'_>,
-        (memory, past): (Option<&Memory>, Option<&SublayerTrace>),
+        beside: (Option<&Memory>, Option<&SublayerTrace>),
+        masks: &mut Masks<'_>,
     ) -> Result<(Tensor, SublayerTrace)> {
         let (normalised, norm_before) = normalise(self.norm_before.as_ref(), input)?;
-        let (added, core) = self.core.forward(&normalised, rows, memory, past)?;
+        let (mut added, core) = self.core.forward(&normalised, rows, beside, masks)?;
+        let mask = masks.of_rows(&added, rows.sequences, masks.rates.residual)?;
+        if let Some(mask) = &mask {
+            added = rows::multiply(&added, mask)?;
+        }
         let (y, [norm_after, norm_sum]) = self.finish(x, &added)?;
         let trace = SublayerTrace {
             norm_before,
             core,
+            mask,
             norm_after,
             norm_sum,
         };
         Ok((y, trace))
-    }
-
-    /// As [`Self::forward`] over whole sequences, with dropout. Returns the stream alone.
-    pub(in crate::model) fn forward_dropped(
-        &self,
-        x: &Tensor,
-        input: &Tensor,
-        (rows, memory): (&Rows<'_>, Option<&Memory>),
-        masks: &mut Masks<'_>,
-    ) -> Result<Tensor> {
-        let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
-        let added = match (&self.core, memory) {
-            (Core::SelfAttention(attention), _) => {
-                attention.forward_dropped(&normalised, rows, masks)?
-            }
-            (Core::CrossAttention(attention), Some(memory)) => {
-                attention.forward_dropped(&normalised, rows, memory, masks)?
-            }
-            (Core::FeedForward(network), _) => network.forward_dropped(&normalised, rows, masks)?,
-            // Mixtures of experts are trained without dropout inside.
-            (core, memory) => core.forward(&normalised, rows, memory, None)?.0,
-        };
-        let rate = masks.rates.residual;
-        self.add(x, &masks.drop_rows(&added, rows.sequences, rate)?)
     }
 
     /// Adds what the core made, `added`, to the stream `x`. `[rows, hidden]` each. Returns what the
@@ -227,7 +210,9 @@ impl Sublayer {
         key_heads: KeyHeads<'_>,
     ) -> Result<(Tensor, Vec<Option<Tensor>>)> {
         let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
-        let (added, trace) = self.core.forward(&normalised, rows, memory, None)?;
+        let beside = (memory, None);
+        let none = &mut Masks::none();
+        let (added, trace) = self.core.forward(&normalised, rows, beside, none)?;
         let outputs = match (&self.core, &trace) {
             (Core::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
                 let mixing = &attention.mixing;
@@ -284,7 +269,10 @@ impl Sublayer {
         if self.scale != 1.0 {
             added = added.with_rows(rows::add_scaled(None, &added.rows, self.scale)?);
         }
-        let added = pull_back(self.norm_after.as_ref(), trace.norm_after.as_ref(), added)?;
+        let mut added = pull_back(self.norm_after.as_ref(), trace.norm_after.as_ref(), added)?;
+        if let Some(mask) = &trace.mask {
+            added = added.masked(mask)?;
+        }
         let input = self.core.vjp(&trace.core, &added, rows, memory)?;
         let below = |dy| pull_back(self.norm_before.as_ref(), trace.norm_before.as_ref(), dy);
         if self.carried == Carried::Normalized {
@@ -331,26 +319,27 @@ impl Core {
         &self,
         x: &Tensor,
         rows: &Rows<'_>,
-        memory: Option<&Memory>,
-        past: Option<&SublayerTrace>,
+        (memory, past): (Option<&Memory>, Option<&SublayerTrace>),
+        masks: &mut Masks<'_>,
     ) -> Result<(Tensor, CoreTrace)> {
         let past = past.and_then(SublayerTrace::attended);
         match (self, memory) {
             (Self::SelfAttention(attention), _) => {
-                let (y, saved) = attention.forward(x, rows, past)?;
+                let (y, saved) = attention.forward(x, rows, past, masks)?;
                 Ok((y, CoreTrace::SelfAttention(saved)))
             }
             (Self::CrossAttention(attention), Some(memory)) => {
-                let (y, attended) = attention.forward(x, rows, memory, past)?;
+                let (y, attended) = attention.forward(x, rows, (memory, past), masks)?;
                 Ok((y, CoreTrace::CrossAttention(attended)))
             }
             (Self::CrossAttention(_), None) => {
                 Err(candle_core::Error::Msg("cross-attention without a source".to_owned()).bt())
             }
             (Self::FeedForward(network), _) => {
-                let (y, slopes) = network.forward(x)?;
+                let (y, slopes) = network.forward_masked(x, rows, masks)?;
                 Ok((y, CoreTrace::FeedForward(slopes)))
             }
+            // Mixtures of experts are trained without dropout inside.
             (Self::Experts(experts), _) => {
                 let (y, mixed) = experts.forward(x)?;
                 Ok((y, CoreTrace::Experts(mixed)))
