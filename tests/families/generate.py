@@ -85,12 +85,13 @@ YARN = {
     "original_max_position_embeddings": 16,
     "beta_fast": 2.0,
 }
+# Two of the targets become long while they are continued, one is long already.
 LONGROPE = {
     "rope_theta": 10000.0,
     "rope_type": "longrope",
     "short_factor": [1.0, 1.1, 1.3, 1.7],
     "long_factor": [2.0, 3.0, 4.0, 5.0],
-    "original_max_position_embeddings": 32,
+    "original_max_position_embeddings": 8,
 }
 
 # Folder: model type and the fields that differ from transformers' defaults.
@@ -148,7 +149,7 @@ FAMILIES = {
         | dict(
             pad_token_id=0,
             max_position_embeddings=64,
-            original_max_position_embeddings=32,
+            original_max_position_embeddings=8,
             rope_parameters=LONGROPE,
         ),
     ),

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use whence_engine::model::{self, Inputs, Seed, Trace, Transformer, Wanted};
+use whence_engine::generate::{Prompt, Settings, generate};
+use whence_engine::model::{self, Inputs, Seed, Transformer, Wanted};
+use whence_schemas::GenerationSpec;
 
 use crate::reference::{Reference, Sequence};
 
@@ -39,9 +41,11 @@ pub(crate) fn measure(reference: &Reference) -> Result<Measured> {
         measured.logits_f32 = measured.logits_f32.max(error(&alone, &truth));
         let exact = batch_logits(&double, std::slice::from_ref(sequence))?.remove(0);
         measured.logits_f64 = measured.logits_f64.max(error(&exact, &truth));
-        let generated = greedy(&single, sequence)?;
-        measured.generation_is_equal &= generated == sequence.generated;
     }
+    let generated = greedy(&single, &reference.sequences)?;
+    measured.generation_is_equal = generated
+        .iter()
+        .eq(reference.sequences.iter().map(|s| &s.generated));
     for (what, index, gradient) in gradients(&double, &reference.sequences)? {
         let truth = reference.truth(what, index);
         measured.gradients = measured.gradients.max(error(&gradient, &truth));
@@ -146,26 +150,18 @@ fn probability_gradient(logits: &[f64], token: usize) -> Vec<f64> {
     logits.iter().enumerate().map(entry).collect()
 }
 
-/// Continues a sequence by the likeliest tokens, each forward pass on top of the one before.
-fn greedy(model: &Transformer, sequence: &Sequence) -> Result<Vec<u32>> {
-    let mut trace = model.forward(&inputs(model, std::slice::from_ref(sequence))?)?;
-    let mut last = sequence.target.len() - 1;
-    let mut generated = Vec::new();
-    loop {
-        generated.push(likeliest(model, &trace, last)?);
-        if generated.len() == sequence.generated.len() {
-            return Ok(generated);
-        }
-        let next = &generated[generated.len() - 1..];
-        trace = model.forward_on(&model.embed([next].into_iter())?, trace)?;
-        last = 0;
-    }
-}
-
-fn likeliest(model: &Transformer, trace: &Trace, row: usize) -> Result<u32> {
-    let hidden = model.hidden(trace, &seeds(0, std::iter::once(row)))?;
-    let logits = flat(&model.logits(&hidden)?)?;
-    let by_logit = |a: &usize, b: &usize| logits[*a].total_cmp(&logits[*b]);
-    let best = (0..logits.len()).max_by(by_logit);
-    Ok(best.unwrap_or_default() as u32)
+/// Continues all sequences of a model together by the likeliest tokens, as many as transformers did.
+fn greedy(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<u32>>> {
+    let prompt = |sequence: &Sequence| Prompt {
+        source: sequence.source.clone().unwrap_or_default(),
+        ids: sequence.target.clone(),
+        seed: (0, 0),
+    };
+    let prompts: Vec<_> = sequences.iter().map(prompt).collect();
+    let spec = GenerationSpec {
+        max_new_tokens: sequences.first().map(|sequence| sequence.generated.len()),
+        ..GenerationSpec::default()
+    };
+    let settings = Settings::new(&spec, &GenerationSpec::default(), &[])?;
+    Ok(generate(model, &prompts, &settings)?.concat())
 }

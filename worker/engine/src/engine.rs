@@ -1,6 +1,7 @@
 //! The whole story: encode, generate, attribute, score, aggregate.
 
 mod explain;
+mod regimes;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use super::Attributor;
+use super::regimes::Parts;
 use crate::aggregate::StepScores;
 use crate::collector::{CollectedStep, Collector};
 use crate::gradient::{self, Attributed, Pass};
@@ -16,15 +17,16 @@ impl Attributor<'_> {
         &self,
         instances: &[Instance],
     ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
-        let mut results = Vec::with_capacity(instances.len());
+        let parts = Parts::of(&self.engine.model, instances);
+        let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
-        for run in self.memory.runs(&self.engine.model, passes, instances) {
+        for run in self.memory.runs(&self.engine.model, passes, &parts.all) {
             match run {
                 Ok(run) => results.extend(self.explain(run)?),
                 Err(error) => results.push(Err(error)),
             }
         }
-        Ok(results)
+        Ok(parts.join(results))
     }
 
     /// Explains `instances`. A result whose scores are not finite is that instance's error.

@@ -4,6 +4,10 @@
 //! follows from the scores of its hypotheses; the model runs once a step for the hypotheses of all
 //! prompts together, each with its own keys and values kept. What a search does never depends on
 //! the other prompts.
+//!
+//! A model that turns the tokens of long texts otherwise turns all of them anew when a text becomes
+//! long, so what is kept of a hypothesis is computed again at that moment, as transformers does for
+//! the models that are made like this. A prompt that may get there is continued alone.
 
 mod beams;
 mod chains;
@@ -57,6 +61,29 @@ pub fn generate(
     prompts: &[Prompt],
     settings: &Settings,
 ) -> Result<Vec<Vec<Vec<u32>>>> {
+    let becomes_long = |index: &usize| {
+        let prompt = &prompts[*index];
+        let limit = settings.max_length(prompt, model.spec().max_positions);
+        let beyond = model.spec().turns_otherwise_beyond();
+        beyond.is_some_and(|beyond| prompt.ids.len() <= beyond && limit > beyond)
+    };
+    let (alone, together): (Vec<_>, Vec<_>) = (0..prompts.len()).partition(becomes_long);
+    let mut sequences = vec![Vec::new(); prompts.len()];
+    for group in std::iter::once(together).chain(alone.into_iter().map(|index| vec![index])) {
+        let own: Vec<_> = group.iter().map(|&index| &prompts[index]).collect();
+        for (index, own) in group.into_iter().zip(continue_all(model, &own, settings)?) {
+            sequences[index] = own;
+        }
+    }
+    Ok(sequences)
+}
+
+/// Continues `prompts`, of which all that become long do so at the same time.
+fn continue_all(
+    model: &Transformer,
+    prompts: &[&Prompt],
+    settings: &Settings,
+) -> Result<Vec<Vec<Vec<u32>>>> {
     let limit = |prompt: &Prompt| settings.max_length(prompt, model.spec().max_positions);
     let mut searches: Vec<_> = prompts
         .iter()
@@ -64,47 +91,66 @@ pub fn generate(
         .collect();
     // Which search each sequence of the running pass belongs to.
     let mut running: Vec<usize> = (0..prompts.len())
-        .filter(|&index| limit(&prompts[index]) > prompts[index].ids.len())
+        .filter(|&index| limit(prompts[index]) > prompts[index].ids.len())
         .collect();
     if running.is_empty() {
         return Ok(searches.into_iter().map(Search::sequences).collect());
     }
-    let chosen =
-        |of: fn(&Prompt) -> &[u32]| model.embed(running.iter().map(|&index| of(&prompts[index])));
-    let mut trace = model.forward(&Inputs {
-        source: model
-            .has_encoder()
-            .then(|| chosen(|prompt| &prompt.source))
-            .transpose()?,
-        target: chosen(|prompt| &prompt.ids)?,
-    })?;
-    let mut last: Vec<_> = running
-        .iter()
-        .map(|&index| prompts[index].ids.len() - 1)
-        .collect();
+    let whole_pass = |running: &[usize], hypotheses: &[Vec<u32>]| {
+        let sources = running
+            .iter()
+            .map(|&index| prompts[index].source.as_slice());
+        let source = model.has_encoder().then(|| model.embed(sources));
+        model.forward(&Inputs {
+            source: source.transpose()?,
+            target: model.embed(hypotheses.iter().map(Vec::as_slice))?,
+        })
+    };
+    let mut hypotheses: Vec<_> = running.iter().map(|&i| prompts[i].ids.clone()).collect();
+    let mut trace = whole_pass(&running, &hypotheses)?;
+    let mut last: Vec<_> = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
     loop {
-        let mut scores = scores(model, &trace, &last)?.into_iter();
-        let (mut parents, mut tokens, mut owners) = (Vec::new(), Vec::new(), Vec::new());
-        for own in running.chunk_by(|one, next| one == next) {
-            let first_row = running.len() - scores.len();
-            let of_search = scores.by_ref().take(own.len()).collect();
-            for Extended { parent, token } in searches[own[0]].advance(of_search) {
-                parents.push(first_row + parent);
-                tokens.push([token]);
-                owners.push(own[0]);
-            }
-        }
-        if owners.is_empty() {
+        let scores = scores(model, &trace, &last)?;
+        let longer = advance_all(&mut searches, &running, &hypotheses, scores);
+        if longer.is_empty() {
             return Ok(searches.into_iter().map(Search::sequences).collect());
         }
-        running = owners;
-        trace.keep(&parents);
-        trace = model.forward_on(
-            &model.embed(tokens.iter().map(<[u32; 1]>::as_slice))?,
-            trace,
-        )?;
-        last = vec![0; running.len()];
+        let (parents, tokens): (Vec<_>, Vec<_>) = longer.into_iter().unzip();
+        running = parents.iter().map(|&parent| running[parent]).collect();
+        hypotheses = tokens;
+        let beyond = model.spec().turns_otherwise_beyond();
+        let becomes_long = |tokens: &Vec<u32>| beyond == Some(tokens.len() - 1);
+        if hypotheses.iter().any(becomes_long) {
+            trace = whole_pass(&running, &hypotheses)?;
+            last = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
+        } else {
+            trace.keep(&parents);
+            let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
+            trace = model.forward_on(&model.embed(new)?, trace)?;
+            last = vec![0; running.len()];
+        }
     }
+}
+
+/// Lets every search go on from the scores of its `hypotheses`; hypothesis `i` belongs to search
+/// `running[i]`. Returns those that run on, each behind the number of the one it continues.
+fn advance_all(
+    searches: &mut [Box<dyn Search + '_>],
+    running: &[usize],
+    hypotheses: &[Vec<u32>],
+    scores: Vec<Vec<f64>>,
+) -> Vec<(usize, Vec<u32>)> {
+    let mut scores = scores.into_iter();
+    let mut longer = Vec::new();
+    for own in running.chunk_by(|one, next| one == next) {
+        let first = running.len() - scores.len();
+        let of_search = scores.by_ref().take(own.len()).collect();
+        for Extended { parent, token } in searches[own[0]].advance(of_search) {
+            let parent = first + parent;
+            longer.push((parent, [hypotheses[parent].as_slice(), &[token]].concat()));
+        }
+    }
+    longer
 }
 
 /// Returns the search for what follows `prompt`.

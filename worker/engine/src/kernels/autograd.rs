@@ -11,9 +11,9 @@ use candle_core::{D, DType, Device, Tensor, Var};
 use super::attention::{Attended, Columns, Heads, Projections, SeedQueries, forward, lay_out, vjp};
 use super::linear::PackedWeight;
 use super::norm::Scaling;
-use super::rotary::{Direction, Rotation};
+use super::rotary::{Direction, Rotation, Standing};
 use super::{activation, mixture, norm, rows, softcap};
-use crate::model::spec::{Activation, Pairing, RotarySpec};
+use crate::model::spec::{Activation, LongRotary, Pairing, RotarySpec};
 
 /// What two orders of adding the same numbers may differ by.
 const ROUNDING: f64 = 1e-12;
@@ -196,15 +196,21 @@ fn soft_caps() {
 
 #[test]
 fn rotations() {
-    let positions = [3, 0, 11];
+    // The last two stand in a long text.
+    let standings =
+        [(3, 4), (0, 12), (11, 12)].map(|(position, length)| Standing { position, length });
     for pairing in [Pairing::Halves, Pairing::Neighbours] {
         let spec = RotarySpec {
             inverse_frequencies: vec![1.0, 0.3],
             pairing,
             magnitude: 1.1,
+            long: Some(LongRotary {
+                beyond: 4,
+                inverse_frequencies: vec![0.7, 0.2],
+            }),
         };
         let rotation = Rotation::new(&spec, 5, DType::F64).unwrap();
-        let turn = |x: &Tensor, direction| rotation.apply(x, 2, &positions, direction).unwrap();
+        let turn = |x: &Tensor, direction| rotation.apply(x, 2, &standings, direction).unwrap();
         // A linear map is known by what it does to the rows of the identity, and its cotangents by
         // its transpose; that is what candle differentiates here.
         let x = Var::from_tensor(&noise([3, 12], 11)).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! A rotation is orthogonal, so its vector–Jacobian product is the rotation the other way. Cosines
 //! and sines are tabulated up to the longest sequence met so far, not up to the longest the model
-//! could read: a model for 131,072 positions would keep 64 MiB of them otherwise.
+//! could read: a model for 131,072 positions would keep 64 MiB of them otherwise. Where a model turns
+//! the tokens of long texts otherwise, all of them, those have a table of their own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +21,27 @@ const FIRST_POSITIONS: usize = 256;
 /// A rotation of heads by position.
 #[derive(Debug)]
 pub(crate) struct Rotation {
-    spec: RotarySpec,
+    pairing: Pairing,
     head_dim: usize,
+    usual: Angles,
+    /// Those of texts longer than so many tokens.
+    long: Option<(usize, Angles)>,
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Its position in its sequence.
+    pub(crate) position: usize,
+    /// How many tokens its sequence has.
+    pub(crate) length: usize,
+}
+
+/// By what angles positions are turned.
+#[derive(Debug)]
+struct Angles {
+    inverse_frequencies: Vec<f32>,
+    magnitude: f32,
     dtype: DType,
     /// Replaced by a longer one when a longer sequence comes; equal as far as both reach.
     table: Mutex<Arc<Table>>,
@@ -47,70 +67,106 @@ pub(crate) enum Direction {
 impl Rotation {
     /// Prepares the rotation of heads of `head_dim` entries in rows of `dtype`.
     pub(crate) fn new(spec: &RotarySpec, head_dim: usize, dtype: DType) -> Result<Self> {
+        let angles = |frequencies: &[f32]| Angles::new(frequencies, spec.magnitude, dtype);
+        let long = spec.long.as_ref().map(|long| {
+            let angles = angles(&long.inverse_frequencies)?;
+            Ok::<_, candle_core::Error>((long.beyond, angles))
+        });
         Ok(Self {
-            spec: spec.clone(),
+            pairing: spec.pairing,
             head_dim,
-            dtype,
-            table: Mutex::new(Arc::new(Table::new(spec, FIRST_POSITIONS, dtype)?)),
+            usual: angles(&spec.inverse_frequencies)?,
+            long: long.transpose()?,
         })
     }
 
     /// Returns `x` with the `heads` heads at the start of every row rotated; row `i` stands at
-    /// `positions[i]`. `[rows, width]`
+    /// `standings[i]`. `[rows, width]`
     pub(crate) fn apply(
         &self,
         x: &Tensor,
         heads: usize,
-        positions: &[usize],
+        standings: &[Standing],
         direction: Direction,
     ) -> Result<Tensor> {
-        let needed = positions.iter().max().map_or(0, |last| last + 1);
+        let is_long = |standing: &&Standing| self.is_long(standing);
+        let needed = standings.iter().filter(|s| !is_long(s));
+        let usual = self.usual.table_of(needed)?;
+        let long = self.long.as_ref();
+        let long = long.map(|(_, angles)| angles.table_of(standings.iter().filter(is_long)));
         let turn = Turn {
             rotation: self,
-            table: self.table_of(needed)?,
+            usual,
+            long: long.transpose()?,
             direction,
         };
-        by_dtype!(x, T => turn.apply_as::<T>(x, heads, positions))
+        by_dtype!(x, T => turn.apply_as::<T>(x, heads, standings))
     }
 
-    /// Returns a table of at least `needed` positions.
-    fn table_of(&self, needed: usize) -> Result<Arc<Table>> {
+    fn is_long(&self, standing: &Standing) -> bool {
+        let long = self.long.as_ref();
+        long.is_some_and(|(beyond, _)| standing.length > *beyond)
+    }
+}
+
+impl Angles {
+    fn new(inverse_frequencies: &[f32], magnitude: f64, dtype: DType) -> Result<Self> {
+        let (inverse_frequencies, magnitude) = (inverse_frequencies.to_vec(), magnitude as f32);
+        let table = Table::new(&inverse_frequencies, magnitude, FIRST_POSITIONS, dtype)?;
+        Ok(Self {
+            inverse_frequencies,
+            magnitude,
+            dtype,
+            table: Mutex::new(Arc::new(table)),
+        })
+    }
+
+    /// Returns a table that has the positions of `standings`.
+    fn table_of<'s>(&self, standings: impl Iterator<Item = &'s Standing>) -> Result<Arc<Table>> {
+        let last = standings.map(|standing| standing.position).max();
+        let needed = last.map_or(0, |last| last + 1);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.positions < needed {
-            *table = Arc::new(Table::new(
-                &self.spec,
-                needed.next_power_of_two(),
-                self.dtype,
-            )?);
+            let positions = needed.next_power_of_two();
+            let (frequencies, magnitude) = (&self.inverse_frequencies, self.magnitude);
+            *table = Arc::new(Table::new(frequencies, magnitude, positions, self.dtype)?);
         }
         Ok(Arc::clone(&table))
     }
 }
 
-/// A rotation one way, with a table that is long enough.
+/// A rotation one way, with tables that are long enough.
 struct Turn<'a> {
     rotation: &'a Rotation,
-    table: Arc<Table>,
+    usual: Arc<Table>,
+    long: Option<Arc<Table>>,
     direction: Direction,
 }
 
 impl Turn<'_> {
-    fn apply_as<T: Real>(&self, x: &Tensor, heads: usize, positions: &[usize]) -> Result<Tensor> {
+    fn apply_as<T: Real>(
+        &self,
+        x: &Tensor,
+        heads: usize,
+        standings: &[Standing],
+    ) -> Result<Tensor> {
         let (_, width) = x.dims2()?;
-        let RotarySpec {
-            inverse_frequencies,
-            pairing,
-            ..
-        } = &self.rotation.spec;
-        let (planes, dim) = (inverse_frequencies.len(), self.rotation.head_dim);
-        let cosines = View::<T>::of(&self.table.cosines)?;
-        let sines = View::<T>::of(&self.table.sines)?;
+        let planes = self.rotation.usual.inverse_frequencies.len();
+        let (pairing, dim) = (self.rotation.pairing, self.rotation.head_dim);
+        let usual = self.usual.views::<T>()?;
+        let long = self.long.as_ref().map(|table| table.views::<T>());
+        let long = long.transpose()?;
         let mut rotated = View::<T>::of(x)?.to_vec();
         for_each_row(&mut rotated, width, |row, values| {
-            let angles = positions[row] * planes..(positions[row] + 1) * planes;
+            let standing = &standings[row];
+            let [cosines, sines] = match &long {
+                Some(long) if self.rotation.is_long(standing) => long,
+                _ => &usual,
+            };
+            let angles = standing.position * planes..(standing.position + 1) * planes;
             let angles = (&cosines[angles.clone()], &sines[angles]);
             for head in values[..heads * dim].chunks_exact_mut(dim) {
-                rotate(&mut head[..2 * planes], *pairing, angles, self.direction);
+                rotate(&mut head[..2 * planes], pairing, angles, self.direction);
             }
         });
         tensor(rotated, x.shape())
@@ -120,10 +176,8 @@ impl Turn<'_> {
 impl Table {
     /// Angles are single-precision products and their cosines are rounded to single precision, as
     /// in transformers: that is what the model was trained with.
-    fn new(spec: &RotarySpec, positions: usize, dtype: DType) -> Result<Self> {
-        let frequencies = &spec.inverse_frequencies;
+    fn new(frequencies: &[f32], magnitude: f32, positions: usize, dtype: DType) -> Result<Self> {
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        let magnitude = spec.magnitude as f32;
         // Through double precision, so that what is rounded to single is right.
         let turn = |angle: f32| {
             let (sine, cosine) = f64::from(angle).sin_cos();
@@ -136,6 +190,10 @@ impl Table {
             cosines: tensor(cosines, shape)?.to_dtype(dtype)?,
             sines: tensor(sines, shape)?.to_dtype(dtype)?,
         })
+    }
+
+    fn views<T: Real>(&self) -> Result<[View<'_, T>; 2]> {
+        Ok([View::of(&self.cosines)?, View::of(&self.sines)?])
     }
 }
 
@@ -178,15 +236,20 @@ mod tests {
             inverse_frequencies: vec![1.0, 0.1],
             pairing,
             magnitude: 1.0,
+            long: None,
         };
         let rotation = Rotation::new(&spec, head_dim, DType::F64).unwrap();
         let row: Vec<f64> = (0..8).map(f64::from).collect();
         let x = tensor(row, (1, 8)).unwrap();
+        let standing = [Standing {
+            position,
+            length: position + 1,
+        }];
         let turned = rotation
-            .apply(&x, 1, &[position], Direction::Forward)
+            .apply(&x, 1, &standing, Direction::Forward)
             .unwrap();
         let back = rotation
-            .apply(&turned, 1, &[position], Direction::Backward)
+            .apply(&turned, 1, &standing, Direction::Backward)
             .unwrap();
         let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
         (values(turned), values(back))

@@ -15,7 +15,7 @@ pub use attention::{AttentionSpec, HeadNormSpec, HeadNormWeights};
 pub use feed_forward::{Activation, ExpertsSpec, FeedForwardSpec, Gate};
 pub use linear::{LinearSpec, Projection, Slice};
 pub use norm::{NormKind, NormSpec};
-pub use positions::{AddedPositions, Pairing, RotarySpec, ScoreBiasSpec, Waves};
+pub use positions::{AddedPositions, LongRotary, Pairing, RotarySpec, ScoreBiasSpec, Waves};
 
 /// `max_positions` of a model that computes positions of any length: more tokens than a text has.
 pub const UNBOUNDED: usize = u32::MAX as usize;
@@ -46,6 +46,14 @@ impl ModelSpec {
     pub fn embedding_width(&self) -> usize {
         let projection = self.decoder.input_projection.as_ref();
         projection.map_or(self.hidden, |projection| projection.width)
+    }
+
+    /// Returns how many tokens a target has at most whose tokens are turned as usual; `None` where
+    /// all targets are.
+    pub fn turns_otherwise_beyond(&self) -> Option<usize> {
+        let rotations = self.decoder.rotations.iter();
+        let beyond = rotations.filter_map(|rotation| Some(rotation.long.as_ref()?.beyond));
+        beyond.min()
     }
 }
 

@@ -16,7 +16,7 @@ use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::Attended;
 use crate::kernels::norm::Normalized;
-use crate::kernels::rotary::Rotation;
+use crate::kernels::rotary::{Rotation, Standing};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
 
@@ -39,8 +39,8 @@ pub(super) struct Stack {
 pub struct StackTrace {
     /// Where each sequence's rows of this pass lie.
     pub(super) sequences: Sequences,
-    /// Position of each row in its sequence.
-    pub(super) positions: Vec<usize>,
+    /// Where each row stands in its sequence.
+    pub(super) positions: Vec<Standing>,
     embedding_norm: Option<Normalized>,
     /// Factors of what entered the stack, where dropout changes that. `[rows, hidden]`
     entry_mask: Option<Tensor>,
@@ -238,7 +238,7 @@ impl Stack {
     pub(super) fn enter(
         &self,
         embeddings: &Tensor,
-        positions: &[usize],
+        positions: &[Standing],
     ) -> Result<(Tensor, Option<Normalized>)> {
         let mut x = match &self.input_projection {
             Some(projection) => projection.forward(embeddings)?,
@@ -248,7 +248,8 @@ impl Stack {
             x = rows::add_scaled(None, &x, self.input_scale)?;
         }
         if let Some(table) = &self.added_positions {
-            x = rows::add(&x, &rows::gather(table, positions)?)?;
+            let positions: Vec<_> = positions.iter().map(|row| row.position).collect();
+            x = rows::add(&x, &rows::gather(table, &positions)?)?;
         }
         let Some(norm) = &self.embedding_norm else {
             return Ok((x, None));
@@ -337,7 +338,11 @@ impl Stack {
         }
     }
 
-    pub(super) fn rows<'a>(&'a self, sequences: &'a Sequences, positions: &'a [usize]) -> Rows<'a> {
+    pub(super) fn rows<'a>(
+        &'a self,
+        sequences: &'a Sequences,
+        positions: &'a [Standing],
+    ) -> Rows<'a> {
         Rows {
             sequences,
             positions,
@@ -363,8 +368,8 @@ fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
     stack.rotations.iter().enumerate().map(prepare).collect()
 }
 
-/// Returns the position of every row, counting on from an earlier pass.
-fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<usize> {
+/// Returns where every row stands, counting on from an earlier pass.
+fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<Standing> {
     let mut first = vec![0; sequences.len()];
     if let Some(attended) = past.and_then(|past| past.attentions().next()) {
         first = attended
@@ -375,6 +380,9 @@ fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<usize> {
     }
     let lengths = sequences.lengths().zip(first);
     lengths
-        .flat_map(|(length, first)| first..first + length)
+        .flat_map(|(length, first)| {
+            let length = first + length;
+            (first..length).map(move |position| Standing { position, length })
+        })
         .collect()
 }

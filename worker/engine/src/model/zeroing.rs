@@ -107,7 +107,7 @@ impl Zeroable<'_> {
 
         let counted = |sequence| pairs.iter().filter(|p| p.sequence == sequence).count();
         let sequences = Sequences::of_lengths((0..self.trace.sequences.len()).map(counted));
-        let positions: Vec<_> = pairs.iter().map(|pair| pair.query).collect();
+        let positions: Vec<_> = saved.iter().map(|&row| self.trace.positions[row]).collect();
         let around = self.stack.rows(&sequences, &positions);
         for index in self.sublayer + 1..self.end {
             let sublayer = &self.stack.sublayers[index];

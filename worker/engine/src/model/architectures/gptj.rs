@@ -67,6 +67,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         encoder: None,
         decoder: StackSpec {
             rotations: vec![RotarySpec {
+                long: None,
                 inverse_frequencies: inverse_frequencies(turned, THETA),
                 pairing: Pairing::Neighbours,
                 magnitude: 1.0,

@@ -163,11 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_that_changes_with_the_text_limits_the_text() {
+    fn a_rotation_that_changes_with_every_token_limits_the_text() {
+        let dynamic = config(
+            r#""original_max_position_embeddings": 16,
+                "rope_scaling": {"type": "dynamic", "factor": 2.0}"#,
+        );
+        assert_eq!(spec(&dynamic).unwrap().max_positions, 16);
+    }
+
+    #[test]
+    fn long_texts_have_a_rotation_of_their_own() {
         let longrope = config(
             r#""original_max_position_embeddings": 16, "rope_scaling": {"type": "longrope",
                 "short_factor": [1, 1, 1, 1, 1, 1, 1, 1], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}"#,
         );
-        assert_eq!(spec(&longrope).unwrap().max_positions, 16);
+        let spec = spec(&longrope).unwrap();
+        assert!(spec.max_positions > 16);
+        assert_eq!(spec.turns_otherwise_beyond(), Some(16));
+        let rotary = &spec.decoder.rotations[0];
+        let long = &rotary.long.as_ref().unwrap().inverse_frequencies;
+        let halved = rotary.inverse_frequencies.iter().map(|f| f / 2.0);
+        assert_eq!(*long, halved.collect::<Vec<_>>());
     }
 }

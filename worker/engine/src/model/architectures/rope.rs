@@ -5,13 +5,14 @@
 //! are computed in single precision, in transformers' order of operations: models were trained
 //! with them.
 //!
-//! `dynamic` and `longrope` turn *all* tokens otherwise once a text is longer than the model's
-//! original length. One forward pass then could not serve every step, so for these the model's
-//! length ends where the change begins, and a longer text is refused as too long.
+//! `longrope` turns *all* tokens otherwise once a text is longer than the model's original length: see
+//! [`LongRotary`]. `dynamic` turns them otherwise at every length beyond it, in transformers by what
+//! the longest text was that the process has seen: there is no one answer to give, so the model's
+//! length ends there, and a longer text is refused as too long.
 
 use crate::Error;
 use crate::model::config::ConfigFile;
-use crate::model::spec::{Pairing, RotarySpec};
+use crate::model::spec::{LongRotary, Pairing, RotarySpec};
 
 /// What transformers assumes where a file says nothing.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub(super) struct RopeDefaults {
 pub(super) struct Rope {
     /// The rotation.
     pub(super) rotary: RotarySpec,
-    /// Where the rotation would change; `None` where it never does.
+    /// Where the rotation would change with every token; `None` where it never does.
     pub(super) valid_positions: Option<usize>,
 }
 
@@ -59,6 +60,7 @@ pub(super) fn plain(head_dim: usize, theta: f64) -> RotarySpec {
         inverse_frequencies: inverse_frequencies(head_dim, theta),
         pairing: Pairing::Halves,
         magnitude: 1.0,
+        long: None,
     }
 }
 
@@ -116,7 +118,7 @@ pub(super) fn from_fields(
             .to_owned(),
     };
     let plain = inverse_frequencies(parameters.dim, parameters.theta);
-    let mut valid_positions = None;
+    let (mut valid_positions, mut long) = (None, None);
     let (inverse_frequencies, magnitude) = match kind.as_str() {
         "default" => (plain, 1.0),
         "linear" => (parameters.linear(&plain)?, 1.0),
@@ -127,8 +129,12 @@ pub(super) fn from_fields(
             (plain, 1.0)
         }
         "longrope" | "su" => {
-            valid_positions = Some(parameters.original_positions(config)?);
-            parameters.longrope(config)?
+            long = Some(LongRotary {
+                beyond: parameters.original_positions(config)?,
+                inverse_frequencies: parameters.divided_by(config, "long_factor")?,
+            });
+            let short = parameters.divided_by(config, "short_factor")?;
+            (short, parameters.longrope_magnitude(config)?)
         }
         _ => {
             return Err(config.refused(format!(
@@ -141,6 +147,7 @@ pub(super) fn from_fields(
             inverse_frequencies,
             pairing: Pairing::Halves,
             magnitude,
+            long,
         },
         valid_positions,
     })
@@ -251,30 +258,34 @@ impl Parameters {
         Ok((frequencies.collect(), magnitude))
     }
 
-    /// Divides each plane by a factor of its own, those for texts of the original length.
+    /// Divides each plane by a factor of its own, those that `name` lists.
     ///
     /// Source: Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
-    fn longrope(&self, config: &ConfigFile) -> Result<(Vec<f32>, f64), Error> {
-        let original = self.original_positions(config)? as f64;
-        let factors = self.fields.numbers("short_factor")?;
+    fn divided_by(&self, config: &ConfigFile, name: &str) -> Result<Vec<f32>, Error> {
+        let factors = self.fields.numbers(name)?;
         if factors.len() != self.dim / 2 {
             return Err(config.refused(format!(
-                "`short_factor` has {} numbers, the heads have {} planes",
+                "`{name}` has {} numbers, the heads have {} planes",
                 factors.len(),
                 self.dim / 2
             )));
         }
+        let planes = wavelengths(self.dim, self.theta).into_iter().zip(factors);
+        let frequencies = planes.map(|(wavelength, factor)| 1.0 / (factor as f32 * wavelength));
+        Ok(frequencies.collect())
+    }
+
+    /// Returns how much a text longer than the original sharpens attention, in short texts too.
+    fn longrope_magnitude(&self, config: &ConfigFile) -> Result<f64, Error> {
+        let original = self.original_positions(config)? as f64;
         let factor = match self.fields.optional_number("factor")? {
             Some(factor) => factor,
             None => max_positions(config)? as f64 / original,
         };
-        let magnitude = match self.fields.optional_number("attention_factor")? {
+        Ok(match self.fields.optional_number("attention_factor")? {
             Some(given) => given,
             None if factor <= 1.0 => 1.0,
             None => (1.0 + factor.ln() / original.ln()).sqrt(),
-        };
-        let planes = wavelengths(self.dim, self.theta).into_iter().zip(factors);
-        let frequencies = planes.map(|(wavelength, factor)| 1.0 / (factor as f32 * wavelength));
-        Ok((frequencies.collect(), magnitude))
+        })
     }
 }

@@ -11,7 +11,7 @@ use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
 use crate::kernels::attention::{self, Attended, Columns, Heads, Projections, SeedQueries};
 use crate::kernels::clip;
-use crate::kernels::rotary::{Direction, Rotation};
+use crate::kernels::rotary::{Direction, Rotation, Standing};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
 use crate::model::dropout::Masks;
@@ -22,8 +22,8 @@ use crate::model::weights::Checkpoint;
 /// The rows a self-attention meets.
 pub(in crate::model) struct Rows<'a> {
     pub(in crate::model) sequences: &'a Sequences,
-    /// Position of each row in its sequence, those of an earlier pass counted.
-    pub(in crate::model) positions: &'a [usize],
+    /// Where each row stands in its sequence, rows of an earlier pass counted.
+    pub(in crate::model) positions: &'a [Standing],
     /// Rotations of the stack, which attentions name by index.
     pub(in crate::model) rotations: &'a [Rotation],
     /// Score biases of the stack, which attentions name by index.

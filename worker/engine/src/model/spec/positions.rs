@@ -41,6 +41,19 @@ pub struct RotarySpec {
     pub pairing: Pairing,
     /// Factor of the turned entries.
     pub magnitude: f64,
+    /// How all tokens of a long text are turned instead; `None` where length makes no difference.
+    pub long: Option<LongRotary>,
+}
+
+/// Rotary positions of long texts.
+///
+/// Source: Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongRotary {
+    /// How many tokens the longest text has that is not long.
+    pub beyond: usize,
+    /// Angle per position of each plane, as many as in [`RotarySpec::inverse_frequencies`].
+    pub inverse_frequencies: Vec<f32>,
 }
 
 /// Which entries of a head make a plane.

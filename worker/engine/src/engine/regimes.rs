@@ -1,0 +1,130 @@
+//! Targets whose steps see the model turn tokens in different ways.
+//!
+//! A model with another rotation for long texts turns *all* tokens of a long prefix otherwise. One
+//! pass serves every step because the states of a prefix are the first states of the whole; that holds
+//! only among prefixes that are turned alike. So an instance whose steps lie on both sides of the
+//! boundary is cut into parts, explained as if they were instances of their own, and joined again:
+//! methods never know. The same goes for the contrast, whose prefixes have lengths of their own.
+
+use std::borrow::Cow;
+
+use crate::Error;
+use crate::StepAttribution;
+use crate::contrast::Contrast;
+use crate::methods::Instance;
+use crate::model::Transformer;
+
+/// What became of the steps of an instance.
+type Explained = Result<Vec<StepAttribution>, Error>;
+
+/// Instances, cut where needed.
+pub(super) struct Parts<'i> {
+    /// The parts of all instances, one after another.
+    pub(super) all: Cow<'i, [Instance]>,
+    /// How many parts each instance has.
+    counts: Vec<usize>,
+}
+
+impl<'i> Parts<'i> {
+    /// Cuts `instances`, none in a model that turns all targets alike.
+    pub(super) fn of(model: &Transformer, instances: &'i [Instance]) -> Self {
+        let Some(beyond) = model.spec().turns_otherwise_beyond() else {
+            return Self {
+                all: Cow::Borrowed(instances),
+                counts: vec![1; instances.len()],
+            };
+        };
+        let of_instance = |instance: &Instance| cut(instance, beyond);
+        let parts: Vec<_> = instances.iter().map(of_instance).collect();
+        Self {
+            counts: parts.iter().map(Vec::len).collect(),
+            all: Cow::Owned(parts.concat()),
+        }
+    }
+
+    /// Puts what became of each part together again: all steps of an instance, or its first error.
+    pub(super) fn join(&self, of_parts: Vec<Explained>) -> Vec<Explained> {
+        let mut of_parts = of_parts.into_iter();
+        let join = |&count: &usize| {
+            // All of them are taken, whatever the first holds: the next instance's come behind.
+            let parts: Vec<_> = of_parts.by_ref().take(count).collect();
+            let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+            Ok(parts.concat())
+        };
+        self.counts.iter().map(join).collect()
+    }
+}
+
+/// Cuts `instance` so that the prefixes of a part, and those of its contrast, are all longer than
+/// `beyond` tokens or none of them.
+fn cut(instance: &Instance, beyond: usize) -> Vec<Instance> {
+    // A token's prefix has as many tokens as its position says.
+    let regime = |position: usize| {
+        let contrast = instance.contrast.as_ref();
+        let aligned =
+            contrast.map(|contrast| contrast.aligned[position - instance.explained.start]);
+        (position > beyond, aligned.map(|aligned| aligned > beyond))
+    };
+    let positions: Vec<_> = instance.explained.clone().collect();
+    let runs = positions.chunk_by(|&one, &next| regime(one) == regime(next));
+    let part = |run: &[usize]| {
+        let (start, end) = (run[0], run[run.len() - 1] + 1);
+        let first = start - instance.explained.start;
+        Instance {
+            target: instance.target[..end].to_vec(),
+            target_baseline: instance.target_baseline[..end].to_vec(),
+            explained: start..end,
+            contrast: instance.contrast.as_ref().map(|contrast| Contrast {
+                aligned: contrast.aligned[first..first + run.len()].to_vec(),
+                ..contrast.clone()
+            }),
+            ..instance.clone()
+        }
+    };
+    runs.map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(contrast: Option<Vec<usize>>) -> Instance {
+        let tokens: Vec<u32> = (0..8).collect();
+        Instance {
+            id: 1,
+            source: Vec::new(),
+            source_baseline: Vec::new(),
+            target_baseline: tokens.clone(),
+            explained: 3..8,
+            contrast: contrast.map(|aligned| Contrast {
+                source: Vec::new(),
+                target: tokens.clone(),
+                aligned,
+            }),
+            target: tokens,
+        }
+    }
+
+    fn explained(parts: &[Instance]) -> Vec<std::ops::Range<usize>> {
+        parts.iter().map(|part| part.explained.clone()).collect()
+    }
+
+    #[test]
+    fn the_last_short_prefix_is_as_long_as_the_boundary() {
+        let parts = cut(&instance(None), 5);
+        assert_eq!(explained(&parts), [3..6, 6..8]);
+        assert_eq!(parts[0].decoder_input().len(), 5);
+        assert_eq!(parts[1].decoder_input().len(), 7);
+        assert_eq!(cut(&instance(None), 7).len(), 1);
+        assert_eq!(cut(&instance(None), 2).len(), 1);
+    }
+
+    #[test]
+    fn a_contrast_is_cut_at_its_own_prefixes() {
+        let parts = cut(&instance(Some(vec![2, 4, 6, 6, 7])), 5);
+        assert_eq!(explained(&parts), [3..5, 5..6, 6..8]);
+        let aligned = |part: &Instance| part.contrast.as_ref().unwrap().aligned.clone();
+        let aligned: Vec<_> = parts.iter().map(aligned).collect();
+        assert_eq!(aligned, [vec![2, 4], vec![6], vec![6, 7]]);
+    }
+}
