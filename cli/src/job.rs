@@ -166,7 +166,7 @@ fn has_parameter<T: ?Sized>(table: &[Entry<T>], name: &str, key: &str) -> bool {
 pub(crate) fn specification(
     model: &ModelOptions,
     dataset: &DatasetOptions,
-    attribution: AttributionSpec,
+    mut attribution: AttributionSpec,
     job: &JobOptions,
 ) -> Result<JobSpec, Failure> {
     if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
@@ -175,6 +175,7 @@ pub(crate) fn specification(
              scores of single texts with `whence attribute --save-path`",
         ));
     }
+    whence_engine::pin(&mut attribution)?;
     Ok(JobSpec {
         model: self::model(model)?,
         dataset: DatasetSource {

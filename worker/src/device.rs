@@ -110,9 +110,14 @@ fn attribute(
     let engine = models
         .get(&spec.model, spec.dtype)
         .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+    let failed = |error: whence_engine::Error| match error.kind() {
+        ErrorKind::Model => Failure::Model(error.to_string()),
+        _ => Failure::Specification(error.to_string()),
+    };
+    whence_engine::check_pinned(&spec.attribution).map_err(failed)?;
     let attributor = engine
         .prepare(&spec.attribution)
-        .map_err(|error| Failure::Specification(error.to_string()))?
+        .map_err(failed)?
         .with_seed(spec.seed);
     let attributor = match memory {
         Some(bytes) => attributor.with_memory(bytes),

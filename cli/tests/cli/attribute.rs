@@ -173,3 +173,34 @@ Console(width=300, no_color=True).print(get_heatmap_type(out, colors[0], 'Source
     };
     assert_eq!(lines(&ours), lines(&theirs));
 }
+
+/// Proposals come from candle's kernels, which share their work among threads.
+#[test]
+fn a_sampler_proposes_the_same_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, sampler) = (
+        fixture("models/gpt2-random"),
+        fixture("samplers/models/roberta"),
+    );
+    let kwargs = serde_json::json!({"sampler": sampler, "num_probes": 2, "max_probe_steps": 5});
+    let (kwargs, text) = (kwargs.to_string(), "Enter a name and click OK. ".repeat(3));
+    let saved = ["1", "3"].map(|threads| {
+        let path = folder.path().join(threads).display().to_string();
+        let mut arguments = vec!["attribute", "-m", &model, "-i", &text, "-a", "reagent"];
+        arguments.extend([
+            "--attribution-kwargs",
+            &kwargs,
+            "--save-path",
+            &path,
+            "--hide",
+        ]);
+        arguments.extend(["--generation-kwargs", r#"{"max_new_tokens": 3}"#]);
+        let mut command = command(&arguments);
+        ended(command.env("RAYON_NUM_THREADS", threads).output().unwrap()).succeeded();
+        fs::read(path).unwrap()
+    });
+    assert!(
+        saved[0] == saved[1],
+        "the number of threads changed the scores"
+    );
+}

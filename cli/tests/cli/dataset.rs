@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::run::{
-    assert_snapshot, attribute_dataset, command, ended, files, marian, translations, whence,
+    assert_snapshot, attribute_dataset, command, ended, files, fixture, marian, translations,
+    whence,
 };
 
 #[test]
@@ -233,4 +234,25 @@ fn a_reader_that_leaves_is_no_error() {
     drop(reader);
     let ran = ended(running.wait_with_output().unwrap());
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_job_is_named_by_what_its_sampler_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sampler, root) = (folder.path().join("sampler"), folder.path().join("root"));
+    fs::create_dir(&sampler).unwrap();
+    for entry in fs::read_dir(fixture("samplers/models/bert")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, sampler.join(path.file_name().unwrap())).unwrap();
+    }
+    let kwargs = serde_json::json!({"sampler": sampler, "num_probes": 2, "max_probe_steps": 3});
+    let kwargs = kwargs.to_string();
+    let options = ["-a", "reagent", "--attribution-kwargs", &kwargs, "--hide"];
+    let run = || attribute_dataset(&root, "train[:2]", &options);
+    run().ended_with(0, &["attributed 2 rows"]);
+    run().ended_with(0, &["sealed already, nothing was computed: 2 rows"]);
+    fs::write(sampler.join("special_tokens_map.json"), "{}").unwrap();
+    run().ended_with(0, &["attributed 2 rows"]);
+    fs::remove_file(sampler.join("tokenizer_config.json")).unwrap();
+    run().ended_with(1, &["sampler", "`mask_token`"]);
 }

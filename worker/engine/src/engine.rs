@@ -5,6 +5,7 @@ mod regimes;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use whence_schemas::attribution::DELTAS;
 use whence_schemas::job::Dtype;
@@ -17,6 +18,7 @@ use crate::memory::Memory;
 use crate::methods::{Instance, Method};
 use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, Transformer};
+use crate::sampler::{Sampler, SamplerSource};
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Offsets, Tokenizer};
@@ -31,6 +33,8 @@ pub struct Engine {
     generation: GenerationSpec,
     dropout: DropoutRates,
     path: PathBuf,
+    /// The sampler that was asked for last: jobs prepare the same specification again and again.
+    sampler: Mutex<Option<(SamplerSource, Arc<Sampler>)>>,
 }
 
 impl Engine {
@@ -65,10 +69,12 @@ impl Engine {
             generation,
             dropout,
             path: path.to_owned(),
+            sampler: Mutex::new(None),
         })
     }
 
-    /// Checks `spec` against the registries and this model.
+    /// Checks `spec` against the registries and this model. Loads the masked language model that its
+    /// method names, if it is not the last one that was.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
         check(spec)?;
         let Parts {
@@ -88,8 +94,10 @@ impl Engine {
         if let (Some(language), None) = (target, spec.generation.forced_bos_token_id) {
             spec.generation.forced_bos_token_id = tokenizer.language_code(language)?;
         }
+        let sampler = method.sampler().map(|source| self.sampler(source));
         Ok(Attributor {
             engine: self,
+            sampler: sampler.transpose()?,
             tokenizer,
             chat: chat.transpose()?,
             method,
@@ -107,6 +115,20 @@ impl Engine {
         })
     }
 
+    fn sampler(&self, source: &SamplerSource) -> Result<Arc<Sampler>, Error> {
+        let mut last = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, sampler)) = last.as_ref()
+            && known == source
+        {
+            return Ok(Arc::clone(sampler));
+        }
+        // Room first: two need not fit at once.
+        *last = None;
+        let sampler = Arc::new(Sampler::load(source, &self.tokenizer)?);
+        *last = Some((source.clone(), Arc::clone(&sampler)));
+        Ok(sampler)
+    }
+
     /// Returns where the model came from.
     pub fn path(&self) -> &Path {
         &self.path
@@ -119,6 +141,7 @@ pub struct Attributor<'e> {
     engine: &'e Engine,
     spec: AttributionSpec,
     method: Box<dyn Method>,
+    sampler: Option<Arc<Sampler>>,
     function: Box<dyn StepFunction>,
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pipeline: Pipeline,

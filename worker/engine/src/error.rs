@@ -100,6 +100,17 @@ pub enum Error {
         /// Ids the embedding has vectors for.
         rows: usize,
     },
+    /// The masked language model that is to propose tokens cannot.
+    #[error(
+        "the sampler `{}` cannot be used: {reason}; a sampler is a folder with a masked language model, such as RoBERTa or BERT",
+        path.display()
+    )]
+    Sampler {
+        /// Its folder.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The example has no text to attribute.
     #[error("the {field} text is empty")]
     EmptyText {
@@ -197,6 +208,7 @@ impl Error {
             | Self::ModelContent { .. }
             | Self::UnknownArchitecture { .. }
             | Self::Tensor { .. }
+            | Self::Sampler { .. }
             | Self::Vocabulary { .. } => ErrorKind::Model,
             Self::EmptyText { .. }
             | Self::TooLong { .. }
@@ -223,6 +235,7 @@ impl Error {
             Self::UnknownArchitecture { .. } => "unknown_architecture",
             Self::Tensor { .. } => "tensor",
             Self::Vocabulary { .. } => "vocabulary",
+            Self::Sampler { .. } => "sampler",
             Self::EmptyText { .. } => "empty_text",
             Self::TooLong { .. } => "too_long",
             Self::NotAContinuation => "not_a_continuation",

@@ -3,7 +3,8 @@
 //! [`Engine::load`] reads a Hugging Face folder, [`Engine::prepare`] checks a specification against
 //! the registries, [`Attributor::attribute`] computes. Below: `text` turns text into ids, `model`
 //! is the hooked transformer with its vector–Jacobian product, `generate` continues a prompt,
-//! `gradient` takes the attributed function back to the embeddings, `methods`, `step_functions` and
+//! `sampler` proposes other tokens for a text, `gradient` takes the attributed function back to the
+//! embeddings, `methods`, `step_functions` and
 //! `aggregate` are the three registries, `kernels` is where the time goes and the only place with
 //! `unsafe`.
 //!
@@ -28,6 +29,7 @@ pub mod model;
 pub mod aggregate;
 pub mod methods;
 mod registry;
+pub mod sampler;
 pub mod step_functions;
 
 mod digest;
@@ -39,4 +41,4 @@ pub use digest::digest;
 pub use engine::{Attributor, Engine};
 pub use error::{Error, ErrorKind};
 pub use registry::Entry;
-pub use specification::check;
+pub use specification::{check, check_pinned, pin};

@@ -7,12 +7,41 @@ use crate::Error;
 use crate::aggregate::{Defaults, Pipeline, Reduction};
 use crate::generate::Settings;
 use crate::methods::{self, Method};
+use crate::sampler::SamplerSource;
 use crate::step_functions::{self, StepFunction};
 
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
     Parts::build(spec).map(|_| ())
+}
+
+/// Pins the folders that `spec` names, the model's left out, by what their files hold: a job must
+/// mean the same wherever and whenever it runs.
+///
+/// Fails if there is no such folder.
+pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
+    let method = methods::build(&spec.method.name, &spec.method.params)?;
+    if let Some(sampler) = method.sampler() {
+        let pinned = serde_json::to_value(sampler.pinned()?).expect("a path and a digest are JSON");
+        let key = SamplerSource::PARAMETER.to_owned();
+        spec.method.params.insert(key, pinned);
+    }
+    Ok(())
+}
+
+/// Fails if `spec` names a folder that is not pinned by what its files hold.
+pub fn check_pinned(spec: &AttributionSpec) -> Result<(), Error> {
+    let method = methods::build(&spec.method.name, &spec.method.params)?;
+    match method.sampler() {
+        Some(SamplerSource::Folder(path)) => Err(Error::Specification {
+            reason: format!(
+                "a job must say what the folder `{path}` holds: give `{}` as its `path` and `digest`, as `whence submit` does",
+                SamplerSource::PARAMETER
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What a specification names, built.

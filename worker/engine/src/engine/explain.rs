@@ -64,6 +64,7 @@ impl Attributor<'_> {
             seed_rows: self.memory.seed_rows(model),
             dropout: self.engine.dropout,
             seed: self.seed,
+            sampler: self.sampler.as_deref(),
         };
         let contrast = if self.reads_own_contrast() {
             batch.contrast_hidden()?

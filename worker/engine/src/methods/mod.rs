@@ -36,6 +36,7 @@ use crate::kernels::rows;
 use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
 use crate::registry::{self, Describe, Entry};
+use crate::sampler::{Sampler, SamplerSource};
 
 /// Every method, in the order `whence list methods` shows them.
 pub const METHODS: &[Entry<dyn Method>] = &[
@@ -74,6 +75,11 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     /// passes but what goes in and what comes out.
     fn attributes_dropout(&self) -> bool {
         true
+    }
+
+    /// Returns the masked language model it has tokens proposed by, if any.
+    fn sampler(&self) -> Option<&SamplerSource> {
+        None
     }
 
     /// Returns whether it records the convergence delta of each step.
@@ -118,6 +124,8 @@ pub struct Batch<'a> {
     pub(crate) dropout: DropoutRates,
     /// Seed of what is random; each instance's own is derived from it and the instance's id.
     pub(crate) seed: u64,
+    /// Proposes tokens, where the method names one.
+    pub(crate) sampler: Option<&'a Sampler>,
 }
 
 /// One example, encoded.

@@ -10,20 +10,25 @@
 //! <https://arxiv.org/abs/2402.00794>.
 //!
 //! A token is replaced by one of its `n_neighbors` nearest neighbours among the model's own
-//! embeddings, each alike. Inseq replaces by any token with the same part of speech, which needs a
+//! embeddings, each alike, or, where `sampler` names a masked language model, by one of the
+//! `n_neighbors` tokens that it expects most there, drawn as it expects them. It sees the tokens
+//! before the one that is explained, the one to be replaced alone masked: the paper masks all that a
+//! trial replaces, which would take a pass of `RoBERTa` a trial. A token that it expects no token of
+//! the model for stays. Inseq replaces by any token with the same part of speech, which needs a
 //! tagger; where its very draws are given in `samples`, its very scores come out. Of models with an
 //! encoder the source alone is replaced, without `attribute_target`, where Inseq fails. With
 //! `invert_keep` Inseq keeps no token at all, which `compat` does too. The
 //! attributed function plays no part.
 //!
-//! Trials of all probes of all steps share passes. Cost: two forward passes a trial.
+//! Trials of all probes of all steps share passes. Cost: two forward passes a trial; with a sampler
+//! also, once, a pass of it over the step's text for every token that may be replaced.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use self::probe::{Draws, Kept, Probe};
-use super::support::neighbours::Neighbours;
+use self::replacements::Replacements;
 use super::support::variants::{Change, Unchanged, Variant};
 use super::{Batch, Method, Sink, wrong_parameters};
 use crate::Error;
@@ -34,8 +39,12 @@ use crate::kernels::tensor::tensor;
 use crate::model::Trace;
 use crate::random::Random;
 use crate::registry::Describe;
+use crate::sampler::SamplerSource;
 
 mod probe;
+mod replacements;
+#[cfg(test)]
+mod tests;
 
 /// How much replacing tokens lowers the probability of the produced one.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,8 +64,11 @@ pub(super) struct Reagent {
     pub max_probe_steps: usize,
     /// Number of probes.
     pub num_probes: usize,
-    /// From how many nearest neighbours a replacement is drawn.
+    /// From how many nearest neighbours, or likeliest proposals, a replacement is drawn.
     pub n_neighbors: usize,
+    /// Folder of a masked language model that proposes replacements; the nearest neighbours among
+    /// the model's own embeddings when absent.
+    pub sampler: Option<SamplerSource>,
     /// For each step what is drawn, instead of drawing; for comparisons. One example only.
     pub samples: Option<Vec<Draws>>,
 }
@@ -72,6 +84,7 @@ impl Default for Reagent {
             max_probe_steps: 3000,
             num_probes: 16,
             n_neighbors: 50,
+            sampler: None,
             samples: None,
         }
     }
@@ -94,8 +107,8 @@ impl Method for Reagent {
         let trials = Trials {
             method: self,
             batch,
+            replacements: self.replacements(batch)?,
             unchanged: Unchanged::of(batch)?,
-            neighbours: self.neighbours(batch)?,
         };
         let steps = trials.unchanged.steps();
         let probabilities = trials.probabilities(trials.unchanged.trace(), steps)?;
@@ -130,6 +143,10 @@ impl Method for Reagent {
 
     fn needs_gradient(&self) -> bool {
         false
+    }
+
+    fn sampler(&self) -> Option<&SamplerSource> {
+        self.sampler.as_ref()
     }
 }
 
@@ -170,6 +187,9 @@ impl Reagent {
         let Some(samples) = &self.samples else {
             return Ok(());
         };
+        if self.sampler.is_some() {
+            return wrong("`samples` says what is drawn; leave out `sampler`".to_owned());
+        }
         let steps = batch.steps();
         let fits = |(draws, step): (&Draws, &ExplainedStep)| {
             draws.fit(self.num_probes, num_tokens(batch, step))
@@ -183,20 +203,15 @@ impl Reagent {
         Ok(())
     }
 
-    /// Looks up the neighbours of every token that may be replaced.
-    fn neighbours(&self, batch: &Batch<'_>) -> Result<Neighbours, Error> {
-        let mut neighbours = Neighbours::new(batch.model.embedding()?, self.n_neighbors)?;
-        if self.samples.is_none() {
-            let mut tokens = Vec::new();
-            for instance in batch.instances {
-                tokens.extend(&instance.source);
-                if batch.attributes_target() {
-                    tokens.extend(instance.decoder_input());
-                }
+    /// Returns what tokens may be replaced by.
+    fn replacements(&self, batch: &Batch<'_>) -> Result<Replacements, Error> {
+        match batch.sampler {
+            _ if self.samples.is_some() => Ok(Replacements::Given),
+            None => Replacements::near(batch, self.n_neighbors),
+            Some(sampler) => {
+                Replacements::expected(batch, &batch.steps(), sampler, self.n_neighbors)
             }
-            neighbours.look_up(&tokens)?;
         }
-        Ok(neighbours)
     }
 
     /// Returns which of `tokens` tokens are kept to see whether to stop.
@@ -228,7 +243,7 @@ struct Trials<'a> {
     method: &'a Reagent,
     batch: &'a Batch<'a>,
     unchanged: Unchanged<'a>,
-    neighbours: Neighbours,
+    replacements: Replacements,
 }
 
 impl Trials<'_> {
@@ -258,7 +273,7 @@ impl Trials<'_> {
             .collect();
         let trials: Vec<_> = going
             .iter_mut()
-            .map(|probe| probe.replace_some(round, self.method.replacing_ratio, &self.neighbours))
+            .map(|probe| probe.replace_some(round, self.method.replacing_ratio, &self.replacements))
             .collect();
         let mut after = Vec::with_capacity(going.len());
         let variants = self.variants(&going, trials.iter().map(|trial| trial.tokens.as_slice()));
@@ -274,7 +289,7 @@ impl Trials<'_> {
             .iter_mut()
             .map(|probe| {
                 let kept = method.kept(probe.num_tokens(), self.batch.function.compat);
-                probe.replace_others(round, kept, &self.neighbours)
+                probe.replace_others(round, kept, &self.replacements)
             })
             .collect();
         let mut ranks = Vec::with_capacity(going.len());

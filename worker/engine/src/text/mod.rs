@@ -199,6 +199,11 @@ impl Tokenizer {
         self.codec.token(id).unwrap_or_else(|| format!("<{id}>"))
     }
 
+    /// Returns the special token that the tokenizer's configuration calls `role`, such as `mask_token`.
+    pub(crate) fn named(&self, role: &str) -> Option<&str> {
+        self.named.get(role).map(String::as_str)
+    }
+
     /// Returns the number of ids, those of added tokens counted: every id it gives is smaller.
     pub fn size(&self) -> usize {
         self.codec.size()

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::replacements::Replacements;
 use crate::kernels::softmax_in_place;
-use crate::methods::support::neighbours::Neighbours;
 use crate::random::Random;
 
 /// Keeps `(1 + Δ) / 2` off 0 and 1, where its logit has no number: half a unit of single precision.
@@ -167,7 +167,7 @@ impl Probe {
         &mut self,
         round: usize,
         ratio: f64,
-        neighbours: &Neighbours,
+        replacements: &Replacements,
     ) -> Trial {
         let replaced: Vec<bool> = match &mut self.source {
             Source::Random(random) => {
@@ -177,8 +177,8 @@ impl Probe {
             Source::Script(script) => script.rounds[round].replaced.clone(),
         };
         let tokens = match &mut self.source {
-            Source::Random(random) => replace(&self.tokens, &replaced, |token| {
-                draw(random, neighbours, token)
+            Source::Random(random) => replace(&self.tokens, &replaced, |index, token| {
+                replacements.draw((self.step, index), token, random)
             }),
             Source::Script(script) => choose(&self.tokens, &replaced, &script.rounds[round].tokens),
         };
@@ -199,7 +199,7 @@ impl Probe {
         &mut self,
         round: usize,
         kept: Kept,
-        neighbours: &Neighbours,
+        replacements: &Replacements,
     ) -> Vec<u32> {
         let mut order: Vec<usize> = (0..self.tokens.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
@@ -213,8 +213,8 @@ impl Probe {
             replaced[token] = !keeps_top;
         }
         match &mut self.source {
-            Source::Random(random) => replace(&self.tokens, &replaced, |token| {
-                draw(random, neighbours, token)
+            Source::Random(random) => replace(&self.tokens, &replaced, |index, token| {
+                replacements.draw((self.step, index), token, random)
             }),
             Source::Script(script) => {
                 choose(&self.tokens, &replaced, &script.rounds[round].stop_tokens)
@@ -223,16 +223,13 @@ impl Probe {
     }
 }
 
-/// Draws one of a token's neighbours; itself if it has none.
-fn draw(random: &mut Random, neighbours: &Neighbours, token: u32) -> u32 {
-    let near = neighbours.of(token);
-    near.get(random.below(near.len())).copied().unwrap_or(token)
-}
-
-fn replace(tokens: &[u32], replaced: &[bool], mut by: impl FnMut(u32) -> u32) -> Vec<u32> {
-    let tokens = tokens.iter().zip(replaced);
-    let mut choose = |(&token, &replaced): (&u32, &bool)| if replaced { by(token) } else { token };
-    tokens.map(&mut choose).collect()
+/// Replaces tokens `by` their indices and themselves.
+fn replace(tokens: &[u32], replaced: &[bool], mut by: impl FnMut(usize, u32) -> u32) -> Vec<u32> {
+    let tokens = tokens.iter().zip(replaced).enumerate();
+    let choose = |(index, (&token, &replaced)): (usize, (&u32, &bool))| {
+        if replaced { by(index, token) } else { token }
+    };
+    tokens.map(choose).collect()
 }
 
 fn choose(tokens: &[u32], replaced: &[bool], others: &[u32]) -> Vec<u32> {

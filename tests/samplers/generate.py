@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Makes the tiny masked language models of `tests/samplers/models` and what transformers says of them.
+
+    pip install "torch==2.15.*" "transformers==5.23.*"
+    python tests/samplers/generate.py
+
+Run it after `tests/models/make_random.py`. A tokenizer that is there is kept: trainers break ties in an
+order that differs from run to run. A folder holds a whole checkpoint of random weights, in half
+precision, its tokenizer, trained on the help texts of `tests/data`, and `reference.json`:
+
+* `texts`: pieces before and behind a mask, with the token ids of the whole text, and
+  `reference.safetensors` with the logits at its mask, in double precision;
+* `proposals`: for tokens of attributed models, each position's likeliest other tokens, mapped from the
+  masked language model's by what they stand for. Written here a second time, with transformers alone.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import RobertaConfig, RobertaForMaskedLM
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODELS = pathlib.Path(__file__).parent / "models"
+VOCABULARY = 400
+POSITIONS = 48
+SHAPE = dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)
+# So much larger than at the start that predictions depend on the context.
+LARGER = 8.0
+COUNT = 6
+
+TEXTS = [
+    ("Click the", " to close the dialog."),
+    ("", " a name and click OK."),
+    ("Choose Format - ", ""),
+    ("The page", " is printed, then the cell is em"),
+    ("Gr\u00fc\u00dfe an ", " na\u00efve (test)"),
+    # Cut around the mask.
+    ("The text is long. " * 12 + "It has a", " in its middle." + " More of it is behind." * 9),
+]
+PROPOSED = {
+    "gpt2-random": ["Enter a name and click OK.", "Choose Format - Bullets"],
+    "t5-random": ["Enter a name and click OK.", "Cliquez sur l'onglet."],
+}
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    roberta = RobertaConfig(**SHAPE, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, pad_token_id=1,
+                            bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5)
+    write("roberta", byte_level, RobertaForMaskedLM(roberta), {
+        "tokenizer_class": "RobertaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>",
+        "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})
+    bert = BertConfig(**SHAPE, max_position_embeddings=POSITIONS, pad_token_id=0)
+    write("bert", word_piece, BertForMaskedLM(bert), {
+        "tokenizer_class": "BertTokenizer", "do_lower_case": False, "cls_token": "[CLS]", "sep_token": "[SEP]",
+        "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"})
+
+
+def help_texts() -> list[str]:
+    lines = (ROOT / "tests/data/libreoffice-help-en-fr.train-5000.jsonl").read_text().splitlines()
+    return [json.loads(line)["translation"]["en"] for line in lines[:1000]]
+
+
+def byte_level() -> Tokenizer:
+    """Returns byte-level BPE between ``<s>`` and ``</s>``, the mask taking the blank before it, as RoBERTa's."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - 1, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                  special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(help_texts(), trainer)
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    return tokenizer
+
+
+def word_piece() -> Tokenizer:
+    """Returns WordPiece between ``[CLS]`` and ``[SEP]``, as BERT's."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(help_texts(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return tokenizer
+
+
+def write(name: str, train: Callable[[], Tokenizer], model: torch.nn.Module, settings: dict) -> None:
+    folder = MODELS / name
+    path = folder / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else train()
+    assert tokenizer.get_vocab_size() <= VOCABULARY, "the model has a row for each token"
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            # Biases and norms are constant at the start; here they matter too.
+            if parameter.dim() == 1:
+                parameter += 0.3 * noise
+            else:
+                parameter.copy_(noise * 0.02 * LARGER)
+    model.half().save_pretrained(folder)
+    tokenizer.save(str(path))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_reference(folder)
+
+
+def write_reference(folder: pathlib.Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    texts, tensors = [], {}
+    for index, (before, after) in enumerate(TEXTS):
+        ids, mask = masked(tokenizer, before, after)
+        texts.append({"before": before, "after": after, "ids": ids, "mask": mask})
+        tensors[str(index)] = logits(model.double(), ids, mask)
+    proposals = [
+        proposed(tokenizer, model.float(), attributed, text) for attributed, texts in PROPOSED.items() for text in texts
+    ]
+    save_file(tensors, folder / "reference.safetensors")
+    reference = {"texts": texts, "proposals": proposals}
+    (folder / "reference.json").write_text(json.dumps(reference) + "\n")
+
+
+def masked(tokenizer, before: str, after: str) -> tuple[list[int], int]:
+    """Returns the ids of a text with a mask, those nearest to it where they are too many, and where it is."""
+    ids = tokenizer(before + tokenizer.mask_token + after)["input_ids"]
+    mask = ids.index(tokenizer.mask_token_id)
+    if len(ids) > POSITIONS:
+        room = POSITIONS - 2
+        start = min(max(mask - room // 2, 1), len(ids) - 1 - room)
+        ids = ids[:1] + ids[start : start + room] + ids[-1:]
+        mask = ids.index(tokenizer.mask_token_id)
+    return ids, mask
+
+
+@torch.no_grad()
+def logits(model, ids: list[int], mask: int) -> torch.Tensor:
+    return model(torch.tensor([ids])).logits[0, mask].contiguous()
+
+
+def proposed(tokenizer, model, attributed: str, text: str) -> dict:
+    """Returns what is proposed in the place of each token of ``text``, as tokens of an attributed model."""
+    reader = Tokenizer.from_file(str(ROOT / "tests/models" / attributed / "tokenizer.json"))
+    tokens = reader.encode(text).ids
+    # Of two tokens that read alike, the first.
+    counterparts = {behind_another(reader, id): id for id in reversed(range(reader.get_vocab_size()))}
+    counterparts[None] = None
+    own = tokenizer.backend_tokenizer
+    pairs = {id: counterparts.get(behind_another(own, id)) for id in range(own.get_vocab_size())}
+    positions = []
+    for index, token in enumerate(tokens):
+        before, through = reader.decode(tokens[:index]), reader.decode(tokens[: index + 1])
+        found = []
+        if len(through) > len(before):
+            scores = logits(model, *masked(tokenizer, before, reader.decode(tokens)[len(through) :]))
+            for id in scores.argsort(descending=True, stable=True).tolist():
+                other = pairs.get(id)
+                if other is not None and other != token and other not in [known for known, _ in found]:
+                    found.append((other, scores[id].item()))
+        positions.append(found[:COUNT])
+    return {"attributed": attributed, "tokens": tokens, "positions": positions}
+
+
+def behind_another(tokenizer: Tokenizer, id: int) -> str | None:
+    """Returns what a token stands for behind the text "a", with its blank; special tokens for nothing."""
+    first = tokenizer.encode("a", add_special_tokens=False).ids
+    text = tokenizer.decode(first + [id]).removeprefix("a")
+    return None if not text or "\ufffd" in text else text
+
+
+if __name__ == "__main__":
+    main()

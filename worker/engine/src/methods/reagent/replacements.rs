@@ -1,0 +1,151 @@
+//! What a token may be replaced by: tokens like it, or what a masked language model expects there.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use crate::Error;
+use crate::gradient::ExplainedStep;
+use crate::kernels::softmax_in_place;
+use crate::methods::support::neighbours::Neighbours;
+use crate::methods::{Batch, Instance};
+use crate::random::Random;
+use crate::sampler::{Proposal, Sampler};
+
+/// What the tokens of every step may be replaced by.
+pub(super) enum Replacements {
+    /// What the draws say, which are given.
+    Given,
+    /// The nearest neighbours among the embeddings, each alike.
+    Near(Neighbours),
+    /// What is expected in a token's place: of every step, of its tokens.
+    Expected(Vec<Vec<Arc<Choice>>>),
+}
+
+/// Tokens to draw from, each as likely as it was expected.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Choice {
+    tokens: Vec<u32>,
+    /// Probability of each token and those before it.
+    up_to: Vec<f64>,
+}
+
+impl Replacements {
+    /// Looks up the `count` nearest neighbours of every token that may be replaced.
+    pub(super) fn near(batch: &Batch<'_>, count: usize) -> Result<Self, Error> {
+        let mut neighbours = Neighbours::new(batch.model.embedding()?, count)?;
+        let mut tokens = Vec::new();
+        for instance in batch.instances {
+            tokens.extend(&instance.source);
+            if batch.attributes_target() {
+                tokens.extend(instance.decoder_input());
+            }
+        }
+        neighbours.look_up(&tokens)?;
+        Ok(Self::Near(neighbours))
+    }
+
+    /// Has `sampler` propose `count` tokens for each token of `steps`, the tokens of a step before
+    /// the one it explains being all there is of the target.
+    pub(super) fn expected(
+        batch: &Batch<'_>,
+        steps: &[ExplainedStep],
+        sampler: &Sampler,
+        count: usize,
+    ) -> Result<Self, Error> {
+        // Every step of an instance has the whole source.
+        let mut of_sources: HashMap<usize, Vec<Arc<Choice>>> = HashMap::new();
+        let mut of_steps = Vec::with_capacity(steps.len());
+        for step in steps {
+            let sequence = step.seed.sequence;
+            let instance: &Instance = &batch.instances[sequence];
+            let of_source = match of_sources.entry(sequence) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(choices(sampler, &instance.source, count)?),
+            };
+            let mut of_step = of_source.clone();
+            if batch.attributes_target() {
+                let prefix = &instance.target[..=step.seed.position];
+                of_step.extend(choices(sampler, prefix, count)?);
+            }
+            of_steps.push(of_step);
+        }
+        Ok(Self::Expected(of_steps))
+    }
+
+    /// Draws what replaces `token`, the one at `index` of step `step`: itself where there is nothing
+    /// to replace it by.
+    pub(super) fn draw(
+        &self,
+        (step, index): (usize, usize),
+        token: u32,
+        random: &mut Random,
+    ) -> u32 {
+        let drawn = match self {
+            Self::Given => None,
+            Self::Near(neighbours) => {
+                let near = neighbours.of(token);
+                near.get(random.below(near.len())).copied()
+            }
+            Self::Expected(of_steps) => of_steps[step][index].at(random.uniform()),
+        };
+        drawn.unwrap_or(token)
+    }
+}
+
+fn choices(sampler: &Sampler, tokens: &[u32], count: usize) -> Result<Vec<Arc<Choice>>, Error> {
+    let proposals = sampler.propose(tokens, count)?;
+    let choice = |proposals: &Vec<Proposal>| Arc::new(Choice::of(proposals));
+    Ok(proposals.iter().map(choice).collect())
+}
+
+impl Choice {
+    /// Takes proposals; their probabilities are made to sum to one.
+    pub(super) fn of(proposals: &[Proposal]) -> Self {
+        let mut shares: Vec<f64> = proposals.iter().map(|p| p.logit.into()).collect();
+        softmax_in_place(&mut shares);
+        let mut sum = 0.0;
+        let up_to = shares.iter().map(|share| {
+            sum += share;
+            sum
+        });
+        Self {
+            up_to: up_to.collect(),
+            tokens: proposals.iter().map(|proposal| proposal.token).collect(),
+        }
+    }
+
+    /// Returns the token at `share` of the way through the probabilities, `share` below 1; `None` if
+    /// there is none to choose.
+    pub(super) fn at(&self, share: f64) -> Option<u32> {
+        let index = self.up_to.partition_point(|up_to| *up_to <= share);
+        // Roundings may leave the last sum below one.
+        self.tokens.get(index).or(self.tokens.last()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_falls_on_a_token_as_often_as_it_was_expected() {
+        let proposal = |(token, probability): (u32, f32)| Proposal {
+            token,
+            logit: probability.ln() + 3.0,
+        };
+        // Of a longer list, so that the probabilities do not sum to one.
+        let choice = Choice::of(&[(7, 0.4), (2, 0.2), (9, 0.2)].map(proposal));
+        for (share, token) in [
+            (0.0, 7),
+            (0.499, 7),
+            (0.501, 2),
+            (0.749, 2),
+            (0.751, 9),
+            (1.0, 9),
+        ] {
+            assert_eq!(choice.at(share), Some(token), "{share}");
+        }
+        assert_eq!(Choice::of(&[]).at(0.5), None);
+    }
+}

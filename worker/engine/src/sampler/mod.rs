@@ -1,0 +1,249 @@
+//! A masked language model that proposes tokens of another model, each in the context of its text.
+//!
+//! A token is masked in the text around it, and what the masked language model expects there is read
+//! as tokens of the attributed model. The two speak through text alone: the context is spelt out and
+//! encoded again, and an expected token counts where a token of the model stands for the very same
+//! characters, its leading blank included. What no one token of the model stands for is passed over.
+//!
+//! Proposals are numbers of one text: the passes they come from hold nothing of another.
+
+mod masked_lm;
+mod source;
+mod vocabulary;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use crate::Error;
+use crate::model::ModelFiles;
+use crate::text::Tokenizer;
+use masked_lm::{MaskedLm, MaskedText};
+pub use source::SamplerSource;
+use vocabulary::Translation;
+
+/// Most tokens of one pass: 4096 rows of a base model's feed-forward network are 48 MiB.
+const PASS_TOKENS: usize = 4096;
+
+/// A masked language model, ready to propose tokens of an attributed model.
+#[derive(Debug)]
+pub struct Sampler {
+    lm: MaskedLm,
+    tokenizer: Tokenizer,
+    /// The mask, as it is written and as it is numbered.
+    mask: (String, u32),
+    translation: Translation,
+    /// The attributed model's.
+    reader: Tokenizer,
+}
+
+/// A token that may stand in another's place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Proposal {
+    /// The token, of the attributed model.
+    pub token: u32,
+    /// The masked language model's logit of it.
+    pub logit: f32,
+}
+
+impl Sampler {
+    /// Loads the masked language model of `source`, to propose tokens of the model that `reader` is
+    /// the tokenizer of.
+    ///
+    /// Fails if the folder is missing or not the job's, its model is no masked language model that
+    /// is served, its tokenizer has no mask, or the two have no token in common.
+    pub fn load(source: &SamplerSource, reader: &Tokenizer) -> Result<Self, Error> {
+        source.check()?;
+        let files = ModelFiles::open(source.path())?;
+        let lm = MaskedLm::load(&files)?;
+        let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
+        let mask = mask(files.path(), &tokenizer)?;
+        if tokenizer.size() > lm.vocabulary() {
+            let (tokens, rows) = (tokenizer.size(), lm.vocabulary());
+            let reason = format!("its tokenizer has {tokens} tokens, its model {rows}");
+            return Err(refused(files.path(), reason));
+        }
+        let translation = Translation::between(&tokenizer, lm.vocabulary(), reader)?;
+        if translation.is_empty() {
+            let reason =
+                "none of its tokens stands for the text of a token of the model".to_owned();
+            return Err(refused(files.path(), reason));
+        }
+        Ok(Self {
+            lm,
+            tokenizer,
+            mask,
+            translation,
+            reader: reader.clone(),
+        })
+    }
+
+    /// Returns, for each of `tokens`, the `count` likeliest other tokens in its place, likeliest
+    /// first; none for a token without text, such as one that starts a text.
+    ///
+    /// `tokens` is all the masked language model sees.
+    pub fn propose(&self, tokens: &[u32], count: usize) -> Result<Vec<Vec<Proposal>>, Error> {
+        let mut by_length: BTreeMap<usize, Vec<(usize, MaskedText)>> = BTreeMap::new();
+        for (index, context) in contexts(&self.reader, tokens).into_iter().enumerate() {
+            if let Some(Context { before, after }) = context {
+                let text = self.masked(&before, &after)?;
+                let length = text.ids.len();
+                by_length.entry(length).or_default().push((index, text));
+            }
+        }
+        let mut proposals = vec![Vec::new(); tokens.len()];
+        for (length, texts) in by_length {
+            for pass in texts.chunks((PASS_TOKENS / length).max(1)) {
+                let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
+                let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
+                for ((index, _), logits) in pass.iter().zip(logits) {
+                    proposals[*index] = self.likeliest(&logits, tokens[*index], count);
+                }
+            }
+        }
+        Ok(proposals)
+    }
+
+    /// Returns the logits of what stands between `before` and `after`, an entry a token of the masked
+    /// language model's vocabulary.
+    pub fn logits(&self, before: &str, after: &str) -> Result<Vec<f32>, Error> {
+        let text = self.masked(before, after)?;
+        Ok(self.lm.logits(&[&text])?.squeeze(0)?.to_vec1()?)
+    }
+
+    /// Encodes a text with a mask in it, cut around the mask where it is longer than the masked
+    /// language model has positions for.
+    fn masked(&self, before: &str, after: &str) -> Result<MaskedText, Error> {
+        let (written, id) = &self.mask;
+        let text = format!("{before}{written}{after}");
+        let encoding = self.tokenizer.encode_prompt(&text, false)?;
+        let is_mask = |token: &u32| token == id;
+        // A text may have masks of its own.
+        let earlier = if before.contains(written) {
+            let before = self.tokenizer.encode_prompt(before, true)?;
+            before.ids.iter().filter(|token| is_mask(token)).count()
+        } else {
+            0
+        };
+        let masks = encoding.ids.iter().enumerate();
+        let mut masks = masks.filter(|(_, token)| is_mask(token));
+        let Some((mask, _)) = masks.nth(earlier) else {
+            let reason = format!("the sampler's tokenizer has lost `{written}` in it");
+            return Err(Error::Tokenize { reason });
+        };
+        let added = |range: &&Option<_>| range.is_none();
+        let front = encoding.ranges.iter().take_while(added).count();
+        let behind = encoding.ranges.iter().rev().take_while(added).count();
+        let text = MaskedText {
+            mask,
+            ids: encoding.ids,
+        };
+        Ok(cut(text, front, behind, self.lm.max_tokens()))
+    }
+
+    /// Returns the `count` likeliest tokens of the attributed model, `own` left out.
+    fn likeliest(&self, logits: &[f32], own: u32, count: usize) -> Vec<Proposal> {
+        let proposal = |(token, &logit): (usize, &f32)| {
+            let token = self.translation.of(token).filter(|token| *token != own)?;
+            Some(Proposal { token, logit })
+        };
+        let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();
+        proposals.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
+        // Two tokens there may stand for one here.
+        let mut seen = HashSet::new();
+        proposals.retain(|proposal| seen.insert(proposal.token));
+        proposals.truncate(count);
+        proposals
+    }
+}
+
+/// Returns the error of a sampler that cannot be used.
+fn refused(path: &Path, reason: String) -> Error {
+    Error::Sampler {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Returns the mask of a tokenizer, as it is written and as it is numbered.
+fn mask(path: &Path, tokenizer: &Tokenizer) -> Result<(String, u32), Error> {
+    let Some(written) = tokenizer.named("mask_token") else {
+        let reason = "its tokenizer has no mask: tokenizer_config.json names no `mask_token`";
+        return Err(refused(path, reason.to_owned()));
+    };
+    match tokenizer.encode_prompt(written, true)?.ids.as_slice() {
+        [id] if tokenizer.token(*id) == written => Ok((written.to_owned(), *id)),
+        _ => Err(refused(
+            path,
+            format!("its tokenizer does not keep its mask `{written}` in one token"),
+        )),
+    }
+}
+
+/// What stands around a token.
+#[derive(Debug, PartialEq, Eq)]
+struct Context {
+    before: String,
+    after: String,
+}
+
+/// Returns what stands around each of `tokens` in their text; `None` where a token adds no text of
+/// its own to that of the tokens before it.
+fn contexts(reader: &Tokenizer, tokens: &[u32]) -> Vec<Option<Context>> {
+    let read = |len| reader.decode(&tokens[..len], true);
+    let beginnings: Vec<String> = (0..=tokens.len()).map(read).collect();
+    let whole = &beginnings[tokens.len()];
+    let context = |pair: &[String]| {
+        let (before, through) = (&pair[0], &pair[1]);
+        let adds = through.len() > before.len() && through.starts_with(before.as_str());
+        let after = whole.strip_prefix(through.as_str()).filter(|_| adds)?;
+        Some(Context {
+            before: before.clone(),
+            after: after.to_owned(),
+        })
+    };
+    beginnings.windows(2).map(context).collect()
+}
+
+/// Cuts `text` to `limit` tokens, those `front` and `behind` that stand around every text kept, and
+/// of the others those nearest to the mask.
+fn cut(text: MaskedText, front: usize, behind: usize, limit: usize) -> MaskedText {
+    let len = text.ids.len();
+    if len <= limit {
+        return text;
+    }
+    let room = limit.saturating_sub(front + behind).max(1);
+    let last = len - behind - room;
+    let start = text.mask.saturating_sub(room / 2).clamp(front, last);
+    let kept = [0..front, start..start + room, len - behind..len];
+    MaskedText {
+        ids: kept
+            .into_iter()
+            .flat_map(|range| &text.ids[range])
+            .copied()
+            .collect(),
+        mask: text.mask - start + front,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_around_its_mask() {
+        let text = |mask| MaskedText {
+            ids: (0..12).collect(),
+            mask,
+        };
+        assert_eq!(cut(text(5), 1, 1, 12), text(5));
+        for (mask, ids, at) in [
+            (1, [0, 1, 2, 3, 4, 11], 1),
+            (6, [0, 4, 5, 6, 7, 11], 3),
+            (10, [0, 7, 8, 9, 10, 11], 4),
+        ] {
+            let cut = cut(text(mask), 1, 1, 6);
+            assert_eq!((cut.ids.as_slice(), cut.mask), (ids.as_slice(), at));
+            assert_eq!(cut.ids[cut.mask] as usize, mask);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! From the tokens of one vocabulary to those of another, by what they stand for in a text.
+//!
+//! Vocabularies mark blanks each in its own way: `Ġcat`, `▁cat`, or `cat` where `##cat` has none. So a
+//! token is read as its tokenizer writes it behind another one, its leading blank included. What
+//! stands for no text, or for a part of a character only, has no counterpart.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::text::Tokenizer;
+
+/// Texts that a vocabulary has a token for, whatever language it is of.
+const ANCHORS: [&str; 4] = ["a", "e", "1", "."];
+
+/// For every token of one vocabulary, the token of another that stands for the same text.
+#[derive(Debug)]
+pub(super) struct Translation(Vec<Option<u32>>);
+
+impl Translation {
+    /// Pairs the tokens of `from`, as many as `size`, with those of `to`.
+    pub(super) fn between(from: &Tokenizer, size: usize, to: &Tokenizer) -> Result<Self, Error> {
+        let mut known = HashMap::new();
+        for (id, text) in (0..).zip(texts(to, to.size())?) {
+            // Of two tokens that read alike, the first is what texts are made of.
+            text.map(|text| known.entry(text).or_insert(id));
+        }
+        let counterpart = |text: Option<String>| known.get(&text?).copied();
+        let texts = texts(from, size.min(from.size()))?;
+        Ok(Self(texts.into_iter().map(counterpart).collect()))
+    }
+
+    /// Returns the counterpart of a token, if it has one.
+    pub(super) fn of(&self, token: usize) -> Option<u32> {
+        self.0.get(token).copied().flatten()
+    }
+
+    /// Returns whether no token has a counterpart.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+}
+
+/// Returns what each of the first `size` tokens stands for behind another one.
+fn texts(tokenizer: &Tokenizer, size: usize) -> Result<Vec<Option<String>>, Error> {
+    let mut anchor = (Vec::new(), String::new());
+    for text in ANCHORS {
+        let ids = tokenizer.encode_source(text, true)?.ids;
+        let read = tokenizer.decode(&ids, true);
+        if read == text {
+            anchor = (ids, read);
+            break;
+        }
+    }
+    let (before, read) = anchor;
+    let text = |id: usize| {
+        let id = id as u32;
+        if tokenizer.is_special(id) {
+            return None;
+        }
+        let mut ids = before.clone();
+        ids.push(id);
+        let both = tokenizer.decode(&ids, true);
+        let own = both.strip_prefix(&read)?;
+        let is_text = !own.is_empty() && !own.contains(char::REPLACEMENT_CHARACTER);
+        is_text.then(|| own.to_owned())
+    };
+    Ok((0..size).into_par_iter().map(text).collect())
+}
