@@ -13,6 +13,7 @@
 
 mod compare;
 mod golden;
+mod identities;
 mod properties;
 
 use std::collections::BTreeSet;
