@@ -13,6 +13,7 @@ use std::ops::Range;
 use whence_schemas::{AlignmentRule, Alignments};
 
 use crate::instance::{Encoder, Target};
+use crate::methods::Instance;
 use crate::{Error, Example};
 
 /// What an example is contrasted with, encoded.
@@ -30,6 +31,13 @@ impl Contrast {
     /// Returns the token paired with the explained token number `index`.
     pub fn token(&self, index: usize) -> u32 {
         self.target[self.aligned[index]]
+    }
+
+    /// Returns whether the token paired with the one at `position` of `instance` comes after the very
+    /// prefix that one comes after.
+    pub(crate) fn has_prefix_of(&self, instance: &Instance, position: usize) -> bool {
+        let aligned = self.aligned[position - instance.explained.start];
+        self.target[..aligned] == instance.target[..position]
     }
 
     /// Returns the tokens the decoder must see for every paired token to be predicted.

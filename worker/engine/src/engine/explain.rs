@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use super::Attributor;
-use super::regimes::Parts;
+use super::regimes::{Boundaries, Parts};
 use crate::aggregate::StepScores;
 use crate::collector::{CollectedStep, Collector};
 use crate::gradient::{self, Attributed, Pass};
@@ -17,7 +17,12 @@ impl Attributor<'_> {
         &self,
         instances: &[Instance],
     ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
-        let parts = Parts::of(&self.engine.model, instances);
+        let boundaries = Boundaries {
+            beyond: self.engine.model.spec().turns_otherwise_beyond(),
+            own_prefix: self.spec.contrast.contrast_force_inputs
+                && self.spec.compat == Compat::Inseq071,
+        };
+        let parts = Parts::of(boundaries, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
         for run in self.memory.runs(&self.engine.model, passes, &parts.all) {

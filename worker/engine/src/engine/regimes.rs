@@ -1,10 +1,15 @@
-//! Targets whose steps see the model turn tokens in different ways.
+//! Instances of which one pass cannot serve every step.
 //!
-//! A model with another rotation for long texts turns *all* tokens of a long prefix otherwise. One
-//! pass serves every step because the states of a prefix are the first states of the whole; that holds
-//! only among prefixes that are turned alike. So an instance whose steps lie on both sides of the
-//! boundary is cut into parts, explained as if they were instances of their own, and joined again:
-//! methods never know. The same goes for the contrast, whose prefixes have lengths of their own.
+//! One pass serves every step because the states of a prefix are the first states of the whole. There
+//! are two exceptions:
+//!
+//! * A model with another rotation for long texts turns *all* tokens of a long prefix otherwise. The
+//!   contrast's prefixes have lengths of their own.
+//! * Inseq takes the contrast's prefix for the example's own where both have the same tokens, and holds
+//!   it fixed where one differs, all of it.
+//!
+//! So an instance is cut into parts whose steps are alike, which are explained as if they were
+//! instances of their own, and joined again: methods never know.
 
 use std::borrow::Cow;
 
@@ -12,7 +17,6 @@ use crate::Error;
 use crate::StepAttribution;
 use crate::contrast::Contrast;
 use crate::methods::Instance;
-use crate::model::Transformer;
 
 /// What became of the steps of an instance.
 type Explained = Result<Vec<StepAttribution>, Error>;
@@ -25,16 +29,25 @@ pub(super) struct Parts<'i> {
     counts: Vec<usize>,
 }
 
+/// In what steps may differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Boundaries {
+    /// How many tokens the longest text has that is not long, if the model knows long texts.
+    pub(super) beyond: Option<usize>,
+    /// Whether it matters if a contrast has the prefix of its example.
+    pub(super) own_prefix: bool,
+}
+
 impl<'i> Parts<'i> {
-    /// Cuts `instances`, none in a model that turns all targets alike.
-    pub(super) fn of(model: &Transformer, instances: &'i [Instance]) -> Self {
-        let Some(beyond) = model.spec().turns_otherwise_beyond() else {
+    /// Cuts `instances`, none where there are no boundaries.
+    pub(super) fn of(boundaries: Boundaries, instances: &'i [Instance]) -> Self {
+        if boundaries == Boundaries::default() {
             return Self {
                 all: Cow::Borrowed(instances),
                 counts: vec![1; instances.len()],
             };
-        };
-        let of_instance = |instance: &Instance| cut(instance, beyond);
+        }
+        let of_instance = |instance: &Instance| cut(instance, boundaries);
         let parts: Vec<_> = instances.iter().map(of_instance).collect();
         Self {
             counts: parts.iter().map(Vec::len).collect(),
@@ -55,15 +68,18 @@ impl<'i> Parts<'i> {
     }
 }
 
-/// Cuts `instance` so that the prefixes of a part, and those of its contrast, are all longer than
-/// `beyond` tokens or none of them.
-fn cut(instance: &Instance, beyond: usize) -> Vec<Instance> {
+/// Cuts `instance` so that the steps of a part are alike: no two of them lie on different sides of a
+/// boundary.
+fn cut(instance: &Instance, boundaries: Boundaries) -> Vec<Instance> {
     // A token's prefix has as many tokens as its position says.
+    let is_long = |prefix: usize| boundaries.beyond.is_some_and(|beyond| prefix > beyond);
     let regime = |position: usize| {
-        let contrast = instance.contrast.as_ref();
-        let aligned =
-            contrast.map(|contrast| contrast.aligned[position - instance.explained.start]);
-        (position > beyond, aligned.map(|aligned| aligned > beyond))
+        let of_contrast = instance.contrast.as_ref().map(|contrast| {
+            let prefix = contrast.aligned[position - instance.explained.start];
+            let is_own = boundaries.own_prefix && contrast.has_prefix_of(instance, position);
+            (is_long(prefix), is_own)
+        });
+        (is_long(position), of_contrast)
     };
     let positions: Vec<_> = instance.explained.clone().collect();
     let runs = positions.chunk_by(|&one, &next| regime(one) == regime(next));
@@ -105,26 +121,45 @@ mod tests {
         }
     }
 
+    fn beyond(tokens: usize) -> Boundaries {
+        Boundaries {
+            beyond: Some(tokens),
+            ..Boundaries::default()
+        }
+    }
+
     fn explained(parts: &[Instance]) -> Vec<std::ops::Range<usize>> {
         parts.iter().map(|part| part.explained.clone()).collect()
     }
 
     #[test]
     fn the_last_short_prefix_is_as_long_as_the_boundary() {
-        let parts = cut(&instance(None), 5);
+        let parts = cut(&instance(None), beyond(5));
         assert_eq!(explained(&parts), [3..6, 6..8]);
         assert_eq!(parts[0].decoder_input().len(), 5);
         assert_eq!(parts[1].decoder_input().len(), 7);
-        assert_eq!(cut(&instance(None), 7).len(), 1);
-        assert_eq!(cut(&instance(None), 2).len(), 1);
+        assert_eq!(cut(&instance(None), beyond(7)).len(), 1);
+        assert_eq!(cut(&instance(None), beyond(2)).len(), 1);
     }
 
     #[test]
     fn a_contrast_is_cut_at_its_own_prefixes() {
-        let parts = cut(&instance(Some(vec![2, 4, 6, 6, 7])), 5);
+        let parts = cut(&instance(Some(vec![2, 4, 6, 6, 7])), beyond(5));
         assert_eq!(explained(&parts), [3..5, 5..6, 6..8]);
         let aligned = |part: &Instance| part.contrast.as_ref().unwrap().aligned.clone();
         let aligned: Vec<_> = parts.iter().map(aligned).collect();
         assert_eq!(aligned, [vec![2, 4], vec![6], vec![6, 7]]);
+    }
+
+    #[test]
+    fn steps_whose_contrast_has_their_prefix_are_apart_from_others() {
+        let own_prefix = Boundaries {
+            own_prefix: true,
+            ..Boundaries::default()
+        };
+        let mut instance = instance(Some(vec![3, 4, 5, 5, 7]));
+        let contrast = instance.contrast.as_mut().unwrap();
+        contrast.target[4] = 9;
+        assert_eq!(explained(&cut(&instance, own_prefix)), [3..5, 5..8]);
     }
 }

@@ -4,7 +4,8 @@
 //! example with what it predicts after the contrast. Where both begin with the same tokens those are
 //! the same inputs: to change one changes both predictions, and a gradient has both shares. So a
 //! contrast is computed on the rows of its example as far as the tokens agree, and on its own
-//! embeddings from there on. Inseq holds the contrast fixed.
+//! embeddings from there on. Inseq takes a whole side for the example's own where its tokens are those
+//! of the example, and otherwise holds it fixed.
 //!
 //! A function of passes with dropout reads as many more passes over the same inputs. Their masks are
 //! drawn from the example's own stream, the same ones for every variant of the example: what is
@@ -154,7 +155,29 @@ impl Batch<'_> {
     }
 
     fn moves_contrasts(&self) -> bool {
-        self.function.contrast.is_some() && self.function.compat == Compat::None
+        let moves = |instance: &Instance| {
+            let contrast = instance.contrast.as_ref();
+            contrast.is_some_and(|contrast| self.shared_tokens(instance, contrast) != [0, 0])
+        };
+        self.function.contrast.is_some() && self.instances.iter().any(moves)
+    }
+
+    /// Returns how many of the first tokens of source and target are the example's in the contrast.
+    fn shared_tokens(&self, instance: &Instance, contrast: &Contrast) -> [usize; 2] {
+        let source = common(&instance.source, &contrast.source);
+        let target = common(instance.decoder_input(), contrast.decoder_input());
+        match self.function.compat {
+            Compat::None => [source, target],
+            Compat::Inseq071 => {
+                let is_same = contrast.source == instance.source;
+                // All steps of an instance are alike in this; see `engine/regimes.rs`.
+                let has_prefix = contrast.has_prefix_of(instance, instance.explained.start);
+                [
+                    if is_same { source } else { 0 },
+                    if has_prefix { target } else { 0 },
+                ]
+            }
+        }
     }
 
     fn forward_contrasts(
@@ -172,30 +195,26 @@ impl Batch<'_> {
             .collect();
         let mut of_sequence = vec![None; instances.len()];
         for (index, (sequence, instance, contrast)) in pairs.iter().enumerate() {
+            let [source, target] = self.shared_tokens(instance, contrast);
             of_sequence[*sequence] = Some(Shared {
                 sequence: index,
                 source_rows: contrast.source.len(),
-                source: common(&instance.source, &contrast.source),
-                target: common(instance.decoder_input(), contrast.decoder_input()),
+                source,
+                target,
             });
         }
-        let source = match &inputs.source {
-            None => None,
-            Some(own) => {
-                let others = pairs
-                    .iter()
-                    .map(|(.., contrast)| contrast.source.as_slice());
-                Some(overlay(
-                    own,
-                    &self.model.embed(others)?,
-                    &of_sequence,
-                    |s| s.source,
-                )?)
-            }
+        let others = || pairs.iter().map(|(.., contrast)| *contrast);
+        let sources = others().map(|contrast| contrast.source.as_slice());
+        let source = inputs.source.is_some().then(|| self.model.embed(sources));
+        let others = self.model_inputs(&Inputs {
+            source: source.transpose()?,
+            target: self.model.embed(others().map(Contrast::decoder_input))?,
+        })?;
+        let source = match (&inputs.source, &others.source) {
+            (Some(own), Some(others)) => Some(overlay(own, others, &of_sequence, |s| s.source)?),
+            _ => None,
         };
-        let others = pairs.iter().map(|(.., contrast)| contrast.decoder_input());
-        let others = self.model.embed(others)?;
-        let target = overlay(&inputs.target, &others, &of_sequence, |s| s.target)?;
+        let target = overlay(&inputs.target, &others.target, &of_sequence, |s| s.target)?;
         Ok(ContrastPass {
             trace: self.model.forward(&Inputs { source, target })?,
             of_sequence,

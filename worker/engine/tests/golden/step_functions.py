@@ -41,6 +41,7 @@ EN = {
 FOIL_EN = {"contrast_targets": "The cat sat on a chair and then slept."}
 FORCED = {"contrast_force_inputs": True}
 TARGET = {"attribute_target": True}
+OCCLUDED = {**TARGET, "method": "occlusion"}
 
 # Each case: texts, contrast, attributed function, options of it, step scores, other options.
 CASES = [
@@ -60,6 +61,12 @@ CASES = [
     (EN_FR, FOIL_FR, "in_context_pvi", {}, [], {}),
     (EN_FR, {**SOURCE_EN, **FORCED}, "pcxmi", {}, [], {}),
     (EN_FR, {**SOURCE_EN, **FORCED}, "kl_divergence", {}, [], {}),
+    # A side that has the example's own tokens is the example's own: gradients flow through it.
+    (EN_FR, {**SOURCE_EN, **FORCED}, "pcxmi", {}, [], TARGET),
+    (EN_FR, {**FOIL_FR, **FORCED}, "contrast_prob_diff", {}, [], TARGET),
+    (EN_FR, {**FOIL_FR, **FORCED, "contrast_targets_alignments": [[1, 1], [2, 2], [3, 3]]}, "contrast_logits_diff", {}, [], TARGET),
+    (EN_FR, {**SOURCE_EN, **FORCED}, "pcxmi", {}, [], OCCLUDED),
+    (EN_FR, {**FOIL_FR, **FORCED}, "contrast_logits_diff", {}, [], OCCLUDED),
     (EN, FOIL_EN, "probability", {}, PLAIN + CONTRASTIVE, {}),
     (EN, FOIL_EN, "contrast_prob_diff", {}, [], {}),
     (EN, FOIL_EN, "contrast_logits_diff", {}, [], {}),
@@ -97,6 +104,7 @@ def run(model, case):
     return {
         **texts,
         "contrast": contrast,
+        "method": other.get("method", "saliency"),
         "attributed_fn": function,
         "params": options,
         "attribute_target": other.get("attribute_target", False),
