@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM
-from transformers import RobertaConfig, RobertaForMaskedLM
+from transformers import RobertaConfig, RobertaForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = pathlib.Path(__file__).parent / "models"
@@ -57,6 +57,10 @@ def main() -> None:
     write("roberta", byte_level, RobertaForMaskedLM(roberta), {
         "tokenizer_class": "RobertaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>",
         "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})
+    xlm = XLMRobertaConfig(**roberta.to_diff_dict())
+    write("xlm-roberta", unigram, XLMRobertaForMaskedLM(xlm), {
+        "tokenizer_class": "XLMRobertaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>",
+        "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})
     bert = BertConfig(**SHAPE, max_position_embeddings=POSITIONS, pad_token_id=0)
     write("bert", word_piece, BertForMaskedLM(bert), {
         "tokenizer_class": "BertTokenizer", "do_lower_case": False, "cls_token": "[CLS]", "sep_token": "[SEP]",
@@ -79,6 +83,21 @@ def byte_level() -> Tokenizer:
     tokenizer.train_from_iterator(help_texts(), trainer)
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    return tokenizer
+
+
+def unigram() -> Tokenizer:
+    """Returns a unigram model between ``<s>`` and ``</s>``, as XLM-RoBERTa's."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=VOCABULARY - 1, special_tokens=special, unk_token="<unk>",
+                                      show_progress=False)
+    tokenizer.train_from_iterator(help_texts(), trainer)
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return tokenizer
 
 

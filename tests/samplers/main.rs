@@ -22,7 +22,7 @@ use whence_engine::{Attribution, Engine, Error, ErrorKind, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
-const SAMPLERS: [&str; 2] = ["roberta", "bert"];
+const SAMPLERS: [&str; 3] = ["roberta", "xlm-roberta", "bert"];
 
 /// What a logit may differ from transformers' in double precision: logits are of the size of 1, and
 /// come out of some hundred roundings.
