@@ -158,15 +158,9 @@ impl fmt::Debug for MaskedLm {
 }
 
 impl Head {
-    fn load(
-        family: Family,
-        config: &ConfigFile,
-        tensors: &VarBuilder<'_>,
-    ) -> candle_core::Result<Self> {
-        let wrong = |error: Error| candle_core::Error::Msg(error.to_string());
-        let size = |field| config.size(field).map_err(wrong);
-        let (hidden, vocabulary) = (size("hidden_size")?, size("vocab_size")?);
-        let tied = config.flag_or("tie_word_embeddings", true).map_err(wrong)?;
+    fn load(family: Family, config: &ConfigFile, tensors: &VarBuilder<'_>) -> Result<Self, Error> {
+        let (hidden, vocabulary) = (config.size("hidden_size")?, config.size("vocab_size")?);
+        let tied = config.flag_or("tie_word_embeddings", true)?;
         let embeddings = tensors.pp(family.prefix()).pp("embeddings.word_embeddings");
         let (owner, decoder) = match family {
             Family::Bert => (
@@ -185,10 +179,10 @@ impl Head {
         Ok(Self {
             dense: candle_nn::linear(hidden, hidden, tensors.pp(family.dense()))?,
             activation: match family {
-                Family::Bert => activation(config).map_err(wrong)?,
+                Family::Bert => activation(config)?,
                 Family::Roberta => Activation::Gelu,
             },
-            norm: candle_nn::layer_norm(hidden, norm_eps(config).map_err(wrong)?, norm)?,
+            norm: candle_nn::layer_norm(hidden, norm_eps(config)?, norm)?,
             decoder: Linear::new(
                 weights.get((vocabulary, hidden), "weight")?,
                 Some(bias.get(vocabulary, "bias")?),

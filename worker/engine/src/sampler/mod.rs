@@ -14,6 +14,8 @@ mod vocabulary;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::text::Tokenizer;
@@ -21,8 +23,9 @@ use masked_lm::{MaskedLm, MaskedText};
 pub use source::SamplerSource;
 use vocabulary::Translation;
 
-/// Most tokens of one pass: 4096 rows of a base model's feed-forward network are 48 MiB.
-const PASS_TOKENS: usize = 4096;
+/// Most tokens of one pass: enough for products at full speed, few enough for a step to have a pass for
+/// every thread.
+const PASS_TOKENS: usize = 512;
 
 /// A masked language model, ready to propose tokens of an attributed model.
 #[derive(Debug)]
@@ -90,15 +93,20 @@ impl Sampler {
                 by_length.entry(length).or_default().push((index, text));
             }
         }
+        let texts = by_length.iter();
+        let passes = texts.flat_map(|(length, texts)| texts.chunks((PASS_TOKENS / length).max(1)));
+        let of_pass = |pass: &[(usize, MaskedText)]| -> Result<Vec<_>, Error> {
+            let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
+            let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
+            let likeliest = |((index, _), logits): (&(usize, _), &Vec<f32>)| {
+                (*index, self.likeliest(logits, tokens[*index], count))
+            };
+            Ok(pass.iter().zip(&logits).map(likeliest).collect())
+        };
+        let found: Result<Vec<_>, Error> = passes.par_bridge().map(of_pass).collect();
         let mut proposals = vec![Vec::new(); tokens.len()];
-        for (length, texts) in by_length {
-            for pass in texts.chunks((PASS_TOKENS / length).max(1)) {
-                let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
-                let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
-                for ((index, _), logits) in pass.iter().zip(logits) {
-                    proposals[*index] = self.likeliest(&logits, tokens[*index], count);
-                }
-            }
+        for (index, likeliest) in found?.into_iter().flatten() {
+            proposals[index] = likeliest;
         }
         Ok(proposals)
     }
