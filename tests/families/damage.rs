@@ -93,6 +93,31 @@ fn a_vocabulary_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_vocabulary_of_one_side_that_does_not_fit_is_named_with_its_table() {
+    for (field, table, shapes) in [
+        (
+            "vocab_size",
+            "encoder.embed_tokens.weight",
+            ["[56, 32]", "[49, 32]"],
+        ),
+        (
+            "decoder_vocab_size",
+            "decoder.embed_tokens.weight",
+            ["[48, 32]", "[49, 32]"],
+        ),
+    ] {
+        let message = refusal("marian-separate", |folder| set(folder, field, json!(49)));
+        assert_names(&message, &["model.safetensors", table]);
+        assert_names(&message, &shapes);
+    }
+    // One table is asked for where there are two.
+    let message = refusal("marian-separate", |folder| {
+        set(folder, "share_encoder_decoder_embeddings", json!(true));
+    });
+    assert_names(&message, &["model.shared.weight"]);
+}
+
+#[test]
 fn heads_that_do_not_fit_are_named() {
     let message = refusal("llama", |folder| {
         set(folder, "num_key_value_heads", json!(3));
@@ -147,7 +172,6 @@ fn a_switch_that_is_not_served_is_named() {
         ("gemma3_text", "attn_logit_softcapping", json!(50.0)),
         ("llama", "partial_rotary_factor", json!(0.5)),
         ("falcon-new", "parallel_attn", json!(false)),
-        ("marian", "share_encoder_decoder_embeddings", json!(false)),
         ("mpt", "no_bias", json!(false)),
         ("mpt", "logit_scale", json!("inv_sqrt_d_model")),
         ("mpt", "norm_type", json!("rmsnorm")),

@@ -227,6 +227,17 @@ FAMILIES = {
         "marian",
         BART | dict(activation_function="swish", pad_token_id=1, decoder_vocab_size=VOCABULARY),
     ),
+    "marian-separate": (
+        "marian",
+        BART
+        | dict(
+            activation_function="swish",
+            pad_token_id=1,
+            vocab_size=VOCABULARY + 8,
+            decoder_vocab_size=VOCABULARY,
+            share_encoder_decoder_embeddings=False,
+        ),
+    ),
     "t5": ("t5", T5),
     "t5-gated-unscaled": ("t5", T5 | dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
     "mt5": ("mt5", T5),
@@ -384,7 +395,9 @@ def steps_of(target):
 
 def truth(model, is_encoder_decoder):
     tensors, sequences = {}, []
-    embedding = model.get_input_embeddings()
+    embedding = of_source = model.get_input_embeddings()
+    if not getattr(model.config, "share_encoder_decoder_embeddings", True):
+        embedding = model.get_decoder().embed_tokens
     for index, target in enumerate(TARGETS):
         source = SOURCES[index] if is_encoder_decoder else None
         if is_encoder_decoder:
@@ -399,7 +412,7 @@ def truth(model, is_encoder_decoder):
             # attribution speaks of what is scaled.
             scale = getattr(model.get_encoder(), "embed_scale", 1.0)
             scale = scale if isinstance(scale, float) else 1.0
-            leaves["source"] = (embedding(ids(source)) * scale).detach().requires_grad_()
+            leaves["source"] = (of_source(ids(source)) * scale).detach().requires_grad_()
             leaves["target"] = (embedded * scale).detach().requires_grad_()
             inputs = dict(inputs_embeds=leaves["source"], decoder_inputs_embeds=leaves["target"] / scale)
             prompt = dict(inputs=ids(source), decoder_input_ids=ids(target))

@@ -4,6 +4,7 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use whence_engine::generate::{Prompt, Settings, generate};
 use whence_engine::model::{self, Inputs, Seed, Transformer, Wanted};
+use whence_engine::sides::Side;
 use whence_schemas::GenerationSpec;
 
 use crate::reference::{Reference, Sequence};
@@ -66,9 +67,12 @@ fn error(values: &[f64], truth: &[f64]) -> f64 {
 pub(crate) fn inputs(model: &Transformer, sequences: &[Sequence]) -> Result<Inputs> {
     let mut source = None;
     if model.has_encoder() {
-        source = Some(model.embed(sequences.iter().filter_map(|s| s.source.as_deref()))?);
+        source = Some(model.embed(
+            Side::Source,
+            sequences.iter().filter_map(|s| s.source.as_deref()),
+        )?);
     }
-    let target = model.embed(sequences.iter().map(|s| s.target.as_slice()))?;
+    let target = model.embed(Side::Target, sequences.iter().map(|s| s.target.as_slice()))?;
     Ok(Inputs { source, target })
 }
 

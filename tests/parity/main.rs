@@ -15,6 +15,7 @@ mod compare;
 mod golden;
 mod identities;
 mod properties;
+mod vocabularies;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

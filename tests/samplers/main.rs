@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use whence_engine::model::ModelFiles;
 use whence_engine::sampler::{Proposal, Sampler, SamplerSource};
+use whence_engine::sides::Side;
 use whence_engine::text::Tokenizer;
 use whence_engine::{Attribution, Engine, Error, ErrorKind, Example};
 use whence_schemas::AttributionSpec;
@@ -75,7 +76,7 @@ fn proposals_are_what_stands_for_the_same_text_in_the_other_vocabulary() {
         for truth in reference(name).proposals {
             let sampler = load(&sampler_folder(name), &truth.attributed).unwrap();
             let count = truth.positions.iter().map(Vec::len).max().unwrap();
-            let proposals = sampler.propose(&truth.tokens, count).unwrap();
+            let proposals = sampler.propose(Side::Target, &truth.tokens, count).unwrap();
             assert_eq!(proposals.len(), truth.positions.len());
             for (ours, truth) in proposals.iter().zip(&truth.positions) {
                 let tokens: Vec<_> = ours.iter().map(|proposal| proposal.token).collect();
@@ -103,7 +104,7 @@ fn logits_have_the_same_bits_on_any_number_of_threads() {
         for name in SAMPLERS {
             let sampler = load(&sampler_folder(name), "gpt2-random").unwrap();
             let tokens: Vec<_> = (40..120).collect();
-            let proposals = sampler.propose(&tokens, 3).unwrap();
+            let proposals = sampler.propose(Side::Target, &tokens, 3).unwrap();
             let bits: Vec<_> = proposals
                 .iter()
                 .flatten()

@@ -9,4 +9,5 @@ pub mod fixtures;
 pub mod processes;
 pub mod python;
 pub mod s3;
+pub mod separate_marian;
 pub mod table;

@@ -15,12 +15,14 @@ import io
 import json
 import pathlib
 import re
+import shutil
+import tempfile
 
 import numpy
 import torch
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, MarianTokenizer, PreTrainedTokenizerFast
 
 from strings import sentences, strings
 
@@ -409,6 +411,29 @@ def bart():
     offsets_golden("bart", loaded)
 
 
+def marian_separate():
+    """Marian with a vocabulary a side, made of the translation model's as the test makes it."""
+    original = HERE.parent / "models" / "lo-en-fr-tiny"
+    target = json.loads((original / "vocab.json").read_text(encoding="utf-8"))
+    # transformers numbers special tokens by the source's vocabulary on both sides, so those stay.
+    last = len(target) - 1
+    number = lambda id: id if id < 2 or id == last else last + 1 - id
+    source = {token: number(id) for token, id in target.items() if id % 7 != 3}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for file in ("config.json", "source.spm", "target.spm"):
+            shutil.copy(original / file, folder)
+        (folder / "vocab.json").write_text(json.dumps(source), encoding="utf-8")
+        (folder / "target_vocab.json").write_text(json.dumps(target), encoding="utf-8")
+        tokenizer_config(folder, "MarianTokenizer", separate_vocabs=True)
+        loaded = MarianTokenizer.from_pretrained(folder)
+        encode_target = lambda text: loaded(text_target=text).input_ids
+        tokenizer_golden("marian-source", lambda text: loaded(text).input_ids)
+        tokenizer_golden("marian-target", encode_target)
+        decoded = lambda text: loaded.decode(encode_target(text), skip_special_tokens=True)
+        tokenizer_golden("marian-decoded", lambda text: map(ord, decoded(text)))
+
+
 def described():
     """Where tokens stand by the tokenizers of the models of other suites."""
     import sentencepiece
@@ -517,6 +542,7 @@ def main():
     llama()
     gpt2()
     bart()
+    marian_separate()
     described()
 
 

@@ -6,6 +6,7 @@ use candle_core::DType;
 use serde::Deserialize;
 use whence_engine::generate::{self, Prompt, Settings};
 use whence_engine::model::{self, ModelFiles, Seed};
+use whence_engine::sides::Side;
 use whence_engine::text::Tokenizer;
 use whence_schemas::GenerationSpec;
 
@@ -112,7 +113,12 @@ fn assert_continues(
         ..GenerationSpec::default()
     };
     let defaults = generate::choices_of(files).unwrap();
-    let settings = Settings::new(&options, &defaults, &tokenizer.special().eos).unwrap();
+    let settings = Settings::new(
+        &options,
+        &defaults,
+        &tokenizer.of(Side::Target).special().eos,
+    )
+    .unwrap();
     let prompt = |case: &Case| Prompt {
         source: Vec::new(),
         ids: case.ids.clone(),
@@ -124,7 +130,7 @@ fn assert_continues(
     for (case, new) in cases.iter().zip(continued) {
         assert_eq!(new, case.continuation, "{:?}", case.prompt);
         let whole = [case.ids.as_slice(), &new].concat();
-        assert_eq!(tokenizer.decode(&whole, true), case.text);
+        assert_eq!(tokenizer.of(Side::Target).decode(&whole, true), case.text);
     }
     for case in &cases {
         assert_eq!(
@@ -141,7 +147,9 @@ fn assert_logits(model: &model::Transformer, case: &Case) {
     let trace = model
         .forward(&model::Inputs {
             source: None,
-            target: model.embed([case.ids.as_slice()].into_iter()).unwrap(),
+            target: model
+                .embed(Side::Target, [case.ids.as_slice()].into_iter())
+                .unwrap(),
         })
         .unwrap();
     let last = Seed {

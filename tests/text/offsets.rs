@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use whence_engine::model::ModelFiles;
+use whence_engine::sides::Side;
 use whence_engine::text::{Encoding, Tokenizer};
 use whence_engine::{Engine, Example};
 use whence_schemas::AttributionSpec;
@@ -68,7 +69,12 @@ fn tokens_stand_where_transformers_says() {
             let offsets = encoding.offsets(text);
             let tokens = encoding.ids.iter().zip(offsets);
             // Some of transformers' tokenizers say that blanks stand nowhere.
-            let is_word = |id: u32| tokenizer.token(id).contains(|mark| !"▁Ġ".contains(mark));
+            let is_word = |id: u32| {
+                tokenizer
+                    .of(Side::Source)
+                    .token(id)
+                    .contains(|mark| !"▁Ġ".contains(mark))
+            };
             let tokens = tokens.filter(|(id, _)| is_word(**id));
             let offsets = tokens.filter_map(|(_, offsets)| offsets);
             offsets

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use serde_json::json;
 use whence_engine::Error;
 use whence_engine::model::ModelFiles;
-use whence_engine::text::Tokenizer;
+use whence_engine::sides::Side;
+use whence_engine::text::{Encoding, Tokenizer};
+use whence_tests::separate_marian;
 
 use super::{assert_ids, golden, here};
 
@@ -28,7 +30,7 @@ fn assert_codes(tokenizer: &Tokenizer, name: &str) {
     for (language, id) in golden::<HashMap<String, u32>>(&format!("{name}.codes.json")) {
         let code = tokenizer.language_code(&language).unwrap();
         assert_eq!(code, Some(id), "{language}");
-        assert!((id as usize) < tokenizer.size());
+        assert!((id as usize) < tokenizer.of(Side::Target).size());
     }
 }
 
@@ -36,8 +38,8 @@ fn assert_codes(tokenizer: &Tokenizer, name: &str) {
 fn t5_numbers_its_blanks_from_the_end() {
     let tokenizer = load("t5");
     assert_ids(&tokenizer, "t5", source);
-    assert_eq!(tokenizer.token(499), "<extra_id_0>");
-    assert_eq!(tokenizer.size(), 500);
+    assert_eq!(tokenizer.of(Side::Target).token(499), "<extra_id_0>");
+    assert_eq!(tokenizer.of(Side::Target).size(), 500);
 }
 
 #[test]
@@ -84,6 +86,60 @@ fn llama_falls_back_to_bytes() {
 #[test]
 fn bart_is_read_from_its_vocabulary_and_merges() {
     assert_ids(&load("bart"), "bart", source);
+}
+
+/// As `generate.py` numbers them.
+#[test]
+fn marian_may_have_a_vocabulary_a_side() {
+    const LAST: u32 = 7111;
+    let own = |id| {
+        if id < 2 || id == LAST {
+            id
+        } else {
+            LAST + 1 - id
+        }
+    };
+    let folder = separate_marian::make(|id| (id % 7 != 3).then(|| own(id))).unwrap();
+    let tokenizer = super::tokenizer(folder.path());
+    assert_ids(&tokenizer, "marian-source", source);
+    let target = |tokenizer: &Tokenizer, text: &str| tokenizer.encode_target(text, false).unwrap();
+    assert_ids(&tokenizer, "marian-target", |tokenizer, text| {
+        target(tokenizer, text).ids
+    });
+    assert_ids(&tokenizer, "marian-decoded", |tokenizer, text| {
+        let ids = target(tokenizer, text).ids;
+        let decoded = tokenizer.of(Side::Target).decode(&ids, true);
+        decoded.chars().map(u32::from).collect()
+    });
+    // The same number is another token on the other side.
+    let token = |side, id| tokenizer.of(side).token(id);
+    assert_eq!(token(Side::Target, 7), token(Side::Source, LAST + 1 - 7));
+    assert_ne!(token(Side::Target, 7), token(Side::Source, 7));
+}
+
+#[test]
+fn special_tokens_are_those_of_their_own_vocabulary() {
+    const LAST: u32 = 7111;
+    let folder = separate_marian::make(|id| Some(LAST - id)).unwrap();
+    let tokenizer = super::tokenizer(folder.path());
+    let special = |side| tokenizer.of(side).special().clone();
+    let (source, target) = (special(Side::Source), special(Side::Target));
+    assert_eq!(
+        (source.eos, source.unk, source.pad),
+        (vec![LAST], LAST - 1, 0)
+    );
+    assert_eq!((source.bos, source.decoder_start), (None, None));
+    assert_eq!((target.eos, target.unk, target.pad), (vec![0], 1, LAST));
+    assert_eq!(target.decoder_start, Some(LAST));
+    let ids = |encoding: Encoding| encoding.ids.last().copied();
+    assert_eq!(
+        ids(tokenizer.encode_source("Select", false).unwrap()),
+        Some(LAST)
+    );
+    assert_eq!(
+        ids(tokenizer.encode_target("Select", false).unwrap()),
+        Some(0)
+    );
 }
 
 #[test]

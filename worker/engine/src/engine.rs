@@ -19,6 +19,7 @@ use crate::methods::{Instance, Method};
 use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
+use crate::sides::Side;
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Offsets, Tokenizer};
@@ -53,13 +54,17 @@ impl Engine {
         let files = ModelFiles::open(path)?;
         let model = model::load_files(&files, dtype, free)?;
         let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
-        if tokenizer.size() > model.spec().vocabulary {
-            return Err(Error::Vocabulary {
-                path: path.to_owned(),
-                tokens: tokenizer.size(),
-                tensor: model.spec().embedding.clone(),
-                rows: model.spec().vocabulary,
-            });
+        for side in [Side::Source, Side::Target] {
+            let (tensor, rows) = model.spec().embedding_of(side);
+            let tokens = tokenizer.of(side).size();
+            if tokens > rows {
+                return Err(Error::Vocabulary {
+                    path: path.to_owned(),
+                    tokens,
+                    tensor: tensor.to_owned(),
+                    rows,
+                });
+            }
         }
         let generation = generate::choices_of(&files)?;
         let dropout = DropoutRates::read(&files.config()?)?;
@@ -107,7 +112,7 @@ impl Engine {
             generation: Settings::new(
                 &spec.generation,
                 &self.generation,
-                &self.tokenizer.special().eos,
+                &self.tokenizer.of(Side::Target).special().eos,
             )?,
             seed: 0,
             spec,
@@ -270,7 +275,7 @@ impl Attributor<'_> {
     fn aggregate(&self, attribution: Attribution) -> Result<Attribution, Error> {
         let context = Context {
             step_scores: &self.step_score_merges(),
-            is_special: &|id| self.tokenizer.is_special(id),
+            is_special: &|side, id| self.tokenizer.of(side).is_special(id),
             defaults: self.pipeline.defaults(),
         };
         self.pipeline.finish(attribution, &context)
@@ -393,21 +398,21 @@ impl Attributor<'_> {
         generate::generate(&self.engine.model, &prompts, &self.generation)
     }
 
-    fn tokens(&self, ids: &[u32], offsets: &[Offsets]) -> Vec<Token> {
+    fn tokens(&self, side: Side, ids: &[u32], offsets: &[Offsets]) -> Vec<Token> {
         let tokens = ids.iter().zip(offsets);
         tokens
             .map(|(&id, &offsets)| Token {
                 offsets,
-                ..self.token(id)
+                ..self.token(side, id)
             })
             .collect()
     }
 
     /// Returns a token that stands in no text.
-    fn token(&self, id: u32) -> Token {
+    fn token(&self, side: Side, id: u32) -> Token {
         Token {
             id: Some(id),
-            text: self.tokenizer.token(id),
+            text: self.tokenizer.of(side).token(id),
             offsets: None,
         }
     }
@@ -415,8 +420,8 @@ impl Attributor<'_> {
     fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
         let instance = prepared.instance;
         Attribution {
-            source: self.tokens(&instance.source, &prepared.source_offsets),
-            target: self.tokens(&instance.target, &prepared.target_offsets),
+            source: self.tokens(Side::Source, &instance.source, &prepared.source_offsets),
+            target: self.tokens(Side::Target, &instance.target, &prepared.target_offsets),
             generated_text: prepared.generated_text,
             forced: prepared.forced,
             attr_pos_start: instance.explained.start,

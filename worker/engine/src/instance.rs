@@ -9,6 +9,7 @@ use whence_schemas::{AttributionSpec, Compat};
 
 use crate::methods::Instance;
 use crate::model::Transformer;
+use crate::sides::Side;
 use crate::text::{Encoding, Offsets, Tokenizer};
 use crate::{Error, Example};
 
@@ -142,7 +143,7 @@ impl Encoder<'_> {
     ) -> Result<Target, Error> {
         let mut ids = encoded.prompt.clone();
         ids.extend_from_slice(new);
-        let text = self.tokenizer.decode(&ids, true);
+        let text = self.tokenizer.of(Side::Target).decode(&ids, true);
         match self.spec.compat {
             Compat::None => Ok(Target {
                 // A prefix the target was continued from is explained too.
@@ -173,7 +174,8 @@ impl Encoder<'_> {
             offsets.clone_from(&encoded.prompt_offsets);
         }
         let first = offsets.len();
-        offsets.extend(self.tokenizer.offsets_in_decoded(ids, first, text));
+        let vocabulary = self.tokenizer.of(Side::Target);
+        offsets.extend(vocabulary.offsets_in_decoded(ids, first, text));
         offsets
     }
 
@@ -189,7 +191,7 @@ impl Encoder<'_> {
             id: example.id,
             contrast: self.contrast(example, source, target, &explained)?,
             source: source.to_vec(),
-            source_baseline: source.iter().map(|&id| self.baseline(id)).collect(),
+            source_baseline: self.baselines(Side::Source, source),
             target: target.ids.clone(),
             target_baseline: self.target_baseline(&target.ids),
             explained,
@@ -197,7 +199,7 @@ impl Encoder<'_> {
     }
 
     fn target_baseline(&self, ids: &[u32]) -> Vec<u32> {
-        let mut baseline: Vec<_> = ids.iter().map(|&id| self.baseline(id)).collect();
+        let mut baseline = self.baselines(Side::Target, ids);
         // The start token of an encoder-decoder model is compared with itself.
         if self.model.has_encoder()
             && let Some(first) = baseline.first_mut()
@@ -207,15 +209,18 @@ impl Encoder<'_> {
         baseline
     }
 
-    /// Returns what a token is compared with: `unk`, and an end token with itself.
-    fn baseline(&self, id: u32) -> u32 {
-        let special = self.tokenizer.special();
-        let is_end = special.eos.first() == Some(&id);
-        if is_end && !self.spec.include_eos_baseline {
-            id
-        } else {
-            special.unk
-        }
+    /// Returns what each token is compared with: `unk`, and an end token with itself.
+    fn baselines(&self, side: Side, ids: &[u32]) -> Vec<u32> {
+        let special = self.tokenizer.of(side).special();
+        let baseline = |&id: &u32| {
+            let is_end = special.eos.first() == Some(&id);
+            if is_end && !self.spec.include_eos_baseline {
+                id
+            } else {
+                special.unk
+            }
+        };
+        ids.iter().map(baseline).collect()
     }
 
     /// Resolves the positions to explain. Those before `first` never are.
@@ -251,6 +256,7 @@ impl Encoder<'_> {
 
     fn start_token(&self) -> Result<u32, Error> {
         self.tokenizer
+            .of(Side::Target)
             .special()
             .decoder_start
             .ok_or_else(|| Error::Specification {

@@ -30,6 +30,7 @@ pub mod aggregate;
 pub mod methods;
 mod registry;
 pub mod sampler;
+pub mod sides;
 pub mod step_functions;
 
 mod digest;

@@ -28,6 +28,7 @@ use serde_json::Value;
 use whence_schemas::{Compat, FunctionSpec};
 
 use crate::registry::{self, Describe, Entry};
+use crate::sides::Side;
 use crate::{Attribution, Error, ScoreRows};
 use cells::Cells;
 pub use pair::{pair, pair_with};
@@ -110,8 +111,8 @@ pub struct Defaults {
 pub struct Context<'a> {
     /// Name and merging function of each step score.
     pub step_scores: &'a [(String, Reduction)],
-    /// Says of a token's id whether it has a meaning of its own.
-    pub is_special: &'a dyn Fn(u32) -> bool,
+    /// Says of a side's token whether it has a meaning of its own.
+    pub is_special: &'a dyn Fn(Side, u32) -> bool,
     /// What stages do where their parameters do not say.
     pub defaults: Defaults,
 }

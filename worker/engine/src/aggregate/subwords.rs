@@ -13,6 +13,7 @@ use whence_schemas::Compat;
 use super::merge::Merge;
 use super::{Aggregator, Context, Reduction, Stage};
 use crate::registry::Describe;
+use crate::sides::Side;
 use crate::{Attribution, Error, Token};
 
 /// Merges the pieces of a word into the word.
@@ -72,16 +73,16 @@ impl Aggregator for Subwords {
         attribution: Attribution,
         context: &Context<'_>,
     ) -> Result<Attribution, Error> {
-        let words = |tokens: &[Token], asked: bool| {
+        let words = |side, tokens: &[Token], asked: bool| {
             if asked {
-                self.words(tokens, context)
+                self.words(side, tokens, context)
             } else {
                 Vec::new()
             }
         };
         let merge = Merge {
-            source: words(&attribution.source, self.aggregate_source),
-            target: words(&attribution.target, self.aggregate_target),
+            source: words(Side::Source, &attribution.source, self.aggregate_source),
+            target: words(Side::Target, &attribution.target, self.aggregate_target),
             reduction: self.aggregate_fn,
             order: self.vnorm_ord,
         };
@@ -99,7 +100,7 @@ impl Subwords {
     }
 
     /// Returns the words of more than one token.
-    fn words(&self, tokens: &[Token], context: &Context<'_>) -> Vec<Range<usize>> {
+    fn words(&self, side: Side, tokens: &[Token], context: &Context<'_>) -> Vec<Range<usize>> {
         // Without a mark nothing says where words begin.
         if !tokens.iter().any(|token| self.has_mark(token)) {
             return Vec::new();
@@ -107,7 +108,7 @@ impl Subwords {
         let compat = context.defaults.compat;
         let is_special = |index: usize| {
             let id = tokens[index].id;
-            compat == Compat::None && id.is_some_and(|id| (context.is_special)(id))
+            compat == Compat::None && id.is_some_and(|id| (context.is_special)(side, id))
         };
         let begins_word = |index: usize| {
             self.has_mark(&tokens[index]) != self.is_suffix_symbol
@@ -145,7 +146,7 @@ mod tests {
         let subwords: Subwords = serde_json::from_value(parameters).unwrap();
         let mut context = context(&[]);
         context.defaults.compat = compat;
-        let words = subwords.words(&tokens(text), &context);
+        let words = subwords.words(Side::Target, &tokens(text), &context);
         words.iter().map(|word| (word.start, word.end)).collect()
     }
 

@@ -19,7 +19,7 @@ pub(super) fn tokens(texts: &str) -> Vec<Token> {
 pub(super) fn context(step_scores: &[(String, Reduction)]) -> Context<'_> {
     Context {
         step_scores,
-        is_special: &|id| id < 10,
+        is_special: &|_, id| id < 10,
         defaults: defaults(),
     }
 }

@@ -9,6 +9,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 use crate::model::Transformer;
+use crate::sides::Side;
 
 /// Returns pairs (position in `target`, position in `contrast`), in order.
 pub(super) fn pairs(
@@ -46,7 +47,7 @@ fn directions(model: &Transformer, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Tensor = model.embed([ids].into_iter())?.rows;
+    let rows: Tensor = model.embed(Side::Target, [ids].into_iter())?.rows;
     let mut rows = rows.to_dtype(DType::F64)?.to_vec2::<f64>()?;
     for row in &mut rows {
         let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();

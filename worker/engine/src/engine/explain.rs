@@ -9,6 +9,7 @@ use crate::aggregate::StepScores;
 use crate::collector::{CollectedStep, Collector};
 use crate::gradient::{self, Attributed, Pass};
 use crate::methods::{Batch, Instance};
+use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, StepAttribution};
 
 impl Attributor<'_> {
@@ -51,7 +52,11 @@ impl Attributor<'_> {
         };
         let function = attributed(self.function.as_ref(), None);
         let passes = self.function.dropout_passes();
-        let special_tokens = self.tokenizer.special().ids();
+        let special_of = |side| self.tokenizer.of(side).special();
+        let special_tokens = Sides {
+            source: special_of(Side::Source).ids(),
+            target: special_of(Side::Target).ids(),
+        };
         let mut batch = Batch {
             model,
             function: &function,
@@ -62,7 +67,7 @@ impl Attributor<'_> {
                 // Inseq scales decoder embeddings, and transformers' decoder scales them again.
                 Compat::Inseq071 => model.spec().decoder.given_scale,
             },
-            unk_token: self.engine.tokenizer.special().unk,
+            unk_token: special_of(Side::Source).unk,
             special_tokens: &special_tokens,
             // A pass has those with dropout beside it.
             pass_rows: (self.memory.pass_rows(model) / (1 + passes)).max(1),
@@ -113,7 +118,8 @@ impl Attributor<'_> {
                     source,
                     target,
                     step_scores,
-                    contrast: contrast.map(|contrast| self.token(contrast.token(step))),
+                    contrast: contrast
+                        .map(|contrast| self.token(Side::Target, contrast.token(step))),
                 })
             };
         steps.into_iter().enumerate().map(attribute).collect()

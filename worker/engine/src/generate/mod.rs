@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype};
 use crate::model::{Inputs, Seed, Trace, Transformer};
+use crate::sides::Side;
 use beams::Beams;
 use chains::Chains;
 pub use settings::{Settings, choices_of};
@@ -100,10 +101,12 @@ fn continue_all(
         let sources = running
             .iter()
             .map(|&index| prompts[index].source.as_slice());
-        let source = model.has_encoder().then(|| model.embed(sources));
+        let source = model
+            .has_encoder()
+            .then(|| model.embed(Side::Source, sources));
         model.forward(&Inputs {
             source: source.transpose()?,
-            target: model.embed(hypotheses.iter().map(Vec::as_slice))?,
+            target: model.embed(Side::Target, hypotheses.iter().map(Vec::as_slice))?,
         })
     };
     let mut hypotheses: Vec<_> = running.iter().map(|&i| prompts[i].ids.clone()).collect();
@@ -126,7 +129,7 @@ fn continue_all(
         } else {
             trace.keep(&parents);
             let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
-            trace = model.forward_on(&model.embed(new)?, trace)?;
+            trace = model.forward_on(&model.embed(Side::Target, new)?, trace)?;
             last = vec![0; running.len()];
         }
     }

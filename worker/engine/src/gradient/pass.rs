@@ -22,6 +22,7 @@ use crate::methods::{Batch, Instance};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Trace};
 use crate::random::Random;
+use crate::sides::Side;
 
 /// One pass over a batch, or over several variants of it.
 #[derive(Debug)]
@@ -205,10 +206,13 @@ impl Batch<'_> {
         }
         let others = || pairs.iter().map(|(.., contrast)| *contrast);
         let sources = others().map(|contrast| contrast.source.as_slice());
-        let source = inputs.source.is_some().then(|| self.model.embed(sources));
+        let embed_sources = || self.model.embed(Side::Source, sources);
+        let source = inputs.source.is_some().then(embed_sources);
         let others = self.model_inputs(&Inputs {
             source: source.transpose()?,
-            target: self.model.embed(others().map(Contrast::decoder_input))?,
+            target: self
+                .model
+                .embed(Side::Target, others().map(Contrast::decoder_input))?,
         })?;
         let source = match (&inputs.source, &others.source) {
             (Some(own), Some(others)) => Some(overlay(own, others, &of_sequence, |s| s.source)?),

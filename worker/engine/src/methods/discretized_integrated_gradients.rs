@@ -22,6 +22,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
+use crate::sides::{Side, Sides};
 
 mod anchors;
 
@@ -111,16 +112,18 @@ impl Method for DiscretizedIntegratedGradients {
 
 impl DiscretizedIntegratedGradients {
     /// Finds the path of every token of the batch that moves.
-    fn paths(&self, batch: &Batch<'_>) -> Result<Paths, Error> {
-        let mut moving = Vec::new();
+    fn paths(&self, batch: &Batch<'_>) -> Result<Sides<Paths>, Error> {
+        let (mut of_source, mut of_target) = (Vec::new(), Vec::new());
         for instance in batch.instances {
-            let source = instance.source.iter().zip(&instance.source_baseline);
-            moving.extend(source.map(|(&word, &baseline)| (word, baseline)));
+            of_source.extend(source(instance));
             if batch.attributes_target() {
-                moving.extend(target(instance));
+                of_target.extend(target(instance));
             }
         }
-        Paths::find(self, batch, moving)
+        Ok(Sides {
+            source: Paths::find(self, batch, Side::Source, of_source)?,
+            target: Paths::find(self, batch, Side::Target, of_target)?,
+        })
     }
 }
 
@@ -128,32 +131,38 @@ impl DiscretizedIntegratedGradients {
 fn point_of(
     batch: &Batch<'_>,
     ends: &Ends<'_>,
-    paths: &Paths,
+    paths: &Sides<Paths>,
     index: usize,
 ) -> Result<Inputs, Error> {
-    let side = |words: Vec<(u32, u32)>, embedded: &Embedded| -> Result<Embedded, Error> {
+    let side = |side, words: Vec<(u32, u32)>, embedded: &Embedded| -> Result<Embedded, Error> {
         Ok(Embedded {
-            rows: paths.point(&words, index)?,
+            rows: paths.of(side).point(&words, index)?,
             sequences: embedded.sequences.clone(),
         })
     };
-    let source = match &ends.input.source {
-        Some(source) => {
-            let words = batch.instances.iter().flat_map(|instance| {
-                let pairs = instance.source.iter().zip(&instance.source_baseline);
-                pairs.map(|(&word, &baseline)| (word, baseline))
-            });
-            Some(side(words.collect(), source)?)
+    let of_source = match &ends.input.source {
+        Some(embedded) => {
+            let words = batch.instances.iter().flat_map(source);
+            Some(side(Side::Source, words.collect(), embedded)?)
         }
         None => None,
     };
-    let target = if batch.attributes_target() {
+    let of_target = if batch.attributes_target() {
         let words = batch.instances.iter().flat_map(target);
-        side(words.collect(), &ends.input.target)?
+        side(Side::Target, words.collect(), &ends.input.target)?
     } else {
         ends.input.target.clone()
     };
-    Ok(Inputs { source, target })
+    Ok(Inputs {
+        source: of_source,
+        target: of_target,
+    })
+}
+
+/// Returns the tokens the encoder sees, each with its baseline.
+fn source(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
+    let pairs = instance.source.iter().zip(&instance.source_baseline);
+    pairs.map(|(&word, &baseline)| (word, baseline))
 }
 
 /// Returns the tokens the decoder sees, each with its baseline.

@@ -32,6 +32,7 @@ use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;
 use crate::registry::Describe;
+use crate::sides::Side;
 
 /// The coefficients of a linear model fitted to masked inputs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,19 +138,24 @@ impl Lime {
 
     /// Draws the masks of an instance, one a sample: which tokens are kept.
     fn draw(&self, batch: &Batch<'_>, instance: &Instance) -> Vec<Vec<bool>> {
-        let mut ids = Vec::with_capacity(num_tokens(batch, instance));
-        ids.extend(&instance.source);
-        if batch.attributes_target() {
-            ids.extend(instance.decoder_input());
-        }
+        let is_special = |side| {
+            let special = batch.special_tokens.of(side);
+            move |id: &u32| special.contains(id)
+        };
         let protects = self.masking(batch) == Masking::Token;
+        let mut special = Vec::with_capacity(num_tokens(batch, instance));
+        special.extend(instance.source.iter().map(is_special(Side::Source)));
+        if batch.attributes_target() {
+            let ids = instance.decoder_input().iter();
+            special.extend(ids.map(is_special(Side::Target)));
+        }
         let of_sample = |sample: usize| {
             let mut random = Random::new(batch.seed, instance.id, &format!("lime mask {sample}"));
-            let mut keeps = |id: &u32| {
+            let mut keeps = |is_special: &bool| {
                 let kept = random.uniform() >= self.mask_prob;
-                kept || protects && batch.special_tokens.contains(id)
+                kept || protects && *is_special
             };
-            ids.iter().map(&mut keeps).collect()
+            special.iter().map(&mut keeps).collect()
         };
         (0..self.n_samples).map(of_sample).collect()
     }

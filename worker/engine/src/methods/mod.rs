@@ -37,6 +37,7 @@ use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
 use crate::registry::{self, Describe, Entry};
 use crate::sampler::{Sampler, SamplerSource};
+use crate::sides::{Side, Sides};
 
 /// Every method, in the order `whence list methods` shows them.
 pub const METHODS: &[Entry<dyn Method>] = &[
@@ -116,10 +117,10 @@ pub struct Batch<'a> {
     pub(crate) pass_rows: usize,
     /// Most rows of the seeds of one chunk of a backward pass, unless one seed alone has more.
     pub(crate) seed_rows: usize,
-    /// Stands for what the vocabulary lacks.
+    /// Stands for what the source's vocabulary lacks.
     pub(crate) unk_token: u32,
-    /// Tokens that stand for no text.
-    pub(crate) special_tokens: &'a [u32],
+    /// Tokens of each side that stand for no text.
+    pub(crate) special_tokens: &'a Sides<Vec<u32>>,
     /// Shares of values that passes with dropout drop.
     pub(crate) dropout: DropoutRates,
     /// Seed of what is random; each instance's own is derived from it and the instance's id.
@@ -223,14 +224,14 @@ impl Batch<'_> {
         }
         let source = if self.model.has_encoder() {
             let sources = contrasts.iter().map(|contrast| contrast.source.as_slice());
-            Some(self.model.embed(sources)?)
+            Some(self.model.embed(Side::Source, sources)?)
         } else {
             None
         };
         let targets = contrasts.iter().map(|contrast| contrast.decoder_input());
         let inputs = self.model_inputs(&Inputs {
             source,
-            target: self.model.embed(targets)?,
+            target: self.model.embed(Side::Target, targets)?,
         })?;
         let seeds = contrasts
             .iter()
@@ -258,16 +259,17 @@ impl Batch<'_> {
         source: fn(&Instance) -> &[u32],
         target: fn(&Instance) -> &[u32],
     ) -> Result<Inputs, Error> {
-        let embed =
-            |side: fn(&Instance) -> &[u32]| self.model.embed(self.instances.iter().map(side));
+        let embed = |side, tokens: fn(&Instance) -> &[u32]| {
+            self.model.embed(side, self.instances.iter().map(tokens))
+        };
         let source = if self.model.has_encoder() {
-            Some(embed(source)?)
+            Some(embed(Side::Source, source)?)
         } else {
             None
         };
         Ok(Inputs {
             source,
-            target: embed(target)?,
+            target: embed(Side::Target, target)?,
         })
     }
 

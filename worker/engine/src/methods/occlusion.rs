@@ -20,9 +20,9 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::gradient::ExplainedStep;
 use crate::kernels::tensor::tensor;
-use crate::model::hooks::Side;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
+use crate::sides::Side;
 
 /// How much the function changes when tokens are replaced by their baselines.
 #[derive(Debug, Serialize, Deserialize)]

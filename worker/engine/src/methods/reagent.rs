@@ -40,6 +40,7 @@ use crate::model::Trace;
 use crate::random::Random;
 use crate::registry::Describe;
 use crate::sampler::SamplerSource;
+use crate::sides::Side;
 
 mod probe;
 mod replacements;
@@ -207,7 +208,7 @@ impl Reagent {
     fn replacements(&self, batch: &Batch<'_>) -> Result<Replacements, Error> {
         match batch.sampler {
             _ if self.samples.is_some() => Ok(Replacements::Given),
-            None => Replacements::near(batch, self.n_neighbors),
+            None => Replacements::near(batch, &batch.steps(), self.n_neighbors),
             Some(sampler) => {
                 Replacements::expected(batch, &batch.steps(), sampler, self.n_neighbors)
             }
@@ -326,21 +327,21 @@ impl Trials<'_> {
     fn change(&self, step: &ExplainedStep, tokens: &[u32]) -> Result<Change, Error> {
         let model = self.batch.model;
         let (source, target) = tokens.split_at(step.source_rows);
-        let embed = |tokens: &[u32]| model.embed(std::iter::once(tokens));
+        let embed = |side, tokens: &[u32]| model.embed(side, std::iter::once(tokens));
         if source.is_empty() {
             let instance = &self.batch.instances[step.seed.sequence];
             let own = instance.target.iter().zip(target);
             let same = own.take_while(|(own, new)| own == new).count();
             // The predicting row is wanted even where nothing has changed.
             let from = same.min(step.seed.position);
-            let rows = embed(&target[from..])?.rows;
+            let rows = embed(Side::Target, &target[from..])?.rows;
             return Ok(Change::Target { from, rows });
         }
-        let source = embed(source)?.rows;
+        let source = embed(Side::Source, source)?.rows;
         if target.is_empty() {
             return Ok(Change::Source(source));
         }
-        let target = embed(target)?.rows;
+        let target = embed(Side::Target, target)?.rows;
         Ok(Change::Both { source, target })
     }
 

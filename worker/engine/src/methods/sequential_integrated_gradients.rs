@@ -24,9 +24,9 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::gradient::{self, ExplainedStep};
 use crate::kernels::rows;
-use crate::model::hooks::Side;
 use crate::model::{Embedded, Wanted};
 use crate::registry::Describe;
+use crate::sides::Side;
 
 /// Gradients collected while one token at a time walks from its baseline to its embedding.
 #[derive(Debug, Serialize, Deserialize)]

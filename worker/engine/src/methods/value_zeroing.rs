@@ -28,10 +28,11 @@ use crate::gradient::ExplainedStep;
 use crate::kernels::attention::{KeyHeads, Pair};
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::Transformer;
-use crate::model::hooks::{Recorded, Side};
+use crate::model::hooks::Recorded;
 use crate::model::spec::CoreSpec;
 use crate::model::zeroing::{Streams, Zeroable};
 use crate::registry::Describe;
+use crate::sides::Side;
 
 /// Scores below this are 0. Inseq's own limit.
 const SMALLEST_SCORE: f64 = 1e-5;

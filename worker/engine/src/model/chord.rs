@@ -11,7 +11,7 @@
 
 use candle_core::Tensor;
 
-use super::hooks::{Recorded, Side};
+use super::hooks::Recorded;
 use super::layers::cross_attention::MemoryCotangents;
 use super::layers::{Cotangents, Memory};
 use super::stack::{Depth, Stack, StackCotangents, StackTrace};
@@ -19,6 +19,7 @@ use super::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
+use crate::sides::Side;
 
 /// A point of the line between two passes.
 #[derive(Debug, Clone, Copy)]

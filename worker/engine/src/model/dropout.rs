@@ -141,6 +141,7 @@ mod tests {
     use super::super::random::{random_llama, random_marian};
     use super::super::{Embedded, Seed, Wanted};
     use super::*;
+    use crate::sides::Side;
 
     const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
     const EVERYWHERE: DropoutRates = DropoutRates {
@@ -152,10 +153,10 @@ mod tests {
     };
 
     fn inputs(model: &Transformer, targets: &[&[u32]]) -> Inputs {
-        let source = || model.embed(targets.iter().copied()).unwrap();
+        let embed = |side| model.embed(side, targets.iter().copied()).unwrap();
         Inputs {
-            source: model.has_encoder().then(source),
-            target: source(),
+            source: model.has_encoder().then(|| embed(Side::Source)),
+            target: embed(Side::Target),
         }
     }
 

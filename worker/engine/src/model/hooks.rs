@@ -15,15 +15,7 @@ use super::spec::{Activation, CoreSpec, StackSpec};
 use super::stack::{Around, Stack, StackTrace};
 use super::{Inputs, Trace, Transformer};
 use crate::error::Result;
-
-/// Which stack: the one that reads the source or the one that reads the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The encoder.
-    Source,
-    /// The decoder, the only stack of a decoder-only model.
-    Target,
-}
+use crate::sides::Side;
 
 /// A place in the residual stream: in front of sublayer `sublayer`, or behind the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,10 +172,7 @@ impl Transformer {
 
     /// Returns what a stack is made of, if the model has it.
     pub(crate) fn stack_spec(&self, side: Side) -> Option<&StackSpec> {
-        match side {
-            Side::Source => self.spec().encoder.as_ref(),
-            Side::Target => Some(&self.spec().decoder),
-        }
+        self.spec().stack(side)
     }
 }
 
@@ -212,8 +201,8 @@ mod tests {
         Inputs {
             source: model
                 .has_encoder()
-                .then(|| model.embed(sources.into_iter()).unwrap()),
-            target: model.embed(targets.into_iter()).unwrap(),
+                .then(|| model.embed(Side::Source, sources.into_iter()).unwrap()),
+            target: model.embed(Side::Target, targets.into_iter()).unwrap(),
         }
     }
 

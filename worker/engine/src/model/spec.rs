@@ -17,6 +17,8 @@ pub use linear::{LinearSpec, Projection, Slice};
 pub use norm::{NormKind, NormSpec};
 pub use positions::{AddedPositions, LongRotary, Pairing, RotarySpec, ScoreBiasSpec, Waves};
 
+use crate::sides::Side;
+
 /// `max_positions` of a model that computes positions of any length: more tokens than a text has.
 pub const UNBOUNDED: usize = u32::MAX as usize;
 
@@ -25,11 +27,11 @@ pub const UNBOUNDED: usize = u32::MAX as usize;
 pub struct ModelSpec {
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Number of tokens.
+    /// Number of tokens, of the target where the source has a vocabulary of its own.
     pub vocabulary: usize,
     /// Longest sequence either stack has positions for; [`UNBOUNDED`] where nothing limits it.
     pub max_positions: usize,
-    /// Checkpoint name of the token embedding, shared by all stacks.
+    /// Checkpoint name of the token embedding of all stacks without one of their own.
     pub embedding: String,
     /// Factor between the embedding table and the vectors attribution speaks of.
     pub embedding_scale: f64,
@@ -48,6 +50,22 @@ impl ModelSpec {
         projection.map_or(self.hidden, |projection| projection.width)
     }
 
+    /// Returns the stack of `side`, if the model has it.
+    pub fn stack(&self, side: Side) -> Option<&StackSpec> {
+        match side {
+            Side::Source => self.encoder.as_ref(),
+            Side::Target => Some(&self.decoder),
+        }
+    }
+
+    /// Returns the checkpoint name of the token embedding of `side`, and how many tokens it has.
+    pub fn embedding_of(&self, side: Side) -> (&str, usize) {
+        match self.stack(side).map(|stack| &stack.embedding) {
+            Some(StackEmbedding::Own { name, vocabulary }) => (name, *vocabulary),
+            _ => (&self.embedding, self.vocabulary),
+        }
+    }
+
     /// Returns how many tokens a target has at most whose tokens are turned as usual; `None` where
     /// all targets are.
     pub fn turns_otherwise_beyond(&self) -> Option<usize> {
@@ -57,11 +75,27 @@ impl ModelSpec {
     }
 }
 
+/// Where the token embedding of a stack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StackEmbedding {
+    /// It is the model's.
+    Shared,
+    /// It is the model's, which a checkpoint may repeat under this name.
+    Repeated(String),
+    /// It is the stack's own: an encoder's, of a vocabulary of its own.
+    Own {
+        /// Checkpoint name.
+        name: String,
+        /// Number of tokens.
+        vocabulary: usize,
+    },
+}
+
 /// A stack of sublayers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackSpec {
-    /// Name under which a checkpoint may repeat the model's embedding for this stack.
-    pub embedding_copy: Option<String>,
+    /// Where its token embedding is.
+    pub embedding: StackEmbedding,
     /// From embeddings to the stream, where those are narrower.
     pub input_projection: Option<Projection>,
     /// Factor of the embeddings inside the stack.
@@ -88,7 +122,7 @@ impl StackSpec {
     /// Returns a stack of `sublayers` without anything around them.
     pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
-            embedding_copy: None,
+            embedding: StackEmbedding::Shared,
             input_projection: None,
             input_scale: 1.0,
             given_scale: 1.0,

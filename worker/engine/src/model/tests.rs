@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use super::random::{random_llama, random_marian};
 use super::*;
 use crate::kernels::rows;
+use crate::sides::Side;
 
 const SOURCES: [&[u32]; 2] = [&[1, 4, 2, 9, 3], &[7, 5, 3]];
 const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
@@ -12,10 +13,10 @@ const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
 fn inputs(model: &Transformer) -> Inputs {
     let source = model
         .has_encoder()
-        .then(|| model.embed(SOURCES.into_iter()).unwrap());
+        .then(|| model.embed(Side::Source, SOURCES.into_iter()).unwrap());
     Inputs {
         source,
-        target: model.embed(TARGETS.into_iter()).unwrap(),
+        target: model.embed(Side::Target, TARGETS.into_iter()).unwrap(),
     }
 }
 
@@ -281,8 +282,8 @@ fn an_example_has_the_same_bits_in_every_batch() {
         let alone = Inputs {
             source: model
                 .has_encoder()
-                .then(|| model.embed([SOURCES[1]].into_iter()).unwrap()),
-            target: model.embed([TARGETS[1]].into_iter()).unwrap(),
+                .then(|| model.embed(Side::Source, [SOURCES[1]].into_iter()).unwrap()),
+            target: model.embed(Side::Target, [TARGETS[1]].into_iter()).unwrap(),
         };
         let alone = model.forward(&alone).unwrap();
         let hidden = |trace: &Trace, sequence: usize| {
@@ -334,7 +335,7 @@ fn continuing_a_sequence_gives_what_running_it_whole_gives() {
         let whole = model.forward(&inputs(&model)).unwrap();
         let cut = |len: usize| {
             model
-                .embed(TARGETS.into_iter().map(|ids| &ids[..len]))
+                .embed(Side::Target, TARGETS.into_iter().map(|ids| &ids[..len]))
                 .unwrap()
         };
         let start = Inputs {
@@ -345,7 +346,7 @@ fn continuing_a_sequence_gives_what_running_it_whole_gives() {
         trace.keep(&[1]);
         for position in 2..TARGETS[1].len() {
             let next = model
-                .embed([&TARGETS[1][position..=position]].into_iter())
+                .embed(Side::Target, [&TARGETS[1][position..=position]].into_iter())
                 .unwrap();
             trace = model.forward_on(&next, trace).unwrap();
             let continued = model

@@ -3,28 +3,32 @@
 //! Immutable after loading. What a method needs to see comes back in the [`Trace`] of a forward
 //! pass; gradients are taken with respect to the scaled token embeddings, as Inseq takes them.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
 use super::embedding::Embedding;
 use super::head::Head;
-use super::hooks::{Place, Side};
+use super::hooks::Place;
 use super::layers::{Cotangents, Memory};
 use super::sequences::Sequences;
-use super::spec::ModelSpec;
+use super::spec::{ModelSpec, StackEmbedding};
 use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::{Attended, SeedQueries};
 use crate::kernels::rows;
+use crate::sides::{Side, Sides};
 
 /// A loaded model.
 #[derive(Debug)]
 pub struct Transformer {
     spec: ModelSpec,
     dtype: DType,
-    embedding: Embedding,
+    /// One and the same where the stacks share it.
+    embeddings: Sides<Arc<Embedding>>,
     pub(super) encoder: Option<Stack>,
     pub(super) decoder: Stack,
     head: Head,
@@ -115,18 +119,29 @@ impl Transformer {
         let shape = [spec.vocabulary, spec.embedding_width()];
         let table = checkpoint.weight(&spec.embedding, &shape)?;
         for stack in spec.encoder.iter().chain([&spec.decoder]) {
-            if let Some(name) = &stack.embedding_copy {
+            if let StackEmbedding::Repeated(name) = &stack.embedding {
                 checkpoint.require_same(name, &table)?;
             }
         }
         let head = Head::load(&spec, &table, checkpoint)?;
+        let embedding = |table| -> Result<_, Error> {
+            let embedding = Embedding::new(table, spec.embedding_scale, checkpoint.dtype())?;
+            Ok(Arc::new(embedding))
+        };
+        let target = embedding(table)?;
+        let source = match spec.embedding_of(Side::Source) {
+            (name, _) if name == spec.embedding => target.clone(),
+            (name, vocabulary) => {
+                embedding(checkpoint.weight(name, &[vocabulary, spec.embedding_width()])?)?
+            }
+        };
         let encoder = spec
             .encoder
             .as_ref()
             .map(|stack| Stack::load(stack, &spec, checkpoint));
         Ok(Self {
             dtype: checkpoint.dtype(),
-            embedding: Embedding::new(table, spec.embedding_scale, checkpoint.dtype())?,
+            embeddings: Sides { source, target },
             encoder: encoder.transpose()?,
             decoder: Stack::load(&spec.decoder, &spec, checkpoint)?,
             head,
@@ -144,13 +159,17 @@ impl Transformer {
         self.encoder.is_some()
     }
 
-    /// Returns the scaled embedding of every token. `[vocabulary, embedding width]`
-    pub(crate) fn embedding(&self) -> Result<Tensor> {
-        self.embedding.whole()
+    /// Returns the scaled embedding of every token of `side`. `[vocabulary, embedding width]`
+    pub(crate) fn embedding(&self, side: Side) -> Result<Tensor> {
+        self.embeddings.of(side).whole()
     }
 
-    /// Looks up the scaled embeddings of sequences of token ids.
-    pub fn embed<'a>(&self, sequences: impl Iterator<Item = &'a [u32]>) -> Result<Embedded> {
+    /// Looks up the scaled embeddings of sequences of token ids of `side`.
+    pub fn embed<'a>(
+        &self,
+        side: Side,
+        sequences: impl Iterator<Item = &'a [u32]>,
+    ) -> Result<Embedded> {
         let mut ids = Vec::new();
         let mut lengths = Vec::new();
         for sequence in sequences {
@@ -158,7 +177,7 @@ impl Transformer {
             lengths.push(sequence.len());
         }
         Ok(Embedded {
-            rows: self.embedding.look_up(&ids)?,
+            rows: self.embeddings.of(side).look_up(&ids)?,
             sequences: Sequences::of_lengths(lengths),
         })
     }

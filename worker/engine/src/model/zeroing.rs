@@ -7,7 +7,7 @@
 use candle_core::Tensor;
 
 use super::Transformer;
-use super::hooks::{Recorded, Side};
+use super::hooks::Recorded;
 use super::layers::Memory;
 use super::sequences::Sequences;
 use super::spec::CoreSpec;
@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::kernels::attention::{self, Attended, KeyHeads, Pair};
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
+use crate::sides::Side;
 
 /// One attention of one layer, ready to go without values.
 pub(crate) struct Zeroable<'a> {

@@ -13,12 +13,14 @@ mod vocabulary;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::model::ModelFiles;
-use crate::text::Tokenizer;
+use crate::sides::{Side, Sides};
+use crate::text::{Tokenizer, Vocabulary};
 use masked_lm::{MaskedLm, MaskedText};
 pub use source::SamplerSource;
 use vocabulary::Translation;
@@ -34,7 +36,8 @@ pub struct Sampler {
     tokenizer: Tokenizer,
     /// The mask, as it is written and as it is numbered.
     mask: (String, u32),
-    translation: Translation,
+    /// To the tokens of each side, the same where both have one vocabulary.
+    translations: Sides<Arc<Translation>>,
     /// The attributed model's.
     reader: Tokenizer,
 }
@@ -60,33 +63,49 @@ impl Sampler {
         let lm = MaskedLm::load(&files)?;
         let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
         let mask = mask(files.path(), &tokenizer)?;
-        if tokenizer.size() > lm.vocabulary() {
-            let (tokens, rows) = (tokenizer.size(), lm.vocabulary());
+        let own = tokenizer.of(Side::Target);
+        if own.size() > lm.vocabulary() {
+            let (tokens, rows) = (own.size(), lm.vocabulary());
             let reason = format!("its tokenizer has {tokens} tokens, its model {rows}");
             return Err(refused(files.path(), reason));
         }
-        let translation = Translation::between(&tokenizer, lm.vocabulary(), reader)?;
-        if translation.is_empty() {
-            let reason =
-                "none of its tokens stands for the text of a token of the model".to_owned();
-            return Err(refused(files.path(), reason));
-        }
+        let translation = |side| {
+            let translation = Translation::between(own, lm.vocabulary(), reader.of(side))?;
+            if translation.is_empty() {
+                let reason =
+                    "none of its tokens stands for the text of a token of the model".to_owned();
+                return Err(refused(files.path(), reason));
+            }
+            Ok(Arc::new(translation))
+        };
+        let target = translation(Side::Target)?;
+        let source = if reader.has_one_vocabulary() {
+            target.clone()
+        } else {
+            translation(Side::Source)?
+        };
         Ok(Self {
             lm,
             tokenizer,
             mask,
-            translation,
+            translations: Sides { source, target },
             reader: reader.clone(),
         })
     }
 
-    /// Returns, for each of `tokens`, the `count` likeliest other tokens in its place, likeliest
+    /// Returns, for each of `tokens` of `side`, the `count` likeliest other tokens in its place, likeliest
     /// first; none for a token without text, such as one that starts a text.
     ///
     /// `tokens` is all the masked language model sees.
-    pub fn propose(&self, tokens: &[u32], count: usize) -> Result<Vec<Vec<Proposal>>, Error> {
+    pub fn propose(
+        &self,
+        side: Side,
+        tokens: &[u32],
+        count: usize,
+    ) -> Result<Vec<Vec<Proposal>>, Error> {
         let mut by_length: BTreeMap<usize, Vec<(usize, MaskedText)>> = BTreeMap::new();
-        for (index, context) in contexts(&self.reader, tokens).into_iter().enumerate() {
+        let contexts = contexts(self.reader.of(side), tokens);
+        for (index, context) in contexts.into_iter().enumerate() {
             if let Some(Context { before, after }) = context {
                 let text = self.masked(&before, &after)?;
                 let length = text.ids.len();
@@ -98,10 +117,14 @@ impl Sampler {
         let of_pass = |pass: &[(usize, MaskedText)]| -> Result<Vec<_>, Error> {
             let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
             let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
-            let likeliest = |((index, _), logits): (&(usize, _), &Vec<f32>)| {
-                (*index, self.likeliest(logits, tokens[*index], count))
+            let of_text = |((index, _), logits): (&(usize, _), &Vec<f32>)| {
+                let translation = self.translations.of(side);
+                (
+                    *index,
+                    likeliest(translation, logits, tokens[*index], count),
+                )
             };
-            Ok(pass.iter().zip(&logits).map(likeliest).collect())
+            Ok(pass.iter().zip(&logits).map(of_text).collect())
         };
         let found: Result<Vec<_>, Error> = passes.par_bridge().map(of_pass).collect();
         let mut proposals = vec![Vec::new(); tokens.len()];
@@ -147,21 +170,21 @@ impl Sampler {
         };
         Ok(cut(text, front, behind, self.lm.max_tokens()))
     }
+}
 
-    /// Returns the `count` likeliest tokens of the attributed model, `own` left out.
-    fn likeliest(&self, logits: &[f32], own: u32, count: usize) -> Vec<Proposal> {
-        let proposal = |(token, &logit): (usize, &f32)| {
-            let token = self.translation.of(token).filter(|token| *token != own)?;
-            Some(Proposal { token, logit })
-        };
-        let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();
-        proposals.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
-        // Two tokens there may stand for one here.
-        let mut seen = HashSet::new();
-        proposals.retain(|proposal| seen.insert(proposal.token));
-        proposals.truncate(count);
-        proposals
-    }
+/// Returns the `count` likeliest tokens of the attributed model, `own` left out.
+fn likeliest(translation: &Translation, logits: &[f32], own: u32, count: usize) -> Vec<Proposal> {
+    let proposal = |(token, &logit): (usize, &f32)| {
+        let token = translation.of(token).filter(|token| *token != own)?;
+        Some(Proposal { token, logit })
+    };
+    let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();
+    proposals.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
+    // Two tokens there may stand for one here.
+    let mut seen = HashSet::new();
+    proposals.retain(|proposal| seen.insert(proposal.token));
+    proposals.truncate(count);
+    proposals
 }
 
 /// Returns the error of a sampler that cannot be used.
@@ -179,7 +202,7 @@ fn mask(path: &Path, tokenizer: &Tokenizer) -> Result<(String, u32), Error> {
         return Err(refused(path, reason.to_owned()));
     };
     match tokenizer.encode_prompt(written, true)?.ids.as_slice() {
-        [id] if tokenizer.token(*id) == written => Ok((written.to_owned(), *id)),
+        [id] if tokenizer.of(Side::Target).token(*id) == written => Ok((written.to_owned(), *id)),
         _ => Err(refused(
             path,
             format!("its tokenizer does not keep its mask `{written}` in one token"),
@@ -196,7 +219,7 @@ struct Context {
 
 /// Returns what stands around each of `tokens` in their text; `None` where a token adds no text of
 /// its own to that of the tokens before it.
-fn contexts(reader: &Tokenizer, tokens: &[u32]) -> Vec<Option<Context>> {
+fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     let read = |len| reader.decode(&tokens[..len], true);
     let beginnings: Vec<String> = (0..=tokens.len()).map(read).collect();
     let whole = &beginnings[tokens.len()];

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::text::Tokenizer;
+use crate::text::Vocabulary;
 
 /// Texts that a vocabulary has a token for, whatever language it is of.
 const ANCHORS: [&str; 4] = ["a", "e", "1", "."];
@@ -20,7 +20,7 @@ pub(super) struct Translation(Vec<Option<u32>>);
 
 impl Translation {
     /// Pairs the tokens of `from`, as many as `size`, with those of `to`.
-    pub(super) fn between(from: &Tokenizer, size: usize, to: &Tokenizer) -> Result<Self, Error> {
+    pub(super) fn between(from: &Vocabulary, size: usize, to: &Vocabulary) -> Result<Self, Error> {
         let mut known = HashMap::new();
         for (id, text) in (0..).zip(texts(to, to.size())?) {
             // Of two tokens that read alike, the first is what texts are made of.
@@ -43,11 +43,11 @@ impl Translation {
 }
 
 /// Returns what each of the first `size` tokens stands for behind another one.
-fn texts(tokenizer: &Tokenizer, size: usize) -> Result<Vec<Option<String>>, Error> {
+fn texts(vocabulary: &Vocabulary, size: usize) -> Result<Vec<Option<String>>, Error> {
     let mut anchor = (Vec::new(), String::new());
     for text in ANCHORS {
-        let ids = tokenizer.encode_source(text, true)?.ids;
-        let read = tokenizer.decode(&ids, true);
+        let ids = vocabulary.encode(text, false)?.ids;
+        let read = vocabulary.decode(&ids, true);
         if read == text {
             anchor = (ids, read);
             break;
@@ -56,12 +56,12 @@ fn texts(tokenizer: &Tokenizer, size: usize) -> Result<Vec<Option<String>>, Erro
     let (before, read) = anchor;
     let text = |id: usize| {
         let id = id as u32;
-        if tokenizer.is_special(id) {
+        if vocabulary.is_special(id) {
             return None;
         }
         let mut ids = before.clone();
         ids.push(id);
-        let both = tokenizer.decode(&ids, true);
+        let both = vocabulary.decode(&ids, true);
         let own = both.strip_prefix(&read)?;
         let is_text = !own.is_empty() && !own.contains(char::REPLACEMENT_CHARACTER);
         is_text.then(|| own.to_owned())

@@ -3,7 +3,7 @@
 
 use tokenizers::Tokenizer;
 
-use super::{Codec, Encoding, Side};
+use super::{Codec, Encoding};
 use crate::Error;
 
 /// A tokenizer of the library.
@@ -21,7 +21,7 @@ impl Library {
 }
 
 impl Codec for Library {
-    fn encode(&self, text: &str, _: Side, with_special: bool) -> Result<Encoding, Error> {
+    fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error> {
         let encoding = self
             .0
             .encode(text, with_special)

@@ -1,15 +1,22 @@
-//! Marian's tokenizer: SentencePiece models for source and target, one vocabulary for both.
+//! Marian's tokenizer: SentencePiece models for source and target, over one vocabulary for both or,
+//! where `separate_vocabs` says so, one for each.
 //!
 //! A leading language code `>>fr<<` is a token of its own; special tokens that stand in the text
-//! are split off before SentencePiece sees the rest, as transformers splits off added tokens.
+//! are split off before SentencePiece sees the rest, as transformers splits off added tokens. Where
+//! the two vocabularies number a special token differently, each side's text gets its own number;
+//! transformers puts the source's into both.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::added_tokens::{AddedTokens, Part};
 use super::pieces::Pieces;
-use super::{Codec, Encoding, Side};
+use super::sources::Codecs;
+use super::{Codec, Encoding, vocab_json};
 use crate::Error;
+use crate::model::config::ConfigFile;
+use crate::sides::Sides;
 
 const END: &str = "</s>";
 const UNKNOWN: &str = "<unk>";
@@ -17,11 +24,16 @@ const SPECIAL: &[&str] = &[END, UNKNOWN, "<pad>"];
 /// How SentencePiece writes a blank.
 const BLANK: char = '▁';
 
-/// Marian's tokenizer.
+/// Marian's tokenizer of one side.
 #[derive(Debug)]
 pub(super) struct Marian {
-    source: Pieces,
-    target: Pieces,
+    pieces: Pieces,
+    vocabulary: Arc<Vocabulary>,
+}
+
+/// Tokens and their numbers.
+#[derive(Debug)]
+struct Vocabulary {
     special: AddedTokens,
     ids: HashMap<String, u32>,
     tokens: HashMap<u32, String>,
@@ -30,20 +42,63 @@ pub(super) struct Marian {
 }
 
 impl Marian {
-    pub(super) fn load(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("vocab.json");
-        let ids = super::vocabulary::read(&path)?;
+    /// Loads the tokenizers of both sides.
+    ///
+    /// Fails if a file is missing or damaged.
+    pub(super) fn load(folder: &Path) -> Result<Codecs, Error> {
+        let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
+        let source = Arc::new(Vocabulary::read(&folder.join("vocab.json"))?);
+        let is_separate = config.flag_or("separate_vocabs", false)?;
+        let target = if is_separate {
+            Arc::new(Vocabulary::read(&folder.join("target_vocab.json"))?)
+        } else {
+            source.clone()
+        };
+        let side = |pieces: &str, vocabulary| -> Result<Arc<dyn Codec>, Error> {
+            let pieces = Pieces::load(&folder.join(pieces))?;
+            Ok(Arc::new(Self { pieces, vocabulary }))
+        };
+        Ok(Codecs {
+            sides: Sides {
+                source: side("source.spm", source)?,
+                target: side("target.spm", target)?,
+            },
+            has_one_vocabulary: !is_separate,
+        })
+    }
+
+    /// Adds the tokens of a part of a text to `encoding`.
+    fn push_part(&self, part: &Part<'_>, encoding: &mut Encoding) -> Result<(), Error> {
+        if let Some(token) = part.token {
+            encoding.push(token, Some(part.range()));
+            return Ok(());
+        }
+        let (code, text) = split_language_code(part.text);
+        let start = part.start + part.text.len() - text.len();
+        if let Some(code) = code {
+            let id = self.vocabulary.id_or_unknown(code);
+            encoding.push(id, Some((part.start, start)));
+        }
+        for piece in self.pieces.cut(text, start)? {
+            let id = self.vocabulary.id_or_unknown(&piece.text);
+            encoding.push(id, Some(piece.range));
+        }
+        Ok(())
+    }
+}
+
+impl Vocabulary {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let ids = vocab_json::read(path)?;
         let id_of = |token: &str| {
             let missing = || Error::ModelContent {
-                path: path.clone(),
+                path: path.to_owned(),
                 reason: format!("it has no `{token}`"),
             };
             ids.get(token).copied().ok_or_else(missing)
         };
         let (end, unknown) = (id_of(END)?, id_of(UNKNOWN)?);
         Ok(Self {
-            source: Pieces::load(&folder.join("source.spm"))?,
-            target: Pieces::load(&folder.join("target.spm"))?,
             special: AddedTokens::special(SPECIAL, |token| ids.get(token).copied()),
             tokens: ids.iter().map(|(token, id)| (*id, token.clone())).collect(),
             ids,
@@ -52,53 +107,28 @@ impl Marian {
         })
     }
 
-    /// Adds the tokens of a part of a text to `encoding`.
-    fn push_part(
-        &self,
-        pieces: &Pieces,
-        part: &Part<'_>,
-        encoding: &mut Encoding,
-    ) -> Result<(), Error> {
-        if let Some(token) = part.token {
-            encoding.push(token, Some(part.range()));
-            return Ok(());
-        }
-        let (code, text) = split_language_code(part.text);
-        let start = part.start + part.text.len() - text.len();
-        if let Some(code) = code {
-            encoding.push(self.id_or_unknown(code), Some((part.start, start)));
-        }
-        for piece in pieces.cut(text, start)? {
-            encoding.push(self.id_or_unknown(&piece.text), Some(piece.range));
-        }
-        Ok(())
-    }
-
     fn id_or_unknown(&self, token: &str) -> u32 {
-        self.id(token).unwrap_or(self.unknown)
+        self.ids.get(token).copied().unwrap_or(self.unknown)
     }
 }
 
 impl Codec for Marian {
-    fn encode(&self, text: &str, side: Side, with_special: bool) -> Result<Encoding, Error> {
-        let pieces = match side {
-            Side::Source => &self.source,
-            Side::Target => &self.target,
-        };
+    fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error> {
         let mut encoding = Encoding::default();
-        for part in self.special.split(text) {
-            self.push_part(pieces, &part, &mut encoding)?;
+        for part in self.vocabulary.special.split(text) {
+            self.push_part(&part, &mut encoding)?;
         }
         if with_special {
-            encoding.push(self.end, None);
+            encoding.push(self.vocabulary.end, None);
         }
         Ok(encoding)
     }
 
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        let tokens = &self.vocabulary.tokens;
         let mut text = String::new();
         for &id in ids {
-            let token = self.tokens.get(&id).map_or(UNKNOWN, String::as_str);
+            let token = tokens.get(&id).map_or(UNKNOWN, String::as_str);
             let is_special = SPECIAL.contains(&token);
             if !is_special {
                 text.push_str(token);
@@ -111,11 +141,11 @@ impl Codec for Marian {
     }
 
     fn token(&self, id: u32) -> Option<String> {
-        self.tokens.get(&id).cloned()
+        self.vocabulary.tokens.get(&id).cloned()
     }
 
     fn id(&self, token: &str) -> Option<u32> {
-        self.ids.get(token).copied()
+        self.vocabulary.ids.get(token).copied()
     }
 
     /// The vocabulary marks none: Marian's special tokens are named in its configuration.
@@ -124,7 +154,7 @@ impl Codec for Marian {
     }
 
     fn size(&self) -> usize {
-        let largest = self.tokens.keys().max();
+        let largest = self.vocabulary.tokens.keys().max();
         largest.map_or(0, |&id| id as usize + 1)
     }
 }

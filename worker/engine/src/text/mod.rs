@@ -2,8 +2,9 @@
 //!
 //! Where a model's tokenizer comes from is one question (`sources`), what it does another (a
 //! [`Codec`]): most run in the tokenizers library, others are SentencePiece models whose pieces the
-//! model numbers in a way of its own. None pads or truncates: batches are ragged, and a text that is too long is
-//! an error the user should see.
+//! model numbers in a way of its own. Each side of a model has a [`Vocabulary`], in most models the
+//! same: an id means nothing without its side. None pads or truncates: batches are ragged, and a
+//! text that is too long is an error the user should see.
 
 mod sources;
 
@@ -12,7 +13,7 @@ mod gguf;
 mod library;
 mod marian;
 mod sentencepiece;
-mod vocabulary;
+mod vocab_json;
 
 mod normalization;
 mod offsets;
@@ -21,42 +22,45 @@ mod pieces;
 mod chat;
 mod languages;
 mod special_tokens;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use serde_json::Value;
 use whence_schemas::ChatSpec;
 
 use crate::Error;
 use crate::model::ModelFiles;
+use crate::sides::{Side, Sides};
 pub use chat::ChatTemplate;
 use languages::{Frame, Languages};
 pub use offsets::{Encoding, Offsets};
+use sources::Codecs;
 pub use special_tokens::SpecialTokens;
+pub use vocabulary::Vocabulary;
 
 /// The tokenizer of a model.
 ///
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    codec: Arc<dyn Codec>,
-    special: SpecialTokens,
+    vocabularies: Sides<Vocabulary>,
+    /// Whether an id is the same token on both sides.
+    has_one_vocabulary: bool,
     /// Special tokens by their names in the tokenizer's configuration.
     named: BTreeMap<String, String>,
     /// The model's chat template.
     chat_template: Option<String>,
     /// What stands around texts, in models of many languages.
     languages: Option<Languages>,
-    source_frame: Option<Frame>,
-    target_frame: Option<Frame>,
+    frames: Option<Sides<Frame>>,
 }
 
-/// Turns texts into ids and back.
+/// Turns texts of one side into ids and back.
 trait Codec: Debug + Send + Sync {
     /// Encodes a text, with the special tokens the model expects around it or without.
-    fn encode(&self, text: &str, side: Side, with_special: bool) -> Result<Encoding, Error>;
+    fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error>;
 
     /// Turns ids back into text.
     fn decode(&self, ids: &[u32], skip_special: bool) -> String;
@@ -74,32 +78,36 @@ trait Codec: Debug + Send + Sync {
     fn size(&self) -> usize;
 }
 
-/// Which text of an encoder-decoder model is encoded. Decoder-only models have the source alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Source,
-    Target,
-}
-
 impl Tokenizer {
     /// Loads the tokenizer of the model in `files`, whose configuration is `config`.
     ///
     /// Fails if the model has no tokenizer of a kind we know, or its files are damaged.
     pub fn load(files: &ModelFiles, config: &Value) -> Result<Self, Error> {
-        let codec = sources::load(files)?;
-        let special = SpecialTokens::resolve(files, config, |token| codec.id(token))?;
-        let languages = match special.eos.first() {
+        let Codecs {
+            sides,
+            has_one_vocabulary,
+        } = sources::load(files)?;
+        let vocabularies = Sides::try_new(|side| {
+            let codec = sides.of(side).clone();
+            let config = if has_one_vocabulary {
+                config
+            } else {
+                &special_tokens::of_own_vocabulary(config, side)
+            };
+            let special = SpecialTokens::resolve(files, config, |token| codec.id(token))?;
+            Ok::<_, Error>(Vocabulary::new(codec, special))
+        })?;
+        let languages = match vocabularies.target.special().eos.first() {
             Some(&end) => Languages::of_model(files, end)?,
             None => None,
         };
         let tokenizer = Self {
             languages,
-            source_frame: None,
-            target_frame: None,
-            named: special_tokens::named(files, |id| codec.token(id))?,
+            frames: None,
+            named: special_tokens::named(files, |id| sides.target.token(id))?,
             chat_template: chat::of_model(files)?,
-            codec,
-            special,
+            vocabularies,
+            has_one_vocabulary,
         };
         tokenizer.speaking(None, None)
     }
@@ -120,10 +128,13 @@ impl Tokenizer {
             };
         };
         let chosen = languages.chosen(source, target);
-        let id_of = |token: &str| self.codec.id(token);
+        let Sides { source, target } = &self.vocabularies;
+        let frames = Sides {
+            source: chosen.source(|token| source.id(token))?,
+            target: chosen.target(|token| target.id(token))?,
+        };
         Ok(Self {
-            source_frame: Some(chosen.source(id_of)?),
-            target_frame: Some(chosen.target(id_of)?),
+            frames: Some(frames),
             languages: Some(chosen),
             ..self.clone()
         })
@@ -134,7 +145,8 @@ impl Tokenizer {
     /// Fails if the model does not know it; `None` in models of one language.
     pub fn language_code(&self, language: &str) -> Result<Option<u32>, Error> {
         let languages = self.languages.as_ref();
-        let code = languages.map(|known| known.code(language, |token| self.codec.id(token)));
+        let id_of = |token: &str| self.of(Side::Target).id(token);
+        let code = languages.map(|known| known.code(language, id_of));
         code.transpose()
     }
 
@@ -154,21 +166,19 @@ impl Tokenizer {
     }
 
     fn framed(&self, text: &str, side: Side, skip_special: bool) -> Result<Encoding, Error> {
-        let frame = match side {
-            Side::Source => &self.source_frame,
-            Side::Target => &self.target_frame,
-        };
-        match frame {
-            Some(frame) if !skip_special => {
-                let plain = self.codec.encode(text, side, false)?;
+        let vocabulary = self.of(side);
+        match &self.frames {
+            Some(frames) if !skip_special => {
+                let frame = frames.of(side);
                 let codes = |ids: &Vec<u32>| Encoding {
                     ids: ids.clone(),
                     ranges: vec![None; ids.len()],
                 };
+                let plain = vocabulary.encode(text, false)?;
                 let framed = codes(&frame.before).followed_by(plain);
                 Ok(framed.followed_by(codes(&frame.behind)))
             }
-            _ => self.codec.encode(text, side, !skip_special),
+            _ => vocabulary.encode(text, !skip_special),
         }
     }
 
@@ -177,8 +187,10 @@ impl Tokenizer {
     /// A second start token, which some templates add before a text that has one, is dropped, as
     /// Inseq drops it.
     pub fn encode_prompt(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
-        let mut encoding = self.codec.encode(text, Side::Source, !skip_special)?;
-        if let (Some(bos), [first, second, ..]) = (self.special.bos, encoding.ids.as_slice())
+        let vocabulary = self.of(Side::Target);
+        let mut encoding = vocabulary.encode(text, !skip_special)?;
+        let bos = vocabulary.special().bos;
+        if let (Some(bos), [first, second, ..]) = (bos, encoding.ids.as_slice())
             && *first == bos
             && *second == bos
         {
@@ -188,44 +200,18 @@ impl Tokenizer {
         Ok(encoding)
     }
 
-    /// Turns tokens back into text.
-    pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        self.codec.decode(ids, skip_special)
+    /// Returns the tokens of a side.
+    pub fn of(&self, side: Side) -> &Vocabulary {
+        self.vocabularies.of(side)
     }
 
-    /// Returns a token as the vocabulary has it, marks included.
-    pub fn token(&self, id: u32) -> String {
-        // Embedding tables are often padded beyond the vocabulary.
-        self.codec.token(id).unwrap_or_else(|| format!("<{id}>"))
+    /// Returns whether an id is the same token on both sides.
+    pub(crate) fn has_one_vocabulary(&self) -> bool {
+        self.has_one_vocabulary
     }
 
     /// Returns the special token that the tokenizer's configuration calls `role`, such as `mask_token`.
     pub(crate) fn named(&self, role: &str) -> Option<&str> {
         self.named.get(role).map(String::as_str)
-    }
-
-    /// Returns the number of ids, those of added tokens counted: every id it gives is smaller.
-    pub fn size(&self) -> usize {
-        self.codec.size()
-    }
-
-    /// Returns whether a token has a meaning of its own, rather than standing for text.
-    pub fn is_special(&self, id: u32) -> bool {
-        let SpecialTokens {
-            bos,
-            eos,
-            pad,
-            decoder_start,
-            ..
-        } = &self.special;
-        eos.contains(&id)
-            || *pad == id
-            || [*bos, *decoder_start].contains(&Some(id))
-            || self.codec.is_special(id)
-    }
-
-    /// Returns the tokens with a meaning of their own.
-    pub fn special(&self) -> &SpecialTokens {
-        &self.special
     }
 }

@@ -4,7 +4,7 @@
 //! Here it belongs to no token, unless a token is nothing but blanks, so that a table means the
 //! same for every model: a token that begins where the one before it ends is in the same word.
 
-use super::Tokenizer;
+use super::Vocabulary;
 
 /// First character of a token and the one behind its last, counted in characters from the start of
 /// its text; empty where a token stands for nothing in the text, as a tokenizer's first blank.
@@ -62,7 +62,7 @@ fn in_characters(text: &str, ranges: &[Option<(usize, usize)>]) -> Vec<Offsets> 
     ranges.map(|range| range.map(of_range)).collect()
 }
 
-impl Tokenizer {
+impl Vocabulary {
     /// Returns where the tokens of `ids` from number `first` on stand in `text`, which all of them
     /// decode to, special tokens left out.
     ///

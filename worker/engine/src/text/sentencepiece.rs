@@ -11,7 +11,7 @@ use sentencepiece_rs::SentencePieceModel;
 
 use super::added_tokens::AddedTokens;
 use super::pieces::Pieces;
-use super::{Codec, Encoding, Side};
+use super::{Codec, Encoding};
 use crate::Error;
 use crate::model::config::ConfigFile;
 
@@ -139,7 +139,7 @@ fn number(
     model: &SentencePieceModel,
 ) -> Result<HashMap<String, u32>, Error> {
     if numbering == Numbering::Vocabulary {
-        return super::vocabulary::read(&folder.join("vocab.json"));
+        return super::vocab_json::read(&folder.join("vocab.json"));
     }
     let mut ids = HashMap::new();
     for index in 0..model.vocab_size() {
@@ -158,7 +158,7 @@ fn number(
 }
 
 impl Codec for SentencePiece {
-    fn encode(&self, text: &str, _: Side, with_special: bool) -> Result<Encoding, Error> {
+    fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error> {
         let mut encoding = Encoding::default();
         if with_special
             && self.family.starts

@@ -8,12 +8,33 @@ use tokenizers::Tokenizer;
 use super::library::Library;
 use super::marian::Marian;
 use super::sentencepiece::SentencePiece;
-use super::{Codec, gguf, vocabulary};
+use super::{Codec, gguf, vocab_json};
 use crate::Error;
 use crate::model::ModelFiles;
+use crate::sides::Sides;
+
+/// What turns the texts of each side into ids and back.
+pub(super) struct Codecs {
+    pub(super) sides: Sides<Arc<dyn Codec>>,
+    /// Whether an id is the same token on both.
+    pub(super) has_one_vocabulary: bool,
+}
+
+impl Codecs {
+    /// Takes a codec that serves both sides.
+    fn one(codec: Arc<dyn Codec>) -> Self {
+        Self {
+            sides: Sides {
+                source: codec.clone(),
+                target: codec,
+            },
+            has_one_vocabulary: true,
+        }
+    }
+}
 
 /// Loads the tokenizer. Fails if the model has none of a kind we know, or it is damaged.
-pub(super) fn load(files: &ModelFiles) -> Result<Arc<dyn Codec>, Error> {
+pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
     let folder = files.folder();
     let described = folder.join("tokenizer.json");
     if !described.exists() {
@@ -21,14 +42,14 @@ pub(super) fn load(files: &ModelFiles) -> Result<Arc<dyn Codec>, Error> {
             return library(gguf::build(&gguf.metadata())?, gguf.path());
         }
         if folder.join("source.spm").exists() {
-            return Ok(Arc::new(Marian::load(folder)?));
+            return Marian::load(folder);
         }
         if let Some(tokenizer) = SentencePiece::load(folder)? {
-            return Ok(Arc::new(tokenizer));
+            return Ok(Codecs::one(Arc::new(tokenizer)));
         }
         let merges = folder.join("merges.txt");
         if merges.exists() {
-            return library(vocabulary::byte_level(folder)?, &merges);
+            return library(vocab_json::byte_level(folder)?, &merges);
         }
     }
     let bytes = std::fs::read(&described).map_err(|source| Error::ModelFile {
@@ -45,9 +66,9 @@ pub(super) fn load(files: &ModelFiles) -> Result<Arc<dyn Codec>, Error> {
 }
 
 /// Takes a tokenizer of the tokenizers library, which comes from the file at `path`.
-fn library(tokenizer: Tokenizer, path: &Path) -> Result<Arc<dyn Codec>, Error> {
+fn library(tokenizer: Tokenizer, path: &Path) -> Result<Codecs, Error> {
     match Library::of(tokenizer) {
-        Ok(library) => Ok(Arc::new(library)),
+        Ok(library) => Ok(Codecs::one(Arc::new(library))),
         Err(error) => Err(Error::ModelContent {
             path: path.to_owned(),
             reason: error.to_string(),

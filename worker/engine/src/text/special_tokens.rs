@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::added_tokens::content;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
+use crate::sides::Side;
 
 /// The special tokens of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,19 @@ impl SpecialTokens {
     }
 }
 
+/// Returns what `config` says of the ids of `side`, where each side has a vocabulary of its own: where
+/// a target starts and ends is the model's to say, the rest each vocabulary's.
+pub(super) fn of_own_vocabulary(config: &Value, side: Side) -> Value {
+    match side {
+        Side::Source => Value::Null,
+        Side::Target => json!({
+            "eos_token_id": config["eos_token_id"],
+            "bos_token_id": config["bos_token_id"],
+            "decoder_start_token_id": config["decoder_start_token_id"],
+        }),
+    }
+}
+
 /// Returns the special tokens under their names in the tokenizer's configuration, such as
 /// `bos_token`: what chat templates know them by.
 pub(super) fn named(
@@ -128,8 +142,6 @@ fn ids(value: &Value) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -17,6 +17,7 @@ use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::methods::Batch;
 use crate::methods::support::neighbours::Neighbours;
+use crate::sides::Side;
 
 /// How the next anchor is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,19 +37,26 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Finds the paths of all `pairs` of a word and its baseline.
+    /// Finds the paths of all `pairs` of a word of `side` and its baseline.
     pub(super) fn find(
         method: &DiscretizedIntegratedGradients,
         batch: &Batch<'_>,
+        side: Side,
         pairs: Vec<(u32, u32)>,
     ) -> Result<Self, Error> {
-        let table = batch.model.embedding()?;
+        if pairs.is_empty() {
+            return Ok(Self {
+                points: BTreeMap::new(),
+                dtype: batch.model.dtype(),
+            });
+        }
+        let table = batch.model.embedding(side)?;
         let mut neighbours = Neighbours::new(table.clone(), method.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
             .into_iter()
             .map(|(word, baseline)| ((word, baseline), vec![word]))
             .collect();
-        let is_special = |word: &u32| batch.special_tokens.contains(word);
+        let is_special = |word: &u32| batch.special_tokens.of(side).contains(word);
         for _ in 2..method.n_steps {
             let walking = anchors.iter().filter(|((word, _), _)| !is_special(word));
             let last: Vec<_> = walking

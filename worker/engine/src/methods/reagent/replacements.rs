@@ -11,13 +11,15 @@ use crate::methods::support::neighbours::Neighbours;
 use crate::methods::{Batch, Instance};
 use crate::random::Random;
 use crate::sampler::{Proposal, Sampler};
+use crate::sides::{Side, Sides};
 
 /// What the tokens of every step may be replaced by.
 pub(super) enum Replacements {
     /// What the draws say, which are given.
     Given,
-    /// The nearest neighbours among the embeddings, each alike.
-    Near(Neighbours),
+    /// The nearest neighbours among the embeddings of its side, each alike; and how many tokens of
+    /// each step are the source's.
+    Near(Sides<Option<Neighbours>>, Vec<usize>),
     /// What is expected in a token's place: of every step, of its tokens.
     Expected(Vec<Vec<Arc<Choice>>>),
 }
@@ -31,18 +33,30 @@ pub(super) struct Choice {
 }
 
 impl Replacements {
-    /// Looks up the `count` nearest neighbours of every token that may be replaced.
-    pub(super) fn near(batch: &Batch<'_>, count: usize) -> Result<Self, Error> {
-        let mut neighbours = Neighbours::new(batch.model.embedding()?, count)?;
-        let mut tokens = Vec::new();
+    /// Looks up the `count` nearest neighbours of every token of `steps` that may be replaced.
+    pub(super) fn near(
+        batch: &Batch<'_>,
+        steps: &[ExplainedStep],
+        count: usize,
+    ) -> Result<Self, Error> {
+        let mut tokens = Sides::<Vec<u32>>::default();
         for instance in batch.instances {
-            tokens.extend(&instance.source);
+            tokens.source.extend(&instance.source);
             if batch.attributes_target() {
-                tokens.extend(instance.decoder_input());
+                tokens.target.extend(instance.decoder_input());
             }
         }
-        neighbours.look_up(&tokens)?;
-        Ok(Self::Near(neighbours))
+        let of_sides = Sides::try_new(|side| {
+            let tokens = tokens.of(side);
+            if tokens.is_empty() {
+                return Ok::<_, Error>(None);
+            }
+            let mut neighbours = Neighbours::new(batch.model.embedding(side)?, count)?;
+            neighbours.look_up(tokens)?;
+            Ok(Some(neighbours))
+        })?;
+        let of_source = steps.iter().map(|step| step.source_rows).collect();
+        Ok(Self::Near(of_sides, of_source))
     }
 
     /// Has `sampler` propose `count` tokens for each token of `steps`, the tokens of a step before
@@ -61,12 +75,14 @@ impl Replacements {
             let instance: &Instance = &batch.instances[sequence];
             let of_source = match of_sources.entry(sequence) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(choices(sampler, &instance.source, count)?),
+                Entry::Vacant(new) => {
+                    new.insert(choices(sampler, Side::Source, &instance.source, count)?)
+                }
             };
             let mut of_step = of_source.clone();
             if batch.attributes_target() {
                 let prefix = &instance.target[..=step.seed.position];
-                of_step.extend(choices(sampler, prefix, count)?);
+                of_step.extend(choices(sampler, Side::Target, prefix, count)?);
             }
             of_steps.push(of_step);
         }
@@ -83,8 +99,15 @@ impl Replacements {
     ) -> u32 {
         let drawn = match self {
             Self::Given => None,
-            Self::Near(neighbours) => {
-                let near = neighbours.of(token);
+            Self::Near(of_sides, of_source) => {
+                let is_source = index < of_source[step];
+                let side = if is_source {
+                    Side::Source
+                } else {
+                    Side::Target
+                };
+                let neighbours = of_sides.of(side).as_ref();
+                let near = neighbours.map_or(&[][..], |neighbours| neighbours.of(token));
                 near.get(random.below(near.len())).copied()
             }
             Self::Expected(of_steps) => of_steps[step][index].at(random.uniform()),
@@ -93,8 +116,13 @@ impl Replacements {
     }
 }
 
-fn choices(sampler: &Sampler, tokens: &[u32], count: usize) -> Result<Vec<Arc<Choice>>, Error> {
-    let proposals = sampler.propose(tokens, count)?;
+fn choices(
+    sampler: &Sampler,
+    side: Side,
+    tokens: &[u32],
+    count: usize,
+) -> Result<Vec<Arc<Choice>>, Error> {
+    let proposals = sampler.propose(side, tokens, count)?;
     let choice = |proposals: &Vec<Proposal>| Arc::new(Choice::of(proposals));
     Ok(proposals.iter().map(choice).collect())
 }
@@ -126,7 +154,28 @@ impl Choice {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
+
     use super::*;
+
+    #[test]
+    fn neighbours_are_those_of_the_side_a_token_is_on() {
+        let of_sides = Sides::try_new(|side| {
+            // The token nearest to token 0 is 1 on the source's side, 2 on the target's.
+            let rows = match side {
+                Side::Source => [[0_f32, 0.0], [0.1, 0.0], [5.0, 5.0]],
+                Side::Target => [[0.0, 0.0], [5.0, 5.0], [0.1, 0.0]],
+            };
+            let mut neighbours = Neighbours::new(Tensor::new(&rows, &Device::Cpu)?, 1)?;
+            neighbours.look_up(&[0])?;
+            Ok::<_, Error>(Some(neighbours))
+        });
+        let replacements = Replacements::Near(of_sides.unwrap(), vec![1, 2]);
+        let mut random = Random::new(0, 0, "test");
+        let mut draw = |place| replacements.draw(place, 0, &mut random);
+        assert_eq!([draw((0, 0)), draw((0, 1)), draw((0, 2))], [1, 2, 2]);
+        assert_eq!([draw((1, 0)), draw((1, 1)), draw((1, 2))], [1, 1, 2]);
+    }
 
     #[test]
     fn a_draw_falls_on_a_token_as_often_as_it_was_expected() {

@@ -10,6 +10,7 @@ use super::replacements::Choice;
 use crate::model::ModelFiles;
 use crate::random::Random;
 use crate::sampler::{Sampler, SamplerSource};
+use crate::sides::Side;
 use crate::text::Tokenizer;
 use crate::{Attribution, Engine, Example};
 
@@ -71,7 +72,8 @@ fn draws(attribution: &Attribution, sampler: &Sampler) -> Vec<Value> {
         let tokens = sides.concat();
         let choices: Vec<_> = sides
             .iter()
-            .flat_map(|tokens| sampler.propose(tokens, PROPOSALS).unwrap())
+            .zip([Side::Source, Side::Target])
+            .flat_map(|(tokens, side)| sampler.propose(side, tokens, PROPOSALS).unwrap())
             .map(|proposals| Choice::of(&proposals))
             .collect();
         let mut randoms: Vec<_> = (0..PROBES)

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::methods::wrong_parameters;
 use crate::model::Transformer;
-use crate::model::hooks::{Place, Side};
+use crate::model::hooks::Place;
+use crate::sides::Side;
 
 /// A layer, by its number or by its path in the modules of transformers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,9 +15,10 @@ use crate::aggregate::RawScores;
 use crate::gradient::{self, ExplainedStep, Pass, StepGradient};
 use crate::kernels::rows;
 use crate::methods::{Batch, Sink, multiply, tokens_of};
-use crate::model::hooks::{Place, Recorded, Side};
+use crate::model::hooks::{Place, Recorded};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Wanted};
+use crate::sides::Side;
 
 /// Rows of one forward pass over several points: enough for full-speed products.
 const FORWARD_ROWS: usize = 256;

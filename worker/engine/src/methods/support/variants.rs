@@ -11,9 +11,10 @@ use candle_core::Tensor;
 use crate::Error;
 use crate::gradient::{self, ExplainedStep, Pass};
 use crate::methods::Batch;
-use crate::model::hooks::{Beginning, Side};
+use crate::model::hooks::Beginning;
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, Inputs, Seed, Trace};
+use crate::sides::Side;
 
 /// One instance with some embeddings changed.
 #[derive(Debug)]

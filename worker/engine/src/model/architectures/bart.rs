@@ -12,7 +12,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadBias, HeadSpec, HeadWeight,
-    LinearSpec, ModelSpec, NormSpec, StackSpec, SublayerSpec, Waves,
+    LinearSpec, ModelSpec, NormSpec, StackEmbedding, StackSpec, SublayerSpec, Waves,
 };
 
 /// transformers leaves torch's default; no file says it.
@@ -90,7 +90,6 @@ pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
 
 /// Reads the specification of a Marian model.
 pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    require(config, "share_encoder_decoder_embeddings", true)?;
     require(config, "normalize_before", false)?;
     require(config, "normalize_embedding", false)?;
     let variant = Variant {
@@ -100,7 +99,33 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
         scales_given: true,
         default_activation: "gelu",
     };
-    variant.spec(config)
+    let spec = variant.spec(config)?;
+    if config.flag_or("share_encoder_decoder_embeddings", true)? {
+        return Ok(spec);
+    }
+    with_an_embedding_a_side(config, spec)
+}
+
+/// Gives the encoder an embedding of its own; head and its bias are over the decoder's tokens.
+fn with_an_embedding_a_side(config: &ConfigFile, spec: ModelSpec) -> Result<ModelSpec, Error> {
+    let of_source = StackEmbedding::Own {
+        name: "model.encoder.embed_tokens.weight".to_owned(),
+        vocabulary: spec.vocabulary,
+    };
+    let of_target = config.optional_size("decoder_vocab_size")?;
+    Ok(ModelSpec {
+        vocabulary: of_target.unwrap_or(spec.vocabulary),
+        embedding: "model.decoder.embed_tokens.weight".to_owned(),
+        encoder: spec.encoder.map(|stack| StackSpec {
+            embedding: of_source,
+            ..stack
+        }),
+        decoder: StackSpec {
+            embedding: StackEmbedding::Shared,
+            ..spec.decoder
+        },
+        ..spec
+    })
 }
 
 impl Variant {
@@ -167,7 +192,7 @@ impl Variant {
         }
         let norm = |name: &str| NormSpec::layer(format!("model.{side}.{name}"), EPSILON);
         Ok(StackSpec {
-            embedding_copy: Some(format!("model.{side}.embed_tokens.weight")),
+            embedding: StackEmbedding::Repeated(format!("model.{side}.embed_tokens.weight")),
             added_positions: Some(match self.positions {
                 PositionKind::Sinusoidal(waves) => AddedPositions::Sinusoidal(waves),
                 PositionKind::Learned => AddedPositions::Learned {

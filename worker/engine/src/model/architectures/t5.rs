@@ -8,7 +8,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     Activation, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, HeadWeight, LinearSpec,
-    ModelSpec, NormSpec, ScoreBiasSpec, StackSpec, SublayerSpec, UNBOUNDED,
+    ModelSpec, NormSpec, ScoreBiasSpec, StackEmbedding, StackSpec, SublayerSpec, UNBOUNDED,
 };
 
 /// What transformers assumes where a file says nothing.
@@ -103,7 +103,7 @@ impl Variant {
             }
         }
         Ok(StackSpec {
-            embedding_copy: Some(format!("{side}.embed_tokens.weight")),
+            embedding: StackEmbedding::Repeated(format!("{side}.embed_tokens.weight")),
             score_biases,
             final_norm: Some(NormSpec::rms(format!("{side}.final_layer_norm"), epsilon)),
             ..StackSpec::of(sublayers)
