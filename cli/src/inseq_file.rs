@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
-use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
+use whence_engine::{Attribution, ScoreRows, SequenceScores, StepAttribution, Token};
 use whence_schemas::AttributionSpec;
 
 /// A file that is being written.
@@ -131,7 +131,7 @@ fn sequence(attribution: &Attribution, step_scores: &[String]) -> Value {
             "source_attributions": map(attribution, attribution.source.len(), |step| step.source.as_ref()),
             "target_attributions": map(attribution, attribution.attr_pos_end, |step| step.target.as_ref()),
             "step_scores": scores,
-            "sequence_scores": {},
+            "sequence_scores": sequence_scores(attribution),
             "attr_pos_start": attribution.attr_pos_start,
             "attr_pos_end": attribution.attr_pos_end,
         }),
@@ -176,9 +176,33 @@ fn map(
 ) -> Option<String> {
     let columns: Option<Vec<_>> = attribution.steps.iter().map(side).collect();
     let columns = columns.filter(|columns| !columns.is_empty())?;
-    let row_shape = &columns[0].row_shape;
-    let row_len = columns[0].row_len();
-    let mut values = vec![f32::NAN; num_tokens * columns.len() * row_len];
+    Some(square(&columns, num_tokens, f32::NAN))
+}
+
+/// Returns the scores of a stack's tokens for each other, by name. What a decoder's token cannot look
+/// at has no weight, and no other score.
+fn sequence_scores(attribution: &Attribution) -> serde_json::Map<String, Value> {
+    let of_sequence = |scores: &SequenceScores| {
+        let columns: Vec<_> = scores.columns.iter().collect();
+        let num_tokens = columns.iter().map(|column| column.num_rows()).max();
+        let is_weight = scores.name.ends_with("attentions");
+        let missing = if is_weight { 0.0 } else { f32::NAN };
+        let blob = square(&columns, num_tokens.unwrap_or(0), missing);
+        (scores.name.clone(), Value::from(blob))
+    };
+    attribution
+        .sequence_scores
+        .iter()
+        .map(of_sequence)
+        .collect()
+}
+
+/// Returns columns as one map, `missing` where one has fewer than `num_tokens` rows.
+/// `[num_tokens, columns, …]`
+fn square(columns: &[&ScoreRows], num_tokens: usize, missing: f32) -> String {
+    let row_shape = columns.first().map_or(&[][..], |column| &column.row_shape);
+    let row_len: usize = row_shape.iter().product();
+    let mut values = vec![missing; num_tokens * columns.len() * row_len];
     for (step, column) in columns.iter().enumerate() {
         let rows = column.values.chunks_exact(row_len.max(1));
         for (token, row) in rows.take(num_tokens).enumerate() {
@@ -188,7 +212,7 @@ fn map(
     }
     let shape = [num_tokens, columns.len()];
     let shape: Vec<_> = shape.iter().chain(row_shape).copied().collect();
-    Some(blob(&values, &shape))
+    blob(&values, &shape)
 }
 
 /// Returns a safetensors file with `values` as its one tensor, in base64.
@@ -237,6 +261,7 @@ mod tests {
             attr_pos_start: 2,
             attr_pos_end: 4,
             steps: vec![step(2, &[0.75, 0.25]), step(3, &[0.5, 0.25, 0.25])],
+            sequence_scores: Vec::new(),
         }
     }
 

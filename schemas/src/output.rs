@@ -47,6 +47,9 @@ pub const ATTR_POS_START: &str = "attr_pos_start";
 pub const ATTR_POS_END: &str = "attr_pos_end";
 /// One struct an attributed token; see [`step_fields`].
 pub const STEPS: &str = "steps";
+/// One struct a token that looks at others of its own stack; see [`sequence_fields`]. Null unless the
+/// method was asked for scores of them.
+pub const SEQUENCE_SCORES: &str = "sequence_scores";
 /// Dataset columns carried along; a struct, absent if none were asked for.
 pub const COLUMNS: &str = "columns";
 
@@ -79,6 +82,21 @@ pub const SOURCE_SCORES: &str = "source_scores";
 pub const TARGET_SCORES: &str = "target_scores";
 /// One `float32` a requested step function; absent if none were requested.
 pub const STEP_SCORES: &str = "step_scores";
+
+/// Inseq's name of some sequence scores, such as `encoder_self_attentions`.
+pub const NAME: &str = "name";
+/// [`SIDE_SOURCE`] or [`SIDE_TARGET`]: whose tokens look, and are looked at.
+pub const SIDE: &str = "side";
+/// Position, among the tokens of its side, of the one that looks; in the target, of the one that is
+/// generated of what it sees.
+pub const POSITION: &str = "position";
+/// One score a token it looks at, from the first on: all of the source, or the prefix.
+pub const SCORES: &str = "scores";
+
+/// Value of [`SIDE`] for the encoder's tokens.
+pub const SIDE_SOURCE: &str = "source";
+/// Value of [`SIDE`] for the decoder's.
+pub const SIDE_TARGET: &str = "target";
 
 /// Keys of a slot's Parquet footer.
 pub mod footer {
@@ -143,6 +161,11 @@ pub fn schema(step_scores: &[String], columns: &Fields) -> Schema {
             list(DataType::Struct(step_fields(step_scores))),
             true,
         ),
+        Field::new(
+            SEQUENCE_SCORES,
+            list(DataType::Struct(sequence_fields())),
+            true,
+        ),
     ];
     if !columns.is_empty() {
         fields.push(Field::new(COLUMNS, DataType::Struct(columns.clone()), true));
@@ -169,6 +192,17 @@ pub fn step_fields(step_scores: &[String]) -> Fields {
             .collect();
         fields.push(Field::new(STEP_SCORES, DataType::Struct(scores), false));
     }
+    fields.into()
+}
+
+/// Returns the fields of one element of [`SEQUENCE_SCORES`].
+pub fn sequence_fields() -> Fields {
+    let fields = vec![
+        Field::new(NAME, DataType::Utf8, false),
+        Field::new(SIDE, DataType::Utf8, false),
+        Field::new(POSITION, DataType::Int32, false),
+        Field::new(SCORES, list(DataType::Float32), false),
+    ];
     fields.into()
 }
 

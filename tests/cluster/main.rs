@@ -9,3 +9,4 @@ mod commit;
 mod failures;
 mod kills;
 mod samples;
+mod sequences;

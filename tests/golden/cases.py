@@ -58,6 +58,8 @@ class Variant:
     texts: int = 4
     # Keep the un-aggregated scores of the short text.
     raw: bool = False
+    # What Inseq records by default and the engine when asked, or when it is to be compatible.
+    asked: dict = field(default_factory=dict)
     # Makes the engine's parameter `samples` of what Inseq drew, call after call. One text only.
     draws: Callable[[list, dict], list] | None = None
 
@@ -78,6 +80,8 @@ def probes(draws: list, params: dict) -> list:
 
     return draws_of_steps(draws, params)
 
+
+SELF_SCORES = {"output_encoder_self_scores": True, "output_decoder_self_scores": True}
 
 STEP_SCORES = ("probability", "logit")
 
@@ -175,10 +179,26 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         ),
     ),
     "attention": (
-        Variant("default", raw=True),
-        Variant("source_only", attribute_target=False, needs_encoder=True, texts=1),
+        Variant("default", raw=True, asked=SELF_SCORES),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=2, raw=True, asked=SELF_SCORES),
     ),
-    "value_zeroing": (Variant("default", raw=True), Variant("source_only", attribute_target=False, needs_encoder=True, texts=1)),
+    "value_zeroing": (
+        Variant("default", raw=True, asked=SELF_SCORES),
+        Variant("source_only", attribute_target=False, needs_encoder=True, texts=2, raw=True, asked=SELF_SCORES),
+        Variant(
+            "units",
+            {
+                "encoder_zeroed_units_indices": [0, 2],
+                "decoder_zeroed_units_indices": 1,
+                "cross_zeroed_units_indices": [1, 3],
+            },
+            attribute_target=False,
+            needs_encoder=True,
+            texts=1,
+            raw=True,
+            asked=SELF_SCORES,
+        ),
+    ),
     "dummy": (Variant("step_scores", step_scores=STEP_SCORES),),
 }
 

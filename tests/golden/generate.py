@@ -80,6 +80,11 @@ def write(case: Case, inseq: list[Result], truth: list[Result]) -> None:
                 put(tensors, f"{index}.aggregated.{side}.{kind}", getattr(peer.aggregated, side))
                 if case.keeps_raw(text):
                     put(tensors, f"{index}.raw.{side}.{kind}", getattr(peer.raw, side))
+            for name, values in peer.aggregated.sequence.items():
+                put(tensors, f"{index}.aggregated.{name}.{kind}", values)
+            for name, values in peer.raw.sequence.items():
+                if case.keeps_raw(text):
+                    put(tensors, f"{index}.raw.{name}.{kind}", values)
             for name, values in peer.step_scores.items():
                 put(tensors, f"{index}.step_scores.{name}.{kind}", values)
         examples.append(
@@ -109,6 +114,8 @@ def specification(case: Case, results: list[Result]) -> dict:
     """Returns the case as the engine's own specification."""
     variant = case.variant
     params = dict(variant.params)
+    if case.compat == "none":
+        params |= variant.asked
     if variant.draws:
         (only,) = results
         params["samples"] = variant.draws(only.draws, params)

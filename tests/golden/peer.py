@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import inseq
@@ -28,6 +28,8 @@ class Scores:
     source: np.ndarray | None
     # Each step's prefix rows, step after step. [sum of positions, ...]
     target: np.ndarray | None
+    # By name, the scores of a stack's tokens for each other, column after column.
+    sequence: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -266,4 +268,16 @@ def existing_cells(sequence, start: int, steps: int) -> Scores:
         target = np.concatenate([values[: start + step, step] for step in range(steps)])
     for side in (source, target):
         assert side is None or not np.isnan(side).any(), "a cell that exists is NaN"
-    return Scores(source, target)
+    sequence = {
+        name: existing_columns(values.numpy(), name, start)
+        for name, values in (sequence.sequence_scores or {}).items()
+    }
+    return Scores(source, target, sequence)
+
+
+def existing_columns(values: np.ndarray, name: str, start: int) -> np.ndarray:
+    """Cuts a square into its columns, those of a decoder up to the token that looks."""
+    assert start == 1, "otherwise Inseq cuts the decoder's square out of the wrong place"
+    columns = range(values.shape[1])
+    cells = [values[: start + column if name.startswith("decoder") else None, column] for column in columns]
+    return np.concatenate(cells)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use whence_engine::{Attribution, ScoreRows};
+use whence_engine::{Attribution, ScoreRows, SequenceScores};
 
 use crate::golden::{Pair, PeerScores};
 
@@ -62,6 +62,29 @@ pub(crate) fn scores(attribution: &Attribution, peer: &PeerScores<'_>) -> Vec<Di
     source.assert_exhausted();
     target.assert_exhausted();
     distances
+}
+
+/// Returns the distance of every column of the sequence scores.
+pub(crate) fn sequence_scores(
+    attribution: &Attribution,
+    peer: &[(String, Pair<'_>)],
+) -> Vec<Distance> {
+    let ours = &attribution.sequence_scores;
+    let names = |scores: &SequenceScores| scores.name.clone();
+    let peers: Vec<_> = peer.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(ours.iter().map(names).collect::<Vec<_>>(), peers);
+    let of_sequence = |(scores, (name, pair)): (&SequenceScores, &(String, Pair<'_>))| {
+        let mut cursor = Cursor::new(Some(pair));
+        let column = |(index, column): (usize, &ScoreRows)| {
+            let mut largest = Largest::default();
+            cursor.take(Some(column), &mut largest);
+            largest.distance(format!("{name}, column {index}"))
+        };
+        let distances: Vec<_> = scores.columns.iter().enumerate().map(column).collect();
+        cursor.assert_exhausted();
+        distances
+    };
+    ours.iter().zip(peer).flat_map(of_sequence).collect()
 }
 
 /// Returns the distance of a step score, all steps as one.

@@ -1,6 +1,6 @@
 //! Goldens: what Inseq says, as `tests/golden/generate.py` writes it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
@@ -53,6 +53,8 @@ pub(crate) struct Pair<'g> {
 /// One example's scores, step after step.
 #[derive(Debug)]
 pub(crate) struct PeerScores<'g> {
+    /// By name, those of a stack's tokens for each other, column after column.
+    pub(crate) sequences: Vec<(String, Pair<'g>)>,
     /// Every step has all source tokens.
     pub(crate) source: Option<Pair<'g>>,
     /// Every step has the tokens before it.
@@ -152,7 +154,19 @@ impl Golden {
         PeerScores {
             source: pair("source"),
             target: pair("target"),
+            sequences: self.sequences(&format!("{example}.{stage}.")),
         }
+    }
+
+    /// Returns the sequence scores whose tensors begin with `prefix`, by name.
+    fn sequences(&self, prefix: &str) -> Vec<(String, Pair<'_>)> {
+        let names = self.tensors.keys().filter_map(|tensor| {
+            let name = tensor.strip_prefix(prefix)?.strip_suffix(".truth")?;
+            (name.contains("_self_")).then_some(name)
+        });
+        let names: BTreeSet<_> = names.collect();
+        let pair = |name: &str| Some((name.to_owned(), self.pair(&format!("{prefix}{name}"))?));
+        names.into_iter().filter_map(pair).collect()
     }
 
     /// Returns one step score of every step of an example.

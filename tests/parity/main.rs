@@ -15,6 +15,7 @@ mod compare;
 mod golden;
 mod identities;
 mod properties;
+mod sequences;
 mod vocabularies;
 
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use compare::{Distance, Precision};
 use golden::{Golden, Stage};
 use whence_engine::methods::METHODS;
-use whence_engine::{Attribution, Engine, Example, StepAttribution, Token};
+use whence_engine::{Attribution, Engine, Example, ScoreRows, StepAttribution, Token};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
@@ -199,6 +200,7 @@ fn aggregated_distances(golden: &Golden, attributions: &[Attribution]) -> Vec<Di
     for (index, attribution) in attributions.iter().enumerate() {
         let scores = golden.scores(index, Stage::Aggregated);
         distances.extend(compare::scores(attribution, &scores));
+        distances.extend(compare::sequence_scores(attribution, &scores.sequences));
         for (position, function) in golden.spec().step_scores.iter().enumerate() {
             let peer = golden.step_scores(index, &function.name);
             distances.push(compare::step_scores(attribution, position, &peer));
@@ -215,7 +217,10 @@ fn raw_distances(engine: &Engine, golden: &Golden) -> Vec<Distance> {
     let kept = (0..examples.len()).filter(|&index| golden.has_raw(index));
     kept.flat_map(|index| {
         let raw = attribute(engine, &spec, &examples[index..=index], SEED).remove(0);
-        compare::scores(&raw, &golden.scores(index, Stage::Raw))
+        let scores = golden.scores(index, Stage::Raw);
+        let mut distances = compare::scores(&raw, &scores);
+        distances.extend(compare::sequence_scores(&raw, &scores.sequences));
+        distances
     })
     .collect()
 }
@@ -243,7 +248,11 @@ fn bits(attribution: &Attribution) -> Vec<Vec<u32>> {
             .map(|value| value.to_bits())
             .collect()
     };
-    attribution.steps.iter().map(of_step).collect()
+    let sequences = attribution.sequence_scores.iter();
+    let columns = sequences.flat_map(|scores| &scores.columns);
+    let of_column = |column: &ScoreRows| column.values.iter().map(|v| v.to_bits()).collect();
+    let steps = attribution.steps.iter().map(of_step);
+    steps.chain(columns.map(of_column)).collect()
 }
 
 fn load(model: &str, precision: Precision) -> Engine {

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
-use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
+use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 use whence_schemas::{RowId, output};
 
 /// Rows of one row group: enough to compress well, few enough to look up one example quickly.
@@ -103,6 +103,7 @@ pub fn batch(
         Arc::new(position(|a| a.attr_pos_start)),
         Arc::new(position(|a| a.attr_pos_end)),
         steps(rows, step_scores)?,
+        sequences(rows)?,
     ];
     arrays.extend(columns.map(|columns| Arc::new(columns.clone()) as ArrayRef));
     RecordBatch::try_new(schema, arrays)
@@ -223,6 +224,55 @@ fn functions(fields: &Fields, steps: &[&StepAttribution]) -> Result<Option<Array
     Ok(Some(Arc::new(values)))
 }
 
+/// Returns the scores of tokens for others of their stack, null for rows that have none.
+fn sequences(rows: &[OutputRow]) -> Result<ArrayRef, ArrowError> {
+    let of_row = |row: &'_ OutputRow| -> Option<usize> {
+        let sequences = &row.attribution()?.sequence_scores;
+        let columns = sequences.iter().map(|scores| scores.columns.len());
+        (!sequences.is_empty()).then(|| columns.sum())
+    };
+    let attributions = rows.iter().filter_map(OutputRow::attribution);
+    let columns: Vec<_> = attributions
+        .flat_map(|a| a.sequence_scores.iter().map(move |scores| (a, scores)))
+        .flat_map(|(a, scores)| {
+            let columns = scores.columns.iter().enumerate();
+            columns.map(move |(index, column)| (scores, position(a, scores, index), column))
+        })
+        .collect();
+    let texts = |of: fn(&SequenceScores) -> &str| -> ArrayRef {
+        let texts = columns.iter().map(|(scores, ..)| of(scores));
+        Arc::new(StringArray::from_iter_values(texts))
+    };
+    let of_columns = columns.iter().map(|&(.., column)| column.values.as_slice());
+    let values = of_columns.clone().flatten().copied();
+    let offsets = OffsetBuffer::from_lengths(of_columns.map(<[f32]>::len));
+    let values = Arc::new(Float32Array::from_iter_values(values));
+    let scores = ListArray::try_new(output::element(DataType::Float32), offsets, values, None)?;
+    let positions = columns.iter().map(|&(_, position, _)| position);
+    let arrays: Vec<ArrayRef> = vec![
+        texts(|scores| scores.name.as_str()),
+        texts(|scores| match scores.side {
+            Side::Source => output::SIDE_SOURCE,
+            Side::Target => output::SIDE_TARGET,
+        }),
+        Arc::new(Int32Array::from_iter_values(positions)),
+        Arc::new(scores),
+    ];
+    let fields = output::sequence_fields();
+    let values = StructArray::try_new(fields.clone(), arrays, None)?;
+    let element = output::element(DataType::Struct(fields));
+    list(rows.iter().map(of_row), element, Arc::new(values))
+}
+
+/// Returns the position of the token that column `index` of `scores` stands for.
+fn position(attribution: &Attribution, scores: &SequenceScores, index: usize) -> i32 {
+    let position = match scores.side {
+        Side::Source => index,
+        Side::Target => attribution.attr_pos_start + index,
+    };
+    position as i32
+}
+
 fn scores<'a>(
     rows: impl Iterator<Item = Option<&'a ScoreRows>> + Clone,
 ) -> Result<ArrayRef, ArrowError> {
@@ -287,6 +337,16 @@ fn score_columns(schema: &Schema) -> Vec<ColumnPath> {
     let mut columns = vec![
         list_of(output::SOURCE_SCORES),
         list_of(output::TARGET_SCORES),
+        [
+            output::SEQUENCE_SCORES,
+            "list",
+            "element",
+            output::SCORES,
+            "list",
+            "element",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     if let Ok(DataType::List(step)) = schema
         .field_with_name(output::STEPS)
@@ -349,6 +409,7 @@ mod tests {
             attr_pos_start: 1,
             attr_pos_end: 2,
             steps: vec![step],
+            sequence_scores: Vec::new(),
         };
         OutputRow {
             id: RowId::first_of(example_id),

@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray, GenericListArray, Int32Array, RecordBatch, StructArray};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
-use whence_engine::{Attribution, ScoreRows, StepAttribution, Token};
+use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 use whence_schemas::{RowId, output};
 
 use super::{ResultRow, RowError};
@@ -78,7 +78,20 @@ impl<'b> Columns<'b> {
             steps: (0..steps.len())
                 .map(|index| step(steps, index, step_scores))
                 .collect::<Result<_, _>>()?,
+            sequence_scores: self.sequence_scores(row)?,
         })
+    }
+
+    fn sequence_scores(&self, row: usize) -> Result<Vec<SequenceScores>, ArrowError> {
+        const NAME: &str = output::SEQUENCE_SCORES;
+        let lists: Option<&Lists> = column(self.batch, NAME)?.as_list_opt();
+        let lists = lists.ok_or_else(|| wrong(NAME))?;
+        if lists.is_null(row) {
+            return Ok(Vec::new());
+        }
+        let elements = lists.value(row);
+        let elements = elements.as_struct_opt().ok_or_else(|| wrong(NAME))?;
+        sequences(elements)
     }
 
     fn text(&self, name: &str, row: usize) -> Result<Option<String>, ArrowError> {
@@ -191,6 +204,44 @@ fn step(
     })
 }
 
+/// Puts together the scores whose columns stand one after another in `columns`.
+fn sequences(columns: &StructArray) -> Result<Vec<SequenceScores>, ArrowError> {
+    let field = |name: &str| columns.column_by_name(name).ok_or_else(|| wrong(name));
+    let texts = |name: &'static str| {
+        let texts = field(name)?.as_string_opt::<i32>();
+        texts.ok_or_else(|| wrong(name))
+    };
+    let (names, sides) = (texts(output::NAME)?, texts(output::SIDE)?);
+    let scores: &Lists = field(output::SCORES)?
+        .as_list_opt()
+        .ok_or_else(|| wrong(output::SCORES))?;
+    let mut sequences: Vec<SequenceScores> = Vec::new();
+    for index in 0..columns.len() {
+        let values = scores.value(index);
+        let values = values.as_primitive_opt::<Float32Type>();
+        let column = ScoreRows {
+            values: values
+                .ok_or_else(|| wrong(output::SCORES))?
+                .values()
+                .to_vec(),
+            row_shape: Vec::new(),
+        };
+        match sequences.last_mut() {
+            Some(last) if last.name == names.value(index) => last.columns.push(column),
+            _ => sequences.push(SequenceScores {
+                name: names.value(index).to_owned(),
+                side: match sides.value(index) {
+                    output::SIDE_SOURCE => Side::Source,
+                    output::SIDE_TARGET => Side::Target,
+                    _ => return Err(wrong(output::SIDE)),
+                },
+                columns: vec![column],
+            }),
+        }
+    }
+    Ok(sequences)
+}
+
 /// Returns the token a step is contrasted with.
 fn contrast(steps: &StructArray, index: usize) -> Result<Option<Token>, ArrowError> {
     let field = |name: &str| steps.column_by_name(name).ok_or_else(|| wrong(name));
@@ -230,6 +281,18 @@ mod tests {
         }
     }
 
+    fn sequence(name: &str, side: Side, columns: &[&[f32]]) -> SequenceScores {
+        let column = |values: &&[f32]| ScoreRows {
+            values: values.to_vec(),
+            row_shape: vec![],
+        };
+        SequenceScores {
+            name: name.to_owned(),
+            side,
+            columns: columns.iter().map(column).collect(),
+        }
+    }
+
     #[test]
     fn what_a_worker_wrote_is_read_back() {
         let rows_of = |values: &[f32]| {
@@ -252,6 +315,14 @@ mod tests {
                 contrast: Some(token(6)),
                 step_scores: vec![0.5],
             }],
+            sequence_scores: vec![
+                sequence("decoder_self_scores", Side::Target, &[&[1.0]]),
+                sequence(
+                    "encoder_self_scores",
+                    Side::Source,
+                    &[&[0.5, 0.5], &[0.25, 0.75]],
+                ),
+            ],
         };
         let bad = table::RowError {
             code: "empty_text".to_owned(),

@@ -135,6 +135,39 @@ fn a_seed_decides_what_is_drawn() {
     assert_ne!(drawn("1"), drawn("2"));
 }
 
+/// Inseq reads the scores of a stack's tokens for each other, and they are those it computes.
+#[test]
+fn inseq_loads_sequence_scores() {
+    let Ok(python) = std::env::var("WHENCE_INSEQ_PYTHON") else {
+        eprintln!("not run: WHENCE_INSEQ_PYTHON names no Python with Inseq");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json").display().to_string();
+    let model = marian();
+    let mut arguments = vec!["attribute", "-m", &model, "-i", "Page Slide Pane"];
+    arguments.extend(["-g", "VoletPage Diapo", "-a", "attention", "-o", &path]);
+    arguments.extend(["--compat", "inseq-0.7.1", "--hide_attributions"]);
+    whence(&arguments).succeeded();
+    let script = "import sys, inseq, torch
+[ours] = inseq.FeatureAttributionOutput.load(sys.argv[1]).sequence_attributions
+model = inseq.load_model(sys.argv[2], 'attention', model_kwargs={'dtype': torch.float32})
+[theirs] = model.attribute('Page Slide Pane', 'VoletPage Diapo', show_progress=False).sequence_attributions
+theirs = theirs.aggregate()
+assert list(ours.sequence_scores) == sorted(theirs.sequence_scores)
+for name, scores in theirs.sequence_scores.items():
+    assert ours.sequence_scores[name].shape == scores.shape, name
+    print(name, float((ours.sequence_scores[name] - scores).abs().max()) < 1e-6)";
+    let asked = std::process::Command::new(python)
+        .args(["-W", "ignore", "-c", script, &path, &model])
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .expect("Python runs");
+    let told = ended(asked).succeeded();
+    let expected = "decoder_self_attentions True\nencoder_self_attentions True\n";
+    assert_eq!(told, expected);
+}
+
 /// Inseq is asked itself, where Python has it.
 #[test]
 fn inseq_loads_what_is_saved() {

@@ -1,5 +1,6 @@
 //! What goes in and what comes out: plain data, no tensors.
 
+use crate::sides::Side;
 use crate::text::Offsets;
 
 /// One example to attribute.
@@ -70,6 +71,9 @@ pub struct Attribution {
     pub attr_pos_end: usize,
     /// One entry for each position from `attr_pos_start` to `attr_pos_end`.
     pub steps: Vec<StepAttribution>,
+    /// Scores of a stack's tokens for each other, by name; none unless the method was asked for
+    /// them, and in decoder-only models, whose steps have them.
+    pub sequence_scores: Vec<SequenceScores>,
 }
 
 impl Attribution {
@@ -93,6 +97,19 @@ pub struct StepAttribution {
     pub step_scores: Vec<f32>,
     /// The token the produced one is contrasted with; `None` where there is no contrast.
     pub contrast: Option<Token>,
+}
+
+/// Scores of the tokens of one stack for each other: what Inseq calls `sequence_scores`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceScores {
+    /// Inseq's name of them, such as `encoder_self_attentions`.
+    pub name: String,
+    /// Whose tokens rows and columns are.
+    pub side: Side,
+    /// One entry a token that looks at others, with one row a token it looks at. Source: every
+    /// source token looks at all of them. Target: one entry a step, whose rows are those that
+    /// [`StepAttribution::target`] would have, as many as the prefix is long.
+    pub columns: Vec<ScoreRows>,
 }
 
 /// Scores of consecutive tokens.

@@ -23,7 +23,8 @@ use crate::sides::Side;
 use crate::specification::{Parts, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Offsets, Tokenizer};
-use crate::{Attribution, Error, Example, StepAttribution, Token};
+use crate::{Attribution, Error, Example, Token};
+use explain::Explained;
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
 #[derive(Debug)]
@@ -88,6 +89,7 @@ impl Engine {
             step_scores,
             pipeline,
         } = Parts::build(spec)?;
+        method.check(&self.model)?;
         let (source, target) = (spec.src_lang.as_deref(), spec.tgt_lang.as_deref());
         let tokenizer = self.tokenizer.speaking(source, target)?;
         let chat = spec.chat.as_ref();
@@ -231,11 +233,11 @@ impl Attributor<'_> {
         let prepared = self.prepare_examples(examples, most);
         let good = prepared.iter().flatten().flatten();
         let good: Vec<_> = good.map(|prepared| prepared.instance.clone()).collect();
-        let mut steps = self.explain_each(&good).into_iter();
+        let mut explained = self.explain_each(&good).into_iter();
         let mut finish = |prepared: Result<Prepared, Error>| {
             let prepared = prepared?;
-            let steps = steps.next().expect("every good sequence has its steps")?;
-            self.aggregate(self.assemble(prepared, steps))
+            let explained = explained.next().expect("every good sequence has its steps");
+            self.aggregate(self.assemble(prepared, explained?))
         };
         let samples = |samples: Vec<_>| samples.into_iter().map(&mut finish).collect();
         prepared.into_iter().map(samples).collect()
@@ -243,9 +245,9 @@ impl Attributor<'_> {
 
     /// Explains `instances` together, and one by one where that fails: so it is found out whose
     /// fault it is, if anyone's.
-    fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Vec<StepAttribution>, Error>> {
+    fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Explained, Error>> {
         match self.explain_in_runs(instances) {
-            Ok(steps) => steps,
+            Ok(explained) => explained,
             Err(error) if instances.len() == 1 => vec![Err(error)],
             Err(_) => instances
                 .iter()
@@ -417,7 +419,7 @@ impl Attributor<'_> {
         }
     }
 
-    fn assemble(&self, prepared: Prepared, steps: Vec<StepAttribution>) -> Attribution {
+    fn assemble(&self, prepared: Prepared, explained: Explained) -> Attribution {
         let instance = prepared.instance;
         Attribution {
             source: self.tokens(Side::Source, &instance.source, &prepared.source_offsets),
@@ -426,7 +428,8 @@ impl Attributor<'_> {
             forced: prepared.forced,
             attr_pos_start: instance.explained.start,
             attr_pos_end: instance.explained.end,
-            steps,
+            steps: explained.steps,
+            sequence_scores: explained.sequence_scores,
         }
     }
 }

@@ -37,9 +37,10 @@ mod digest;
 pub(crate) mod kernels;
 pub(crate) mod random;
 
-pub use attribution::{Attribution, Example, ScoreRows, StepAttribution, Token};
+pub use attribution::{Attribution, Example, ScoreRows, SequenceScores, StepAttribution, Token};
 pub use digest::digest;
 pub use engine::{Attributor, Engine};
 pub use error::{Error, ErrorKind};
 pub use registry::Entry;
+pub use sides::Side;
 pub use specification::{check, check_pinned, pin};

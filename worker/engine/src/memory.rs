@@ -52,13 +52,12 @@ impl Memory {
         rows_of(budget, of_all_threads, MOST_SEED_ROWS)
     }
 
-    /// Cuts `instances` into runs that fit together, or the error of one that does not fit alone,
-    /// where each has `passes` passes at a time.
+    /// Cuts `instances`, each of which takes `bytes`, into runs that fit together, or the error of one
+    /// that does not fit alone.
     pub(crate) fn runs<'i>(
         self,
-        model: &Transformer,
-        passes: usize,
         instances: &'i [Instance],
+        bytes: &dyn Fn(&Instance) -> u64,
     ) -> Vec<Result<&'i [Instance], Error>> {
         let Self::Bytes(budget) = self else {
             return vec![Ok(instances)];
@@ -66,7 +65,7 @@ impl Memory {
         let mut runs = Vec::new();
         let (mut start, mut used) = (0, FIXED_BYTES);
         for (index, instance) in instances.iter().enumerate() {
-            let needed = instance_bytes(model, passes, instance);
+            let needed = bytes(instance);
             if used + needed > budget && index > start {
                 runs.push(Ok(&instances[start..index]));
                 (start, used) = (index, FIXED_BYTES);
@@ -100,7 +99,7 @@ pub(crate) fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
 }
 
 /// Returns what the passes of an instance and the scores of its steps take.
-fn instance_bytes(model: &Transformer, passes: usize, instance: &Instance) -> u64 {
+pub(crate) fn instance_bytes(model: &Transformer, passes: usize, instance: &Instance) -> u64 {
     let number = model.dtype().size_in_bytes() as u64;
     let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
     let of_stack = |stack: &StackSpec, rows: u64, source: u64| {
@@ -118,6 +117,20 @@ fn instance_bytes(model: &Transformer, passes: usize, instance: &Instance) -> u6
     let at_once = steps.min(rayon::current_num_threads() as u64);
     let cotangents = at_once * (source + target) * cotangent_bytes(model);
     number * (passes as u64 * (encoder + decoder) + scores) + cotangents
+}
+
+/// Returns what the scores of an instance's tokens for each other take, at most: as many as the
+/// attentions of a stack to itself have weights, raw and as they are handed out.
+pub(crate) fn sequence_score_bytes(model: &Transformer, instance: &Instance) -> u64 {
+    let of_stack = |stack: &StackSpec, rows: usize| {
+        let rows = rows as u64;
+        rows * weights_a_row(stack, rows, 0)
+    };
+    let spec = model.spec();
+    let encoder = spec.encoder.iter();
+    let encoder = encoder.map(|stack| of_stack(stack, instance.source.len()));
+    let numbers = encoder.sum::<u64>() + of_stack(&spec.decoder, instance.target.len());
+    numbers * (model.dtype().size_in_bytes() + size_of::<f32>()) as u64
 }
 
 /// Returns what one row of a backward pass takes: what comes into the widest sublayer, and leaves it.
@@ -192,15 +205,17 @@ mod tests {
         let instances = [4, 4, 400, 4, 4].map(instance);
         let needed = instance_bytes(&model, 1, &instances[0]);
         let budget = Memory::Bytes(FIXED_BYTES + 2 * needed);
-        let runs = budget.runs(&model, 1, &instances);
+        let needs = |instance: &Instance| instance_bytes(&model, 1, instance);
+        let runs = budget.runs(&instances, &needs);
         let lengths: Vec<_> = runs
             .iter()
             .map(|run| run.as_ref().map(|run| run.len()).map_err(Error::code))
             .collect();
         assert_eq!(lengths, [Ok(2), Err("too_large"), Ok(2)]);
-        assert_eq!(Memory::Unbounded.runs(&model, 1, &instances).len(), 1);
+        assert_eq!(Memory::Unbounded.runs(&instances, &needs).len(), 1);
         // With dropout beside them the same do not fit together.
-        let alone = budget.runs(&model, 2, &instances[..2]);
+        let needs = |instance: &Instance| instance_bytes(&model, 2, instance);
+        let alone = budget.runs(&instances[..2], &needs);
         assert_eq!(alone.len(), 2);
     }
 

@@ -16,16 +16,13 @@ pub(super) struct Cells {
 
 impl Cells {
     /// Reads a tensor. `[tokens, …]`
-    pub(super) fn of_tensor(tensor: Option<&Tensor>) -> Result<Option<Self>, Error> {
-        let Some(tensor) = tensor else {
-            return Ok(None);
-        };
+    pub(super) fn of_tensor(tensor: &Tensor) -> Result<Self, Error> {
         let tensor = tensor.contiguous()?;
         let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
-        Ok(Some(Self {
+        Ok(Self {
             values: values?,
             row_shape: tensor.dims()[1..].to_vec(),
-        }))
+        })
     }
 
     pub(super) fn of_rows(rows: ScoreRows) -> Self {

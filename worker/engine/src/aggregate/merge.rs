@@ -3,13 +3,14 @@
 //! Columns first, the generated tokens, then rows, the tokens they are attributed to. A cell is
 //! missing where a row's token is not before its column's. What a merged token's own later pieces
 //! took from its earlier ones stays, where the reduction overlooks what is missing (`absmax`), as
-//! one more row behind those of the prefix.
+//! one more row behind those of the prefix. Sequence scores have the same tokens on both axes, and both
+//! are merged.
 
 use std::ops::Range;
 
 use super::{Context, Reduction};
 use crate::text::Offsets;
-use crate::{Attribution, ScoreRows, StepAttribution, Token};
+use crate::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 /// Runs of tokens to merge, and how.
 #[derive(Debug, Default)]
@@ -42,13 +43,30 @@ impl Merge {
         let target_rows = groups(&self.target, attribution.target.len());
         let new_first = target_rows.iter().take_while(|run| run.end <= first);
         let new_first = new_first.count();
-        let side = |side: fn(&StepAttribution) -> Option<&ScoreRows>, rows: &[Range<usize>]| {
-            Map::of(&attribution, side).map(|map| {
-                map.merge_columns(&columns, self)
-                    .merge_rows(rows, self)
-                    .into_columns()
-            })
+        let merged = |map: Map, columns: &[Range<usize>], rows: &[Range<usize>]| {
+            map.merge_columns(columns, self)
+                .merge_rows(rows, self)
+                .into_columns()
         };
+        let side = |side: fn(&StepAttribution) -> Option<&ScoreRows>, rows: &[Range<usize>]| {
+            let scores: Option<Vec<_>> = attribution.steps.iter().map(side).collect();
+            let map = Map::of(&scores?, &attribution)?;
+            Some(merged(map, &columns, rows))
+        };
+        let of_sequence = |scores: &SequenceScores| {
+            let (columns, rows) = match scores.side {
+                Side::Source => (&source_rows, &source_rows),
+                Side::Target => (&columns, &target_rows),
+            };
+            let map = Map::of(&scores.columns.iter().collect::<Vec<_>>(), &attribution);
+            let merged = map.map(|map| merged(map, columns, rows));
+            SequenceScores {
+                columns: merged.into_iter().flatten().collect(),
+                ..scores.clone()
+            }
+        };
+        let sequence_scores = attribution.sequence_scores.iter().map(of_sequence);
+        let sequence_scores = sequence_scores.collect();
         let mut source = side(|step| step.source.as_ref(), &source_rows);
         let mut target = side(|step| step.target.as_ref(), &target_rows);
         let merged_step = |(index, run): (usize, &Range<usize>)| {
@@ -68,6 +86,7 @@ impl Merge {
             attr_pos_start: new_first,
             attr_pos_end: new_first + steps.len(),
             steps,
+            sequence_scores,
             ..attribution
         }
     }
@@ -137,7 +156,7 @@ fn merge_contrasts(pieces: &[StepAttribution]) -> Option<Token> {
     })
 }
 
-/// All scores of one side: `width` numbers a cell, NaN where there is no cell.
+/// The scores of some columns for all tokens of a side: `width` numbers a cell, NaN where there is no cell.
 struct Map {
     rows: usize,
     columns: usize,
@@ -148,21 +167,16 @@ struct Map {
 }
 
 impl Map {
-    /// Lays out the scores of a side; `None` where a step has none.
-    fn of(
-        attribution: &Attribution,
-        side: fn(&StepAttribution) -> Option<&ScoreRows>,
-    ) -> Option<Self> {
-        let steps: Option<Vec<_>> = attribution.steps.iter().map(side).collect();
-        let steps = steps?;
-        let row_shape = steps.first()?.row_shape.clone();
-        let (columns, width) = (steps.len(), row_shape.iter().product());
+    /// Lays out the scores `of_columns` of `attribution`; `None` where there are none.
+    fn of(of_columns: &[&ScoreRows], attribution: &Attribution) -> Option<Self> {
+        let row_shape = of_columns.first()?.row_shape.clone();
+        let (columns, width) = (of_columns.len(), row_shape.iter().product());
         if width == 0 {
             return None;
         }
         let rows = attribution.source.len().max(attribution.target.len());
         let mut cells = vec![f64::NAN; rows * columns * width];
-        for (column, scores) in steps.iter().enumerate() {
+        for (column, scores) in of_columns.iter().enumerate() {
             for (row, values) in scores.values.chunks_exact(width).enumerate() {
                 let cell = &mut cells[(row * columns + column) * width..][..width];
                 for (cell, value) in cell.iter_mut().zip(values) {

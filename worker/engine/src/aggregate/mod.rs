@@ -29,7 +29,7 @@ use whence_schemas::{Compat, FunctionSpec};
 
 use crate::registry::{self, Describe, Entry};
 use crate::sides::Side;
-use crate::{Attribution, Error, ScoreRows};
+use crate::{Attribution, Error, ScoreRows, SequenceScores};
 use cells::Cells;
 pub use pair::{pair, pair_with};
 pub use reduction::Reduction;
@@ -126,6 +126,17 @@ pub struct RawScores {
     pub target: Option<Tensor>,
 }
 
+/// The raw scores of the tokens of one stack for each other.
+#[derive(Debug)]
+pub struct RawSequenceScores {
+    /// Inseq's name of them.
+    pub name: &'static str,
+    /// Whose tokens rows and columns are.
+    pub side: Side,
+    /// As [`SequenceScores::columns`]. `[tokens, …]` each, the same `…`.
+    pub columns: Vec<Tensor>,
+}
+
 /// The scores of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepScores {
@@ -168,18 +179,42 @@ impl Pipeline {
     /// Takes the scores of one step as far as a step can be taken alone. Fails if there are more
     /// stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
-        let mut sides = [
-            Cells::of_tensor(raw.source.as_ref())?,
-            Cells::of_tensor(raw.target.as_ref())?,
-        ];
-        for stage in &self.stages {
-            let Stage::StepWise(scores) = stage else {
-                break;
-            };
+        let cells = |side: &Option<Tensor>| side.as_ref().map(Cells::of_tensor).transpose();
+        let mut sides = [cells(&raw.source)?, cells(&raw.target)?];
+        for scores in self.step_wise() {
             scores.reduce(&mut sides, self.defaults)?;
         }
         let [source, target] = sides.map(|side| side.map(Cells::into_rows));
         Ok(StepScores { source, target })
+    }
+
+    /// As [`Pipeline::apply`], of scores that belong to no step. They are reduced alike, but not
+    /// normalized, as in Inseq.
+    pub fn apply_to_sequence(&self, raw: &RawSequenceScores) -> Result<SequenceScores, Error> {
+        let column = |raw: &Tensor| {
+            let mut column = Cells::of_tensor(raw)?;
+            for scores in self.step_wise() {
+                scores.reduce_side(&mut column, self.defaults.reduction)?;
+            }
+            Ok(column.into_rows())
+        };
+        Ok(SequenceScores {
+            name: raw.name.to_owned(),
+            side: raw.side,
+            columns: raw
+                .columns
+                .iter()
+                .map(column)
+                .collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Returns the stages in front of the first that must see the whole attribution.
+    fn step_wise(&self) -> impl Iterator<Item = &Scores> {
+        self.stages.iter().map_while(|stage| match stage {
+            Stage::StepWise(scores) => Some(scores),
+            Stage::Whole(_) => None,
+        })
     }
 
     /// Takes an attribution, whose steps came through [`Pipeline::apply`], through the stages that

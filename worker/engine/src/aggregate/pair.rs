@@ -3,7 +3,7 @@
 //! For two runs over the same tokens, or over a minimal pair of texts. Not a stage of a job's
 //! pipeline, which sees one example at a time.
 
-use crate::{Attribution, Error, ScoreRows, StepAttribution, Token};
+use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution, Token};
 
 /// Returns `second` minus `first`: the order of Inseq's `pair`, whose `first - second` means the
 /// same.
@@ -39,6 +39,7 @@ pub fn pair_with(
         source: pair_tokens(&first.source, &second.source)?,
         target: pair_tokens(&first.target, &second.target)?,
         steps: steps.collect::<Result<_, Error>>()?,
+        sequence_scores: pair_sequences(&first.sequence_scores, &second.sequence_scores, &combine)?,
         ..first.clone()
     })
 }
@@ -61,6 +62,28 @@ fn pair_tokens(first: &[Token], second: &[Token]) -> Result<Vec<Token>, Error> {
     Ok(pairs.collect())
 }
 
+fn pair_sequences(
+    first: &[SequenceScores],
+    second: &[SequenceScores],
+    combine: impl Fn(f32, f32) -> f32,
+) -> Result<Vec<SequenceScores>, Error> {
+    let pair = |(a, b): (&SequenceScores, &SequenceScores)| {
+        if a.name != b.name || a.columns.len() != b.columns.len() {
+            return Err(differ("sequence scores"));
+        }
+        let columns = a.columns.iter().zip(&b.columns);
+        let columns = columns.map(|(a, b)| pair_of_rows(a, b, &combine));
+        Ok(SequenceScores {
+            columns: columns.collect::<Result<_, Error>>()?,
+            ..a.clone()
+        })
+    };
+    if first.len() != second.len() {
+        return Err(differ("sequence scores"));
+    }
+    first.iter().zip(second).map(pair).collect()
+}
+
 fn pair_rows(
     first: Option<&ScoreRows>,
     second: Option<&ScoreRows>,
@@ -68,12 +91,23 @@ fn pair_rows(
 ) -> Result<Option<ScoreRows>, Error> {
     match (first, second) {
         (None, None) => Ok(None),
-        (Some(a), Some(b)) if a.row_shape == b.row_shape => Ok(Some(ScoreRows {
-            values: pair_values(&a.values, &b.values, combine)?,
-            row_shape: a.row_shape.clone(),
-        })),
+        (Some(a), Some(b)) => pair_of_rows(a, b, combine).map(Some),
         _ => Err(differ("shapes of scores")),
     }
+}
+
+fn pair_of_rows(
+    first: &ScoreRows,
+    second: &ScoreRows,
+    combine: impl Fn(f32, f32) -> f32,
+) -> Result<ScoreRows, Error> {
+    if first.row_shape != second.row_shape {
+        return Err(differ("shapes of scores"));
+    }
+    Ok(ScoreRows {
+        values: pair_values(&first.values, &second.values, combine)?,
+        row_shape: first.row_shape.clone(),
+    })
 }
 
 fn pair_values(

@@ -2,7 +2,8 @@
 //!
 //! Normalizing divides by the sum of absolute values over source and prefix together, as Inseq does
 //! by default, after every reduction, so that a further stage weighs its columns alike. Rescaling
-//! divides by the largest absolute value of all steps instead.
+//! divides by the largest absolute value of all steps instead. Sequence scores are reduced alike and
+//! neither normalized nor rescaled, as in Inseq.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 use super::cells::Cells;
 use super::{Aggregator, Context, Defaults, Reduction, Stage};
 use crate::registry::{self, Describe};
-use crate::{Attribution, Error, ScoreRows, StepAttribution};
+use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};
 
 /// Below this sum a step counts as having no scores. Inseq's own floor.
 const SMALLEST_SUM: f64 = 1e-12;
@@ -104,7 +105,8 @@ impl Scores {
         Ok(())
     }
 
-    fn reduce_side(&self, side: &mut Cells, by_default: Reduction) -> Result<(), Error> {
+    /// Reduces the last axis of the scores of some tokens.
+    pub(super) fn reduce_side(&self, side: &mut Cells, by_default: Reduction) -> Result<(), Error> {
         let Some(axis) = side.row_shape.pop() else {
             let reason =
                 "there are more aggregators than axes: these scores are already one a token"
@@ -177,6 +179,23 @@ impl Scores {
             ..step
         })
     }
+
+    fn sequence(
+        &self,
+        scores: SequenceScores,
+        by_default: Reduction,
+    ) -> Result<SequenceScores, Error> {
+        let column = |rows| {
+            let mut column = Cells::of_rows(rows);
+            self.reduce_side(&mut column, by_default)?;
+            Ok(column.into_rows())
+        };
+        let columns = scores.columns.into_iter().map(column);
+        Ok(SequenceScores {
+            columns: columns.collect::<Result<_, Error>>()?,
+            ..scores
+        })
+    }
 }
 
 impl Aggregator for Scores {
@@ -187,8 +206,12 @@ impl Aggregator for Scores {
     ) -> Result<Attribution, Error> {
         let steps = attribution.steps.into_iter();
         let steps = steps.map(|step| self.step(step, context));
+        let steps = steps.collect::<Result<_, _>>()?;
+        let sequences = attribution.sequence_scores.into_iter();
+        let sequences = sequences.map(|scores| self.sequence(scores, context.defaults.reduction));
         let mut attribution = Attribution {
-            steps: steps.collect::<Result<_, _>>()?,
+            steps,
+            sequence_scores: sequences.collect::<Result<_, _>>()?,
             ..attribution
         };
         if self.rescale {

@@ -2,7 +2,8 @@
 //!
 //! Target spans before the first generated token are kept as they are given; one that reaches past
 //! it is extended to the last generated token, and those after it say nothing more. Where none
-//! reaches it, the generated tokens are added.
+//! reaches it, the generated tokens are added. What source tokens have for each other is kept among
+//! those that are kept.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::span::SpanList;
 use super::{Aggregator, Context, Stage};
 use crate::registry::Describe;
-use crate::{Attribution, Error, ScoreRows, StepAttribution, Token};
+use crate::{Attribution, Error, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 /// Keeps some of the tokens that are attributed to.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,7 +59,20 @@ impl Aggregator for Slices {
             target: step.target.map(|rows| kept_rows(&rows, &target)),
             ..step
         };
+        let kept_sequence = |scores: &SequenceScores| {
+            let (rows, columns) = match scores.side {
+                Side::Source => (&source, source.clone()),
+                Side::Target => (&target, whole(scores.columns.len())),
+            };
+            let columns = columns.into_iter().flat_map(|span| &scores.columns[span]);
+            SequenceScores {
+                columns: columns.map(|column| kept_rows(column, rows)).collect(),
+                ..scores.clone()
+            }
+        };
+        let sequence_scores = attribution.sequence_scores.iter().map(kept_sequence);
         Ok(Attribution {
+            sequence_scores: sequence_scores.collect(),
             source: kept_tokens(&attribution.source, &source),
             target: kept_tokens(&attribution.target, &target),
             attr_pos_start: new_first,

@@ -76,6 +76,7 @@ fn attribution() -> Attribution {
         contrast: None,
     };
     Attribution {
+        sequence_scores: Vec::new(),
         source: tokens("▁a </s>"),
         target: tokens("<pad> ▁x y ▁z </s>"),
         generated_text: "xy z".to_owned(),
@@ -358,4 +359,101 @@ fn a_function_that_stands_for_scores_cannot_name_another() {
         error.contains("unknown parameter `aggregate_fn`"),
         "{error}"
     );
+}
+
+/// Three source tokens and three steps, one score each: no number occurs twice in a row of a square.
+fn with_sequence_scores() -> Attribution {
+    let columns = |columns: &[&[f32]]| {
+        let column = |values: &&[f32]| ScoreRows {
+            values: values.to_vec(),
+            row_shape: vec![],
+        };
+        columns.iter().map(column).collect()
+    };
+    let decoder = SequenceScores {
+        name: "decoder_self_scores".to_owned(),
+        side: Side::Target,
+        columns: columns(&[&[1.0], &[0.2, 0.8], &[0.3, 0.6, 0.1]]),
+    };
+    let encoder = SequenceScores {
+        name: "encoder_self_scores".to_owned(),
+        side: Side::Source,
+        columns: columns(&[&[0.1, 0.7, 0.2], &[0.3, 0.3, 0.4], &[0.6, 0.1, 0.3]]),
+    };
+    let mut whole = attribution();
+    whole.steps.truncate(3);
+    Attribution {
+        source: tokens("▁a b </s>"),
+        target: tokens("<pad> ▁x y ▁z"),
+        attr_pos_end: 4,
+        sequence_scores: vec![decoder, encoder],
+        ..whole
+    }
+}
+
+/// Returns the columns of the decoder's scores and of the encoder's behind the stages `json` names.
+fn sequence_columns(json: Value) -> [Vec<Vec<f32>>; 2] {
+    let specs: Vec<FunctionSpec> = serde_json::from_value(json).unwrap();
+    let pipeline = Pipeline::build(&specs, defaults()).unwrap();
+    let found = pipeline
+        .finish(with_sequence_scores(), &context(&step_scores()))
+        .unwrap();
+    let columns = |scores: &SequenceScores| {
+        let columns = scores.columns.iter();
+        columns.map(|column| column.values.clone()).collect()
+    };
+    [0, 1].map(|index| columns(&found.sequence_scores[index]))
+}
+
+#[test]
+fn merged_tokens_are_merged_on_both_axes_of_sequence_scores() {
+    let params = json!({"source_spans": [0, 2], "target_spans": [1, 3]});
+    let [decoder, encoder] = sequence_columns(json!([{"name": "spans", "params": params}]));
+    // Inseq merges the encoder's so, too. Of the decoder's it merges the rows one token too early.
+    assert_eq!(encoder, [[0.7, 0.4], [0.6, 0.3]]);
+    assert_eq!(decoder, [[1.0, 0.8], [0.3, 0.6]]);
+}
+
+#[test]
+fn slices_keep_the_columns_of_source_tokens_that_are_kept() {
+    let params = json!({"source_spans": [[0, 1], [2, 3]], "target_spans": [1, 2]});
+    let [decoder, encoder] = sequence_columns(json!([{"name": "slices", "params": params}]));
+    assert_eq!(encoder, [[0.1, 0.2], [0.6, 0.3]]);
+    assert_eq!(decoder, [vec![], vec![0.8], vec![0.6, 0.1]]);
+}
+
+#[test]
+fn sequence_scores_are_reduced_and_not_normalized() {
+    let pipeline = Pipeline::build(&[FunctionSpec::named("mean")], defaults()).unwrap();
+    let column = Tensor::from_vec(vec![1.0, 3.0, 5.0, 7.0], (2, 2), &Device::Cpu).unwrap();
+    let raw = RawSequenceScores {
+        name: "encoder_self_scores",
+        side: Side::Source,
+        columns: vec![column.clone(), column],
+    };
+    let found = pipeline.apply_to_sequence(&raw).unwrap();
+    assert_eq!(found.columns[0].values, [2.0, 6.0]);
+    // Where a stage before sees the whole, the same is done later.
+    let stages = ["slices", "mean"].map(FunctionSpec::named);
+    let pipeline = Pipeline::build(&stages, defaults()).unwrap();
+    let unreduced = pipeline.apply_to_sequence(&raw).unwrap();
+    let whole = Attribution {
+        source: tokens("▁a </s>"),
+        sequence_scores: vec![unreduced],
+        ..attribution()
+    };
+    let late = pipeline.finish(whole, &context(&step_scores())).unwrap();
+    assert_eq!(late.sequence_scores[0].columns[0].values, [2.0, 6.0]);
+}
+
+#[test]
+fn sequence_scores_are_paired_cell_by_cell() {
+    let first = with_sequence_scores();
+    let mut second = first.clone();
+    second.sequence_scores[1].columns[0].values = vec![1.1, 0.7, 0.2];
+    let found = pair(&first, &second).unwrap();
+    assert_eq!(found.sequence_scores[1].columns[0].values, [1.0, 0.0, 0.0]);
+    second.sequence_scores.pop();
+    let error = pair(&first, &second).unwrap_err().to_string();
+    assert!(error.contains("different sequence scores"), "{error}");
 }

@@ -10,23 +10,53 @@ use crate::collector::{CollectedStep, Collector};
 use crate::gradient::{self, Attributed, Pass};
 use crate::methods::{Batch, Instance};
 use crate::sides::{Side, Sides};
-use crate::{Error, ScoreRows, StepAttribution};
+use crate::{Error, ScoreRows, SequenceScores, StepAttribution, memory};
+
+/// What became of an instance, or of some of its steps.
+#[derive(Debug, Default)]
+pub(super) struct Explained {
+    pub(super) steps: Vec<StepAttribution>,
+    pub(super) sequence_scores: Vec<SequenceScores>,
+}
+
+impl Explained {
+    /// Puts what became of later steps behind these. The encoder's scores are the same for all.
+    pub(super) fn followed_by(mut self, next: Self) -> Self {
+        self.steps.extend(next.steps);
+        for (scores, next) in self.sequence_scores.iter_mut().zip(next.sequence_scores) {
+            if scores.side == Side::Target {
+                scores.columns.extend(next.columns);
+            }
+        }
+        self
+    }
+}
 
 impl Attributor<'_> {
     /// Explains `instances`, as many at once as fit the memory.
     pub(super) fn explain_in_runs(
         &self,
         instances: &[Instance],
-    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+    ) -> Result<Vec<Result<Explained, Error>>, Error> {
+        let model = &self.engine.model;
         let boundaries = Boundaries {
-            beyond: self.engine.model.spec().turns_otherwise_beyond(),
+            beyond: model.spec().turns_otherwise_beyond(),
             own_prefix: self.spec.contrast.contrast_force_inputs
                 && self.spec.compat == Compat::Inseq071,
         };
         let parts = Parts::of(boundaries, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
-        for run in self.memory.runs(&self.engine.model, passes, &parts.all) {
+        let records = self.method.records_sequence_scores(self.spec.compat);
+        let bytes = |instance: &Instance| {
+            let own = memory::instance_bytes(model, passes, instance);
+            if records {
+                own + memory::sequence_score_bytes(model, instance)
+            } else {
+                own
+            }
+        };
+        for run in self.memory.runs(&parts.all, &bytes) {
             match run {
                 Ok(run) => results.extend(self.explain(run)?),
                 Err(error) => results.push(Err(error)),
@@ -36,10 +66,7 @@ impl Attributor<'_> {
     }
 
     /// Explains `instances`. A result whose scores are not finite is that instance's error.
-    fn explain(
-        &self,
-        instances: &[Instance],
-    ) -> Result<Vec<Result<Vec<StepAttribution>, Error>>, Error> {
+    fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Explained, Error>>, Error> {
         if instances.is_empty() {
             return Ok(Vec::new());
         }
@@ -86,11 +113,19 @@ impl Attributor<'_> {
         if self.spec.contrast.contrast_force_inputs {
             batch.function = &forced;
         }
-        let collected = Collector::new(&self.pipeline, batch.steps().len());
+        let collected = Collector::new(&self.pipeline, batch.steps().len(), instances.len());
         self.method.attribute(&batch, &collected)?;
-        let mut steps = collected.into_steps().into_iter().zip(step_scores);
-        let of_instance = |instance| self.instance_steps(instance, &mut steps);
-        Ok(instances.iter().map(of_instance).collect())
+        let (steps, sequences) = collected.into_parts();
+        let mut steps = steps.into_iter().zip(step_scores);
+        let of_instance = |(instance, sequence_scores): (&Instance, Vec<SequenceScores>)| {
+            let steps = self.instance_steps(instance, &mut steps)?;
+            check_sequences(&sequence_scores)?;
+            Ok(Explained {
+                steps,
+                sequence_scores,
+            })
+        };
+        Ok(instances.iter().zip(sequences).map(of_instance).collect())
     }
 
     /// Takes the steps of `instance` off `steps`. Fails if one has scores that are not finite.
@@ -164,6 +199,21 @@ impl Attributor<'_> {
         }
         Ok(scores)
     }
+}
+
+/// Fails if a score is not finite. Those of the encoder stand before the first step.
+fn check_sequences(sequences: &[SequenceScores]) -> Result<(), Error> {
+    for scores in sequences {
+        let Some(column) = scores.columns.iter().position(has_no_number) else {
+            continue;
+        };
+        let step = match scores.side {
+            Side::Source => 0,
+            Side::Target => column,
+        };
+        return Err(Error::NotFinite { step });
+    }
+    Ok(())
 }
 
 fn has_no_number(rows: &ScoreRows) -> bool {

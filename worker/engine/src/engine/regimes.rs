@@ -13,13 +13,10 @@
 
 use std::borrow::Cow;
 
+use super::explain::Explained;
 use crate::Error;
-use crate::StepAttribution;
 use crate::contrast::Contrast;
 use crate::methods::Instance;
-
-/// What became of the steps of an instance.
-type Explained = Result<Vec<StepAttribution>, Error>;
 
 /// Instances, cut where needed.
 pub(super) struct Parts<'i> {
@@ -56,13 +53,17 @@ impl<'i> Parts<'i> {
     }
 
     /// Puts what became of each part together again: all steps of an instance, or its first error.
-    pub(super) fn join(&self, of_parts: Vec<Explained>) -> Vec<Explained> {
+    pub(super) fn join(
+        &self,
+        of_parts: Vec<Result<Explained, Error>>,
+    ) -> Vec<Result<Explained, Error>> {
         let mut of_parts = of_parts.into_iter();
         let join = |&count: &usize| {
             // All of them are taken, whatever the first holds: the next instance's come behind.
             let parts: Vec<_> = of_parts.by_ref().take(count).collect();
             let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-            Ok(parts.concat())
+            let joined = parts.into_iter().reduce(Explained::followed_by);
+            Ok(joined.unwrap_or_default())
         };
         self.counts.iter().map(join).collect()
     }
@@ -103,6 +104,7 @@ fn cut(instance: &Instance, boundaries: Boundaries) -> Vec<Instance> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ScoreRows, SequenceScores, Side};
 
     fn instance(contrast: Option<Vec<usize>>) -> Instance {
         let tokens: Vec<u32> = (0..8).collect();
@@ -161,5 +163,34 @@ mod tests {
         let contrast = instance.contrast.as_mut().unwrap();
         contrast.target[4] = 9;
         assert_eq!(explained(&cut(&instance, own_prefix)), [3..5, 5..8]);
+    }
+
+    #[test]
+    fn parts_share_the_encoders_scores_and_have_each_their_columns_of_the_decoders() {
+        let parts = Parts {
+            all: Cow::Owned(Vec::new()),
+            counts: vec![2],
+        };
+        let scores = |name: &str, side: Side, columns: &[f32]| SequenceScores {
+            name: name.to_owned(),
+            side,
+            columns: columns
+                .iter()
+                .map(|&value| ScoreRows {
+                    values: vec![value],
+                    row_shape: vec![],
+                })
+                .collect(),
+        };
+        let part = |decoders: &[f32]| Explained {
+            steps: Vec::new(),
+            sequence_scores: vec![
+                scores("decoder", Side::Target, decoders),
+                scores("encoder", Side::Source, &[0.5, 0.25]),
+            ],
+        };
+        let joined = parts.join(vec![Ok(part(&[1.0, 2.0])), Ok(part(&[3.0]))]);
+        let whole = part(&[1.0, 2.0, 3.0]).sequence_scores;
+        assert_eq!(joined[0].as_ref().unwrap().sequence_scores, whole);
     }
 }

@@ -1,7 +1,9 @@
 //! `attention`: the attention weights with which the row that predicts a token looks at its inputs.
 //!
 //! Raw scores are `[token, layer, head]`: of the source through cross-attention, of the prefix
-//! through self-attention. `layers` and `heads` choose some of them, in the order they are named.
+//! through self-attention. `layers` and `heads` choose some of them, in the order they are named. What
+//! the tokens of the encoder look at among each other, and those of the decoder where the prefix is
+//! not attributed, is recorded beside them where it is asked for.
 //! The attributed function plays no part.
 //!
 //! Cost: one forward pass for the batch.
@@ -10,15 +12,18 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
+use super::support::self_scores::{Looking, SelfScores};
 use super::{Batch, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::ExplainedStep;
 use crate::kernels::Real;
 use crate::kernels::attention::Attended;
 use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::model::Transformer;
 use crate::registry::Describe;
+use crate::sides::Side;
 
 /// Attention weights of every layer and head.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -28,6 +33,11 @@ pub(super) struct Attention {
     pub layers: Option<Vec<usize>>,
     /// Numbers of the heads to keep; all when absent.
     pub heads: Option<Vec<usize>>,
+    /// Record how the encoder's tokens look at each other, as `encoder_self_attentions`; as Inseq
+    /// does, with `compat`, when absent.
+    pub output_encoder_self_scores: Option<bool>,
+    /// Record how the decoder's do, as `decoder_self_attentions`, where the prefix is not attributed.
+    pub output_decoder_self_scores: Option<bool>,
 }
 
 impl Describe for Attention {
@@ -50,23 +60,32 @@ impl Method for Attention {
         } else {
             (attentions, Vec::new())
         };
-        let num_heads = own.first().map_or(0, |layer| layer.heads.queries);
-        let heads = chosen(self.heads.as_deref(), num_heads, "head")?;
-        let (own, cross) = (self.keep_layers(own)?, self.keep_layers(cross)?);
+        let (own, cross) = (self.keep(&own)?, self.keep(&cross)?);
         for (index, step) in batch.steps().iter().enumerate() {
             let target = if batch.attributes_target() {
-                Some(weights(&own, &heads, step, step.seed.position + 1)?)
+                Some(own.weights(Looking::at_prefix(step))?)
             } else {
                 None
             };
-            let source = if cross.is_empty() {
-                None
+            let source = if batch.model.has_encoder() {
+                Some(cross.weights(Looking::at_source(step))?)
             } else {
-                Some(weights(&cross, &heads, step, step.source_rows)?)
+                None
             };
             sink.record(index, RawScores { source, target })?;
         }
-        Ok(())
+        let name = |side| match side {
+            Side::Source => "encoder_self_attentions",
+            Side::Target => "decoder_self_attentions",
+        };
+        self.self_scores().record(batch, sink, name, |side, rows| {
+            let encoder = match side {
+                Side::Source => Some(self.keep(&trace.encoder_attentions().collect::<Vec<_>>())?),
+                Side::Target => None,
+            };
+            let kept = encoder.as_ref().unwrap_or(&own);
+            rows.iter().map(|row| Ok(kept.weights(*row)?)).collect()
+        })
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
@@ -76,17 +95,43 @@ impl Method for Attention {
     fn needs_gradient(&self) -> bool {
         false
     }
+
+    fn records_sequence_scores(&self, compat: Compat) -> bool {
+        self.self_scores().any(compat)
+    }
+
+    fn check(&self, model: &Transformer) -> Result<(), Error> {
+        self.self_scores().check(model, Self::NAME)
+    }
 }
 
 impl Attention {
-    /// Keeps the layers that are wanted of a side's. Fails if there is no such layer.
-    fn keep_layers<'a>(&self, layers: Vec<&'a Attended>) -> Result<Vec<&'a Attended>, Error> {
-        if layers.is_empty() {
-            return Ok(layers);
+    fn self_scores(&self) -> SelfScores {
+        SelfScores {
+            encoder: self.output_encoder_self_scores,
+            decoder: self.output_decoder_self_scores,
         }
-        let kept = chosen(self.layers.as_deref(), layers.len(), "layer")?;
-        Ok(kept.into_iter().map(|layer| layers[layer]).collect())
     }
+
+    /// Keeps what is wanted of the layers of a stack. Fails if there is no such layer or head.
+    fn keep<'a>(&self, layers: &[&'a Attended]) -> Result<Kept<'a>, Error> {
+        let Some(first) = layers.first() else {
+            return Ok(Kept::default());
+        };
+        let heads = chosen(self.heads.as_deref(), first.heads.queries, "head")?;
+        let kept = chosen(self.layers.as_deref(), layers.len(), "layer")?;
+        Ok(Kept {
+            layers: kept.into_iter().map(|layer| layers[layer]).collect(),
+            heads,
+        })
+    }
+}
+
+/// The layers and heads of one stack that are wanted.
+#[derive(Default)]
+struct Kept<'a> {
+    layers: Vec<&'a Attended>,
+    heads: Vec<usize>,
 }
 
 /// Returns the numbers in `wanted`, or all below `count`. Fails if one is not below it.
@@ -107,41 +152,30 @@ fn chosen(wanted: Option<&[usize]>, count: usize, what: &str) -> Result<Vec<usiz
     }
 }
 
-/// Returns the weights of a step's row on the first `tokens` keys. `[tokens, layers, heads]`
-fn weights(
-    layers: &[&Attended],
-    heads: &[usize],
-    step: &ExplainedStep,
-    tokens: usize,
-) -> Result<Tensor> {
-    let Some(first) = layers.first() else {
-        return Tensor::zeros(
-            (tokens, 0, 0),
-            candle_core::DType::F32,
-            &candle_core::Device::Cpu,
-        );
-    };
-    by_dtype!(first.weights, T => weights_as::<T>(layers, heads, step, tokens))
-}
+impl Kept<'_> {
+    /// Returns the weights of a row on the tokens it looks at. `[tokens, layers, heads]`
+    fn weights(&self, row: Looking) -> Result<Tensor> {
+        let Some(first) = self.layers.first() else {
+            let shape = (row.tokens, 0, 0);
+            return Tensor::zeros(shape, candle_core::DType::F32, &candle_core::Device::Cpu);
+        };
+        by_dtype!(first.weights, T => self.weights_as::<T>(row))
+    }
 
-fn weights_as<T: Real>(
-    layers: &[&Attended],
-    heads: &[usize],
-    step: &ExplainedStep,
-    tokens: usize,
-) -> Result<Tensor> {
-    let mut values = vec![T::zero(); tokens * layers.len() * heads.len()];
-    for (layer, attended) in layers.iter().enumerate() {
-        let all = View::<T>::of(&attended.weights)?;
-        let sequence = &attended.sequences[step.seed.sequence];
-        let (queries, keys) = (sequence.queries.len(), sequence.keys.len());
-        for (place, head) in heads.iter().enumerate() {
-            let row = &all[sequence.first_weight + (head * queries + step.seed.position) * keys..]
-                [..tokens];
-            for (token, &weight) in row.iter().enumerate() {
-                values[(token * layers.len() + layer) * heads.len() + place] = weight;
+    fn weights_as<T: Real>(&self, row: Looking) -> Result<Tensor> {
+        let Self { layers, heads } = self;
+        let mut values = vec![T::zero(); row.tokens * layers.len() * heads.len()];
+        for (layer, attended) in layers.iter().enumerate() {
+            let all = View::<T>::of(&attended.weights)?;
+            let sequence = &attended.sequences[row.sequence];
+            let (queries, keys) = (sequence.queries.len(), sequence.keys.len());
+            for (place, head) in heads.iter().enumerate() {
+                let first = sequence.first_weight + (head * queries + row.position) * keys;
+                for (token, &weight) in all[first..][..row.tokens].iter().enumerate() {
+                    values[(token * layers.len() + layer) * heads.len() + place] = weight;
+                }
             }
         }
+        tensor(values, (row.tokens, layers.len(), heads.len()))
     }
-    tensor(values, (tokens, layers.len(), heads.len()))
 }

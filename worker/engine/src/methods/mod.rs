@@ -27,9 +27,10 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use serde_json::{Map, Value};
+use whence_schemas::Compat;
 
 use crate::Error;
-use crate::aggregate::RawScores;
+use crate::aggregate::{RawScores, RawSequenceScores};
 use crate::contrast::Contrast;
 use crate::gradient::{Attributed, ContrastStep, ExplainedStep};
 use crate::kernels::rows;
@@ -87,6 +88,16 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     fn records_deltas(&self) -> bool {
         false
     }
+
+    /// Returns whether it records scores of a stack's tokens for each other.
+    fn records_sequence_scores(&self, _: Compat) -> bool {
+        false
+    }
+
+    /// Fails if a parameter asks for what `model` does not have.
+    fn check(&self, _: &Transformer) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Takes the raw scores of steps, in any order, from any thread.
@@ -97,6 +108,9 @@ pub trait Sink: Sync {
     /// Takes the convergence delta of step `step`: the sum of its scores, less the change of the
     /// attributed function from the baselines to the inputs.
     fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error>;
+
+    /// Takes the scores of the tokens of instance `instance` for each other.
+    fn record_sequence(&self, instance: usize, scores: RawSequenceScores) -> Result<(), Error>;
 }
 
 /// Examples to explain together.

@@ -3,36 +3,40 @@
 //! With h the stream behind layer ℓ at the row that predicts the token, and h̃ₖ that stream where
 //! attention gets nothing from token k in layer ℓ: `c(ℓ, k) = 1 − cos(h, h̃ₖ)`, values below 1e-5
 //! taken as 0, divided by their sum over k. Raw scores are `[token, layer]`: of the source by
-//! cross-attention, of the prefix by self-attention. The attributed function plays no part. Source:
+//! cross-attention, of the prefix by self-attention; of the encoder's tokens for each other, and of
+//! the decoder's where the prefix is not attributed, where they are asked for. The attributed function
+//! plays no part. Source:
 //! Mohebbi et al. 2023, <https://arxiv.org/abs/2301.12971>.
 //!
 //! The layer reads its clean input, so layers are independent, and in it the output of attention
 //! changes by a sum over heads that is known beforehand (`model::zeroing`). Cost: one forward pass
 //! for the batch and, for each layer, the rest of the layer behind attention on a row a pair of
-//! step and token; Inseq takes one whole forward pass a token.
+//! step and token, for the encoder a pair of tokens; Inseq takes one whole forward pass a token.
 //!
 //! `euclidean` is the distance of h and h̃ₖ; in Inseq it crashes. Behind the topmost layer h is what
 //! the head reads, after the final norm. Where models share key heads, `…_zeroed_units_indices`
 //! choose key heads, as in Inseq.
 
-use std::collections::BTreeMap;
+mod units;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::{Batch, Method, Sink, wrong_parameters};
+use super::support::self_scores::{Looking, SelfScores};
+use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::gradient::ExplainedStep;
-use crate::kernels::attention::{KeyHeads, Pair};
+use crate::kernels::attention::Pair;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::Transformer;
 use crate::model::hooks::Recorded;
-use crate::model::spec::CoreSpec;
-use crate::model::zeroing::{Streams, Zeroable};
+use crate::model::zeroing::{Look, Streams, Zeroable};
 use crate::registry::Describe;
 use crate::sides::Side;
+use units::{Chosen, Units};
 
 /// Scores below this are 0. Inseq's own limit.
 const SMALLEST_SCORE: f64 = 1e-5;
@@ -51,6 +55,13 @@ pub(super) struct ValueZeroing {
     pub decoder_zeroed_units_indices: Option<Units>,
     /// Heads zeroed in cross-attention.
     pub cross_zeroed_units_indices: Option<Units>,
+    /// Heads zeroed in the encoder's self-attention.
+    pub encoder_zeroed_units_indices: Option<Units>,
+    /// Record the scores of the encoder's tokens for each other, as `encoder_self_scores`; as Inseq
+    /// does, with `compat`, when absent.
+    pub output_encoder_self_scores: Option<bool>,
+    /// Record those of the decoder's, as `decoder_self_scores`, where the prefix is not attributed.
+    pub output_decoder_self_scores: Option<bool>,
 }
 
 /// How outputs are compared.
@@ -64,48 +75,6 @@ pub(super) enum Metric {
     Euclidean,
 }
 
-/// A choice of heads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Units {
-    /// The same heads in every layer.
-    Every(Heads),
-    /// Heads of the layers that are named.
-    ByLayer(BTreeMap<usize, Heads>),
-}
-
-/// Some heads of a layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Heads {
-    /// One.
-    One(usize),
-    /// Several.
-    Several(Vec<usize>),
-    /// Neighbours, `"first:end"`, the end left out.
-    Range(String),
-}
-
-impl Heads {
-    /// Returns their numbers. Fails for a range that is none.
-    fn numbers(&self) -> Result<Vec<usize>, Error> {
-        match self {
-            Self::One(head) => Ok(vec![*head]),
-            Self::Several(heads) => Ok(heads.clone()),
-            Self::Range(text) => {
-                let range = text.split_once(':').and_then(|(first, end)| {
-                    Some(first.trim().parse().ok()?..end.trim().parse().ok()?)
-                });
-                let wrong = || {
-                    let reason = format!("`{text}` is no range of heads; write `first:end`");
-                    wrong_parameters(ValueZeroing::NAME, reason)
-                };
-                Ok(range.ok_or_else(wrong)?.collect())
-            }
-        }
-    }
-}
-
 impl Describe for ValueZeroing {
     const NAME: &'static str = "value_zeroing";
     const SUMMARY: &'static str =
@@ -117,22 +86,29 @@ impl Method for ValueZeroing {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let recorded = batch.model.forward_recorded(&inputs)?;
         let steps = batch.steps();
-        let scores = |side| self.scores(batch, &recorded, &steps, side);
-        let source = if batch.model.has_encoder() {
-            scores(Side::Source)?.into_iter().map(Some).collect()
-        } else {
-            vec![None; steps.len()]
+        let scores = |look: Look, row: fn(&ExplainedStep) -> Looking, is_wanted: bool| {
+            if !is_wanted {
+                return Ok(vec![None; steps.len()]);
+            }
+            let rows: Vec<_> = steps.iter().map(row).collect();
+            let scores = self.scores(batch, &recorded, look, &rows)?;
+            Ok::<_, Error>(scores.into_iter().map(Some).collect())
         };
-        let target = if batch.attributes_target() {
-            scores(Side::Target)?.into_iter().map(Some).collect()
-        } else {
-            vec![None; steps.len()]
-        };
+        let has_source = batch.model.has_encoder();
+        let source = scores(Look::Across, Looking::at_source, has_source)?;
+        let own = Look::Own(Side::Target);
+        let target = scores(own, Looking::at_prefix, batch.attributes_target())?;
         let sides = source.into_iter().zip(target).enumerate();
         for (step, (source, target)) in sides {
             sink.record(step, RawScores { source, target })?;
         }
-        Ok(())
+        let name = |side| match side {
+            Side::Source => "encoder_self_scores",
+            Side::Target => "decoder_self_scores",
+        };
+        self.self_scores().record(batch, sink, name, |side, rows| {
+            self.scores(batch, &recorded, Look::Own(side), rows)
+        })
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
@@ -142,57 +118,71 @@ impl Method for ValueZeroing {
     fn needs_gradient(&self) -> bool {
         false
     }
+
+    fn records_sequence_scores(&self, compat: Compat) -> bool {
+        self.self_scores().any(compat)
+    }
+
+    fn check(&self, model: &Transformer) -> Result<(), Error> {
+        self.self_scores().check(model, Self::NAME)
+    }
 }
 
 impl ValueZeroing {
-    /// Returns the scores of the tokens of one side, a table a step. `[tokens, layers]`
+    fn self_scores(&self) -> SelfScores {
+        SelfScores {
+            encoder: self.output_encoder_self_scores,
+            decoder: self.output_decoder_self_scores,
+        }
+    }
+
+    /// Returns the scores of the tokens that `rows` look at, a table a row. `[tokens, layers]`
     fn scores(
         &self,
         batch: &Batch<'_>,
         recorded: &Recorded,
-        steps: &[ExplainedStep],
-        side: Side,
+        look: Look,
+        rows: &[Looking],
     ) -> Result<Vec<Tensor>, Error> {
-        let (model, rows) = (batch.model, batch.pass_rows);
-        let tokens = |step: &ExplainedStep| match side {
-            Side::Source => step.source_rows,
-            Side::Target => step.seed.position + 1,
-        };
-        let pairs: Vec<Pair> = steps
-            .iter()
-            .flat_map(|step| {
-                (0..tokens(step)).map(|key| Pair {
-                    sequence: step.seed.sequence,
-                    query: step.seed.position,
-                    key,
-                })
+        let pairs_of = |row: &Looking| {
+            let row = *row;
+            (0..row.tokens).map(move |key| Pair {
+                sequence: row.sequence,
+                query: row.position,
+                key,
             })
-            .collect();
-        let attentions = model.attention_sublayers(side);
+        };
+        let pairs: Vec<Pair> = rows.iter().flat_map(pairs_of).collect();
+        let attentions = batch.model.attentions_of(look);
         let mut layers = Vec::with_capacity(attentions.len());
-        for &(layer, sublayer) in &attentions {
-            let moved = match self.heads(model, side, layer, sublayer)? {
-                Chosen::None => vec![0.0; pairs.len()],
-                Chosen::All => self.moved(
-                    &model.zeroable(recorded, sublayer, KeyHeads::All)?,
-                    &pairs,
-                    rows,
-                )?,
-                Chosen::Some(heads) => {
-                    let heads = KeyHeads::Only(&heads);
-                    self.moved(&model.zeroable(recorded, sublayer, heads)?, &pairs, rows)?
+        for &(layer, sublayer, attention) in &attentions {
+            let chosen = Chosen::of(self.units(look), layer, attention)?;
+            layers.push(match chosen.heads() {
+                None => vec![0.0; pairs.len()],
+                Some(heads) => {
+                    let place = (look.stack(), sublayer);
+                    let layer = batch.model.zeroable(recorded, place, heads)?;
+                    self.moved(&layer, &pairs, batch.pass_rows)?
                 }
-            };
-            layers.push(moved);
+            });
         }
         let mut first = 0;
-        let of_step = |step: &ExplainedStep| {
-            let rows = first..first + tokens(step);
-            first = rows.end;
-            let columns = layers.iter().map(|moved| shares(&moved[rows.clone()]));
-            table(&columns.collect::<Vec<_>>(), tokens(step))
+        let of_row = |row: &Looking| {
+            let pairs = first..first + row.tokens;
+            first = pairs.end;
+            let columns = layers.iter().map(|moved| shares(&moved[pairs.clone()]));
+            table(&columns.collect::<Vec<_>>(), row.tokens)
         };
-        steps.iter().map(of_step).collect()
+        rows.iter().map(of_row).collect()
+    }
+
+    /// Returns which heads go without values in the attentions of a kind.
+    fn units(&self, look: Look) -> Option<&Units> {
+        match look {
+            Look::Own(Side::Source) => self.encoder_zeroed_units_indices.as_ref(),
+            Look::Own(Side::Target) => self.decoder_zeroed_units_indices.as_ref(),
+            Look::Across => self.cross_zeroed_units_indices.as_ref(),
+        }
     }
 
     /// Returns how far the stream of each pair moves without the value of its key, `rows` pairs at once.
@@ -237,48 +227,6 @@ impl ValueZeroing {
             Metric::Euclidean => between.sqrt(),
         }
     }
-
-    /// Returns which heads of a layer are zeroed. Fails if it has no such head.
-    fn heads(
-        &self,
-        model: &Transformer,
-        side: Side,
-        layer: usize,
-        sublayer: usize,
-    ) -> Result<Chosen, Error> {
-        let units = match side {
-            Side::Source => &self.cross_zeroed_units_indices,
-            Side::Target => &self.decoder_zeroed_units_indices,
-        };
-        let heads = match units {
-            None => return Ok(Chosen::All),
-            Some(Units::Every(heads)) => heads.numbers()?,
-            Some(Units::ByLayer(layers)) => match layers.get(&layer) {
-                Some(heads) => heads.numbers()?,
-                None => return Ok(Chosen::None),
-            },
-        };
-        let spec = &model.spec().decoder.sublayers[sublayer];
-        let (CoreSpec::SelfAttention(attention) | CoreSpec::CrossAttention(attention)) = &spec.core
-        else {
-            return Ok(Chosen::None);
-        };
-        match heads.iter().find(|head| **head >= attention.kv_heads) {
-            None => Ok(Chosen::Some(heads)),
-            Some(head) => {
-                let last = attention.kv_heads - 1;
-                let reason = format!("layer {layer} has no value head {head}; its last is {last}");
-                Err(wrong_parameters(Self::NAME, reason))
-            }
-        }
-    }
-}
-
-/// Which heads of a layer are zeroed.
-enum Chosen {
-    All,
-    None,
-    Some(Vec<usize>),
 }
 
 /// Divides scores by their sum, those too small to count taken as 0.

@@ -305,6 +305,12 @@ impl Trace {
         self
     }
 
+    /// Returns the self-attentions of the encoder, bottom up; none where there is no encoder.
+    pub(crate) fn encoder_attentions(&self) -> impl Iterator<Item = &Attended> {
+        let encoders = self.encoder.iter();
+        encoders.flat_map(|(trace, _)| trace.attentions())
+    }
+
     /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
     /// self-attention is followed by a cross-attention.
     pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &Attended> {

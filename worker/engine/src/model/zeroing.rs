@@ -10,13 +10,32 @@ use super::Transformer;
 use super::hooks::Recorded;
 use super::layers::Memory;
 use super::sequences::Sequences;
-use super::spec::CoreSpec;
+use super::spec::{AttentionSpec, CoreSpec, SublayerSpec};
 use super::stack::{Stack, StackTrace};
 use crate::error::Result;
 use crate::kernels::attention::{self, Attended, KeyHeads, Pair};
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::sides::Side;
+
+/// Whose rows look at whose tokens in an attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Those of a stack at the stack's own.
+    Own(Side),
+    /// The decoder's at the source.
+    Across,
+}
+
+impl Look {
+    /// Returns the stack whose rows look.
+    pub(crate) fn stack(self) -> Side {
+        match self {
+            Self::Own(side) => side,
+            Self::Across => Side::Target,
+        }
+    }
+}
 
 /// One attention of one layer, ready to go without values.
 pub(crate) struct Zeroable<'a> {
@@ -44,31 +63,34 @@ pub(crate) struct Streams {
 }
 
 impl Transformer {
-    /// Returns the decoder's attentions over `read`, its own rows or the source, bottom up: the
-    /// layer of each and its number among the sublayers.
-    pub(crate) fn attention_sublayers(&self, read: Side) -> Vec<(usize, usize)> {
-        let sublayers = self.spec().decoder.sublayers.iter().enumerate();
-        let attentions = sublayers.filter(|(_, sublayer)| match &sublayer.core {
-            CoreSpec::SelfAttention(_) => read == Side::Target,
-            CoreSpec::CrossAttention(_) => read == Side::Source,
-            CoreSpec::FeedForward(_) | CoreSpec::Experts(_) => false,
+    /// Returns the attentions of one kind, bottom up: the layer of each, its number among the
+    /// sublayers of its stack, and what it is made of.
+    pub(crate) fn attentions_of(&self, look: Look) -> Vec<(usize, usize, &AttentionSpec)> {
+        let stack = self.stack_spec(look.stack());
+        let sublayers = stack.iter().flat_map(|stack| &stack.sublayers).enumerate();
+        let attentions = sublayers.filter_map(|(index, sublayer)| match (&sublayer.core, look) {
+            (CoreSpec::SelfAttention(spec), Look::Own(_))
+            | (CoreSpec::CrossAttention(spec), Look::Across) => Some((sublayer.layer, index, spec)),
+            _ => None,
         });
-        attentions
-            .map(|(index, sublayer)| (sublayer.layer, index))
-            .collect()
+        attentions.collect()
     }
 
-    /// Prepares decoder sublayer `sublayer` of `recorded`, an attention, to go without values of
+    /// Prepares sublayer `sublayer` of a stack of `recorded`, an attention, to go without values of
     /// `key_heads`.
     pub(crate) fn zeroable<'a>(
         &'a self,
         recorded: &'a Recorded,
-        sublayer: usize,
+        (stack, sublayer): (Side, usize),
         key_heads: KeyHeads<'_>,
     ) -> Result<Zeroable<'a>> {
-        let (stack, trace) = (&self.decoder, &recorded.trace.decoder);
-        let memory = recorded.trace.encoder.as_ref().map(|(_, memory)| memory);
-        let streams = recorded.target.as_slice();
+        let Passed {
+            stack,
+            specs,
+            trace,
+            streams,
+            memory,
+        } = self.passed(recorded, stack)?;
         let Some(attended) = trace.sublayers[sublayer].attended() else {
             return Err(candle_core::Error::Msg("no attention to zero".to_owned()).bt());
         };
@@ -76,7 +98,6 @@ impl Transformer {
         let rows = stack.rows(&trace.sequences, &trace.positions);
         let (added, outputs) =
             stack.sublayers[sublayer].taken_apart(input, &rows, memory, key_heads)?;
-        let specs = &self.spec().decoder.sublayers;
         let layer = specs[sublayer].layer;
         let above = specs[sublayer..]
             .iter()
@@ -93,6 +114,41 @@ impl Transformer {
             outputs,
         })
     }
+
+    /// Returns a stack with what a pass left of it. Fails where there is no such stack.
+    fn passed<'a>(&'a self, recorded: &'a Recorded, side: Side) -> Result<Passed<'a>> {
+        let encoder = recorded.trace.encoder.as_ref();
+        if side == Side::Target {
+            return Ok(Passed {
+                stack: &self.decoder,
+                specs: &self.spec().decoder.sublayers,
+                trace: &recorded.trace.decoder,
+                streams: &recorded.target,
+                memory: encoder.map(|(_, memory)| memory),
+            });
+        }
+        let (Some(stack), Some(spec), Some((trace, _))) =
+            (&self.encoder, &self.spec().encoder, encoder)
+        else {
+            return Err(candle_core::Error::Msg("no encoder to zero".to_owned()).bt());
+        };
+        Ok(Passed {
+            stack,
+            specs: &spec.sublayers,
+            trace,
+            streams: &recorded.source,
+            memory: None,
+        })
+    }
+}
+
+/// A stack, and what a pass left of it.
+struct Passed<'a> {
+    stack: &'a Stack,
+    specs: &'a [SublayerSpec],
+    trace: &'a StackTrace,
+    streams: &'a [Tensor],
+    memory: Option<&'a Memory>,
 }
 
 impl Zeroable<'_> {
