@@ -229,7 +229,8 @@ pub struct Show {
 /// `whence sql`.
 ///
 /// Tables: `jobs`, `examples` (one row an example), `steps` (one row a generated token),
-/// `attributions` (one row a score). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
+/// `attributions` (one row a score), `sequence_scores` (one row a score of a token for another of its
+/// stack, where a method was asked for them). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
 /// columns; `slots` is the stored table itself. Every filled slot is final, so answers about a running job are right for the rows that
 /// are done; `jobs.state` says whether all are.
 #[derive(Debug, Args)]

@@ -8,7 +8,13 @@ use whence_schemas::output;
 use super::{PARTITIONS, SLOTS};
 
 /// The tables there are to ask.
-pub const TABLES: &[&str] = &["jobs", "examples", "steps", "attributions"];
+pub const TABLES: &[&str] = &[
+    "jobs",
+    "examples",
+    "steps",
+    "attributions",
+    "sequence_scores",
+];
 
 /// Whose SQL to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +35,7 @@ pub fn statements(schema: &Schema, dialect: &Dialect) -> Vec<(&'static str, Stri
         ("examples", examples(&columns)),
         ("steps", steps(&columns, dialect)),
         ("attributions", attributions(dialect)),
+        ("sequence_scores", sequence_scores()),
     ];
     if let Dialect::DuckDb { root } = dialect {
         views.insert(0, (SLOTS, duckdb_slots(root)));
@@ -166,5 +173,27 @@ fn attributions(dialect: &Dialect) -> String {
             ],
             &target_scores
         )
+    )
+}
+
+/// The long view of tokens that look at others of their stack: a row a score. Its functions are called
+/// alike in every engine.
+fn sequence_scores() -> String {
+    let field = |name: &str| format!("s['{name}']");
+    let [name, side, position, scores] =
+        [output::NAME, output::SIDE, output::POSITION, output::SCORES].map(field);
+    let count = format!("CAST(array_length({scores}) AS BIGINT)");
+    format!(
+        "SELECT {keys}, {name} AS name, {side} AS side,\n  \
+         {position} AS target_position, tokens[{position} + 1] AS target_token,\n  \
+         unnest(range(0, {count})) AS source_position,\n  \
+         unnest(array_slice(tokens, 1, {count})) AS source_token, unnest({scores}) AS score\nFROM (\n  \
+         SELECT {keys}, s, CASE WHEN {side} = '{source}' THEN {sources} ELSE {targets} END AS tokens\n  \
+         FROM (SELECT {keys}, {sources}, {targets}, unnest({column}) AS s FROM {SLOTS})\n)",
+        keys = keys(),
+        source = output::SIDE_SOURCE,
+        sources = output::SOURCE_TOKENS,
+        targets = output::TARGET_TOKENS,
+        column = output::SEQUENCE_SCORES,
     )
 }

@@ -81,11 +81,11 @@ impl<W: Write> Page<W> {
 
 fn table(heatmap: &Heatmap) -> String {
     let mut html = String::new();
-    let side = heatmap.side.name();
+    let (title, legend) = (escaped(&heatmap.title), heatmap.legend);
     let _ = write!(
         html,
-        "<div class=\"scroll\"><table>\n<caption>{side} Saliency Heatmap \
-         <small>→ : Generated tokens, ↓ : Attributed tokens</small></caption>\n<thead><tr><th></th><th></th>"
+        "<div class=\"scroll\"><table>\n<caption>{title} \
+         <small>{legend}</small></caption>\n<thead><tr><th></th><th></th>"
     );
     for index in 0..heatmap.columns.len() {
         let _ = write!(html, "<th>{index}</th>");
@@ -156,13 +156,14 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HeatmapRow, Side};
+    use super::super::{ATTRIBUTED, HeatmapRow};
     use super::*;
 
     #[test]
     fn a_page_stands_alone_and_escapes_what_it_shows() {
         let heatmap = Heatmap {
-            side: Side::Source,
+            title: "Source Saliency Heatmap".to_owned(),
+            legend: ATTRIBUTED,
             columns: vec!["<b>".to_owned()],
             rows: vec![HeatmapRow {
                 token: "</s>".to_owned(),

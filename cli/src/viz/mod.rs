@@ -7,17 +7,19 @@ mod color;
 pub mod html;
 mod terminal;
 
-use whence_engine::{Attribution, ScoreRows, StepAttribution};
+use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 pub use color::{Colors, Rgb};
 pub use terminal::render;
 
-/// One table: a row an attributed token, a column a generated token.
+/// One table: a row an attributed token, a column a generated token or one that looks at others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heatmap {
-    /// `Source` or `Target`.
-    pub side: Side,
-    /// The generated tokens.
+    /// What stands above.
+    pub title: String,
+    /// What columns and rows are.
+    pub legend: &'static str,
+    /// The tokens of the columns.
     pub columns: Vec<String>,
     /// The attributed tokens and their scores.
     pub rows: Vec<HeatmapRow>,
@@ -27,24 +29,10 @@ pub struct Heatmap {
     pub limit: f32,
 }
 
-/// What a heatmap's rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Tokens the encoder saw.
-    Source,
-    /// Tokens the decoder saw.
-    Target,
-}
-
-impl Side {
-    /// Returns its name in titles.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Source => "Source",
-            Self::Target => "Target",
-        }
-    }
-}
+/// The legend of Inseq's heatmaps.
+const ATTRIBUTED: &str = "→ : Generated tokens, ↓ : Attributed tokens";
+/// That of the tokens of one stack, which look at each other.
+const LOOKED_AT: &str = "→ : Looking tokens, ↓ : Tokens looked at";
 
 /// One row of a heatmap.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +43,8 @@ pub struct HeatmapRow {
     pub scores: Vec<Option<f32>>,
 }
 
-/// Returns the heatmaps of `attribution`: of the source, of the target, or both.
+/// Returns the heatmaps of `attribution`: of the source, of the target, or both, then those of its
+/// sequence scores.
 ///
 /// `step_scores` names the step scores in the order the attribution has them. Raw scores are not
 /// drawn: every score must be one a token.
@@ -71,13 +60,17 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
         .flat_map(|scores| scores.values.iter().copied())
         .fold(0.0, f32::max);
     let table = |side: Side| Heatmap {
-        side,
+        title: match side {
+            Side::Source => "Source Saliency Heatmap".to_owned(),
+            Side::Target => "Target Saliency Heatmap".to_owned(),
+        },
+        legend: ATTRIBUTED,
         columns: attribution
             .steps
             .iter()
             .map(|step| column(attribution, step))
             .collect(),
-        rows: rows(attribution, side),
+        rows: of_side(attribution, side),
         step_scores: step_scores
             .iter()
             .enumerate()
@@ -93,7 +86,38 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
     if has(|step| step.target.as_ref()) || tables.is_empty() {
         tables.push(table(Side::Target));
     }
+    let sequences = attribution.sequence_scores.iter();
+    tables.extend(sequences.map(|scores| of_sequence(attribution, scores)));
     tables
+}
+
+/// Returns the heatmap of scores of a stack's tokens for each other.
+fn of_sequence(attribution: &Attribution, scores: &SequenceScores) -> Heatmap {
+    let (columns, legend) = match scores.side {
+        Side::Source => (
+            attribution.source.iter().map(|t| t.text.clone()).collect(),
+            LOOKED_AT,
+        ),
+        Side::Target => {
+            let steps = attribution.steps.iter();
+            (
+                steps.map(|step| column(attribution, step)).collect(),
+                ATTRIBUTED,
+            )
+        }
+    };
+    let values = scores.columns.iter().flat_map(|column| &column.values);
+    Heatmap {
+        title: format!("{} Heatmap", scores.name),
+        legend,
+        columns,
+        limit: values.copied().fold(0.0, f32::max),
+        rows: rows(
+            tokens(attribution, scores.side),
+            &scores.columns.iter().map(Some).collect::<Vec<_>>(),
+        ),
+        step_scores: Vec::new(),
+    }
 }
 
 /// Returns what stands above a step's column: its token, and what it is contrasted with.
@@ -107,20 +131,28 @@ fn column(attribution: &Attribution, step: &StepAttribution) -> String {
     }
 }
 
-fn rows(attribution: &Attribution, side: Side) -> Vec<HeatmapRow> {
-    let scores_of = |step: &StepAttribution| match side {
-        Side::Source => step.source.clone(),
-        Side::Target => step.target.clone(),
+fn of_side(attribution: &Attribution, side: Side) -> Vec<HeatmapRow> {
+    let steps = attribution.steps.iter();
+    let columns: Vec<_> = match side {
+        Side::Source => steps.map(|step| step.source.as_ref()).collect(),
+        Side::Target => steps.map(|step| step.target.as_ref()).collect(),
     };
-    let columns: Vec<_> = attribution.steps.iter().map(scores_of).collect();
+    rows(tokens(attribution, side), &columns)
+}
+
+fn tokens(attribution: &Attribution, side: Side) -> &[Token] {
+    match side {
+        Side::Source => &attribution.source,
+        Side::Target => &attribution.target[..attribution.attr_pos_end],
+    }
+}
+
+/// Returns a row a token; none where no column has scores.
+fn rows(tokens: &[Token], columns: &[Option<&ScoreRows>]) -> Vec<HeatmapRow> {
     if columns.iter().all(Option::is_none) {
         return Vec::new();
     }
-    let tokens = match side {
-        Side::Source => &attribution.source[..],
-        Side::Target => &attribution.target[..attribution.attr_pos_end],
-    };
-    let row = |(index, token): (usize, &whence_engine::Token)| HeatmapRow {
+    let row = |(index, token): (usize, &Token)| HeatmapRow {
         token: token.text.clone(),
         scores: columns
             .iter()

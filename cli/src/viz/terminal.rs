@@ -11,7 +11,6 @@ use super::{Colors, Heatmap, rounded};
 
 /// A step score at least this far from zero is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
-const CAPTION: &str = "→ : Generated tokens, ↓ : Attributed tokens";
 
 /// Draws `heatmap` within `width` columns, if a width is given. Ends with a line end.
 pub fn render(heatmap: &Heatmap, width: Option<usize>, colors: Colors) -> String {
@@ -68,6 +67,7 @@ struct Line {
 
 struct Table {
     title: String,
+    legend: &'static str,
     header: Vec<[Cell; 2]>,
     lines: Vec<Line>,
     index_width: usize,
@@ -100,7 +100,8 @@ impl Table {
             widths.max().unwrap_or_default()
         };
         Self {
-            title: format!("{} Saliency Heatmap", heatmap.side.name()),
+            title: heatmap.title.clone(),
+            legend: heatmap.legend,
             index_width: widest(|line| &line.index),
             token_width: widest(|line| &line.token),
             widths: (0..header.len()).map(column).collect(),
@@ -167,7 +168,7 @@ impl Table {
             }
         }
         push(&self.rule(block, ["└", "─", "┴", "┘"]));
-        push(&centred(CAPTION, width));
+        push(&centred(self.legend, width));
     }
 
     fn rule(&self, block: Range<usize>, [left, line, cross, right]: [&str; 4]) -> String {
@@ -247,7 +248,7 @@ fn centred(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HeatmapRow, Side};
+    use super::super::{ATTRIBUTED, HeatmapRow};
     use super::*;
 
     fn heatmap() -> Heatmap {
@@ -256,7 +257,8 @@ mod tests {
             scores: scores.to_vec(),
         };
         Heatmap {
-            side: Side::Target,
+            title: "Target Saliency Heatmap".to_owned(),
+            legend: ATTRIBUTED,
             columns: vec!["Ġon".to_owned(), "Ġthe".to_owned()],
             rows: vec![
                 row("the", &[Some(0.387), Some(0.2)]),
@@ -281,7 +283,10 @@ mod tests {
 └───┴─────────────┴──────┴──────┘
 ";
         let drawn = render(&heatmap(), None, Colors::None);
-        assert_eq!(drawn.strip_suffix(&format!("{CAPTION}\n")), Some(expected));
+        assert_eq!(
+            drawn.strip_suffix(&format!("{ATTRIBUTED}\n")),
+            Some(expected)
+        );
     }
 
     #[test]

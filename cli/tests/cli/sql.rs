@@ -100,6 +100,61 @@ fn the_long_view_has_every_score_in_its_place() {
     assert_eq!(sql(folder.path(), query, &csv).succeeded(), "missing\n0\n");
 }
 
+/// A job that records how the tokens of a stack look at each other.
+fn job_with_sequence_scores() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a directory");
+    let asked = r#"{"output_encoder_self_scores": true, "output_decoder_self_scores": true}"#;
+    let attention = ["-a", "attention", "--attribution_kwargs", asked, "--hide"];
+    attribute_dataset(folder.path(), "train[:4]", &attention).succeeded();
+    folder
+}
+
+#[test]
+fn tokens_that_look_at_others_have_a_view_of_their_own() {
+    let folder = job_with_sequence_scores();
+    let count = |query: &str| number(folder.path(), query);
+    // A square of the source's tokens and a triangle of the target's.
+    let tokens =
+        "SELECT sum(array_length(source_tokens) * array_length(source_tokens)) FROM examples";
+    let encoders = "SELECT count(*) FROM sequence_scores WHERE name = 'encoder_self_attentions'";
+    assert_eq!(count(encoders), count(tokens));
+    let prefixes = "SELECT sum(target_pos) FROM steps";
+    let decoders = "SELECT count(*) FROM sequence_scores WHERE name = 'decoder_self_attentions'";
+    assert_eq!(count(decoders), count(prefixes));
+    let wrong = "SELECT count(*) FROM sequence_scores s JOIN examples e \
+            ON s.job = e.job AND s.example_id = e.example_id \
+        WHERE s.target_token <> CASE WHEN side = 'source' \
+            THEN e.source_tokens[target_position + 1] ELSE e.target_tokens[target_position + 1] END \
+        OR s.source_token <> CASE WHEN side = 'source' \
+            THEN e.source_tokens[source_position + 1] ELSE e.target_tokens[source_position + 1] END";
+    assert_eq!(count(wrong), 0);
+    // What a token looks at sums to one.
+    let sums = "SELECT count(*) FROM (SELECT sum(score) AS total FROM sequence_scores \
+        GROUP BY job, example_id, name, target_position) WHERE abs(total - 1) > 1e-5";
+    assert_eq!(count(sums), 0);
+    let all = |table: &str| {
+        let query = format!("SELECT * FROM {table} LIMIT 1");
+        sql(folder.path(), &query, &["--format", "csv"]).succeeded()
+    };
+    assert!(all("sequence_scores").starts_with("job,"));
+    assert!(!all("attributions").contains("sequence"));
+    let root = folder.path().display().to_string();
+    let shown = whence(&["show", "--root", &root, &job(folder.path())]);
+    let shown = shown.succeeded();
+    for name in [
+        "decoder_self_attentions Heatmap",
+        "encoder_self_attentions Heatmap",
+    ] {
+        assert!(shown.contains(name), "{shown}");
+    }
+}
+
+/// Returns the one job below a root.
+fn job(root: &Path) -> String {
+    let jobs = sql(root, "SELECT job FROM jobs", &["--format", "csv"]).succeeded();
+    jobs.lines().nth(1).expect("there is a job").to_owned()
+}
+
 #[test]
 fn answers_come_in_every_form() {
     let folder = two_jobs();
@@ -160,6 +215,15 @@ fn duckdb_gives_the_same_answers() {
         return;
     }
     let folder = two_jobs();
+    let asked = r#"{"output_encoder_self_scores": true, "output_decoder_self_scores": true}"#;
+    let third = [
+        "-a",
+        "value_zeroing",
+        "--attribution_kwargs",
+        asked,
+        "--hide",
+    ];
+    attribute_dataset(folder.path(), "train[:3]", &third).succeeded();
     let root = folder.path().display().to_string();
     let views = whence(&["views", "duckdb", "--root", &root]).succeeded();
     let queries = [
@@ -168,6 +232,8 @@ fn duckdb_gives_the_same_answers() {
         "SELECT job, count(*) AS n, count(contrast_token) AS contrasts FROM steps GROUP BY job ORDER BY job",
         "SELECT side, sum(source_start) AS starts, count(source_end) AS ends FROM attributions GROUP BY side ORDER BY side",
         "SELECT job, max(source_position) AS last, min(step) AS first FROM attributions GROUP BY job ORDER BY job",
+        "SELECT name, side, target_position, count(source_token) AS n, round(sum(score), 3) AS total FROM sequence_scores GROUP BY name, side, target_position ORDER BY name, target_position",
+        "SELECT name, count(DISTINCT target_token) AS looking, count(DISTINCT source_token) AS seen, max(source_position) AS last FROM sequence_scores GROUP BY name ORDER BY name",
     ];
     let script = "import csv, duckdb, sys
 duckdb.sql(sys.argv[1])
