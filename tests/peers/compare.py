@@ -71,6 +71,8 @@ CASES = [
     smollm2("sequential_integrated_gradients", (8, 6), 10.0, n_steps=5),
     smollm2("occlusion", (12, 8), 60.0),
     smollm2("lime", SHORT, 20.0, n_samples=6),
+    # A repetition of Inseq takes minutes.
+    smollm2("occlusion", SHORT, 60.0),
     # Looks for neighbours among all embeddings first: a vocabulary of 4,000 rather than 49,000.
     Case(
         "dataset discretized_integrated_gradients",
