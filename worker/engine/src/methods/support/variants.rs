@@ -59,11 +59,13 @@ pub(in crate::methods) struct Unchanged<'a> {
 impl<'a> Unchanged<'a> {
     /// Runs the model over the batch as it is.
     pub(in crate::methods) fn of(batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let inputs = batch.model_inputs(&batch.embeddings()?)?;
+        let own: Vec<_> = (0..batch.instances.len()).collect();
         Ok(Self {
             batch,
             steps: batch.steps(),
-            pass: batch.forward(&batch.embeddings()?)?,
-            inputs: batch.model_inputs(&batch.embeddings()?)?,
+            pass: batch.forward_variants(&inputs, &own)?,
+            inputs,
         })
     }
 
