@@ -24,9 +24,9 @@ use std::path::PathBuf;
 use compare::{Distance, Precision};
 use golden::{Golden, Stage};
 use whence_engine::methods::METHODS;
-use whence_engine::{Attribution, Engine, Example, ScoreRows, StepAttribution, Token};
-use whence_schemas::AttributionSpec;
+use whence_engine::{Attribution, Engine, ScoreRows, StepAttribution, Token};
 use whence_schemas::job::Dtype;
+use whence_tests::fixtures::attribute;
 
 /// Models that lie in the repository. Every method has goldens on each of them.
 const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random", "t5-random"];
@@ -223,20 +223,6 @@ fn raw_distances(engine: &Engine, golden: &Golden) -> Vec<Distance> {
         distances
     })
     .collect()
-}
-
-fn attribute(
-    engine: &Engine,
-    spec: &AttributionSpec,
-    examples: &[Example],
-    seed: u64,
-) -> Vec<Attribution> {
-    let attributor = engine.prepare(spec).unwrap().with_seed(seed);
-    attributor
-        .attribute(examples)
-        .into_iter()
-        .map(Result::unwrap)
-        .collect()
 }
 
 fn bits(attribution: &Attribution) -> Vec<Vec<u32>> {

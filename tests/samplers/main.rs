@@ -22,6 +22,7 @@ use whence_engine::text::Tokenizer;
 use whence_engine::{Attribution, Engine, Error, ErrorKind, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
+use whence_tests::fixtures::attribute;
 
 const SAMPLERS: [&str; 3] = ["roberta", "xlm-roberta", "bert"];
 
@@ -290,17 +291,6 @@ fn reagent(params: &Value) -> AttributionSpec {
     let mut all: Map<_, _> = small.as_object().unwrap().clone();
     all.extend(params.as_object().unwrap().clone());
     serde_json::from_value(json!({"method": {"name": "reagent", "params": all}})).unwrap()
-}
-
-fn attribute(
-    engine: &Engine,
-    spec: &AttributionSpec,
-    examples: &[Example],
-    seed: u64,
-) -> Vec<Attribution> {
-    let attributor = engine.prepare(spec).unwrap().with_seed(seed);
-    let results = attributor.attribute(examples).into_iter();
-    results.map(Result::unwrap).collect()
 }
 
 fn bits(attribution: &Attribution) -> Vec<u32> {

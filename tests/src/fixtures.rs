@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use whence_engine::{Attribution, Engine, Example};
 use whence_schemas::job::{
     DatasetSource, Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens,
 };
@@ -20,6 +21,24 @@ pub fn marian() -> PathBuf {
 /// Returns the 300 committed test translations.
 pub fn translations() -> PathBuf {
     path("data/libreoffice-help-en-fr.test.jsonl")
+}
+
+/// Attributes `examples` by `spec`, drawing what is random from `seed`.
+///
+/// # Panics
+///
+/// If the engine does not serve the specification, or an example is bad.
+pub fn attribute(
+    engine: &Engine,
+    spec: &AttributionSpec,
+    examples: &[Example],
+    seed: u64,
+) -> Vec<Attribution> {
+    let attributor = engine.prepare(spec);
+    let attributor = attributor.expect("a specification the engine serves");
+    let results = attributor.with_seed(seed).attribute(examples).into_iter();
+    let good = results.map(|result| result.expect("a good example"));
+    good.collect()
 }
 
 /// Returns a job that attributes forced translations: rows `split` of `dataset` with `method`.
