@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use datafusion::error::DataFusionError;
 use whence_coordinator::ErrorKind as CoordinatorKind;
-use whence_engine::ErrorKind as EngineKind;
+use whence_engine::ErrorScope;
 use whence_schemas::store::StoreError;
 
 /// What the shell is told.
@@ -133,11 +133,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<whence_engine::Error> for Failure {
     fn from(error: whence_engine::Error) -> Self {
-        let failure = match error.kind() {
-            EngineKind::Specification | EngineKind::Model | EngineKind::Example => {
+        let failure = match error.scope() {
+            ErrorScope::Specification | ErrorScope::Model | ErrorScope::Example => {
                 Self::request(chain(&error))
             }
-            EngineKind::Internal => Self::run(chain(&error)),
+            ErrorScope::Internal => Self::run(chain(&error)),
         };
         match error {
             whence_engine::Error::UnknownName { list, .. } => {

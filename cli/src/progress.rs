@@ -19,7 +19,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows how far a job is.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct JobProgress {
     shown: Shown,
     /// When the watch began, and what stood then.
     began: Option<(Instant, u64, u64)>,
@@ -39,7 +39,7 @@ struct Rate {
     tokens: f64,
 }
 
-impl Progress {
+impl JobProgress {
     /// Shows progress on standard error, unless `quiet`.
     pub(crate) fn start(quiet: bool) -> Self {
         let shown = if quiet {

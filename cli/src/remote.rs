@@ -12,7 +12,7 @@ use whence_proto::v1::{
 use whence_schemas::{JobId, JobSpec, canonical};
 
 use crate::Failure;
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 
 /// One attempt to connect takes no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -115,7 +115,7 @@ impl Jobs {
     pub(crate) async fn follow(
         &mut self,
         id: &JobId,
-        progress: &mut Progress,
+        progress: &mut JobProgress,
     ) -> Result<JobStatus, Failure> {
         let mut failures = 0;
         loop {
@@ -136,7 +136,7 @@ impl Jobs {
     async fn watch(
         &mut self,
         id: &JobId,
-        progress: &mut Progress,
+        progress: &mut JobProgress,
     ) -> Result<JobStatus, tonic::Status> {
         let request = WatchJobRequest {
             job_id: id.to_string(),

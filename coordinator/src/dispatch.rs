@@ -41,7 +41,7 @@ pub struct Assigned {
 
 /// How far an attempt is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct AttemptProgress {
     /// The attempt.
     pub at: AttemptAt,
     /// Rows done.
@@ -52,7 +52,7 @@ pub struct Progress {
 
 /// What a worker says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
+pub struct Registration {
     /// Its name.
     pub worker: WorkerId,
     /// Protocol it speaks.
@@ -76,7 +76,7 @@ impl Coordinator {
     /// Takes a worker in. Returns the attempts it should stop.
     ///
     /// Fails if its protocol or its numbers are not ours.
-    pub fn register(&self, introduction: &Introduction) -> Result<Vec<AttemptAt>, Error> {
+    pub fn register(&self, registration: &Registration) -> Result<Vec<AttemptAt>, Error> {
         self.serving()?;
         let refuse = |what: &str, theirs: u32, ours: u32| Error::Worker {
             reason: format!(
@@ -84,26 +84,26 @@ impl Coordinator {
             ),
         };
         let (theirs, ours) = (
-            introduction.protocol_version,
+            registration.protocol_version,
             whence_proto::PROTOCOL_VERSION,
         );
         if theirs != ours {
             return Err(refuse("protocol", theirs, ours));
         }
-        if introduction.numerics_version != NUMERICS_VERSION {
+        if registration.numerics_version != NUMERICS_VERSION {
             return Err(refuse(
                 "numerics",
-                introduction.numerics_version,
+                registration.numerics_version,
                 NUMERICS_VERSION,
             ));
         }
-        tracing::info!(worker = %introduction.worker, "worker registered");
-        let progress = introduction.in_flight.iter().map(|at| Progress {
+        tracing::info!(worker = %registration.worker, "worker registered");
+        let progress = registration.in_flight.iter().map(|at| AttemptProgress {
             at: at.clone(),
             rows_done: 0,
             tokens_done: 0,
         });
-        Ok(self.renew(&introduction.worker, &progress.collect::<Vec<_>>()))
+        Ok(self.renew(&registration.worker, &progress.collect::<Vec<_>>()))
     }
 
     /// Renews the leases of the attempts that `worker` makes, who need not be known. Returns those it
@@ -111,17 +111,17 @@ impl Coordinator {
     pub fn heartbeat(
         &self,
         worker: &WorkerId,
-        progress: &[Progress],
+        progress: &[AttemptProgress],
     ) -> Result<Vec<AttemptAt>, Error> {
         self.serving()?;
         Ok(self.renew(worker, progress))
     }
 
-    fn renew(&self, worker: &WorkerId, progress: &[Progress]) -> Vec<AttemptAt> {
+    fn renew(&self, worker: &WorkerId, progress: &[AttemptProgress]) -> Vec<AttemptAt> {
         let now = self.clock.now();
         self.change(|state| {
             state.workers.insert(worker.clone(), now);
-            let is_wanted = |progress: &&Progress| {
+            let is_wanted = |progress: &&AttemptProgress| {
                 let Some(job) = state.jobs.get_mut(&progress.at.job) else {
                     return false;
                 };

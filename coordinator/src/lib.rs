@@ -2,7 +2,7 @@
 //!
 //! [`dataset`] cuts rows into shards; [`job`] knows what is filled, leased and missing, and decides
 //! with [`job::scheduler`] what is next, without clock, store or network. [`Coordinator`] is the
-//! shell around them: `coordinator` answers people, `dispatch` answers workers, `tend` does what
+//! shell around them: `coordinator` answers people, `dispatch` answers workers, `reconcile` does what
 //! nobody asks for, [`durable`] makes things stand in the store and finds them again. `service` puts
 //! the answers on the wire, [`server`] serves them.
 //!
@@ -21,7 +21,7 @@ mod clock;
 mod coordinator;
 mod dispatch;
 mod ipc;
-mod tend;
+mod reconcile;
 
 pub mod server;
 mod service;
@@ -30,5 +30,5 @@ pub mod command;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, Status};
-pub use dispatch::{Acquired, Assigned, AttemptAt, Introduction, Progress};
+pub use dispatch::{Acquired, Assigned, AttemptAt, AttemptProgress, Registration};
 pub use error::{Error, ErrorKind};

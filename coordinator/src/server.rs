@@ -22,7 +22,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes a connection in memory holds: one piece of a shard.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Serves `coordinator` over `incoming` connections until `shutdown`, and tends its jobs meanwhile.
+/// Serves `coordinator` over `incoming` connections until `shutdown`, and reconciles its jobs meanwhile.
 ///
 /// Fails if the connections fail, or a newer coordinator serves the root.
 pub async fn serve<C>(
@@ -59,12 +59,12 @@ where
             reason: error.to_string(),
         })
     };
-    let tending = async {
-        let tended = coordinator.tend(stop.clone()).await;
+    let reconciling = async {
+        let reconciled = coordinator.reconcile(stop.clone()).await;
         stop.cancel();
-        tended
+        reconciled
     };
-    tokio::try_join!(serving, tending).map(|_| ())
+    tokio::try_join!(serving, reconciling).map(|_| ())
 }
 
 /// Listens on `address`; port 0 takes a free one. Returns the connections and the address.

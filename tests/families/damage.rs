@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
-use whence_engine::ErrorKind;
+use whence_engine::ErrorScope;
 use whence_engine::model;
 
 use crate::reference::Reference;
@@ -20,7 +20,7 @@ fn refusal(name: &str, change: impl FnOnce(&Path)) -> String {
     }
     change(folder.path());
     let error = model::load(folder.path(), DType::F32).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Model);
+    assert_eq!(error.scope(), ErrorScope::Model);
     error.to_string()
 }
 

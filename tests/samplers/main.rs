@@ -19,7 +19,7 @@ use whence_engine::model::ModelFiles;
 use whence_engine::sampler::{Proposal, Sampler, SamplerSource};
 use whence_engine::sides::Side;
 use whence_engine::text::Tokenizer;
-use whence_engine::{Attribution, Engine, Error, ErrorKind, Example};
+use whence_engine::{Attribution, Engine, Error, ErrorScope, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 use whence_tests::fixtures::attribute;
@@ -185,7 +185,7 @@ fn what_cannot_propose_is_refused_with_its_reason() {
         let folder = copy_of("bert");
         change(folder.path());
         let error = load(folder.path(), "gpt2-random").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+        assert_eq!(error.scope(), ErrorScope::Model, "{error}");
         assert!(
             error.to_string().contains(expected),
             "{error} has no {expected}"

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::DType;
 use whence_engine::model::{self, ModelFiles};
-use whence_engine::{Engine, Error, ErrorKind};
+use whence_engine::{Engine, Error, ErrorScope};
 use whence_schemas::job::Dtype;
 
 use super::{golden, here};
@@ -37,7 +37,7 @@ fn read_all(folder: &Path) -> Result<(), Error> {
 }
 
 fn assert_names(error: &Error, file: &str) {
-    assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+    assert_eq!(error.scope(), ErrorScope::Model, "{error}");
     assert!(error.to_string().contains(file), "{error}");
 }
 
@@ -103,7 +103,7 @@ fn a_flipped_bit_in_the_header_of_a_gguf_file_is_never_a_panic() {
         fs::write(&path, &damaged).unwrap();
         if let Err(error) = Engine::load(&path, Dtype::Float32) {
             refused += 1;
-            assert_eq!(error.kind(), ErrorKind::Model, "{error}");
+            assert_eq!(error.scope(), ErrorScope::Model, "{error}");
         }
     }
     assert!(refused > 0);

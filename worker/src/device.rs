@@ -10,7 +10,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
-use whence_engine::{Attribution, Attributor, ErrorKind, Example};
+use whence_engine::{Attribution, Attributor, ErrorScope, Example};
 use whence_schemas::JobSpec;
 
 use crate::error::Failure;
@@ -110,8 +110,8 @@ fn attribute(
     let engine = models
         .get(&spec.model, spec.dtype)
         .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
-    let failed = |error: whence_engine::Error| match error.kind() {
-        ErrorKind::Model => Failure::Model(error.to_string()),
+    let failed = |error: whence_engine::Error| match error.scope() {
+        ErrorScope::Model => Failure::Model(error.to_string()),
         _ => Failure::Specification(error.to_string()),
     };
     whence_engine::check_pinned(&spec.attribution).map_err(failed)?;
@@ -129,7 +129,7 @@ fn attribute(
 fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
     let outcome = |result: Result<Attribution, whence_engine::Error>| match result {
         Ok(attribution) => Ok(Ok(attribution)),
-        Err(error) if error.kind() == ErrorKind::Specification => {
+        Err(error) if error.scope() == ErrorScope::Specification => {
             Err(Failure::Specification(error.to_string()))
         }
         Err(error) => Ok(Err(RowError {

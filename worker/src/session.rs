@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::device::Device;
 use crate::error::{Error, Failure};
 use crate::panics::caught;
-use crate::task::{self, Client, Progress, Workplace};
+use crate::task::{self, Client, TaskContext, TaskProgress};
 
 /// Tasks at once: one computes while the other fetches or uploads.
 const CREDITS: usize = 2;
@@ -84,7 +84,7 @@ type Running = Arc<Mutex<HashMap<String, RunningTask>>>;
 #[derive(Debug, Clone)]
 struct RunningTask {
     attempt: AttemptRef,
-    progress: Arc<Progress>,
+    progress: Arc<TaskProgress>,
     stop: CancellationToken,
 }
 
@@ -94,7 +94,7 @@ impl Session {
         let Some(registered) = registered else {
             return Ok(());
         };
-        let place = Workplace {
+        let context = TaskContext {
             id: self.id.clone(),
             client: self.client.clone(),
             store: store::open(&registered.store_url)?,
@@ -126,10 +126,10 @@ impl Session {
             match self.acquire(CREDITS - tasks.len(), &shutdown).await {
                 Ok(leases) => {
                     for lease in leases {
-                        let (place, task) = (place.clone(), self.start(&lease));
+                        let (context, task) = (context.clone(), self.start(&lease));
                         let span = info_span!("task", attempt = %task.attempt.attempt, slot = %task.attempt.slot);
                         let running = Arc::clone(&self.running);
-                        tasks.spawn(work(place, lease, task, running).instrument(span));
+                        tasks.spawn(work(context, lease, task, running).instrument(span));
                     }
                 }
                 Err(error) => {
@@ -149,7 +149,7 @@ impl Session {
         &self,
         shutdown: &CancellationToken,
     ) -> Result<Option<v1::RegisterResponse>, Error> {
-        let mut patience = Patience::new(self.config.orphan_grace);
+        let mut budget = RetryBudget::new(self.config.orphan_grace);
         loop {
             let request = v1::RegisterRequest {
                 worker_id: self.id.to_string(),
@@ -167,7 +167,7 @@ impl Session {
                 }
                 Err(status) => status,
             };
-            patience.wait_after(&status, shutdown).await?;
+            budget.wait_after(&status, shutdown).await?;
             if shutdown.is_cancelled() {
                 return Ok(None);
             }
@@ -180,7 +180,7 @@ impl Session {
         credits: usize,
         shutdown: &CancellationToken,
     ) -> Result<Vec<Lease>, Error> {
-        let mut patience = Patience::new(self.config.orphan_grace);
+        let mut budget = RetryBudget::new(self.config.orphan_grace);
         loop {
             let request = v1::AcquireShardsRequest {
                 worker_id: self.id.to_string(),
@@ -204,13 +204,13 @@ impl Session {
                         tokio::select! { () = sleep(FIRST_RETRY) => {}, () = shutdown.cancelled() => {} }
                     }
                     // Nothing to do is not a failure: somebody answered.
-                    patience = Patience::new(self.config.orphan_grace);
+                    budget = RetryBudget::new(self.config.orphan_grace);
                     continue;
                 }
                 Ok(Err(status)) => status,
                 Err(_) => tonic::Status::deadline_exceeded("the coordinator did not answer"),
             };
-            patience.wait_after(&status, shutdown).await?;
+            budget.wait_after(&status, shutdown).await?;
             if shutdown.is_cancelled() {
                 return Ok(Vec::new());
             }
@@ -293,13 +293,13 @@ impl Session {
 }
 
 /// Does one task and reports how it ended.
-async fn work(place: Workplace, lease: Lease, task: RunningTask, running: Running) {
-    let ended = caught(task::run(&place, &lease, &task.progress, &task.stop)).await;
+async fn work(context: TaskContext, lease: Lease, task: RunningTask, running: Running) {
+    let ended = caught(task::run(&context, &lease, &task.progress, &task.stop)).await;
     running
         .lock()
         .expect("no holder panics")
         .remove(&task.attempt.attempt);
-    let worker_id = place.id.to_string();
+    let worker_id = context.id.to_string();
     let attempt = Some(task.attempt.clone());
     match ended {
         Ok(finished) => {
@@ -313,7 +313,7 @@ async fn work(place: Workplace, lease: Lease, task: RunningTask, running: Runnin
                 tokens: finished.tokens,
                 bytes: finished.bytes,
             };
-            report_until_heard(&place, Report::Completed(request)).await;
+            report_until_heard(&context, Report::Completed(request)).await;
         }
         Err(Failure::Stopped) => info!("stopped"),
         Err(failure) => {
@@ -324,7 +324,7 @@ async fn work(place: Workplace, lease: Lease, task: RunningTask, running: Runnin
                 failure_class: failure.class().into(),
                 message: failure.to_string(),
             };
-            report_until_heard(&place, Report::Failed(request)).await;
+            report_until_heard(&context, Report::Failed(request)).await;
         }
     }
 }
@@ -348,11 +348,11 @@ impl Report {
 
 /// Tells the coordinator, a few times if need be. It would find out without: the slot is filled, or
 /// the lease expires.
-async fn report_until_heard(place: &Workplace, report: Report) {
+async fn report_until_heard(context: &TaskContext, report: Report) {
     const TRIES: usize = 5;
     let mut wait = FIRST_RETRY;
     for _ in 0..TRIES {
-        match report.tell(place.client.clone()).await {
+        match report.tell(context.client.clone()).await {
             Ok(()) => return,
             Err(status) if !may_pass(&status) => {
                 warn!(code = ?status.code(), "the coordinator did not take the report");
@@ -366,13 +366,13 @@ async fn report_until_heard(place: &Workplace, report: Report) {
 }
 
 /// How long to go on asking when nobody answers.
-struct Patience {
+struct RetryBudget {
     since: Instant,
     grace: Duration,
     wait: Duration,
 }
 
-impl Patience {
+impl RetryBudget {
     fn new(grace: Duration) -> Self {
         Self {
             since: Instant::now(),
@@ -451,8 +451,8 @@ fn stop_all(running: &Running, attempts: &[AttemptRef]) {
     }
 }
 
-fn report(task: &RunningTask) -> v1::Progress {
-    v1::Progress {
+fn report(task: &RunningTask) -> v1::AttemptProgress {
+    v1::AttemptProgress {
         attempt: Some(task.attempt.clone()),
         rows_done: task.progress.rows.load(Ordering::Relaxed),
         tokens_done: task.progress.tokens.load(Ordering::Relaxed),

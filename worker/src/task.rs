@@ -30,7 +30,7 @@ pub type Client = WorkerServiceClient<tonic::transport::Channel>;
 
 /// What every task of a worker shares.
 #[derive(Debug, Clone)]
-pub struct Workplace {
+pub struct TaskContext {
     /// This worker's name.
     pub id: WorkerId,
     /// A way to the coordinator.
@@ -51,7 +51,7 @@ pub struct Workplace {
 
 /// How far a task is. Read by the heartbeat.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct TaskProgress {
     /// Rows attributed, error rows included.
     pub rows: AtomicU64,
     /// Tokens of attributed rows.
@@ -75,26 +75,26 @@ pub struct Finished {
 
 /// Does what `lease` permits.
 pub async fn run(
-    place: &Workplace,
+    context: &TaskContext,
     lease: &Lease,
-    progress: &Progress,
+    progress: &TaskProgress,
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
     let spec: JobSpec = serde_json::from_str(&lease.spec_json).map_err(Failure::Unreadable)?;
     let spec = Arc::new(spec);
-    let input = input::decode(&fetch(place, lease, stop).await?)?;
-    let results = attribute(place, &spec, &input, progress, stop).await?;
+    let input = input::decode(&fetch(context, lease, stop).await?)?;
+    let results = attribute(context, &spec, &input, progress, stop).await?;
     let failed = count_failed(&results);
-    let bytes = encode(place, lease, &spec, &input, results)?;
-    if bytes.len() > place.max_result_bytes {
+    let bytes = encode(context, lease, &spec, &input, results)?;
+    if bytes.len() > context.max_result_bytes {
         return Err(Failure::TooLarge {
             bytes: bytes.len(),
-            limit: place.max_result_bytes,
+            limit: context.max_result_bytes,
         });
     }
     let attempt: Attempt = attempt_of(lease)?;
     let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
-    let outcome = commit(place.store.as_ref(), &lease.slot_key, &attempt, bytes).await?;
+    let outcome = commit(context.store.as_ref(), &lease.slot_key, &attempt, bytes).await?;
     Ok(Finished {
         outcome,
         rows: input.rows.len() as u64,
@@ -106,16 +106,16 @@ pub async fn run(
 
 /// Fetches the rows of the leased slot as one Arrow IPC stream.
 async fn fetch(
-    place: &Workplace,
+    context: &TaskContext,
     lease: &Lease,
     stop: &CancellationToken,
 ) -> Result<Vec<u8>, Failure> {
     let failed = |status: tonic::Status| Failure::Fetch(Box::new(status));
     let request = FetchShardRequest {
-        worker_id: place.id.to_string(),
+        worker_id: context.id.to_string(),
         attempt: lease.attempt.clone(),
     };
-    let mut client = place.client.clone();
+    let mut client = context.client.clone();
     let fetch = async {
         let mut pieces = client
             .fetch_shard(request)
@@ -139,10 +139,10 @@ type Samples = Vec<Result<Attribution, RowError>>;
 
 /// Attributes every row, groups of similar length together, and returns the results in row order.
 async fn attribute(
-    place: &Workplace,
+    context: &TaskContext,
     spec: &Arc<JobSpec>,
     input: &InputRows,
-    progress: &Progress,
+    progress: &TaskProgress,
     stop: &CancellationToken,
 ) -> Result<Vec<Samples>, Failure> {
     let mut results: Vec<Samples> = vec![Vec::new(); input.rows.len()];
@@ -157,13 +157,13 @@ async fn attribute(
         (input.rows.len() - examples.len()) as u64,
         Ordering::Relaxed,
     );
-    let batch_tokens = place.batch_tokens / spec.num_samples();
-    for group in groups(examples, batch_tokens, place.batch_size) {
+    let batch_tokens = context.batch_tokens / spec.num_samples();
+    for group in groups(examples, batch_tokens, context.batch_size) {
         if stop.is_cancelled() {
             return Err(Failure::Stopped);
         }
         let (indices, examples): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let attributed = place.device.attribute(Arc::clone(spec), examples).await?;
+        let attributed = context.device.attribute(Arc::clone(spec), examples).await?;
         for (index, samples) in indices.into_iter().zip(attributed) {
             let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
             progress.rows.fetch_add(1, Ordering::Relaxed);
@@ -171,7 +171,7 @@ async fn attribute(
             let samples = samples.into_iter();
             results[index] = samples.map(|result| result.and_then(storable)).collect();
         }
-        place.progressed.notify_one();
+        context.progressed.notify_one();
     }
     Ok(results)
 }
@@ -281,7 +281,7 @@ fn estimated_tokens(example: &Example) -> usize {
 }
 
 fn encode(
-    place: &Workplace,
+    context: &TaskContext,
     lease: &Lease,
     spec: &JobSpec,
     input: &InputRows,
@@ -298,7 +298,7 @@ fn encode(
         (footer::KIND, footer::KIND_FULL.to_owned()),
         (footer::EXAMPLES, input.rows.len().to_string()),
         (footer::ERRORS, errors.to_string()),
-        (footer::WORKER, place.id.to_string()),
+        (footer::WORKER, context.id.to_string()),
         (footer::EPOCH, lease.epoch.to_string()),
         (
             footer::SPEC,

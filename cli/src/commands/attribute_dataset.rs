@@ -8,7 +8,7 @@ use super::stop_requested;
 use crate::args::AttributeDataset;
 use crate::local::Local;
 use crate::output::{counted, grouped};
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::results::Results;
 use crate::{Failure, job};
 
@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
         &arguments.job,
     )?;
     let mut local = Local::start(&arguments.storage.root).await?;
-    let mut progress = Progress::start(arguments.quiet);
+    let mut progress = JobProgress::start(arguments.quiet);
     let outcome = work(&mut local, &arguments, &spec, &mut progress).await;
     let summary = outcome
         .as_ref()
@@ -58,7 +58,7 @@ async fn work(
     local: &mut Local,
     arguments: &AttributeDataset,
     spec: &JobSpec,
-    progress: &mut Progress,
+    progress: &mut JobProgress,
 ) -> Result<(JobStatus, bool), Failure> {
     let mut jobs = local.jobs();
     let (id, existed) = jobs.submit(spec).await?;

@@ -7,7 +7,7 @@ use super::ending::ended_well;
 use super::status::describe;
 use super::stop_requested;
 use crate::args::Watch;
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::remote::Jobs;
 use crate::{Failure, output};
 
@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
 
 /// Shows a job's progress until it ends.
 pub(super) async fn follow(jobs: &mut Jobs, id: &JobId, quiet: bool) -> Result<JobStatus, Failure> {
-    let mut progress = Progress::start(quiet);
+    let mut progress = JobProgress::start(quiet);
     let outcome = tokio::select! {
         status = jobs.follow(id, &mut progress) => status,
         () = stop_requested() => {

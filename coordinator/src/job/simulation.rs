@@ -30,11 +30,11 @@ enum Action {
     /// An attempt is never heard of again, unless it commits.
     Forget(usize),
     /// The coordinator makes stand what is due.
-    Settle,
+    WriteDue,
     /// The coordinator decides that something is due and dies before the store takes it.
     Restart,
     /// The coordinator looks at the store.
-    Look,
+    PollStore,
     /// Time passes.
     Pass(u8),
 }
@@ -114,13 +114,13 @@ impl World {
                 }
             }
             Action::Forget(index) => drop(self.pick(index)),
-            Action::Settle => self.settle(),
+            Action::WriteDue => self.write_due(),
             Action::Restart => {
                 let (spec, plan) = (Arc::clone(self.job.spec()), Arc::clone(&self.plan));
                 self.job = Job::new(spec, plan, 0, RULES, self.now);
-                self.look();
+                self.poll_store();
             }
-            Action::Look => self.look(),
+            Action::PollStore => self.poll_store(),
             Action::Pass(seconds) => {
                 self.now = self.now.after(Duration::from_secs(seconds.into()));
                 self.job.apply(Event::Tick, self.now);
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// Makes stand what is due, as far as the store has not got it already.
-    fn settle(&mut self) {
+    fn write_due(&mut self) {
         for due in self.job.due() {
             let (slot, object) = match due {
                 Due::Split(slot) => (slot, Object::Tombstone),
@@ -189,7 +189,7 @@ impl World {
         self.job.apply(event, self.now);
     }
 
-    fn look(&mut self) {
+    fn poll_store(&mut self) {
         let slots: Vec<_> = self.store.keys().cloned().collect();
         for slot in &slots {
             self.see(slot);
@@ -202,12 +202,12 @@ impl World {
             if self.job.due() == [Due::Seal] {
                 return Ok(());
             }
-            self.settle();
+            self.write_due();
             self.acquire(0);
             if let Some(last) = self.attempts.len().checked_sub(1) {
                 self.act(Action::Commit(last));
             }
-            self.look();
+            self.poll_store();
             self.act(Action::Pass(31));
         }
         Err(TestCaseError::fail("the job never ends"))
@@ -245,9 +245,9 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any::<usize>().prop_map(Action::CommitSilently),
         2 => (any::<usize>(), class).prop_map(|(index, class)| Action::Fail(index, class)),
         1 => any::<usize>().prop_map(Action::Forget),
-        2 => Just(Action::Settle),
+        2 => Just(Action::WriteDue),
         1 => Just(Action::Restart),
-        1 => Just(Action::Look),
+        1 => Just(Action::PollStore),
         2 => any::<u8>().prop_map(Action::Pass),
     ]
 }

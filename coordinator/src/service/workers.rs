@@ -19,7 +19,7 @@ use whence_schemas::WorkerId;
 
 use super::Service;
 use super::status::missing;
-use crate::dispatch::{Assigned, AttemptAt, Introduction, Progress};
+use crate::dispatch::{Assigned, AttemptAt, AttemptProgress, Registration};
 use crate::job::FailureClass;
 use crate::job::scheduler;
 use crate::{Error, ipc};
@@ -36,13 +36,13 @@ impl WorkerService for Service {
         request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
         let request = request.into_inner();
-        let introduction = Introduction {
+        let registration = Registration {
             worker: worker_id(&request.worker_id)?,
             protocol_version: request.protocol_version,
             numerics_version: request.numerics_version,
             in_flight: attempts(request.in_flight)?,
         };
-        let stop = self.0.register(&introduction)?;
+        let stop = self.0.register(&registration)?;
         let config = &self.0.config;
         let store_url = config.advertised_store_url.as_deref();
         Ok(Response::new(RegisterResponse {
@@ -109,7 +109,7 @@ impl WorkerService for Service {
     ) -> Result<Response<HeartbeatResponse>, Status> {
         let request = request.into_inner();
         let progress = request.progress.into_iter().map(|progress| {
-            Ok::<_, Status>(Progress {
+            Ok::<_, Status>(AttemptProgress {
                 at: attempt(progress.attempt)?,
                 rows_done: progress.rows_done,
                 tokens_done: progress.tokens_done,

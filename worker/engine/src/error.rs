@@ -5,9 +5,9 @@ use std::path::PathBuf;
 /// What tensor operations return, unless another error is named.
 pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
 
-/// Who can do something about an [`Error`].
+/// What cannot be attributed because of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
+pub enum ErrorScope {
     /// The specification asks for what does not exist: no example can be attributed with it.
     Specification,
     /// The model's files are missing, damaged or of an unknown kind: no example can be attributed.
@@ -198,18 +198,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whose move it is.
-    pub fn kind(&self) -> ErrorKind {
+    /// Returns what cannot be attributed because of it.
+    pub fn scope(&self) -> ErrorScope {
         match self {
             Self::UnknownName { .. } | Self::Parameters { .. } | Self::Specification { .. } => {
-                ErrorKind::Specification
+                ErrorScope::Specification
             }
             Self::ModelFile { .. }
             | Self::ModelContent { .. }
             | Self::UnknownArchitecture { .. }
             | Self::Tensor { .. }
             | Self::Sampler { .. }
-            | Self::Vocabulary { .. } => ErrorKind::Model,
+            | Self::Vocabulary { .. } => ErrorScope::Model,
             Self::EmptyText { .. }
             | Self::TooLong { .. }
             | Self::NotAContinuation
@@ -219,8 +219,8 @@ impl Error {
             | Self::NotFinite { .. }
             | Self::TooLarge { .. }
             | Self::Tokenize { .. }
-            | Self::Messages { .. } => ErrorKind::Example,
-            Self::Compute(_) => ErrorKind::Internal,
+            | Self::Messages { .. } => ErrorScope::Example,
+            Self::Compute(_) => ErrorScope::Internal,
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) mod random;
 pub use attribution::{Attribution, Example, ScoreRows, SequenceScores, StepAttribution, Token};
 pub use digest::digest;
 pub use engine::{Attributor, Engine};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorScope};
 pub use registry::Entry;
 pub use sides::Side;
 pub use specification::{check, check_pinned, pin};

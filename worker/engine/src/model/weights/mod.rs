@@ -50,7 +50,7 @@ pub struct Checkpoint {
     file_of: HashMap<String, usize>,
     dtype: DType,
     keeps_halves: bool,
-    progress: Progress,
+    progress: LoadProgress,
 }
 
 impl Checkpoint {
@@ -80,7 +80,7 @@ impl Checkpoint {
         }
         Self {
             path: path.to_owned(),
-            progress: Progress::over(file_of.len()),
+            progress: LoadProgress::over(file_of.len()),
             files,
             file_of,
             dtype,
@@ -232,12 +232,12 @@ fn is_half(precision: Option<DType>) -> bool {
 
 /// How much of a checkpoint was read. Tells the log at each tenth.
 #[derive(Debug)]
-struct Progress {
+struct LoadProgress {
     tensors: usize,
     read: AtomicUsize,
 }
 
-impl Progress {
+impl LoadProgress {
     fn over(tensors: usize) -> Self {
         Self {
             tensors,

@@ -20,29 +20,29 @@ use crate::durable::{Author, create_json, epoch, inspect, quarantine, tombstone,
 use crate::job::{Due, Event, Failure, FailureClass, Job, Phase};
 
 impl Coordinator {
-    /// Tends the jobs until `shutdown`. Fails if a newer coordinator serves the root.
-    pub async fn tend(&self, shutdown: CancellationToken) -> Result<(), Error> {
+    /// Reconciles the jobs with the store until `shutdown`. Fails if a newer coordinator serves the root.
+    pub async fn reconcile(&self, shutdown: CancellationToken) -> Result<(), Error> {
         let mut changes = self.changes();
-        let mut next_look = Instant::now() + self.config.poll_interval;
+        let mut next_poll = Instant::now() + self.config.poll_interval;
         loop {
             changes.mark_unchanged();
             self.expire().await;
-            if let Err(error) = self.settle().await {
+            if let Err(error) = self.write_due().await {
                 tracing::warn!(error = %error.chain(), "the store did not take what is due, trying again");
             }
-            if Instant::now() >= next_look {
-                match self.look().await {
+            if Instant::now() >= next_poll {
+                match self.poll_store().await {
                     Err(error @ Error::SteppedDown { .. }) => return Err(error),
                     Err(error) => {
                         tracing::warn!(error = %error.chain(), "the store could not be looked at");
                     }
                     Ok(()) => {}
                 }
-                next_look = Instant::now() + self.config.poll_interval;
+                next_poll = Instant::now() + self.config.poll_interval;
             }
             let tick = Instant::now() + self.config.heartbeat_interval / 2;
             tokio::select! {
-                () = Self::changed(&mut changes, tick.min(next_look)) => {}
+                () = Self::changed(&mut changes, tick.min(next_poll)) => {}
                 () = shutdown.cancelled() => return Ok(()),
             }
         }
@@ -77,8 +77,8 @@ impl Coordinator {
         }
     }
 
-    /// Makes stand what is due.
-    async fn settle(&self) -> Result<(), Error> {
+    /// Writes every object that is due.
+    async fn write_due(&self) -> Result<(), Error> {
         let due: Vec<(JobId, Due)> = {
             let state = self.state();
             let of_job = |job: &Job| {
@@ -185,7 +185,7 @@ impl Coordinator {
     }
 
     /// Looks for a newer coordinator, and for commits and cancellations nobody told us of.
-    async fn look(&self) -> Result<(), Error> {
+    async fn poll_store(&self) -> Result<(), Error> {
         let newest = epoch::newest(self.store.as_ref()).await?;
         if newest > self.epoch && self.config.scope == Scope::Root {
             self.change(|state| state.newer = Some(newest));
