@@ -50,7 +50,7 @@ fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<boo
 fn try_model(path: &Path) -> Result<String, String> {
     let said = |error: &whence_engine::Error| chain(error);
     let files = ModelFiles::open(path).map_err(|error| said(&error))?;
-    let needed = WeightMemory::of(&files, Dtype::Float32).map_err(|error| said(&error))?;
+    let needed = WeightMemory::from_files(&files, Dtype::Float32).map_err(|error| said(&error))?;
     let Some(free) = whence_worker::memory::free() else {
         let widened = gibibytes(needed.widened);
         return Ok(format!(

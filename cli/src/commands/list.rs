@@ -11,7 +11,7 @@ use crate::args::{List, Listing};
 use crate::{Failure, output};
 
 /// One thing to choose.
-struct Choice {
+struct ListedEntry {
     name: &'static str,
     aliases: &'static [&'static str],
     summary: &'static str,
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &List) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(choice: &Choice, width: usize) -> Result<(), Failure> {
+fn tell(choice: &ListedEntry, width: usize) -> Result<(), Failure> {
     let mut text = format!("{:width$}  {}", choice.name, choice.summary);
     if !choice.aliases.is_empty() {
         text = format!("{text} (also {})", choice.aliases.join(", "));
@@ -50,9 +50,9 @@ fn tell(choice: &Choice, width: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn choices(what: Listing) -> Vec<Choice> {
-    fn of_table<T: ?Sized>(table: &[whence_engine::Entry<T>]) -> Vec<Choice> {
-        let choice = |entry: &whence_engine::Entry<T>| Choice {
+fn choices(what: Listing) -> Vec<ListedEntry> {
+    fn entries_of_table<T: ?Sized>(table: &[whence_engine::Entry<T>]) -> Vec<ListedEntry> {
+        let choice = |entry: &whence_engine::Entry<T>| ListedEntry {
             name: entry.name,
             aliases: entry.aliases,
             summary: entry.summary,
@@ -61,12 +61,12 @@ fn choices(what: Listing) -> Vec<Choice> {
         table.iter().map(choice).collect()
     }
     match what {
-        Listing::Methods => of_table(METHODS),
-        Listing::StepFunctions => of_table(STEP_FUNCTIONS),
-        Listing::Aggregators => of_table(AGGREGATORS),
+        Listing::Methods => entries_of_table(METHODS),
+        Listing::StepFunctions => entries_of_table(STEP_FUNCTIONS),
+        Listing::Aggregators => entries_of_table(AGGREGATORS),
         Listing::Models => ARCHITECTURES
             .iter()
-            .map(|architecture| Choice {
+            .map(|architecture| ListedEntry {
                 name: architecture.name,
                 aliases: &[],
                 summary: architecture.summary,

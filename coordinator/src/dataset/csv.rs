@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::lines::{Lines, MAX_LINE_BYTES};
-use super::{Cell, FieldPath, Format, Row, Rows};
+use super::{Cell, FieldPath, Format, Row, RowReader};
 use crate::Error;
 
 /// The format, by what separates its fields.
@@ -61,7 +61,12 @@ impl Format for Delimited {
         self.extensions
     }
 
-    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+    fn open(
+        &self,
+        path: &Path,
+        offset: u64,
+        fields: &[FieldPath],
+    ) -> Result<Box<dyn RowReader>, Error> {
         Ok(Box::new(self.rows(path, offset, fields)?))
     }
 
@@ -117,7 +122,7 @@ impl DelimitedRows {
     }
 }
 
-impl Rows for DelimitedRows {
+impl RowReader for DelimitedRows {
     fn offset(&self) -> u64 {
         self.lines.offset()
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::lines::{Line, Lines, MAX_LINE_BYTES};
-use super::{Cell, FieldPath, Format, Row, Rows};
+use super::{Cell, FieldPath, Format, Row, RowReader};
 use crate::Error;
 
 /// Names to remember for messages; data with keys for values must not fill the memory.
@@ -25,7 +25,12 @@ impl Format for JsonLines {
         &["jsonl", "ndjson", "json"]
     }
 
-    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+    fn open(
+        &self,
+        path: &Path,
+        offset: u64,
+        fields: &[FieldPath],
+    ) -> Result<Box<dyn RowReader>, Error> {
         let mut rows = JsonRows {
             lines: Lines::open(path, offset)?,
             fields: fields.to_vec(),
@@ -93,7 +98,7 @@ impl JsonRows {
     }
 }
 
-impl Rows for JsonRows {
+impl RowReader for JsonRows {
     fn offset(&self) -> u64 {
         self.lines.offset()
     }

@@ -41,7 +41,12 @@ pub trait Format: Sync {
 
     /// Opens a file at `offset`, which an earlier reader of the same file gave, or at 0. Of each
     /// row, `fields` are read.
-    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error>;
+    fn open(
+        &self,
+        path: &Path,
+        offset: u64,
+        fields: &[FieldPath],
+    ) -> Result<Box<dyn RowReader>, Error>;
 
     /// Counts the rows without looking into them.
     fn count(&self, path: &Path) -> Result<u64, Error>;
@@ -51,7 +56,7 @@ pub trait Format: Sync {
 pub type Row = Result<Vec<Cell>, String>;
 
 /// The rows of one file, one after the other.
-pub trait Rows: Send {
+pub trait RowReader: Send {
     /// Returns where the next row starts: what [`Format::open`] takes.
     fn offset(&self) -> u64;
 

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
 use serde_json::Value;
 
 use super::fields::{Step, item_index};
-use super::{Cell, FieldPath, Format, Row, Rows, unreadable};
+use super::{Cell, FieldPath, Format, Row, RowReader, unreadable};
 use crate::Error;
 
 /// Rows decoded at a time: few enough that long texts stay small in memory.
@@ -32,7 +32,12 @@ impl Format for Parquet {
         &["parquet"]
     }
 
-    fn open(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<Box<dyn Rows>, Error> {
+    fn open(
+        &self,
+        path: &Path,
+        offset: u64,
+        fields: &[FieldPath],
+    ) -> Result<Box<dyn RowReader>, Error> {
         let (file, metadata) = open_file(path)?;
         let schema = metadata.schema().clone();
         let wanted = |field: &Field| {
@@ -119,7 +124,7 @@ impl ParquetRows {
     }
 }
 
-impl Rows for ParquetRows {
+impl RowReader for ParquetRows {
     fn offset(&self) -> u64 {
         self.offset
     }

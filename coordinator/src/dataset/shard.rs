@@ -14,7 +14,7 @@ use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 use whence_schemas::{AttributionSpec, SlotId, input};
 
 use super::fields::nearest_name;
-use super::{Cell, FieldPath, Row, Rows, Split, files, format_of};
+use super::{Cell, FieldPath, Row, RowReader, Split, files, format_of};
 use crate::Error;
 
 /// So that a dataset of one-word rows does not make one shard of everything.
@@ -257,7 +257,7 @@ impl Planner {
 pub struct ShardRows {
     paths: Vec<PathBuf>,
     file: usize,
-    reader: Box<dyn Rows>,
+    reader: Box<dyn RowReader>,
     fields: Vec<FieldPath>,
     has_text: [bool; NUM_TEXTS],
     inputs: Inputs,

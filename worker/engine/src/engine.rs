@@ -20,7 +20,7 @@ use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
-use crate::specification::{Parts, check, check_attributed, check_labels};
+use crate::specification::{BuiltSpecification, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Offsets, Tokenizer};
 use crate::{Attribution, Error, Example, Token};
@@ -83,12 +83,12 @@ impl Engine {
     /// method names, if it is not the last one that was.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
         check(spec)?;
-        let Parts {
+        let BuiltSpecification {
             method,
             function,
             step_scores,
             pipeline,
-        } = Parts::build(spec)?;
+        } = BuiltSpecification::build(spec)?;
         method.check(&self.model)?;
         let (source, target) = (spec.src_lang.as_deref(), spec.tgt_lang.as_deref());
         let tokenizer = self.tokenizer.speaking(source, target)?;

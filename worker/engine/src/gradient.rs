@@ -1,9 +1,9 @@
 //! From the attributed function to gradients at the embeddings, for all steps of a batch.
 //!
 //! One forward pass serves every step: causality makes the states of a prefix the first states of
-//! the whole. Each step is a seed of the backward pass; seeds are cut into chunks of bounded rows,
+//! the whole. Each step is one explained token of the backward pass; they are cut into chunks of bounded rows,
 //! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
-//! are never split among threads. A seed's bits do not depend on its chunk.
+//! are never split among threads. A token's bits do not depend on its chunk.
 
 mod chord;
 mod head;
@@ -19,17 +19,17 @@ use whence_schemas::Compat;
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::methods::Batch;
-use crate::model::{Gradients, Seed, Transformer, Wanted};
+use crate::model::{ExplainedToken, Gradients, Transformer, Wanted};
 use crate::step_functions::StepFunction;
 pub(crate) use chord::for_each_step_between;
 pub(crate) use head::{HiddenGradient, at_hidden};
-use pass::{ContrastPass, add_shared, contrast_seeds};
+use pass::{ContrastPass, add_shared, contrast_tokens};
 pub(crate) use pass::{Pass, PassRef};
 pub(crate) use predictions::{map_logits, values};
 
 /// What is attributed, or recorded: a step function, and what it needs beside the model's output.
 #[derive(Debug, Clone)]
-pub(crate) struct Attributed<'a> {
+pub(crate) struct AttributedFunction<'a> {
     /// The function.
     pub(crate) function: &'a dyn StepFunction,
     /// Whose definitions count.
@@ -40,7 +40,7 @@ pub(crate) struct Attributed<'a> {
     pub(crate) contrast: Option<Tensor>,
 }
 
-impl Attributed<'_> {
+impl AttributedFunction<'_> {
     /// Returns how many predictions of a step are read, those of contrasts left out.
     fn num_predictions(&self) -> usize {
         1 + self.function.dropout_passes()
@@ -51,7 +51,7 @@ impl Attributed<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExplainedStep {
     /// The predicting row.
-    pub(crate) seed: Seed,
+    pub(crate) explained: ExplainedToken,
     /// The produced token.
     pub(crate) token: u32,
     /// Number of source rows of its sequence.
@@ -65,7 +65,7 @@ pub(crate) struct ExplainedStep {
 pub(crate) struct ContrastStep {
     /// The contrast's token.
     pub(crate) token: u32,
-    /// Its row of [`Attributed::contrast`].
+    /// Its row of [`AttributedFunction::contrast`].
     pub(crate) row: usize,
     /// Position of the row that predicts it in the contrast's target.
     pub(crate) position: usize,
@@ -73,7 +73,7 @@ pub(crate) struct ContrastStep {
 
 impl ExplainedStep {
     fn target_rows(&self) -> usize {
-        self.seed.position + 1
+        self.explained.position + 1
     }
 
     /// Returns how many rows its backward pass carries.
@@ -122,9 +122,9 @@ pub(crate) fn at_embeddings<'p>(
     wanted: Wanted,
 ) -> Result<Vec<StepGradient>> {
     let pass = pass.into();
-    let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+    let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
     let through = |trace, dhidden: &Tensor| {
-        let gradients = model.vjp(trace, &seeds, dhidden.clone(), wanted)?;
+        let gradients = model.vjp(trace, &explained, dhidden.clone(), wanted)?;
         cut(steps, &gradients)
     };
     let mut gradients = through(pass.trace, &dhidden.own)?;
@@ -149,18 +149,21 @@ fn add_through_contrasts(
     (dhidden, wanted): (&Tensor, Wanted),
     gradients: &mut [StepGradient],
 ) -> Result<()> {
-    let contrasted = contrast_seeds(steps, &contrasts.of_sequence);
+    let contrasted = contrast_tokens(steps, &contrasts.of_sequence);
     if contrasted.is_empty() {
         return Ok(());
     }
     let indices: Vec<_> = contrasted.iter().map(|(index, ..)| *index).collect();
-    let seeds: Vec<_> = contrasted.iter().map(|(_, seed, _)| seed.clone()).collect();
+    let explained: Vec<_> = contrasted
+        .iter()
+        .map(|(_, token, _)| token.clone())
+        .collect();
     let dhidden = rows::gather(dhidden, &indices)?;
-    let pulled = model.vjp(&contrasts.trace, &seeds, dhidden, wanted)?;
+    let pulled = model.vjp(&contrasts.trace, &explained, dhidden, wanted)?;
     let as_steps = contrasted
         .iter()
-        .map(|(index, seed, shared)| ExplainedStep {
-            seed: seed.clone(),
+        .map(|(index, token, shared)| ExplainedStep {
+            explained: token.clone(),
             source_rows: shared.source_rows,
             ..steps[*index].clone()
         });
@@ -212,9 +215,9 @@ pub(crate) fn for_each_step<'p>(
 ) -> Result<(), crate::Error> {
     let (model, pass) = (batch.model, pass.into());
     let dhidden = at_hidden(model, pass, steps, batch.function)?;
-    let chunks = chunks(steps, batch.seed_rows);
+    let chunks = chunks(steps, batch.cotangent_rows);
     chunks.into_par_iter().try_for_each(|chunk| {
-        let dhidden = dhidden.of_steps(chunk.clone())?;
+        let dhidden = dhidden.select_steps(chunk.clone())?;
         let steps = &steps[chunk.clone()];
         let gradients = at_embeddings(model, pass, steps, &dhidden, wanted)?;
         chunk

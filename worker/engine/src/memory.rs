@@ -14,9 +14,9 @@ use crate::model::spec::{CoreSpec, Gate, StackSpec};
 /// Most rows of one pass; more make products no faster.
 const MOST_PASS_ROWS: usize = 512;
 
-/// Rows of the seeds of one chunk of a backward pass: enough for full-speed products, few enough for
+/// Cotangent rows of one chunk of a backward pass: enough for full-speed products, few enough for
 /// its scratch to fit the cache.
-const MOST_SEED_ROWS: usize = 512;
+const MOST_COTANGENT_ROWS: usize = 512;
 
 /// Share of the budget that one pass of several points or variants may take, and the chunks of a
 /// backward pass that run at once.
@@ -43,13 +43,13 @@ impl Memory {
         rows_of(budget, row_bytes(model), MOST_PASS_ROWS)
     }
 
-    /// Returns how many rows the seeds of one chunk of a backward pass have; every thread has a chunk.
-    pub(crate) fn seed_rows(self, model: &Transformer) -> usize {
+    /// Returns how many cotangent rows one chunk of a backward pass has; every thread has a chunk.
+    pub(crate) fn cotangent_rows(self, model: &Transformer) -> usize {
         let Self::Bytes(budget) = self else {
-            return MOST_SEED_ROWS;
+            return MOST_COTANGENT_ROWS;
         };
         let of_all_threads = rayon::current_num_threads() as u64 * cotangent_bytes(model);
-        rows_of(budget, of_all_threads, MOST_SEED_ROWS)
+        rows_of(budget, of_all_threads, MOST_COTANGENT_ROWS)
     }
 
     /// Cuts `instances`, each of which takes `bytes`, into runs that fit together, or the error of one
@@ -113,7 +113,7 @@ pub(crate) fn instance_bytes(model: &Transformer, passes: usize, instance: &Inst
     // Each step has a row a token, as gradients and as scores.
     let steps = instance.explained.len() as u64;
     let scores = 2 * steps * (source + target) * spec.hidden as u64;
-    // A chunk of seeds holds one at least, however long.
+    // A chunk holds one explained token at least, however long.
     let at_once = steps.min(rayon::current_num_threads() as u64);
     let cotangents = at_once * (source + target) * cotangent_bytes(model);
     number * (passes as u64 * (encoder + decoder) + scores) + cotangents
@@ -224,10 +224,16 @@ mod tests {
         let model = random_llama(DType::F32);
         assert_eq!(Memory::Unbounded.pass_rows(&model), MOST_PASS_ROWS);
         assert_eq!(Memory::Bytes(0).pass_rows(&model), 1);
-        assert_eq!(Memory::Unbounded.seed_rows(&model), MOST_SEED_ROWS);
-        assert_eq!(Memory::Bytes(0).seed_rows(&model), 1);
+        assert_eq!(
+            Memory::Unbounded.cotangent_rows(&model),
+            MOST_COTANGENT_ROWS
+        );
+        assert_eq!(Memory::Bytes(0).cotangent_rows(&model), 1);
         let threads = rayon::current_num_threads() as u64;
         let ten_rows = SHARE * threads * 10 * cotangent_bytes(&model);
-        assert_eq!(Memory::Bytes(FIXED_BYTES + ten_rows).seed_rows(&model), 10);
+        assert_eq!(
+            Memory::Bytes(FIXED_BYTES + ten_rows).cotangent_rows(&model),
+            10
+        );
     }
 }

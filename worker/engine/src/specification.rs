@@ -13,7 +13,7 @@ use crate::step_functions::{self, StepFunction};
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
-    Parts::build(spec).map(|_| ())
+    BuiltSpecification::build(spec).map(|_| ())
 }
 
 /// Pins the folders that `spec` names, the model's left out, by what their files hold: a job must
@@ -45,14 +45,14 @@ pub fn check_pinned(spec: &AttributionSpec) -> Result<(), Error> {
 }
 
 /// What a specification names, built.
-pub(crate) struct Parts {
+pub(crate) struct BuiltSpecification {
     pub(crate) method: Box<dyn Method>,
     pub(crate) function: Box<dyn StepFunction>,
     pub(crate) step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pub(crate) pipeline: Pipeline,
 }
 
-impl Parts {
+impl BuiltSpecification {
     pub(crate) fn build(spec: &AttributionSpec) -> Result<Self, Error> {
         let build =
             |function: &FunctionSpec| step_functions::build(&function.name, &function.params);

@@ -16,7 +16,7 @@ pub(super) struct Cells {
 
 impl Cells {
     /// Reads a tensor. `[tokens, …]`
-    pub(super) fn of_tensor(tensor: &Tensor) -> Result<Self, Error> {
+    pub(super) fn from_tensor(tensor: &Tensor) -> Result<Self, Error> {
         let tensor = tensor.contiguous()?;
         let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
         Ok(Self {
@@ -25,7 +25,7 @@ impl Cells {
         })
     }
 
-    pub(super) fn of_rows(rows: ScoreRows) -> Self {
+    pub(super) fn from_rows(rows: ScoreRows) -> Self {
         Self {
             values: rows.values.into_iter().map(f64::from).collect(),
             row_shape: rows.row_shape,

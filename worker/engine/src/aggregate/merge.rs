@@ -50,7 +50,7 @@ impl Merge {
         };
         let side = |side: fn(&StepAttribution) -> Option<&ScoreRows>, rows: &[Range<usize>]| {
             let scores: Option<Vec<_>> = attribution.steps.iter().map(side).collect();
-            let map = Map::of(&scores?, &attribution)?;
+            let map = Map::from_columns(&scores?, &attribution)?;
             Some(merged(map, &columns, rows))
         };
         let of_sequence = |scores: &SequenceScores| {
@@ -58,7 +58,7 @@ impl Merge {
                 Side::Source => (&source_rows, &source_rows),
                 Side::Target => (&columns, &target_rows),
             };
-            let map = Map::of(&scores.columns.iter().collect::<Vec<_>>(), &attribution);
+            let map = Map::from_columns(&scores.columns.iter().collect::<Vec<_>>(), &attribution);
             let merged = map.map(|map| merged(map, columns, rows));
             SequenceScores {
                 columns: merged.into_iter().flatten().collect(),
@@ -168,7 +168,7 @@ struct Map {
 
 impl Map {
     /// Lays out the scores `of_columns` of `attribution`; `None` where there are none.
-    fn of(of_columns: &[&ScoreRows], attribution: &Attribution) -> Option<Self> {
+    fn from_columns(of_columns: &[&ScoreRows], attribution: &Attribution) -> Option<Self> {
         let row_shape = of_columns.first()?.row_shape.clone();
         let (columns, width) = (of_columns.len(), row_shape.iter().product());
         if width == 0 {

@@ -179,7 +179,7 @@ impl Pipeline {
     /// Takes the scores of one step as far as a step can be taken alone. Fails if there are more
     /// stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
-        let cells = |side: &Option<Tensor>| side.as_ref().map(Cells::of_tensor).transpose();
+        let cells = |side: &Option<Tensor>| side.as_ref().map(Cells::from_tensor).transpose();
         let mut sides = [cells(&raw.source)?, cells(&raw.target)?];
         for scores in self.step_wise() {
             scores.reduce(&mut sides, self.defaults)?;
@@ -192,7 +192,7 @@ impl Pipeline {
     /// normalized, as in Inseq.
     pub fn apply_to_sequence(&self, raw: &RawSequenceScores) -> Result<SequenceScores, Error> {
         let column = |raw: &Tensor| {
-            let mut column = Cells::of_tensor(raw)?;
+            let mut column = Cells::from_tensor(raw)?;
             for scores in self.step_wise() {
                 scores.reduce_side(&mut column, self.defaults.reduction)?;
             }

@@ -170,7 +170,7 @@ impl Scores {
     }
 
     fn step(&self, step: StepAttribution, context: &Context<'_>) -> Result<StepAttribution, Error> {
-        let mut sides = [step.source, step.target].map(|side| side.map(Cells::of_rows));
+        let mut sides = [step.source, step.target].map(|side| side.map(Cells::from_rows));
         self.reduce(&mut sides, context.defaults)?;
         let [source, target] = sides.map(|side| side.map(Cells::into_rows));
         Ok(StepAttribution {
@@ -186,7 +186,7 @@ impl Scores {
         by_default: Reduction,
     ) -> Result<SequenceScores, Error> {
         let column = |rows| {
-            let mut column = Cells::of_rows(rows);
+            let mut column = Cells::from_rows(rows);
             self.reduce_side(&mut column, by_default)?;
             Ok(column.into_rows())
         };

@@ -4,10 +4,10 @@ use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use super::Attributor;
-use super::regimes::{Boundaries, Parts};
+use super::regimes::{Boundaries, InstanceParts};
 use crate::aggregate::StepScores;
 use crate::collector::{CollectedStep, Collector};
-use crate::gradient::{self, Attributed, Pass};
+use crate::gradient::{self, AttributedFunction, Pass};
 use crate::methods::{Batch, Instance};
 use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, SequenceScores, StepAttribution, memory};
@@ -40,11 +40,11 @@ impl Attributor<'_> {
     ) -> Result<Vec<Result<Explained, Error>>, Error> {
         let model = &self.engine.model;
         let boundaries = Boundaries {
-            beyond: model.spec().turns_otherwise_beyond(),
+            beyond: model.spec().long_rope_threshold(),
             own_prefix: self.spec.contrast.contrast_force_inputs
                 && self.spec.compat == Compat::Inseq071,
         };
-        let parts = Parts::of(boundaries, instances);
+        let parts = InstanceParts::new(boundaries, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
         let records = self.method.records_sequence_scores(self.spec.compat);
@@ -72,7 +72,7 @@ impl Attributor<'_> {
         }
         let model = &self.engine.model;
         let compat = self.spec.compat;
-        let attributed = |function, contrast| Attributed {
+        let attributed = |function, contrast| AttributedFunction {
             function,
             compat,
             contrast,
@@ -98,7 +98,7 @@ impl Attributor<'_> {
             special_tokens: &special_tokens,
             // A pass has those with dropout beside it.
             pass_rows: (self.memory.pass_rows(model) / (1 + passes)).max(1),
-            seed_rows: self.memory.seed_rows(model),
+            cotangent_rows: self.memory.cotangent_rows(model),
             dropout: self.engine.dropout,
             seed: self.seed,
             sampler: self.sampler.as_deref(),
@@ -184,10 +184,10 @@ impl Attributor<'_> {
         let own: Vec<_> = (0..batch.instances.len()).collect();
         let dropped = batch.forward_dropped(&inputs, &own, passes);
         // Nothing is pulled back through them, so a pass is gone before the next one comes.
-        let dropped = dropped.map(|trace| Ok::<_, Error>(trace?.of_head()));
+        let dropped = dropped.map(|trace| Ok::<_, Error>(trace?.head_only()));
         let pass = Pass::beside(trace, dropped.collect::<Result<_, _>>()?);
         for (_, function) in &self.step_scores {
-            let function = Attributed {
+            let function = AttributedFunction {
                 function: function.as_ref(),
                 compat: self.spec.compat,
                 contrast: contrast.cloned(),

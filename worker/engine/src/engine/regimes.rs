@@ -19,7 +19,7 @@ use crate::contrast::Contrast;
 use crate::methods::Instance;
 
 /// Instances, cut where needed.
-pub(super) struct Parts<'i> {
+pub(super) struct InstanceParts<'i> {
     /// The parts of all instances, one after another.
     pub(super) all: Cow<'i, [Instance]>,
     /// How many parts each instance has.
@@ -35,9 +35,9 @@ pub(super) struct Boundaries {
     pub(super) own_prefix: bool,
 }
 
-impl<'i> Parts<'i> {
+impl<'i> InstanceParts<'i> {
     /// Cuts `instances`, none where there are no boundaries.
-    pub(super) fn of(boundaries: Boundaries, instances: &'i [Instance]) -> Self {
+    pub(super) fn new(boundaries: Boundaries, instances: &'i [Instance]) -> Self {
         if boundaries == Boundaries::default() {
             return Self {
                 all: Cow::Borrowed(instances),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn parts_share_the_encoders_scores_and_have_each_their_columns_of_the_decoders() {
-        let parts = Parts {
+        let parts = InstanceParts {
             all: Cow::Owned(Vec::new()),
             counts: vec![2],
         };

@@ -21,7 +21,7 @@ use crate::error::Result;
 
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype};
-use crate::model::{Inputs, Seed, Trace, Transformer};
+use crate::model::{ExplainedToken, Inputs, Trace, Transformer};
 use crate::sides::Side;
 use beams::Beams;
 use chains::Chains;
@@ -65,7 +65,7 @@ pub fn generate(
     let becomes_long = |index: &usize| {
         let prompt = &prompts[*index];
         let limit = settings.max_length(prompt, model.spec().max_positions);
-        let beyond = model.spec().turns_otherwise_beyond();
+        let beyond = model.spec().long_rope_threshold();
         beyond.is_some_and(|beyond| prompt.ids.len() <= beyond && limit > beyond)
     };
     let (alone, together): (Vec<_>, Vec<_>) = (0..prompts.len()).partition(becomes_long);
@@ -121,7 +121,7 @@ fn continue_all(
         let (parents, tokens): (Vec<_>, Vec<_>) = longer.into_iter().unzip();
         running = parents.iter().map(|&parent| running[parent]).collect();
         hypotheses = tokens;
-        let beyond = model.spec().turns_otherwise_beyond();
+        let beyond = model.spec().long_rope_threshold();
         let becomes_long = |tokens: &Vec<u32>| beyond == Some(tokens.len() - 1);
         if hypotheses.iter().any(becomes_long) {
             trace = whole_pass(&running, &hypotheses)?;
@@ -167,12 +167,12 @@ fn search<'s>(prompt: &'s Prompt, settings: &'s Settings, limit: usize) -> Box<d
 
 /// Returns the logits behind row `last[i]` of each sequence.
 fn scores(model: &Transformer, trace: &Trace, last: &[usize]) -> Result<Vec<Vec<f64>>> {
-    let seeds: Vec<_> = last
+    let explained: Vec<_> = last
         .iter()
         .enumerate()
-        .map(|(sequence, &position)| Seed { sequence, position })
+        .map(|(sequence, &position)| ExplainedToken { sequence, position })
         .collect();
-    let logits = model.logits(&model.hidden(trace, &seeds)?)?;
+    let logits = model.logits(&model.hidden(trace, &explained)?)?;
     by_dtype!(logits, T => rows_of::<T>(&logits))
 }
 

@@ -22,13 +22,13 @@ pub(crate) fn for_each_step_between(
 ) -> Result<(), Error> {
     let model = batch.model;
     let dhidden = mean_at_hidden(batch, chord, steps)?;
-    chunks(steps, batch.seed_rows)
+    chunks(steps, batch.cotangent_rows)
         .into_par_iter()
         .try_for_each(|chunk| {
-            let dhidden = dhidden.of_steps(chunk.clone())?.own;
+            let dhidden = dhidden.select_steps(chunk.clone())?.own;
             let steps = &steps[chunk.clone()];
-            let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-            let gradients = model.vjp_between(chord, &seeds, dhidden, wanted)?;
+            let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
+            let gradients = model.vjp_between(chord, &explained, dhidden, wanted)?;
             let gradients = chunk.zip(cut(steps, &gradients)?);
             gradients
                 .into_iter()

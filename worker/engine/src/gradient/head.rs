@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::pass::PassRef;
 use super::predictions::{Predictions, logit_blocks, logit_row};
-use super::{Attributed, ExplainedStep};
+use super::{AttributedFunction, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::tensor::{by_dtype, tensor};
 use crate::kernels::{Real, rows};
@@ -26,7 +26,7 @@ pub(crate) struct HiddenGradient {
 
 impl HiddenGradient {
     /// Returns the gradients of some of the steps.
-    pub(crate) fn of_steps(&self, steps: Range<usize>) -> Result<Self> {
+    pub(crate) fn select_steps(&self, steps: Range<usize>) -> Result<Self> {
         let cut = |rows: &Tensor| rows.narrow(0, steps.start, steps.len());
         Ok(Self {
             own: cut(&self.own)?,
@@ -61,12 +61,12 @@ pub(crate) fn at_hidden<'p>(
     model: &Transformer,
     pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
-    function: &Attributed<'_>,
+    function: &AttributedFunction<'_>,
 ) -> Result<HiddenGradient> {
     let pass = pass.into();
     let of_block = |block: Range<usize>| {
         let steps = &steps[block];
-        let predictions = Predictions::of(model, pass, steps, function)?;
+        let predictions = Predictions::new(model, pass, steps, function)?;
         let dlogits: Result<LogitGradients> =
             by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
         let dlogits = dlogits?;

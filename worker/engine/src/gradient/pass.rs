@@ -20,7 +20,7 @@ use crate::contrast::Contrast;
 use crate::kernels::rows;
 use crate::methods::{Batch, Instance};
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Seed, Trace};
+use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::random::Random;
 use crate::sides::Side;
 
@@ -226,18 +226,18 @@ impl Batch<'_> {
     }
 }
 
-/// Returns number, seed and shared rows of every step whose sequence has a contrast.
-pub(super) fn contrast_seeds(
+/// Returns number, explained token and shared rows of every step whose sequence has a contrast.
+pub(super) fn contrast_tokens(
     steps: &[ExplainedStep],
     of_sequence: &[Option<Shared>],
-) -> Vec<(usize, Seed, Shared)> {
+) -> Vec<(usize, ExplainedToken, Shared)> {
     let of_step = |(index, step): (usize, &ExplainedStep)| {
-        let shared = of_sequence[step.seed.sequence]?;
-        let seed = Seed {
+        let shared = of_sequence[step.explained.sequence]?;
+        let explained = ExplainedToken {
             sequence: shared.sequence,
             position: step.contrast?.position,
         };
-        Some((index, seed, shared))
+        Some((index, explained, shared))
     };
     steps.iter().enumerate().filter_map(of_step).collect()
 }
@@ -273,7 +273,7 @@ fn overlay(
     }
     Ok(Embedded {
         rows: Tensor::cat(&pieces, 0)?,
-        sequences: Sequences::of_lengths(others.sequences.lengths()),
+        sequences: Sequences::from_lengths(others.sequences.lengths()),
     })
 }
 

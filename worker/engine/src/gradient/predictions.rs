@@ -8,8 +8,8 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::pass::{PassRef, contrast_seeds};
-use super::{Attributed, ContrastStep, ExplainedStep};
+use super::pass::{PassRef, contrast_tokens};
+use super::{AttributedFunction, ContrastStep, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::kernels::tensor::{View, by_dtype};
@@ -24,13 +24,13 @@ pub(crate) fn values<'p>(
     model: &Transformer,
     pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
-    function: &Attributed<'_>,
+    function: &AttributedFunction<'_>,
 ) -> Result<Vec<f64>> {
     let pass = pass.into();
     let mut values = Vec::with_capacity(steps.len());
     for block in logit_blocks(model, steps.len(), function.num_predictions()) {
         let steps = &steps[block];
-        let predictions = Predictions::of(model, pass, steps, function)?;
+        let predictions = Predictions::new(model, pass, steps, function)?;
         let value = |step: &Step<'_>| function.function.value(step);
         let of_row = |row: usize| predictions.with_step(row, &steps[row], value);
         let rows = (0..steps.len()).into_par_iter().map(of_row);
@@ -49,8 +49,8 @@ pub(crate) fn map_logits<R: Send>(
     let mut results = Vec::with_capacity(steps.len());
     for block in logit_blocks(model, steps.len(), 1) {
         let steps = &steps[block];
-        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
-        let logits = model.logits(&model.hidden(trace, &seeds)?)?;
+        let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
+        let logits = model.logits(&model.hidden(trace, &explained)?)?;
         let of_row = |row: usize| Ok(body(&steps[row], logit_row(&logits, row)?));
         let rows = (0..steps.len()).into_par_iter().map(of_row);
         results.extend(rows.collect::<Result<Vec<_>>>()?);
@@ -72,7 +72,7 @@ pub(super) fn logit_blocks(
 
 /// The logits of a block of steps, and of what they are contrasted with.
 pub(super) struct Predictions<'a> {
-    pub(super) function: &'a Attributed<'a>,
+    pub(super) function: &'a AttributedFunction<'a>,
     /// `[steps, vocabulary]`
     pub(super) logits: Tensor,
     /// One row for each contrasted step of the block. `[contrasted steps, vocabulary]`
@@ -84,13 +84,13 @@ pub(super) struct Predictions<'a> {
 }
 
 impl<'a> Predictions<'a> {
-    pub(super) fn of(
+    pub(super) fn new(
         model: &Transformer,
         pass: PassRef<'_>,
         steps: &[ExplainedStep],
-        function: &'a Attributed<'a>,
+        function: &'a AttributedFunction<'a>,
     ) -> Result<Self> {
-        let seeds: Vec<_> = steps.iter().map(|step| step.seed.clone()).collect();
+        let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
         let mut wanted = Vec::new();
         let mut contrast_rows = vec![None; steps.len()];
         if function.contrast.is_some() {
@@ -104,15 +104,15 @@ impl<'a> Predictions<'a> {
         let contrast = match (&function.contrast, pass.contrasts) {
             _ if wanted.is_empty() => None,
             (_, Some(contrasts)) => {
-                let seeds = contrast_seeds(steps, &contrasts.of_sequence);
-                let seeds: Vec<_> = seeds.into_iter().map(|(_, seed, _)| seed).collect();
-                Some(model.hidden(&contrasts.trace, &seeds)?)
+                let explained = contrast_tokens(steps, &contrasts.of_sequence);
+                let explained: Vec<_> = explained.into_iter().map(|(_, token, _)| token).collect();
+                Some(model.hidden(&contrasts.trace, &explained)?)
             }
             (Some(hidden), None) => Some(rows::gather(hidden, &wanted)?),
             (None, None) => None,
         };
         let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
-        let logits_of = |trace| model.logits(&model.hidden(trace, &seeds)?);
+        let logits_of = |trace| model.logits(&model.hidden(trace, &explained)?);
         let dropped = pass.dropped.iter().take(function.function.dropout_passes());
         Ok(Self {
             function,

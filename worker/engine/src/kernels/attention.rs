@@ -17,7 +17,7 @@ use candle_core::Tensor;
 use crate::error::Result;
 use rayon::prelude::*;
 
-use super::gemm::{Into, Strided, small_product};
+use super::gemm::{Destination, Strided, small_product};
 use super::score_bias::ScoreBias;
 use super::tensor::{View, by_dtype, may_parallelise, tensor};
 use super::{Real, softcap, softmax_in_place};
@@ -73,7 +73,7 @@ pub(crate) struct Projections {
 
 /// What the backward pass needs of an attention's forward pass.
 #[derive(Debug, Clone)]
-pub(crate) struct Attended {
+pub(crate) struct AttentionTrace {
     pub(crate) heads: Heads,
     pub(crate) queries: Columns,
     pub(crate) keys: Columns,
@@ -108,9 +108,9 @@ impl Sequence {
     }
 }
 
-/// Cotangent rows of one seed: those of queries `positions` of a sequence.
+/// Cotangent rows of one explained token: those of queries `positions` of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SeedQueries {
+pub(crate) struct ExplainedQueries {
     /// Index of the sequence.
     pub(crate) sequence: usize,
     /// Positions in the sequence.
@@ -146,7 +146,7 @@ pub(crate) fn forward(
     projections: Projections,
     sequences: Vec<Sequence>,
     bias: Option<&ScoreBias>,
-) -> Result<(Tensor, Attended)> {
+) -> Result<(Tensor, AttentionTrace)> {
     by_dtype!(projections.queries.rows, T => forward_as::<T>(heads, projections, sequences, bias))
 }
 
@@ -155,7 +155,7 @@ fn forward_as<T: Real>(
     projections: Projections,
     sequences: Vec<Sequence>,
     bias: Option<&ScoreBias>,
-) -> Result<(Tensor, Attended)> {
+) -> Result<(Tensor, AttentionTrace)> {
     let Projections {
         queries,
         keys,
@@ -170,8 +170,8 @@ fn forward_as<T: Real>(
     {
         let (q, k, v) = (
             HeadColumns::<T>::of(&queries)?,
-            HeadColumns::of(&keys)?,
-            HeadColumns::of(&values)?,
+            HeadColumns::new(&keys)?,
+            HeadColumns::new(&values)?,
         );
         let attend = |(sequence, weights, mixed): (&Sequence, &mut [T], &mut [T])| {
             // A pass over some rows of a batch may have none of this sequence.
@@ -179,7 +179,7 @@ fn forward_as<T: Real>(
                 return;
             }
             for head in 0..heads.queries {
-                let rows = HeadRows::of(heads, head, [&q, &k, &v], sequence);
+                let rows = HeadRows::new(heads, head, [&q, &k, &v], sequence);
                 let weights = &mut weights[head * rows.num_weights()..][..rows.num_weights()];
                 rows.weigh(bias, weights);
                 rows.mix(weights, &mut mixed[head * heads.dim..]);
@@ -205,7 +205,7 @@ fn forward_as<T: Real>(
     let weights = tensor(weights, num_weights)?;
     Ok((
         tensor(mixed, (rows, width))?,
-        Attended {
+        AttentionTrace {
             heads,
             queries,
             keys,
@@ -227,7 +227,7 @@ struct HeadRows<'a, T> {
 }
 
 impl<'a, T: Real> HeadRows<'a, T> {
-    fn of(
+    fn new(
         heads: Heads,
         head: usize,
         [q, k, v]: [&'a HeadColumns<'a, T>; 3],
@@ -255,7 +255,7 @@ impl<'a, T: Real> HeadRows<'a, T> {
             self.queries,
             self.keys.transposed(),
             (weights, num_keys),
-            Into::Replace,
+            Destination::Replace,
         );
         for (query, row) in weights.chunks_exact_mut(num_keys.max(1)).enumerate() {
             // Where queries are fewer than keys, they are the last rows of their sequence.
@@ -292,7 +292,7 @@ impl<'a, T: Real> HeadRows<'a, T> {
             weights,
             self.values,
             (mixed, width),
-            Into::Replace,
+            Destination::Replace,
         );
     }
 }
@@ -305,7 +305,7 @@ struct HeadColumns<'t, T> {
 }
 
 impl<'t, T: Real> HeadColumns<'t, T> {
-    fn of(columns: &'t Columns) -> Result<Self> {
+    fn new(columns: &'t Columns) -> Result<Self> {
         let (_, width) = columns.rows.dims2()?;
         Ok(Self {
             elements: View::of(&columns.rows)?,

@@ -9,7 +9,7 @@ use super::{Real, softmax_in_place};
 
 /// Which experts each row chose, and how much of each it takes.
 #[derive(Debug, Clone)]
-pub(crate) struct Choice {
+pub(crate) struct ExpertChoice {
     /// 0 for experts that were not chosen. `[rows, experts]`
     weights: Vec<f64>,
     num_experts: usize,
@@ -17,11 +17,11 @@ pub(crate) struct Choice {
 
 /// Chooses for each row of `scores`, `[rows, experts]`, the `num_chosen` experts with the largest
 /// scores, the first of equal ones, and weighs them by the softmax of those scores.
-pub(crate) fn choose(scores: &Tensor, num_chosen: usize) -> Result<Choice> {
+pub(crate) fn choose(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice> {
     by_dtype!(scores, T => choose_as::<T>(scores, num_chosen))
 }
 
-fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<Choice> {
+fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice> {
     let (rows, num_experts) = scores.dims2()?;
     let mut weights = vec![0.0; rows * num_experts];
     let scores = View::<T>::of(scores)?;
@@ -38,13 +38,13 @@ fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<Choice> {
             weights[expert] = weight.to_f64();
         }
     }
-    Ok(Choice {
+    Ok(ExpertChoice {
         weights,
         num_experts,
     })
 }
 
-impl Choice {
+impl ExpertChoice {
     /// Returns the rows that chose `expert`, ascending.
     pub(crate) fn rows_of(&self, expert: usize) -> Vec<usize> {
         let rows = self.weights.chunks_exact(self.num_experts).enumerate();

@@ -26,7 +26,7 @@ pub(crate) mod softcap;
 pub(crate) mod tensor;
 
 #[cfg(test)]
-mod autograd;
+mod tests;
 
 pub(crate) use exp::{sigmoid, softmax_in_place};
 pub(crate) use real::Real;

@@ -30,7 +30,7 @@ pub(crate) struct Rotation {
 
 /// Where a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct RowPosition {
     /// Its position in its sequence.
     pub(crate) position: usize,
     /// How many tokens its sequence has.
@@ -86,10 +86,10 @@ impl Rotation {
         &self,
         x: &Tensor,
         heads: usize,
-        standings: &[Standing],
+        standings: &[RowPosition],
         direction: Direction,
     ) -> Result<Tensor> {
-        let is_long = |standing: &&Standing| self.is_long(standing);
+        let is_long = |standing: &&RowPosition| self.is_long(standing);
         let needed = standings.iter().filter(|s| !is_long(s));
         let usual = self.usual.table_of(needed)?;
         let long = self.long.as_ref();
@@ -103,7 +103,7 @@ impl Rotation {
         by_dtype!(x, T => turn.apply_as::<T>(x, heads, standings))
     }
 
-    fn is_long(&self, standing: &Standing) -> bool {
+    fn is_long(&self, standing: &RowPosition) -> bool {
         let long = self.long.as_ref();
         long.is_some_and(|(beyond, _)| standing.length > *beyond)
     }
@@ -122,7 +122,7 @@ impl Angles {
     }
 
     /// Returns a table that has the positions of `standings`.
-    fn table_of<'s>(&self, standings: impl Iterator<Item = &'s Standing>) -> Result<Arc<Table>> {
+    fn table_of<'s>(&self, standings: impl Iterator<Item = &'s RowPosition>) -> Result<Arc<Table>> {
         let last = standings.map(|standing| standing.position).max();
         let needed = last.map_or(0, |last| last + 1);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +148,7 @@ impl Turn<'_> {
         &self,
         x: &Tensor,
         heads: usize,
-        standings: &[Standing],
+        standings: &[RowPosition],
     ) -> Result<Tensor> {
         let (_, width) = x.dims2()?;
         let planes = self.rotation.usual.inverse_frequencies.len();
@@ -241,7 +241,7 @@ mod tests {
         let rotation = Rotation::new(&spec, head_dim, DType::F64).unwrap();
         let row: Vec<f64> = (0..8).map(f64::from).collect();
         let x = tensor(row, (1, 8)).unwrap();
-        let standing = [Standing {
+        let standing = [RowPosition {
             position,
             length: position + 1,
         }];

@@ -14,12 +14,12 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::support::self_scores::{Looking, SelfScores};
+use super::support::self_scores::{QueryRow, SelfScores};
 use super::{Batch, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::kernels::Real;
-use crate::kernels::attention::Attended;
+use crate::kernels::attention::AttentionTrace;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::Transformer;
 use crate::registry::Describe;
@@ -63,12 +63,12 @@ impl Method for Attention {
         let (own, cross) = (self.keep(&own)?, self.keep(&cross)?);
         for (index, step) in batch.steps().iter().enumerate() {
             let target = if batch.attributes_target() {
-                Some(own.weights(Looking::at_prefix(step))?)
+                Some(own.weights(QueryRow::at_prefix(step))?)
             } else {
                 None
             };
             let source = if batch.model.has_encoder() {
-                Some(cross.weights(Looking::at_source(step))?)
+                Some(cross.weights(QueryRow::at_source(step))?)
             } else {
                 None
             };
@@ -114,7 +114,7 @@ impl Attention {
     }
 
     /// Keeps what is wanted of the layers of a stack. Fails if there is no such layer or head.
-    fn keep<'a>(&self, layers: &[&'a Attended]) -> Result<Kept<'a>, Error> {
+    fn keep<'a>(&self, layers: &[&'a AttentionTrace]) -> Result<Kept<'a>, Error> {
         let Some(first) = layers.first() else {
             return Ok(Kept::default());
         };
@@ -130,7 +130,7 @@ impl Attention {
 /// The layers and heads of one stack that are wanted.
 #[derive(Default)]
 struct Kept<'a> {
-    layers: Vec<&'a Attended>,
+    layers: Vec<&'a AttentionTrace>,
     heads: Vec<usize>,
 }
 
@@ -154,7 +154,7 @@ fn chosen(wanted: Option<&[usize]>, count: usize, what: &str) -> Result<Vec<usiz
 
 impl Kept<'_> {
     /// Returns the weights of a row on the tokens it looks at. `[tokens, layers, heads]`
-    fn weights(&self, row: Looking) -> Result<Tensor> {
+    fn weights(&self, row: QueryRow) -> Result<Tensor> {
         let Some(first) = self.layers.first() else {
             let shape = (row.tokens, 0, 0);
             return Tensor::zeros(shape, candle_core::DType::F32, &candle_core::Device::Cpu);
@@ -162,7 +162,7 @@ impl Kept<'_> {
         by_dtype!(first.weights, T => self.weights_as::<T>(row))
     }
 
-    fn weights_as<T: Real>(&self, row: Looking) -> Result<Tensor> {
+    fn weights_as<T: Real>(&self, row: QueryRow) -> Result<Tensor> {
         let Self { layers, heads } = self;
         let mut values = vec![T::zero(); row.tokens * layers.len() * heads.len()];
         for (layer, attended) in layers.iter().enumerate() {

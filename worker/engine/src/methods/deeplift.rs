@@ -24,7 +24,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::support::path::{Ends, times, total};
+use super::support::path::{PathEndpoints, times, total};
 use super::support::quadrature::Rule;
 use super::{Batch, Method, Sink};
 use crate::Error;
@@ -91,7 +91,7 @@ impl Describe for DeepLift {
 
 impl Method for DeepLift {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.lift(batch, &Ends::of(batch)?, sink)
+        self.attribute_between(batch, &PathEndpoints::new(batch)?, sink)
     }
 
     fn attributes_dropout(&self) -> bool {
@@ -109,10 +109,10 @@ impl Method for DeepLift {
 
 impl DeepLift {
     /// Attributes between `ends`.
-    pub(super) fn lift(
+    pub(super) fn attribute_between(
         &self,
         batch: &Batch<'_>,
-        ends: &Ends<'_>,
+        ends: &PathEndpoints<'_>,
         sink: &dyn Sink,
     ) -> Result<(), Error> {
         let distance = ends.distance()?;
@@ -143,7 +143,7 @@ impl DeepLift {
     fn for_each_step(
         &self,
         batch: &Batch<'_>,
-        ends: &Ends<'_>,
+        ends: &PathEndpoints<'_>,
         body: impl Fn(usize, StepGradient) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
         let (steps, wanted) = (ends.steps(), ends.wanted());
@@ -168,7 +168,7 @@ impl DeepLift {
     }
 
     /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.
-    fn pass(&self, batch: &Batch<'_>, ends: &Ends<'_>) -> Result<Pass, Error> {
+    fn pass(&self, batch: &Batch<'_>, ends: &PathEndpoints<'_>) -> Result<Pass, Error> {
         let reach = |activation| self.rule.includes(activation);
         if !batch.model.activations().any(reach) {
             return ends.pass(&ends.input);

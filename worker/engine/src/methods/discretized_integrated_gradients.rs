@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use self::anchors::{Paths, Strategy};
-use super::support::path::{Ends, Point, Weight, times};
+use super::support::path::{PathEndpoints, Point, Weight, times};
 use super::{Batch, Instance, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -66,7 +66,7 @@ impl Method for DiscretizedIntegratedGradients {
             let reason = "`n_steps` must be at least 2 and `n_neighbors` at least 1".to_owned();
             return Err(wrong_parameters(Self::NAME, reason));
         }
-        let ends = Ends::of(batch)?;
+        let ends = PathEndpoints::new(batch)?;
         let distance = ends.distance()?;
         let paths = self.paths(batch)?;
         let at = |point: usize| point_of(batch, &ends, &paths, point);
@@ -130,7 +130,7 @@ impl DiscretizedIntegratedGradients {
 /// Returns point `index` of the paths of all tokens.
 fn point_of(
     batch: &Batch<'_>,
-    ends: &Ends<'_>,
+    ends: &PathEndpoints<'_>,
     paths: &Sides<Paths>,
     index: usize,
 ) -> Result<Inputs, Error> {

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::support::path::{Ends, Point, Weight, times};
+use super::support::path::{PathEndpoints, Point, Weight, times};
 use super::{Batch, Instance, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -119,7 +119,7 @@ impl GradientShap {
         batch: &Batch<'_>,
         sink: &dyn Sink,
     ) -> Result<(), Error> {
-        let ends = Ends::of(batch)?;
+        let ends = PathEndpoints::new(batch)?;
         let distance = ends.distance()?;
         let equal = 1.0 / coefficients.len() as f64;
         let point = |sample: usize| {

@@ -5,14 +5,14 @@
 //! embedding of `unk`, position by position; without `attribute_target` the prefix of an
 //! encoder-decoder model stays at its embeddings.
 //!
-//! A point of the path of a prefix is the beginning of the same point of the whole target, so one
+//! A point of the path of a prefix is the prefix of the same point of the whole target, so one
 //! forward pass a point serves every step. Cost: `n_steps` forward passes for the batch, `n_steps`
 //! backward passes a step. Points are taken in order, whatever else is computed at once, so the
 //! bits of a sum depend on the example alone.
 
 use serde::{Deserialize, Serialize};
 
-use super::support::path::{Ends, Point, Weight, times};
+use super::support::path::{PathEndpoints, Point, Weight, times};
 use super::support::quadrature::Rule;
 use super::{Batch, Method, Sink};
 use crate::Error;
@@ -51,7 +51,7 @@ impl Describe for IntegratedGradients {
 
 impl Method for IntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.integrate(&Ends::of(batch)?, Self::NAME, sink)
+        self.integrate(&PathEndpoints::new(batch)?, Self::NAME, sink)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
@@ -67,7 +67,7 @@ impl IntegratedGradients {
     /// Integrates between `ends`, for `method`.
     pub(super) fn integrate(
         &self,
-        ends: &Ends<'_>,
+        ends: &PathEndpoints<'_>,
         method: &str,
         sink: &dyn Sink,
     ) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deeplift::{DeepLift, Reach};
 use super::support::layer::TargetLayer;
-use super::support::path::Ends;
+use super::support::path::PathEndpoints;
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::registry::Describe;
@@ -58,16 +58,16 @@ impl Describe for LayerDeepLift {
 impl Method for LayerDeepLift {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         let ends = match &self.target_layer {
-            None => Ends::of(batch)?,
-            Some(layer) => Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?,
+            None => PathEndpoints::new(batch)?,
+            Some(layer) => PathEndpoints::at_place(batch, layer.place(batch.model, Self::NAME)?)?,
         };
-        let lift = DeepLift {
+        let attribute_between = DeepLift {
             rule: self.rule,
             n_steps: self.n_steps,
             multiply_by_inputs: self.multiply_by_inputs,
             return_convergence_delta: self.return_convergence_delta,
         };
-        lift.lift(batch, &ends, sink)
+        attribute_between.attribute_between(batch, &ends, sink)
     }
 
     fn attributes_dropout(&self) -> bool {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input_x_gradient::InputXGradient;
 use super::support::layer::TargetLayer;
-use super::support::path::{Ends, times};
+use super::support::path::{PathEndpoints, times};
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::gradient;
@@ -34,7 +34,7 @@ impl Method for LayerGradientXActivation {
         let Some(layer) = &self.target_layer else {
             return InputXGradient {}.attribute(batch, sink);
         };
-        let ends = Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?;
+        let ends = PathEndpoints::at_place(batch, layer.place(batch.model, Self::NAME)?)?;
         let pass = ends.pass(&ends.input)?;
         let steps = ends.steps();
         gradient::for_each_step(batch, &pass, steps, ends.wanted(), |step, gradient| {

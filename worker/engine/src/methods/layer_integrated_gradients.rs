@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::integrated_gradients::IntegratedGradients;
 use super::support::layer::TargetLayer;
-use super::support::path::Ends;
+use super::support::path::PathEndpoints;
 use super::support::quadrature::Rule;
 use super::{Batch, Method, Sink};
 use crate::Error;
@@ -59,8 +59,8 @@ impl Describe for LayerIntegratedGradients {
 impl Method for LayerIntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         let ends = match &self.target_layer {
-            None => Ends::of(batch)?,
-            Some(layer) => Ends::at_place(batch, layer.place(batch.model, Self::NAME)?)?,
+            None => PathEndpoints::new(batch)?,
+            Some(layer) => PathEndpoints::at_place(batch, layer.place(batch.model, Self::NAME)?)?,
         };
         let integral = IntegratedGradients {
             n_steps: self.n_steps,

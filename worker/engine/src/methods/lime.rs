@@ -167,7 +167,7 @@ impl Lime {
         masks: &[Vec<Vec<bool>>],
         sink: &dyn Sink,
     ) -> Result<(), Error> {
-        let unchanged = Unchanged::of(batch)?;
+        let unchanged = Unchanged::new(batch)?;
         let masked = Masked {
             batch,
             masking: self.masking(batch),
@@ -224,8 +224,9 @@ impl Masked<'_> {
                 Change::Source(_) | Change::Both { .. } => 0,
             };
             let steps = unchanged.steps().iter().enumerate();
-            let steps = steps
-                .filter(|(_, step)| step.seed.sequence == instance && step.seed.position >= from);
+            let steps = steps.filter(|(_, step)| {
+                step.explained.sequence == instance && step.explained.position >= from
+            });
             let steps: Vec<_> = steps.map(|(index, _)| index).collect();
             places.push((sample, steps.clone()));
             variants.push(Ok(Variant {
@@ -302,12 +303,12 @@ impl Masked<'_> {
     /// Fits one step to its values on all samples.
     fn coefficients(&self, step: &ExplainedStep, values: Vec<f64>) -> Result<RawScores, Error> {
         let num_target = if self.batch.attributes_target() {
-            step.seed.position + 1
+            step.explained.position + 1
         } else {
             0
         };
         let tokens = step.source_rows + num_target;
-        let masks = self.masks[step.seed.sequence].iter();
+        let masks = self.masks[step.explained.sequence].iter();
         let masks: Vec<_> = masks.map(|mask| &mask[..tokens]).collect();
         let (width, features, weights) = match self.masking {
             Masking::Token => {
@@ -343,7 +344,7 @@ impl Masked<'_> {
         num_target: usize,
         masks: &[&[bool]],
     ) -> Result<(usize, Vec<f64>, Vec<f64>), Error> {
-        let instance = step.seed.sequence;
+        let instance = step.explained.sequence;
         let mut input = Vec::new();
         if let Some(source) = &self.embeddings.source {
             input.extend(doubles(&tokens_of(source, instance, step.source_rows)?)?);

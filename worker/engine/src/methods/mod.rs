@@ -32,10 +32,10 @@ use whence_schemas::Compat;
 use crate::Error;
 use crate::aggregate::{RawScores, RawSequenceScores};
 use crate::contrast::Contrast;
-use crate::gradient::{Attributed, ContrastStep, ExplainedStep};
+use crate::gradient::{AttributedFunction, ContrastStep, ExplainedStep};
 use crate::kernels::rows;
 use crate::model::dropout::DropoutRates;
-use crate::model::{Embedded, Inputs, Seed, Transformer, Wanted};
+use crate::model::{Embedded, ExplainedToken, Inputs, Transformer, Wanted};
 use crate::registry::{self, Describe, Entry};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::{Side, Sides};
@@ -119,7 +119,7 @@ pub struct Batch<'a> {
     /// The model.
     pub(crate) model: &'a Transformer,
     /// What is attributed.
-    pub(crate) function: &'a Attributed<'a>,
+    pub(crate) function: &'a AttributedFunction<'a>,
     /// The examples.
     pub(crate) instances: &'a [Instance],
     /// Whether the prefix is attributed too, in models with an encoder.
@@ -129,8 +129,8 @@ pub struct Batch<'a> {
     pub(crate) decoder_factor: f64,
     /// Most rows of a pass over several points or variants.
     pub(crate) pass_rows: usize,
-    /// Most rows of the seeds of one chunk of a backward pass, unless one seed alone has more.
-    pub(crate) seed_rows: usize,
+    /// Most cotangent rows of one chunk of a backward pass, unless one explained token alone has more.
+    pub(crate) cotangent_rows: usize,
     /// Stands for what the source's vocabulary lacks.
     pub(crate) unk_token: u32,
     /// Tokens of each side that stand for no text.
@@ -179,7 +179,7 @@ impl Batch<'_> {
         let mut contrast_rows = 0..;
         let of_instance = |(sequence, instance): (usize, &Instance)| -> Vec<ExplainedStep> {
             let step = |(index, position): (usize, usize)| ExplainedStep {
-                seed: Seed {
+                explained: ExplainedToken {
                     sequence,
                     position: position - 1,
                 },
@@ -247,17 +247,19 @@ impl Batch<'_> {
             source,
             target: self.model.embed(Side::Target, targets)?,
         })?;
-        let seeds = contrasts
+        let explained = contrasts
             .iter()
             .enumerate()
             .flat_map(|(sequence, contrast)| {
-                contrast.aligned.iter().map(move |position| Seed {
+                contrast.aligned.iter().map(move |position| ExplainedToken {
                     sequence,
                     position: position - 1,
                 })
             });
         let trace = self.model.forward(&inputs)?;
-        Ok(Some(self.model.hidden(&trace, &seeds.collect::<Vec<_>>())?))
+        Ok(Some(
+            self.model.hidden(&trace, &explained.collect::<Vec<_>>())?,
+        ))
     }
 
     /// Returns the embeddings of the baselines.

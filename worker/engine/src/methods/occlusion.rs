@@ -52,7 +52,7 @@ impl Describe for Occlusion {
 impl Method for Occlusion {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         self.check()?;
-        let unchanged = Unchanged::of(batch)?;
+        let unchanged = Unchanged::new(batch)?;
         let values = unchanged.values()?;
         let steps = unchanged.steps();
         let [source, target] = [Side::Source, Side::Target].map(|side| {
@@ -61,7 +61,7 @@ impl Method for Occlusion {
                 Side::Target => batch.attributes_target(),
             };
             attributed
-                .then(|| Drops::of(self, batch, &unchanged, &values, side))
+                .then(|| Drops::new(self, batch, &unchanged, &values, side))
                 .transpose()
         });
         let (source, target) = (source?, target?);
@@ -119,7 +119,7 @@ impl Occlusion {
 fn tokens(step: &ExplainedStep, side: Side) -> usize {
     match side {
         Side::Source => step.source_rows,
-        Side::Target => step.seed.position + 1,
+        Side::Target => step.explained.position + 1,
     }
 }
 
@@ -130,7 +130,7 @@ struct Drops {
 }
 
 impl Drops {
-    fn of(
+    fn new(
         method: &Occlusion,
         batch: &Batch<'_>,
         unchanged: &Unchanged<'_>,
@@ -185,7 +185,7 @@ impl Drops {
 }
 
 /// One window of one instance, and the steps it is a window of.
-struct Place {
+struct OccludedTokens {
     instance: usize,
     start: usize,
     steps: Vec<usize>,
@@ -202,12 +202,12 @@ struct Windows<'a> {
 
 impl Windows<'_> {
     /// Returns every window, instance after instance, from the first token on.
-    fn places(&self, steps: &[ExplainedStep]) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::new();
+    fn places(&self, steps: &[ExplainedStep]) -> Vec<OccludedTokens> {
+        let mut places: Vec<OccludedTokens> = Vec::new();
         for instance in 0..self.batch.instances.len() {
             let own = || {
                 let steps = steps.iter().enumerate();
-                steps.filter(move |(_, step)| step.seed.sequence == instance)
+                steps.filter(move |(_, step)| step.explained.sequence == instance)
             };
             let most = own().map(|(_, step)| tokens(step, self.side)).max();
             for start in self.method.starts(most.unwrap_or(0)) {
@@ -217,7 +217,7 @@ impl Windows<'_> {
                 };
                 let steps = own().filter(|(_, step)| has_window(step));
                 let steps = steps.map(|(index, _)| index).collect();
-                places.push(Place {
+                places.push(OccludedTokens {
                     instance,
                     start,
                     steps,
@@ -228,7 +228,7 @@ impl Windows<'_> {
     }
 
     /// Returns whether the window's tokens are not all their own baselines.
-    fn is_changed(&self, place: &Place) -> bool {
+    fn is_changed(&self, place: &OccludedTokens) -> bool {
         let instance = &self.batch.instances[place.instance];
         let (ids, baseline) = self.ids(instance);
         let end = (place.start + self.method.sliding_window_shapes).min(ids.len());
@@ -243,7 +243,7 @@ impl Windows<'_> {
     }
 
     /// Returns the instance with the window at its baselines, if that changes anything.
-    fn variant(&self, place: &Place) -> Option<Result<Variant, Error>> {
+    fn variant(&self, place: &OccludedTokens) -> Option<Result<Variant, Error>> {
         if !self.is_changed(place) {
             return None;
         }
@@ -254,7 +254,7 @@ impl Windows<'_> {
         Some(self.replace(place, baselines))
     }
 
-    fn replace(&self, place: &Place, baselines: &Embedded) -> Result<Variant, Error> {
+    fn replace(&self, place: &OccludedTokens, baselines: &Embedded) -> Result<Variant, Error> {
         let rows = baselines.sequences.rows(place.instance);
         let end = (place.start + self.method.sliding_window_shapes).min(rows.len());
         let window = (baselines.rows).narrow(0, rows.start + place.start, end - place.start)?;

@@ -109,7 +109,7 @@ impl Method for Reagent {
             method: self,
             batch,
             replacements: self.replacements(batch)?,
-            unchanged: Unchanged::of(batch)?,
+            unchanged: Unchanged::new(batch)?,
         };
         let steps = trials.unchanged.steps();
         let probabilities = trials.probabilities(trials.unchanged.trace(), steps)?;
@@ -232,7 +232,7 @@ impl Reagent {
 /// Returns how many tokens of a step may be replaced.
 fn num_tokens(batch: &Batch<'_>, step: &ExplainedStep) -> usize {
     let target = if batch.attributes_target() {
-        step.seed.position + 1
+        step.explained.position + 1
     } else {
         0
     };
@@ -250,17 +250,17 @@ struct Trials<'a> {
 impl Trials<'_> {
     /// Returns probe `number` of step `step`, before its first trial.
     fn probe(&self, step: usize, number: usize) -> Probe {
-        let explained = &self.unchanged.steps()[step];
-        let instance = &self.batch.instances[explained.seed.sequence];
+        let explained_step = &self.unchanged.steps()[step];
+        let instance = &self.batch.instances[explained_step.explained.sequence];
         let mut tokens = instance.source.clone();
         if self.batch.attributes_target() {
-            tokens.extend(&instance.target[..=explained.seed.position]);
+            tokens.extend(&instance.target[..=explained_step.explained.position]);
         }
         let injected = self.method.samples.as_ref().map(|samples| &samples[step]);
         if let Some(draws) = injected {
             return Probe::injected(step, tokens, draws, number);
         }
-        let position = explained.seed.position;
+        let position = explained_step.explained.position;
         let purpose = format!("reagent position {position} probe {number}");
         let random = Random::new(self.batch.seed, instance.id, &purpose);
         Probe::drawn(step, tokens, random)
@@ -316,7 +316,7 @@ impl Trials<'_> {
         probes.iter().zip(tokens).map(|(probe, tokens)| {
             let step = &self.unchanged.steps()[probe.step];
             Ok(Variant {
-                instance: step.seed.sequence,
+                instance: step.explained.sequence,
                 change: self.change(step, tokens)?,
                 steps: vec![probe.step],
             })
@@ -329,11 +329,11 @@ impl Trials<'_> {
         let (source, target) = tokens.split_at(step.source_rows);
         let embed = |side, tokens: &[u32]| model.embed(side, std::iter::once(tokens));
         if source.is_empty() {
-            let instance = &self.batch.instances[step.seed.sequence];
+            let instance = &self.batch.instances[step.explained.sequence];
             let own = instance.target.iter().zip(target);
             let same = own.take_while(|(own, new)| own == new).count();
             // The predicting row is wanted even where nothing has changed.
-            let from = same.min(step.seed.position);
+            let from = same.min(step.explained.position);
             let rows = embed(Side::Target, &target[from..])?.rows;
             return Ok(Change::Target { from, rows });
         }

@@ -16,7 +16,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::support::path::{Ends, total};
+use super::support::path::{PathEndpoints, total};
 use super::support::quadrature::{Node, Rule};
 use super::support::variants::{Unchanged, Variant};
 use super::{Batch, Method, Sink, multiply};
@@ -65,8 +65,8 @@ impl Method for SequentialIntegratedGradients {
             method: self,
             batch,
             nodes: self.method.points(Self::NAME, self.n_steps)?,
-            ends: Ends::of(batch)?,
-            unchanged: Unchanged::of(batch)?,
+            ends: PathEndpoints::new(batch)?,
+            unchanged: Unchanged::new(batch)?,
         };
         let source = match (batch.model.has_encoder(), &walk.ends.input.source) {
             (true, Some(source)) => Some(walk.rows(Side::Source, source)?),
@@ -118,7 +118,7 @@ struct StepRows {
 fn together(rows: &[StepRows], index: usize, step: &ExplainedStep) -> Result<Tensor, Error> {
     let own = rows
         .iter()
-        .filter(|token| token.instance == step.seed.sequence);
+        .filter(|token| token.instance == step.explained.sequence);
     let of_token = |token: &StepRows| {
         let place = token.steps.binary_search(&index).ok()?;
         Some(token.rows.narrow(0, place, 1))
@@ -132,7 +132,7 @@ struct Walk<'a> {
     method: &'a SequentialIntegratedGradients,
     batch: &'a Batch<'a>,
     nodes: Vec<Node>,
-    ends: Ends<'a>,
+    ends: PathEndpoints<'a>,
     unchanged: Unchanged<'a>,
 }
 
@@ -166,8 +166,8 @@ impl Walk<'_> {
     /// Returns the scores of one token.
     fn token_rows(&self, walker: Walker, inputs: &Embedded) -> Result<StepRows, Error> {
         let sees = |step: &ExplainedStep| {
-            step.seed.sequence == walker.instance
-                && (walker.side == Side::Source || step.seed.position >= walker.position)
+            step.explained.sequence == walker.instance
+                && (walker.side == Side::Source || step.explained.position >= walker.position)
         };
         let steps = self.ends.steps().iter().enumerate();
         let steps: Vec<_> = steps
@@ -231,8 +231,8 @@ impl Walk<'_> {
         let dhidden = gradient::at_hidden(model, &pass, &steps, self.batch.function)?;
         let earlier = self.unchanged.earlier(&variants[0]);
         let mut rows = Vec::with_capacity(steps.len());
-        for chunk in gradient::chunks(&steps, self.batch.seed_rows) {
-            let dhidden = dhidden.of_steps(chunk.clone())?;
+        for chunk in gradient::chunks(&steps, self.batch.cotangent_rows) {
+            let dhidden = dhidden.select_steps(chunk.clone())?;
             let wanted = match walker.side {
                 Side::Source => Wanted::Source,
                 Side::Target => Wanted::Target,

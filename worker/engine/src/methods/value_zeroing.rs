@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::support::self_scores::{Looking, SelfScores};
+use super::support::self_scores::{QueryRow, SelfScores};
 use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -33,7 +33,7 @@ use crate::kernels::attention::Pair;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::Transformer;
 use crate::model::hooks::Recorded;
-use crate::model::zeroing::{Look, Streams, Zeroable};
+use crate::model::zeroing::{AttentionKind, Streams, Zeroable};
 use crate::registry::Describe;
 use crate::sides::Side;
 use units::{Chosen, Units};
@@ -86,18 +86,18 @@ impl Method for ValueZeroing {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let recorded = batch.model.forward_recorded(&inputs)?;
         let steps = batch.steps();
-        let scores = |look: Look, row: fn(&ExplainedStep) -> Looking, is_wanted: bool| {
+        let scores = |kind: AttentionKind, row: fn(&ExplainedStep) -> QueryRow, is_wanted: bool| {
             if !is_wanted {
                 return Ok(vec![None; steps.len()]);
             }
             let rows: Vec<_> = steps.iter().map(row).collect();
-            let scores = self.scores(batch, &recorded, look, &rows)?;
+            let scores = self.scores(batch, &recorded, kind, &rows)?;
             Ok::<_, Error>(scores.into_iter().map(Some).collect())
         };
         let has_source = batch.model.has_encoder();
-        let source = scores(Look::Across, Looking::at_source, has_source)?;
-        let own = Look::Own(Side::Target);
-        let target = scores(own, Looking::at_prefix, batch.attributes_target())?;
+        let source = scores(AttentionKind::Across, QueryRow::at_source, has_source)?;
+        let own = AttentionKind::Own(Side::Target);
+        let target = scores(own, QueryRow::at_prefix, batch.attributes_target())?;
         let sides = source.into_iter().zip(target).enumerate();
         for (step, (source, target)) in sides {
             sink.record(step, RawScores { source, target })?;
@@ -107,7 +107,7 @@ impl Method for ValueZeroing {
             Side::Target => "decoder_self_scores",
         };
         self.self_scores().record(batch, sink, name, |side, rows| {
-            self.scores(batch, &recorded, Look::Own(side), rows)
+            self.scores(batch, &recorded, AttentionKind::Own(side), rows)
         })
     }
 
@@ -141,10 +141,10 @@ impl ValueZeroing {
         &self,
         batch: &Batch<'_>,
         recorded: &Recorded,
-        look: Look,
-        rows: &[Looking],
+        kind: AttentionKind,
+        rows: &[QueryRow],
     ) -> Result<Vec<Tensor>, Error> {
-        let pairs_of = |row: &Looking| {
+        let pairs_of = |row: &QueryRow| {
             let row = *row;
             (0..row.tokens).map(move |key| Pair {
                 sequence: row.sequence,
@@ -153,21 +153,21 @@ impl ValueZeroing {
             })
         };
         let pairs: Vec<Pair> = rows.iter().flat_map(pairs_of).collect();
-        let attentions = batch.model.attentions_of(look);
+        let attentions = batch.model.attentions_of(kind);
         let mut layers = Vec::with_capacity(attentions.len());
         for &(layer, sublayer, attention) in &attentions {
-            let chosen = Chosen::of(self.units(look), layer, attention)?;
+            let chosen = Chosen::new(self.units(kind), layer, attention)?;
             layers.push(match chosen.heads() {
                 None => vec![0.0; pairs.len()],
                 Some(heads) => {
-                    let place = (look.stack(), sublayer);
+                    let place = (kind.stack(), sublayer);
                     let layer = batch.model.zeroable(recorded, place, heads)?;
                     self.moved(&layer, &pairs, batch.pass_rows)?
                 }
             });
         }
         let mut first = 0;
-        let of_row = |row: &Looking| {
+        let of_row = |row: &QueryRow| {
             let pairs = first..first + row.tokens;
             first = pairs.end;
             let columns = layers.iter().map(|moved| shares(&moved[pairs.clone()]));
@@ -177,11 +177,11 @@ impl ValueZeroing {
     }
 
     /// Returns which heads go without values in the attentions of a kind.
-    fn units(&self, look: Look) -> Option<&Units> {
-        match look {
-            Look::Own(Side::Source) => self.encoder_zeroed_units_indices.as_ref(),
-            Look::Own(Side::Target) => self.decoder_zeroed_units_indices.as_ref(),
-            Look::Across => self.cross_zeroed_units_indices.as_ref(),
+    fn units(&self, kind: AttentionKind) -> Option<&Units> {
+        match kind {
+            AttentionKind::Own(Side::Source) => self.encoder_zeroed_units_indices.as_ref(),
+            AttentionKind::Own(Side::Target) => self.decoder_zeroed_units_indices.as_ref(),
+            AttentionKind::Across => self.cross_zeroed_units_indices.as_ref(),
         }
     }
 

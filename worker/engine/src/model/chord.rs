@@ -6,16 +6,16 @@
 //! Of a single nonlinearity the mean slope is the slope of its chord, the rescale rule. Means are
 //! quadratures: exact as far as the points are many enough.
 //!
-//! Points are computed again for every chunk of seeds, so that one point of one sublayer is all
+//! Points are computed again for every chunk of explained tokens, so that one point of one sublayer is all
 //! that is in memory at once.
 
 use candle_core::Tensor;
 
 use super::hooks::Recorded;
 use super::layers::cross_attention::MemoryCotangents;
-use super::layers::{Cotangents, Memory};
+use super::layers::{Cotangents, EncoderOutput};
 use super::stack::{Depth, Stack, StackCotangents, StackTrace};
-use super::{Gradients, Inputs, Seed, Trace, Transformer, Wanted};
+use super::{ExplainedToken, Gradients, Inputs, Trace, Transformer, Wanted};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
@@ -82,12 +82,12 @@ impl Transformer {
     pub(crate) fn vjp_between(
         &self,
         chord: &Chord<'_>,
-        seeds: &[Seed],
+        explained: &[ExplainedToken],
         dhidden: Tensor,
         wanted: Wanted,
     ) -> Result<Gradients> {
         let trace = &chord.passes[1].trace;
-        self.pull_back(trace, (seeds, dhidden), wanted, |side, stack, trace| {
+        self.pull_back(trace, (explained, dhidden), wanted, |side, stack, trace| {
             let side = chord.side(stack, trace, side);
             move |output, depth| side.vjp(output, depth)
         })
@@ -101,7 +101,7 @@ struct StackChord<'a> {
     embeddings: [Option<&'a Tensor>; 2],
     /// In front of every sublayer, and behind the last.
     streams: [&'a [Tensor]; 2],
-    memory: [Option<&'a Memory>; 2],
+    memory: [Option<&'a EncoderOutput>; 2],
     points: &'a [ChordPoint],
 }
 
@@ -188,11 +188,11 @@ impl StackChord<'_> {
     }
 
     /// Returns what the encoder gives.
-    fn memory(&self, alpha: f64) -> Result<Option<Memory>> {
+    fn memory(&self, alpha: f64) -> Result<Option<EncoderOutput>> {
         let [Some(reference), Some(input)] = self.memory else {
             return Ok(None);
         };
-        Ok(Some(Memory {
+        Ok(Some(EncoderOutput {
             rows: between([&reference.rows, &input.rows], alpha)?,
             sequences: input.sequences.clone(),
         }))

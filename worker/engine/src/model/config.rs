@@ -51,7 +51,7 @@ impl ConfigFile {
     }
 
     /// Takes `fields` for a file at `path`: what another kind of file says in its own way.
-    pub(crate) fn of_fields(path: &Path, fields: Map<String, Value>) -> Self {
+    pub(crate) fn from_fields(path: &Path, fields: Map<String, Value>) -> Self {
         Self {
             path: path.to_owned(),
             fields,

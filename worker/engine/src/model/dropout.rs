@@ -12,7 +12,7 @@ use super::sequences::Sequences;
 use super::{Inputs, Trace, Transformer};
 use crate::Error;
 use crate::error::Result;
-use crate::kernels::attention::Attended;
+use crate::kernels::attention::AttentionTrace;
 use crate::kernels::dropout;
 use crate::random::Random;
 
@@ -92,7 +92,7 @@ impl Masks<'_> {
 
     /// Draws the mask of `rows` where a share `rate` of them is dropped; `None` where nothing is.
     /// `[rows, width]`
-    pub(super) fn of_rows(
+    pub(super) fn draw_for_rows(
         &mut self,
         rows: &Tensor,
         sequences: &Sequences,
@@ -108,7 +108,7 @@ impl Masks<'_> {
 
     /// Draws the mask of the weights of an attention, laid out as they are; `None` where nothing is
     /// dropped.
-    pub(super) fn of_weights(&mut self, attended: &Attended) -> Result<Option<Tensor>> {
+    pub(super) fn draw_for_weights(&mut self, attended: &AttentionTrace) -> Result<Option<Tensor>> {
         let rate = self.rates.attention;
         if rate == 0.0 {
             return Ok(None);
@@ -139,7 +139,7 @@ mod tests {
     use candle_core::DType;
 
     use super::super::random::{random_llama, random_marian};
-    use super::super::{Embedded, Seed, Wanted};
+    use super::super::{Embedded, ExplainedToken, Wanted};
     use super::*;
     use crate::sides::Side;
 
@@ -208,17 +208,17 @@ mod tests {
                 let trace = model.forward_dropped(inputs, EVERYWHERE, &mut streams(&[1, 2]));
                 trace.unwrap()
             };
-            let seed = Seed {
+            let token = ExplainedToken {
                 sequence: 1,
                 position: TARGETS[1].len() - 1,
             };
-            let seeds = std::slice::from_ref(&seed);
+            let explained = std::slice::from_ref(&token);
             let weights: Vec<_> = (0..model.spec().hidden).map(|i| (i as f64).sin()).collect();
             let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
             let weights = weights.unsqueeze(0).unwrap();
             let trace = run(&inputs);
             let gradients = model
-                .vjp(&trace, seeds, weights.clone(), Wanted::All)
+                .vjp(&trace, explained, weights.clone(), Wanted::All)
                 .unwrap();
             let assert_slopes =
                 |rows: &Embedded, found: Tensor, moved: &dyn Fn(Embedded) -> Inputs| {
@@ -235,7 +235,7 @@ mod tests {
                                 rows: values.unwrap(),
                                 ..rows.clone()
                             });
-                            let hidden = model.hidden(&run(&inputs), seeds).unwrap();
+                            let hidden = model.hidden(&run(&inputs), explained).unwrap();
                             let value = (hidden * &weights).unwrap().sum_all().unwrap();
                             value.to_scalar::<f64>().unwrap()
                         };
@@ -299,7 +299,7 @@ mod tests {
     fn rates_have_the_names_of_their_models() {
         let read = |json: serde_json::Value| {
             let fields = json.as_object().unwrap().clone();
-            DropoutRates::read(&ConfigFile::of_fields("config.json".as_ref(), fields))
+            DropoutRates::read(&ConfigFile::from_fields("config.json".as_ref(), fields))
         };
         let marian = serde_json::json!({
             "is_encoder_decoder": true, "dropout": 0.1, "attention_dropout": 0.0,

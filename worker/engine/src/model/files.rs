@@ -63,7 +63,7 @@ impl ModelFiles {
         const CONFIG: &str = "config.json";
         match &self.gguf {
             Some(gguf) if !self.folder.join(CONFIG).exists() => {
-                Ok(ConfigFile::of_fields(gguf.path(), gguf.config()?))
+                Ok(ConfigFile::from_fields(gguf.path(), gguf.config()?))
             }
             _ => ConfigFile::read(&self.folder, CONFIG),
         }
@@ -77,7 +77,7 @@ impl ModelFiles {
     /// Opens the model's tensors, to be read as `dtype`.
     pub fn checkpoint(&self, dtype: DType) -> Result<Checkpoint, Error> {
         match &self.gguf {
-            Some(gguf) => Checkpoint::of_gguf(gguf.clone(), dtype),
+            Some(gguf) => Checkpoint::from_gguf(gguf.clone(), dtype),
             None => Checkpoint::open(&self.folder, dtype),
         }
     }

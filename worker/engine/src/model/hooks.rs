@@ -3,14 +3,14 @@
 //! Every hook is an argument of one pass, none is state of the model: passes with and without them
 //! may run at the same time. [`Transformer::forward_recorded`] shows the streams,
 //! [`Transformer::forward_above`] replaces one, [`Wanted::Stream`] asks for gradients at one,
-//! [`Trace::beginnings`] lets many passes share what came before the rows they change.
+//! [`Trace::cached_prefixes`] lets many passes share what came before the rows they change.
 //!
 //! [`Wanted::Stream`]: super::Wanted::Stream
 
 use candle_core::Tensor;
 
 use super::dropout::Masks;
-use super::layers::Memory;
+use super::layers::EncoderOutput;
 use super::spec::{Activation, CoreSpec, StackSpec};
 use super::stack::{Around, Stack, StackTrace};
 use super::{Inputs, Trace, Transformer};
@@ -19,7 +19,7 @@ use crate::sides::Side;
 
 /// A place in the residual stream: in front of sublayer `sublayer`, or behind the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct StreamPlace {
     /// The stack.
     pub side: Side,
     /// Number of sublayers below.
@@ -28,7 +28,7 @@ pub struct Place {
 
 /// The first `len` tokens of a sequence of an earlier pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beginning {
+pub struct CachedPrefix {
     /// Index of the sequence.
     pub sequence: usize,
     /// How many tokens of it are kept.
@@ -75,7 +75,7 @@ impl Transformer {
     /// below would have made of the inputs. `[rows, hidden]`
     pub(crate) fn forward_above(
         &self,
-        place: Place,
+        place: StreamPlace,
         stream: &Tensor,
         inputs: &Inputs,
     ) -> Result<Trace> {
@@ -105,7 +105,7 @@ impl Transformer {
             };
             let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
             let sequences = source.sequences.clone();
-            encoder = Some((trace, Memory { rows, sequences }));
+            encoder = Some((trace, EncoderOutput { rows, sequences }));
         }
         let around = Around {
             sequences: &inputs.target.sequences,
@@ -163,11 +163,11 @@ impl Transformer {
     }
 
     /// Returns the place behind layer `layer` of a stack, if it has that layer.
-    pub(crate) fn behind_layer(&self, side: Side, layer: usize) -> Option<Place> {
+    pub(crate) fn behind_layer(&self, side: Side, layer: usize) -> Option<StreamPlace> {
         let stack = self.stack_spec(side)?;
         let mut sublayers = stack.sublayers.iter();
         let sublayer = 1 + sublayers.rposition(|sublayer| sublayer.layer == layer)?;
-        Some(Place { side, sublayer })
+        Some(StreamPlace { side, sublayer })
     }
 
     /// Returns what a stack is made of, if the model has it.
@@ -177,11 +177,11 @@ impl Transformer {
 }
 
 impl Trace {
-    /// Returns the beginnings `cut` of the decoder's sequences, each as often as it is named, as
+    /// Returns the prefixes `cut` of the decoder's sequences, each as often as it is named, as
     /// the past of a later pass. Nothing is computed again.
-    pub(crate) fn beginnings(&self, cut: &[Beginning]) -> Self {
+    pub(crate) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         Self {
-            decoder: self.decoder.beginnings(cut),
+            decoder: self.decoder.cached_prefixes(cut),
             ..self.clone()
         }
     }
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::model::random::{random_llama, random_marian};
-    use crate::model::{Embedded, Seed, Wanted};
+    use crate::model::{Embedded, ExplainedToken, Wanted};
 
     fn inputs(model: &Transformer) -> Inputs {
         let sources: [&[u32]; 2] = [&[1, 4, 2, 9, 3], &[7, 5, 3]];
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Cotangents of two seeds, different in every entry.
+    /// Cotangents of two explained tokens, different in every entry.
     fn cotangents(model: &Transformer) -> Tensor {
         let values: Vec<_> = (0..2 * model.spec().hidden)
             .map(|i| (i as f64).sin())
@@ -233,33 +233,33 @@ mod tests {
         for model in [random_llama(DType::F64), random_marian(DType::F64)] {
             let inputs = inputs(&model);
             let whole = model.forward(&inputs).unwrap();
-            let beginning = Beginning {
+            let prefix = CachedPrefix {
                 sequence: 1,
                 len: 2,
             };
-            let past = whole.beginnings(&[beginning, beginning]);
+            let past = whole.cached_prefixes(&[prefix, beginning]);
             let first = inputs.target.sequences.rows(1).start + 2;
             let rest = inputs.target.rows.narrow(0, first, 4).unwrap();
             let next = Embedded {
                 rows: Tensor::cat(&[&rest, &rest], 0).unwrap(),
-                sequences: crate::model::sequences::Sequences::of_lengths([4, 4]),
+                sequences: crate::model::sequences::Sequences::from_lengths([4, 4]),
             };
             let continued = model.forward_on(&next, past).unwrap();
-            let seeds = |sequence: [usize; 2], earlier: usize| {
-                [(sequence[0], 3), (sequence[1], 5)].map(|(sequence, position)| Seed {
+            let explained = |sequence: [usize; 2], earlier: usize| {
+                [(sequence[0], 3), (sequence[1], 5)].map(|(sequence, position)| ExplainedToken {
                     sequence,
                     position: position - earlier,
                 })
             };
-            let gradient = |trace: &Trace, seeds: &[Seed]| {
+            let gradient = |trace: &Trace, explained: &[ExplainedToken]| {
                 let gradients = model
-                    .vjp(trace, seeds, cotangents(&model), Wanted::Target)
+                    .vjp(trace, explained, cotangents(&model), Wanted::Target)
                     .unwrap();
                 gradients.target.unwrap()
             };
-            let expected = gradient(&whole, &seeds([1, 1], 0));
-            let found = gradient(&continued, &seeds([0, 1], 2));
-            // Rows 2 and 3 of the first seed, 2 to 5 of the second.
+            let expected = gradient(&whole, &explained([1, 1], 0));
+            let found = gradient(&continued, &explained([0, 1], 2));
+            // Rows 2 and 3 of the first token, 2 to 5 of the second.
             let expected = Tensor::cat(
                 &[
                     expected.narrow(0, 2, 2).unwrap(),
@@ -282,7 +282,7 @@ mod tests {
             (Side::Target, &recorded.target),
         ] {
             for (sublayer, stream) in streams.iter().enumerate() {
-                let place = Place { side, sublayer };
+                let place = StreamPlace { side, sublayer };
                 let trace = model.forward_above(place, stream, &inputs).unwrap();
                 assert_near(
                     &values(&trace.hidden),
@@ -299,7 +299,7 @@ mod tests {
         let model = random_marian(DType::F64);
         let inputs = inputs(&model);
         let recorded = model.forward_recorded(&inputs).unwrap();
-        let seed = Seed {
+        let token = ExplainedToken {
             sequence: 0,
             position: 3,
         };
@@ -315,7 +315,7 @@ mod tests {
                 let gradients = model
                     .vjp(
                         &recorded.trace,
-                        std::slice::from_ref(&seed),
+                        std::slice::from_ref(&token),
                         weights.clone(),
                         wanted,
                     )
@@ -330,7 +330,7 @@ mod tests {
                     moved[index] += offset;
                     let moved = Tensor::from_vec(moved, stream.shape(), &Device::Cpu).unwrap();
                     let trace = model.forward_above(place, &moved, &inputs).unwrap();
-                    let hidden = model.hidden(&trace, std::slice::from_ref(&seed)).unwrap();
+                    let hidden = model.hidden(&trace, std::slice::from_ref(&token)).unwrap();
                     values(&(hidden * &weights).unwrap()).iter().sum::<f64>()
                 };
                 let found = values(&found.unwrap());

@@ -3,10 +3,10 @@
 //! `spec` says what a model is made of; `architectures` read it from `config.json`; `layers` are the
 //! pieces, `stack`, `head` and `transformer` put them together; `files` and `weights` read what is
 //! on disk. A forward pass returns everything its backward pass needs, and a backward
-//! pass carries the seeds of all explained tokens at once.
+//! pass serves all explained tokens at once.
 //!
 //! Letters of tensor shapes, the same everywhere: *rows* are token positions of all sequences of a
-//! batch, one after another; *seed rows* those of all seeds; *hidden* the width of the residual
+//! batch, one after another; *cotangent rows* those that the explained tokens of a backward pass have; *hidden* the width of the residual
 //! stream; *inner* that of a feed-forward network; *heads · dim* that of an attention.
 
 pub mod architectures;
@@ -35,7 +35,7 @@ use whence_schemas::job::Dtype;
 use crate::{Error, memory};
 pub use architectures::{ARCHITECTURES, Architecture};
 pub use files::ModelFiles;
-pub use transformer::{Embedded, Gradients, Inputs, Seed, Trace, Transformer, Wanted};
+pub use transformer::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Transformer, Wanted};
 
 /// Loads the model at `path`, a folder or a GGUF file, to compute in `dtype`.
 ///
@@ -58,7 +58,7 @@ impl WeightMemory {
     /// directories of tensors, not the tensors.
     ///
     /// Fails if there is no checkpoint, or it is damaged.
-    pub fn of(files: &ModelFiles, dtype: Dtype) -> Result<Self, Error> {
+    pub fn from_files(files: &ModelFiles, dtype: Dtype) -> Result<Self, Error> {
         let dtype = precision(dtype);
         let (numbers, halves) = files.checkpoint(dtype)?.numbers();
         let whole = numbers.saturating_sub(halves);

@@ -14,7 +14,7 @@ pub struct Sequences {
 
 impl Sequences {
     /// Lays sequences of the given lengths one after another.
-    pub fn of_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
+    pub fn from_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut offsets = vec![0];
         let mut end = 0;
         for length in lengths {

@@ -68,7 +68,7 @@ impl ModelSpec {
 
     /// Returns how many tokens a target has at most whose tokens are turned as usual; `None` where
     /// all targets are.
-    pub fn turns_otherwise_beyond(&self) -> Option<usize> {
+    pub fn long_rope_threshold(&self) -> Option<usize> {
         let rotations = self.decoder.rotations.iter();
         let beyond = rotations.filter_map(|rotation| Some(rotation.long.as_ref()?.beyond));
         beyond.min()
@@ -120,7 +120,7 @@ pub struct StackSpec {
 
 impl StackSpec {
     /// Returns a stack of `sublayers` without anything around them.
-    pub fn of(sublayers: Vec<SublayerSpec>) -> Self {
+    pub fn new(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
             embedding: StackEmbedding::Shared,
             input_projection: None,

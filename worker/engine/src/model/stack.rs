@@ -1,22 +1,22 @@
-//! A stack of sublayers: forward with everything kept, backward for many seeds at once.
+//! A stack of sublayers: forward with everything kept, backward for many explained tokens at once.
 
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
 use super::dropout::Masks;
-use super::hooks::Beginning;
-use super::layers::attention::Rows;
+use super::hooks::CachedPrefix;
+use super::layers::attention::RowContext;
 use super::layers::cross_attention::MemoryCotangents;
-use super::layers::{Cotangents, Linear, Memory, Norm, Sublayer, SublayerTrace};
+use super::layers::{Cotangents, EncoderOutput, Linear, Norm, Sublayer, SublayerTrace};
 use super::layers::{added_positions, score_bias};
 use super::sequences::Sequences;
 use super::spec::{CoreSpec, ModelSpec, NormSpec, RotarySpec, StackSpec};
 use super::weights::Checkpoint;
 use crate::Error;
-use crate::kernels::attention::Attended;
+use crate::kernels::attention::AttentionTrace;
 use crate::kernels::norm::Normalized;
-use crate::kernels::rotary::{Rotation, Standing};
+use crate::kernels::rotary::{Rotation, RowPosition};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
 
@@ -40,7 +40,7 @@ pub struct StackTrace {
     /// Where each sequence's rows of this pass lie.
     pub(super) sequences: Sequences,
     /// Where each row stands in its sequence.
-    pub(super) positions: Vec<Standing>,
+    pub(super) positions: Vec<RowPosition>,
     embedding_norm: Option<Normalized>,
     /// Factors of what entered the stack, where dropout changes that. `[rows, hidden]`
     entry_mask: Option<Tensor>,
@@ -59,7 +59,7 @@ pub(super) struct Around<'a> {
     /// Where each sequence's rows lie.
     pub(super) sequences: &'a Sequences,
     /// What the encoder gave a decoder.
-    pub(super) memory: Option<&'a Memory>,
+    pub(super) memory: Option<&'a EncoderOutput>,
     /// An earlier pass whose sequences the rows continue.
     pub(super) past: Option<&'a StackTrace>,
 }
@@ -67,15 +67,17 @@ pub(super) struct Around<'a> {
 impl StackTrace {
     /// Returns the attentions of the pass, bottom up: those of the stack's own rows and, in a
     /// decoder that reads an encoder, those of the source between them.
-    pub(super) fn attentions(&self) -> impl Iterator<Item = &Attended> {
+    pub(super) fn attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         self.sublayers.iter().filter_map(SublayerTrace::attended)
     }
 
-    /// Returns the beginnings `cut` of sequences, as the past of a later pass that continues those.
-    pub(super) fn beginnings(&self, cut: &[Beginning]) -> Self {
+    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues those.
+    pub(super) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let sublayers = self.sublayers.iter();
         Self {
-            sublayers: sublayers.map(|sublayer| sublayer.beginnings(cut)).collect(),
+            sublayers: sublayers
+                .map(|sublayer| sublayer.cached_prefixes(cut))
+                .collect(),
             ..self.clone()
         }
     }
@@ -92,7 +94,7 @@ impl StackTrace {
 pub(super) struct StackCotangents {
     /// At the embeddings or at the sublayer asked for; `None` where they were not wanted.
     pub(super) stream: Option<Cotangents>,
-    /// At the encoder's output, for each seed its whole source. `[seed source rows, hidden]`
+    /// At the encoder's output, for each explained token its whole source. `[cotangent source rows, hidden]`
     pub(super) memory: Option<Tensor>,
 }
 
@@ -164,7 +166,7 @@ impl Stack {
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
         let (mut x, embedding_norm) = self.enter(embeddings, &positions)?;
-        let entry_mask = masks.of_rows(&x, around.sequences, masks.rates.embedding)?;
+        let entry_mask = masks.draw_for_rows(&x, around.sequences, masks.rates.embedding)?;
         if let Some(mask) = &entry_mask {
             x = rows::multiply(&x, mask)?;
         }
@@ -216,7 +218,7 @@ impl Stack {
             let (y, saved) = norm.forward(&x)?;
             (x, final_norm) = (y, Some(saved));
         }
-        let output_mask = masks.of_rows(&x, around.sequences, masks.rates.output)?;
+        let output_mask = masks.draw_for_rows(&x, around.sequences, masks.rates.output)?;
         if let Some(mask) = &output_mask {
             x = rows::multiply(&x, mask)?;
         }
@@ -238,7 +240,7 @@ impl Stack {
     pub(super) fn enter(
         &self,
         embeddings: &Tensor,
-        positions: &[Standing],
+        positions: &[RowPosition],
     ) -> Result<(Tensor, Option<Normalized>)> {
         let mut x = match &self.input_projection {
             Some(projection) => projection.forward(embeddings)?,
@@ -341,9 +343,9 @@ impl Stack {
     pub(super) fn rows<'a>(
         &'a self,
         sequences: &'a Sequences,
-        positions: &'a [Standing],
-    ) -> Rows<'a> {
-        Rows {
+        positions: &'a [RowPosition],
+    ) -> RowContext<'a> {
+        RowContext {
             sequences,
             positions,
             rotations: &self.rotations,
@@ -369,7 +371,7 @@ fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
 }
 
 /// Returns where every row stands, counting on from an earlier pass.
-fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<Standing> {
+fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<RowPosition> {
     let mut first = vec![0; sequences.len()];
     if let Some(attended) = past.and_then(|past| past.attentions().next()) {
         first = attended
@@ -382,7 +384,7 @@ fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<Standing> 
     lengths
         .flat_map(|(length, first)| {
             let length = first + length;
-            (first..length).map(move |position| Standing { position, length })
+            (first..length).map(move |position| RowPosition { position, length })
         })
         .collect()
 }

@@ -21,10 +21,10 @@ fn inputs(model: &Transformer) -> Inputs {
 }
 
 /// A scalar of the outputs: the logits of one row, weighted.
-fn scalar(model: &Transformer, inputs: &Inputs, seed: &Seed, weights: &Tensor) -> f64 {
+fn scalar(model: &Transformer, inputs: &Inputs, token: &ExplainedToken, weights: &Tensor) -> f64 {
     let trace = model.forward(inputs).unwrap();
     let logits = model
-        .logits(&model.hidden(&trace, std::slice::from_ref(seed)).unwrap())
+        .logits(&model.hidden(&trace, std::slice::from_ref(token)).unwrap())
         .unwrap();
     (logits * weights)
         .unwrap()
@@ -58,49 +58,51 @@ fn assert_gradients_are_slopes(model: &Transformer) {
         .map(|i| ((i * 7 + 3) as f64).sin())
         .collect();
     let weights = Tensor::from_vec(weights, (1, vocabulary), &Device::Cpu).unwrap();
-    let seeds = [
-        Seed {
+    let explained = [
+        ExplainedToken {
             sequence: 1,
             position: 4,
         },
-        Seed {
+        ExplainedToken {
             sequence: 0,
             position: 0,
         },
-        Seed {
+        ExplainedToken {
             sequence: 1,
             position: 1,
         },
     ];
     let trace = model.forward(&inputs).unwrap();
     let logits = model
-        .logits(&model.hidden(&trace, &seeds).unwrap())
+        .logits(&model.hidden(&trace, &explained).unwrap())
         .unwrap();
     let weights_of_all = Tensor::cat(&[&weights, &weights, &weights], 0).unwrap();
     let together = model.logits_vjp(&logits, &weights_of_all).unwrap();
-    let gradients = model.vjp(&trace, &seeds, together, Wanted::All).unwrap();
+    let gradients = model
+        .vjp(&trace, &explained, together, Wanted::All)
+        .unwrap();
     let (mut target_row, mut source_row) = (0, 0);
-    for seed in &seeds {
-        let (of_target, of_source) = slopes_of(model, &inputs, seed, &weights);
-        let first = inputs.target.sequences.rows(seed.sequence).start;
-        let len = seed.position + 1;
+    for token in &explained {
+        let (of_target, of_source) = slopes_of(model, &inputs, token, &weights);
+        let first = inputs.target.sequences.rows(token.sequence).start;
+        let len = token.position + 1;
         let gradient = gradients.target.as_ref().unwrap();
         assert_rows(gradient, target_row, &of_target, first, len);
         target_row += len;
         if let (Some(source), Some(gradient)) = (&inputs.source, &gradients.source) {
-            let own = source.sequences.rows(seed.sequence);
+            let own = source.sequences.rows(token.sequence);
             assert_rows(gradient, source_row, &of_source, own.start, own.len());
             source_row += own.len();
         }
     }
 }
 
-/// Returns the slopes of a seed's scalar along the entries of target and source; none of a
+/// Returns the slopes of a token's scalar along the entries of target and source; none of a
 /// source that is not there.
 fn slopes_of(
     model: &Transformer,
     inputs: &Inputs,
-    seed: &Seed,
+    token: &ExplainedToken,
     weights: &Tensor,
 ) -> (Vec<f64>, Vec<f64>) {
     let Inputs { source, target } = inputs;
@@ -113,7 +115,7 @@ fn slopes_of(
             source: source.clone(),
             target: moved(target, rows),
         };
-        scalar(model, &inputs, seed, weights)
+        scalar(model, &inputs, token, weights)
     });
     let Some(source) = source else {
         return (of_target, Vec::new());
@@ -123,7 +125,7 @@ fn slopes_of(
             source: Some(moved(source, rows)),
             target: target.clone(),
         };
-        scalar(model, &inputs, seed, weights)
+        scalar(model, &inputs, token, weights)
     });
     (of_target, of_source)
 }
@@ -148,7 +150,7 @@ fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, le
             "entry {index}: {gradient}, slope {expected}"
         );
     }
-    // Rows the seed cannot see have no slope.
+    // Rows the token cannot see have no slope.
     assert!(
         expected[..first * hidden]
             .iter()
@@ -182,9 +184,9 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
 }
 
-/// Returns how far the gradient of the seed's scalar along a direction is from its slope, relative
+/// Returns how far the gradient of the token's scalar along a direction is from its slope, relative
 /// to the gradient's length along it.
-fn error_along_a_direction(model: &Transformer, seed: &Seed) -> f64 {
+fn error_along_a_direction(model: &Transformer, token: &ExplainedToken) -> f64 {
     // Rows of the embedding table are small beside a direction of sines.
     const STEP: f64 = 1e-6;
     let inputs = inputs(model);
@@ -197,18 +199,22 @@ fn error_along_a_direction(model: &Transformer, seed: &Seed) -> f64 {
             source: inputs.source.as_ref().map(|own| moved_along(own, step).0),
             target: moved_along(&inputs.target, step).0,
         };
-        scalar(model, &moved, seed, &weights)
+        scalar(model, &moved, token, &weights)
     };
     let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP);
 
     let trace = model.forward(&inputs).unwrap();
-    let seeds = std::slice::from_ref(seed);
-    let logits = model.logits(&model.hidden(&trace, seeds).unwrap()).unwrap();
+    let explained = std::slice::from_ref(token);
+    let logits = model
+        .logits(&model.hidden(&trace, explained).unwrap())
+        .unwrap();
     let cotangents = model.logits_vjp(&logits, &weights).unwrap();
-    let gradients = model.vjp(&trace, seeds, cotangents, Wanted::All).unwrap();
+    let gradients = model
+        .vjp(&trace, explained, cotangents, Wanted::All)
+        .unwrap();
     let along = |embedded: &Embedded, gradient: &Tensor| {
         let (_, direction) = moved_along(embedded, 0.0);
-        let first = embedded.sequences.rows(seed.sequence).start;
+        let first = embedded.sequences.rows(token.sequence).start;
         let direction = direction
             .narrow(0, first, gradient.dim(0).unwrap())
             .unwrap();
@@ -230,7 +236,7 @@ fn gradients_of_every_family_are_slopes() {
     for folder in folders {
         let model = load(&folder, DType::F64).unwrap();
         for (sequence, position) in [(1, 4), (0, 0), (1, 1)] {
-            let error = error_along_a_direction(&model, &Seed { sequence, position });
+            let error = error_along_a_direction(&model, &ExplainedToken { sequence, position });
             assert!(
                 error < 1e-6,
                 "{}, position {position}: {error:e}",
@@ -253,9 +259,9 @@ fn marian_gradients_are_slopes() {
 #[test]
 fn source_gradients_alone_are_those_of_all() {
     let model = random_marian(DType::F64);
-    let (inputs, seed) = (
+    let (inputs, token) = (
         inputs(&model),
-        [Seed {
+        [ExplainedToken {
             sequence: 1,
             position: 3,
         }],
@@ -263,11 +269,11 @@ fn source_gradients_alone_are_those_of_all() {
     let trace = model.forward(&inputs).unwrap();
     let dhidden = Tensor::ones((1, model.spec().hidden), DType::F64, &Device::Cpu).unwrap();
     let all = model
-        .vjp(&trace, &seed, dhidden.clone(), Wanted::All)
+        .vjp(&trace, &token, dhidden.clone(), Wanted::All)
         .unwrap()
         .source
         .unwrap();
-    let alone = model.vjp(&trace, &seed, dhidden, Wanted::Source).unwrap();
+    let alone = model.vjp(&trace, &token, dhidden, Wanted::Source).unwrap();
     assert!(alone.target.is_none());
     assert_eq!(
         alone.source.unwrap().to_vec2::<f64>().unwrap(),
@@ -287,26 +293,30 @@ fn an_example_has_the_same_bits_in_every_batch() {
         };
         let alone = model.forward(&alone).unwrap();
         let hidden = |trace: &Trace, sequence: usize| {
-            let seeds: Vec<_> = (0..TARGETS[1].len())
-                .map(|position| Seed { sequence, position })
+            let explained: Vec<_> = (0..TARGETS[1].len())
+                .map(|position| ExplainedToken { sequence, position })
                 .collect();
-            model.hidden(trace, &seeds).unwrap()
+            model.hidden(trace, &explained).unwrap()
         };
         let (in_batch, by_itself) = (hidden(&together, 1), hidden(&alone, 0));
         assert_eq!(
             in_batch.to_vec2::<f32>().unwrap(),
             by_itself.to_vec2::<f32>().unwrap()
         );
-        let gradient = |trace: &Trace, sequence: usize, others: &[Seed]| {
-            let mut seeds = others.to_vec();
-            seeds.push(Seed {
+        let gradient = |trace: &Trace, sequence: usize, others: &[ExplainedToken]| {
+            let mut explained = others.to_vec();
+            explained.push(ExplainedToken {
                 sequence,
                 position: 3,
             });
-            let dhidden =
-                Tensor::ones((seeds.len(), model.spec().hidden), DType::F32, &Device::Cpu).unwrap();
+            let dhidden = Tensor::ones(
+                (explained.len(), model.spec().hidden),
+                DType::F32,
+                &Device::Cpu,
+            )
+            .unwrap();
             let rows = model
-                .vjp(trace, &seeds, dhidden, Wanted::All)
+                .vjp(trace, &explained, dhidden, Wanted::All)
                 .unwrap()
                 .target
                 .unwrap();
@@ -316,11 +326,11 @@ fn an_example_has_the_same_bits_in_every_batch() {
                 .unwrap()
         };
         let others = [
-            Seed {
+            ExplainedToken {
                 sequence: 0,
                 position: 2,
             },
-            Seed {
+            ExplainedToken {
                 sequence: 1,
                 position: 5,
             },
@@ -352,7 +362,7 @@ fn continuing_a_sequence_gives_what_running_it_whole_gives() {
             let continued = model
                 .hidden(
                     &trace,
-                    &[Seed {
+                    &[ExplainedToken {
                         sequence: 0,
                         position: 0,
                     }],
@@ -361,7 +371,7 @@ fn continuing_a_sequence_gives_what_running_it_whole_gives() {
             let expected = model
                 .hidden(
                     &whole,
-                    &[Seed {
+                    &[ExplainedToken {
                         sequence: 1,
                         position,
                     }],

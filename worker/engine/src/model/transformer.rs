@@ -11,14 +11,14 @@ use crate::error::Result;
 
 use super::embedding::Embedding;
 use super::head::Head;
-use super::hooks::Place;
-use super::layers::{Cotangents, Memory};
+use super::hooks::StreamPlace;
+use super::layers::{Cotangents, EncoderOutput};
 use super::sequences::Sequences;
 use super::spec::{ModelSpec, StackEmbedding};
 use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
-use crate::kernels::attention::{Attended, SeedQueries};
+use crate::kernels::attention::{AttentionTrace, ExplainedQueries};
 use crate::kernels::rows;
 use crate::sides::{Side, Sides};
 
@@ -55,7 +55,7 @@ pub struct Inputs {
 /// One forward pass, with what the backward pass needs.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    pub(super) encoder: Option<(StackTrace, Memory)>,
+    pub(super) encoder: Option<(StackTrace, EncoderOutput)>,
     pub(super) decoder: StackTrace,
     /// Input of the head. `[target rows, hidden]`
     pub(super) hidden: Tensor,
@@ -63,7 +63,7 @@ pub struct Trace {
 
 /// One explained token: the row whose logits predict it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seed {
+pub struct ExplainedToken {
     /// Index of the sequence.
     pub sequence: usize,
     /// Position of the row that predicts the token.
@@ -80,15 +80,15 @@ pub enum Wanted {
     /// Target embeddings, and source embeddings where there are any.
     All,
     /// The stream at a place between the layers, in whose stack it is.
-    Stream(Place),
+    Stream(StreamPlace),
 }
 
-/// Gradients of several seeds, one after another.
+/// Gradients of several explained tokens, one after another.
 #[derive(Debug)]
 pub struct Gradients {
-    /// For each seed the rows of its whole source. `[seed source rows, hidden]`
+    /// For each explained token the rows of its whole source. `[cotangent source rows, hidden]`
     pub source: Option<Tensor>,
-    /// For each seed the rows up to and including its position. `[seed target rows, hidden]`
+    /// For each explained token the rows up to and including its position. `[cotangent target rows, hidden]`
     pub target: Option<Tensor>,
 }
 
@@ -178,7 +178,7 @@ impl Transformer {
         }
         Ok(Embedded {
             rows: self.embeddings.of(side).look_up(&ids)?,
-            sequences: Sequences::of_lengths(lengths),
+            sequences: Sequences::from_lengths(lengths),
         })
     }
 
@@ -202,11 +202,11 @@ impl Transformer {
         })
     }
 
-    /// Returns the head's inputs at the seeds. `[seeds, hidden]`
-    pub fn hidden(&self, trace: &Trace, seeds: &[Seed]) -> Result<Tensor> {
-        let indices: Vec<_> = seeds
+    /// Returns the head's inputs at the explained tokens. `[explained tokens, hidden]`
+    pub fn hidden(&self, trace: &Trace, explained: &[ExplainedToken]) -> Result<Tensor> {
+        let indices: Vec<_> = explained
             .iter()
-            .map(|seed| trace.decoder.sequences.rows(seed.sequence).start + seed.position)
+            .map(|token| trace.decoder.sequences.rows(token.sequence).start + token.position)
             .collect();
         rows::gather(&trace.hidden, &indices)
     }
@@ -222,16 +222,16 @@ impl Transformer {
         self.head.vjp(logits, dlogits)
     }
 
-    /// Pulls `dhidden`, one cotangent of the head's input a seed, `[seeds, hidden]`, back to the
+    /// Pulls `dhidden`, one cotangent of the head's input a token, `[explained tokens, hidden]`, back to the
     /// scaled embeddings.
     pub fn vjp(
         &self,
         trace: &Trace,
-        seeds: &[Seed],
+        explained: &[ExplainedToken],
         dhidden: Tensor,
         wanted: Wanted,
     ) -> Result<Gradients> {
-        self.pull_back(trace, (seeds, dhidden), wanted, |_, stack, trace| {
+        self.pull_back(trace, (explained, dhidden), wanted, |_, stack, trace| {
             |output, depth| stack.vjp(trace, output, depth)
         })
     }
@@ -240,18 +240,18 @@ impl Transformer {
     pub(super) fn pull_back<'t, V>(
         &'t self,
         trace: &'t Trace,
-        (seeds, dhidden): (&[Seed], Tensor),
+        (explained, dhidden): (&[ExplainedToken], Tensor),
         wanted: Wanted,
         through: impl Fn(Side, &'t Stack, &'t StackTrace) -> V,
     ) -> Result<Gradients>
     where
         V: Fn(Cotangents, Depth) -> Result<StackCotangents>,
     {
-        let at_output: Vec<_> = seeds
+        let at_output: Vec<_> = explained
             .iter()
-            .map(|seed| SeedQueries {
-                sequence: seed.sequence,
-                positions: seed.position..seed.position + 1,
+            .map(|token| ExplainedQueries {
+                sequence: token.sequence,
+                positions: token.position..token.position + 1,
             })
             .collect();
         let depth = wanted.depth_in_decoder();
@@ -264,15 +264,15 @@ impl Transformer {
             decoder.memory,
             wanted.depth_in_encoder(),
         ) {
-            let whole = |seed: &Seed| {
-                let positions = 0..encoder.sequences.rows(seed.sequence).len();
-                SeedQueries {
-                    sequence: seed.sequence,
+            let whole = |token: &ExplainedToken| {
+                let positions = 0..encoder.sequences.rows(token.sequence).len();
+                ExplainedQueries {
+                    sequence: token.sequence,
                     positions,
                 }
             };
             let output = Cotangents::new(
-                seeds.iter().map(whole).collect(),
+                explained.iter().map(whole).collect(),
                 &encoder.sequences,
                 memory,
             );
@@ -299,21 +299,21 @@ impl Trace {
     }
 
     /// Forgets everything but the head's inputs.
-    pub(crate) fn of_head(mut self) -> Self {
+    pub(crate) fn head_only(mut self) -> Self {
         self.encoder = None;
         self.decoder.sublayers.clear();
         self
     }
 
     /// Returns the self-attentions of the encoder, bottom up; none where there is no encoder.
-    pub(crate) fn encoder_attentions(&self) -> impl Iterator<Item = &Attended> {
+    pub(crate) fn encoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         let encoders = self.encoder.iter();
         encoders.flat_map(|(trace, _)| trace.attentions())
     }
 
     /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
     /// self-attention is followed by a cross-attention.
-    pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &Attended> {
+    pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         self.decoder.attentions()
     }
 }

@@ -8,27 +8,27 @@ use candle_core::Tensor;
 
 use super::Transformer;
 use super::hooks::Recorded;
-use super::layers::Memory;
+use super::layers::EncoderOutput;
 use super::sequences::Sequences;
 use super::spec::{AttentionSpec, CoreSpec, SublayerSpec};
 use super::stack::{Stack, StackTrace};
 use crate::error::Result;
-use crate::kernels::attention::{self, Attended, KeyHeads, Pair};
+use crate::kernels::attention::{self, AttentionTrace, KeyHeads, Pair};
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 
 /// Whose rows look at whose tokens in an attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum AttentionKind {
     /// Those of a stack at the stack's own.
     Own(Side),
     /// The decoder's at the source.
     Across,
 }
 
-impl Look {
-    /// Returns the stack whose rows look.
+impl AttentionKind {
+    /// Returns the stack whose rows are the queries.
     pub(crate) fn stack(self) -> Side {
         match self {
             Self::Own(side) => side,
@@ -42,8 +42,8 @@ pub(crate) struct Zeroable<'a> {
     stack: &'a Stack,
     trace: &'a StackTrace,
     streams: &'a [Tensor],
-    memory: Option<&'a Memory>,
-    attended: &'a Attended,
+    memory: Option<&'a EncoderOutput>,
+    attended: &'a AttentionTrace,
     /// Number of the attention among the stack's sublayers.
     sublayer: usize,
     /// Number of the first sublayer of the next layer.
@@ -65,12 +65,14 @@ pub(crate) struct Streams {
 impl Transformer {
     /// Returns the attentions of one kind, bottom up: the layer of each, its number among the
     /// sublayers of its stack, and what it is made of.
-    pub(crate) fn attentions_of(&self, look: Look) -> Vec<(usize, usize, &AttentionSpec)> {
-        let stack = self.stack_spec(look.stack());
+    pub(crate) fn attentions_of(&self, kind: AttentionKind) -> Vec<(usize, usize, &AttentionSpec)> {
+        let stack = self.stack_spec(kind.stack());
         let sublayers = stack.iter().flat_map(|stack| &stack.sublayers).enumerate();
-        let attentions = sublayers.filter_map(|(index, sublayer)| match (&sublayer.core, look) {
-            (CoreSpec::SelfAttention(spec), Look::Own(_))
-            | (CoreSpec::CrossAttention(spec), Look::Across) => Some((sublayer.layer, index, spec)),
+        let attentions = sublayers.filter_map(|(index, sublayer)| match (&sublayer.core, kind) {
+            (CoreSpec::SelfAttention(spec), AttentionKind::Own(_))
+            | (CoreSpec::CrossAttention(spec), AttentionKind::Across) => {
+                Some((sublayer.layer, index, spec))
+            }
             _ => None,
         });
         attentions.collect()
@@ -97,7 +99,7 @@ impl Transformer {
         let input = &streams[stack.sublayers[sublayer].place_read(sublayer)];
         let rows = stack.rows(&trace.sequences, &trace.positions);
         let (added, outputs) =
-            stack.sublayers[sublayer].taken_apart(input, &rows, memory, key_heads)?;
+            stack.sublayers[sublayer].decompose(input, &rows, memory, key_heads)?;
         let layer = specs[sublayer].layer;
         let above = specs[sublayer..]
             .iter()
@@ -148,7 +150,7 @@ struct Passed<'a> {
     specs: &'a [SublayerSpec],
     trace: &'a StackTrace,
     streams: &'a [Tensor],
-    memory: Option<&'a Memory>,
+    memory: Option<&'a EncoderOutput>,
 }
 
 impl Zeroable<'_> {
@@ -163,7 +165,7 @@ impl Zeroable<'_> {
         let mut x = self.stack.sublayers[self.sublayer].add(&before, &added)?;
 
         let counted = |sequence| pairs.iter().filter(|p| p.sequence == sequence).count();
-        let sequences = Sequences::of_lengths((0..self.trace.sequences.len()).map(counted));
+        let sequences = Sequences::from_lengths((0..self.trace.sequences.len()).map(counted));
         let positions: Vec<_> = saved.iter().map(|&row| self.trace.positions[row]).collect();
         let around = self.stack.rows(&sequences, &positions);
         for index in self.sublayer + 1..self.end {

@@ -66,7 +66,7 @@ impl MaskedLm {
     /// Loads the model of `files`. Fails if it is none of those served, or has no head for masks.
     pub(super) fn load(files: &ModelFiles) -> Result<Self, Error> {
         let config = files.config()?;
-        let family = Family::of(files, &config)?;
+        let family = Family::from_config(files, &config)?;
         check_positions(files, &config)?;
         let checkpoint = files.checkpoint(DType::F32)?;
         if !checkpoint.contains(&format!("{}.weight", family.dense())) {
@@ -198,7 +198,7 @@ impl Head {
 }
 
 impl Family {
-    fn of(files: &ModelFiles, config: &ConfigFile) -> Result<Self, Error> {
+    fn from_config(files: &ModelFiles, config: &ConfigFile) -> Result<Self, Error> {
         match config.text("model_type")? {
             "bert" => Ok(Self::Bert),
             "roberta" | "xlm-roberta" | "camembert" => Ok(Self::Roberta),

@@ -221,8 +221,8 @@ struct Context {
 /// its own to that of the tokens before it.
 fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     let read = |len| reader.decode(&tokens[..len], true);
-    let beginnings: Vec<String> = (0..=tokens.len()).map(read).collect();
-    let whole = &beginnings[tokens.len()];
+    let cached_prefixes: Vec<String> = (0..=tokens.len()).map(read).collect();
+    let whole = &cached_prefixes[tokens.len()];
     let context = |pair: &[String]| {
         let (before, through) = (&pair[0], &pair[1]);
         let adds = through.len() > before.len() && through.starts_with(before.as_str());
@@ -232,7 +232,7 @@ fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
             after: after.to_owned(),
         })
     };
-    beginnings.windows(2).map(context).collect()
+    cached_prefixes.windows(2).map(context).collect()
 }
 
 /// Cuts `text` to `limit` tokens, those `front` and `behind` that stand around every text kept, and

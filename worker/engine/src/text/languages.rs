@@ -34,13 +34,13 @@ struct Family {
     class: &'static str,
     /// What the code is written between: M2M100 has `__fr__` where others have `fr_XX`.
     mark: &'static str,
-    place: Place,
+    place: CodePlace,
     default_source: &'static str,
 }
 
 /// Where a code stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CodePlace {
     /// `code text </s>`
     Before,
     /// `text </s> code`
@@ -51,25 +51,25 @@ const FAMILIES: &[Family] = &[
     Family {
         class: "M2M100Tokenizer",
         mark: "__",
-        place: Place::Before,
+        place: CodePlace::Before,
         default_source: "en",
     },
     Family {
         class: "NllbTokenizer",
         mark: "",
-        place: Place::Before,
+        place: CodePlace::Before,
         default_source: "eng_Latn",
     },
     Family {
         class: "MBart50Tokenizer",
         mark: "",
-        place: Place::Before,
+        place: CodePlace::Before,
         default_source: "en_XX",
     },
     Family {
         class: "MBartTokenizer",
         mark: "",
-        place: Place::Behind,
+        place: CodePlace::Behind,
         default_source: "en_XX",
     },
 ];
@@ -77,7 +77,7 @@ const FAMILIES: &[Family] = &[
 impl Languages {
     /// Returns the languages of a model, or `None` if its texts carry no codes. `end` is the token
     /// that ends a text.
-    pub(super) fn of_model(files: &ModelFiles, end: u32) -> Result<Option<Self>, Error> {
+    pub(super) fn from_model(files: &ModelFiles, end: u32) -> Result<Option<Self>, Error> {
         let config = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
         let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
         let class = class.strip_suffix("Fast").unwrap_or(class);
@@ -86,7 +86,7 @@ impl Languages {
         };
         let mut family = *family;
         if config.fields().get("legacy_behaviour") == Some(&Value::Bool(true)) {
-            family.place = Place::Behind;
+            family.place = CodePlace::Behind;
         }
         let source = config.optional_text("src_lang")?;
         Ok(Some(Self {
@@ -135,11 +135,11 @@ impl Languages {
     fn frame(&self, language: &str, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
         let code = self.code(language, id_of)?;
         Ok(match self.family.place {
-            Place::Before => Frame {
+            CodePlace::Before => Frame {
                 before: vec![code],
                 behind: vec![self.end],
             },
-            Place::Behind => Frame {
+            CodePlace::Behind => Frame {
                 before: Vec::new(),
                 behind: vec![self.end, code],
             },

@@ -13,7 +13,7 @@ pub(super) struct Library(Tokenizer);
 impl Library {
     /// Takes a tokenizer. What pads or cuts texts is taken off: batches are ragged here, and a
     /// text that is too long is an error.
-    pub(super) fn of(mut tokenizer: Tokenizer) -> tokenizers::Result<Self> {
+    pub(super) fn new(mut tokenizer: Tokenizer) -> tokenizers::Result<Self> {
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None)?;
         Ok(Self(tokenizer))

@@ -98,7 +98,7 @@ impl Tokenizer {
             Ok::<_, Error>(Vocabulary::new(codec, special))
         })?;
         let languages = match vocabularies.target.special().eos.first() {
-            Some(&end) => Languages::of_model(files, end)?,
+            Some(&end) => Languages::from_model(files, end)?,
             None => None,
         };
         let tokenizer = Self {

@@ -67,7 +67,7 @@ pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
 
 /// Takes a tokenizer of the tokenizers library, which comes from the file at `path`.
 fn library(tokenizer: Tokenizer, path: &Path) -> Result<Codecs, Error> {
-    match Library::of(tokenizer) {
+    match Library::new(tokenizer) {
         Ok(library) => Ok(Codecs::one(Arc::new(library))),
         Err(error) => Err(Error::ModelContent {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! The vector–Jacobian product of attention, for many seeds at once.
+//! The vector–Jacobian product of attention, for many explained tokens at once.
 //!
 //! With P the weights, O = P V and cotangent dO:
 //!
@@ -13,51 +13,51 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::super::gemm::{Into, Strided, small_product};
+use super::super::gemm::{Destination, Strided, small_product};
 use super::super::tensor::{View, by_dtype, may_parallelise, tensor};
 use super::super::{Real, softcap};
-use super::{Attended, HeadColumns, Heads, SeedQueries, Sequence, split};
+use super::{AttentionTrace, ExplainedQueries, HeadColumns, Heads, Sequence, split};
 use crate::error::Result;
 
-/// The cotangents of queries, `[seed query rows, heads · dim]`, and of keys and values side by
-/// side, `[seed key rows, 2 · key heads · dim]`. A seed of a causal attention has key rows up to
+/// The cotangents of queries, `[cotangent query rows, heads · dim]`, and of keys and values side by
+/// side, `[cotangent key rows, 2 · key heads · dim]`. A token of a causal attention has key rows up to
 /// its last query, those of an earlier pass left out; another one all of its sequence's.
 pub(crate) struct AttentionCotangents {
     pub(crate) queries: Tensor,
     pub(crate) keys_and_values: Tensor,
 }
 
-/// Returns how many key rows each seed's cotangents have.
-pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, seed: &SeedQueries) -> usize {
+/// Returns how many key rows each token's cotangents have.
+pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, token: &ExplainedQueries) -> usize {
     if heads.causal {
-        seed.positions.end
+        token.positions.end
     } else {
         sequence.keys.len()
     }
 }
 
-/// Pulls `dmixed`, the cotangents of the mixed values of all seeds' queries, back.
-/// `[seed query rows, heads · dim]`
+/// Pulls `dmixed`, the cotangents of the mixed values of the queries of all explained tokens, back.
+/// `[cotangent query rows, heads · dim]`
 pub(crate) fn vjp(
-    saved: &Attended,
-    seeds: &[SeedQueries],
+    saved: &AttentionTrace,
+    explained: &[ExplainedQueries],
     dmixed: &Tensor,
 ) -> Result<AttentionCotangents> {
-    by_dtype!(dmixed, T => vjp_as::<T>(saved, seeds, dmixed))
+    by_dtype!(dmixed, T => vjp_as::<T>(saved, explained, dmixed))
 }
 
 fn vjp_as<T: Real>(
-    saved: &Attended,
-    seeds: &[SeedQueries],
+    saved: &AttentionTrace,
+    explained: &[ExplainedQueries],
     dmixed: &Tensor,
 ) -> Result<AttentionCotangents> {
     let heads = saved.heads;
     let (width, kv_width) = (heads.queries * heads.dim, 2 * heads.keys * heads.dim);
-    let key_rows: Vec<_> = seeds
+    let key_rows: Vec<_> = explained
         .iter()
         .map(|s| num_key_rows(heads, &saved.sequences[s.sequence], s))
         .collect();
-    let query_rows: Vec<_> = seeds.iter().map(|s| s.positions.len()).collect();
+    let query_rows: Vec<_> = explained.iter().map(|s| s.positions.len()).collect();
     let (num_queries, num_keys) = (
         query_rows.iter().sum::<usize>(),
         key_rows.iter().sum::<usize>(),
@@ -70,8 +70,8 @@ fn vjp_as<T: Real>(
         let mask = saved.mask.as_ref().map(View::<T>::of).transpose()?;
         let projections = [
             HeadColumns::<T>::of(&saved.queries)?,
-            HeadColumns::of(&saved.keys)?,
-            HeadColumns::of(&saved.values)?,
+            HeadColumns::new(&saved.keys)?,
+            HeadColumns::new(&saved.values)?,
         ];
         let dq = split(&mut dqueries, query_rows.iter().map(|rows| rows * width));
         let dkv = split(
@@ -79,25 +79,31 @@ fn vjp_as<T: Real>(
             key_rows.iter().map(|rows| rows * kv_width),
         );
         let mut first_query = 0;
-        let tasks: Vec<_> = (seeds.iter().zip(dq).zip(dkv))
-            .map(|((seed, dq), dkv)| {
-                let rows = first_query..first_query + seed.positions.len();
+        let tasks: Vec<_> = (explained.iter().zip(dq).zip(dkv))
+            .map(|((token, dq), dkv)| {
+                let rows = first_query..first_query + token.positions.len();
                 first_query = rows.end;
-                (seed, &dmixed[rows.start * width..rows.end * width], dq, dkv)
+                (
+                    token,
+                    &dmixed[rows.start * width..rows.end * width],
+                    dq,
+                    dkv,
+                )
             })
             .collect();
-        let pull_back = |(seed, dmixed, dq, dkv): (&SeedQueries, &[T], &mut [T], &mut [T])| {
-            let sequence = &saved.sequences[seed.sequence];
-            let seed = SeedView {
-                heads,
-                sequence,
-                positions: seed.positions.clone(),
-                weights: &weights,
-                mask: mask.as_deref(),
-                dmixed,
+        let pull_back =
+            |(token, dmixed, dq, dkv): (&ExplainedQueries, &[T], &mut [T], &mut [T])| {
+                let sequence = &saved.sequences[token.sequence];
+                let token = ExplainedView {
+                    heads,
+                    sequence,
+                    positions: token.positions.clone(),
+                    weights: &weights,
+                    mask: mask.as_deref(),
+                    dmixed,
+                };
+                token.pull_back([&projections[0], &projections[1], &projections[2]], dq, dkv);
             };
-            seed.pull_back([&projections[0], &projections[1], &projections[2]], dq, dkv);
-        };
         if may_parallelise() {
             tasks.into_par_iter().for_each(pull_back);
         } else {
@@ -110,8 +116,8 @@ fn vjp_as<T: Real>(
     })
 }
 
-/// One seed's share of the backward pass.
-struct SeedView<'a, T> {
+/// One explained token's share of the backward pass.
+struct ExplainedView<'a, T> {
     heads: Heads,
     sequence: &'a Sequence,
     positions: Range<usize>,
@@ -120,7 +126,7 @@ struct SeedView<'a, T> {
     dmixed: &'a [T],
 }
 
-impl<T: Real> SeedView<'_, T> {
+impl<T: Real> ExplainedView<'_, T> {
     fn pull_back(&self, projections: [&HeadColumns<'_, T>; 3], dq: &mut [T], dkv: &mut [T]) {
         let num_keys = if self.heads.causal {
             self.sequence.num_earlier(self.heads) + self.positions.end
@@ -154,9 +160,9 @@ impl<T: Real> SeedView<'_, T> {
         let earlier = self.sequence.num_earlier(self.heads);
         // Several query heads add to one key head; the first one writes.
         let into = if head.is_multiple_of(num_heads / kv_heads) {
-            Into::Replace
+            Destination::Replace
         } else {
-            Into::Add
+            Destination::Add
         };
 
         let masked = views.masked_weights();
@@ -186,7 +192,7 @@ impl<T: Real> SeedView<'_, T> {
             dscores,
             views.keys,
             (&mut dq[head * dim..], width),
-            Into::Replace,
+            Destination::Replace,
         );
         small_product(
             scale,
@@ -205,7 +211,7 @@ impl<T: Real> SeedView<'_, T> {
             views.dmixed,
             views.values.transposed(),
             (dscores, num_keys),
-            Into::Replace,
+            Destination::Replace,
         );
         for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
             let first = query * views.weights.row_stride;
@@ -223,14 +229,14 @@ impl<T: Real> SeedView<'_, T> {
                 views.queries,
                 views.keys.transposed(),
                 (&mut scores, num_keys),
-                Into::Replace,
+                Destination::Replace,
             );
             softcap::bound_slice(&mut scores, cap);
             softcap::vjp_slice(&scores, dscores, cap);
         }
     }
 
-    /// Returns what the seed reads of one head, of the first `num_keys` keys.
+    /// Returns what the token reads of one head, of the first `num_keys` keys.
     fn views<'v>(
         &'v self,
         head: usize,
@@ -267,7 +273,7 @@ impl<T: Real> SeedView<'_, T> {
     }
 }
 
-/// What a seed reads of one head.
+/// What a token reads of one head.
 struct HeadViews<'a, T> {
     /// `[queries, keys]`
     weights: Strided<'a, T>,

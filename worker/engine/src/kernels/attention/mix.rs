@@ -6,11 +6,11 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::Attended;
+use super::AttentionTrace;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 
-impl Attended {
+impl AttentionTrace {
     /// Returns the elements of the weights that belong to each sequence.
     pub(crate) fn weights_of_sequences(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.sequences.iter().map(|sequence| {
@@ -32,7 +32,7 @@ impl Attended {
     }
 }
 
-fn mix_as<T: Real>(attended: &Attended, weights: &Tensor) -> Result<Tensor> {
+fn mix_as<T: Real>(attended: &AttentionTrace, weights: &Tensor) -> Result<Tensor> {
     let heads = attended.heads;
     let (num_rows, _) = attended.queries.rows.dims2()?;
     let (_, value_width) = attended.values.rows.dims2()?;

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::Attended;
+use super::AttentionTrace;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, for_each_row, tensor};
 
@@ -46,7 +46,7 @@ pub(crate) struct Pair {
 /// Returns `project(values, columns)` of the values of each query head whose key head is among
 /// `key_heads`; `columns` are those of the head in the mixed values. `[key rows, hidden]` each.
 pub(crate) fn value_outputs(
-    attended: &Attended,
+    attended: &AttentionTrace,
     key_heads: KeyHeads<'_>,
     project: impl Fn(&Tensor, Range<usize>) -> Result<Tensor>,
 ) -> Result<Vec<Option<Tensor>>> {
@@ -68,7 +68,7 @@ pub(crate) fn value_outputs(
 /// `[pairs, hidden]`
 pub(crate) fn remove_values(
     added: &Tensor,
-    attended: &Attended,
+    attended: &AttentionTrace,
     outputs: &[Option<Tensor>],
     pairs: &[Pair],
 ) -> Result<Tensor> {
@@ -77,7 +77,7 @@ pub(crate) fn remove_values(
 
 fn remove_values_as<T: Real>(
     added: &Tensor,
-    attended: &Attended,
+    attended: &AttentionTrace,
     outputs: &[Option<Tensor>],
     pairs: &[Pair],
 ) -> Result<Tensor> {

@@ -44,14 +44,14 @@ pub(crate) enum Halves<'a> {
 impl<T: Real> Packed<T> {
     /// Packs `weight`, stored `[n, k]`, as the factor of `x Wᵀ`.
     pub(crate) fn transposed(weight: &[T], n: usize, k: usize) -> Self {
-        Self::of(k, n, |width| {
+        Self::pack(k, n, |width| {
             Elements::Whole(interleaved(weight, T::zero(), (n, k), width))
         })
     }
 
     /// Packs a weight of half precision as the factor of `x Wᵀ`, without widening it.
     pub(crate) fn halves_transposed(weight: Halves<'_>, n: usize, k: usize) -> Self {
-        Self::of(k, n, |width| match weight {
+        Self::pack(k, n, |width| match weight {
             Halves::F16(weight) => Elements::F16(interleaved(weight, f16::ZERO, (n, k), width)),
             Halves::BF16(weight) => Elements::BF16(interleaved(weight, bf16::ZERO, (n, k), width)),
         })
@@ -60,7 +60,7 @@ impl<T: Real> Packed<T> {
     /// Packs the transpose of what is packed here: the factor of `dy W`.
     pub(crate) fn repacked(&self) -> Self {
         let shape = (self.depth, self.columns);
-        Self::of(self.columns, self.depth, |width| match &self.elements {
+        Self::pack(self.columns, self.depth, |width| match &self.elements {
             Elements::Whole(elements) => Elements::Whole(turned(elements, T::zero(), shape, width)),
             Elements::F16(elements) => Elements::F16(turned(elements, f16::ZERO, shape, width)),
             Elements::BF16(elements) => Elements::BF16(turned(elements, bf16::ZERO, shape, width)),
@@ -68,7 +68,7 @@ impl<T: Real> Packed<T> {
     }
 
     /// Wraps a factor's elements, made for panels of the width they are told.
-    fn of(depth: usize, columns: usize, elements: impl FnOnce(usize) -> Elements<T>) -> Self {
+    fn pack(depth: usize, columns: usize, elements: impl FnOnce(usize) -> Elements<T>) -> Self {
         let instructions = Instructions::best();
         let tile = instructions.tile::<T>();
         Self {

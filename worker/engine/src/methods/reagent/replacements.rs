@@ -21,12 +21,12 @@ pub(super) enum Replacements {
     /// each step are the source's.
     Near(Sides<Option<Neighbours>>, Vec<usize>),
     /// What is expected in a token's place: of every step, of its tokens.
-    Expected(Vec<Vec<Arc<Choice>>>),
+    Expected(Vec<Vec<Arc<ReplacementChoice>>>),
 }
 
 /// Tokens to draw from, each as likely as it was expected.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Choice {
+pub(super) struct ReplacementChoice {
     tokens: Vec<u32>,
     /// Probability of each token and those before it.
     up_to: Vec<f64>,
@@ -68,10 +68,10 @@ impl Replacements {
         count: usize,
     ) -> Result<Self, Error> {
         // Every step of an instance has the whole source.
-        let mut of_sources: HashMap<usize, Vec<Arc<Choice>>> = HashMap::new();
+        let mut of_sources: HashMap<usize, Vec<Arc<ReplacementChoice>>> = HashMap::new();
         let mut of_steps = Vec::with_capacity(steps.len());
         for step in steps {
-            let sequence = step.seed.sequence;
+            let sequence = step.explained.sequence;
             let instance: &Instance = &batch.instances[sequence];
             let of_source = match of_sources.entry(sequence) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -81,7 +81,7 @@ impl Replacements {
             };
             let mut of_step = of_source.clone();
             if batch.attributes_target() {
-                let prefix = &instance.target[..=step.seed.position];
+                let prefix = &instance.target[..=step.explained.position];
                 of_step.extend(choices(sampler, Side::Target, prefix, count)?);
             }
             of_steps.push(of_step);
@@ -121,15 +121,15 @@ fn choices(
     side: Side,
     tokens: &[u32],
     count: usize,
-) -> Result<Vec<Arc<Choice>>, Error> {
+) -> Result<Vec<Arc<ReplacementChoice>>, Error> {
     let proposals = sampler.propose(side, tokens, count)?;
-    let choice = |proposals: &Vec<Proposal>| Arc::new(Choice::of(proposals));
+    let choice = |proposals: &Vec<Proposal>| Arc::new(ReplacementChoice::from_proposals(proposals));
     Ok(proposals.iter().map(choice).collect())
 }
 
-impl Choice {
+impl ReplacementChoice {
     /// Takes proposals; their probabilities are made to sum to one.
-    pub(super) fn of(proposals: &[Proposal]) -> Self {
+    pub(super) fn from_proposals(proposals: &[Proposal]) -> Self {
         let mut shares: Vec<f64> = proposals.iter().map(|p| p.logit.into()).collect();
         softmax_in_place(&mut shares);
         let mut sum = 0.0;
@@ -184,7 +184,8 @@ mod tests {
             logit: probability.ln() + 3.0,
         };
         // Of a longer list, so that the probabilities do not sum to one.
-        let choice = Choice::of(&[(7, 0.4), (2, 0.2), (9, 0.2)].map(proposal));
+        let choice =
+            ReplacementChoice::from_proposals(&[(7, 0.4), (2, 0.2), (9, 0.2)].map(proposal));
         for (share, token) in [
             (0.0, 7),
             (0.499, 7),
@@ -195,6 +196,6 @@ mod tests {
         ] {
             assert_eq!(choice.at(share), Some(token), "{share}");
         }
-        assert_eq!(Choice::of(&[]).at(0.5), None);
+        assert_eq!(ReplacementChoice::from_proposals(&[]).at(0.5), None);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
-use super::replacements::Choice;
+use super::replacements::ReplacementChoice;
 use crate::model::ModelFiles;
 use crate::random::Random;
 use crate::sampler::{Sampler, SamplerSource};
@@ -74,7 +74,7 @@ fn draws(attribution: &Attribution, sampler: &Sampler) -> Vec<Value> {
             .iter()
             .zip([Side::Source, Side::Target])
             .flat_map(|(tokens, side)| sampler.propose(side, tokens, PROPOSALS).unwrap())
-            .map(|proposals| Choice::of(&proposals))
+            .map(|proposals| ReplacementChoice::from_proposals(&proposals))
             .collect();
         let mut randoms: Vec<_> = (0..PROBES)
             .map(|probe| {

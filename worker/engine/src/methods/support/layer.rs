@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::methods::wrong_parameters;
 use crate::model::Transformer;
-use crate::model::hooks::Place;
+use crate::model::hooks::StreamPlace;
 use crate::sides::Side;
 
 /// A layer, by its number or by its path in the modules of transformers.
@@ -24,7 +24,7 @@ impl TargetLayer {
         &self,
         model: &Transformer,
         method: &str,
-    ) -> Result<Place, Error> {
+    ) -> Result<StreamPlace, Error> {
         let usual = if model.has_encoder() {
             Side::Source
         } else {

@@ -1,6 +1,6 @@
 //! The way from the baselines to the inputs, and gradients collected on it.
 //!
-//! A point of the path of a prefix is the beginning of the same point of the whole target, so one
+//! A point of the path of a prefix is the prefix of the same point of the whole target, so one
 //! forward pass a point serves every step. Points are taken in order, whatever else is computed at
 //! once, so the bits of a sum depend on the example alone.
 
@@ -15,16 +15,16 @@ use crate::aggregate::RawScores;
 use crate::gradient::{self, ExplainedStep, Pass, StepGradient};
 use crate::kernels::rows;
 use crate::methods::{Batch, Sink, multiply, tokens_of};
-use crate::model::hooks::{Place, Recorded};
+use crate::model::hooks::{Recorded, StreamPlace};
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Seed, Wanted};
+use crate::model::{Embedded, ExplainedToken, Inputs, Wanted};
 use crate::sides::Side;
 
 /// Rows of one forward pass over several points: enough for full-speed products.
 const FORWARD_ROWS: usize = 256;
 
 /// Both ends of the path of a batch.
-pub(in crate::methods) struct Ends<'a> {
+pub(in crate::methods) struct PathEndpoints<'a> {
     batch: &'a Batch<'a>,
     steps: Vec<ExplainedStep>,
     level: Level,
@@ -40,7 +40,7 @@ enum Level {
     Embeddings,
     /// Through the stream of one side at a place, with the passes it comes from.
     Stream {
-        place: Place,
+        place: StreamPlace,
         input: Box<Recorded>,
         baseline: Box<Recorded>,
     },
@@ -65,9 +65,9 @@ pub(in crate::methods) enum Weight {
 /// The gradients summed so far of each step of a chunk.
 type ChunkSums = (Range<usize>, Vec<StepGradient>);
 
-impl<'a> Ends<'a> {
+impl<'a> PathEndpoints<'a> {
     /// Looks up both ends.
-    pub(in crate::methods) fn of(batch: &'a Batch<'a>) -> Result<Self, Error> {
+    pub(in crate::methods) fn new(batch: &'a Batch<'a>) -> Result<Self, Error> {
         let input = batch.embeddings()?;
         let mut baseline = batch.baselines()?;
         if !batch.attributes_target() {
@@ -83,7 +83,10 @@ impl<'a> Ends<'a> {
     }
 
     /// Runs the model over tokens and baselines for both ends of the stream at `place`.
-    pub(in crate::methods) fn at_place(batch: &'a Batch<'a>, place: Place) -> Result<Self, Error> {
+    pub(in crate::methods) fn at_place(
+        batch: &'a Batch<'a>,
+        place: StreamPlace,
+    ) -> Result<Self, Error> {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let mut baselines = batch.model_inputs(&batch.baselines()?)?;
         match place.side {
@@ -208,7 +211,7 @@ impl<'a> Ends<'a> {
         finish: impl Fn(&ExplainedStep, StepGradient) -> Result<RawScores, Error> + Sync,
         sink: &dyn Sink,
     ) -> Result<Vec<f64>, Error> {
-        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps, self.batch.seed_rows)
+        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps, self.batch.cotangent_rows)
             .into_iter()
             .map(|chunk| (chunk, Vec::new()))
             .collect();
@@ -277,11 +280,11 @@ impl<'a> Ends<'a> {
         let num_instances = self.batch.instances.len();
         let of_point = |point: usize| {
             let shift = |step: &ExplainedStep| {
-                let seed = Seed {
-                    sequence: point * num_instances + step.seed.sequence,
-                    ..step.seed
+                let explained = ExplainedToken {
+                    sequence: point * num_instances + step.explained.sequence,
+                    ..step.explained
                 };
-                ExplainedStep { seed, ..*step }
+                ExplainedStep { explained, ..*step }
             };
             self.steps.iter().map(shift).collect::<Vec<_>>()
         };
@@ -292,7 +295,7 @@ impl<'a> Ends<'a> {
         let dhidden = dhidden.collect::<Result<Vec<_>, _>>()?;
         sums.par_iter_mut().try_for_each(|(chunk, sums)| {
             for ((point, steps), dhidden) in points.iter().zip(&by_point).zip(&dhidden) {
-                let dhidden = dhidden.of_steps(chunk.clone())?;
+                let dhidden = dhidden.select_steps(chunk.clone())?;
                 let gradients = gradient::at_embeddings(
                     model,
                     &pass,
@@ -363,7 +366,7 @@ impl SideWeight<'_> {
         match self {
             Self::Same(weight) => Ok(Some(rows::add_scaled(sum, &gradient, *weight)?)),
             Self::Each(weights) => {
-                let weights = tokens_of(weights, step.seed.sequence, gradient.dim(0)?)?;
+                let weights = tokens_of(weights, step.explained.sequence, gradient.dim(0)?)?;
                 let weighted = multiply(&weights, &gradient)?;
                 match sum {
                     Some(sum) => Ok(Some(rows::add(sum, &weighted)?)),
@@ -382,7 +385,7 @@ pub(in crate::methods) fn times(
 ) -> Result<RawScores, Error> {
     let side = |rows: Option<Tensor>, factors: Option<&Embedded>| match (rows, factors) {
         (Some(rows), Some(factors)) => {
-            let factors = tokens_of(factors, step.seed.sequence, rows.dim(0)?)?;
+            let factors = tokens_of(factors, step.explained.sequence, rows.dim(0)?)?;
             multiply(&factors, &rows).map(Some)
         }
         (rows, _) => Ok(rows),
@@ -404,7 +407,7 @@ pub(in crate::methods) fn total(scores: &RawScores) -> Result<f64, Error> {
 }
 
 /// Returns `inputs` with the recorded stream at `place` instead of the embeddings of its side.
-fn with_stream(inputs: &Inputs, place: Place, recorded: &Recorded) -> Inputs {
+fn with_stream(inputs: &Inputs, place: StreamPlace, recorded: &Recorded) -> Inputs {
     let mut inputs = inputs.clone();
     match (place.side, &mut inputs.source) {
         (Side::Source, Some(source)) => source.rows = recorded.source[place.sublayer].clone(),
@@ -421,7 +424,7 @@ fn together(points: &[Point]) -> Result<Inputs, Error> {
             .iter()
             .flat_map(|embedded| embedded.sequences.lengths());
         Ok(Embedded {
-            sequences: Sequences::of_lengths(lengths),
+            sequences: Sequences::from_lengths(lengths),
             rows: Tensor::cat(&rows, 0)?,
         })
     };

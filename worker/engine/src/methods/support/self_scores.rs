@@ -18,7 +18,7 @@ use crate::sides::Side;
 
 /// A row that looks at the first tokens of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::methods) struct Looking {
+pub(in crate::methods) struct QueryRow {
     /// Index of the sequence.
     pub(in crate::methods) sequence: usize,
     /// Position of the row.
@@ -27,13 +27,13 @@ pub(in crate::methods) struct Looking {
     pub(in crate::methods) tokens: usize,
 }
 
-impl Looking {
+impl QueryRow {
     /// Returns the row that predicts the token of `step`, looking at the prefix.
     pub(in crate::methods) fn at_prefix(step: &ExplainedStep) -> Self {
         Self {
-            sequence: step.seed.sequence,
-            position: step.seed.position,
-            tokens: step.seed.position + 1,
+            sequence: step.explained.sequence,
+            position: step.explained.position,
+            tokens: step.explained.position + 1,
         }
     }
 
@@ -80,7 +80,7 @@ impl SelfScores {
         batch: &Batch<'_>,
         sink: &dyn Sink,
         name: impl Fn(Side) -> &'static str,
-        scores: impl Fn(Side, &[Looking]) -> Result<Vec<Tensor>, Error>,
+        scores: impl Fn(Side, &[QueryRow]) -> Result<Vec<Tensor>, Error>,
     ) -> Result<(), Error> {
         let by_default = batch.function.compat == Compat::Inseq071;
         let wanted = |given: Option<bool>| given.unwrap_or(by_default) && batch.model.has_encoder();
@@ -92,7 +92,7 @@ impl SelfScores {
             sides.push(Side::Target);
         }
         for side in sides {
-            let rows = looking(batch, side);
+            let rows = query_rows(batch, side);
             let mut scores = scores(side, &rows)?.into_iter();
             for rows in rows.chunk_by(|a, b| a.sequence == b.sequence) {
                 let instance = rows[0].sequence;
@@ -113,12 +113,12 @@ impl SelfScores {
 }
 
 /// Returns the rows that look at their own stack, instance after instance.
-fn looking(batch: &Batch<'_>, side: Side) -> Vec<Looking> {
+fn query_rows(batch: &Batch<'_>, side: Side) -> Vec<QueryRow> {
     match side {
         Side::Source => {
             let lengths = batch.instances.iter().map(|instance| instance.source.len());
             let of_instance = |(sequence, tokens)| {
-                (0..tokens).map(move |position| Looking {
+                (0..tokens).map(move |position| QueryRow {
                     sequence,
                     position,
                     tokens,
@@ -128,7 +128,7 @@ fn looking(batch: &Batch<'_>, side: Side) -> Vec<Looking> {
         }
         Side::Target => {
             let steps = batch.steps();
-            steps.iter().map(Looking::at_prefix).collect()
+            steps.iter().map(QueryRow::at_prefix).collect()
         }
     }
 }

@@ -11,9 +11,9 @@ use candle_core::Tensor;
 use crate::Error;
 use crate::gradient::{self, ExplainedStep, Pass};
 use crate::methods::Batch;
-use crate::model::hooks::Beginning;
+use crate::model::hooks::CachedPrefix;
 use crate::model::sequences::Sequences;
-use crate::model::{Embedded, Inputs, Seed, Trace};
+use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::sides::Side;
 
 /// One instance with some embeddings changed.
@@ -58,7 +58,7 @@ pub(in crate::methods) struct Unchanged<'a> {
 
 impl<'a> Unchanged<'a> {
     /// Runs the model over the batch as it is.
-    pub(in crate::methods) fn of(batch: &'a Batch<'a>) -> Result<Self, Error> {
+    pub(in crate::methods) fn new(batch: &'a Batch<'a>) -> Result<Self, Error> {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let own: Vec<_> = (0..batch.instances.len()).collect();
         Ok(Self {
@@ -158,9 +158,9 @@ impl<'a> Unchanged<'a> {
             let earlier = self.earlier(variant);
             let shift = move |&step: &usize| {
                 let step = &self.steps[step];
-                let position = step.seed.position - earlier;
-                let seed = Seed { sequence, position };
-                ExplainedStep { seed, ..*step }
+                let position = step.explained.position - earlier;
+                let explained = ExplainedToken { sequence, position };
+                ExplainedStep { explained, ..*step }
             };
             variant.steps.iter().map(shift).collect::<Vec<_>>()
         };
@@ -175,12 +175,12 @@ impl<'a> Unchanged<'a> {
         let target = embedded(&targets.collect::<Result<Vec<_>, _>>()?)?;
         let sources: Vec<_> = group.iter().filter_map(Variant::source).cloned().collect();
         if sources.is_empty() {
-            let beginning = |variant: &Variant| Beginning {
+            let prefix = |variant: &Variant| CachedPrefix {
                 sequence: variant.instance,
                 len: self.earlier(variant),
             };
             let past: Vec<_> = group.iter().map(beginning).collect();
-            let past = self.pass.trace.beginnings(&past);
+            let past = self.pass.trace.cached_prefixes(&past);
             return Ok(model.forward_on(&target, past)?);
         }
         let source = Some(embedded(&sources)?);
@@ -285,7 +285,7 @@ impl<'a> Unchanged<'a> {
 fn embedded(sequences: &[Tensor]) -> Result<Embedded, Error> {
     let lengths = sequences.iter().map(|rows| rows.dim(0));
     Ok(Embedded {
-        sequences: Sequences::of_lengths(lengths.collect::<Result<Vec<_>, _>>()?),
+        sequences: Sequences::from_lengths(lengths.collect::<Result<Vec<_>, _>>()?),
         rows: Tensor::cat(sequences, 0)?,
     })
 }

@@ -63,7 +63,7 @@ pub(super) enum Chosen {
 impl Chosen {
     /// Returns those of layer `layer` that `units` choose; all where there are no `units`. Fails if
     /// `attention` has no such head.
-    pub(super) fn of(
+    pub(super) fn new(
         units: Option<&Units>,
         layer: usize,
         attention: &AttentionSpec,

@@ -204,7 +204,7 @@ impl Variant {
                 .normalises_embeddings
                 .then(|| norm("layernorm_embedding")),
             final_norm: self.is_pre_norm.then(|| norm("layer_norm")),
-            ..StackSpec::of(sublayers)
+            ..StackSpec::new(sublayers)
         })
     }
 

@@ -73,7 +73,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 factor: 1.0,
             }],
             final_norm: Some(norm("ln_f")),
-            ..StackSpec::of(sublayers)
+            ..StackSpec::new(sublayers)
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

@@ -108,7 +108,7 @@ impl Names {
             decoder: StackSpec {
                 added_positions: Some(positions),
                 final_norm: Some(NormSpec::layer(final_norm, EPSILON)),
-                ..StackSpec::of(sublayers(layers))
+                ..StackSpec::new(sublayers(layers))
             },
             head: HeadSpec::plain(head_weight(config, self.head, true)?),
         })

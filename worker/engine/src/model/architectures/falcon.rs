@@ -64,7 +64,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let max_positions = config.optional_size("max_position_embeddings")?;
     let mut stack = StackSpec {
         final_norm: Some(NormSpec::layer("transformer.ln_f", shape.epsilon)),
-        ..StackSpec::of(sublayers(layers))
+        ..StackSpec::new(sublayers(layers))
     };
     let mut valid_positions = None;
     if shape.has_slopes {

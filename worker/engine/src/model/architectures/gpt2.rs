@@ -147,7 +147,7 @@ pub(super) fn model(
                 offset: 0,
             }),
             final_norm: Some(NormSpec::layer("transformer.ln_f", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

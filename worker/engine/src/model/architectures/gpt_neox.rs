@@ -76,7 +76,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::layer("gpt_neox.final_layer_norm", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "embed_out.weight", false)?),
     })

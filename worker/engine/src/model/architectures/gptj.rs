@@ -73,7 +73,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 magnitude: 1.0,
             }],
             final_norm: Some(NormSpec::layer("transformer.ln_f", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec {
             bias: Some(HeadBias::Linear("lm_head.bias".to_owned())),

@@ -88,7 +88,7 @@ pub(super) fn model(
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::rms("model.norm", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", defaults.is_tied)?),
     })
@@ -179,7 +179,7 @@ mod tests {
         );
         let spec = spec(&longrope).unwrap();
         assert!(spec.max_positions > 16);
-        assert_eq!(spec.turns_otherwise_beyond(), Some(16));
+        assert_eq!(spec.long_rope_threshold(), Some(16));
         let rotary = &spec.decoder.rotations[0];
         let long = &rotary.long.as_ref().unwrap().inverse_frequencies;
         let halved = rotary.inverse_frequencies.iter().map(|f| f / 2.0);

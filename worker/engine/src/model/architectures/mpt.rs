@@ -74,7 +74,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 factor: 1.0,
             }],
             final_norm: Some(norm("transformer.norm_f", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

@@ -54,7 +54,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 offset: POSITION_OFFSET,
             }),
             final_norm: has_final_norm.then_some(final_norm),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec {
             projection: projection("project_out"),

@@ -73,7 +73,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::layer("model.final_layernorm", epsilon)),
-            ..StackSpec::of(sublayers(layers))
+            ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec {
             bias: Some(HeadBias::Linear("lm_head.bias".to_owned())),

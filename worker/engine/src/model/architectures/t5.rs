@@ -106,7 +106,7 @@ impl Variant {
             embedding: StackEmbedding::Repeated(format!("{side}.embed_tokens.weight")),
             score_biases,
             final_norm: Some(NormSpec::rms(format!("{side}.final_layer_norm"), epsilon)),
-            ..StackSpec::of(sublayers)
+            ..StackSpec::new(sublayers)
         })
     }
 

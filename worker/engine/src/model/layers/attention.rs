@@ -9,9 +9,11 @@ use super::linear::Linear;
 use super::mixing::Mixing;
 use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
-use crate::kernels::attention::{self, Attended, Columns, Heads, Projections, SeedQueries};
+use crate::kernels::attention::{
+    self, AttentionTrace, Columns, ExplainedQueries, Heads, Projections,
+};
 use crate::kernels::clip;
-use crate::kernels::rotary::{Direction, Rotation, Standing};
+use crate::kernels::rotary::{Direction, Rotation, RowPosition};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
 use crate::model::dropout::Masks;
@@ -20,10 +22,10 @@ use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
 /// The rows a self-attention meets.
-pub(in crate::model) struct Rows<'a> {
+pub(in crate::model) struct RowContext<'a> {
     pub(in crate::model) sequences: &'a Sequences,
     /// Where each row stands in its sequence, rows of an earlier pass counted.
-    pub(in crate::model) positions: &'a [Standing],
+    pub(in crate::model) positions: &'a [RowPosition],
     /// Rotations of the stack, which attentions name by index.
     pub(in crate::model) rotations: &'a [Rotation],
     /// Score biases of the stack, which attentions name by index.
@@ -44,8 +46,8 @@ pub(in crate::model) struct SelfAttention {
 
 /// What the backward pass, and a later forward pass, need of a self-attention's forward pass.
 #[derive(Debug, Clone)]
-pub(in crate::model) struct SelfAttended {
-    pub(in crate::model) attended: Attended,
+pub(in crate::model) struct SelfAttentionTrace {
+    pub(in crate::model) attended: AttentionTrace,
     normalized: Projected,
 }
 
@@ -85,14 +87,14 @@ impl SelfAttention {
     }
 
     /// Attends from each row to the rows of its sequence. With `past`, what an earlier pass over the
-    /// beginnings of the same sequences kept, those are attended to as well. `[rows, hidden]`
+    /// prefixes of the same sequences cached, those are attended to as well. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        rows: &Rows<'_>,
-        past: Option<&Attended>,
+        rows: &RowContext<'_>,
+        past: Option<&AttentionTrace>,
         masks: &mut Masks<'_>,
-    ) -> Result<(Tensor, SelfAttended)> {
+    ) -> Result<(Tensor, SelfAttentionTrace)> {
         let (projected, normalized) = self.project(x, rows)?;
         let (width, kv_width) = self.mixing.widths();
         let queries = Columns {
@@ -119,7 +121,7 @@ impl SelfAttention {
         let bias = self.score_bias.map(|index| &rows.score_biases[index]);
         let sequences = rows.sequences.iter().zip(key_sequences.iter());
         let (y, attended) = self.mixing.forward(projections, sequences, bias, masks)?;
-        let saved = SelfAttended {
+        let saved = SelfAttentionTrace {
             attended,
             normalized,
         };
@@ -127,7 +129,7 @@ impl SelfAttention {
     }
 
     /// Returns queries, keys and values side by side, cut off, normalised and turned.
-    fn project(&self, x: &Tensor, rows: &Rows<'_>) -> Result<(Tensor, Projected)> {
+    fn project(&self, x: &Tensor, rows: &RowContext<'_>) -> Result<(Tensor, Projected)> {
         let mut projected = self.project.forward(x)?;
         let mut saved = Projected::default();
         if let Some(limit) = self.clip {
@@ -151,16 +153,16 @@ impl SelfAttention {
         Ok((projected, saved))
     }
 
-    /// Pulls cotangents back; seeds come back with rows for every position they depend on.
+    /// Pulls cotangents back; explained tokens come back with rows for every position they depend on.
     pub(super) fn vjp(
         &self,
-        saved: &SelfAttended,
+        saved: &SelfAttentionTrace,
         dy: &Cotangents,
-        rows: &Rows<'_>,
+        rows: &RowContext<'_>,
     ) -> Result<Cotangents> {
         let heads = self.mixing.heads();
         let pulled = self.mixing.vjp(&saved.attended, dy)?;
-        let wider = seeds_of_keys(heads, &saved.attended, &dy.seeds);
+        let wider = with_rows_of_keys(heads, &saved.attended, &dy.explained);
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = Cotangents::new(wider, rows.sequences, dkv.clone());
         if let Some(index) = self.rotation {
@@ -186,21 +188,25 @@ impl SelfAttention {
     }
 }
 
-/// Returns the seeds with every position whose key or value they depend on.
-fn seeds_of_keys(heads: Heads, saved: &Attended, seeds: &[SeedQueries]) -> Vec<SeedQueries> {
-    let widen = |seed: &SeedQueries| {
-        let keys = attention::num_key_rows(heads, &saved.sequences[seed.sequence], seed);
-        SeedQueries {
-            sequence: seed.sequence,
+/// Returns the explained tokens with every position whose key or value they depend on.
+fn with_rows_of_keys(
+    heads: Heads,
+    saved: &AttentionTrace,
+    explained: &[ExplainedQueries],
+) -> Vec<ExplainedQueries> {
+    let widen = |token: &ExplainedQueries| {
+        let keys = attention::num_key_rows(heads, &saved.sequences[token.sequence], token);
+        ExplainedQueries {
+            sequence: token.sequence,
             positions: 0..keys,
         }
     };
-    seeds.iter().map(widen).collect()
+    explained.iter().map(widen).collect()
 }
 
 /// Returns keys and values side by side, each sequence's earlier ones before its new ones.
 fn append(
-    past: &Attended,
+    past: &AttentionTrace,
     new: &Tensor,
     new_rows: &Sequences,
     kv_width: usize,
@@ -225,5 +231,8 @@ fn append(
         .iter()
         .zip(new_rows.lengths())
         .map(|(earlier, new)| earlier.keys.len() + new);
-    Ok((rows::gather(&all, &order)?, Sequences::of_lengths(lengths)))
+    Ok((
+        rows::gather(&all, &order)?,
+        Sequences::from_lengths(lengths),
+    ))
 }

@@ -4,12 +4,12 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::Rows;
+use super::attention::RowContext;
 use super::linear::Linear;
 use super::mixing::Mixing;
-use super::{Cotangents, Memory};
+use super::{Cotangents, EncoderOutput};
 use crate::Error;
-use crate::kernels::attention::{Attended, Columns, Projections};
+use crate::kernels::attention::{AttentionTrace, Columns, Projections};
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
@@ -27,7 +27,7 @@ pub(in crate::model) struct CrossAttention {
 /// Cotangents of the encoder's output, summed over the cross-attentions met so far.
 #[derive(Debug, Default)]
 pub(in crate::model) struct MemoryCotangents {
-    /// For each seed the rows of its whole source. `[seed source rows, hidden]`
+    /// For each explained token the rows of its whole source. `[cotangent source rows, hidden]`
     pub(in crate::model) rows: Option<Tensor>,
 }
 
@@ -55,10 +55,10 @@ impl CrossAttention {
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        rows: &Rows<'_>,
-        (memory, past): (&Memory, Option<&Attended>),
+        rows: &RowContext<'_>,
+        (memory, past): (&EncoderOutput, Option<&AttentionTrace>),
         masks: &mut Masks<'_>,
-    ) -> Result<(Tensor, Attended)> {
+    ) -> Result<(Tensor, AttentionTrace)> {
         let queries = Columns {
             rows: self.query.forward(x)?,
             column: 0,
@@ -91,7 +91,7 @@ impl CrossAttention {
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
     pub(super) fn vjp(
         &self,
-        saved: &Attended,
+        saved: &AttentionTrace,
         dy: &Cotangents,
         memory: &mut MemoryCotangents,
     ) -> Result<Cotangents> {

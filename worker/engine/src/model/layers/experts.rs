@@ -16,7 +16,7 @@ use super::Cotangents;
 use super::feed_forward::{FeedForward, Slopes};
 use super::linear::Linear;
 use crate::Error;
-use crate::kernels::mixture::{self, Choice};
+use crate::kernels::mixture::{self, ExpertChoice};
 use crate::kernels::rows;
 use crate::model::spec::{Activation, ExpertsSpec};
 use crate::model::weights::Checkpoint;
@@ -33,7 +33,7 @@ pub(in crate::model) struct Experts {
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Mixed {
     /// What each row chose.
-    choice: Choice,
+    choice: ExpertChoice,
     /// One entry an expert.
     outputs: Vec<ExpertOutputs>,
 }
@@ -145,7 +145,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::kernels::attention::SeedQueries;
+    use crate::kernels::attention::ExplainedQueries;
     use crate::model::sequences::Sequences;
     use crate::model::spec::{FeedForwardSpec, Gate, LinearSpec};
 
@@ -212,11 +212,11 @@ mod tests {
             .rescale(&mut mixed, &x, &reference, &|_| true)
             .unwrap();
         let dy = rows(&[0.2, -1.0, 0.7, 1.1, 0.4, -0.6]).unwrap();
-        let whole = SeedQueries {
+        let whole = ExplainedQueries {
             sequence: 0,
             positions: 0..2,
         };
-        let cotangents = Cotangents::new(vec![whole], &Sequences::of_lengths([2]), dy.clone());
+        let cotangents = Cotangents::new(vec![whole], &Sequences::from_lengths([2]), dy.clone());
         let dx = experts.vjp(&mixed, &cotangents).unwrap().rows;
         let dot = |a: &Tensor, b: &Tensor| {
             let product = (a * b).unwrap().sum_all().unwrap();

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::error::Result;
 
 use super::Cotangents;
-use super::attention::Rows;
+use super::attention::RowContext;
 use super::linear::Linear;
 use crate::Error;
 use crate::kernels::{activation, rows};
@@ -60,12 +60,12 @@ impl FeedForward {
     pub(super) fn forward_masked(
         &self,
         x: &Tensor,
-        Rows { sequences, .. }: &Rows<'_>,
+        RowContext { sequences, .. }: &RowContext<'_>,
         masks: &mut Masks<'_>,
     ) -> Result<(Tensor, Slopes)> {
         let (inner, slopes) = self.inner(x)?;
         let rate = masks.rates.activation;
-        let Some(mask) = masks.of_rows(&inner, sequences, rate)? else {
+        let Some(mask) = masks.draw_for_rows(&inner, sequences, rate)? else {
             return Ok((self.down.forward(&inner)?, Slopes(slopes)));
         };
         // An inner value's mask is a factor of its slopes, along the gate and along what is gated.

@@ -10,7 +10,7 @@ use super::linear::Linear;
 use crate::Error;
 use crate::error::Result;
 use crate::kernels::attention::{
-    self, Attended, AttentionCotangents, Heads, KeyHeads, Projections,
+    self, AttentionCotangents, AttentionTrace, Heads, KeyHeads, Projections,
 };
 use crate::kernels::score_bias::ScoreBias;
 use crate::model::dropout::Masks;
@@ -59,11 +59,11 @@ impl Mixing {
         sequences: impl Iterator<Item = (Range<usize>, Range<usize>)>,
         bias: Option<&ScoreBias>,
         masks: &mut Masks<'_>,
-    ) -> Result<(Tensor, Attended)> {
+    ) -> Result<(Tensor, AttentionTrace)> {
         let (sequences, _) = attention::lay_out(self.heads, sequences);
         let (mut mixed, mut attended) =
             attention::forward(self.heads, projections, sequences, bias)?;
-        if let Some(mask) = masks.of_weights(&attended)? {
+        if let Some(mask) = masks.draw_for_weights(&attended)? {
             (mixed, attended) = attended.masked(mask)?;
         }
         Ok((self.output.forward(&mixed)?, attended))
@@ -73,7 +73,7 @@ impl Mixing {
     /// heads that are not among `key_heads`. `[key rows, hidden]` each.
     pub(super) fn value_outputs(
         &self,
-        attended: &Attended,
+        attended: &AttentionTrace,
         key_heads: KeyHeads<'_>,
     ) -> Result<Vec<Option<Tensor>>> {
         attention::value_outputs(attended, key_heads, |values, columns| {
@@ -82,8 +82,12 @@ impl Mixing {
     }
 
     /// Pulls cotangents back to queries, keys and values.
-    pub(super) fn vjp(&self, saved: &Attended, dy: &Cotangents) -> Result<AttentionCotangents> {
-        attention::vjp(saved, &dy.seeds, &self.output.vjp(&dy.rows)?)
+    pub(super) fn vjp(
+        &self,
+        saved: &AttentionTrace,
+        dy: &Cotangents,
+    ) -> Result<AttentionCotangents> {
+        attention::vjp(saved, &dy.explained, &self.output.vjp(&dy.rows)?)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The pieces a stack is made of. Each knows its forward pass, what to keep of it, and its
-//! vector–Jacobian product for many seeds at once.
+//! vector–Jacobian product for many explained tokens at once.
 
 pub(super) mod attention;
 pub(super) mod cross_attention;
@@ -21,53 +21,60 @@ use candle_core::Tensor;
 use crate::error::Result;
 
 use super::sequences::Sequences;
-use crate::kernels::attention::SeedQueries;
+use crate::kernels::attention::ExplainedQueries;
 use crate::kernels::rows;
 
 /// What the encoder gave the decoder.
 #[derive(Debug, Clone)]
-pub(super) struct Memory {
+pub(super) struct EncoderOutput {
     /// The encoder's output. `[source rows, hidden]`
     pub(super) rows: Tensor,
     /// Source `i` belongs to target `i`.
     pub(super) sequences: Sequences,
 }
 
-/// Cotangents of many seeds at one point of the residual stream.
+/// Cotangents of many explained tokens at one point of the residual stream.
 ///
-/// A seed is one explained token; its cotangent is zero outside the positions it has rows for. At
+/// The cotangent of an explained token is zero outside the positions it has rows for. At
 /// the top it has one row, below the first self-attention as many as the token has predecessors.
 #[derive(Debug, Clone)]
 pub(super) struct Cotangents {
-    /// Which rows each seed has, one seed after another.
-    pub(super) seeds: Vec<SeedQueries>,
+    /// Which rows each token has, one token after another.
+    pub(super) explained: Vec<ExplainedQueries>,
     /// Row of the forward pass each row belongs to.
     pub(super) saved_rows: Vec<usize>,
-    /// The cotangents. `[seed rows, hidden]`
+    /// The cotangents. `[cotangent rows, hidden]`
     pub(super) rows: Tensor,
 }
 
 impl Cotangents {
-    /// Wraps `rows`, which `seeds` of `sequences` have one after another.
-    pub(super) fn new(seeds: Vec<SeedQueries>, sequences: &Sequences, rows: Tensor) -> Self {
-        let saved_rows = seeds
+    /// Wraps `rows`, which `explained` of `sequences` have one after another.
+    pub(super) fn new(
+        explained: Vec<ExplainedQueries>,
+        sequences: &Sequences,
+        rows: Tensor,
+    ) -> Self {
+        let saved_rows = explained
             .iter()
-            .flat_map(|seed| {
-                let first = sequences.rows(seed.sequence).start;
-                seed.positions.clone().map(move |position| first + position)
+            .flat_map(|token| {
+                let first = sequences.rows(token.sequence).start;
+                token
+                    .positions
+                    .clone()
+                    .map(move |position| first + position)
             })
             .collect();
         Self {
-            seeds,
+            explained,
             saved_rows,
             rows,
         }
     }
 
-    /// Returns the same seeds with other cotangents, one for each row.
+    /// Returns the same explained tokens with other cotangents, one for each row.
     pub(super) fn with_rows(&self, rows: Tensor) -> Self {
         Self {
-            seeds: self.seeds.clone(),
+            explained: self.explained.clone(),
             saved_rows: self.saved_rows.clone(),
             rows,
         }
@@ -80,7 +87,7 @@ impl Cotangents {
         Ok(self.with_rows(rows::multiply(&self.rows, &factors)?))
     }
 
-    /// Adds `other`, whose seeds have the same rows or only their last ones.
+    /// Adds `other`, whose explained tokens have the same rows or only their last ones.
     pub(super) fn add(self, other: &Self) -> Result<Self> {
         if self.saved_rows.len() == other.saved_rows.len() {
             let rows = rows::add(&self.rows, &other.rows)?;
@@ -90,28 +97,32 @@ impl Cotangents {
         Ok(Self { rows, ..self })
     }
 
-    /// Returns rows for every position up to each seed's last; those it has none for are zero.
-    /// `[seed rows, hidden]`
+    /// Returns rows for every position up to each token's last; those it has none for are zero.
+    /// `[cotangent rows, hidden]`
     pub(super) fn into_whole_rows(self) -> Result<Tensor> {
-        if self.seeds.iter().all(|seed| seed.positions.start == 0) {
+        if self
+            .explained
+            .iter()
+            .all(|token| token.positions.start == 0)
+        {
             return Ok(self.rows);
         }
         let mut end = 0;
         let mut indices = Vec::with_capacity(self.saved_rows.len());
-        for seed in &self.seeds {
-            indices.extend(end + seed.positions.start..end + seed.positions.end);
-            end += seed.positions.end;
+        for token in &self.explained {
+            indices.extend(end + token.positions.start..end + token.positions.end);
+            end += token.positions.end;
         }
         let (_, hidden) = self.rows.dims2()?;
         let zeros = Tensor::zeros((end, hidden), self.rows.dtype(), self.rows.device())?;
         rows::add_at(&zeros, &self.rows, &indices)
     }
 
-    /// Returns where the rows of `other`'s seeds, the last of their own, stand in `self`.
+    /// Returns where the rows of the explained tokens of `other`, the last of their own, stand in `self`.
     fn last_rows(&self, other: &Self) -> Vec<usize> {
         let mut end = 0;
         let mut indices = Vec::with_capacity(other.saved_rows.len());
-        for (own, others) in self.seeds.iter().zip(&other.seeds) {
+        for (own, others) in self.explained.iter().zip(&other.explained) {
             end += own.positions.len();
             indices.extend(end - others.positions.len()..end);
         }

@@ -4,17 +4,17 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::{Rows, SelfAttended, SelfAttention};
+use super::attention::{RowContext, SelfAttention, SelfAttentionTrace};
 use super::cross_attention::{CrossAttention, MemoryCotangents};
 use super::experts::{Experts, Mixed};
 use super::feed_forward::{FeedForward, Slopes};
-use super::{Cotangents, Memory, Norm};
+use super::{Cotangents, EncoderOutput, Norm};
 use crate::Error;
-use crate::kernels::attention::{Attended, KeyHeads};
+use crate::kernels::attention::{AttentionTrace, KeyHeads};
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
-use crate::model::hooks::Beginning;
+use crate::model::hooks::CachedPrefix;
 use crate::model::spec::{Activation, Carried, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
@@ -51,8 +51,8 @@ pub(in crate::model) struct SublayerTrace {
 
 #[derive(Debug, Clone)]
 enum CoreTrace {
-    SelfAttention(SelfAttended),
-    CrossAttention(Attended),
+    SelfAttention(SelfAttentionTrace),
+    CrossAttention(AttentionTrace),
     FeedForward(Slopes),
     Experts(Mixed),
 }
@@ -67,7 +67,7 @@ pub(in crate::model) struct SublayerCotangents {
 
 impl SublayerTrace {
     /// Returns the attention of the forward pass, if the sublayer has any.
-    pub(in crate::model) fn attended(&self) -> Option<&Attended> {
+    pub(in crate::model) fn attended(&self) -> Option<&AttentionTrace> {
         match &self.core {
             CoreTrace::SelfAttention(saved) => Some(&saved.attended),
             CoreTrace::CrossAttention(attended) => Some(attended),
@@ -75,11 +75,11 @@ impl SublayerTrace {
         }
     }
 
-    /// Returns the beginnings `cut` of sequences, as the past of a later pass that continues those.
-    pub(in crate::model) fn beginnings(&self, cut: &[Beginning]) -> Self {
+    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues those.
+    pub(in crate::model) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let mut cut_trace = self.clone();
         if let Some(attended) = cut_trace.attended_mut() {
-            let cut_sequence = |beginning: &Beginning| {
+            let cut_sequence = |beginning: &CachedPrefix| {
                 let mut sequence = attended.sequences[beginning.sequence].clone();
                 // The source of a cross-attention is seen whole.
                 if attended.heads.causal {
@@ -102,7 +102,7 @@ impl SublayerTrace {
         }
     }
 
-    fn attended_mut(&mut self) -> Option<&mut Attended> {
+    fn attended_mut(&mut self) -> Option<&mut AttentionTrace> {
         match &mut self.core {
             CoreTrace::SelfAttention(saved) => Some(&mut saved.attended),
             CoreTrace::CrossAttention(attended) => Some(attended),
@@ -162,13 +162,13 @@ impl Sublayer {
     pub(in crate::model) fn forward(
         &self,
         (x, input): (&Tensor, &Tensor),
-        rows: &Rows<'_>,
-        beside: (Option<&Memory>, Option<&SublayerTrace>),
+        rows: &RowContext<'_>,
+        beside: (Option<&EncoderOutput>, Option<&SublayerTrace>),
         masks: &mut Masks<'_>,
     ) -> Result<(Tensor, SublayerTrace)> {
         let (normalised, norm_before) = normalise(self.norm_before.as_ref(), input)?;
         let (mut added, core) = self.core.forward(&normalised, rows, beside, masks)?;
-        let mask = masks.of_rows(&added, rows.sequences, masks.rates.residual)?;
+        let mask = masks.draw_for_rows(&added, rows.sequences, masks.rates.residual)?;
         if let Some(mask) = &mask {
             added = rows::multiply(&added, mask)?;
         }
@@ -202,11 +202,11 @@ impl Sublayer {
 
     /// Returns what the core makes of `input`, and, if it is an attention, what the values of each
     /// query head add to it; see [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
-    pub(in crate::model) fn taken_apart(
+    pub(in crate::model) fn decompose(
         &self,
         input: &Tensor,
-        rows: &Rows<'_>,
-        memory: Option<&Memory>,
+        rows: &RowContext<'_>,
+        memory: Option<&EncoderOutput>,
         key_heads: KeyHeads<'_>,
     ) -> Result<(Tensor, Vec<Option<Tensor>>)> {
         let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
@@ -261,7 +261,7 @@ impl Sublayer {
         &self,
         trace: &SublayerTrace,
         dy: Cotangents,
-        rows: &Rows<'_>,
+        rows: &RowContext<'_>,
         memory: &mut MemoryCotangents,
     ) -> Result<SublayerCotangents> {
         let stream = pull_back(self.norm_sum.as_ref(), trace.norm_sum.as_ref(), dy)?;
@@ -318,8 +318,8 @@ impl Core {
     fn forward(
         &self,
         x: &Tensor,
-        rows: &Rows<'_>,
-        (memory, past): (Option<&Memory>, Option<&SublayerTrace>),
+        rows: &RowContext<'_>,
+        (memory, past): (Option<&EncoderOutput>, Option<&SublayerTrace>),
         masks: &mut Masks<'_>,
     ) -> Result<(Tensor, CoreTrace)> {
         let past = past.and_then(SublayerTrace::attended);
@@ -351,7 +351,7 @@ impl Core {
         &self,
         trace: &CoreTrace,
         dy: &Cotangents,
-        rows: &Rows<'_>,
+        rows: &RowContext<'_>,
         memory: &mut MemoryCotangents,
     ) -> Result<Cotangents> {
         match (self, trace) {

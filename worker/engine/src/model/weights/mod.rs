@@ -58,7 +58,7 @@ impl Checkpoint {
     ///
     /// Fails if there is none, or if a file of it is truncated or damaged.
     pub fn open(folder: &Path, dtype: DType) -> Result<Self, Error> {
-        Ok(Self::of_files(folder, shards::open(folder)?, dtype))
+        Ok(Self::from_files(folder, shards::open(folder)?, dtype))
     }
 
     /// Returns whether `folder` has a checkpoint that [`Checkpoint::open`] would open.
@@ -67,13 +67,13 @@ impl Checkpoint {
     }
 
     /// Takes the tensors of an open GGUF file, to be read as `dtype`.
-    pub(crate) fn of_gguf(file: Arc<gguf::GgufFile>, dtype: DType) -> Result<Self, Error> {
+    pub(crate) fn from_gguf(file: Arc<gguf::GgufFile>, dtype: DType) -> Result<Self, Error> {
         let path = file.path().to_owned();
-        let files: Vec<Box<dyn TensorFile>> = vec![Box::new(gguf::GgufTensors::of(file)?)];
-        Ok(Self::of_files(&path, files, dtype))
+        let files: Vec<Box<dyn TensorFile>> = vec![Box::new(gguf::GgufTensors::new(file)?)];
+        Ok(Self::from_files(&path, files, dtype))
     }
 
-    fn of_files(path: &Path, files: Vec<Box<dyn TensorFile>>, dtype: DType) -> Self {
+    fn from_files(path: &Path, files: Vec<Box<dyn TensorFile>>, dtype: DType) -> Self {
         let mut file_of = HashMap::new();
         for (index, file) in files.iter().enumerate() {
             file_of.extend(file.names().into_iter().map(|name| (name, index)));

@@ -49,7 +49,7 @@ const IN_LAYER: &[(&str, &str)] = &[
 
 /// The order of a tensor's rows in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rows {
+pub(super) enum RowOrder {
     /// As transformers has them.
     InOrder,
     /// In each of `heads` heads, the rows of the two halves in turn.
@@ -61,7 +61,9 @@ pub(super) enum Rows {
 
 impl GgufArchitecture {
     /// Finds the architecture of a file. Fails if it is not one of ours.
-    pub(super) fn of(metadata: &Metadata<'_>) -> std::result::Result<&'static Self, Error> {
+    pub(super) fn from_metadata(
+        metadata: &Metadata<'_>,
+    ) -> std::result::Result<&'static Self, Error> {
         let name = metadata.text("general.architecture")?;
         let found = ARCHITECTURES.iter().find(|known| known.name == name);
         found.ok_or_else(|| {
@@ -79,12 +81,12 @@ impl GgufArchitecture {
         &self,
         stored: &str,
         metadata: &Metadata<'_>,
-    ) -> std::result::Result<Option<(String, Rows)>, Error> {
+    ) -> std::result::Result<Option<(String, RowOrder)>, Error> {
         let Some((name, part)) = stored.rsplit_once('.') else {
             return Ok(None);
         };
         if let Some((_, outside)) = OUTSIDE.iter().find(|(gguf, _)| *gguf == name) {
-            return Ok(Some((format!("{outside}.{part}"), Rows::InOrder)));
+            return Ok(Some((format!("{outside}.{part}"), RowOrder::InOrder)));
         }
         let in_layer = name
             .strip_prefix("blk.")
@@ -96,13 +98,13 @@ impl GgufArchitecture {
             return Ok(None);
         };
         let rows = match name {
-            "attn_q" if self.interleaved => Rows::Interleaved {
+            "attn_q" if self.interleaved => RowOrder::Interleaved {
                 heads: self.heads(metadata)?,
             },
-            "attn_k" if self.interleaved => Rows::Interleaved {
+            "attn_k" if self.interleaved => RowOrder::Interleaved {
                 heads: self.kv_heads(metadata)?,
             },
-            _ => Rows::InOrder,
+            _ => RowOrder::InOrder,
         };
         Ok(Some((
             format!("model.layers.{layer}.{inside}.{part}"),
@@ -129,7 +131,7 @@ impl GgufArchitecture {
     }
 }
 
-impl Rows {
+impl RowOrder {
     /// Puts the rows of `tensor`, `[rows, …]`, into transformers' order.
     pub(super) fn restore(self, tensor: &Tensor) -> Result<Tensor> {
         let Self::Interleaved { heads } = self else {
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn halves_are_put_one_after_the_other_in_each_head() {
         let interleaved = Tensor::new(&[0f32, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0], &Device::Cpu);
-        let restored = Rows::Interleaved { heads: 2 }
+        let restored = RowOrder::Interleaved { heads: 2 }
             .restore(&interleaved.unwrap())
             .unwrap();
         assert_eq!(

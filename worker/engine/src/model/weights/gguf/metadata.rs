@@ -16,7 +16,7 @@ pub(crate) struct Metadata<'f> {
 
 impl<'f> Metadata<'f> {
     /// Takes the pairs of the file at `path`.
-    pub(super) fn of(path: &'f Path, values: &'f HashMap<String, Value>) -> Self {
+    pub(super) fn new(path: &'f Path, values: &'f HashMap<String, Value>) -> Self {
         Self { path, values }
     }
 

@@ -23,7 +23,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::TensorFile;
 use crate::Error;
-use architecture::{GgufArchitecture, Rows};
+use architecture::{GgufArchitecture, RowOrder};
 pub(crate) use metadata::Metadata;
 
 /// An open file.
@@ -68,12 +68,12 @@ impl GgufFile {
 
     /// Returns what the file says of its model.
     pub(crate) fn metadata(&self) -> Metadata<'_> {
-        Metadata::of(&self.path, &self.content.metadata)
+        Metadata::new(&self.path, &self.content.metadata)
     }
 
     /// Returns the configuration transformers would save beside the model.
     pub(crate) fn config(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-        let architecture = GgufArchitecture::of(&self.metadata())?;
+        let architecture = GgufArchitecture::from_metadata(&self.metadata())?;
         config::derive(architecture, &self.metadata(), |name| {
             self.content.tensor_infos.contains_key(name)
         })
@@ -118,14 +118,14 @@ impl GgufFile {
 pub(super) struct GgufTensors {
     file: Arc<GgufFile>,
     /// Name in the file and order of the rows, by transformers' name.
-    tensors: HashMap<String, (String, Rows)>,
+    tensors: HashMap<String, (String, RowOrder)>,
 }
 
 impl GgufTensors {
     /// Names the tensors of `file`. Fails if its architecture is not one of ours.
-    pub(super) fn of(file: Arc<GgufFile>) -> Result<Self, Error> {
+    pub(super) fn new(file: Arc<GgufFile>) -> Result<Self, Error> {
         let metadata = file.metadata();
-        let architecture = GgufArchitecture::of(&metadata)?;
+        let architecture = GgufArchitecture::from_metadata(&metadata)?;
         let mut tensors = HashMap::new();
         for stored in file.content.tensor_infos.keys() {
             if let Some((name, rows)) = architecture.transformers_name(stored, &metadata)? {

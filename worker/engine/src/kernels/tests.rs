@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Device, Tensor, Var};
 
-use super::attention::{Attended, Columns, Heads, Projections, SeedQueries, forward, lay_out, vjp};
+use super::attention::{
+    AttentionTrace, Columns, ExplainedQueries, Heads, Projections, forward, lay_out, vjp,
+};
 use super::linear::PackedWeight;
 use super::norm::Scaling;
-use super::rotary::{Direction, Rotation, Standing};
+use super::rotary::{Direction, Rotation, RowPosition};
 use super::{activation, mixture, norm, rows, softcap};
 use crate::model::spec::{Activation, LongRotary, Pairing, RotarySpec};
 
@@ -198,7 +200,7 @@ fn soft_caps() {
 fn rotations() {
     // The last two stand in a long text.
     let standings =
-        [(3, 4), (0, 12), (11, 12)].map(|(position, length)| Standing { position, length });
+        [(3, 4), (0, 12), (11, 12)].map(|(position, length)| RowPosition { position, length });
     for pairing in [Pairing::Halves, Pairing::Neighbours] {
         let spec = RotarySpec {
             inverse_frequencies: vec![1.0, 0.3],
@@ -345,7 +347,7 @@ impl Attention {
     }
 
     /// Returns what the kernel makes of it.
-    fn by_kernel(&self) -> (Tensor, Attended) {
+    fn by_kernel(&self) -> (Tensor, AttentionTrace) {
         let columns = |rows: &Var| Columns {
             rows: rows.as_tensor().detach(),
             column: 0,
@@ -375,18 +377,18 @@ impl Attention {
         attended(self.heads, parts, &self.masks[sequence])
     }
 
-    /// Returns candle's cotangents of the queries of a seed, and of the keys and values it sees.
-    fn cotangents(&self, seed: &SeedQueries, dmixed: &Tensor) -> [Tensor; 2] {
-        let (queries, keys) = &self.places[seed.sequence];
-        let (first, count) = (seed.positions.start, seed.positions.len());
-        let of_seed = self.by_candle(seed.sequence).narrow(0, first, count);
-        let of_seed = of_seed.unwrap();
+    /// Returns candle's cotangents of the queries of an explained token, and of the keys and values it sees.
+    fn cotangents(&self, token: &ExplainedQueries, dmixed: &Tensor) -> [Tensor; 2] {
+        let (queries, keys) = &self.places[token.sequence];
+        let (first, count) = (token.positions.start, token.positions.len());
+        let of_token = self.by_candle(token.sequence).narrow(0, first, count);
+        let of_token = of_token.unwrap();
         let [dq, dk, dv] = self
             .inputs
             .each_ref()
-            .map(|x| pulled_back(&of_seed, dmixed, x));
+            .map(|x| pulled_back(&of_token, dmixed, x));
         let seen = if self.heads.causal {
-            seed.positions.end
+            token.positions.end
         } else {
             keys.len()
         };
@@ -405,19 +407,19 @@ fn assert_attention(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2],
     let expected = Tensor::cat(&[attention.by_candle(0), attention.by_candle(1)], 0).unwrap();
     assert_equal(&mixed, &expected, &what);
 
-    let seeds = [(1, 0..num_queries[1]), (0, 0..1), (0, 1..num_queries[0])];
-    let seeds = seeds.map(|(sequence, positions)| SeedQueries {
+    let explained = [(1, 0..num_queries[1]), (0, 0..1), (0, 1..num_queries[0])];
+    let explained = explained.map(|(sequence, positions)| ExplainedQueries {
         sequence,
         positions,
     });
-    let num_rows = seeds.iter().map(|seed| seed.positions.len()).sum();
+    let num_rows = explained.iter().map(|token| token.positions.len()).sum();
     let dmixed = noise([num_rows, heads.queries * heads.dim], 21);
-    let ours = vjp(&saved, &seeds, &dmixed).unwrap();
+    let ours = vjp(&saved, &explained, &dmixed).unwrap();
     let (mut query, mut key) = (0, 0);
-    for seed in &seeds {
-        let count = seed.positions.len();
+    for token in &explained {
+        let count = token.positions.len();
         let dmixed = dmixed.narrow(0, query, count).unwrap();
-        let [of_queries, of_keys] = attention.cotangents(seed, &dmixed);
+        let [of_queries, of_keys] = attention.cotangents(token, &dmixed);
         let seen = of_keys.dim(0).unwrap();
         let own = ours.queries.narrow(0, query, count).unwrap();
         assert_equal(&own, &of_queries, &what);
