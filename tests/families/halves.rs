@@ -1,7 +1,7 @@
 //! Weights that stay in the half precision they are stored in compute the same bits.
 
 use candle_core::{DType, Tensor};
-use whence_engine::model::{self, ModelFiles, Seed, Transformer, Wanted};
+use whence_engine::model::{self, ExplainedToken, ModelFiles, Transformer, Wanted};
 
 use crate::measure::inputs;
 use crate::reference::Reference;
@@ -12,16 +12,16 @@ fn bits(model: &Transformer, reference: &Reference) -> Vec<Vec<u64>> {
         .forward(&inputs(model, &reference.sequences).unwrap())
         .unwrap();
     let sequences = reference.sequences.iter().enumerate();
-    let seeds: Vec<_> = sequences
-        .map(|(sequence, s)| Seed {
+    let explained: Vec<_> = sequences
+        .map(|(sequence, s)| ExplainedToken {
             sequence,
             position: s.row,
         })
         .collect();
-    let hidden = model.hidden(&trace, &seeds).unwrap();
+    let hidden = model.hidden(&trace, &explained).unwrap();
     let logits = model.logits(&hidden).unwrap();
     let dhidden = model.logits_vjp(&logits, &logits).unwrap();
-    let gradients = model.vjp(&trace, &seeds, dhidden, Wanted::All).unwrap();
+    let gradients = model.vjp(&trace, &explained, dhidden, Wanted::All).unwrap();
     let computed = [
         Some(hidden),
         Some(logits),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use whence_engine::generate::{Prompt, Settings, generate};
-use whence_engine::model::{self, Inputs, Seed, Transformer, Wanted};
+use whence_engine::model::{self, ExplainedToken, Inputs, Transformer, Wanted};
 use whence_engine::sides::Side;
 use whence_schemas::GenerationSpec;
 
@@ -76,16 +76,17 @@ pub(crate) fn inputs(model: &Transformer, sequences: &[Sequence]) -> Result<Inpu
     Ok(Inputs { source, target })
 }
 
-fn seeds(sequence: usize, rows: impl Iterator<Item = usize>) -> Vec<Seed> {
-    rows.map(|position| Seed { sequence, position }).collect()
+fn explained(sequence: usize, rows: impl Iterator<Item = usize>) -> Vec<ExplainedToken> {
+    rows.map(|position| ExplainedToken { sequence, position })
+        .collect()
 }
 
 /// Returns the logits of every row of each sequence, run together.
 fn batch_logits(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<f64>>> {
     let trace = model.forward(&inputs(model, sequences)?)?;
     let of_sequence = |(index, sequence): (usize, &Sequence)| {
-        let seeds = seeds(index, 0..sequence.target.len());
-        flat(&model.logits(&model.hidden(&trace, &seeds)?)?)
+        let explained = explained(index, 0..sequence.target.len());
+        flat(&model.logits(&model.hidden(&trace, &explained)?)?)
     };
     sequences.iter().enumerate().map(of_sequence).collect()
 }
@@ -104,7 +105,7 @@ fn gradients(
     let explained: Vec<_> = sequences
         .iter()
         .enumerate()
-        .map(|(sequence, s)| Seed {
+        .map(|(sequence, s)| ExplainedToken {
             sequence,
             position: s.row,
         })

@@ -5,7 +5,7 @@
 //! covered by its model alone.
 
 use candle_core::{DType, Device, Tensor};
-use whence_engine::model::{self, Embedded, Inputs, Seed, Transformer, Wanted};
+use whence_engine::model::{self, Embedded, ExplainedToken, Inputs, Transformer, Wanted};
 
 use crate::measure::inputs;
 use crate::reference::Reference;
@@ -37,8 +37,8 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
 
 /// What is differentiated: the sum of the logits of some rows, each times its weight.
 struct Sum {
-    seeds: Vec<Seed>,
-    /// `[seeds, vocabulary]`
+    explained: Vec<ExplainedToken>,
+    /// `[explained tokens, vocabulary]`
     weights: Tensor,
 }
 
@@ -46,53 +46,53 @@ impl Sum {
     /// Takes the first, the explained and the last row of every sequence.
     fn of(reference: &Reference, vocabulary: usize) -> Self {
         let sequences = reference.sequences.iter().enumerate();
-        let seeds: Vec<_> = sequences
+        let explained: Vec<_> = sequences
             .flat_map(|(sequence, s)| {
                 let rows = [0, s.row, s.target.len() - 1];
-                rows.map(|position| Seed { sequence, position })
+                rows.map(|position| ExplainedToken { sequence, position })
             })
             .collect();
         Self {
-            weights: noise((seeds.len(), vocabulary), 0),
-            seeds,
+            weights: noise((explained.len(), vocabulary), 0),
+            explained,
         }
     }
 
     fn value(&self, model: &Transformer, inputs: &Inputs) -> f64 {
         let trace = model.forward(inputs).unwrap();
-        let hidden = model.hidden(&trace, &self.seeds).unwrap();
+        let hidden = model.hidden(&trace, &self.explained).unwrap();
         dot(&model.logits(&hidden).unwrap(), &self.weights)
     }
 
-    /// Returns the gradients at source and target, summed over the seeds. `[rows, width]`
+    /// Returns the gradients at source and target, summed over the explained tokens. `[rows, width]`
     fn gradients(&self, model: &Transformer, inputs: &Inputs) -> [Option<Tensor>; 2] {
         let trace = model.forward(inputs).unwrap();
-        let hidden = model.hidden(&trace, &self.seeds).unwrap();
+        let hidden = model.hidden(&trace, &self.explained).unwrap();
         let logits = model.logits(&hidden).unwrap();
         let dhidden = model.logits_vjp(&logits, &self.weights).unwrap();
         let of_seeds = model
-            .vjp(&trace, &self.seeds, dhidden, Wanted::All)
+            .vjp(&trace, &self.explained, dhidden, Wanted::All)
             .unwrap();
         let source = inputs.source.as_ref().zip(of_seeds.source);
         let source = source.map(|(source, rows)| self.summed(source, &rows, |_, len| len));
         let target = of_seeds
             .target
-            .map(|rows| self.summed(&inputs.target, &rows, |seed, _| seed.position + 1));
+            .map(|rows| self.summed(&inputs.target, &rows, |token, _| token.position + 1));
         [source, target]
     }
 
-    /// Adds the rows each seed has, `len` of its sequence, to those of the whole batch.
+    /// Adds the rows each token has, `len` of its sequence, to those of the whole batch.
     fn summed(
         &self,
         embedded: &Embedded,
         of_seeds: &Tensor,
-        len: impl Fn(&Seed, usize) -> usize,
+        len: impl Fn(&ExplainedToken, usize) -> usize,
     ) -> Tensor {
         let mut sum = embedded.rows.zeros_like().unwrap();
         let mut row = 0;
-        for seed in &self.seeds {
-            let own = embedded.sequences.rows(seed.sequence);
-            let len = len(seed, own.len());
+        for token in &self.explained {
+            let own = embedded.sequences.rows(token.sequence);
+            let len = len(token, own.len());
             let part = of_seeds.narrow(0, row, len).unwrap();
             row += len;
             let ids: Vec<_> = (own.start..own.start + len).map(|id| id as u32).collect();

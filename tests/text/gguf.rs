@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 use serde::Deserialize;
 use whence_engine::generate::{self, Prompt, Settings};
-use whence_engine::model::{self, ModelFiles, Seed};
+use whence_engine::model::{self, ExplainedToken, ModelFiles};
 use whence_engine::sides::Side;
 use whence_engine::text::Tokenizer;
 use whence_schemas::GenerationSpec;
@@ -152,7 +152,7 @@ fn assert_logits(model: &model::Transformer, case: &Case) {
                 .unwrap(),
         })
         .unwrap();
-    let last = Seed {
+    let last = ExplainedToken {
         sequence: 0,
         position: case.ids.len() - 1,
     };

@@ -1,6 +1,9 @@
-//! What a compiler does not check: sizes, module pages, arrows between crates, words.
+//! What a compiler does not check: sizes, module pages, arrows between crates and
+//! files, words.
 //!
 //! Each rule prints every place that breaks it, so that one run shows all there is to do.
+
+mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};

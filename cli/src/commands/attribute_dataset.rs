@@ -4,7 +4,7 @@ use whence_proto::v1::{JobState, JobStatus};
 use whence_schemas::{JobId, JobSpec};
 
 use super::ending::{Ending, conclude};
-use super::stop_requested;
+use super::stop::stop_requested;
 use crate::args::AttributeDataset;
 use crate::local::Local;
 use crate::output::{counted, grouped};

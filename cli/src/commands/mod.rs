@@ -15,8 +15,7 @@ mod watch;
 
 mod artifacts;
 mod ending;
-
-use tokio::signal::unix::{SignalKind, signal};
+mod stop;
 
 use crate::Failure;
 use crate::args::Command;
@@ -38,22 +37,5 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Coordinator(arguments) => Ok(whence_coordinator::command::run(arguments).await?),
         Command::Worker(arguments) => Ok(whence_worker::command::run(arguments).await?),
         Command::Completions(arguments) => completions::run(&arguments),
-    }
-}
-
-/// Returns when a person or the system asks this process to stop.
-async fn stop_requested() {
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    } else {
-        // Without signals, the process ends the way the system ends it.
-        std::future::pending::<()>().await;
     }
 }

@@ -5,7 +5,7 @@ use whence_schemas::JobId;
 
 use super::ending::ended_well;
 use super::status::describe;
-use super::stop_requested;
+use super::stop::stop_requested;
 use crate::args::Watch;
 use crate::progress::JobProgress;
 use crate::remote::Jobs;

@@ -31,15 +31,10 @@ use whence_schemas::suggest::nearest;
 use crate::Failure;
 pub use answer::write;
 use catalog::Catalog;
-use views::Dialect;
+use views::{Dialect, PARTITIONS, SLOTS};
 
 /// Rows of a batch: of the table a small piece, of its scores enough to work on at once.
 const BATCH_ROWS: usize = 4096;
-/// Columns the paths give, outermost first.
-pub(crate) const PARTITIONS: [&str; 4] = ["model", "method", "dataset", "job"];
-/// The table of slots, which the views are made of.
-pub(crate) const SLOTS: &str = "slots";
-
 /// A storage root, ready for questions.
 pub struct Session {
     context: SessionContext,

@@ -5,7 +5,10 @@
 use arrow::datatypes::{DataType, Schema};
 use whence_schemas::output;
 
-use super::{PARTITIONS, SLOTS};
+/// Columns the paths give, outermost first.
+pub(crate) const PARTITIONS: [&str; 4] = ["model", "method", "dataset", "job"];
+/// The table of slots, which the views are made of.
+pub(crate) const SLOTS: &str = "slots";
 
 /// The tables there are to ask.
 pub const TABLES: &[&str] = &[

@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 use whence_schemas::{RowId, output};
 
-use super::{ResultRow, RowError};
+use super::row::{ResultRow, RowError};
 
 type Lists = GenericListArray<i32>;
 

@@ -4,37 +4,18 @@
 //! The plan says which slot holds a row, so that one example costs one object.
 
 mod decode;
+mod row;
 
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
-use whence_engine::Attribution;
 use whence_schemas::store::{self, SlotStore};
 use whence_schemas::{JobId, JobSpec, Plan, RowId, layout};
 
 use crate::Failure;
 use crate::remote::find;
-
-/// One row of a table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResultRow {
-    /// Example and sequence.
-    pub id: RowId,
-    /// The input text; none if the row had none.
-    pub input_text: Option<String>,
-    /// What became of it.
-    pub outcome: Result<Attribution, RowError>,
-}
-
-/// Why an example could not be attributed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowError {
-    /// What kind of error; constant for each kind.
-    pub code: String,
-    /// What went wrong.
-    pub message: String,
-}
+pub use row::{ResultRow, RowError};
 
 /// The table of one job.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use whence_schemas::RowId;
 
+use super::heatmap::{Heatmap, rounded};
 use super::terminal::position;
-use super::{Heatmap, rounded};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -156,7 +156,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ATTRIBUTED, HeatmapRow};
+    use super::super::heatmap::{ATTRIBUTED, HeatmapRow};
     use super::*;
 
     #[test]

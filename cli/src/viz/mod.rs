@@ -4,44 +4,16 @@
 //! numbers, `html` as a page. Colours come from `color`.
 
 mod color;
+mod heatmap;
 pub mod html;
 mod terminal;
 
 use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 pub use color::{Colors, Rgb};
+use heatmap::{ATTRIBUTED, QUERIES_AND_KEYS};
+pub use heatmap::{Heatmap, HeatmapRow};
 pub use terminal::render;
-
-/// One table: a row an attributed token, a column a generated token or one that looks at others.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heatmap {
-    /// What stands above.
-    pub title: String,
-    /// What columns and rows are.
-    pub legend: &'static str,
-    /// The tokens of the columns.
-    pub columns: Vec<String>,
-    /// The attributed tokens and their scores.
-    pub rows: Vec<HeatmapRow>,
-    /// Scores of the steps themselves: a name and a value a column.
-    pub step_scores: Vec<(String, Vec<f32>)>,
-    /// The value that has the strongest colour; its negative has the opposite one.
-    pub limit: f32,
-}
-
-/// The legend of Inseq's heatmaps.
-const ATTRIBUTED: &str = "→ : Generated tokens, ↓ : Attributed tokens";
-/// That of the tokens of one stack, which look at each other.
-const LOOKED_AT: &str = "→ : Looking tokens, ↓ : Tokens looked at";
-
-/// One row of a heatmap.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeatmapRow {
-    /// The attributed token.
-    pub token: String,
-    /// One score a column; none where the token came later than the column's.
-    pub scores: Vec<Option<f32>>,
-}
 
 /// Returns the heatmaps of `attribution`: of the source, of the target, or both, then those of its
 /// sequence scores.
@@ -96,7 +68,7 @@ fn of_sequence(attribution: &Attribution, scores: &SequenceScores) -> Heatmap {
     let (columns, legend) = match scores.side {
         Side::Source => (
             attribution.source.iter().map(|t| t.text.clone()).collect(),
-            LOOKED_AT,
+            QUERIES_AND_KEYS,
         ),
         Side::Target => {
             let steps = attribution.steps.iter();
@@ -168,32 +140,4 @@ fn of_steps(attribution: &Attribution, index: usize) -> Vec<f32> {
         .iter()
         .map(|step| step.step_scores[index])
         .collect()
-}
-
-/// Returns `value` with at most `digits` decimals and at least one, as Python prints rounded numbers.
-fn rounded(value: f32, digits: usize) -> String {
-    let mut text = format!("{:.digits$}", f64::from(value));
-    while text.ends_with('0') && !text.ends_with(".0") {
-        text.pop();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_rounded_as_inseq_rounds_them() {
-        for (value, text) in [
-            (0.2, "0.2"),
-            (0.387, "0.39"),
-            (1.0, "1.0"),
-            (0.001, "0.0"),
-            (-0.001, "-0.0"),
-            (-12.345, "-12.35"),
-        ] {
-            assert_eq!(rounded(value, 2), text);
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Colors, Heatmap, rounded};
+use super::color::Colors;
+use super::heatmap::{Heatmap, rounded};
 
 /// A step score at least this far from zero is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
@@ -248,7 +249,7 @@ fn centred(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ATTRIBUTED, HeatmapRow};
+    use super::super::heatmap::{ATTRIBUTED, HeatmapRow};
     use super::*;
 
     fn heatmap() -> Heatmap {

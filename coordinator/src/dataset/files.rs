@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use whence_schemas::job::DataFile;
 
-use super::{format_of, unreadable};
+use super::format::unreadable;
+use super::formats::format_of;
 use crate::Error;
 
 /// Describes the data files at `paths`: a file, several, or a folder's.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::unreadable;
+use super::format::unreadable;
 use crate::Error;
 
 /// Longer than any text that a model can take.

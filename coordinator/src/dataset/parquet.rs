@@ -13,7 +13,8 @@ use parquet::arrow::arrow_reader::{
 use serde_json::Value;
 
 use super::fields::{Step, item_index};
-use super::{Cell, FieldPath, Format, Row, RowReader, unreadable};
+use super::format::{Format, Row, RowReader, unreadable};
+use super::{Cell, FieldPath};
 use crate::Error;
 
 /// Rows decoded at a time: few enough that long texts stay small in memory.

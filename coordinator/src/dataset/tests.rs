@@ -12,6 +12,7 @@ use whence_schemas::job::DatasetSource;
 use whence_schemas::{Plan, SlotId, input};
 
 use super::*;
+use crate::Error;
 
 /// Source, target and a label of each row; a missing source is null.
 const ROWS: [(Option<&str>, &str, &str); 7] = [

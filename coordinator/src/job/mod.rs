@@ -12,6 +12,7 @@ use std::time::Duration;
 use whence_schemas::{Attempt, JobId, JobSpec, Plan, SlotId, WorkerId, layout};
 
 mod event;
+mod failure;
 mod lease;
 pub mod scheduler;
 #[cfg(test)]
@@ -19,29 +20,16 @@ mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod timestamp;
+mod transitions;
 
-pub use event::{Event, Failure, FailureClass};
+pub use event::Event;
+pub use failure::{Failure, FailureClass};
 pub use lease::{Lease, LeaseRules};
 pub use slot::{Closing, Fill, FillKind, SlotState};
+pub use timestamp::Timestamp;
 
 use slot::Slot;
-
-/// Time since the coordinator started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(pub Duration);
-
-impl Timestamp {
-    /// Returns the time `wait` later.
-    #[must_use]
-    pub fn after(self, wait: Duration) -> Self {
-        Self(self.0 + wait)
-    }
-
-    /// Returns how long before this `earlier` was; zero if it was not.
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-}
 
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,9 @@
 //! One suite over every store, and what each way of naming a store opens.
 
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::memory::InMemory;
 
 use super::*;

@@ -1,7 +1,6 @@
 //! What goes in and what comes out: plain data, no tensors.
 
 use crate::sides::Side;
-use crate::text::Offsets;
 
 /// One example to attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +39,11 @@ impl Example {
         }
     }
 }
+
+/// First character of a token and the one behind its last, counted in characters from the start of
+/// its text; empty where a token stands for nothing in the text, as a tokenizer's first blank.
+/// `None` for a token no text led to, such as an end token or the code of a language.
+pub type Offsets = Option<(usize, usize)>;
 
 /// A token as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

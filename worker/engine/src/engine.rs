@@ -1,6 +1,7 @@
 //! The whole story: encode, generate, attribute, score, aggregate.
 
 mod explain;
+mod explained;
 mod regimes;
 
 use std::borrow::Cow;
@@ -12,19 +13,21 @@ use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 
 use crate::aggregate::{Context, Pipeline, Reduction};
+use crate::attribution::Offsets;
+use crate::encode::{Encoded, Encoder, Target};
 use crate::generate::{self, Prompt, Settings};
-use crate::instance::{Encoded, Encoder, Target};
+use crate::instance::Instance;
 use crate::memory::Memory;
-use crate::methods::{Instance, Method};
+use crate::methods::Method;
 use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
 use crate::specification::{BuiltSpecification, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
-use crate::text::{ChatTemplate, Offsets, Tokenizer};
+use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, Token};
-use explain::Explained;
+use explained::Explained;
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
 #[derive(Debug)]

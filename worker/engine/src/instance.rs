@@ -1,279 +1,64 @@
-//! From an example's texts to the tokens a method explains.
-//!
-//! Everything an example can have wrong is found here, before anything is computed: after it, a
-//! batch holds only instances that can be attributed.
+//! Examples whose texts are tokens, and what each is contrasted with: plain data.
 
 use std::ops::Range;
 
-use whence_schemas::{AttributionSpec, Compat};
-
-use crate::methods::Instance;
-use crate::model::Transformer;
-use crate::sides::Side;
-use crate::text::{Encoding, Offsets, Tokenizer};
-use crate::{Error, Example};
-
-/// Turns texts into tokens for one model and specification.
-pub(crate) struct Encoder<'a> {
-    pub(crate) model: &'a Transformer,
-    pub(crate) tokenizer: &'a Tokenizer,
-    pub(crate) spec: &'a AttributionSpec,
-}
-
-/// An example whose texts are encoded, its target still missing where it must be generated.
-#[derive(Debug)]
-pub(crate) struct Encoded {
+/// One example, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// Number of the example; seeds what is random for it.
+    pub id: i64,
     /// Tokens of the encoder; empty for decoder-only models.
-    pub(crate) source: Vec<u32>,
-    /// Where they stand in the input text.
-    pub(crate) source_offsets: Vec<Offsets>,
-    /// Start token, or the prompt of a decoder-only model.
-    pub(crate) prompt: Vec<u32>,
-    /// Where the tokens of a decoder-only model's prompt stand in the input text.
-    prompt_offsets: Vec<Offsets>,
-    /// The forced target.
-    pub(crate) forced: Option<Target>,
+    pub source: Vec<u32>,
+    /// What each of them is compared with.
+    pub source_baseline: Vec<u32>,
+    /// Tokens of the decoder.
+    pub target: Vec<u32>,
+    /// What each of them is compared with.
+    pub target_baseline: Vec<u32>,
+    /// Positions of the target to explain. Position 0 has nothing before it.
+    pub explained: Range<usize>,
+    /// What it is contrasted with.
+    pub contrast: Option<Contrast>,
 }
 
-/// A target, encoded.
-#[derive(Debug)]
-pub(crate) struct Target {
-    /// All tokens of the decoder.
-    pub(crate) ids: Vec<u32>,
-    /// Where they stand in the text.
-    pub(crate) offsets: Vec<Offsets>,
-    /// Position of the first token that is explained by default.
-    pub(crate) first: usize,
-    /// As text.
-    pub(crate) text: String,
+impl Instance {
+    /// Returns the tokens the decoder must see for its last explained token to be predicted.
+    pub(crate) fn decoder_input(&self) -> &[u32] {
+        &self.target[..self.explained.end - 1]
+    }
+
+    pub(crate) fn decoder_baseline(&self) -> &[u32] {
+        &self.target_baseline[..self.explained.end - 1]
+    }
 }
 
-impl Encoder<'_> {
-    /// Encodes an example.
-    pub(crate) fn encode(&self, example: &Example) -> Result<Encoded, Error> {
-        if example.input_text.trim().is_empty() {
-            return Err(Error::EmptyText { field: "input" });
-        }
-        if example
-            .generated_text
-            .as_ref()
-            .is_some_and(|text| text.trim().is_empty())
-        {
-            return Err(Error::EmptyText { field: "generated" });
-        }
-        let skip = self.spec.skip_special_tokens;
-        let mut encoded = Encoded {
-            source: Vec::new(),
-            source_offsets: Vec::new(),
-            prompt: Vec::new(),
-            prompt_offsets: Vec::new(),
-            forced: None,
-        };
-        let input_text = example.input_text.as_str();
-        if self.model.has_encoder() {
-            let source = self.tokenizer.encode_source(input_text, skip)?;
-            encoded.source_offsets = source.offsets(input_text);
-            encoded.source = source.ids;
-            self.check_length("input", encoded.source.len())?;
-            encoded.prompt = vec![self.start_token()?];
-            if let Some(prefix) = &example.generated_text
-                && self.spec.generation.generate_from_target_prefix
-            {
-                let prefix = self.tokenizer.encode_target(prefix, true)?;
-                encoded.prompt.extend(prefix.ids);
-                self.check_length("generated text", encoded.prompt.len())?;
-                return Ok(encoded);
-            }
-        } else {
-            let prompt = self.tokenizer.encode_prompt(input_text, skip)?;
-            encoded.prompt_offsets = prompt.offsets(input_text);
-            encoded.prompt = prompt.ids;
-            self.check_length("input", encoded.prompt.len())?;
-        }
-        if let Some(text) = &example.generated_text {
-            encoded.forced = Some(self.target(input_text, &encoded.prompt, text)?);
-        }
-        Ok(encoded)
+/// What an example is contrasted with, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contrast {
+    /// Tokens of the encoder; empty for decoder-only models.
+    pub source: Vec<u32>,
+    /// Tokens of the decoder.
+    pub target: Vec<u32>,
+    /// Position in `target` that each explained position is paired with. Each has a prefix.
+    pub aligned: Vec<usize>,
+}
+
+impl Contrast {
+    /// Returns the token paired with the explained token number `index`.
+    pub(crate) fn token(&self, index: usize) -> u32 {
+        self.target[self.aligned[index]]
     }
 
-    /// Encodes the target `text` of an example.
-    fn target(&self, input_text: &str, prompt: &[u32], text: &str) -> Result<Target, Error> {
-        let skip = self.spec.skip_special_tokens;
-        let (encoding, first) = if self.model.has_encoder() {
-            let start = Encoding {
-                ids: vec![self.start_token()?],
-                ranges: vec![None],
-            };
-            let target = self.tokenizer.encode_target(text, skip)?;
-            (start.followed_by(target), 1)
-        } else {
-            if !text.starts_with(input_text) {
-                return Err(Error::NotAContinuation);
-            }
-            let encoding = self.tokenizer.encode_prompt(text, skip)?;
-            // A token that begins in the prompt and ends behind it is the first generated one.
-            let in_prompt = |range: &&Option<(usize, usize)>| {
-                range.is_none_or(|(_, end)| end <= input_text.len())
-            };
-            let first = match self.spec.compat {
-                Compat::None => encoding.ranges.iter().take_while(in_prompt).count(),
-                Compat::Inseq071 => prompt.len(),
-            };
-            (encoding, first)
-        };
-        // The last token is predicted, never an input.
-        self.check_length("generated text", encoding.ids.len().saturating_sub(1))?;
-        Ok(Target {
-            offsets: encoding.offsets(text),
-            ids: encoding.ids,
-            first,
-            text: text.to_owned(),
-        })
+    /// Returns whether the token paired with the one at `position` of `instance` comes after the very
+    /// prefix that one comes after.
+    pub(crate) fn has_prefix_of(&self, instance: &Instance, position: usize) -> bool {
+        let aligned = self.aligned[position - instance.explained.start];
+        self.target[..aligned] == instance.target[..position]
     }
 
-    /// Completes a generated target.
-    ///
-    /// The generated ids are explained as they are. Inseq explains what its tokenizer makes of
-    /// their text, which need not be the same.
-    pub(crate) fn generated(
-        &self,
-        input_text: &str,
-        encoded: &Encoded,
-        new: &[u32],
-    ) -> Result<Target, Error> {
-        let mut ids = encoded.prompt.clone();
-        ids.extend_from_slice(new);
-        let text = self.tokenizer.of(Side::Target).decode(&ids, true);
-        match self.spec.compat {
-            Compat::None => Ok(Target {
-                // A prefix the target was continued from is explained too.
-                first: if self.model.has_encoder() {
-                    1
-                } else {
-                    encoded.prompt.len()
-                },
-                offsets: self.generated_offsets(input_text, encoded, &ids, &text),
-                ids,
-                text,
-            }),
-            Compat::Inseq071 => self.target(input_text, &encoded.prompt, &text),
-        }
-    }
-
-    /// Returns where the tokens `ids`, a generated target, stand in their text.
-    fn generated_offsets(
-        &self,
-        input_text: &str,
-        encoded: &Encoded,
-        ids: &[u32],
-        text: &str,
-    ) -> Vec<Offsets> {
-        let mut offsets = Vec::new();
-        // A prompt that came back unchanged need not be decoded token by token.
-        if text.starts_with(input_text) {
-            offsets.clone_from(&encoded.prompt_offsets);
-        }
-        let first = offsets.len();
-        let vocabulary = self.tokenizer.of(Side::Target);
-        offsets.extend(vocabulary.offsets_in_decoded(ids, first, text));
-        offsets
-    }
-
-    /// Chooses the positions to explain, the baselines and the contrast.
-    pub(crate) fn instance(
-        &self,
-        example: &Example,
-        source: &[u32],
-        target: &Target,
-    ) -> Result<Instance, Error> {
-        let explained = self.positions(target.ids.len(), target.first)?;
-        Ok(Instance {
-            id: example.id,
-            contrast: self.contrast(example, source, target, &explained)?,
-            source: source.to_vec(),
-            source_baseline: self.baselines(Side::Source, source),
-            target: target.ids.clone(),
-            target_baseline: self.target_baseline(&target.ids),
-            explained,
-        })
-    }
-
-    fn target_baseline(&self, ids: &[u32]) -> Vec<u32> {
-        let mut baseline = self.baselines(Side::Target, ids);
-        // The start token of an encoder-decoder model is compared with itself.
-        if self.model.has_encoder()
-            && let Some(first) = baseline.first_mut()
-        {
-            *first = ids[0];
-        }
-        baseline
-    }
-
-    /// Returns what each token is compared with: `unk`, and an end token with itself.
-    fn baselines(&self, side: Side, ids: &[u32]) -> Vec<u32> {
-        let special = self.tokenizer.of(side).special();
-        let baseline = |&id: &u32| {
-            let is_end = special.eos.first() == Some(&id);
-            if is_end && !self.spec.include_eos_baseline {
-                id
-            } else {
-                special.unk
-            }
-        };
-        ids.iter().map(baseline).collect()
-    }
-
-    /// Resolves the positions to explain. Those before `first` never are.
-    fn positions(&self, len: usize, first: usize) -> Result<Range<usize>, Error> {
-        let from_end = |position: i64| {
-            if position < 0 {
-                position + len as i64
-            } else {
-                position
-            }
-        };
-        let start = self
-            .spec
-            .attr_pos_start
-            .map_or(first as i64, from_end)
-            .max(first as i64)
-            .max(1);
-        let end = self
-            .spec
-            .attr_pos_end
-            .map_or(len as i64, from_end)
-            .min(len as i64);
-        if start >= end {
-            return Err(Error::Positions {
-                start,
-                end,
-                len,
-                first,
-            });
-        }
-        Ok(start as usize..end as usize)
-    }
-
-    fn start_token(&self) -> Result<u32, Error> {
-        self.tokenizer
-            .of(Side::Target)
-            .special()
-            .decoder_start
-            .ok_or_else(|| Error::Specification {
-                reason: "the model's config.json names no `decoder_start_token_id`".to_owned(),
-            })
-    }
-
-    pub(crate) fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {
-        let limit = self.model.spec().max_positions;
-        if tokens > limit {
-            Err(Error::TooLong {
-                field,
-                tokens,
-                limit,
-            })
-        } else {
-            Ok(())
-        }
+    /// Returns the tokens the decoder must see for every paired token to be predicted.
+    pub(crate) fn decoder_input(&self) -> &[u32] {
+        let last = self.aligned.iter().max().copied().unwrap_or(1);
+        &self.target[..last]
     }
 }

@@ -1,23 +1,44 @@
 //! The mathematics of attribution: which input tokens made the model produce each output token.
 //!
 //! [`Engine::load`] reads a Hugging Face folder, [`Engine::prepare`] checks a specification against
-//! the registries, [`Attributor::attribute`] computes. Below: `text` turns text into ids, `model`
-//! is the hooked transformer with its vector–Jacobian product, `generate` continues a prompt,
-//! `sampler` proposes other tokens for a text, `gradient` takes the attributed function back to the
-//! embeddings, `methods`, `step_functions` and
-//! `aggregate` are the three registries, `kernels` is where the time goes and the only place with
-//! `unsafe`.
+//! the registries, [`Attributor::attribute`] computes.
 //!
 //! No async, no network, no clock: the same input and seed give the same bits, in whatever batch
 //! an example is computed.
+//!
+//! # Layers
+//!
+//! A module imports only from modules further down this list; `tests/tidy` reads it and checks.
+//!
+//! * `engine`: loads a model, prepares a specification, attributes examples.
+//! * `collector`: takes the scores that a method records.
+//! * `memory`: which examples and rows fit the memory together.
+//! * `specification`: a specification checked and built, and pinned for a job.
+//! * `methods`: the registry of attribution methods.
+//! * `gradient`: takes the attributed function back to the embeddings.
+//! * `batch`: examples that are explained together.
+//! * `encode`: turns an example's texts into an instance.
+//! * `instance`: an example as tokens, and what it is contrasted with.
+//! * `step_functions`: the registry of what is attributed and recorded.
+//! * `aggregate`: the registry of what makes table scores of raw ones.
+//! * `sampler`: proposes other tokens for a text.
+//! * `generate`: continues a prompt.
+//! * `text`: between text and token ids.
+//! * `digest`: what the files of a model hold, as a name.
+//! * `model`: the hooked transformer with its vector–Jacobian product.
+//! * `kernels`: where the time goes, and the only place with `unsafe`.
+//! * `attribution`: what goes in and what comes out, as plain data.
+//! * `registry`: tables of named things.
+//! * `random`: streams of random numbers, named by seed and example.
+//! * `sides`: source and target.
+//! * `error`: what can go wrong.
 
 pub mod attribution;
 pub mod engine;
 pub mod error;
 
 mod collector;
-mod contrast;
-mod instance;
+mod encode;
 mod memory;
 mod specification;
 pub mod text;
@@ -27,6 +48,8 @@ mod gradient;
 pub mod model;
 
 pub mod aggregate;
+mod batch;
+mod instance;
 pub mod methods;
 mod registry;
 pub mod sampler;

@@ -4,10 +4,8 @@
 //! does not fit alone is refused by name rather than tried: the system would end the process. Sizes
 //! are those of what a pass keeps for its backward pass, which dwarf the rest.
 
-use candle_core::DType;
-
 use crate::Error;
-use crate::methods::Instance;
+use crate::instance::Instance;
 use crate::model::Transformer;
 use crate::model::spec::{CoreSpec, Gate, StackSpec};
 
@@ -89,13 +87,6 @@ impl Memory {
 fn rows_of(budget: u64, bytes: u64, most: usize) -> usize {
     let rows = budget.saturating_sub(FIXED_BYTES) / SHARE / bytes.max(1);
     usize::try_from(rows).map_or(most, |rows| rows.clamp(1, most))
-}
-
-/// Returns what `numbers` weights take in `dtype`: linear maps are packed once for the forward and
-/// once for the backward pass.
-pub(crate) fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
-    const PACKINGS: u64 = 2;
-    numbers.saturating_mul(PACKINGS * dtype.size_in_bytes() as u64)
 }
 
 /// Returns what the passes of an instance and the scores of its steps take.
@@ -186,6 +177,7 @@ fn weights_a_row(stack: &StackSpec, own: u64, source: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::model::random::random_llama;
+    use candle_core::DType;
 
     fn instance(tokens: usize) -> Instance {
         Instance {

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::{Context, Reduction};
-use crate::text::Offsets;
+use crate::attribution::Offsets;
 use crate::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 /// Runs of tokens to merge, and how.

@@ -8,7 +8,9 @@
 //!
 //! A function's name (`vnorm`, `mean`, …) stands for `scores` with that function, as in Inseq.
 
+mod aggregator;
 mod reduction;
+mod stage;
 
 mod cells;
 mod scores;
@@ -25,15 +27,17 @@ mod weight_attributions;
 
 use candle_core::Tensor;
 use serde_json::Value;
-use whence_schemas::{Compat, FunctionSpec};
+use whence_schemas::FunctionSpec;
 
 use crate::registry::{self, Describe, Entry};
 use crate::sides::Side;
 use crate::{Attribution, Error, ScoreRows, SequenceScores};
+pub use aggregator::{Aggregator, Context, Defaults};
 use cells::Cells;
 pub use pair::{pair, pair_with};
 pub use reduction::Reduction;
 use scores::Scores;
+pub use stage::Stage;
 
 /// Builds the row of a function that stands for `scores`.
 macro_rules! function {
@@ -71,51 +75,6 @@ pub const AGGREGATORS: &[Entry<Stage>] = &[
         "`scores` by the value farthest from zero, with its sign"
     ),
 ];
-
-/// One stage of a pipeline.
-#[derive(Debug)]
-pub enum Stage {
-    /// Needs the scores of one step at a time.
-    StepWise(Scores),
-    /// Needs all of them.
-    Whole(Box<dyn Aggregator>),
-}
-
-/// A stage that sees the whole attribution.
-pub trait Aggregator: std::fmt::Debug + Send + Sync {
-    /// Aggregates. Fails if the attribution has not the shape the stage needs.
-    fn aggregate(
-        &self,
-        attribution: Attribution,
-        context: &Context<'_>,
-    ) -> Result<Attribution, Error>;
-
-    /// Fails if a parameter has a value the stage cannot use.
-    fn validate(&self, _: Defaults) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-/// What a stage does where its parameters do not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Defaults {
-    /// How `scores` reduces an axis.
-    pub reduction: Reduction,
-    /// Whether `scores` normalizes.
-    pub normalize: bool,
-    /// Whose rules count where Inseq's have a defect.
-    pub compat: Compat,
-}
-
-/// What a stage may want to know of the run besides its scores.
-pub struct Context<'a> {
-    /// Name and merging function of each step score.
-    pub step_scores: &'a [(String, Reduction)],
-    /// Says of a side's token whether it has a meaning of its own.
-    pub is_special: &'a dyn Fn(Side, u32) -> bool,
-    /// What stages do where their parameters do not say.
-    pub defaults: Defaults,
-}
 
 /// The raw scores of one step. `[tokens, …]` each, the same `…`.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cells::Cells;
-use super::{Aggregator, Context, Defaults, Reduction, Stage};
+use super::{Aggregator, Context, Defaults, Reduction};
 use crate::registry::{self, Describe};
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};
 
@@ -50,16 +50,6 @@ impl Describe for Scores {
     const SUMMARY: &'static str = "one number of each token's last axis, normalized";
 }
 
-impl From<Scores> for Stage {
-    fn from(scores: Scores) -> Self {
-        if scores.rescale {
-            Self::Whole(Box::new(scores))
-        } else {
-            Self::StepWise(scores)
-        }
-    }
-}
-
 /// Entries of an axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -78,6 +68,11 @@ pub(super) fn parameters_without_function() -> Map<String, Value> {
 }
 
 impl Scores {
+    /// Returns whether it divides by the largest value of all steps, and so must see them all.
+    pub(super) fn rescales(&self) -> bool {
+        self.rescale
+    }
+
     /// Reads the parameters of `scores` by `reduction`.
     pub(super) fn with_function(
         reduction: Reduction,

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 use serde_json::{Value, json};
+use whence_schemas::Compat;
 
 use super::*;
 use crate::{StepAttribution, Token};

@@ -4,33 +4,15 @@ use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use super::Attributor;
+use super::explained::Explained;
 use super::regimes::{Boundaries, InstanceParts};
 use crate::aggregate::StepScores;
+use crate::batch::{AttributedFunction, Batch};
 use crate::collector::{CollectedStep, Collector};
-use crate::gradient::{self, AttributedFunction, Pass};
-use crate::methods::{Batch, Instance};
+use crate::gradient::{self, Pass};
+use crate::instance::Instance;
 use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, SequenceScores, StepAttribution, memory};
-
-/// What became of an instance, or of some of its steps.
-#[derive(Debug, Default)]
-pub(super) struct Explained {
-    pub(super) steps: Vec<StepAttribution>,
-    pub(super) sequence_scores: Vec<SequenceScores>,
-}
-
-impl Explained {
-    /// Puts what became of later steps behind these. The encoder's scores are the same for all.
-    pub(super) fn followed_by(mut self, next: Self) -> Self {
-        self.steps.extend(next.steps);
-        for (scores, next) in self.sequence_scores.iter_mut().zip(next.sequence_scores) {
-            if scores.side == Side::Target {
-                scores.columns.extend(next.columns);
-            }
-        }
-        self
-    }
-}
 
 impl Attributor<'_> {
     /// Explains `instances`, as many at once as fit the memory.

@@ -13,10 +13,9 @@
 
 use std::borrow::Cow;
 
-use super::explain::Explained;
+use super::explained::Explained;
 use crate::Error;
-use crate::contrast::Contrast;
-use crate::methods::Instance;
+use crate::instance::{Contrast, Instance};
 
 /// Instances, cut where needed.
 pub(super) struct InstanceParts<'i> {

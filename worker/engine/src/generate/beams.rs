@@ -12,7 +12,8 @@ use whence_schemas::EarlyStopping;
 
 use super::probabilities::log_softmax;
 use super::processors::Hypothesis;
-use super::{Extended, Prompt, Search, Settings};
+use super::search::{Extended, Prompt, Search};
+use super::settings::Settings;
 use crate::random::Random;
 
 /// The hypotheses of one prompt.

@@ -3,7 +3,8 @@
 
 use super::probabilities::softmax;
 use super::processors::Hypothesis;
-use super::{Extended, Prompt, Search, Settings};
+use super::search::{Extended, Prompt, Search};
+use super::settings::Settings;
 use crate::random::Random;
 
 /// The sequences of one prompt.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 use whence_schemas::{EarlyStopping, GenerationSpec};
 
-use super::Prompt;
+use super::choices::Choices;
 use super::processors::{self, LogitsProcessor};
+use super::search::Prompt;
 use crate::Error;
 use crate::model::ModelFiles;
 
@@ -71,17 +72,6 @@ pub struct Settings {
     pub(super) processors: Vec<Box<dyn LogitsProcessor>>,
     max_new_tokens: Option<usize>,
     max_length: Option<usize>,
-}
-
-/// What a processor is built from.
-#[derive(Debug)]
-pub(super) struct Choices {
-    /// The job's choices over the model's.
-    pub(super) spec: GenerationSpec,
-    /// Tokens that end a sequence.
-    pub(super) end: Vec<u32>,
-    /// Fewest tokens that drawing must leave: beams need some that do not end them.
-    pub(super) min_tokens_to_keep: usize,
 }
 
 impl Settings {

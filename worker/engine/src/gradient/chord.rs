@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::head::{HiddenGradient, at_hidden};
-use super::{ExplainedStep, StepGradient, chunks, cut};
+use super::steps::{StepGradient, chunks, cut};
 use crate::Error;
+use crate::batch::{Batch, ExplainedStep};
 use crate::kernels::rows;
-use crate::methods::Batch;
 use crate::model::Wanted;
 use crate::model::chord::{Chord, ChordPoint};
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::pass::PassRef;
 use super::predictions::{Predictions, logit_blocks, logit_row};
-use super::{AttributedFunction, ExplainedStep};
+use crate::batch::{AttributedFunction, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::tensor::{by_dtype, tensor};
 use crate::kernels::{Real, rows};

@@ -14,11 +14,10 @@
 use candle_core::Tensor;
 use whence_schemas::Compat;
 
-use super::ExplainedStep;
 use crate::Error;
-use crate::contrast::Contrast;
+use crate::batch::{Batch, ExplainedStep};
+use crate::instance::{Contrast, Instance};
 use crate::kernels::rows;
-use crate::methods::{Batch, Instance};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::random::Random;

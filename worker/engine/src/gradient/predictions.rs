@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::pass::{PassRef, contrast_tokens};
-use super::{AttributedFunction, ContrastStep, ExplainedStep};
+use crate::batch::{AttributedFunction, ContrastStep, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::kernels::tensor::{View, by_dtype};

@@ -5,12 +5,12 @@
 
 use candle_core::Tensor;
 
+use super::activation_function::Activation;
 use crate::error::Result;
 
 use super::Real;
 use super::nonlinearity::{slope, value};
 use super::tensor::{View, by_dtype, for_each_row, tensor};
-use crate::model::spec::Activation;
 
 /// Activates rows `z` of a plain network. Returns `act(z)` and the slopes `act′(z)`. `[rows, inner]`
 pub(crate) fn plain(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {

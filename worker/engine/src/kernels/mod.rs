@@ -8,6 +8,7 @@
 //! `exp` is the exponential everything else is made of; the other files are the layers' loops.
 
 pub(crate) mod activation;
+pub(crate) mod activation_function;
 pub(crate) mod attention;
 pub(crate) mod clip;
 pub(crate) mod dropout;

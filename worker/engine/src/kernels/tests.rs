@@ -8,14 +8,15 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Device, Tensor, Var};
 
+use super::activation_function::Activation;
 use super::attention::{
     AttentionTrace, Columns, ExplainedQueries, Heads, Projections, forward, lay_out, vjp,
 };
 use super::linear::PackedWeight;
 use super::norm::Scaling;
 use super::rotary::{Direction, Rotation, RowPosition};
+use super::rotary::{LongRotary, Pairing, RotarySpec};
 use super::{activation, mixture, norm, rows, softcap};
-use crate::model::spec::{Activation, LongRotary, Pairing, RotarySpec};
 
 /// What two orders of adding the same numbers may differ by.
 const ROUNDING: f64 = 1e-12;

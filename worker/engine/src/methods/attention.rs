@@ -14,10 +14,11 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::self_scores::{QueryRow, SelfScores};
-use super::{Batch, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
 use crate::kernels::Real;
 use crate::kernels::attention::AttentionTrace;
 use crate::kernels::tensor::{View, by_dtype, tensor};

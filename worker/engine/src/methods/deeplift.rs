@@ -24,11 +24,12 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use super::method::{Method, Sink};
 use super::support::path::{PathEndpoints, times, total};
 use super::support::quadrature::Rule;
-use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
 use crate::gradient::{self, Pass, StepGradient};
 use crate::model::chord::{Chord, ChordPoint};
 use crate::model::spec::Activation;

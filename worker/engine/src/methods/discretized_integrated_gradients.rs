@@ -15,11 +15,13 @@
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use self::anchors::{Paths, Strategy};
+use self::anchors::{PathRules, Paths, Strategy};
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::path::{PathEndpoints, Point, Weight, times};
-use super::{Batch, Instance, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
+use crate::instance::Instance;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
 use crate::sides::{Side, Sides};
@@ -120,9 +122,14 @@ impl DiscretizedIntegratedGradients {
                 of_target.extend(target(instance));
             }
         }
+        let rules = &PathRules {
+            n_steps: self.n_steps,
+            strategy: self.method,
+            n_neighbors: self.n_neighbors,
+        };
         Ok(Sides {
-            source: Paths::find(self, batch, Side::Source, of_source)?,
-            target: Paths::find(self, batch, Side::Target, of_target)?,
+            source: Paths::find(rules, batch, Side::Source, of_source)?,
+            target: Paths::find(rules, batch, Side::Target, of_target)?,
         })
     }
 }

@@ -14,10 +14,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::path::{PathEndpoints, Point, Weight, times};
-use super::{Batch, Instance, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
+use crate::instance::Instance;
 use crate::kernels::tensor::rows_of;
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;
@@ -92,7 +94,7 @@ impl Method for GradientShap {
 
 impl GradientShap {
     fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let wrong = |reason: String| Err(super::wrong_parameters(Self::NAME, reason));
+        let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
         if self.n_samples == 0 {
             return wrong("`n_samples` must be at least 1".to_owned());
         }

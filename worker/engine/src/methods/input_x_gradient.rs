@@ -8,9 +8,11 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Method, Sink, multiply, tokens_of};
+use super::method::{Method, Sink};
+use super::support::tokens::{multiply, tokens_of};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
 use crate::gradient;
 use crate::model::Embedded;
 use crate::registry::Describe;
@@ -32,7 +34,7 @@ impl Method for InputXGradient {
         let pass = batch.forward(&embeddings)?;
         let steps = batch.steps();
         gradient::for_each_step(batch, &pass, &steps, batch.wanted(), |step, gradient| {
-            let sequence = steps[step].seed.sequence;
+            let sequence = steps[step].explained.sequence;
             let times_input = |gradient: Option<Tensor>, embedded: Option<&Embedded>| match (
                 gradient, embedded,
             ) {

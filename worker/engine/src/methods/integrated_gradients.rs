@@ -12,11 +12,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::method::{Method, Sink};
 use super::support::path::{PathEndpoints, Point, Weight, times};
 use super::support::quadrature::Rule;
-use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
 use crate::registry::Describe;
 
 /// Gradients collected on the path from a baseline.

@@ -10,10 +10,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::deeplift::{DeepLift, Reach};
+use super::method::{Method, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
-use super::{Batch, Method, Sink};
 use crate::Error;
+use crate::batch::Batch;
 use crate::registry::Describe;
 
 /// `DeepLIFT` of a layer's output.

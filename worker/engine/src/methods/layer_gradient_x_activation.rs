@@ -8,10 +8,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::input_x_gradient::InputXGradient;
+use super::method::{Method, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::{PathEndpoints, times};
-use super::{Batch, Method, Sink};
 use crate::Error;
+use crate::batch::Batch;
 use crate::gradient;
 use crate::registry::Describe;
 

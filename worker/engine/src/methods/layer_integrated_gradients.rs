@@ -10,11 +10,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::integrated_gradients::IntegratedGradients;
+use super::method::{Method, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
 use super::support::quadrature::Rule;
-use super::{Batch, Method, Sink};
 use crate::Error;
+use crate::batch::Batch;
 use crate::registry::Describe;
 
 /// Integrated gradients of a layer's output.

@@ -22,12 +22,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::ridge::Samples;
+use super::support::tokens::tokens_of;
 use super::support::variants::{Change, Unchanged, Variant};
-use super::{Batch, Instance, Method, Sink, tokens_of, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::ExplainedStep;
+use crate::batch::{Batch, ExplainedStep};
+use crate::instance::Instance;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;

@@ -14,11 +14,12 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::variants::{Unchanged, Variant};
-use super::{Batch, Instance, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::ExplainedStep;
+use crate::batch::{Batch, ExplainedStep};
+use crate::instance::Instance;
 use crate::kernels::tensor::tensor;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;

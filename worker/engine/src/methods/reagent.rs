@@ -29,11 +29,12 @@ use whence_schemas::Compat;
 
 use self::probe::{Draws, Kept, Probe};
 use self::replacements::Replacements;
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::variants::{Change, Unchanged, Variant};
-use super::{Batch, Method, Sink, wrong_parameters};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, ExplainedStep};
+use crate::batch::{Batch, ExplainedStep};
+use crate::gradient;
 use crate::kernels::softmax_in_place;
 use crate::kernels::tensor::tensor;
 use crate::model::Trace;

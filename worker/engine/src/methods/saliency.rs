@@ -7,9 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Method, Sink};
+use super::method::{Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
+use crate::batch::Batch;
 use crate::gradient;
 use crate::registry::Describe;
 

@@ -16,13 +16,15 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::method::{Method, Sink};
 use super::support::path::{PathEndpoints, total};
 use super::support::quadrature::{Node, Rule};
+use super::support::tokens::multiply;
 use super::support::variants::{Unchanged, Variant};
-use super::{Batch, Method, Sink, multiply};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, ExplainedStep};
+use crate::batch::{Batch, ExplainedStep};
+use crate::gradient;
 use crate::kernels::rows;
 use crate::model::{Embedded, Wanted};
 use crate::registry::Describe;

@@ -24,11 +24,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
+use super::method::{Method, Sink, wrong_parameters};
 use super::support::self_scores::{QueryRow, SelfScores};
-use super::{Batch, Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::ExplainedStep;
+use crate::batch::{Batch, ExplainedStep};
 use crate::kernels::attention::Pair;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 use crate::model::Transformer;
@@ -156,7 +156,8 @@ impl ValueZeroing {
         let attentions = batch.model.attentions_of(kind);
         let mut layers = Vec::with_capacity(attentions.len());
         for &(layer, sublayer, attention) in &attentions {
-            let chosen = Chosen::new(self.units(kind), layer, attention)?;
+            let chosen = Chosen::new(self.units(kind), layer, attention)
+                .map_err(|reason| wrong_parameters(Self::NAME, reason))?;
             layers.push(match chosen.heads() {
                 None => vec![0.0; pairs.len()],
                 Some(heads) => {

@@ -10,30 +10,13 @@
 use candle_core::Tensor;
 
 use super::dropout::Masks;
-use super::layers::EncoderOutput;
+use super::pass::{Inputs, Trace};
 use super::spec::{Activation, CoreSpec, StackSpec};
-use super::stack::{Around, Stack, StackTrace};
-use super::{Inputs, Trace, Transformer};
+use super::stack::{Stack, StackTrace};
+use super::stream::StreamPlace;
+use super::transformer::Transformer;
 use crate::error::Result;
 use crate::sides::Side;
-
-/// A place in the residual stream: in front of sublayer `sublayer`, or behind the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamPlace {
-    /// The stack.
-    pub side: Side,
-    /// Number of sublayers below.
-    pub sublayer: usize,
-}
-
-/// The first `len` tokens of a sequence of an earlier pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CachedPrefix {
-    /// Index of the sequence.
-    pub sequence: usize,
-    /// How many tokens of it are kept.
-    pub len: usize,
-}
 
 /// A pass with the streams in front of every sublayer and behind the last. `[rows, hidden]` each.
 #[derive(Debug, Clone)]
@@ -58,19 +41,6 @@ impl Transformer {
         })
     }
 
-    /// Runs the model over whole sequences, showing `observe` every stream.
-    pub(super) fn forward_observed(
-        &self,
-        inputs: &Inputs,
-        observe: &mut dyn FnMut(Side, &Tensor),
-    ) -> Result<Trace> {
-        let start = |stack: &Stack, rows: &Tensor, around: Around<'_>, side| {
-            let observe = &mut |stream: &Tensor| observe(side, stream);
-            stack.forward_observed(rows, around, &mut Masks::none(), observe)
-        };
-        self.forward_with(inputs, start)
-    }
-
     /// Runs the model over whole sequences, with `stream` at `place` instead of what the sublayers
     /// below would have made of the inputs. `[rows, hidden]`
     pub(crate) fn forward_above(
@@ -87,36 +57,6 @@ impl Transformer {
             } else {
                 stack.forward(rows, around)
             }
-        })
-    }
-
-    /// Runs both stacks by `run`.
-    pub(super) fn forward_with(
-        &self,
-        inputs: &Inputs,
-        mut run: impl FnMut(&Stack, &Tensor, Around<'_>, Side) -> Result<(Tensor, StackTrace)>,
-    ) -> Result<Trace> {
-        let mut encoder = None;
-        if let (Some(stack), Some(source)) = (&self.encoder, &inputs.source) {
-            let around = Around {
-                sequences: &source.sequences,
-                memory: None,
-                past: None,
-            };
-            let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
-            let sequences = source.sequences.clone();
-            encoder = Some((trace, EncoderOutput { rows, sequences }));
-        }
-        let around = Around {
-            sequences: &inputs.target.sequences,
-            memory: encoder.as_ref().map(|(_, memory)| memory),
-            past: None,
-        };
-        let (hidden, decoder) = run(&self.decoder, &inputs.target.rows, around, Side::Target)?;
-        Ok(Trace {
-            encoder,
-            decoder,
-            hidden,
         })
     }
 
@@ -176,23 +116,13 @@ impl Transformer {
     }
 }
 
-impl Trace {
-    /// Returns the prefixes `cut` of the decoder's sequences, each as often as it is named, as
-    /// the past of a later pass. Nothing is computed again.
-    pub(crate) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
-        Self {
-            decoder: self.decoder.cached_prefixes(cut),
-            ..self.clone()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
     use crate::model::random::{random_llama, random_marian};
+    use crate::model::sequences::CachedPrefix;
     use crate::model::{Embedded, ExplainedToken, Wanted};
 
     fn inputs(model: &Transformer) -> Inputs {
@@ -237,7 +167,7 @@ mod tests {
                 sequence: 1,
                 len: 2,
             };
-            let past = whole.cached_prefixes(&[prefix, beginning]);
+            let past = whole.cached_prefixes(&[prefix, prefix]);
             let first = inputs.target.sequences.rows(1).start + 2;
             let rest = inputs.target.rows.narrow(0, first, 4).unwrap();
             let next = Embedded {

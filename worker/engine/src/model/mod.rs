@@ -17,12 +17,15 @@ pub mod weights;
 
 pub(crate) mod chord;
 pub mod dropout;
+mod dropped_pass;
 mod embedding;
 mod head;
 pub mod hooks;
 mod layers;
+mod pass;
 pub mod sequences;
 pub mod stack;
+pub mod stream;
 pub mod transformer;
 pub(crate) mod zeroing;
 
@@ -32,10 +35,11 @@ use candle_core::DType;
 use tracing::info;
 use whence_schemas::job::Dtype;
 
-use crate::{Error, memory};
+use crate::Error;
 pub use architectures::{ARCHITECTURES, Architecture};
 pub use files::ModelFiles;
-pub use transformer::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Transformer, Wanted};
+pub use pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
+pub use transformer::Transformer;
 
 /// Loads the model at `path`, a folder or a GGUF file, to compute in `dtype`.
 ///
@@ -63,11 +67,17 @@ impl WeightMemory {
         let (numbers, halves) = files.checkpoint(dtype)?.numbers();
         let whole = numbers.saturating_sub(halves);
         Ok(Self {
-            widened: memory::weight_bytes(numbers, dtype),
-            kept: memory::weight_bytes(whole, dtype)
-                .saturating_add(memory::weight_bytes(halves, DType::F16)),
+            widened: weight_bytes(numbers, dtype),
+            kept: weight_bytes(whole, dtype).saturating_add(weight_bytes(halves, DType::F16)),
         })
     }
+}
+
+/// Returns what `numbers` weights take in `dtype`: linear maps are packed once for the forward and
+/// once for the backward pass.
+fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
+    const PACKINGS: u64 = 2;
+    numbers.saturating_mul(PACKINGS * dtype.size_in_bytes() as u64)
 }
 
 /// Returns the precision a job calls `dtype`.
@@ -91,7 +101,7 @@ pub fn load_files(
     let spec = architectures::spec(&files.config()?)?;
     let checkpoint = files.checkpoint(dtype)?;
     let (numbers, halves) = checkpoint.numbers();
-    let needed = memory::weight_bytes(numbers, dtype);
+    let needed = weight_bytes(numbers, dtype);
     if halves > 0 && free.is_some_and(|free| needed > free) {
         info!(
             path = %files.path().display(),

@@ -57,3 +57,12 @@ impl Sequences {
         self.iter().map(|rows| rows.len())
     }
 }
+
+/// The first `len` tokens of a sequence of an earlier pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachedPrefix {
+    /// Index of the sequence.
+    pub sequence: usize,
+    /// How many tokens of it are kept.
+    pub len: usize,
+}

@@ -12,11 +12,13 @@ mod norm;
 mod positions;
 
 pub use attention::{AttentionSpec, HeadNormSpec, HeadNormWeights};
-pub use feed_forward::{Activation, ExpertsSpec, FeedForwardSpec, Gate};
+pub use feed_forward::{ExpertsSpec, FeedForwardSpec, Gate};
 pub use linear::{LinearSpec, Projection, Slice};
 pub use norm::{NormKind, NormSpec};
-pub use positions::{AddedPositions, LongRotary, Pairing, RotarySpec, ScoreBiasSpec, Waves};
+pub use positions::{AddedPositions, ScoreBiasSpec, Waves};
 
+pub use crate::kernels::activation_function::Activation;
+pub use crate::kernels::rotary::{LongRotary, Pairing, RotarySpec};
 use crate::sides::Side;
 
 /// `max_positions` of a model that computes positions of any length: more tokens than a text has.

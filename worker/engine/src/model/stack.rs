@@ -5,12 +5,11 @@ use candle_core::{DType, Tensor};
 use crate::error::Result;
 
 use super::dropout::Masks;
-use super::hooks::CachedPrefix;
 use super::layers::attention::RowContext;
 use super::layers::cross_attention::MemoryCotangents;
 use super::layers::{Cotangents, EncoderOutput, Linear, Norm, Sublayer, SublayerTrace};
 use super::layers::{added_positions, score_bias};
-use super::sequences::Sequences;
+use super::sequences::{CachedPrefix, Sequences};
 use super::spec::{CoreSpec, ModelSpec, NormSpec, RotarySpec, StackSpec};
 use super::weights::Checkpoint;
 use crate::Error;

@@ -9,16 +9,17 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
+use super::dropout::Masks;
 use super::embedding::Embedding;
 use super::head::Head;
-use super::hooks::StreamPlace;
 use super::layers::{Cotangents, EncoderOutput};
+use super::pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
 use super::sequences::Sequences;
 use super::spec::{ModelSpec, StackEmbedding};
 use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
-use crate::kernels::attention::{AttentionTrace, ExplainedQueries};
+use crate::kernels::attention::ExplainedQueries;
 use crate::kernels::rows;
 use crate::sides::{Side, Sides};
 
@@ -32,85 +33,6 @@ pub struct Transformer {
     pub(super) encoder: Option<Stack>,
     pub(super) decoder: Stack,
     head: Head,
-}
-
-/// Embedded sequences, one after another.
-#[derive(Debug, Clone)]
-pub struct Embedded {
-    /// `[rows, embedding width]`, the width of the stream where nothing projects embeddings.
-    pub rows: Tensor,
-    /// Where each sequence lies.
-    pub sequences: Sequences,
-}
-
-/// What goes into a forward pass. Source `i` belongs to target `i`.
-#[derive(Debug, Clone)]
-pub struct Inputs {
-    /// Encoder input; `None` for decoder-only models.
-    pub source: Option<Embedded>,
-    /// Decoder input.
-    pub target: Embedded,
-}
-
-/// One forward pass, with what the backward pass needs.
-#[derive(Debug, Clone)]
-pub struct Trace {
-    pub(super) encoder: Option<(StackTrace, EncoderOutput)>,
-    pub(super) decoder: StackTrace,
-    /// Input of the head. `[target rows, hidden]`
-    pub(super) hidden: Tensor,
-}
-
-/// One explained token: the row whose logits predict it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExplainedToken {
-    /// Index of the sequence.
-    pub sequence: usize,
-    /// Position of the row that predicts the token.
-    pub position: usize,
-}
-
-/// Which inputs gradients are wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Source embeddings only.
-    Source,
-    /// Target embeddings only.
-    Target,
-    /// Target embeddings, and source embeddings where there are any.
-    All,
-    /// The stream at a place between the layers, in whose stack it is.
-    Stream(StreamPlace),
-}
-
-/// Gradients of several explained tokens, one after another.
-#[derive(Debug)]
-pub struct Gradients {
-    /// For each explained token the rows of its whole source. `[cotangent source rows, hidden]`
-    pub source: Option<Tensor>,
-    /// For each explained token the rows up to and including its position. `[cotangent target rows, hidden]`
-    pub target: Option<Tensor>,
-}
-
-impl Wanted {
-    fn depth_in_decoder(self) -> Depth {
-        match self {
-            Self::Target | Self::All => Depth::Embeddings,
-            Self::Stream(place) if place.side == Side::Target => Depth::Sublayer(place.sublayer),
-            Self::Source | Self::Stream(_) => Depth::LowestCrossAttention,
-        }
-    }
-
-    /// Returns how far the encoder's cotangents are taken, if at all.
-    fn depth_in_encoder(self) -> Option<Depth> {
-        match self {
-            Self::Source | Self::All => Some(Depth::Embeddings),
-            Self::Stream(place) if place.side == Side::Source => {
-                Some(Depth::Sublayer(place.sublayer))
-            }
-            Self::Target | Self::Stream(_) => None,
-        }
-    }
 }
 
 impl Transformer {
@@ -185,6 +107,49 @@ impl Transformer {
     /// Runs the model over whole sequences.
     pub fn forward(&self, inputs: &Inputs) -> Result<Trace> {
         self.forward_observed(inputs, &mut |_, _| ())
+    }
+
+    /// Runs the model over whole sequences, showing `observe` every stream.
+    pub(super) fn forward_observed(
+        &self,
+        inputs: &Inputs,
+        observe: &mut dyn FnMut(Side, &Tensor),
+    ) -> Result<Trace> {
+        let start = |stack: &Stack, rows: &Tensor, around: Around<'_>, side| {
+            let observe = &mut |stream: &Tensor| observe(side, stream);
+            stack.forward_observed(rows, around, &mut Masks::none(), observe)
+        };
+        self.forward_with(inputs, start)
+    }
+
+    /// Runs both stacks by `run`.
+    pub(super) fn forward_with(
+        &self,
+        inputs: &Inputs,
+        mut run: impl FnMut(&Stack, &Tensor, Around<'_>, Side) -> Result<(Tensor, StackTrace)>,
+    ) -> Result<Trace> {
+        let mut encoder = None;
+        if let (Some(stack), Some(source)) = (&self.encoder, &inputs.source) {
+            let around = Around {
+                sequences: &source.sequences,
+                memory: None,
+                past: None,
+            };
+            let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
+            let sequences = source.sequences.clone();
+            encoder = Some((trace, EncoderOutput { rows, sequences }));
+        }
+        let around = Around {
+            sequences: &inputs.target.sequences,
+            memory: encoder.as_ref().map(|(_, memory)| memory),
+            past: None,
+        };
+        let (hidden, decoder) = run(&self.decoder, &inputs.target.rows, around, Side::Target)?;
+        Ok(Trace {
+            encoder,
+            decoder,
+            hidden,
+        })
     }
 
     /// Continues the sequences of `past` by the rows of `next`.
@@ -289,31 +254,5 @@ impl Transformer {
     /// Returns the precision the model computes in.
     pub fn dtype(&self) -> DType {
         self.dtype
-    }
-}
-
-impl Trace {
-    /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
-    pub fn keep(&mut self, kept: &[usize]) {
-        self.decoder.keep(kept);
-    }
-
-    /// Forgets everything but the head's inputs.
-    pub(crate) fn head_only(mut self) -> Self {
-        self.encoder = None;
-        self.decoder.sublayers.clear();
-        self
-    }
-
-    /// Returns the self-attentions of the encoder, bottom up; none where there is no encoder.
-    pub(crate) fn encoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
-        let encoders = self.encoder.iter();
-        encoders.flat_map(|(trace, _)| trace.attentions())
-    }
-
-    /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
-    /// self-attention is followed by a cross-attention.
-    pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
-        self.decoder.attentions()
     }
 }

@@ -17,7 +17,7 @@ use candle_nn::{Activation, Init, LayerNorm, Linear, VarBuilder};
 use candle_transformers::models::bert::{self, BertModel};
 use candle_transformers::models::xlm_roberta::{self, XLMRobertaModel};
 
-use super::refused;
+use super::source::refused;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;

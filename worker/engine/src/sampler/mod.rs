@@ -23,6 +23,7 @@ use crate::sides::{Side, Sides};
 use crate::text::{Tokenizer, Vocabulary};
 use masked_lm::{MaskedLm, MaskedText};
 pub use source::SamplerSource;
+use source::refused;
 use vocabulary::Translation;
 
 /// Most tokens of one pass: enough for products at full speed, few enough for a step to have a pass for
@@ -185,14 +186,6 @@ fn likeliest(translation: &Translation, logits: &[f32], own: u32, count: usize) 
     proposals.retain(|proposal| seen.insert(proposal.token));
     proposals.truncate(count);
     proposals
-}
-
-/// Returns the error of a sampler that cannot be used.
-fn refused(path: &Path, reason: String) -> Error {
-    Error::Sampler {
-        path: path.to_owned(),
-        reason,
-    }
 }
 
 /// Returns the mask of a tokenizer, as it is written and as it is numbered.

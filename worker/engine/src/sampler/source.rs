@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use whence_schemas::job::ModelSource;
 
-use super::refused;
 use crate::Error;
 
 /// The folder of a masked language model.
@@ -73,5 +72,13 @@ impl SamplerSource {
                 "its files have digest {found}, the job says {digest}; submit the job again or restore the files"
             ),
         ))
+    }
+}
+
+/// Returns the error of a sampler that cannot be used.
+pub(super) fn refused(path: &Path, reason: String) -> Error {
+    Error::Sampler {
+        path: path.to_owned(),
+        reason,
     }
 }

@@ -47,6 +47,6 @@ impl StepFunction for ContrastProbDiff {
     }
 
     fn merged_by(&self, compat: Compat) -> Reduction {
-        super::probabilities_merged_by(self.logprob, compat)
+        super::step_function::probabilities_merged_by(self.logprob, compat)
     }
 }

@@ -103,7 +103,7 @@ impl StepFunction for McDropoutProbAvg {
     }
 
     fn merged_by(&self, compat: Compat) -> Reduction {
-        super::probabilities_merged_by(self.logprob, compat)
+        super::step_function::probabilities_merged_by(self.logprob, compat)
     }
 
     fn validate(&self) -> Result<(), Error> {

@@ -39,6 +39,6 @@ impl StepFunction for Probability {
     }
 
     fn merged_by(&self, compat: Compat) -> Reduction {
-        super::probabilities_merged_by(self.logprob, compat)
+        super::step_function::probabilities_merged_by(self.logprob, compat)
     }
 }

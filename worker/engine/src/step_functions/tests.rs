@@ -1,6 +1,7 @@
 //! What holds for every step function of the table, and values of some.
 
 use serde_json::json;
+use whence_schemas::Compat;
 
 use super::*;
 

@@ -3,7 +3,8 @@
 
 use tokenizers::Tokenizer;
 
-use super::{Codec, Encoding};
+use super::codec::Codec;
+use super::encoding::Encoding;
 use crate::Error;
 
 /// A tokenizer of the library.

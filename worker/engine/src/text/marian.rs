@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::added_tokens::{AddedTokens, Part};
+use super::codec::{Codec, Codecs};
+use super::encoding::Encoding;
 use super::pieces::Pieces;
-use super::sources::Codecs;
-use super::{Codec, Encoding, vocab_json};
+use super::vocab_json;
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::sides::Sides;

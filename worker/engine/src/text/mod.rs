@@ -1,11 +1,13 @@
 //! Between text and token ids.
 //!
 //! Where a model's tokenizer comes from is one question (`sources`), what it does another (a
-//! [`Codec`]): most run in the tokenizers library, others are SentencePiece models whose pieces the
+//! `codec`): most run in the tokenizers library, others are SentencePiece models whose pieces the
 //! model numbers in a way of its own. Each side of a model has a [`Vocabulary`], in most models the
 //! same: an id means nothing without its side. None pads or truncates: batches are ragged, and a
 //! text that is too long is an error the user should see.
 
+mod codec;
+mod encoding;
 mod sources;
 
 mod added_tokens;
@@ -25,7 +27,6 @@ mod special_tokens;
 mod vocabulary;
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 
 use serde_json::Value;
 use whence_schemas::ChatSpec;
@@ -34,9 +35,9 @@ use crate::Error;
 use crate::model::ModelFiles;
 use crate::sides::{Side, Sides};
 pub use chat::ChatTemplate;
+use codec::Codecs;
+pub use encoding::Encoding;
 use languages::{Frame, Languages};
-pub use offsets::{Encoding, Offsets};
-use sources::Codecs;
 pub use special_tokens::SpecialTokens;
 pub use vocabulary::Vocabulary;
 
@@ -55,27 +56,6 @@ pub struct Tokenizer {
     /// What stands around texts, in models of many languages.
     languages: Option<Languages>,
     frames: Option<Sides<Frame>>,
-}
-
-/// Turns texts of one side into ids and back.
-trait Codec: Debug + Send + Sync {
-    /// Encodes a text, with the special tokens the model expects around it or without.
-    fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error>;
-
-    /// Turns ids back into text.
-    fn decode(&self, ids: &[u32], skip_special: bool) -> String;
-
-    /// Returns a token as the vocabulary has it, or `None` for an id without one.
-    fn token(&self, id: u32) -> Option<String>;
-
-    /// Returns the id of a token of the vocabulary.
-    fn id(&self, token: &str) -> Option<u32>;
-
-    /// Returns whether the vocabulary says that a token is special.
-    fn is_special(&self, id: u32) -> bool;
-
-    /// Returns the number of ids, those of added tokens counted.
-    fn size(&self) -> usize;
 }
 
 impl Tokenizer {

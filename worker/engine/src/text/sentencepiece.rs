@@ -10,8 +10,9 @@ use std::path::Path;
 use sentencepiece_rs::SentencePieceModel;
 
 use super::added_tokens::AddedTokens;
+use super::codec::Codec;
+use super::encoding::Encoding;
 use super::pieces::Pieces;
-use super::{Codec, Encoding};
 use crate::Error;
 use crate::model::config::ConfigFile;
 

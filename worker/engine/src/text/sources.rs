@@ -5,33 +5,13 @@ use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
+use super::codec::Codecs;
 use super::library::Library;
 use super::marian::Marian;
 use super::sentencepiece::SentencePiece;
-use super::{Codec, gguf, vocab_json};
+use super::{gguf, vocab_json};
 use crate::Error;
 use crate::model::ModelFiles;
-use crate::sides::Sides;
-
-/// What turns the texts of each side into ids and back.
-pub(super) struct Codecs {
-    pub(super) sides: Sides<Arc<dyn Codec>>,
-    /// Whether an id is the same token on both.
-    pub(super) has_one_vocabulary: bool,
-}
-
-impl Codecs {
-    /// Takes a codec that serves both sides.
-    fn one(codec: Arc<dyn Codec>) -> Self {
-        Self {
-            sides: Sides {
-                source: codec.clone(),
-                target: codec,
-            },
-            has_one_vocabulary: true,
-        }
-    }
-}
 
 /// Loads the tokenizer. Fails if the model has none of a kind we know, or it is damaged.
 pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {

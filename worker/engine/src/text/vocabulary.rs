@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Codec, Encoding, SpecialTokens};
+use super::codec::Codec;
+use super::encoding::Encoding;
+use super::special_tokens::SpecialTokens;
 use crate::Error;
 
 /// The tokens of one side of a model.

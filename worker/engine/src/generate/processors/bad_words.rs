@@ -1,6 +1,7 @@
 //! Sequences of tokens that are not generated: their last token is forbidden behind the others.
 
-use super::{Choices, Hypothesis, LogitsProcessor, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, forbid};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct BadWords {

@@ -1,6 +1,7 @@
 //! Tokens that a sequence must begin or end with: the code of a target language, an end token.
 
-use super::{Choices, Hypothesis, LogitsProcessor, force};
+use super::processor::{Hypothesis, LogitsProcessor, force};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct ForcedStart(u32);

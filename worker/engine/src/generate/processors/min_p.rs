@@ -2,7 +2,8 @@
 //!
 //! Source: Nguyen et al. 2024, <https://arxiv.org/abs/2407.01082>.
 
-use super::{Choices, Hypothesis, LogitsProcessor, by_score, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, by_score, forbid};
+use crate::generate::choices::Choices;
 use crate::generate::probabilities::softmax;
 
 #[derive(Debug)]

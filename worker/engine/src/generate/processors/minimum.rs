@@ -1,6 +1,7 @@
 //! Forbids the tokens that end a sequence until it is long enough.
 
-use super::{Choices, Hypothesis, LogitsProcessor, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, forbid};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct Minimum {

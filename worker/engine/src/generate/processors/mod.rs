@@ -8,6 +8,8 @@
     reason = "the table's rows have one type, and most can refuse their choices"
 )]
 
+mod processor;
+
 mod bad_words;
 mod forced;
 mod min_p;
@@ -19,27 +21,9 @@ mod temperature;
 mod top_k;
 mod top_p;
 
-use std::fmt::Debug;
-
-use super::settings::Choices;
+use super::choices::Choices;
 use crate::Error;
-
-/// A sequence that is being continued.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Hypothesis<'h> {
-    /// Prompt and what follows it so far.
-    pub(super) tokens: &'h [u32],
-    /// Length of the prompt.
-    pub(super) prompt: usize,
-    /// How many tokens the whole may have.
-    pub(super) max_length: usize,
-}
-
-/// Changes the scores of the next token.
-pub(super) trait LogitsProcessor: Debug + Send + Sync {
-    /// Changes `scores`, one a token of the vocabulary; minus infinity forbids the token.
-    fn process(&self, hypothesis: &Hypothesis<'_>, scores: &mut [f64]);
-}
+pub(super) use processor::{Hypothesis, LogitsProcessor};
 
 /// Builds a processor, or none where the choices ask for none. An error says what is wrong with
 /// which choice.
@@ -69,46 +53,6 @@ pub(super) fn build(choices: &Choices) -> Result<Vec<Box<dyn LogitsProcessor>>, 
         processors.extend(processor);
     }
     Ok(processors)
-}
-
-/// Forbids `tokens`. Those beyond the vocabulary cannot be generated anyway.
-fn forbid(scores: &mut [f64], tokens: &[u32]) {
-    for &token in tokens {
-        if let Some(score) = scores.get_mut(token as usize) {
-            *score = f64::NEG_INFINITY;
-        }
-    }
-}
-
-/// Forbids every token but `tokens`, which become equally likely.
-fn force(scores: &mut [f64], tokens: &[u32]) {
-    scores.fill(f64::NEG_INFINITY);
-    for &token in tokens {
-        if let Some(score) = scores.get_mut(token as usize) {
-            *score = 0.0;
-        }
-    }
-}
-
-/// Forbids the tokens with a score below that of the `kept`-th best.
-fn keep_best(scores: &mut [f64], kept: usize) {
-    if kept >= scores.len() || kept == 0 {
-        return;
-    }
-    let mut sorted = scores.to_vec();
-    let (_, &mut threshold, _) = sorted.select_nth_unstable_by(kept - 1, |a, b| b.total_cmp(a));
-    for score in scores {
-        if *score < threshold {
-            *score = f64::NEG_INFINITY;
-        }
-    }
-}
-
-/// Returns the tokens, likeliest first.
-fn by_score(scores: &[f64]) -> Vec<usize> {
-    let mut tokens: Vec<_> = (0..scores.len()).collect();
-    tokens.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    tokens
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Source: Paulus et al. 2017, <https://arxiv.org/abs/1705.04304>.
 
-use super::{Choices, Hypothesis, LogitsProcessor, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, forbid};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct NoRepeatNgram {

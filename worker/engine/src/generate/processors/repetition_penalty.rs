@@ -3,7 +3,8 @@
 //! Source: Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>. The prompt of a decoder-only
 //! model counts, as in transformers.
 
-use super::{Choices, Hypothesis, LogitsProcessor};
+use super::processor::{Hypothesis, LogitsProcessor};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct RepetitionPenalty(f64);

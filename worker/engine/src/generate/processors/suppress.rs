@@ -1,6 +1,7 @@
 //! Tokens that are not generated, or not generated first.
 
-use super::{Choices, Hypothesis, LogitsProcessor, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, forbid};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct Suppress(Vec<u32>);

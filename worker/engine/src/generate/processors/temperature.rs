@@ -1,6 +1,7 @@
 //! Divides the scores before drawing: below 1 likely tokens are drawn more often, above 1 less.
 
-use super::{Choices, Hypothesis, LogitsProcessor};
+use super::processor::{Hypothesis, LogitsProcessor};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct Temperature(f64);

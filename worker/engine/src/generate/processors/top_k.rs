@@ -2,7 +2,8 @@
 //!
 //! Source: Fan et al. 2018, <https://arxiv.org/abs/1805.04833>.
 
-use super::{Choices, Hypothesis, LogitsProcessor, keep_best};
+use super::processor::{Hypothesis, LogitsProcessor, keep_best};
+use crate::generate::choices::Choices;
 
 #[derive(Debug)]
 struct TopK(usize);

@@ -3,7 +3,8 @@
 //! Source: Holtzman et al. 2019, <https://arxiv.org/abs/1904.09751>. The token that crosses `p`
 //! may be drawn, as in transformers.
 
-use super::{Choices, Hypothesis, LogitsProcessor, by_score, forbid};
+use super::processor::{Hypothesis, LogitsProcessor, by_score, forbid};
+use crate::generate::choices::Choices;
 use crate::generate::probabilities::softmax;
 
 #[derive(Debug)]

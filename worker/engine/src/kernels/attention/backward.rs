@@ -13,10 +13,11 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::super::gemm::{Destination, Strided, small_product};
+use super::super::gemm::{Strided, WriteMode, small_product};
 use super::super::tensor::{View, by_dtype, may_parallelise, tensor};
 use super::super::{Real, softcap};
-use super::{AttentionTrace, ExplainedQueries, HeadColumns, Heads, Sequence, split};
+use super::columns::{HeadColumns, split};
+use super::trace::{AttentionTrace, ExplainedQueries, Heads, Sequence};
 use crate::error::Result;
 
 /// The cotangents of queries, `[cotangent query rows, heads · dim]`, and of keys and values side by
@@ -58,10 +59,8 @@ fn vjp_as<T: Real>(
         .map(|s| num_key_rows(heads, &saved.sequences[s.sequence], s))
         .collect();
     let query_rows: Vec<_> = explained.iter().map(|s| s.positions.len()).collect();
-    let (num_queries, num_keys) = (
-        query_rows.iter().sum::<usize>(),
-        key_rows.iter().sum::<usize>(),
-    );
+    let num_queries: usize = query_rows.iter().sum();
+    let num_keys: usize = key_rows.iter().sum();
     let mut dqueries = vec![T::zero(); num_queries * width];
     let mut dkeys_and_values = vec![T::zero(); num_keys * kv_width];
     {
@@ -69,7 +68,7 @@ fn vjp_as<T: Real>(
         let weights = View::<T>::of(&saved.weights)?;
         let mask = saved.mask.as_ref().map(View::<T>::of).transpose()?;
         let projections = [
-            HeadColumns::<T>::of(&saved.queries)?,
+            HeadColumns::<T>::new(&saved.queries)?,
             HeadColumns::new(&saved.keys)?,
             HeadColumns::new(&saved.values)?,
         ];
@@ -83,12 +82,8 @@ fn vjp_as<T: Real>(
             .map(|((token, dq), dkv)| {
                 let rows = first_query..first_query + token.positions.len();
                 first_query = rows.end;
-                (
-                    token,
-                    &dmixed[rows.start * width..rows.end * width],
-                    dq,
-                    dkv,
-                )
+                let own = &dmixed[rows.start * width..rows.end * width];
+                (token, own, dq, dkv)
             })
             .collect();
         let pull_back =
@@ -160,9 +155,9 @@ impl<T: Real> ExplainedView<'_, T> {
         let earlier = self.sequence.num_earlier(self.heads);
         // Several query heads add to one key head; the first one writes.
         let into = if head.is_multiple_of(num_heads / kv_heads) {
-            Destination::Replace
+            WriteMode::Replace
         } else {
-            Destination::Add
+            WriteMode::Add
         };
 
         let masked = views.masked_weights();
@@ -192,7 +187,7 @@ impl<T: Real> ExplainedView<'_, T> {
             dscores,
             views.keys,
             (&mut dq[head * dim..], width),
-            Destination::Replace,
+            WriteMode::Replace,
         );
         small_product(
             scale,
@@ -211,7 +206,7 @@ impl<T: Real> ExplainedView<'_, T> {
             views.dmixed,
             views.values.transposed(),
             (dscores, num_keys),
-            Destination::Replace,
+            WriteMode::Replace,
         );
         for (query, row) in dscores.chunks_exact_mut(num_keys).enumerate() {
             let first = query * views.weights.row_stride;
@@ -229,7 +224,7 @@ impl<T: Real> ExplainedView<'_, T> {
                 views.queries,
                 views.keys.transposed(),
                 (&mut scores, num_keys),
-                Destination::Replace,
+                WriteMode::Replace,
             );
             softcap::bound_slice(&mut scores, cap);
             softcap::vjp_slice(&scores, dscores, cap);

@@ -21,4 +21,4 @@ mod vector;
 pub(crate) use micro::has_avx2;
 pub(crate) use micro::with_best_instructions;
 pub(crate) use pack::{Halves, Packed};
-pub(crate) use small::{Destination, Strided, small_product};
+pub(crate) use small::{Strided, WriteMode, small_product};

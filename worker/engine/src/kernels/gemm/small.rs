@@ -93,7 +93,7 @@ impl<T: Real> Strided<'_, T> {
 
 /// Whether a product replaces what stands in its place or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Destination {
+pub(crate) enum WriteMode {
     /// It replaces it.
     Replace,
     /// It is added.
@@ -106,7 +106,7 @@ pub(crate) fn small_product<T: Real>(
     a: Strided<'_, T>,
     b: Strided<'_, T>,
     (c, c_stride): (&mut [T], usize),
-    into: Destination,
+    into: WriteMode,
 ) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
@@ -130,8 +130,8 @@ pub(crate) fn small_product<T: Real>(
     let instructions = Instructions::best();
     let tile = instructions.tile::<T>();
     let write = match into {
-        Destination::Replace => Write::Replace(scale),
-        Destination::Add => Write::Add(scale),
+        WriteMode::Replace => Write::Replace(scale),
+        WriteMode::Add => Write::Add(scale),
     };
     PANEL.with_borrow_mut(|buffer| {
         let needed = tile.columns * depth;
@@ -190,7 +190,7 @@ mod tests {
             let b: Vec<f64> = (0..n * k).map(|i| (i as f64 * 1.3).cos()).collect();
             let stride = n + 3;
             let mut c = vec![1.0; m * stride];
-            let into = if add { Destination::Add } else { Destination::Replace };
+            let into = if add { WriteMode::Add } else { WriteMode::Replace };
             small_product(0.5, view(&a, m, k), view(&b, n, k).transposed(), (&mut c, stride), into);
             for row in 0..m {
                 for column in 0..stride {
@@ -206,9 +206,9 @@ mod tests {
             let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
             let b: Vec<f64> = (0..n * k).map(|i| (i as f64 * 1.3).cos()).collect();
             let mut together = vec![0.0; m * n];
-            small_product(0.3, view(&a, m, k), view(&b, k, n), (&mut together, n), Destination::Replace);
+            small_product(0.3, view(&a, m, k), view(&b, k, n), (&mut together, n), WriteMode::Replace);
             let mut alone = vec![0.0; n];
-            small_product(0.3, view(&a[(m - 1) * k..], 1, k), view(&b, k, n), (&mut alone, n), Destination::Replace);
+            small_product(0.3, view(&a[(m - 1) * k..], 1, k), view(&b, k, n), (&mut alone, n), WriteMode::Replace);
             prop_assert_eq!(&together[(m - 1) * n..], &alone[..]);
         }
     }

@@ -11,11 +11,10 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::DiscretizedIntegratedGradients;
 use crate::Error;
+use crate::batch::Batch;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
-use crate::methods::Batch;
 use crate::methods::support::neighbours::Neighbours;
 use crate::sides::Side;
 
@@ -29,6 +28,17 @@ pub(in crate::methods) enum Strategy {
     Maxcount,
 }
 
+/// How paths are found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PathRules {
+    /// Number of points, both ends counted.
+    pub(super) n_steps: usize,
+    /// How the next anchor is chosen.
+    pub(super) strategy: Strategy,
+    /// How many nearest tokens an anchor is chosen from.
+    pub(super) n_neighbors: usize,
+}
+
 /// The paths of words to their baselines.
 pub(super) struct Paths {
     /// The points of the path of each pair, from the baseline on. `[points, hidden]`
@@ -39,7 +49,7 @@ pub(super) struct Paths {
 impl Paths {
     /// Finds the paths of all `pairs` of a word of `side` and its baseline.
     pub(super) fn find(
-        method: &DiscretizedIntegratedGradients,
+        rules: &PathRules,
         batch: &Batch<'_>,
         side: Side,
         pairs: Vec<(u32, u32)>,
@@ -51,13 +61,13 @@ impl Paths {
             });
         }
         let table = batch.model.embedding(side)?;
-        let mut neighbours = Neighbours::new(table.clone(), method.n_neighbors)?;
+        let mut neighbours = Neighbours::new(table.clone(), rules.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
             .into_iter()
             .map(|(word, baseline)| ((word, baseline), vec![word]))
             .collect();
         let is_special = |word: &u32| batch.special_tokens.of(side).contains(word);
-        for _ in 2..method.n_steps {
+        for _ in 2..rules.n_steps {
             let walking = anchors.iter().filter(|((word, _), _)| !is_special(word));
             let last: Vec<_> = walking
                 .filter_map(|(_, path)| path.last().copied())
@@ -67,7 +77,7 @@ impl Paths {
                 let next = if is_special(word) {
                     Ok(*word)
                 } else {
-                    by_dtype!(table, T => next_anchor::<T>(method, &table, &neighbours, (*baseline, path)))
+                    by_dtype!(table, T => next_anchor::<T>(rules, &table, &neighbours, (*baseline, path)))
                 };
                 path.push(next?);
                 Ok::<_, Error>(())
@@ -75,7 +85,7 @@ impl Paths {
         }
         let points = anchors.into_par_iter().map(|((word, baseline), path)| {
             let points: candle_core::Result<Tensor> =
-                by_dtype!(table, T => points::<T>(method, &table, baseline, &path));
+                by_dtype!(table, T => points::<T>(rules, &table, baseline, &path));
             Ok(((word, baseline), points?))
         });
         Ok(Self {
@@ -94,7 +104,7 @@ impl Paths {
 
 /// Returns the anchor that follows the last one of `path`.
 fn next_anchor<T: Real>(
-    method: &DiscretizedIntegratedGradients,
+    rules: &PathRules,
     table: &Tensor,
     neighbours: &Neighbours,
     (baseline, path): (u32, &[u32]),
@@ -111,11 +121,11 @@ fn next_anchor<T: Real>(
     let cost = |token: u32| {
         let entries = row(token).iter().zip(row(baseline)).zip(row(last));
         let turning = entries.filter(|((anchor, goal), from)| !between(**anchor, **goal, **from));
-        match method.method {
+        match rules.strategy {
             Strategy::Maxcount => turning.count() as f64,
             Strategy::Greedy => turning
                 .map(|((&anchor, &goal), &from)| {
-                    let moved = step::<T>(from, goal, method.n_steps);
+                    let moved = step::<T>(from, goal, rules.n_steps);
                     (anchor.to_f64() - moved.to_f64()).powi(2)
                 })
                 .sum::<f64>(),
@@ -129,7 +139,7 @@ fn next_anchor<T: Real>(
 
 /// Returns the points of a path, from the baseline to the word. `[points, hidden]`
 fn points<T: Real>(
-    method: &DiscretizedIntegratedGradients,
+    rules: &PathRules,
     table: &Tensor,
     baseline: u32,
     path: &[u32],
@@ -146,14 +156,14 @@ fn points<T: Real>(
             if between(anchor, goal, from) {
                 anchor
             } else {
-                step::<T>(from, goal, method.n_steps)
+                step::<T>(from, goal, rules.n_steps)
             }
         };
         points.push(entries.map(entry).collect());
     }
     points.push(goal.to_vec());
     points.reverse();
-    tensor(points.concat(), (method.n_steps, hidden))
+    tensor(points.concat(), (rules.n_steps, hidden))
 }
 
 /// Returns whether an entry at `anchor` lies between `from` and `goal`, ends included.

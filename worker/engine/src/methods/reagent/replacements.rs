@@ -5,10 +5,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::gradient::ExplainedStep;
+use crate::batch::{Batch, ExplainedStep};
+use crate::instance::Instance;
 use crate::kernels::softmax_in_place;
 use crate::methods::support::neighbours::Neighbours;
-use crate::methods::{Batch, Instance};
 use crate::random::Random;
 use crate::sampler::{Proposal, Sampler};
 use crate::sides::{Side, Sides};

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::methods::wrong_parameters;
+use crate::methods::method::wrong_parameters;
 use crate::model::Transformer;
-use crate::model::hooks::StreamPlace;
+use crate::model::stream::StreamPlace;
 use crate::sides::Side;
 
 /// A layer, by its number or by its path in the modules of transformers.

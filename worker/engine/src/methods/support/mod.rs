@@ -1,6 +1,6 @@
 //! What several methods share: the path from the baselines to the inputs and its quadrature, the
-//! model on changed inputs, neighbours of tokens, ridge regression, names of layers, tokens that look
-//! at those of their own stack.
+//! model on changed inputs, neighbours of tokens, ridge regression, names of layers, rows of tokens,
+//! scores of the tokens of a stack for each other.
 
 pub(super) mod layer;
 pub(super) mod neighbours;
@@ -8,4 +8,5 @@ pub(super) mod path;
 pub(super) mod quadrature;
 pub(super) mod ridge;
 pub(super) mod self_scores;
+pub(super) mod tokens;
 pub(super) mod variants;

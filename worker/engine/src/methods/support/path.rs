@@ -12,11 +12,14 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::aggregate::RawScores;
-use crate::gradient::{self, ExplainedStep, Pass, StepGradient};
+use crate::batch::{Batch, ExplainedStep};
+use crate::gradient::{self, Pass, StepGradient};
 use crate::kernels::rows;
-use crate::methods::{Batch, Sink, multiply, tokens_of};
-use crate::model::hooks::{Recorded, StreamPlace};
+use crate::methods::method::Sink;
+use crate::methods::support::tokens::{multiply, tokens_of};
+use crate::model::hooks::Recorded;
 use crate::model::sequences::Sequences;
+use crate::model::stream::StreamPlace;
 use crate::model::{Embedded, ExplainedToken, Inputs, Wanted};
 use crate::sides::Side;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::methods::wrong_parameters;
+use crate::methods::method::wrong_parameters;
 
 /// One point of the interval.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,8 +11,8 @@ use whence_schemas::Compat;
 
 use crate::Error;
 use crate::aggregate::RawSequenceScores;
-use crate::gradient::ExplainedStep;
-use crate::methods::{Batch, Sink, wrong_parameters};
+use crate::batch::{Batch, ExplainedStep};
+use crate::methods::method::{Sink, wrong_parameters};
 use crate::model::Transformer;
 use crate::sides::Side;
 

@@ -9,10 +9,9 @@
 use candle_core::Tensor;
 
 use crate::Error;
-use crate::gradient::{self, ExplainedStep, Pass};
-use crate::methods::Batch;
-use crate::model::hooks::CachedPrefix;
-use crate::model::sequences::Sequences;
+use crate::batch::{Batch, ExplainedStep};
+use crate::gradient::{self, Pass};
+use crate::model::sequences::{CachedPrefix, Sequences};
 use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::sides::Side;
 
@@ -179,7 +178,7 @@ impl<'a> Unchanged<'a> {
                 sequence: variant.instance,
                 len: self.earlier(variant),
             };
-            let past: Vec<_> = group.iter().map(beginning).collect();
+            let past: Vec<_> = group.iter().map(prefix).collect();
             let past = self.pass.trace.cached_prefixes(&past);
             return Ok(model.forward_on(&target, past)?);
         }

@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ValueZeroing;
-use crate::Error;
 use crate::kernels::attention::KeyHeads;
-use crate::methods::wrong_parameters;
 use crate::model::spec::AttentionSpec;
-use crate::registry::Describe;
 
 /// A choice of heads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +30,8 @@ pub(in crate::methods) enum Heads {
 }
 
 impl Heads {
-    /// Returns their numbers. Fails for a range that is none.
-    fn numbers(&self) -> Result<Vec<usize>, Error> {
+    /// Returns their numbers, or what is wrong with a range that is none.
+    fn numbers(&self) -> Result<Vec<usize>, String> {
         match self {
             Self::One(head) => Ok(vec![*head]),
             Self::Several(heads) => Ok(heads.clone()),
@@ -43,10 +39,7 @@ impl Heads {
                 let range = text.split_once(':').and_then(|(first, end)| {
                     Some(first.trim().parse().ok()?..end.trim().parse().ok()?)
                 });
-                let wrong = || {
-                    let reason = format!("`{text}` is no range of heads; write `first:end`");
-                    wrong_parameters(ValueZeroing::NAME, reason)
-                };
+                let wrong = || format!("`{text}` is no range of heads; write `first:end`");
                 Ok(range.ok_or_else(wrong)?.collect())
             }
         }
@@ -61,13 +54,13 @@ pub(super) enum Chosen {
 }
 
 impl Chosen {
-    /// Returns those of layer `layer` that `units` choose; all where there are no `units`. Fails if
-    /// `attention` has no such head.
+    /// Returns those of layer `layer` that `units` choose; all where there are no `units`. Says what
+    /// is wrong if `attention` has no such head.
     pub(super) fn new(
         units: Option<&Units>,
         layer: usize,
         attention: &AttentionSpec,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, String> {
         let heads = match units {
             None => return Ok(Self::All),
             Some(Units::Every(heads)) => heads.numbers()?,
@@ -80,8 +73,9 @@ impl Chosen {
             None => Ok(Self::Some(heads)),
             Some(head) => {
                 let last = attention.kv_heads - 1;
-                let reason = format!("layer {layer} has no value head {head}; its last is {last}");
-                Err(wrong_parameters(ValueZeroing::NAME, reason))
+                Err(format!(
+                    "layer {layer} has no value head {head}; its last is {last}"
+                ))
             }
         }
     }

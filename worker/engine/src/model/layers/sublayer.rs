@@ -14,7 +14,7 @@ use crate::kernels::attention::{AttentionTrace, KeyHeads};
 use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
-use crate::model::hooks::CachedPrefix;
+use crate::model::sequences::CachedPrefix;
 use crate::model::spec::{Activation, Carried, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
@@ -79,11 +79,11 @@ impl SublayerTrace {
     pub(in crate::model) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let mut cut_trace = self.clone();
         if let Some(attended) = cut_trace.attended_mut() {
-            let cut_sequence = |beginning: &CachedPrefix| {
-                let mut sequence = attended.sequences[beginning.sequence].clone();
+            let cut_sequence = |prefix: &CachedPrefix| {
+                let mut sequence = attended.sequences[prefix.sequence].clone();
                 // The source of a cross-attention is seen whole.
                 if attended.heads.causal {
-                    sequence.keys.end = sequence.keys.start + beginning.len;
+                    sequence.keys.end = sequence.keys.start + prefix.len;
                 }
                 sequence
             };

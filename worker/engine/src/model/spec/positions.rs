@@ -29,42 +29,6 @@ pub enum Waves {
     },
 }
 
-/// Rotary positions.
-///
-/// Source: Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RotarySpec {
-    /// Angle per position of each plane; the planes take the first entries of a head, and what is
-    /// left of it is not turned.
-    pub inverse_frequencies: Vec<f32>,
-    /// Which entries make a plane.
-    pub pairing: Pairing,
-    /// Factor of the turned entries.
-    pub magnitude: f64,
-    /// How all tokens of a long text are turned instead; `None` where length makes no difference.
-    pub long: Option<LongRotary>,
-}
-
-/// Rotary positions of long texts.
-///
-/// Source: Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LongRotary {
-    /// How many tokens the longest text has that is not long.
-    pub beyond: usize,
-    /// Angle per position of each plane, as many as in [`RotarySpec::inverse_frequencies`].
-    pub inverse_frequencies: Vec<f32>,
-}
-
-/// Which entries of a head make a plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairing {
-    /// Entry `j` and entry `planes + j`.
-    Halves,
-    /// Entries `2j` and `2j + 1`.
-    Neighbours,
-}
-
 /// What is added to attention scores for the positions of query and key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ScoreBiasSpec {

@@ -10,9 +10,9 @@ pub(crate) mod gguf;
 mod pytorch;
 mod safetensors;
 mod shards;
+mod tensor_file;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,25 +21,7 @@ use candle_core::{DType, Tensor};
 use tracing::info;
 
 use crate::Error;
-
-/// One file with tensors in it.
-trait TensorFile: Debug + Send + Sync {
-    /// Returns where the file is.
-    fn path(&self) -> &Path;
-
-    /// Returns the tensors' names.
-    fn names(&self) -> Vec<String>;
-
-    /// Returns a tensor's shape, or `None` if the file does not have it.
-    fn shape(&self, name: &str) -> Option<Vec<usize>>;
-
-    /// Returns the precision a tensor is stored in, or `None` where no precision of ours is.
-    fn precision(&self, name: &str) -> Option<DType>;
-
-    /// Reads a tensor as `dtype`. Fails if the file does not have it, or it is no tensor of
-    /// floating-point numbers.
-    fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
-}
+use tensor_file::TensorFile;
 
 /// The tensors of a model.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use candle_core::pickle::{Object, Stack};
 use candle_core::{DType, Tensor};
 use zip::ZipArchive;
 
-use super::TensorFile;
 use super::floats::{self, Format};
+use super::tensor_file::TensorFile;
 use crate::Error;
 
 /// An open file.

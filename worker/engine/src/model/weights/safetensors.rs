@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use safetensors::tensor::Metadata;
 
-use super::TensorFile;
 use super::floats::{self, Format};
+use super::tensor_file::TensorFile;
 use crate::Error;
 
 /// The header stands behind its own length in eight bytes.

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::TensorFile;
 use super::pytorch::PytorchFile;
 use super::safetensors::SafetensorsFile;
+use super::tensor_file::TensorFile;
 use crate::Error;
 
 /// Opens a file of one kind.

@@ -21,7 +21,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{DType, Device, Tensor};
 
-use super::TensorFile;
+use super::tensor_file::TensorFile;
 use crate::Error;
 use architecture::{GgufArchitecture, RowOrder};
 pub(crate) use metadata::Metadata;

@@ -5,47 +5,14 @@
 //! the contrast leaves out is the example's own: without a target of its own it asks what the model
 //! would say of the same tokens after another source.
 
-mod alignment;
-mod likeness;
-
 use std::ops::Range;
 
 use whence_schemas::{AlignmentRule, Alignments};
 
-use crate::instance::{Encoder, Target};
-use crate::methods::Instance;
+use super::texts::{Encoder, Target};
+use super::{alignment, likeness};
+use crate::instance::Contrast;
 use crate::{Error, Example};
-
-/// What an example is contrasted with, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contrast {
-    /// Tokens of the encoder; empty for decoder-only models.
-    pub source: Vec<u32>,
-    /// Tokens of the decoder.
-    pub target: Vec<u32>,
-    /// Position in `target` that each explained position is paired with. Each has a prefix.
-    pub aligned: Vec<usize>,
-}
-
-impl Contrast {
-    /// Returns the token paired with the explained token number `index`.
-    pub fn token(&self, index: usize) -> u32 {
-        self.target[self.aligned[index]]
-    }
-
-    /// Returns whether the token paired with the one at `position` of `instance` comes after the very
-    /// prefix that one comes after.
-    pub(crate) fn has_prefix_of(&self, instance: &Instance, position: usize) -> bool {
-        let aligned = self.aligned[position - instance.explained.start];
-        self.target[..aligned] == instance.target[..position]
-    }
-
-    /// Returns the tokens the decoder must see for every paired token to be predicted.
-    pub(crate) fn decoder_input(&self) -> &[u32] {
-        let last = self.aligned.iter().max().copied().unwrap_or(1);
-        &self.target[..last]
-    }
-}
 
 impl Encoder<'_> {
     /// Encodes what `example` is contrasted with, if anything, and pairs its positions with the

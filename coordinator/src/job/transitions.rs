@@ -1,0 +1,253 @@
+//! What follows from what happens to a job.
+
+use std::time::Duration;
+
+use whence_schemas::{Attempt, SlotId, WorkerId};
+
+use super::{Closing, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp};
+
+/// Longest pause between attempts that fail for a reason that may pass.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// Workers that cannot load a model before the job is taken to be at fault.
+const MODEL_VERDICTS: usize = 3;
+/// Attempts remembered to tell a straggler by.
+const MAX_DURATIONS: usize = 512;
+
+impl Job {
+    /// Takes in what happened. Returns the attempts that are lost by it, to be recorded.
+    pub fn apply(&mut self, event: Event, now: Timestamp) -> Vec<Failure> {
+        match event {
+            Event::Leased {
+                slot,
+                attempt,
+                worker,
+            } => self.lease(&slot, attempt, worker, now),
+            Event::Renewed {
+                slot,
+                attempt,
+                worker,
+                rows_done,
+                tokens_done,
+            } => {
+                if !self.is_leased(&slot, &attempt) {
+                    self.lease(&slot, attempt.clone(), worker, now);
+                }
+                self.renew(&slot, &attempt, (rows_done, tokens_done), now);
+            }
+            Event::Released { slot, attempt } => {
+                self.drop_lease(&slot, &attempt, now);
+            }
+            Event::Failed {
+                failure,
+                jitter,
+                num_workers,
+            } => self.fail(&failure, jitter, num_workers, now),
+            Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
+            Event::Split { slot, bytes } => self.split(&slot, bytes),
+            Event::Tick => return self.expire(now),
+            Event::Sealed => self.phase = Phase::Sealed,
+            Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
+            Event::Cancelled => {}
+            Event::Resubmitted => self.resume(),
+            Event::FoundFailed(message) => {
+                self.failure_stands = true;
+                self.phase = Phase::Failed {
+                    message,
+                    is_final: true,
+                };
+            }
+            Event::FoundFailure(failure) => self.count(&failure),
+        }
+        Vec::new()
+    }
+
+    fn lease(&mut self, id: &SlotId, attempt: Attempt, worker: WorkerId, now: Timestamp) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let mut lease = Lease::new(attempt, worker, now, self.rules.ttl);
+        match self.slots.get_mut(id).map(|slot| &mut slot.state) {
+            Some(SlotState::Pending { .. }) => {
+                self.last_leased = now;
+                self.set_state(id, SlotState::Leased(vec![lease]));
+            }
+            Some(SlotState::Leased(leases)) if leases.len() == 1 => {
+                lease.is_backup = true;
+                leases.push(lease);
+            }
+            _ => {}
+        }
+    }
+
+    fn renew(&mut self, id: &SlotId, attempt: &Attempt, done: (u64, u64), now: Timestamp) {
+        let ttl = self.rules.ttl;
+        if let Some(SlotState::Leased(leases)) = self.slots.get_mut(id).map(|slot| &mut slot.state)
+        {
+            let named = leases.iter_mut().find(|lease| lease.attempt == *attempt);
+            if let Some(lease) = named {
+                lease.renew(done.0, done.1, now, ttl);
+            }
+        }
+    }
+
+    /// Ends an attempt. Returns whether it was under way.
+    fn drop_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
+        if !self.is_leased(id, attempt) {
+            return false;
+        }
+        let Some(SlotState::Leased(leases)) = self.slots.get_mut(id).map(|slot| &mut slot.state)
+        else {
+            return false;
+        };
+        leases.retain(|lease| lease.attempt != *attempt);
+        match leases.first_mut() {
+            Some(left) => left.is_backup = false,
+            None => self.set_state(id, SlotState::Pending { not_before: now }),
+        }
+        true
+    }
+
+    fn fail(&mut self, failure: &Failure, jitter: f64, num_workers: usize, now: Timestamp) {
+        if !self.drop_lease(&failure.slot, &failure.attempt, now) {
+            return;
+        }
+        match failure.class {
+            FailureClass::Specification => {
+                self.phase = Phase::Failed {
+                    message: failure.message.clone(),
+                    is_final: true,
+                };
+            }
+            FailureClass::Model => {
+                self.refused_by.insert(failure.worker.clone());
+                if self.refused_by.len() >= num_workers.clamp(1, MODEL_VERDICTS) {
+                    self.phase = Phase::Failed {
+                        message: format!("{}; submit it again to resume", failure.message),
+                        is_final: false,
+                    };
+                }
+            }
+            FailureClass::Transient => self.pause(&failure.slot, jitter, now),
+            _ => self.count(failure),
+        }
+    }
+
+    /// Lets a slot rest: twice as long each time, and not as long as the others that rest too.
+    fn pause(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
+        let longest = Duration::from_secs(1 << slot.pauses.min(6)).min(MAX_PAUSE);
+        slot.pauses += 1;
+        let not_before = now.after(longest.mul_f64(jitter.clamp(0.0, 1.0)));
+        if matches!(slot.state, SlotState::Pending { .. }) {
+            slot.state = SlotState::Pending { not_before };
+        }
+    }
+
+    /// Counts a failure against its slot, and gives the slot up if that is one too many.
+    fn count(&mut self, failure: &Failure) {
+        let Some(slot) = self.slots.get_mut(&failure.slot) else {
+            return;
+        };
+        let is_open = matches!(slot.state, SlotState::Pending { .. } | SlotState::Leased(_));
+        if !is_open || !slot.count(failure.class, &failure.worker) {
+            return;
+        }
+        let closing = if slot.num_rows() > 1 {
+            Closing::Split
+        } else {
+            Closing::Quarantine {
+                class: failure.class,
+                message: failure.message.clone(),
+            }
+        };
+        // An attempt still under way keeps its chance: the slot decides who came first.
+        self.set_state(&failure.slot, SlotState::Closing(closing));
+    }
+
+    fn fill(&mut self, id: &SlotId, fill: Fill, tokens: u64, now: Timestamp) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let expected = slot.num_rows();
+        if matches!(slot.state, SlotState::Filled(_) | SlotState::Split { .. }) {
+            return;
+        }
+        if let SlotState::Leased(leases) = &slot.state {
+            if self.durations.len() == MAX_DURATIONS {
+                self.durations.remove(0);
+            }
+            let longest = leases.iter().map(|lease| now.since(lease.since)).max();
+            self.durations.extend(longest);
+        }
+        if fill.rows != expected {
+            self.phase = Phase::Failed {
+                message: format!(
+                    "the object in slot `{id}` has {} rows where the plan has {expected}; \
+                     it was written by another program: submit the job with another run id",
+                    fill.rows
+                ),
+                is_final: false,
+            };
+            return;
+        }
+        self.totals.slots_done += 1;
+        self.totals.rows_done += fill.rows;
+        self.totals.rows_failed += fill.errors;
+        self.totals.tokens_done += tokens;
+        self.set_state(id, SlotState::Filled(fill));
+    }
+
+    fn split(&mut self, id: &SlotId, bytes: u64) {
+        let is_open = self.slots.get(id).is_some_and(|slot| {
+            !matches!(slot.state, SlotState::Filled(_) | SlotState::Split { .. })
+        });
+        if !is_open {
+            return;
+        }
+        self.set_state(id, SlotState::Split { bytes });
+        self.totals.slots -= 1;
+        for half in id.split() {
+            if let Some(rows) = self.plan.rows(&half) {
+                self.add_slot(half, rows);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp) -> Vec<Failure> {
+        let mut lost = Vec::new();
+        for id in &self.leased {
+            let Some(SlotState::Leased(leases)) = self.slots.get(id).map(|slot| &slot.state) else {
+                continue;
+            };
+            for lease in leases
+                .iter()
+                .filter(|lease| lease.is_lost(now, &self.rules))
+            {
+                lost.push(Failure {
+                    slot: id.clone(),
+                    attempt: lease.attempt.clone(),
+                    worker: lease.worker.clone(),
+                    class: FailureClass::Lost,
+                    message: format!("worker `{}` vanished or stood still", lease.worker),
+                });
+            }
+        }
+        for failure in &lost {
+            self.drop_lease(&failure.slot, &failure.attempt, now);
+            self.count(failure);
+        }
+        lost
+    }
+
+    fn resume(&mut self) {
+        if let Phase::Failed {
+            is_final: false, ..
+        } = self.phase
+        {
+            self.phase = Phase::Running;
+            self.refused_by.clear();
+        }
+    }
+}

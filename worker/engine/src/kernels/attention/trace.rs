@@ -1,0 +1,120 @@
+//! What an attention works on, and what its forward pass keeps for the backward pass.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+/// The heads of an attention.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Heads {
+    /// Number of query heads.
+    pub(crate) queries: usize,
+    /// Number of key and value heads.
+    pub(crate) keys: usize,
+    /// Width of a head.
+    pub(crate) dim: usize,
+    /// Factor of the scores before the softmax.
+    pub(crate) scale: f64,
+    /// Whether a query sees only keys up to its own position.
+    pub(crate) causal: bool,
+    /// How many keys a query sees, its own included; all where absent.
+    pub(crate) window: Option<usize>,
+    /// Bounds scores smoothly: `c · tanh(score / c)`.
+    pub(crate) softcap: Option<f64>,
+}
+
+impl Heads {
+    pub(super) fn key_head(&self, query_head: usize) -> usize {
+        query_head / (self.queries / self.keys)
+    }
+
+    /// Returns which of `keys` the query at `position` sees.
+    pub(super) fn seen(&self, position: usize, keys: usize) -> Range<usize> {
+        let end = if self.causal { position + 1 } else { keys };
+        let first = self
+            .window
+            .map_or(0, |window| (position + 1).saturating_sub(window));
+        first..end
+    }
+}
+
+/// Heads inside a projection: the columns from `column` on of a `[rows, width]` tensor.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    pub(crate) rows: Tensor,
+    pub(crate) column: usize,
+}
+
+/// What an attention works on. Rows of values belong to rows of keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Projections {
+    pub(crate) queries: Columns,
+    pub(crate) keys: Columns,
+    pub(crate) values: Columns,
+}
+
+/// What the backward pass needs of an attention's forward pass.
+#[derive(Debug, Clone)]
+pub(crate) struct AttentionTrace {
+    pub(crate) heads: Heads,
+    pub(crate) queries: Columns,
+    pub(crate) keys: Columns,
+    pub(crate) values: Columns,
+    /// Weights of sequence after sequence, each `[head, query, key]`.
+    pub(crate) weights: Tensor,
+    /// Factors of the weights where dropout changes what mixes the values, laid out as they are.
+    pub(crate) mask: Option<Tensor>,
+    /// One entry a sequence.
+    pub(crate) sequences: Vec<Sequence>,
+}
+
+/// Where one sequence lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// Rows of the queries.
+    pub(crate) queries: Range<usize>,
+    /// Rows of the keys and values.
+    pub(crate) keys: Range<usize>,
+    /// Index of its first weight.
+    pub(crate) first_weight: usize,
+}
+
+impl Sequence {
+    /// Returns how many keys a causal pass found already there: those of the pass it continues.
+    pub(super) fn num_earlier(&self, heads: Heads) -> usize {
+        if heads.causal {
+            self.keys.len() - self.queries.len()
+        } else {
+            0
+        }
+    }
+}
+
+/// Cotangent rows of one explained token: those of queries `positions` of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExplainedQueries {
+    /// Index of the sequence.
+    pub(crate) sequence: usize,
+    /// Positions in the sequence.
+    pub(crate) positions: Range<usize>,
+}
+
+/// Returns where sequences with the given query and key rows lie, and how many weights they have.
+pub(crate) fn lay_out(
+    heads: Heads,
+    rows: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+) -> (Vec<Sequence>, usize) {
+    let mut first_weight = 0;
+    let sequences = rows
+        .map(|(queries, keys)| {
+            let weights = heads.queries * queries.len() * keys.len();
+            first_weight += weights;
+            Sequence {
+                queries,
+                keys,
+                first_weight: first_weight - weights,
+            }
+        })
+        .collect();
+    (sequences, first_weight)
+}
