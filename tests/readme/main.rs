@@ -3,7 +3,8 @@
 //! Blocks marked `console` are run in order, each line after `$ ` as a shell runs it, in a folder of
 //! their own that looks like a clone. What is shown below a command must be what it prints. Two
 //! things differ from a reader's shell: `cargo run` starts the program that the tests were built
-//! with, and the coordinator takes a free port. `cargo nextest run` is what is running.
+//! with, and the coordinator takes a free port. `kill %N` stops the N-th program that was started
+//! with `&`, and it must end well. `cargo nextest run` is what is running.
 
 use std::fs;
 use std::net::TcpListener;
@@ -101,13 +102,14 @@ impl Clone {
     }
 
     fn run(&mut self, step: &Step) {
-        let command = step
-            .command
-            .replace("cargo run --package whence --", "whence");
+        let command = step.command.replace("cargo run --bin whence --", "whence");
         if let Some(command) = command.strip_suffix('&') {
             let mut shell = self.shell(&format!("exec {command}"));
             self.running.push(shell.spawn().expect("bash runs"));
             return;
+        }
+        if let Some(jobs) = command.strip_prefix("kill ") {
+            return self.stop(jobs);
         }
         let output = self.shell(&command).output().expect("bash runs");
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -117,6 +119,21 @@ impl Clone {
             let printed: Vec<_> = printed.lines().map(str::trim_end).collect();
             let shown: Vec<_> = step.shown.lines().collect();
             assert_eq!(printed, shown, "{}", step.command);
+        }
+    }
+}
+
+impl Clone {
+    /// Stops programs by the numbers that a shell gives them: `%2 %1`.
+    fn stop(&mut self, jobs: &str) {
+        for job in jobs.split_whitespace() {
+            let number: usize = job.trim_start_matches('%').parse().expect("a job number");
+            let program = &mut self.running[number - 1];
+            let pid = program.id().to_string();
+            let sent = Command::new("kill").arg(pid).status().expect("kill runs");
+            assert!(sent.success(), "{job} had ended by itself");
+            let ended = program.wait().expect("a child of this test");
+            assert!(ended.success(), "{job} ended with {ended}");
         }
     }
 }

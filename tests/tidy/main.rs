@@ -3,6 +3,7 @@
 //!
 //! Each rule prints every place that breaks it, so that one run shows all there is to do.
 
+mod features;
 mod imports;
 
 use std::fs;
