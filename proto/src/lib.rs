@@ -1,10 +1,10 @@
-//! What is on the wire: the gRPC services of coordinator and workers.
+//! The wire protocol: the gRPC services of coordinator and workers.
 //!
-//! The messages are generated from `attribution/v1/*.proto`, where each call says who sends it,
-//! when, and what a retry does. These types stop at the services: inside coordinator and worker
-//! live the types of `whence-schemas`.
+//! The messages are generated from `attribution/v1/*.proto`, where each call documents who sends it,
+//! when, and what a retry does. Only the services use these types; the rest of coordinator and worker
+//! uses the types of `whence-schemas`.
 
-/// Version of the worker protocol. Raised when an old worker could do harm.
+/// Version of the worker protocol. It is raised when an older worker could do harm.
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Package `attribution.v1`, as generated.
