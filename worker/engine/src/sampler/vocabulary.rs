@@ -1,4 +1,4 @@
-//! From the tokens of one vocabulary to those of another, by what they stand for in a text.
+//! From the tokens of one vocabulary to those of another, by the text they stand for.
 //!
 //! Vocabularies mark blanks each in its own way: `Ġcat`, `▁cat`, or `cat` where `##cat` has none. So a
 //! token is read as its tokenizer writes it behind another one, its leading blank included. What

@@ -1,7 +1,7 @@
 //! Models of many languages: tokens that say which one a text is in.
 //!
 //! Such a model expects the code of the language around every text, and its target to begin with
-//! the code of the target language. Where the codes stand depends on the tokenizer's class.
+//! the code of the target language. Their places depend on the tokenizer's class.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 
-/// What stands around a text.
+/// The tokens around a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) before: Vec<u32>,
@@ -22,7 +22,7 @@ pub(super) struct Languages {
     family: Family,
     /// Source language where none is given.
     source: String,
-    /// Target language where none is given; the source language where there is none either.
+    /// Target language if none is given; without one, the source language.
     target: Option<String>,
     end: u32,
 }
@@ -38,7 +38,7 @@ struct Family {
     default_source: &'static str,
 }
 
-/// Where a code stands.
+/// The place of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CodePlace {
     /// `code text </s>`
@@ -107,12 +107,12 @@ impl Languages {
         }
     }
 
-    /// Returns what stands around source texts. `id_of` knows the vocabulary.
+    /// Returns the tokens around source texts. `id_of` knows the vocabulary.
     pub(super) fn source(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
         self.frame(&self.source, id_of)
     }
 
-    /// Returns what stands around target texts. `id_of` knows the vocabulary.
+    /// Returns the tokens around target texts. `id_of` knows the vocabulary.
     pub(super) fn target(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
         self.frame(self.target.as_ref().unwrap_or(&self.source), id_of)
     }

@@ -1,8 +1,8 @@
 //! What SentencePiece makes of a text before it looks for pieces, and where each byte of that came
 //! from.
 //!
-//! The library that finds the pieces normalises by itself and tells nothing of where; this is the
-//! same computation, with the places kept. The rules stand in the model file: a table of sequences
+//! The library that finds the pieces normalizes by itself and tells nothing of where; this is the
+//! same computation, with the places kept. The rules are in the model file: a table of sequences
 //! of characters and what they become, as a trie in the layout of Darts, and four switches. Source:
 //! `normalizer.cc` and `sentencepiece_model.proto` of SentencePiece.
 
@@ -12,7 +12,7 @@ use sentencepiece_rs::{PieceType, SentencePieceModel};
 /// How SentencePiece writes a blank.
 const BLANK: &str = "▁";
 
-/// The fields of a model file that say how texts are normalised.
+/// The fields of a model file that say how texts are normalized.
 #[derive(Message)]
 struct ModelFile {
     #[prost(message, optional, tag = "2")]
@@ -51,7 +51,7 @@ pub(super) struct Normalization {
     removes_extra_blanks: bool,
 }
 
-/// A normalised text.
+/// A normalized text.
 #[derive(Debug, Default)]
 pub(super) struct Normalized {
     pub(super) text: String,
@@ -109,7 +109,7 @@ impl Normalization {
         })
     }
 
-    /// Normalises a text.
+    /// Normalizes a text.
     pub(super) fn apply(&self, text: &str) -> Normalized {
         let mut output = Normalized::default();
         let mut at = 0;
@@ -180,7 +180,7 @@ struct Charsmap {
 impl Charsmap {
     /// Reads the length of the trie, the trie and the texts. Fails if they do not fit together.
     fn read(blob: &[u8]) -> Result<Self, String> {
-        let broken = || "its table of normalisation rules is damaged".to_owned();
+        let broken = || "its table of normalization rules is damaged".to_owned();
         let (length, rest) = blob.split_first_chunk::<4>().ok_or_else(broken)?;
         let length = u32::from_le_bytes(*length) as usize;
         let (trie, texts) = rest.split_at_checked(length).ok_or_else(broken)?;

@@ -1,4 +1,4 @@
-//! Where the tokens of a generated text stand in it.
+//! Where the tokens of a generated text are in it.
 //!
 //! A text that was encoded comes with the ranges of its tokens; of one that was generated only the
 //! tokens are known, and what they decode to.
@@ -8,11 +8,11 @@ use super::vocabulary::Vocabulary;
 use crate::attribution::Offsets;
 
 impl Vocabulary {
-    /// Returns where the tokens of `ids` from number `first` on stand in `text`, which all of them
+    /// Returns where the tokens of `ids` from number `first` on are in `text`, which all of them
     /// decode to, special tokens left out.
     ///
-    /// A token stands where the text of the tokens up to it goes beyond the text of those before
-    /// it: one decoding a token, since what a token becomes depends on its neighbours.
+    /// A token is where the text of the tokens up to it goes beyond the text of those before
+    /// it: one decoding a token, since what a token becomes depends on its neighbors.
     pub(crate) fn offsets_in_decoded(&self, ids: &[u32], first: usize, text: &str) -> Vec<Offsets> {
         let (mut done, _) = self.reach(&ids[..first], text);
         let range = |index: usize| {

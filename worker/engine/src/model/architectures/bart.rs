@@ -23,10 +23,10 @@ const LEARNED_OFFSET: usize = 2;
 
 /// What tells one relative from another.
 struct Variant {
-    /// Whether norms stand before cores, with one more after the last, or after sums.
+    /// Whether norms come before cores, with one more after the last, or after sums.
     is_pre_norm: bool,
-    /// Whether embeddings are normalised.
-    normalises_embeddings: bool,
+    /// Whether embeddings are normalized.
+    normalizes_embeddings: bool,
     positions: PositionKind,
     /// Whether transformers' decoder scales the embeddings it is given once more.
     scales_given: bool,
@@ -44,7 +44,7 @@ enum PositionKind {
 pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
         is_pre_norm: false,
-        normalises_embeddings: true,
+        normalizes_embeddings: true,
         positions: PositionKind::Learned,
         scales_given: false,
         default_activation: "gelu",
@@ -56,7 +56,7 @@ pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
 pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
         is_pre_norm: true,
-        normalises_embeddings: true,
+        normalizes_embeddings: true,
         positions: PositionKind::Learned,
         scales_given: false,
         default_activation: "gelu",
@@ -68,7 +68,7 @@ pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
 pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
         is_pre_norm: true,
-        normalises_embeddings: false,
+        normalizes_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
         default_activation: "gelu",
@@ -80,7 +80,7 @@ pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
 pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
         is_pre_norm: true,
-        normalises_embeddings: false,
+        normalizes_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Tensor2tensor { offset: 2 }),
         scales_given: false,
         default_activation: "relu",
@@ -94,7 +94,7 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
     require(config, "normalize_embedding", false)?;
     let variant = Variant {
         is_pre_norm: false,
-        normalises_embeddings: false,
+        normalizes_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
         default_activation: "gelu",
@@ -103,11 +103,14 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
     if config.flag_or("share_encoder_decoder_embeddings", true)? {
         return Ok(spec);
     }
-    with_an_embedding_a_side(config, spec)
+    with_an_embedding_for_each_side(config, spec)
 }
 
 /// Gives the encoder an embedding of its own; head and its bias are over the decoder's tokens.
-fn with_an_embedding_a_side(config: &ConfigFile, spec: ModelSpec) -> Result<ModelSpec, Error> {
+fn with_an_embedding_for_each_side(
+    config: &ConfigFile,
+    spec: ModelSpec,
+) -> Result<ModelSpec, Error> {
     let of_source = StackEmbedding::Own {
         name: "model.encoder.embed_tokens.weight".to_owned(),
         vocabulary: spec.vocabulary,
@@ -201,7 +204,7 @@ impl Variant {
                 },
             }),
             embedding_norm: self
-                .normalises_embeddings
+                .normalizes_embeddings
                 .then(|| norm("layernorm_embedding")),
             final_norm: self.is_pre_norm.then(|| norm("layer_norm")),
             ..StackSpec::new(sublayers)

@@ -1,5 +1,5 @@
 //! Cohere's Command R: Llama with attention and network in parallel behind one layer norm without
-//! bias, neighbouring entries turned against each other, and scaled logits.
+//! bias, neighboring entries turned against each other, and scaled logits.
 //!
 //! Source: Cohere 2024, <https://huggingface.co/CohereLabs/c4ai-command-r-v01>.
 

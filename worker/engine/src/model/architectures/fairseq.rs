@@ -16,7 +16,7 @@ use crate::model::spec::{
 /// transformers leaves torch's default; the `layer_norm_eps` of files is not read.
 const EPSILON: f64 = 1e-5;
 
-/// Where position 0 stands.
+/// The place of position 0 in the table.
 const POSITION_OFFSET: usize = 2;
 
 /// What a family calls things.

@@ -36,7 +36,7 @@ enum Stored {
     InGroups,
 }
 
-/// Where attention and network stand, and the names of their norms.
+/// How attention and network follow each other, and the names of their norms.
 #[derive(Debug, Clone, Copy)]
 struct Wiring {
     is_parallel: bool,
@@ -50,7 +50,7 @@ struct Shape {
     kv_heads: usize,
     dim: usize,
     epsilon: f64,
-    /// Whether scores have slopes; queries and keys are turned otherwise.
+    /// Whether scores have slopes; if not, queries and keys are rotated.
     has_slopes: bool,
     stored: Stored,
     wiring: Wiring,

@@ -13,7 +13,7 @@ pub(super) fn activation(
     let name = config.optional_text(field)?.unwrap_or(default);
     Activation::from_name(name).ok_or_else(|| {
         config.refused(format!(
-            "`{field}` is `{name}`, an activation we do not have"
+            "`{field}` is `{name}`, an activation whence does not have"
         ))
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn windows(
         "sliding_attention" => Ok(window),
         "full_attention" => Ok(None),
         _ => Err(config.refused(format!(
-            "`layer_types` names `{kind}`, an attention we do not have"
+            "`layer_types` names `{kind}`, an attention whence does not have"
         ))),
     };
     types.into_iter().map(of_type).collect()

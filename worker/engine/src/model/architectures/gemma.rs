@@ -1,9 +1,9 @@
 //! Gemma, Gemma 2 and Gemma 3 (text): Llama with RMS norms whose weights are offsets from 1, GELU
 //! gates, and embeddings scaled by √hidden.
 //!
-//! Gemma 2 normalises what attention and network return as well, bounds scores and logits smoothly,
-//! and sees a window in every other layer. Gemma 3 normalises queries and keys instead of bounding
-//! scores, sees all keys in every sixth layer only, and turns those layers otherwise.
+//! Gemma 2 normalizes what attention and network return as well, bounds scores and logits smoothly,
+//! and sees a window in every other layer. Gemma 3 normalizes queries and keys instead of bounding
+//! scores, sees all keys in every sixth layer only, and rotates those layers by other frequencies.
 //!
 //! Sources: Gemma team 2024, <https://arxiv.org/abs/2403.08295> and
 //! <https://arxiv.org/abs/2408.00118>; 2025, <https://arxiv.org/abs/2503.19786>.
@@ -75,7 +75,7 @@ pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let window = size_or(config, "sliding_window", DEFAULT_WINDOW)?;
     let pattern = config.optional_size("sliding_window_pattern")?;
     let pattern = pattern.unwrap_or(DEFAULT_PATTERN);
-    // Which layers slide matters even where no window is given: they are turned otherwise.
+    // Which layers slide matters even without a window: they have their own rotation.
     let slides = |layer: usize| !(layer + 1).is_multiple_of(pattern);
     let is_local = windows(config, layers.len(), Some(1), slides)?;
     let epsilon = llama::rms_epsilon(config, GEMMA)?;

@@ -1,4 +1,4 @@
-//! GPT-J: attention and network in parallel behind one layer norm, rotary positions of neighbouring
+//! GPT-J: attention and network in parallel behind one layer norm, rotary positions of neighboring
 //! entries in part of each head.
 //!
 //! Source: Wang & Komatsuzaki 2021, <https://github.com/kingoflolz/mesh-transformer-jax>; weight

@@ -6,11 +6,11 @@ use crate::model::spec::{AttentionSpec, CoreSpec, NormSpec, SublayerInput, Subla
 pub(super) struct Layer {
     /// The attention.
     pub(super) attention: AttentionSpec,
-    /// What stands around the attention.
+    /// The norms around the attention.
     pub(super) attention_norms: Norms,
     /// The network behind it.
     pub(super) network: CoreSpec,
-    /// What stands around the network.
+    /// The norms around the network.
     pub(super) network_norms: Norms,
     /// Factor of what either adds to the stream.
     pub(super) scale: f64,
@@ -32,7 +32,7 @@ pub(super) enum Norms {
 }
 
 impl Layer {
-    /// Returns a layer that normalises what attention and network read.
+    /// Returns a layer that normalizes what attention and network read.
     pub(super) fn pre_norm(
         (attention_norm, attention): (NormSpec, AttentionSpec),
         (network_norm, network): (NormSpec, impl Into<CoreSpec>),

@@ -2,7 +2,7 @@
 //! attention.
 //!
 //! Source: Zhang et al. 2022, <https://arxiv.org/abs/2205.01068>; weight names as transformers saves
-//! them. The 350-million model normalises sums, and maps its embeddings, which are narrower than the
+//! them. The 350-million model normalizes sums, and maps its embeddings, which are narrower than the
 //! stream, there and back.
 
 use super::fields::{activation, head_dim, head_weight};

@@ -193,7 +193,7 @@ fn feed_forward(config: &ConfigFile, prefix: &str, name: &str) -> Result<FeedFor
 fn named(config: &ConfigFile, name: &str) -> Result<Activation, Error> {
     Activation::from_name(name).ok_or_else(|| {
         config.refused(format!(
-            "`feed_forward_proj` names `{name}`, an activation we do not have"
+            "`feed_forward_proj` names `{name}`, an activation whence does not have"
         ))
     })
 }
