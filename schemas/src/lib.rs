@@ -16,6 +16,7 @@ pub mod ids;
 pub mod input;
 pub mod job;
 pub mod layout;
+pub mod lfs;
 pub mod output;
 pub mod plan;
 #[cfg(feature = "store")]

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use whence_schemas::job::DataFile;
+use whence_schemas::lfs;
 
 use super::format::unreadable;
 use super::formats::format_of;
@@ -70,6 +71,7 @@ pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
 }
 
 fn describe_file(path: &Path) -> Result<DataFile, Error> {
+    refuse_pointer(path)?;
     let mut file = File::open(path).map_err(unreadable(path))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&mut file).map_err(unreadable(path))?;
@@ -81,6 +83,21 @@ fn describe_file(path: &Path) -> Result<DataFile, Error> {
         path: name.to_owned(),
         bytes: hasher.count(),
         digest: hasher.finalize().to_hex().to_string(),
+    })
+}
+
+/// Fails if Git LFS keeps a pointer in the file's place: none of its lines is a row.
+fn refuse_pointer(path: &Path) -> Result<(), Error> {
+    if !path.is_file() || !lfs::is_pointer_file(path).map_err(unreadable(path))? {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(path);
+    Err(Error::Format {
+        path: path.to_owned(),
+        reason: format!(
+            "it is a Git LFS pointer, not the file itself; fetch it: git -C '{}' lfs pull",
+            folder.display()
+        ),
     })
 }
 
@@ -175,6 +192,21 @@ mod tests {
         assert!(matches!(verify(&file), Err(Error::Content { .. })));
         fs::write(&path, "{} ").unwrap();
         assert!(matches!(verify(&file), Err(Error::Content { .. })));
+    }
+
+    #[test]
+    fn a_git_lfs_pointer_is_no_dataset() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["rows.jsonl", "rows.parquet", "rows.csv"] {
+            let path = folder.path().join(name);
+            let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n";
+            fs::write(&path, pointer).unwrap();
+            let error = describe(&[path.to_str().unwrap()]).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("lfs pull"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
