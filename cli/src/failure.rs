@@ -139,12 +139,9 @@ impl From<whence_engine::Error> for Failure {
             }
             ErrorScope::Internal => Self::run(chain(&error)),
         };
-        match error {
-            whence_engine::Error::UnknownName { list, .. } => {
-                failure.hint(format!("whence list {list}"))
-            }
-            whence_engine::Error::UnknownArchitecture { .. } => failure.hint("whence list models"),
-            _ => failure,
+        match error.next_step() {
+            Some(next) => failure.hint(next),
+            None => failure,
         }
     }
 }

@@ -10,13 +10,12 @@ use serde_json::{Map, Value};
 use whence_coordinator::dataset;
 use whence_engine::Entry;
 use whence_engine::methods::METHODS;
-use whence_engine::model::ARCHITECTURES;
 use whence_engine::step_functions::STEP_FUNCTIONS;
 use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
 use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, JobSpec};
 
-use crate::Failure;
 use crate::args::{AttributionOptions, DatasetOptions, JobOptions, ModelOptions};
+use crate::{Failure, output};
 
 /// Names that mean a format and not a dataset, as in `datasets`.
 const FORMAT_NAMES: &[&str] = &["json", "csv", "parquet"];
@@ -196,10 +195,10 @@ pub(crate) fn specification(
     })
 }
 
-/// Returns the model's folder. Fails if there is none, or its architecture is not served.
+/// Returns the model's folder. Fails if there is none.
 pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure> {
     let path = Path::new(&model.model);
-    let folder = path.canonicalize().map_err(|error| {
+    path.canonicalize().map_err(|error| {
         let failure = Failure::request(format!("there is no model `{}`: {error}", model.model));
         if is_hub_name(&model.model) {
             let local = model.model.rsplit('/').next().unwrap_or_default();
@@ -209,31 +208,16 @@ pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure
             ));
         }
         failure.hint("a model is a folder with config.json, a tokenizer and weights: *.safetensors, pytorch_model.bin or *.gguf")
-    })?;
-    check_architecture(&folder)?;
-    Ok(folder)
+    })
 }
 
-/// Fails if the folder says that it holds a model of an architecture we do not have. What else is
-/// wrong with it is found when it is loaded.
-fn check_architecture(folder: &Path) -> Result<(), Failure> {
-    let path = folder.join("config.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return Ok(());
-    };
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let Some(model_type) = config["model_type"].as_str() else {
-        return Ok(());
-    };
-    if ARCHITECTURES.iter().any(|known| known.name == model_type) {
-        return Ok(());
-    }
-    let model_type = model_type.to_owned();
-    Err(whence_engine::Error::UnknownArchitecture { path, model_type }.into())
-}
-
+/// Returns the model, checked as a worker will load it, with its digest.
 fn model(model: &ModelOptions) -> Result<ModelSource, Failure> {
     let folder = folder(model)?;
+    let check = whence_engine::check_model(&folder, model.dtype.into())?;
+    for notice in &check.notices {
+        output::warn(notice);
+    }
     let Some(path) = folder.to_str() else {
         return Err(Failure::request(format!(
             "the name of `{}` is not UTF-8; rename it",

@@ -1,7 +1,8 @@
-//! Standard output: data, and nothing but data.
+//! Standard output: data, and nothing but data. Warnings go to standard error.
 //!
-//! Written through a handle that reports errors, so that `whence … | head` ends quietly.
+//! Data is written through a handle that reports errors, so that `whence … | head` ends quietly.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
 use crate::Failure;
@@ -12,6 +13,11 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     writeln!(out, "{text}")?;
     out.flush()?;
     Ok(())
+}
+
+/// Tells the person about something that does not stop the command.
+pub(crate) fn warn(notice: &dyn Display) {
+    eprintln!("warning: {notice}");
 }
 
 /// Columns of the terminal that standard output is; `None` in a pipe.

@@ -17,6 +17,7 @@ mod page;
 mod reference;
 mod slopes;
 mod spelling;
+mod strangers;
 
 use std::collections::BTreeSet;
 

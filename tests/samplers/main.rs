@@ -225,6 +225,24 @@ fn what_cannot_propose_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_sampler_with_layers_its_configuration_does_without_is_refused() {
+    for name in ["bert", "roberta"] {
+        let folder = copy_of(name);
+        let layers = &json!(1);
+        set(folder.path(), "config.json", "num_hidden_layers", layers);
+        let spec = reagent(&json!({"sampler": folder.path()}));
+        let error = engine("gpt2-random")
+            .prepare(&spec)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(".layer.1.") && error.contains("does without"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_job_holds_its_sampler_to_what_it_was() {
     let folder = copy_of("roberta");
     let mut spec = reagent(&json!({"sampler": folder.path()}));
@@ -258,7 +276,9 @@ fn a_job_holds_its_sampler_to_what_it_was() {
 fn given_draws_and_a_sampler_exclude_each_other() {
     let engine = engine("gpt2-random");
     let params = json!({"sampler": sampler_folder("bert"), "samples": []});
-    let error = engine.prepare(&reagent(&params)).unwrap_err();
+    let attributor = engine.prepare(&reagent(&params)).unwrap();
+    let example = Example::new(0, "Click the").with_generated_text("Click the tab");
+    let error = attributor.attribute(&[example]).remove(0).unwrap_err();
     assert!(error.to_string().contains("leave out `sampler`"), "{error}");
 }
 

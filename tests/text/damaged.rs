@@ -141,22 +141,62 @@ fn write_behind_name<const N: usize>(bytes: &mut [u8], distance: usize, number: 
 
 const SPOILT: &str = "blk.0.attn_q.weight";
 
+/// Puts one more pair of `key` and value in front of the others. `value` begins with its kind.
+fn add_metadata(bytes: &mut Vec<u8>, key: &str, value: &[u8]) {
+    let count = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
+    write(bytes, 16, (count + 1).to_le_bytes());
+    let mut pair = (key.len() as u64).to_le_bytes().to_vec();
+    pair.extend(key.as_bytes());
+    pair.extend(value);
+    bytes.splice(24..24, pair);
+}
+
+/// Returns a value of 32 bits, as metadata have it.
+fn number(value: u32) -> Vec<u8> {
+    [4_u32, value].map(u32::to_le_bytes).concat()
+}
+
+/// Returns a text, as metadata have it.
+fn text(value: &str) -> Vec<u8> {
+    let mut bytes = 8_u32.to_le_bytes().to_vec();
+    bytes.extend((value.len() as u64).to_le_bytes());
+    bytes.extend(value.as_bytes());
+    bytes
+}
+
 #[test]
 fn an_alignment_that_cannot_be_is_an_error() {
     for alignment in [0_u32, 1, 24] {
         let message = gguf_refusal(|bytes| {
-            // One more pair of key and value, in front of the others.
-            let count = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
-            write(bytes, 16, (count + 1).to_le_bytes());
-            let key = b"general.alignment";
-            let mut pair = (key.len() as u64).to_le_bytes().to_vec();
-            pair.extend(key);
-            pair.extend(4_u32.to_le_bytes());
-            pair.extend(alignment.to_le_bytes());
-            bytes.splice(24..24, pair);
+            add_metadata(bytes, "general.alignment", &number(alignment));
         });
         assert!(message.contains("general.alignment"), "{message}");
     }
+}
+
+/// As [`add_metadata`], and one more pair that keeps the tensors where the alignment has them.
+fn add_aligned(bytes: &mut Vec<u8>, key: &str, value: &[u8]) {
+    const ALIGNMENT: usize = 32;
+    let before = bytes.len();
+    add_metadata(bytes, key, value);
+    let pair = |key: usize| size_of::<u64>() + key + number(0).len();
+    let is_aligned = |key: &usize| (bytes.len() - before + pair(*key)).is_multiple_of(ALIGNMENT);
+    let filler = (1..=ALIGNMENT).find(is_aligned).unwrap();
+    add_metadata(bytes, &"x".repeat(filler), &number(0));
+}
+
+#[test]
+fn what_is_not_a_whole_model_is_refused_by_what_it_is() {
+    let message = gguf_refusal(|bytes| add_aligned(bytes, "split.count", &number(3)));
+    assert!(message.contains("one of 3 parts"), "{message}");
+    let message = gguf_refusal(|bytes| add_aligned(bytes, "general.type", &text("adapter")));
+    assert!(message.contains("of the kind `adapter`"), "{message}");
+    let folder = copy_of(&here("models/tiny-gguf"));
+    let path = folder.path().join("tiny.gguf");
+    let mut bytes = fs::read(&path).unwrap();
+    add_aligned(&mut bytes, "general.type", &text("model"));
+    fs::write(&path, bytes).unwrap();
+    Engine::load(&path, Dtype::Float32).unwrap();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod damaged;
 mod gguf;
 mod offsets;
 mod pytorch;
+mod unserved;
 mod vocabularies;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use tracing::warn;
 use whence_engine::Engine;
 use whence_schemas::job::{Dtype, ModelSource};
 
@@ -29,7 +30,7 @@ struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// It cannot be read.
-    #[error("load model `{path}`: {source}")]
+    #[error("load model `{path}`: {source}{}", after_semicolon(.source.next_step()))]
     Load {
         /// The folder.
         path: String,
@@ -44,11 +45,16 @@ pub enum ModelError {
     Changed {
         /// The folder.
         path: String,
-        /// Digest of what stands there.
+        /// Digest of the files that are there now.
         found: String,
         /// Digest in the job's specification.
         expected: String,
     },
+}
+
+/// Returns what to do next as the end of a message: what a job says has no line of its own for it.
+fn after_semicolon(next: Option<String>) -> String {
+    next.map_or_else(String::new, |next| format!("; {next}"))
 }
 
 impl Models {
@@ -92,6 +98,9 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         });
     }
     let engine = Engine::load_within(folder, dtype, memory::free()).map_err(failed)?;
+    for notice in engine.notices() {
+        warn!(model = %model.path, %notice, "the model's files say something to know");
+    }
     Ok(Loaded {
         digest: found,
         dtype,

@@ -12,6 +12,9 @@ pub(super) fn run(arguments: &Attribute) -> Result<(), Failure> {
     let examples = examples(arguments)?;
     let folder = job::folder(&arguments.model)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
+    for notice in engine.notices() {
+        output::warn(notice);
+    }
     let mut attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
     if let Some(bytes) = arguments.batch.memory_of_each(1) {
         attributor = attributor.with_memory(bytes);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use whence_engine::model::{ModelFiles, WeightMemory};
+use whence_engine::model::WeightMemory;
 use whence_schemas::job::Dtype;
 use whence_schemas::store;
 
@@ -46,18 +46,24 @@ fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<boo
     Ok(outcome.is_err())
 }
 
-/// Says how the weights of a model fit into the memory that is free.
+/// Opens everything that loading the model opens, and says how its weights fit into the memory that
+/// is free.
 fn try_model(path: &Path) -> Result<String, String> {
-    let said = |error: &whence_engine::Error| chain(error);
-    let files = ModelFiles::open(path).map_err(|error| said(&error))?;
-    let needed = WeightMemory::from_files(&files, Dtype::Float32).map_err(|error| said(&error))?;
+    let check = whence_engine::check_model(path, Dtype::Float32).map_err(|error| {
+        let next = error.next_step();
+        let next = next.map_or_else(String::new, |next| format!("; {next}"));
+        format!("{}{next}", chain(&error))
+    })?;
+    for notice in &check.notices {
+        output::warn(notice);
+    }
     let Some(free) = whence_worker::memory::free() else {
-        let widened = gibibytes(needed.widened);
+        let widened = gibibytes(check.memory.widened);
         return Ok(format!(
             "its weights take {widened} in float32; the system does not say what is free"
         ));
     };
-    fit(needed, free)
+    fit(check.memory, free)
 }
 
 /// Says how weights fit into `free` bytes; fails if they do not.

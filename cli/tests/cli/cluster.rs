@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use crate::run::{command, free_port, marian, translations, whence};
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Running {
 }
 
 /// Starts `whence coordinator` on a free port. Returns it and its URL.
-fn coordinator(root: &Path) -> (Running, String) {
+pub(crate) fn coordinator(root: &Path) -> (Running, String) {
     coordinator_on("127.0.0.1:0", root)
 }
 

@@ -14,6 +14,7 @@ mod chat;
 mod cluster;
 mod dataset;
 mod help;
+mod models;
 mod refusals;
 mod run;
 mod sql;

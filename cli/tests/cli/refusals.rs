@@ -41,7 +41,7 @@ fn an_unknown_architecture_is_named() {
 }
 
 #[test]
-fn a_model_without_weights_fails_the_job_and_says_why() {
+fn a_model_without_weights_is_refused_before_a_job() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model");
     fs::create_dir(&model).unwrap();
@@ -60,7 +60,8 @@ fn a_model_without_weights_fails_the_job_and_says_why() {
         &root,
     ];
     arguments.extend(["-in", "translation.en", "--dataset_split", "train[:2]"]);
-    whence(&arguments).ended_with(1, &["failed: ", "safetensors", "hint: "]);
+    whence(&arguments).is_refused_with(&["has no weights", "safetensors", "hint: "]);
+    assert!(!folder.path().join("out").exists());
 }
 
 #[test]

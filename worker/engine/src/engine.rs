@@ -16,16 +16,17 @@ use crate::attribution::Offsets;
 use crate::encode::{Encoded, Encoder, Target};
 use crate::generate::{self, Prompt, Settings};
 use crate::instance::Instance;
+use crate::loading::Opened;
 use crate::memory::Memory;
 use crate::methods::Method;
+use crate::model::Transformer;
 use crate::model::dropout::DropoutRates;
-use crate::model::{self, ModelFiles, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
 use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
-use crate::{Attribution, Error, Example, Token};
+use crate::{Attribution, Error, Example, Notice, Token};
 use explained::Explained;
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
@@ -37,6 +38,7 @@ pub struct Engine {
     generation: GenerationSpec,
     dropout: DropoutRates,
     path: PathBuf,
+    notices: Vec<Notice>,
     /// The sampler that was asked for last: jobs prepare the same specification again and again.
     sampler: Mutex<Option<(SamplerSource, Arc<Sampler>)>>,
 }
@@ -53,32 +55,22 @@ impl Engine {
     /// those that are stored in half precision stay so, and are widened where they are used. The
     /// numbers do not depend on it.
     pub fn load_within(path: &Path, dtype: Dtype, free: Option<u64>) -> Result<Self, Error> {
-        let dtype = model::precision(dtype);
-        let files = ModelFiles::open(path)?;
-        let model = model::load_files(&files, dtype, free)?;
-        let tokenizer = Tokenizer::load(&files, &files.config()?.to_value())?;
-        for side in [Side::Source, Side::Target] {
-            let (tensor, rows) = model.spec().embedding_of(side);
-            let tokens = tokenizer.of(side).size();
-            if tokens > rows {
-                return Err(Error::Vocabulary {
-                    path: path.to_owned(),
-                    tokens,
-                    tensor: tensor.to_owned(),
-                    rows,
-                });
-            }
-        }
-        let generation = generate::choices_of(&files)?;
-        let dropout = DropoutRates::read(&files.config()?)?;
+        let opened = Opened::open(path, dtype)?;
+        let notices = opened.model.notices().to_vec();
         Ok(Self {
-            model,
-            tokenizer,
-            generation,
-            dropout,
+            model: opened.model.load(free)?,
+            tokenizer: opened.tokenizer,
+            generation: opened.generation,
+            dropout: opened.dropout,
             path: path.to_owned(),
+            notices,
             sampler: Mutex::new(None),
         })
+    }
+
+    /// Returns what was noticed about the model's files that a person should know.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
     }
 
     /// Checks `spec` against the registries and this model. Loads the masked language model that its

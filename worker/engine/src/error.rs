@@ -67,6 +67,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of the model was checked out as the pointer that Git LFS keeps in its place.
+    #[error("`{}` is a Git LFS pointer, not the file itself", path.display())]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A model of a kind that cannot be computed faithfully, such as a quantized one.
+    #[error("`{}` {reason}", path.display())]
+    ModelRefused {
+        /// The model, or the file that says so.
+        path: PathBuf,
+        /// What it is or has, as the rest of a sentence.
+        reason: String,
+        /// What to do about it.
+        next: String,
+    },
     /// A model whose architecture is not among those we have.
     #[error("`{}` is a `{model_type}` model, which is not supported; `whence list models` shows those that are", path.display())]
     UnknownArchitecture {
@@ -206,6 +222,8 @@ impl Error {
             }
             Self::ModelFile { .. }
             | Self::ModelContent { .. }
+            | Self::LfsPointer { .. }
+            | Self::ModelRefused { .. }
             | Self::UnknownArchitecture { .. }
             | Self::Tensor { .. }
             | Self::Sampler { .. }
@@ -224,6 +242,20 @@ impl Error {
         }
     }
 
+    /// Returns what a person can do about it, where the message itself does not say.
+    pub fn next_step(&self) -> Option<String> {
+        match self {
+            Self::LfsPointer { path } => {
+                let folder = path.parent().unwrap_or(path);
+                Some(format!("git -C '{}' lfs pull", folder.display()))
+            }
+            Self::ModelRefused { next, .. } => Some(next.clone()),
+            Self::UnknownName { list, .. } => Some(format!("whence list {list}")),
+            Self::UnknownArchitecture { .. } => Some("whence list models".to_owned()),
+            _ => None,
+        }
+    }
+
     /// Returns a short constant name, for the `error_code` column.
     pub fn code(&self) -> &'static str {
         match self {
@@ -232,6 +264,8 @@ impl Error {
             Self::Specification { .. } => "specification",
             Self::ModelFile { .. } => "model_file",
             Self::ModelContent { .. } => "model_content",
+            Self::LfsPointer { .. } => "lfs_pointer",
+            Self::ModelRefused { .. } => "model_refused",
             Self::UnknownArchitecture { .. } => "unknown_architecture",
             Self::Tensor { .. } => "tensor",
             Self::Vocabulary { .. } => "vocabulary",

@@ -11,6 +11,7 @@
 //! A module imports only from modules further down this list; `tests/tidy` reads it and checks.
 //!
 //! * `engine`: loads a model, prepares a specification, attributes examples.
+//! * `loading`: everything that loading a model opens, checked.
 //! * `collector`: takes the scores that a method records.
 //! * `memory`: which examples and rows fit the memory together.
 //! * `specification`: a specification checked and built, and pinned for a job.
@@ -31,6 +32,7 @@
 //! * `registry`: tables of named things.
 //! * `random`: streams of random numbers, named by seed and example.
 //! * `sides`: source and target.
+//! * `notice`: what a person should know about a model's files.
 //! * `error`: what can go wrong.
 
 pub mod attribution;
@@ -39,7 +41,9 @@ pub mod error;
 
 mod collector;
 mod encode;
+mod loading;
 mod memory;
+pub mod notice;
 mod specification;
 pub mod text;
 
@@ -64,6 +68,8 @@ pub use attribution::{Attribution, Example, ScoreRows, SequenceScores, StepAttri
 pub use digest::digest;
 pub use engine::{Attributor, Engine};
 pub use error::{Error, ErrorScope};
+pub use loading::{ModelCheck, check_model};
+pub use notice::Notice;
 pub use registry::Entry;
 pub use sides::Side;
 pub use specification::{check, check_pinned, pin};

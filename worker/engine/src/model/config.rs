@@ -4,11 +4,11 @@
 //! an answer names the file. Absent and `null` mean the same, as in transformers. Anything that
 //! changes the numbers and is not understood is refused, never ignored.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::disk;
 use crate::Error;
 
 /// One JSON file of a model folder.
@@ -22,10 +22,7 @@ impl ConfigFile {
     /// Reads `folder/name`. Fails if it is missing or not a JSON object.
     pub fn read(folder: &Path, name: &str) -> Result<Self, Error> {
         let path = folder.join(name);
-        let text = fs::read_to_string(&path).map_err(|source| Error::ModelFile {
-            path: path.clone(),
-            source,
-        })?;
+        let text = disk::read_text(&path)?;
         match serde_json::from_str(&text) {
             Ok(Value::Object(fields)) => Ok(Self { path, fields }),
             Ok(_) => Err(Error::ModelContent {
@@ -50,7 +47,7 @@ impl ConfigFile {
         })
     }
 
-    /// Takes `fields` for a file at `path`: what another kind of file says in its own way.
+    /// Takes `fields` as a file at `path`: what another kind of file says in its own way.
     pub(crate) fn from_fields(path: &Path, fields: Map<String, Value>) -> Self {
         Self {
             path: path.to_owned(),
@@ -187,12 +184,12 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the error of a field whose value we do not serve.
+    /// Returns the error of a field with a value that is not supported.
     pub fn unusable(&self, field: &str, value: &Value, expected: &str) -> Error {
         self.refused(format!("`{field}` is {value}, expected {expected}"))
     }
 
-    /// Returns the error of a file with something we do not serve.
+    /// Returns the error of a file with something that is not supported.
     pub fn refused(&self, reason: String) -> Error {
         Error::ModelContent {
             path: self.path.clone(),
@@ -211,6 +208,8 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(text: &str) -> ConfigFile {

@@ -1,7 +1,10 @@
 //! A model on disk: a Hugging Face folder, or one GGUF file.
 //!
 //! A GGUF file holds what a folder keeps in several: it answers for whatever the folder around it
-//! lacks. It is opened once, here.
+//! lacks. It is opened once, here. What is beside the model and makes it another one is looked at
+//! first, so that nobody can read a model without that look.
+
+mod companions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use candle_core::DType;
 use super::config::ConfigFile;
 use super::weights::Checkpoint;
 use super::weights::gguf::GgufFile;
-use crate::Error;
+use crate::{Error, Notice};
 
 /// The files of a model.
 #[derive(Debug)]
@@ -19,33 +22,47 @@ pub struct ModelFiles {
     path: PathBuf,
     folder: PathBuf,
     gguf: Option<Arc<GgufFile>>,
+    notices: Vec<Notice>,
 }
 
 impl ModelFiles {
     /// Opens the model at `path`: a folder, or a `.gguf` file.
     ///
-    /// Fails if a GGUF file is damaged, or the folder has several to choose from.
+    /// Fails if a GGUF file is damaged, if the folder has several to choose from, or if what is
+    /// beside the model makes it one that cannot be read: an adapter, quantized weights.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if path.is_file() && is_gguf(path) {
-            return Ok(Self {
-                path: path.to_owned(),
-                folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
-                gguf: Some(Arc::new(GgufFile::open(path)?)),
-            });
-        }
-        let gguf = if Checkpoint::exists(path) {
-            None
+        let (folder, gguf) = if path.is_file() {
+            if !is_gguf(path) {
+                return Err(Error::ModelRefused {
+                    path: path.to_owned(),
+                    reason: "is a file; a model is a folder, or a GGUF file".to_owned(),
+                    next: "name the folder that the file is in".to_owned(),
+                });
+            }
+            let folder = path.parent().unwrap_or(Path::new("."));
+            (folder, Some(path.to_owned()))
+        } else if Checkpoint::exists(path) {
+            (path, None)
         } else {
-            only_gguf(path)?
+            (path, only_gguf(path)?)
+        };
+        let notices = companions::inspect(folder, gguf.is_some())?;
+        let open = |file: PathBuf| -> Result<_, Error> {
+            let file = GgufFile::open(&file)?;
+            file.require_whole_model()?;
+            Ok(Arc::new(file))
         };
         Ok(Self {
             path: path.to_owned(),
-            folder: path.to_owned(),
-            gguf: match gguf {
-                Some(file) => Some(Arc::new(GgufFile::open(&file)?)),
-                None => None,
-            },
+            folder: folder.to_owned(),
+            gguf: gguf.map(open).transpose()?,
+            notices,
         })
+    }
+
+    /// Returns what was noticed beside the model.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
     }
 
     /// Returns where the model is, as it was given.
@@ -69,7 +86,7 @@ impl ModelFiles {
         }
     }
 
-    /// Reads what the model says of generation; empty where it says nothing.
+    /// Reads what the model says about generation; empty if it says nothing.
     pub fn generation_config(&self) -> Result<ConfigFile, Error> {
         ConfigFile::read_optional(&self.folder, "generation_config.json")
     }
@@ -82,7 +99,7 @@ impl ModelFiles {
         }
     }
 
-    /// Returns the GGUF file, where there is one.
+    /// Returns the GGUF file, if the model is one.
     pub(crate) fn gguf(&self) -> Option<&GgufFile> {
         self.gguf.as_deref()
     }
@@ -94,7 +111,7 @@ pub(crate) fn is_gguf(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
-/// Returns the GGUF file in `folder`, or `None` where there is none.
+/// Returns the GGUF file in `folder`, or `None` if it has none.
 fn only_gguf(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let at = |source| Error::ModelFile {
         path: folder.to_owned(),

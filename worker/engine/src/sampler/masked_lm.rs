@@ -8,28 +8,29 @@
 //! Texts of one pass are equally long, so that nothing is padded and a row's bits depend on that
 //! pass's texts alone.
 
+mod config;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Module, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Activation, Init, LayerNorm, Linear, VarBuilder};
-use candle_transformers::models::bert::{self, BertModel};
-use candle_transformers::models::xlm_roberta::{self, XLMRobertaModel};
+use candle_transformers::models::bert::BertModel;
+use candle_transformers::models::xlm_roberta::XLMRobertaModel;
 
 use super::source::refused;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 use crate::model::weights::Checkpoint;
-
-/// `model_type`s served, as an error lists them.
-const SERVED: &str = "`bert`, `camembert`, `roberta`, `xlm-roberta`";
+use config::{Family, activation, bert_config, check_positions, norm_eps, roberta_config};
 
 /// A text with one token masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MaskedText {
-    /// Its tokens, with those that stand around a text.
+    /// Its tokens, with the special ones around a text.
     pub(super) ids: Vec<u32>,
     /// Which of them is the mask.
     pub(super) mask: usize,
@@ -56,12 +57,6 @@ struct Head {
     decoder: Linear,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Bert,
-    Roberta,
-}
-
 impl MaskedLm {
     /// Loads the model of `files`. Fails if it is none of those served, or has no head for masks.
     pub(super) fn load(files: &ModelFiles) -> Result<Self, Error> {
@@ -83,14 +78,22 @@ impl MaskedLm {
             name,
             checkpoint: &checkpoint,
             failed: &Mutex::new(None),
+            read: &Mutex::new(HashSet::new()),
         };
-        let failed = weights.failed;
+        let (failed, read) = (weights.failed, weights.read);
         let tensors = VarBuilder::from_backend(Box::new(weights), DType::F32, Device::Cpu);
-        let model = Self::build(family, &config, &tensors);
-        model.map_err(|error| {
+        let model = Self::build(family, &config, &tensors).map_err(|error| {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.take().unwrap_or(error)
-        })
+        })?;
+        let read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = checkpoint.names().into_iter();
+        if let Some(name) = names.find(|name| family.needs(name) && !read.contains(name)) {
+            let reason =
+                format!("its checkpoint has `{name}`, which its configuration does without");
+            return Err(refused(files.path(), reason));
+        }
+        Ok(model)
     }
 
     fn build(family: Family, config: &ConfigFile, tensors: &VarBuilder<'_>) -> Result<Self, Error> {
@@ -126,7 +129,7 @@ impl MaskedLm {
         self.max_tokens
     }
 
-    /// Returns the logits of what stands at the mask of each of `texts`, all of one length.
+    /// Returns the logits at the mask of each of `texts`, all of the same length.
     /// `[texts, vocabulary]`
     pub(super) fn logits(&self, texts: &[&MaskedText]) -> candle_core::Result<Tensor> {
         let len = texts.first().map_or(0, |text| text.ids.len());
@@ -197,112 +200,6 @@ impl Head {
     }
 }
 
-impl Family {
-    fn from_config(files: &ModelFiles, config: &ConfigFile) -> Result<Self, Error> {
-        match config.text("model_type")? {
-            "bert" => Ok(Self::Bert),
-            "roberta" | "xlm-roberta" | "camembert" => Ok(Self::Roberta),
-            other => Err(refused(
-                files.path(),
-                format!("it is a `{other}` model; masked language models served are {SERVED}"),
-            )),
-        }
-    }
-
-    /// Returns what the names of the body's tensors begin with.
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Roberta => "roberta",
-        }
-    }
-
-    fn dense(self) -> &'static str {
-        match self {
-            Self::Bert => "cls.predictions.transform.dense",
-            Self::Roberta => "lm_head.dense",
-        }
-    }
-
-    fn norm(self) -> &'static str {
-        match self {
-            Self::Bert => "cls.predictions.transform.LayerNorm",
-            Self::Roberta => "lm_head.layer_norm",
-        }
-    }
-}
-
-/// Fails if positions are other than embeddings that are added, or tokens see only what is before.
-fn check_positions(files: &ModelFiles, config: &ConfigFile) -> Result<(), Error> {
-    let kind = config.optional_text("position_embedding_type")?;
-    if let Some(kind) = kind.filter(|kind| *kind != "absolute") {
-        let reason = format!("its positions are `{kind}`, only `absolute` ones are served");
-        return Err(refused(files.path(), reason));
-    }
-    if config.flag_or("is_decoder", false)? {
-        let reason = "its configuration says `is_decoder`, so it does not see behind a mask";
-        return Err(refused(files.path(), reason.to_owned()));
-    }
-    Ok(())
-}
-
-fn norm_eps(config: &ConfigFile) -> Result<f64, Error> {
-    Ok(config.optional_number("layer_norm_eps")?.unwrap_or(1e-12))
-}
-
-/// Returns the activation of the feed-forward networks, one that both bodies have.
-fn activation(config: &ConfigFile) -> Result<Activation, Error> {
-    match config.optional_text("hidden_act")?.unwrap_or("gelu") {
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::NewGelu),
-        "relu" => Ok(Activation::Relu),
-        other => Err(config.unusable("hidden_act", &other.into(), "`gelu`, `gelu_new` or `relu`")),
-    }
-}
-
-fn bert_config(config: &ConfigFile) -> Result<bert::Config, Error> {
-    Ok(bert::Config {
-        vocab_size: config.size("vocab_size")?,
-        hidden_size: config.size("hidden_size")?,
-        num_hidden_layers: config.size("num_hidden_layers")?,
-        num_attention_heads: config.size("num_attention_heads")?,
-        intermediate_size: config.size("intermediate_size")?,
-        hidden_act: match activation(config)? {
-            Activation::Relu => bert::HiddenAct::Relu,
-            Activation::NewGelu => bert::HiddenAct::GeluApproximate,
-            _ => bert::HiddenAct::Gelu,
-        },
-        max_position_embeddings: config.size("max_position_embeddings")?,
-        type_vocab_size: config.size("type_vocab_size")?,
-        layer_norm_eps: norm_eps(config)?,
-        // What is left says nothing about inference.
-        ..bert::Config::default()
-    })
-}
-
-fn roberta_config(config: &ConfigFile) -> Result<xlm_roberta::Config, Error> {
-    Ok(xlm_roberta::Config {
-        vocab_size: config.size("vocab_size")?,
-        hidden_size: config.size("hidden_size")?,
-        num_hidden_layers: config.size("num_hidden_layers")?,
-        num_attention_heads: config.size("num_attention_heads")?,
-        intermediate_size: config.size("intermediate_size")?,
-        hidden_act: activation(config)?,
-        max_position_embeddings: config.size("max_position_embeddings")?,
-        type_vocab_size: config.size("type_vocab_size")?,
-        layer_norm_eps: norm_eps(config)?,
-        // RoBERTa's own, where the file does not say.
-        pad_token_id: config
-            .token_ids("pad_token_id")?
-            .first()
-            .copied()
-            .unwrap_or(1),
-        position_embedding_type: "absolute".to_owned(),
-        attention_probs_dropout_prob: 0.0,
-        hidden_dropout_prob: 0.0,
-    })
-}
-
 /// The checkpoint, as candle asks for tensors. The embedding, which head and body share, is read
 /// once; what is wrong with a tensor is kept, because candle's errors would lose what it is.
 struct Weights<'c> {
@@ -310,6 +207,8 @@ struct Weights<'c> {
     name: String,
     embedding: Tensor,
     failed: &'c Mutex<Option<Error>>,
+    /// The names that were asked for.
+    read: &'c Mutex<HashSet<String>>,
 }
 
 impl SimpleBackend for Weights<'_> {
@@ -321,6 +220,9 @@ impl SimpleBackend for Weights<'_> {
         _: DType,
         _: &Device,
     ) -> candle_core::Result<Tensor> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert(name.to_owned());
+        drop(read);
         if name == self.name {
             return Ok(self.embedding.clone());
         }

@@ -43,7 +43,7 @@ pub struct Sampler {
     reader: Tokenizer,
 }
 
-/// A token that may stand in another's place.
+/// A token that may take another's place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proposal {
     /// The token, of the attributed model.
@@ -73,8 +73,7 @@ impl Sampler {
         let translation = |side| {
             let translation = Translation::between(own, lm.vocabulary(), reader.of(side))?;
             if translation.is_empty() {
-                let reason =
-                    "none of its tokens stands for the text of a token of the model".to_owned();
+                let reason = "none of its tokens has the text of a token of the model".to_owned();
                 return Err(refused(files.path(), reason));
             }
             Ok(Arc::new(translation))
@@ -135,7 +134,7 @@ impl Sampler {
         Ok(proposals)
     }
 
-    /// Returns the logits of what stands between `before` and `after`, an entry a token of the masked
+    /// Returns the logits of the token between `before` and `after`, one entry per token of the masked
     /// language model's vocabulary.
     pub fn logits(&self, before: &str, after: &str) -> Result<Vec<f32>, Error> {
         let text = self.masked(before, after)?;
@@ -181,7 +180,7 @@ fn likeliest(translation: &Translation, logits: &[f32], own: u32, count: usize) 
     };
     let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();
     proposals.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
-    // Two tokens there may stand for one here.
+    // Two tokens there may be one here.
     let mut seen = HashSet::new();
     proposals.retain(|proposal| seen.insert(proposal.token));
     proposals.truncate(count);
@@ -203,14 +202,14 @@ fn mask(path: &Path, tokenizer: &Tokenizer) -> Result<(String, u32), Error> {
     }
 }
 
-/// What stands around a token.
+/// The text around a token.
 #[derive(Debug, PartialEq, Eq)]
 struct Context {
     before: String,
     after: String,
 }
 
-/// Returns what stands around each of `tokens` in their text; `None` where a token adds no text of
+/// Returns the text around each of `tokens`; `None` where a token adds no text of
 /// its own to that of the tokens before it.
 fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     let read = |len| reader.decode(&tokens[..len], true);
@@ -228,7 +227,7 @@ fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     cached_prefixes.windows(2).map(context).collect()
 }
 
-/// Cuts `text` to `limit` tokens, those `front` and `behind` that stand around every text kept, and
+/// Cuts `text` to `limit` tokens, keeping the `front` and `behind` ones of every text, and
 /// of the others those nearest to the mask.
 fn cut(text: MaskedText, front: usize, behind: usize, limit: usize) -> MaskedText {
     let len = text.ids.len();

@@ -37,7 +37,7 @@ pub(super) struct Part<'t> {
     /// Its first byte.
     pub(super) start: usize,
     pub(super) text: &'t str,
-    /// Id of the added token; `None` for what is text.
+    /// Id of the added token; `None` for text.
     pub(super) token: Option<u32>,
 }
 
@@ -69,6 +69,20 @@ impl AddedTokens {
         let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
         let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?;
         let own = ConfigFile::read_optional(folder, "added_tokens.json")?;
+        let mut added = Self::numbered(&config, &own)?;
+        for token in in_order(folder, &config, &map)? {
+            let known = ids.get(&token).or_else(|| added.ids.get(&token)).copied();
+            let id = known.unwrap_or(next);
+            next = next.max(id + 1);
+            added.ids.insert(token, id);
+            added.special.push(id);
+        }
+        Ok(added)
+    }
+
+    /// Reads the tokens that come with a number: those of `added_tokens.json` and of the
+    /// `added_tokens_decoder` in `tokenizer_config.json`.
+    fn numbered(config: &ConfigFile, own: &ConfigFile) -> Result<Self, Error> {
         let mut added = Self::default();
         let numbered = own.fields().iter().map(|(token, id)| (token.as_str(), id));
         for (token, id) in numbered {
@@ -85,32 +99,6 @@ impl AddedTokens {
                     }
                 }
             }
-        }
-        let mut named: Vec<String> = Vec::new();
-        for file in [&map, &config] {
-            named.extend(single(file, NAMES));
-            named.extend(listed(file));
-        }
-        // fairseq's mask stands behind the codes of languages.
-        named.extend(single(&map, &["mask_token"]));
-        named.extend(single(&config, &["mask_token"]));
-        if folder.join("spiece.model").exists() && !named.iter().any(|t| t.contains("extra_id")) {
-            let count = config.optional_size("extra_ids")?.unwrap_or(T5_EXTRA_IDS);
-            named.extend((0..count).rev().map(|index| format!("<extra_id_{index}>")));
-        } else {
-            // T5 numbers them from the end.
-            let (extra, others): (Vec<_>, Vec<_>) = named
-                .into_iter()
-                .partition(|token| token.starts_with("<extra_id_"));
-            named = others;
-            named.extend(extra.into_iter().rev());
-        }
-        for token in named {
-            let known = ids.get(&token).or_else(|| added.ids.get(&token)).copied();
-            let id = known.unwrap_or(next);
-            next = next.max(id + 1);
-            added.ids.insert(token, id);
-            added.special.push(id);
         }
         Ok(added)
     }
@@ -163,6 +151,29 @@ impl AddedTokens {
         }
         parts
     }
+}
+
+/// Returns the tokens that are named without a number, in the order transformers numbers them.
+fn in_order(folder: &Path, config: &ConfigFile, map: &ConfigFile) -> Result<Vec<String>, Error> {
+    let mut named: Vec<String> = Vec::new();
+    for file in [map, config] {
+        named.extend(single(file, NAMES));
+        named.extend(listed(file));
+    }
+    // fairseq's mask comes after the codes of languages.
+    named.extend(single(map, &["mask_token"]));
+    named.extend(single(config, &["mask_token"]));
+    if folder.join("spiece.model").exists() && !named.iter().any(|t| t.contains("extra_id")) {
+        let count = config.optional_size("extra_ids")?.unwrap_or(T5_EXTRA_IDS);
+        named.extend((0..count).rev().map(|index| format!("<extra_id_{index}>")));
+        return Ok(named);
+    }
+    // T5 numbers them from the end.
+    let (extra, mut others): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|token| token.starts_with("<extra_id_"));
+    others.extend(extra.into_iter().rev());
+    Ok(others)
 }
 
 /// Returns the tokens of a file's fields `names`.

@@ -1,7 +1,7 @@
 //! Marian's tokenizer: SentencePiece models for source and target, over one vocabulary for both or,
 //! where `separate_vocabs` says so, one for each.
 //!
-//! A leading language code `>>fr<<` is a token of its own; special tokens that stand in the text
+//! A leading language code `>>fr<<` is a token of its own; special tokens in the text
 //! are split off before SentencePiece sees the rest, as transformers splits off added tokens. Where
 //! the two vocabularies number a special token differently, each side's text gets its own number;
 //! transformers puts the source's into both.
@@ -48,8 +48,9 @@ impl Marian {
     /// Fails if a file is missing or damaged.
     pub(super) fn load(folder: &Path) -> Result<Codecs, Error> {
         let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
-        let source = Arc::new(Vocabulary::read(&folder.join("vocab.json"))?);
         let is_separate = config.flag_or("separate_vocabs", false)?;
+        require_files(folder, is_separate)?;
+        let source = Arc::new(Vocabulary::read(&folder.join("vocab.json"))?);
         let target = if is_separate {
             Arc::new(Vocabulary::read(&folder.join("target_vocab.json"))?)
         } else {
@@ -158,6 +159,26 @@ impl Codec for Marian {
         let largest = self.vocabulary.tokens.keys().max();
         largest.map_or(0, |&id| id as usize + 1)
     }
+}
+
+/// Fails if one of the files that make up the tokenizer is missing.
+fn require_files(folder: &Path, is_separate: bool) -> Result<(), Error> {
+    let mut needed = vec!["source.spm", "target.spm", "vocab.json"];
+    if is_separate {
+        needed.push("target_vocab.json");
+    }
+    let is_missing = |file: &&&str| !folder.join(file).exists();
+    let Some(missing) = needed.iter().find(is_missing) else {
+        return Ok(());
+    };
+    Err(Error::ModelRefused {
+        path: folder.to_owned(),
+        reason: format!(
+            "has no `{missing}`: Marian's tokenizer is `{}`",
+            needed.join("`, `")
+        ),
+        next: format!("copy `{missing}` from where the model is from"),
+    })
 }
 
 /// Cuts a leading `>>code<<` off a text.

@@ -8,7 +8,10 @@
 
 mod codec;
 mod encoding;
+
+mod class;
 mod sources;
+mod unserved;
 
 mod added_tokens;
 mod gguf;
@@ -53,7 +56,7 @@ pub struct Tokenizer {
     named: BTreeMap<String, String>,
     /// The model's chat template.
     chat_template: Option<String>,
-    /// What stands around texts, in models of many languages.
+    /// The tokens around texts, in multilingual models.
     languages: Option<Languages>,
     frames: Option<Sides<Frame>>,
 }
@@ -93,7 +96,7 @@ impl Tokenizer {
     }
 
     /// Returns the tokenizer for texts in the languages `source` and `target`, codes as the model
-    /// has them; its own choice where there is none.
+    /// has them; its own choice if none is given.
     ///
     /// Fails if the model does not know one of them, or knows nothing of languages.
     pub fn speaking(&self, source: Option<&str>, target: Option<&str>) -> Result<Self, Error> {
@@ -122,7 +125,7 @@ impl Tokenizer {
 
     /// Returns the token of a language, which a target in it begins with.
     ///
-    /// Fails if the model does not know it; `None` in models of one language.
+    /// Fails if the model does not know it; `None` in models of a single language.
     pub fn language_code(&self, language: &str) -> Result<Option<u32>, Error> {
         let languages = self.languages.as_ref();
         let id_of = |token: &str| self.of(Side::Target).id(token);

@@ -1,4 +1,4 @@
-//! The pieces a SentencePiece model cuts a text into, and where they stand in it.
+//! The pieces a SentencePiece model cuts a text into, and their places in it.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,6 +8,7 @@ use sentencepiece_rs::{SentencePieceModel, SentencePieceProcessor};
 
 use super::normalization::Normalization;
 use crate::Error;
+use crate::model::disk;
 
 /// A SentencePiece model.
 pub(super) struct Pieces {
@@ -20,7 +21,7 @@ pub(super) struct Pieces {
 pub(super) struct Piece {
     /// As the model has it; the characters themselves where it has none for them.
     pub(super) text: String,
-    /// The bytes it stands for.
+    /// The bytes of the text it covers.
     pub(super) range: (usize, usize),
 }
 
@@ -39,10 +40,7 @@ impl Pieces {
             path: path.to_owned(),
             reason,
         };
-        let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = disk::read(path)?;
         let processor = SentencePieceProcessor::from_serialized_model(&bytes)
             .map_err(|error| damaged(error.to_string()))?;
         let normalization = Normalization::read(&bytes, processor.model()).map_err(damaged)?;
@@ -77,7 +75,7 @@ impl Pieces {
         Ok(pieces.into_iter().map(place).collect())
     }
 
-    /// Returns how many bytes of the normalised text a piece stands for: its own, or one if it is
+    /// Returns how many bytes of the normalized text a piece covers: its own, or one if it is
     /// the name of a byte.
     fn length(&self, piece: &str) -> usize {
         let id = self.model().try_piece_to_id(piece);
@@ -88,7 +86,7 @@ impl Pieces {
         }
     }
 
-    /// Returns what a text is normalised to by the library and by our own computation.
+    /// Returns what a text is normalized to by the library and by our own computation.
     #[cfg(test)]
     fn normalize_twice(&self, text: &str) -> (String, String) {
         let library = self.processor.normalize(text).unwrap();
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_normalised_as_the_library_does() {
+    fn texts_are_normalized_as_the_library_does() {
         let models = models();
         let character = prop_oneof![
             proptest::char::any(),

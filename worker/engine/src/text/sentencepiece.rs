@@ -1,7 +1,7 @@
-//! SentencePiece models of T5, mBART, NLLB, M2M100 and Llama, where there is no `tokenizer.json`.
+//! SentencePiece models of T5, mBART, NLLB, M2M100 and Llama, for folders without `tokenizer.json`.
 //!
 //! The pieces are SentencePiece's; their numbers are the model's own, because fairseq and T5 put
-//! tokens of theirs before or behind SentencePiece's. Tokens that were added are split off before
+//! tokens of their own before or after SentencePiece's. Tokens that were added are split off before
 //! SentencePiece sees the text, as transformers splits them off.
 
 use std::collections::HashMap;
@@ -10,11 +10,14 @@ use std::path::Path;
 use sentencepiece_rs::SentencePieceModel;
 
 use super::added_tokens::AddedTokens;
+use super::class::TokenizerClass;
 use super::codec::Codec;
 use super::encoding::Encoding;
 use super::pieces::Pieces;
+use super::unserved;
 use crate::Error;
 use crate::model::config::ConfigFile;
+use crate::model::disk;
 
 /// How SentencePiece writes a blank.
 const BLANK: char = '▁';
@@ -34,40 +37,55 @@ enum Numbering {
 struct Family {
     /// File of the SentencePiece model.
     file: &'static str,
-    /// Class of the tokenizer, without `Fast`; any where empty.
-    class: &'static str,
+    /// Classes of tokenizers that read the file so.
+    classes: &'static [&'static str],
     numbering: Numbering,
     /// Around a text: the start token, the end token. Languages put codes there themselves.
     starts: bool,
     ends: bool,
 }
 
+impl Family {
+    /// Returns whether a text begins with the start token and ends with the end token. Only Llama's
+    /// files say so themselves; elsewhere the class does.
+    fn frame(&self, folder: &Path) -> Result<(bool, bool), Error> {
+        if self.classes != ["LlamaTokenizer"] {
+            return Ok((self.starts, self.ends));
+        }
+        let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
+        Ok((
+            config.flag_or("add_bos_token", self.starts)?,
+            config.flag_or("add_eos_token", self.ends)?,
+        ))
+    }
+}
+
 /// The first that fits is taken.
 const FAMILIES: &[Family] = &[
     Family {
         file: "spiece.model",
-        class: "",
+        classes: &["T5Tokenizer", "MT5Tokenizer"],
         numbering: Numbering::Own,
         starts: false,
         ends: true,
     },
     Family {
         file: "sentencepiece.bpe.model",
-        class: "M2M100Tokenizer",
+        classes: &["M2M100Tokenizer"],
         numbering: Numbering::Vocabulary,
         starts: false,
         ends: true,
     },
     Family {
         file: "sentencepiece.bpe.model",
-        class: "",
+        classes: &["MBartTokenizer", "MBart50Tokenizer", "NllbTokenizer"],
         numbering: Numbering::Fairseq,
         starts: false,
         ends: true,
     },
     Family {
         file: "tokenizer.model",
-        class: "",
+        classes: &["LlamaTokenizer"],
         numbering: Numbering::Own,
         starts: true,
         ends: false,
@@ -81,6 +99,7 @@ pub(super) struct SentencePiece {
     ids: HashMap<String, u32>,
     tokens: HashMap<u32, String>,
     added: AddedTokens,
+    /// Around a text; `None` if nothing is put there.
     start: Option<u32>,
     end: Option<u32>,
     unknown: u32,
@@ -96,20 +115,25 @@ impl std::fmt::Debug for SentencePiece {
 }
 
 impl SentencePiece {
-    /// Loads the tokenizer in `folder`, or returns `None` if it has no such model.
+    /// Loads the tokenizer of `class` in `folder`, or returns `None` if it has no model that the
+    /// class reads as one of the families does.
     ///
     /// Fails if a file is damaged.
-    pub(super) fn load(folder: &Path) -> Result<Option<Self>, Error> {
-        let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
-        let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
-        let class = class.strip_suffix("Fast").unwrap_or(class);
+    pub(super) fn load(folder: &Path, class: &TokenizerClass) -> Result<Option<Self>, Error> {
         let fits = |family: &&Family| {
-            folder.join(family.file).exists() && (family.class.is_empty() || family.class == class)
+            let has_numbers =
+                family.numbering != Numbering::Vocabulary || folder.join("vocab.json").exists();
+            has_numbers && folder.join(family.file).exists() && class.may_be(family.classes)
         };
         let Some(family) = FAMILIES.iter().find(fits) else {
             return Ok(None);
         };
+        let (starts, ends) = family.frame(folder)?;
         let path = folder.join(family.file);
+        // Llama 3's original files have the name of Llama 2's.
+        if unserved::is_tiktoken(&disk::read(&path)?) {
+            return Err(unserved::tiktoken(folder, family.file));
+        }
         let damaged = |reason: String| Error::ModelContent {
             path: path.clone(),
             reason,
@@ -122,8 +146,8 @@ impl SentencePiece {
         let unknown = ids.get("<unk>").copied();
         Ok(Some(Self {
             unknown: unknown.ok_or_else(|| damaged("it has no piece `<unk>`".to_owned()))?,
-            start: ids.get("<s>").copied(),
-            end: ids.get("</s>").copied(),
+            start: ids.get("<s>").copied().filter(|_| starts),
+            end: ids.get("</s>").copied().filter(|_| ends),
             tokens: ids.iter().map(|(token, id)| (*id, token.clone())).collect(),
             ids,
             pieces,
@@ -161,10 +185,7 @@ fn number(
 impl Codec for SentencePiece {
     fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error> {
         let mut encoding = Encoding::default();
-        if with_special
-            && self.family.starts
-            && let Some(start) = self.start
-        {
+        if with_special && let Some(start) = self.start {
             encoding.push(start, None);
         }
         for part in self.added.split(text) {
@@ -177,10 +198,7 @@ impl Codec for SentencePiece {
                 encoding.push(id.unwrap_or(self.unknown), Some(piece.range));
             }
         }
-        if with_special
-            && self.family.ends
-            && let Some(end) = self.end
-        {
+        if with_special && let Some(end) = self.end {
             encoding.push(end, None);
         }
         Ok(encoding)

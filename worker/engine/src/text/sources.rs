@@ -5,44 +5,43 @@ use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
+use super::class::TokenizerClass;
 use super::codec::Codecs;
 use super::library::Library;
 use super::marian::Marian;
 use super::sentencepiece::SentencePiece;
-use super::{gguf, vocab_json};
+use super::{gguf, unserved, vocab_json};
 use crate::Error;
-use crate::model::ModelFiles;
+use crate::model::{ModelFiles, disk};
 
 /// Loads the tokenizer. Fails if the model has none of a kind we know, or it is damaged.
 pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
     let folder = files.folder();
     let described = folder.join("tokenizer.json");
-    if !described.exists() {
-        if let Some(gguf) = files.gguf() {
-            return library(gguf::build(&gguf.metadata())?, gguf.path());
-        }
-        if folder.join("source.spm").exists() {
-            return Marian::load(folder);
-        }
-        if let Some(tokenizer) = SentencePiece::load(folder)? {
-            return Ok(Codecs::one(Arc::new(tokenizer)));
-        }
-        let merges = folder.join("merges.txt");
-        if merges.exists() {
-            return library(vocab_json::byte_level(folder)?, &merges);
-        }
+    if described.exists() {
+        return match Tokenizer::from_bytes(disk::read(&described)?) {
+            Ok(tokenizer) => library(tokenizer, &described),
+            Err(error) => Err(Error::ModelContent {
+                path: described,
+                reason: error.to_string(),
+            }),
+        };
     }
-    let bytes = std::fs::read(&described).map_err(|source| Error::ModelFile {
-        path: described.clone(),
-        source,
-    })?;
-    match Tokenizer::from_bytes(bytes) {
-        Ok(tokenizer) => library(tokenizer, &described),
-        Err(error) => Err(Error::ModelContent {
-            path: described,
-            reason: error.to_string(),
-        }),
+    if let Some(gguf) = files.gguf() {
+        return library(gguf::build(&gguf.metadata())?, gguf.path());
     }
+    if folder.join("source.spm").exists() {
+        return Marian::load(folder);
+    }
+    let class = TokenizerClass::of_model(files)?;
+    if let Some(tokenizer) = SentencePiece::load(folder, &class)? {
+        return Ok(Codecs::one(Arc::new(tokenizer)));
+    }
+    let merges = folder.join("merges.txt");
+    if merges.exists() && class.may_be(vocab_json::CLASSES) {
+        return library(vocab_json::byte_level(folder, &class)?, &merges);
+    }
+    Err(unserved::error(folder, &class))
 }
 
 /// Takes a tokenizer of the tokenizers library, which comes from the file at `path`.

@@ -9,28 +9,37 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::added_tokens::AddedTokens;
+use super::class::TokenizerClass;
 use crate::Error;
 use crate::model::config::ConfigFile;
+use crate::model::disk;
 
-/// Tokenizer classes whose texts stand between `<s>` and `</s>`.
+/// Tokenizer classes that read `vocab.json` and `merges.txt` as GPT-2 does. Others cut texts before
+/// they merge in another way: Qwen by another expression, BioGPT as Moses does.
+pub(super) const CLASSES: &[&str] = &[
+    "GPT2Tokenizer",
+    "CodeGenTokenizer",
+    "BartTokenizer",
+    "RobertaTokenizer",
+    "LongformerTokenizer",
+];
+
+/// Those that put texts between `<s>` and `</s>`.
 const FRAMED: &[&str] = &["BartTokenizer", "RobertaTokenizer", "LongformerTokenizer"];
 
 /// Reads a vocabulary.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, u32>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::ModelFile {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = disk::read_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::ModelContent {
         path: path.to_owned(),
         reason: error.to_string(),
     })
 }
 
-/// Builds the byte-level tokenizer of a folder with `vocab.json` and `merges.txt`.
+/// Builds the byte-level tokenizer of `class` in a folder with `vocab.json` and `merges.txt`.
 ///
 /// Fails if one of them is damaged.
-pub(super) fn byte_level(folder: &Path) -> Result<Tokenizer, Error> {
+pub(super) fn byte_level(folder: &Path, class: &TokenizerClass) -> Result<Tokenizer, Error> {
     let ids = read(&folder.join("vocab.json"))?;
     let path = folder.join("merges.txt");
     let merges = merges(&path)?;
@@ -38,7 +47,7 @@ pub(super) fn byte_level(folder: &Path) -> Result<Tokenizer, Error> {
     let next = ids.values().max().map_or(0, |largest| largest + 1);
     let added = AddedTokens::read(folder, &ids, next)?;
     let with_blank = config.flag_or("add_prefix_space", false)?;
-    let (starts, ends) = frame(&config)?;
+    let (starts, ends) = frame(&config, class)?;
     let damaged = |error: tokenizers::Error| Error::ModelContent {
         path: path.clone(),
         reason: error.to_string(),
@@ -72,10 +81,7 @@ pub(super) fn byte_level(folder: &Path) -> Result<Tokenizer, Error> {
 
 /// Reads merges, best first. Lines that begin with `#version` are the format's.
 fn merges(path: &Path) -> Result<Vec<(String, String)>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::ModelFile {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = disk::read_text(path)?;
     let lines = text
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with("#version"));
@@ -90,9 +96,11 @@ fn merges(path: &Path) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// Returns the tokens before and behind a text.
-fn frame(config: &ConfigFile) -> Result<(Option<String>, Option<String>), Error> {
-    let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
-    let is_framed = FRAMED.contains(&class.strip_suffix("Fast").unwrap_or(class));
+fn frame(
+    config: &ConfigFile,
+    class: &TokenizerClass,
+) -> Result<(Option<String>, Option<String>), Error> {
+    let is_framed = FRAMED.contains(&class.name());
     let token = |name: &str, usual: &str| {
         let value = config.fields().get(name);
         let own = value.and_then(super::added_tokens::content);

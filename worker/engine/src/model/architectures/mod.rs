@@ -4,6 +4,7 @@
 //! leaves out, and refuses by name what it cannot serve. `fields` reads what many of them share.
 
 mod alibi;
+pub(crate) mod classes;
 mod fields;
 mod layer;
 mod rope;
@@ -82,7 +83,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "gemma3_text",
-        summary: "decoder-only: Gemma 2 with normalised queries and keys (Gemma 3, text)",
+        summary: "decoder-only: Gemma 2 with normalized queries and keys (Gemma 3, text)",
         spec: gemma::gemma3,
     },
     Architecture {
@@ -167,7 +168,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "qwen3",
-        summary: "decoder-only: Llama with normalised queries and keys (Qwen 3)",
+        summary: "decoder-only: Llama with normalized queries and keys (Qwen 3)",
         spec: qwen::qwen3,
     },
     Architecture {

@@ -18,5 +18,5 @@ pub(super) use cotangents::Cotangents;
 pub(super) use encoder_output::EncoderOutput;
 pub(super) use linear::Linear;
 pub(super) use norm::Norm;
-pub(super) use positions::{added_positions, score_bias};
+pub(super) use positions::{added_positions, score_bias, sinusoids};
 pub(super) use sublayer::{Sublayer, SublayerTrace};

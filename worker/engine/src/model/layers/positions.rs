@@ -32,7 +32,7 @@ pub(in crate::model) fn added_positions(
 
 /// Waves of falling frequency, sines in the first half of the columns, cosines in the second,
 /// rounded to single precision as in transformers.
-fn sinusoids(waves: Waves, positions: usize, hidden: usize) -> Result<Tensor> {
+pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize) -> Result<Tensor> {
     let mut values = Vec::with_capacity(positions * hidden);
     let num_sines = match waves {
         Waves::Vaswani => hidden.div_ceil(2),

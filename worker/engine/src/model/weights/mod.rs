@@ -1,26 +1,31 @@
 //! A model's tensors, whatever files they come in: safetensors, PyTorch pickles, GGUF.
 //!
 //! Directories of tensors are read and checked when the checkpoint is opened, each tensor's bytes
-//! when it is asked for, once, straight into the precision the engine computes in: a model never
-//! stands in memory twice. Where it would not fit even so, the weights of linear maps and the
+//! when it is asked for, once, straight into the precision the engine computes in: a model is
+//! never in memory twice. Where it would not fit even so, the weights of linear maps and the
 //! embedding stay in the half precision they are stored in, and are widened where they are used.
+
+pub(crate) mod comparison;
+mod missing;
+mod progress;
+
+mod shards;
 
 mod floats;
 pub(crate) mod gguf;
 mod pytorch;
 mod safetensors;
-mod shards;
 mod tensor_file;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Tensor};
-use tracing::info;
+use rayon::prelude::*;
 
 use crate::Error;
+use progress::LoadProgress;
 use tensor_file::TensorFile;
 
 /// The tensors of a model.
@@ -92,25 +97,41 @@ impl Checkpoint {
         shape: &[usize],
         dtype: impl Fn(&dyn TensorFile, &str) -> DType,
     ) -> Result<Tensor, Error> {
-        let Some((stored, file)) = self.find(name) else {
-            let reason = "no file of the checkpoint has it".to_owned();
-            return Err(Error::Tensor {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                reason,
-            });
-        };
-        let found = file.shape(stored).unwrap_or_default();
-        if found != shape {
-            return Err(Error::Tensor {
-                path: file.path().to_owned(),
-                name: stored.to_owned(),
-                reason: format!("its shape is {found:?}, the configuration says {shape:?}"),
-            });
-        }
+        let (stored, file) = self.check_stored(name, shape)?;
         let tensor = file.read(stored, dtype(file, stored))?;
         self.progress.advance();
         Ok(tensor)
+    }
+
+    /// Finds the tensor `name`. Fails if it is absent, has another shape, or numbers that are not
+    /// floating-point ones.
+    fn check_stored<'n>(
+        &self,
+        name: &'n str,
+        shape: &[usize],
+    ) -> Result<(&'n str, &dyn TensorFile), Error> {
+        let Some((stored, file)) = self.find(name) else {
+            return Err(missing::error(&self.path, &[name], &self.names()));
+        };
+        let refused = |reason: String| Error::Tensor {
+            path: file.path().to_owned(),
+            name: stored.to_owned(),
+            reason,
+        };
+        let found = file.shape(stored).unwrap_or_default();
+        if found != shape {
+            return Err(refused(format!(
+                "its shape is {found:?}, the configuration says {shape:?}"
+            )));
+        }
+        if file.precision(stored).is_none() {
+            return Err(refused(
+                "its numbers are not floating-point ones of 16 bits or more; \
+                 take the model's unquantized checkpoint"
+                    .to_owned(),
+            ));
+        }
+        Ok((stored, file))
     }
 
     /// Reads the weight `name` of shape `shape` of a linear map, stored as its transpose, as GPT-2's
@@ -157,14 +178,56 @@ impl Checkpoint {
         let Some((stored, file)) = self.find(name) else {
             return Ok(());
         };
-        let sum = file.read(stored, DType::F32)?.abs()?.sum_all()?;
-        if sum.to_scalar::<f32>()? == 0.0 {
+        if self.is_zero(stored)? {
             return Ok(());
         }
         Err(Error::Tensor {
             path: file.path().to_owned(),
             name: stored.to_owned(),
             reason: "the configuration does without it".to_owned(),
+        })
+    }
+
+    /// Returns whether the tensor that a file calls `stored` has zeros only.
+    pub(crate) fn is_zero(&self, stored: &str) -> Result<bool, Error> {
+        let sum = self.stored(stored, DType::F32)?.abs()?.sum_all()?;
+        Ok(sum.to_scalar::<f32>()? == 0.0)
+    }
+
+    /// Reads the tensor that a file calls `stored`, whatever its shape.
+    pub(crate) fn stored(&self, stored: &str, dtype: DType) -> Result<Tensor, Error> {
+        match self.file_of.get(stored) {
+            Some(&file) => self.files[file].read(stored, dtype),
+            None => Err(missing::error(&self.path, &[stored], &self.names())),
+        }
+    }
+
+    /// Returns the shape of the tensor that a file calls `stored`.
+    pub(crate) fn shape(&self, stored: &str) -> Option<Vec<usize>> {
+        self.files[*self.file_of.get(stored)?].shape(stored)
+    }
+
+    /// Returns the names that the files have for their tensors, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.file_of.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns where the checkpoint is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails if one of the tensors that files call `stored` has a number that is not finite. Takes
+    /// the memory of one block per thread, not of the tensors.
+    pub(crate) fn check_finite<'s>(
+        &self,
+        stored: impl ParallelIterator<Item = &'s String>,
+    ) -> Result<(), Error> {
+        stored.try_for_each(|name| match self.file_of.get(name) {
+            Some(&file) => self.files[file].check(name),
+            None => Ok(()),
         })
     }
 
@@ -212,152 +275,5 @@ fn is_half(precision: Option<DType>) -> bool {
     matches!(precision, Some(DType::F16 | DType::BF16))
 }
 
-/// How much of a checkpoint was read. Tells the log at each tenth.
-#[derive(Debug)]
-struct LoadProgress {
-    tensors: usize,
-    read: AtomicUsize,
-}
-
-impl LoadProgress {
-    fn over(tensors: usize) -> Self {
-        Self {
-            tensors,
-            read: AtomicUsize::new(0),
-        }
-    }
-
-    fn advance(&self) {
-        let read = self.read.fetch_add(1, Ordering::Relaxed) + 1;
-        let tenth = |read: usize| read * 10 / self.tensors.max(1);
-        if tenth(read) != tenth(read - 1) {
-            info!(read, tensors = self.tensors, "loading the model's tensors");
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use candle_core::Device;
-
-    use super::*;
-
-    fn folder_with(tensors: &[(&str, Tensor)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let tensors: HashMap<_, _> = tensors.iter().cloned().collect();
-        candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
-        folder
-    }
-
-    fn half(values: &[f32]) -> Tensor {
-        Tensor::new(values, &Device::Cpu)
-            .unwrap()
-            .to_dtype(DType::F16)
-            .unwrap()
-    }
-
-    #[test]
-    fn half_precision_is_widened_exactly() {
-        let folder = folder_with(&[("a", half(&[0.5, -3.25, 65504.0]))]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F64).unwrap();
-        let values = checkpoint
-            .tensor("a", &[3])
-            .unwrap()
-            .to_vec1::<f64>()
-            .unwrap();
-        assert_eq!(values, [0.5, -3.25, 65504.0]);
-    }
-
-    #[test]
-    fn weights_stay_halves_where_they_are_kept() {
-        let whole = Tensor::new(&[1_f32 / 3.0], &Device::Cpu).unwrap();
-        let folder = folder_with(&[("a", half(&[0.5, -3.25])), ("b", whole)]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        assert_eq!(checkpoint.numbers(), (3, 2));
-        assert_eq!(checkpoint.weight("a", &[2]).unwrap().dtype(), DType::F32);
-        let checkpoint = checkpoint.keeping_halves();
-        let kept = checkpoint.weight("a", &[2]).unwrap();
-        assert_eq!(
-            kept.to_vec1::<half::f16>().unwrap(),
-            [0.5, -3.25].map(half::f16::from_f32)
-        );
-        assert_eq!(checkpoint.weight("b", &[1]).unwrap().dtype(), DType::F32);
-        assert_eq!(checkpoint.tensor("a", &[2]).unwrap().dtype(), DType::F32);
-    }
-
-    #[test]
-    fn what_the_model_would_leave_out_must_be_zero() {
-        let folder = folder_with(&[("zero", half(&[0.0, -0.0])), ("other", half(&[0.0, 0.5]))]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        checkpoint.require_no("absent").unwrap();
-        checkpoint.require_no("zero").unwrap();
-        let error = checkpoint.require_no("other").unwrap_err().to_string();
-        assert!(error.contains("`other`"), "{error}");
-        let zero = checkpoint.weight("zero", &[2]).unwrap();
-        checkpoint.require_same("zero", &zero).unwrap();
-        let error = checkpoint.require_same("other", &zero).unwrap_err();
-        assert!(error.to_string().contains("`other`"), "{error}");
-    }
-
-    #[test]
-    fn shards_are_read_through_their_index() {
-        let folder = folder_with(&[("a", half(&[1.0]))]);
-        let path = |name: &str| folder.path().join(name);
-        std::fs::rename(
-            path("model.safetensors"),
-            path("model-00001-of-00001.safetensors"),
-        )
-        .unwrap();
-        let index = r#"{"weight_map": {"a": "model-00001-of-00001.safetensors"}}"#;
-        std::fs::write(path("model.safetensors.index.json"), index).unwrap();
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        assert!(checkpoint.contains("a"));
-    }
-
-    #[test]
-    fn a_wrong_shape_and_a_missing_tensor_are_named() {
-        let folder = folder_with(&[("a", half(&[1.0]))]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        let error = checkpoint.tensor("a", &[2]).unwrap_err().to_string();
-        assert!(
-            error.contains("`a`") && error.contains("[1]") && error.contains("[2]"),
-            "{error}"
-        );
-        let error = checkpoint.tensor("b", &[1]).unwrap_err().to_string();
-        assert!(error.contains("`b`"), "{error}");
-    }
-
-    #[test]
-    fn a_bare_model_is_read_under_the_names_of_the_whole_one() {
-        let folder = folder_with(&[("h.0.weight", half(&[1.0])), ("weight", half(&[2.0]))]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        assert!(checkpoint.contains("transformer.h.0.weight"));
-        assert!(!checkpoint.contains("lm_head.weight"));
-    }
-
-    #[test]
-    fn a_transposed_matrix_is_turned() {
-        let matrix = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
-        let folder = folder_with(&[("a", matrix)]);
-        let checkpoint = Checkpoint::open(folder.path(), DType::F32).unwrap();
-        let turned = checkpoint.transposed_weight("a", [3, 2]).unwrap();
-        assert_eq!(
-            turned.to_vec2::<f32>().unwrap(),
-            [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
-        );
-    }
-
-    #[test]
-    fn every_truncation_is_an_error() {
-        let folder = folder_with(&[("a", half(&[1.0, 2.0]))]);
-        let path = folder.path().join("model.safetensors");
-        let whole = std::fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(
-                Checkpoint::open(folder.path(), DType::F32).is_err(),
-                "{length} bytes"
-            );
-        }
-    }
-}
+mod tests;

@@ -14,9 +14,10 @@ use candle_core::pickle::{Object, Stack};
 use candle_core::{DType, Tensor};
 use zip::ZipArchive;
 
-use super::floats::{self, Format};
+use super::floats::{self, Format, ReadError};
 use super::tensor_file::TensorFile;
 use crate::Error;
+use crate::model::disk;
 
 /// An open file.
 #[derive(Debug)]
@@ -42,10 +43,7 @@ struct Stored {
 impl PytorchFile {
     /// Opens the file. Fails if it is truncated or not of the zip format.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
-        let file = File::open(&path).map_err(|source| Error::ModelFile {
-            path: path.clone(),
-            source,
-        })?;
+        let file = disk::open(&path)?;
         let damaged = |reason: String| Error::ModelContent {
             path: path.clone(),
             reason,
@@ -76,7 +74,7 @@ impl PytorchFile {
     }
 }
 
-/// Reads the dictionary, and the folder of the archive it stands in. The archive's check sum tells
+/// Reads the dictionary, and the folder of the archive it is in. The archive's check sum tells
 /// a damaged pickle from a whole one.
 fn pickled_dictionary(
     archive: &mut ZipArchive<BufReader<File>>,
@@ -103,7 +101,7 @@ fn pickled_dictionary(
     Ok((folder, entries))
 }
 
-/// Reads what a pickled object says of a tensor, or `None` where it is none.
+/// Reads what a pickled object says of a tensor, or `None` if it is not one.
 fn stored(object: Object) -> Option<Stored> {
     let (callable, args) = object.reduce().ok()?;
     let (module, function) = callable.class().ok()?;
@@ -161,6 +159,15 @@ impl Stored {
         last.checked_add(1)
     }
 
+    /// Returns the byte of an entry of `entry_bytes` bytes that the tensor begins at, and its extent;
+    /// `None` where it reaches beyond the entry.
+    fn section(&self, format: Format, entry_bytes: u64) -> Option<(u64, usize)> {
+        let start = self.offset.checked_mul(format.bytes())? as u64;
+        let extent = self.extent()?;
+        let bytes = extent.checked_mul(format.bytes())? as u64;
+        (start.checked_add(bytes)? <= entry_bytes).then_some((start, extent))
+    }
+
     /// Returns whether the numbers lie in the order of the shape, last dimension fastest.
     fn is_in_order(&self) -> bool {
         let mut expected = 1;
@@ -191,6 +198,28 @@ impl TensorFile for PytorchFile {
     }
 
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
+        let flat = self.extract(name, |bytes, format, count| {
+            floats::read(bytes, format, count, dtype)
+        })?;
+        let stored = self.tensors.get(name).expect("it was just read");
+        Ok(lay_out(&flat, stored)?)
+    }
+
+    fn check(&self, name: &str) -> Result<(), Error> {
+        self.extract(name, |bytes, format, count| {
+            floats::check(bytes, format, count)
+        })
+    }
+}
+
+impl PytorchFile {
+    /// Hands the bytes of a tensor to `take`, with how its numbers are written and how many there are
+    /// from its first to its last.
+    fn extract<T>(
+        &self,
+        name: &str,
+        take: impl FnOnce(&mut dyn Read, Format, usize) -> Result<T, ReadError>,
+    ) -> Result<T, Error> {
         let refused = |reason: String| Error::Tensor {
             path: self.path.clone(),
             name: name.to_owned(),
@@ -211,24 +240,19 @@ impl TensorFile for PytorchFile {
         let mut entry = archive
             .by_name(&stored.entry)
             .map_err(|error| refused(format!("`{}`: {error}", stored.entry)))?;
-        let start = stored.offset.checked_mul(format.bytes());
-        let fits = |extent: &usize| {
-            let end = extent.checked_mul(format.bytes()).zip(start);
-            end.is_some_and(|(bytes, start)| (start as u64) + (bytes as u64) <= entry.size())
-        };
-        let (Some(start), Some(extent)) = (start, stored.extent().filter(fits)) else {
+        let Some((start, count)) = stored.section(format, entry.size()) else {
             return Err(refused(format!(
                 "it reaches beyond `{}`; copy the file again",
                 stored.entry
             )));
         };
         let skip = |reader: &mut dyn Read| io::copy(reader, &mut io::sink());
-        let flat = skip(&mut entry.by_ref().take(start as u64))
-            .and_then(|_| floats::read(entry.by_ref(), format, extent, dtype))
+        skip(&mut entry.by_ref().take(start))
+            .map_err(ReadError::from)
+            .and_then(|_| take(&mut entry, format, count))
             // The archive's check sum is compared at the entry's end.
-            .and_then(|flat| skip(&mut entry).map(|_| flat))
-            .map_err(|error| refused(format!("`{}`: {error}", stored.entry)))?;
-        Ok(flat.and_then(|flat| lay_out(&flat, stored))?)
+            .and_then(|taken| Ok(skip(&mut entry).map(|_| taken)?))
+            .map_err(|error| refused(format!("`{}`: {error}", stored.entry)))
     }
 }
 
@@ -238,7 +262,7 @@ fn lay_out(flat: &Tensor, stored: &Stored) -> candle_core::Result<Tensor> {
     if stored.is_in_order() {
         return flat.reshape(shape);
     }
-    // [numbers] → one index a number of the tensor, its last dimension fastest
+    // [numbers] → one index per number of the tensor, its last dimension fastest
     let mut index = vec![0_u32];
     for (&size, &stride) in shape.iter().zip(&stored.strides) {
         index = index

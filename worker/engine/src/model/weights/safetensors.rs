@@ -14,8 +14,9 @@ use safetensors::tensor::Metadata;
 use super::floats::{self, Format};
 use super::tensor_file::TensorFile;
 use crate::Error;
+use crate::model::disk;
 
-/// The header stands behind its own length in eight bytes.
+/// The header follows its own length, which takes eight bytes.
 const LENGTH_BYTES: u64 = 8;
 /// The format's own limit; a longer header means the file is something else.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -32,7 +33,8 @@ pub(super) struct SafetensorsFile {
 impl SafetensorsFile {
     /// Opens the file. Fails if it is truncated or not safetensors.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
-        let (file, file_bytes, header_bytes) = match read_length(&path) {
+        let file = disk::open(&path)?;
+        let (file_bytes, header_bytes) = match read_length(&file) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(Error::ModelContent {
@@ -75,12 +77,12 @@ impl SafetensorsFile {
     }
 }
 
-fn read_length(path: &Path) -> io::Result<(File, u64, u64)> {
-    let mut file = File::open(path)?;
+/// Reads how long the file is, and how long it says its header is.
+fn read_length(file: &File) -> io::Result<(u64, u64)> {
     let file_bytes = file.metadata()?.len();
     let mut length = [0; LENGTH_BYTES as usize];
-    file.read_exact(&mut length)?;
-    Ok((file, file_bytes, u64::from_le_bytes(length)))
+    file.read_exact_at(&mut length, 0)?;
+    Ok((file_bytes, u64::from_le_bytes(length)))
 }
 
 impl TensorFile for SafetensorsFile {
@@ -101,32 +103,58 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
-        let refused = |reason: String| Error::Tensor {
+        let stored = self.stored(name)?;
+        let values = floats::read(stored.bytes, stored.format, stored.count, dtype);
+        let values = values.map_err(|error| self.refused(name, error.to_string()))?;
+        Ok(values.reshape(stored.shape)?)
+    }
+
+    fn check(&self, name: &str) -> Result<(), Error> {
+        let stored = self.stored(name)?;
+        floats::check(stored.bytes, stored.format, stored.count)
+            .map_err(|error| self.refused(name, error.to_string()))
+    }
+}
+
+/// A tensor's place in its file.
+struct Stored<'f> {
+    bytes: Section<'f>,
+    format: Format,
+    count: usize,
+    shape: &'f [usize],
+}
+
+impl SafetensorsFile {
+    /// Finds a tensor of floating-point numbers.
+    fn stored(&self, name: &str) -> Result<Stored<'_>, Error> {
+        let Some(info) = self.header.info(name) else {
+            return Err(self.refused(name, "the file does not have it".to_owned()));
+        };
+        let Some(format) = format(info.dtype) else {
+            let reason = format!(
+                "its type is {:?}, expected a floating-point type of 16 bits or more",
+                info.dtype
+            );
+            return Err(self.refused(name, reason));
+        };
+        let (start, end) = info.data_offsets;
+        Ok(Stored {
+            bytes: Section {
+                file: &self.file,
+                position: self.data_start + start as u64,
+            },
+            format,
+            count: (end - start) / format.bytes(),
+            shape: &info.shape,
+        })
+    }
+
+    fn refused(&self, name: &str, reason: String) -> Error {
+        Error::Tensor {
             path: self.path.clone(),
             name: name.to_owned(),
             reason,
-        };
-        let Some(info) = self.header.info(name) else {
-            return Err(refused("the file does not have it".to_owned()));
-        };
-        let Some(format) = format(info.dtype) else {
-            return Err(refused(format!(
-                "its type is {:?}, expected a floating-point type",
-                info.dtype
-            )));
-        };
-        let (start, end) = info.data_offsets;
-        let bytes = Section {
-            file: &self.file,
-            position: self.data_start + start as u64,
-        };
-        let count = (end - start) / format.bytes();
-        let values =
-            floats::read(bytes, format, count, dtype).map_err(|source| Error::ModelFile {
-                path: self.path.clone(),
-                source,
-            })?;
-        Ok(values?.reshape(info.shape.as_slice())?)
+        }
     }
 }
 

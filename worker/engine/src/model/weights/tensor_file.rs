@@ -18,10 +18,13 @@ pub(super) trait TensorFile: Debug + Send + Sync {
     /// Returns a tensor's shape, or `None` if the file does not have it.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
-    /// Returns the precision a tensor is stored in, or `None` where no precision of ours is.
+    /// Returns the precision a tensor is stored in, or `None` if it is none that whence computes with.
     fn precision(&self, name: &str) -> Option<DType>;
 
     /// Reads a tensor as `dtype`. Fails if the file does not have it, or it is no tensor of
-    /// floating-point numbers.
+    /// finite floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
+
+    /// Fails as [`Self::read`] does, in the memory of a block.
+    fn check(&self, name: &str) -> Result<(), Error>;
 }

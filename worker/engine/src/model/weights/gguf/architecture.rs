@@ -1,6 +1,6 @@
 //! How GGUF files name and order the tensors of an architecture.
 //!
-//! llama.cpp rotates neighbouring values of a head against each other, transformers a head's two
+//! llama.cpp rotates neighboring values of a head against each other, transformers a head's two
 //! halves; its converter therefore reorders the rows of the query and key projections of Llama
 //! models. They are put back here, so that one rotation serves every file.
 

@@ -1,4 +1,4 @@
-//! The `config.json` a GGUF file stands for.
+//! The `config.json` that a GGUF file replaces.
 
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,7 @@ pub(super) fn derive(
     Ok(fields)
 }
 
-/// Returns the scaling of the rotation as `rope_scaling` has it, or `None` where there is none.
+/// Returns the scaling of the rotation as `rope_scaling` has it, or `None` if it is not scaled.
 fn rope_scaling(
     architecture: &GgufArchitecture,
     metadata: &Metadata<'_>,

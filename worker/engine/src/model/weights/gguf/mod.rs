@@ -1,7 +1,7 @@
-//! One GGUF file: a whole model, its weights quantised, its configuration and vocabulary inside.
+//! One GGUF file: a whole model, its weights quantized, its configuration and vocabulary inside.
 //!
 //! Source of the format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. The file is
-//! opened once and serves the configuration, the tokenizer and the tensors. Weights are dequantised
+//! opened once and serves the configuration, the tokenizer and the tensors. Weights are dequantized
 //! when they are read, into the precision the engine computes in: it differentiates through them,
 //! and a half would round what a block's scale times a small integer is. Tensors that are stored as
 //! halves may stay halves.
@@ -21,8 +21,10 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{DType, Device, Tensor};
 
+use super::floats::ReadError;
 use super::tensor_file::TensorFile;
 use crate::Error;
+use crate::model::disk;
 use architecture::{GgufArchitecture, RowOrder};
 pub(crate) use metadata::Metadata;
 
@@ -37,10 +39,7 @@ pub(crate) struct GgufFile {
 impl GgufFile {
     /// Opens the file. Fails if it is truncated or not GGUF.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::ModelFile {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file = disk::open(path)?;
         let damaged = |reason: String| Error::ModelContent {
             path: path.to_owned(),
             reason,
@@ -59,6 +58,32 @@ impl GgufFile {
             reader: Mutex::new(reader),
             content,
         })
+    }
+
+    /// Fails if the file is not a whole model but something that belongs to one.
+    pub(crate) fn require_whole_model(&self) -> Result<(), Error> {
+        let metadata = self.metadata();
+        let refused = |reason: String, next: &str| {
+            Err(Error::ModelRefused {
+                path: self.path.clone(),
+                reason,
+                next: next.to_owned(),
+            })
+        };
+        let kind = metadata.optional_text("general.type")?;
+        if let Some(kind) = kind.filter(|kind| *kind != "model") {
+            let reason = format!("is of the kind `{kind}`, not a whole model (`general.type`)");
+            return refused(reason, "take the GGUF file of the whole model");
+        }
+        let parts = metadata.optional_size("split.count")?.unwrap_or(1);
+        if parts > 1 {
+            let reason = format!("is one of {parts} parts of a model (`split.count`)");
+            return refused(
+                reason,
+                "merge them: llama-gguf-split --merge FIRST_PART MERGED",
+            );
+        }
+        Ok(())
     }
 
     /// Returns where the file is.
@@ -92,7 +117,7 @@ impl GgufFile {
         }
     }
 
-    /// Reads and dequantises a tensor.
+    /// Reads and dequantizes a tensor.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
         let refused = |reason: String| Error::Tensor {
             path: self.path.clone(),
@@ -106,10 +131,20 @@ impl GgufFile {
             .reader
             .lock()
             .map_err(|_| refused("reading another tensor failed".to_owned()))?;
-        let quantised = info
+        let quantized = info
             .read(&mut *reader, self.content.tensor_data_offset, &Device::Cpu)
             .map_err(|error| refused(error.to_string()))?;
-        Ok(quantised.dequantize(&Device::Cpu)?.to_dtype(dtype)?)
+        let widened = quantized.dequantize(&Device::Cpu)?;
+        // A block's scale may be damaged as any other number.
+        let magnitude = widened.abs()?.sum_all()?.to_scalar::<f32>()?;
+        if !magnitude.is_finite() {
+            let numbers = widened.flatten_all()?.to_vec1::<f32>()?;
+            if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
+                let count = numbers.len();
+                return Err(refused(ReadError::NotFinite { index, count }.to_string()));
+            }
+        }
+        Ok(widened.to_dtype(dtype)?)
     }
 }
 
@@ -128,9 +163,10 @@ impl GgufTensors {
         let architecture = GgufArchitecture::from_metadata(&metadata)?;
         let mut tensors = HashMap::new();
         for stored in file.content.tensor_infos.keys() {
-            if let Some((name, rows)) = architecture.transformers_name(stored, &metadata)? {
-                tensors.insert(name, (stored.clone(), rows));
-            }
+            // One that transformers does not have keeps its name, and is found to be left out.
+            let known = architecture.transformers_name(stored, &metadata)?;
+            let (name, rows) = known.unwrap_or_else(|| (stored.clone(), RowOrder::InOrder));
+            tensors.insert(name, (stored.clone(), rows));
         }
         Ok(Self { file, tensors })
     }
@@ -164,5 +200,9 @@ impl TensorFile for GgufTensors {
             });
         };
         Ok(rows.restore(&self.file.read(stored, dtype)?)?)
+    }
+
+    fn check(&self, name: &str) -> Result<(), Error> {
+        self.read(name, DType::F32).map(drop)
     }
 }

@@ -1,0 +1,108 @@
+//! Which tokenizer class transformers would take for a model without `tokenizer.json`.
+//!
+//! The same files mean other ids to other classes: `spiece.model` is numbered from 0 by T5 and from
+//! 103 by Pegasus, and the merges of `merges.txt` are of bytes for GPT-2 and of letters for BioGPT.
+//! So files are read only for the classes that are known to read them so.
+
+use crate::Error;
+use crate::model::ModelFiles;
+use crate::model::config::ConfigFile;
+
+/// What transformers takes where no file names a class, by `model_type`.
+const BY_MODEL_TYPE: &[(&str, &str)] = &[
+    ("bart", "BartTokenizer"),
+    ("bert", "BertTokenizer"),
+    ("biogpt", "BioGptTokenizer"),
+    ("camembert", "CamembertTokenizer"),
+    ("cohere", "CohereTokenizer"),
+    ("gemma", "GemmaTokenizer"),
+    ("gemma2", "GemmaTokenizer"),
+    ("gemma3_text", "GemmaTokenizer"),
+    ("gpt2", "GPT2Tokenizer"),
+    ("gpt_bigcode", "GPT2Tokenizer"),
+    ("gpt_neo", "GPT2Tokenizer"),
+    ("gpt_neox", "GPTNeoXTokenizer"),
+    ("gptj", "GPT2Tokenizer"),
+    ("llama", "LlamaTokenizer"),
+    ("m2m_100", "M2M100Tokenizer"),
+    ("marian", "MarianTokenizer"),
+    ("mbart", "MBartTokenizer"),
+    ("mistral", "LlamaTokenizer"),
+    ("mixtral", "LlamaTokenizer"),
+    ("mpt", "GPTNeoXTokenizer"),
+    ("mt5", "T5Tokenizer"),
+    ("opt", "GPT2Tokenizer"),
+    ("pegasus", "PegasusTokenizer"),
+    ("phi", "CodeGenTokenizer"),
+    ("phi3", "LlamaTokenizer"),
+    ("qwen2", "Qwen2Tokenizer"),
+    ("qwen3", "Qwen2Tokenizer"),
+    ("roberta", "RobertaTokenizer"),
+    ("stablelm", "GPTNeoXTokenizer"),
+    ("starcoder2", "GPT2Tokenizer"),
+    ("t5", "T5Tokenizer"),
+    ("umt5", "T5Tokenizer"),
+    ("xglm", "XGLMTokenizer"),
+    ("xlm-roberta", "XLMRobertaTokenizer"),
+];
+
+/// The name of a tokenizer's class, without `Fast`; unknown where no file tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TokenizerClass(Option<String>);
+
+impl TokenizerClass {
+    /// Finds the class of the model in `files`: the tokenizer's own file speaks first, then the
+    /// model's, then its architecture.
+    pub(super) fn of_model(files: &ModelFiles) -> Result<Self, Error> {
+        let own = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
+        let model = ConfigFile::read_optional(files.folder(), "config.json")?;
+        for file in [&own, &model] {
+            if let Some(class) = file.optional_text("tokenizer_class")? {
+                let class = class.strip_suffix("Fast").unwrap_or(class);
+                return Ok(Self(Some(class.to_owned())));
+            }
+        }
+        let model_type = model.optional_text("model_type")?.unwrap_or_default();
+        let known = BY_MODEL_TYPE.iter().find(|(known, _)| *known == model_type);
+        Ok(Self(known.map(|(_, class)| (*class).to_owned())))
+    }
+
+    /// Returns the name, empty where it is unknown.
+    pub(super) fn name(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether the class is one of `classes`, or may be because it is unknown.
+    pub(super) fn may_be(&self, classes: &[&str]) -> bool {
+        self.0.is_none() || classes.contains(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_tokenizers_own_file_speaks_before_the_models() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let class = || {
+            let files = ModelFiles::open(folder.path()).unwrap();
+            TokenizerClass::of_model(&files).unwrap()
+        };
+        assert!(class().may_be(&["T5Tokenizer"]));
+        write("config.json", r#"{"model_type": "pegasus"}"#);
+        assert_eq!(class().name(), "PegasusTokenizer");
+        let both = r#"{"model_type": "pegasus", "tokenizer_class": "MT5Tokenizer"}"#;
+        write("config.json", both);
+        assert_eq!(class().name(), "MT5Tokenizer");
+        write(
+            "tokenizer_config.json",
+            r#"{"tokenizer_class": "T5TokenizerFast"}"#,
+        );
+        assert_eq!(class().name(), "T5Tokenizer");
+        assert!(!class().may_be(&["MT5Tokenizer"]));
+    }
+}
