@@ -1,7 +1,7 @@
-//! The colours of scores: blue over grey to red, and how many of them a terminal has.
+//! The colors of scores: blue over gray to red, and how many of them a terminal has.
 //!
 //! The map is Moreland's diverging one ("Diverging Color Maps for Scientific Visualization", 2009),
-//! which matplotlib calls `coolwarm` and Inseq uses. It is computed from its three colours: straight
+//! which matplotlib calls `coolwarm` and Inseq uses. It is computed from its three colors: straight
 //! lines in Msh, a polar form of CIELAB in which lightness rises to the middle and falls again.
 
 use std::io::IsTerminal;
@@ -12,14 +12,14 @@ pub type Rgb = [u8; 3];
 /// Saturation, hue and magnitude of the ends, from (59, 76, 192) and (180, 4, 38).
 const COLD: Rgb = [59, 76, 192];
 const WARM: Rgb = [180, 4, 38];
-/// Magnitude of the grey between them, in Msh; `M` of (221, 221, 221).
+/// Magnitude of the gray between them, in Msh; `M` of (221, 221, 221).
 const MIDDLE_MAGNITUDE: f64 = 88.0;
-/// Below this saturation a colour counts as grey, whose hue is free.
-const GREY_SATURATION: f64 = 0.05;
+/// Below this saturation a color counts as gray, whose hue is free.
+const GRAY_SATURATION: f64 = 0.05;
 /// Reference white D65.
 const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
 
-/// How many colours can be shown.
+/// How many colors can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colors {
     /// None, not even bold.
@@ -28,7 +28,7 @@ pub enum Colors {
     Sixteen,
     /// The palette of 256.
     Palette,
-    /// Every colour.
+    /// Every color.
     True,
 }
 
@@ -53,7 +53,7 @@ impl Colors {
         }
     }
 
-    /// Returns `text` in the colour of `position` on the map, from 0 to 1.
+    /// Returns `text` in the color of `position` on the map, from 0 to 1.
     pub fn paint(self, text: &str, position: f64) -> String {
         match self {
             Self::None => text.to_owned(),
@@ -81,7 +81,7 @@ impl Colors {
     }
 }
 
-/// Returns the number of the nearest colour in the cube of the 256-colour palette.
+/// Returns the number of the nearest color in the cube of the 256-color palette.
 fn of_palette(rgb: Rgb) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let nearest = |value: u8| {
@@ -93,25 +93,25 @@ fn of_palette(rgb: Rgb) -> u8 {
     16 + 36 * r + 6 * g + b
 }
 
-/// Returns the colour at `position`, from 0 (cold) over 0.5 (grey) to 1 (warm).
+/// Returns the color at `position`, from 0 (cold) over 0.5 (gray) to 1 (warm).
 pub(super) fn coolwarm(position: f64) -> Rgb {
     let position = position.clamp(0.0, 1.0);
-    let grey = [MIDDLE_MAGNITUDE, 0.0, 0.0];
+    let gray = [MIDDLE_MAGNITUDE, 0.0, 0.0];
     let (from, to, weight) = if position < 0.5 {
-        (msh(COLD), grey, 2.0 * position)
+        (msh(COLD), gray, 2.0 * position)
     } else {
-        (grey, msh(WARM), 2.0 * position - 1.0)
+        (gray, msh(WARM), 2.0 * position - 1.0)
     };
     let (from, to) = (with_hue(from, to), with_hue(to, from));
     let mixed = [0, 1, 2].map(|axis| (1.0 - weight) * from[axis] + weight * to[axis]);
     rgb(mixed)
 }
 
-/// Gives a grey the hue with which the way to `other` looks even; other colours keep theirs.
+/// Gives a gray the hue with which the way to `other` looks even; other colors keep theirs.
 fn with_hue(color: [f64; 3], other: [f64; 3]) -> [f64; 3] {
     let [magnitude, saturation, _] = color;
     let [other_magnitude, other_saturation, other_hue] = other;
-    if saturation > GREY_SATURATION {
+    if saturation > GRAY_SATURATION {
         return color;
     }
     if other_magnitude >= magnitude {
@@ -127,7 +127,7 @@ fn with_hue(color: [f64; 3], other: [f64; 3]) -> [f64; 3] {
     [magnitude, saturation, hue]
 }
 
-/// Returns magnitude, saturation and hue of a colour.
+/// Returns magnitude, saturation and hue of a color.
 fn msh(color: Rgb) -> [f64; 3] {
     let [l, a, b] = lab(color);
     let magnitude = (l * l + a * a + b * b).sqrt();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_what_the_terminal_has() {
+    fn colors_are_what_the_terminal_has() {
         let with = |pairs: &'static [(&'static str, &'static str)]| {
             move |name: &str| {
                 let found = pairs.iter().find(|(key, _)| *key == name);

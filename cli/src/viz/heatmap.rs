@@ -11,9 +11,9 @@ pub struct Heatmap {
     pub columns: Vec<String>,
     /// The attributed tokens and their scores.
     pub rows: Vec<HeatmapRow>,
-    /// Scores of the steps themselves: a name and a value a column.
+    /// Scores of the steps themselves: a name, and one value per column.
     pub step_scores: Vec<(String, Vec<f32>)>,
-    /// The value that has the strongest colour; its negative has the opposite one.
+    /// The value that has the strongest color; its negative has the opposite one.
     pub limit: f32,
 }
 
@@ -27,7 +27,7 @@ pub(super) const QUERIES_AND_KEYS: &str = "→ : Query tokens, ↓ : Key tokens"
 pub struct HeatmapRow {
     /// The attributed token.
     pub token: String,
-    /// One score a column; none where the token came later than the column's.
+    /// One score per column; none where the token came later than the column's.
     pub scores: Vec<Option<f32>>,
 }
 

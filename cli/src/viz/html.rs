@@ -1,25 +1,24 @@
 //! Heatmaps as one HTML page that needs nothing else: no network, no script to be readable.
 //!
 //! Each example is a section; browsers lay out only those in view, so that a page of a thousand
-//! examples opens at once. A small script marks the column or row that is clicked. Colours are
+//! examples opens at once. A small script marks the column or row that is clicked. Colors are
 //! Inseq's blue and red, whose strength is their opacity, so that they suit a light and a dark page.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use askama::Template;
 use whence_schemas::RowId;
 
-use super::heatmap::{Heatmap, rounded};
+use super::heatmap::{Heatmap, HeatmapRow, rounded};
 use super::terminal::position;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// Colours of the most negative and the most positive score.
+/// Colors of the most negative and the most positive score.
 const NEGATIVE: &str = "33,102,172";
 const POSITIVE: &str = "178,24,43";
 /// A step score at least this far from zero is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
+/// Decimals of a score; the pointer over a cell shows all of them.
+const DIGITS: usize = 3;
 
 /// A page that is being written.
 #[derive(Debug)]
@@ -38,125 +37,109 @@ pub struct Caption<'a> {
     pub generated_text: &'a str,
 }
 
+#[derive(Template)]
+#[template(path = "page_head.html")]
+struct Head<'a> {
+    title: &'a str,
+    facts: &'a [(&'a str, String)],
+}
+
+#[derive(Template)]
+#[template(path = "page_tail.html")]
+struct Tail;
+
+/// One section.
+#[derive(Template)]
+#[template(path = "page_example.html")]
+struct Example<'a> {
+    name: String,
+    anchor: String,
+    caption: Caption<'a>,
+    heatmaps: &'a [Heatmap],
+}
+
+/// One score.
+struct Cell<'a> {
+    background: String,
+    /// The token of its column.
+    column: &'a str,
+    score: f32,
+    text: String,
+}
+
+impl Example<'_> {
+    /// Returns the cells of a row; none where the token came later than the column's.
+    #[allow(clippy::unused_self, reason = "templates call methods")]
+    fn cells<'h>(&self, row: &HeatmapRow, heatmap: &'h Heatmap) -> Vec<Option<Cell<'h>>> {
+        let cells = row.scores.iter().zip(&heatmap.columns);
+        cells
+            .map(|(score, column)| {
+                score.map(|score| Cell {
+                    background: background(score, heatmap.limit),
+                    column,
+                    score,
+                    text: rounded(score, DIGITS),
+                })
+            })
+            .collect()
+    }
+
+    #[allow(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates call methods, and pass references"
+    )]
+    fn is_strong(&self, step_score: &f32) -> bool {
+        step_score.abs() >= STRONG_STEP_SCORE
+    }
+
+    #[allow(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates call methods, and pass references"
+    )]
+    fn rounded(&self, score: &f32) -> String {
+        rounded(*score, DIGITS)
+    }
+}
+
 impl<W: Write> Page<W> {
     /// Begins a page called `title`; `facts` say where its numbers come from.
     pub fn begin(mut out: W, title: &str, facts: &[(&str, String)]) -> io::Result<Self> {
-        let title = escaped(title);
-        write!(
-            out,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-             <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<dl>\n"
-        )?;
-        for (name, value) in facts {
-            writeln!(out, "<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(value))?;
-        }
-        writeln!(out, "</dl>")?;
+        Head { title, facts }.write_into(&mut out)?;
         Ok(Self { out })
     }
 
     /// Adds an example.
     pub fn add(&mut self, caption: Caption<'_>, heatmaps: &[Heatmap]) -> io::Result<()> {
         let name = caption.id.to_string();
-        let anchor = name.replace(", ", "-").replace(' ', "-");
-        writeln!(
-            self.out,
-            "<section id=\"{anchor}\">\n<h2>{name}</h2>\n\
-             <p class=\"text\">{}</p>\n<p class=\"text\">{}</p>",
-            escaped(caption.input_text),
-            escaped(caption.generated_text)
-        )?;
-        for heatmap in heatmaps {
-            self.out.write_all(table(heatmap).as_bytes())?;
-        }
-        writeln!(self.out, "</section>")
+        let example = Example {
+            anchor: name.replace(", ", "-").replace(' ', "-"),
+            name,
+            caption,
+            heatmaps,
+        };
+        example.write_into(&mut self.out)
     }
 
-    /// Ends the page.
-    pub fn finish(mut self) -> io::Result<()> {
-        write!(self.out, "<script>\n{SCRIPT}</script>\n</body>\n</html>\n")?;
-        self.out.flush()
+    /// Ends the page, and returns what it was written to.
+    pub fn finish(mut self) -> io::Result<W> {
+        Tail.write_into(&mut self.out)?;
+        self.out.flush()?;
+        Ok(self.out)
     }
 }
 
-fn table(heatmap: &Heatmap) -> String {
-    let mut html = String::new();
-    let (title, legend) = (escaped(&heatmap.title), heatmap.legend);
-    let _ = write!(
-        html,
-        "<div class=\"scroll\"><table>\n<caption>{title} \
-         <small>{legend}</small></caption>\n<thead><tr><th></th><th></th>"
-    );
-    for index in 0..heatmap.columns.len() {
-        let _ = write!(html, "<th>{index}</th>");
-    }
-    html.push_str("</tr>\n<tr><th></th><th></th>");
-    for token in &heatmap.columns {
-        let _ = write!(html, "<th scope=\"col\">{}</th>", escaped(token));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for (index, row) in heatmap.rows.iter().enumerate() {
-        let token = escaped(&row.token);
-        let _ = write!(html, "<tr><th>{index}</th><th scope=\"row\">{token}</th>");
-        for (column, score) in row.scores.iter().enumerate() {
-            let cell = score.map(|score| {
-                let to = escaped(&heatmap.columns[column]);
-                format!(
-                    "<td style=\"background:{}\" title=\"{token} → {to}: {score}\">{}</td>",
-                    background(score, heatmap.limit),
-                    rounded(score, 3)
-                )
-            });
-            html.push_str(cell.as_deref().unwrap_or("<td></td>"));
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody>\n<tfoot>\n");
-    for (name, values) in &heatmap.step_scores {
-        let _ = write!(
-            html,
-            "<tr><th></th><th scope=\"row\">{}</th>",
-            escaped(name)
-        );
-        for value in values {
-            let text = rounded(*value, 3);
-            let strong = value.abs() >= STRONG_STEP_SCORE;
-            let _ = if strong {
-                write!(html, "<td><b>{text}</b></td>")
-            } else {
-                write!(html, "<td>{text}</td>")
-            };
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tfoot>\n</table></div>\n");
-    html
-}
-
-/// Returns the colour behind a score: the stronger, the more opaque.
+/// Returns the color behind a score: the stronger, the more opaque.
 fn background(score: f32, limit: f32) -> String {
     let distance = 2.0 * position(score, limit) - 1.0;
     let color = if distance < 0.0 { NEGATIVE } else { POSITIVE };
     format!("rgba({color},{:.2})", distance.abs().min(1.0))
 }
 
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            c => html.push(c),
-        }
-    }
-    html
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::heatmap::{ATTRIBUTED, HeatmapRow};
+    use super::super::heatmap::ATTRIBUTED;
     use super::*;
 
     #[test]
@@ -182,9 +165,9 @@ mod tests {
         page.add(caption, &[heatmap]).unwrap();
         page.finish().unwrap();
         let html = String::from_utf8(bytes).unwrap();
-        assert!(html.contains("<td style=\"background:rgba(178,24,43,0.50)\" title=\"&lt;/s&gt; → &lt;b&gt;: 0.25\">0.25</td>"));
+        assert!(html.contains("<td style=\"background:rgba(178,24,43,0.50)\" title=\"&#60;/s&#62; → &#60;b&#62;: 0.25\">0.25</td>"));
         assert!(html.contains("<td><b>0.875</b></td>"));
-        assert!(html.contains("<p class=\"text\">&quot;c&quot; &amp; d</p>"));
+        assert!(html.contains("<p class=\"text\">&#34;c&#34; &#38; d</p>"));
         assert!(!html.contains("http"), "a page refers to nothing outside");
     }
 }

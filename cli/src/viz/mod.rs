@@ -1,8 +1,9 @@
 //! Heatmaps of attributions, as Inseq lays them out.
 //!
-//! [`Heatmap`] is what is drawn, whoever draws it: `terminal` writes it as a table of coloured
-//! numbers, `html` as a page. Colours come from `color`.
+//! [`Heatmap`] is what is drawn, whoever draws it: `terminal` writes it as a table of colored
+//! numbers, `html` as a page. Colors come from `color`.
 
+mod cell;
 mod color;
 mod heatmap;
 pub mod html;
@@ -19,18 +20,12 @@ pub use terminal::render;
 /// sequence scores.
 ///
 /// `step_scores` names the step scores in the order the attribution has them. Raw scores are not
-/// drawn: every score must be one a token.
+/// drawn: there must be one score per token.
 pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatmap> {
     let has = |side: fn(&StepAttribution) -> Option<&ScoreRows>| {
         attribution.steps.iter().any(|step| side(step).is_some())
     };
-    let limit = attribution
-        .steps
-        .iter()
-        .flat_map(|step| [step.source.as_ref(), step.target.as_ref()])
-        .flatten()
-        .flat_map(|scores| scores.values.iter().copied())
-        .fold(0.0, f32::max);
+    let limit = largest_score(attribution);
     let table = |side: Side| Heatmap {
         title: match side {
             Side::Source => "Source Saliency Heatmap".to_owned(),
@@ -42,11 +37,11 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
             .iter()
             .map(|step| column(attribution, step))
             .collect(),
-        rows: of_side(attribution, side),
+        rows: side_rows(attribution, side),
         step_scores: step_scores
             .iter()
             .enumerate()
-            .map(|(index, name)| (name.clone(), of_steps(attribution, index)))
+            .map(|(index, name)| (name.clone(), step_score_values(attribution, index)))
             .collect(),
         limit,
     };
@@ -59,12 +54,21 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
         tables.push(table(Side::Target));
     }
     let sequences = attribution.sequence_scores.iter();
-    tables.extend(sequences.map(|scores| of_sequence(attribution, scores)));
+    tables.extend(sequences.map(|scores| sequence_heatmap(attribution, scores)));
     tables
 }
 
+fn largest_score(attribution: &Attribution) -> f32 {
+    let steps = attribution.steps.iter();
+    let sides = steps.flat_map(|step| [step.source.as_ref(), step.target.as_ref()]);
+    let scores = sides
+        .flatten()
+        .flat_map(|scores| scores.values.iter().copied());
+    scores.fold(0.0, f32::max)
+}
+
 /// Returns the heatmap of scores of a stack's tokens for each other.
-fn of_sequence(attribution: &Attribution, scores: &SequenceScores) -> Heatmap {
+fn sequence_heatmap(attribution: &Attribution, scores: &SequenceScores) -> Heatmap {
     let (columns, legend) = match scores.side {
         Side::Source => (
             attribution.source.iter().map(|t| t.text.clone()).collect(),
@@ -103,7 +107,7 @@ fn column(attribution: &Attribution, step: &StepAttribution) -> String {
     }
 }
 
-fn of_side(attribution: &Attribution, side: Side) -> Vec<HeatmapRow> {
+fn side_rows(attribution: &Attribution, side: Side) -> Vec<HeatmapRow> {
     let steps = attribution.steps.iter();
     let columns: Vec<_> = match side {
         Side::Source => steps.map(|step| step.source.as_ref()).collect(),
@@ -119,7 +123,7 @@ fn tokens(attribution: &Attribution, side: Side) -> &[Token] {
     }
 }
 
-/// Returns a row a token; none where no column has scores.
+/// Returns one row per token; none where no column has scores.
 fn rows(tokens: &[Token], columns: &[Option<&ScoreRows>]) -> Vec<HeatmapRow> {
     if columns.iter().all(Option::is_none) {
         return Vec::new();
@@ -134,7 +138,7 @@ fn rows(tokens: &[Token], columns: &[Option<&ScoreRows>]) -> Vec<HeatmapRow> {
     tokens.iter().enumerate().map(row).collect()
 }
 
-fn of_steps(attribution: &Attribution, index: usize) -> Vec<f32> {
+fn step_score_values(attribution: &Attribution, index: usize) -> Vec<f32> {
     attribution
         .steps
         .iter()

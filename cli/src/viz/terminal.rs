@@ -1,4 +1,4 @@
-//! A heatmap as a table of coloured numbers, drawn as `rich` draws Inseq's.
+//! A heatmap as a table of colored numbers, drawn as `rich` draws Inseq's.
 //!
 //! A table wider than the terminal is folded: blocks of columns one below the other, each with the
 //! tokens beside it. Widths are those of the glyphs, not of the bytes.
@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::cell::Cell;
 use super::color::Colors;
 use super::heatmap::{Heatmap, rounded};
 
@@ -15,47 +16,12 @@ const STRONG_STEP_SCORE: f32 = 0.5;
 
 /// Draws `heatmap` within `width` columns, if a width is given. Ends with a line end.
 pub fn render(heatmap: &Heatmap, width: Option<usize>, colors: Colors) -> String {
-    let table = Table::of(heatmap, colors);
+    let table = Table::new(heatmap, colors);
     let mut text = String::new();
     for block in table.blocks(width) {
         table.draw(block, &mut text);
     }
     text
-}
-
-/// Text of one cell: how it looks, and how wide that is.
-#[derive(Debug, Clone, Default)]
-struct Cell {
-    painted: String,
-    width: usize,
-}
-
-impl Cell {
-    fn new(text: &str, paint: impl FnOnce(&str) -> String) -> Self {
-        Self {
-            width: text.width(),
-            painted: paint(text),
-        }
-    }
-
-    fn plain(text: &str) -> Self {
-        Self::new(text, str::to_owned)
-    }
-
-    fn right(&self, width: usize) -> String {
-        format!("{}{}", " ".repeat(width - self.width), self.painted)
-    }
-
-    fn centred(&self, width: usize) -> String {
-        let free = width - self.width;
-        let left = free / 2;
-        format!(
-            "{}{}{}",
-            " ".repeat(left),
-            self.painted,
-            " ".repeat(free - left)
-        )
-    }
 }
 
 /// A line of cells, and whether a rule follows it.
@@ -77,7 +43,7 @@ struct Table {
 }
 
 impl Table {
-    fn of(heatmap: &Heatmap, colors: Colors) -> Self {
+    fn new(heatmap: &Heatmap, colors: Colors) -> Self {
         let header: Vec<[Cell; 2]> = heatmap
             .columns
             .iter()
@@ -144,12 +110,12 @@ impl Table {
             text.push_str(line.trim_end());
             text.push('\n');
         };
-        push(&centred(&self.title, width));
+        push(&centered(&self.title, width));
         push(&self.rule(block.clone(), ["┏", "━", "┳", "┓"]));
         for part in 0..2 {
             let cells = block.clone().map(|column| {
                 let cell = &self.header[column][part];
-                cell.centred(self.widths[column])
+                cell.centered(self.widths[column])
             });
             let beside = [self.index_width, self.token_width].map(|width| " ".repeat(width));
             push(&joined(beside.into_iter().chain(cells), "┃"));
@@ -158,7 +124,7 @@ impl Table {
         for (number, line) in self.lines.iter().enumerate() {
             let cells = block
                 .clone()
-                .map(|column| line.cells[column].centred(self.widths[column]));
+                .map(|column| line.cells[column].centered(self.widths[column]));
             let beside = [
                 line.index.right(self.index_width),
                 line.token.right(self.token_width),
@@ -169,7 +135,7 @@ impl Table {
             }
         }
         push(&self.rule(block, ["└", "─", "┴", "┘"]));
-        push(&centred(self.legend, width));
+        push(&centered(self.legend, width));
     }
 
     fn rule(&self, block: Range<usize>, [left, line, cross, right]: [&str; 4]) -> String {
@@ -242,7 +208,7 @@ fn joined(cells: impl Iterator<Item = String>, line: &str) -> String {
     format!("{line} {} {line}", cells.join(&format!(" {line} ")))
 }
 
-fn centred(text: &str, width: usize) -> String {
+fn centered(text: &str, width: usize) -> String {
     let free = width.saturating_sub(text.width());
     format!("{}{text}", " ".repeat(free / 2))
 }
@@ -311,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_changes_no_letter() {
+    fn color_changes_no_letter() {
         let plain = render(&heatmap(), None, Colors::None);
         for colors in [Colors::Sixteen, Colors::Palette, Colors::True] {
             let painted = render(&heatmap(), None, colors);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use whence_schemas::attribution::DELTAS;
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 
@@ -23,7 +24,7 @@ use crate::model::Transformer;
 use crate::model::dropout::DropoutRates;
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
-use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
+use crate::specification::{BuiltSpecification, check, check_attributed, check_labels};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, Notice, Token};
@@ -95,10 +96,7 @@ impl Engine {
         if let (Some(language), None) = (target, spec.generation.forced_bos_token_id) {
             spec.generation.forced_bos_token_id = tokenizer.language_code(language)?;
         }
-        let sampler = method
-            .requirements(spec.compat)
-            .sampler
-            .map(|source| self.sampler(source));
+        let sampler = method.sampler().map(|source| self.sampler(source));
         Ok(Attributor {
             engine: self,
             sampler: sampler.transpose()?,
@@ -200,8 +198,7 @@ impl Attributor<'_> {
         function: Box<dyn StepFunction>,
     ) -> Result<Self, Error> {
         self.step_scores.push((name.to_owned(), function));
-        let requirements = self.method.requirements(self.spec.compat);
-        check_labels(&self.step_scores, &names_of(&requirements))?;
+        check_labels(&self.step_scores)?;
         Ok(self)
     }
 
@@ -263,11 +260,12 @@ impl Attributor<'_> {
     /// Returns name and merging function of every step score.
     fn step_score_merges(&self) -> Vec<(String, Reduction)> {
         let compat = self.spec.compat;
-        let asked = self.step_scores.iter();
-        let asked = asked.map(|(name, function)| (name.clone(), function.merged_by(compat)));
-        let own = self.method.requirements(compat).step_scores.iter();
-        let own = own.map(|score| (score.name.to_owned(), score.merged_by));
-        asked.chain(own).collect()
+        let deltas = self.method.records_deltas();
+        self.step_scores
+            .iter()
+            .map(|(name, function)| (name.clone(), function.merged_by(compat)))
+            .chain(deltas.then(|| (DELTAS.to_owned(), Reduction::AbsMax)))
+            .collect()
     }
 
     /// Takes an attribution through the aggregators that must see it whole.

@@ -23,9 +23,8 @@
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
-use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink};
+use super::method::{Method, Sink};
 use super::support::path::{PathEndpoints, times, total};
 use super::support::quadrature::Rule;
 use crate::Error;
@@ -72,14 +71,6 @@ impl Reach {
             Self::Activations | Self::All => true,
         }
     }
-
-    /// Fails if `n_steps` points are too few for the means it takes, if it takes any.
-    pub(super) fn validate(self, n_steps: usize) -> Result<(), String> {
-        match self {
-            Self::Captum | Self::Activations => Ok(()),
-            Self::All => Rule::GaussLegendre.validate(n_steps),
-        }
-    }
 }
 
 impl Default for DeepLift {
@@ -104,20 +95,16 @@ impl Method for DeepLift {
         self.attribute_between(batch, &PathEndpoints::new(batch)?, sink)
     }
 
-    fn validate(&self) -> Result<(), String> {
-        self.rule.validate(self.n_steps)
+    fn attributes_dropout(&self) -> bool {
+        false
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn requirements(&self, _: Compat) -> Requirements<'_> {
-        Requirements {
-            single_pass: true,
-            ..Requirements::GRADIENTS
-        }
-        .with_deltas(self.return_convergence_delta)
+    fn records_deltas(&self) -> bool {
+        self.return_convergence_delta
     }
 }
 
@@ -165,7 +152,7 @@ impl DeepLift {
             let pass = self.pass(batch, ends)?;
             return gradient::for_each_step(batch, &pass, steps, wanted, body);
         }
-        let points = Rule::GaussLegendre.points(self.n_steps);
+        let points = Rule::GaussLegendre.points(Self::NAME, self.n_steps)?;
         let points = points.iter().map(|node| ChordPoint {
             alpha: node.alpha,
             weight: node.weight,

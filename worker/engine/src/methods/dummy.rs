@@ -3,9 +3,8 @@
 //! Cost: nothing of its own; the step scores take one forward pass for the batch.
 
 use serde::{Deserialize, Serialize};
-use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink};
+use super::method::{Method, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
@@ -37,7 +36,7 @@ impl Method for Dummy {
         &[]
     }
 
-    fn requirements(&self, _: Compat) -> Requirements<'_> {
-        Requirements::PASSES
+    fn needs_gradient(&self) -> bool {
+        false
     }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::methods::method::wrong_parameters;
+
 /// One point of the interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::methods) struct Node {
@@ -33,19 +36,13 @@ pub(in crate::methods) enum Rule {
 }
 
 impl Rule {
-    /// Fails if `n_steps` points are too few for the rule.
-    pub(in crate::methods) fn validate(self, n_steps: usize) -> Result<(), String> {
+    /// Returns `n` points in ascending order, for `method`. Fails for too few.
+    pub(in crate::methods) fn points(self, method: &str, n: usize) -> Result<Vec<Node>, Error> {
         let least = if self == Self::GaussLegendre { 1 } else { 2 };
-        if n_steps < least {
-            return Err(format!(
-                "`n_steps` is {n_steps}, this rule needs at least {least}"
-            ));
+        if n < least {
+            let reason = format!("`n_steps` is {n}, this rule needs at least {least}");
+            return Err(wrong_parameters(method, reason));
         }
-        Ok(())
-    }
-
-    /// Returns `n` points in ascending order, as many as [`Self::validate`] lets pass.
-    pub(in crate::methods) fn points(self, n: usize) -> Vec<Node> {
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
             (0..n).map(move |k| Node {
@@ -53,7 +50,7 @@ impl Rule {
                 weight: equal,
             })
         };
-        match self {
+        Ok(match self {
             Self::GaussLegendre => gauss_legendre(n),
             Self::RiemannLeft => spaced(0.0, 1.0 - equal).collect(),
             Self::RiemannRight => spaced(equal, 1.0).collect(),
@@ -64,7 +61,7 @@ impl Rule {
                 points[n - 1].weight /= 2.0;
                 points
             }
-        }
+        })
     }
 }
 
@@ -111,7 +108,7 @@ mod tests {
     #[test]
     fn gauss_legendre_is_exact_for_its_degree() {
         for n in 1..=60 {
-            let points = Rule::GaussLegendre.points(n);
+            let points = Rule::GaussLegendre.points("m", n).unwrap();
             let degree = 2 * n - 1;
             let sum: f64 = points
                 .iter()
@@ -128,7 +125,7 @@ mod tests {
     #[test]
     fn riemann_rules_have_their_ends_and_weights() {
         let ends = |rule: Rule| {
-            let points = rule.points(4);
+            let points = rule.points("m", 4).unwrap();
             (
                 points[0].alpha,
                 points[3].alpha,
@@ -143,7 +140,7 @@ mod tests {
 
     #[test]
     fn too_few_points_are_refused() {
-        assert!(Rule::GaussLegendre.validate(0).is_err());
-        assert!(Rule::RiemannLeft.validate(1).is_err());
+        assert!(Rule::GaussLegendre.points("m", 0).is_err());
+        assert!(Rule::RiemannLeft.points("m", 1).is_err());
     }
 }
