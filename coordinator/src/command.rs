@@ -6,6 +6,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use whence_schemas::user_path;
 
 use crate::{Config, Coordinator, Error, server};
 
@@ -14,7 +15,7 @@ use crate::{Config, Coordinator, Error, server};
 #[command(name = "whence-coordinator", version)]
 pub struct Arguments {
     /// Storage root: a directory, `file:///…` or `s3://bucket/prefix`.
-    #[arg(long, env = "WHENCE_ROOT")]
+    #[arg(long, env = "WHENCE_ROOT", value_parser = user_path::expand)]
     root: String,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "WHENCE_LISTEN", default_value = "127.0.0.1:7700")]

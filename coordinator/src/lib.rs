@@ -16,6 +16,7 @@ pub mod error;
 pub mod dataset;
 pub mod durable;
 pub mod job;
+pub mod panics;
 
 mod clock;
 mod coordinator;

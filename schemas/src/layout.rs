@@ -2,6 +2,7 @@
 //!
 //! Every object is created once and never overwritten: that is what makes "exists" a decision.
 
+use crate::job::DatasetSource;
 use crate::{Attempt, Epoch, JobId, JobSpec, SlotId};
 
 /// Version of the object names and of what stands in the objects.
@@ -77,12 +78,7 @@ pub fn failures(job: &JobId) -> String {
 pub fn table(spec: &JobSpec) -> String {
     let model = partition_value(file_stem(&spec.model.path));
     let method = partition_value(&spec.attribution.method.name);
-    let dataset = spec
-        .dataset
-        .files
-        .first()
-        .map_or("", |file| file_stem(&file.path));
-    let dataset = partition_value(dataset);
+    let dataset = partition_value(&dataset_name(&spec.dataset));
     format!(
         "{ATTRIBUTIONS}/model={model}/method={method}/dataset={dataset}/job={}",
         spec.id()
@@ -92,6 +88,42 @@ pub fn table(spec: &JobSpec) -> String {
 /// Returns the key of a slot in a [`table`]. The object that stands there is the shard's one result.
 pub fn slot(table: &str, slot: &SlotId) -> String {
     format!("{table}/part-{slot}.parquet")
+}
+
+/// Returns what a dataset is called: a file's name, or a folder's name and which splits of it are
+/// read, because a folder's files say neither.
+fn dataset_name(dataset: &DatasetSource) -> String {
+    let [first, others @ ..] = &dataset.files[..] else {
+        return String::new();
+    };
+    let shared = others.iter().fold(folder(&first.path), |shared, file| {
+        let mut shared = shared;
+        while !is_below(&file.path, shared) {
+            shared = folder(shared);
+        }
+        shared
+    });
+    if others.is_empty() || shared.is_empty() {
+        return file_stem(&first.path).to_owned();
+    }
+    let splits = dataset.split.split('+').map(|part| {
+        let name_end = part.find(['[', '(']).unwrap_or(part.len());
+        part[..name_end].trim()
+    });
+    let mut splits: Vec<_> = splits.collect();
+    splits.dedup();
+    let name = shared.rsplit('/').next().unwrap_or(shared);
+    format!("{name}-{}", splits.join("-"))
+}
+
+/// Returns the folder of a path; empty at the top.
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    folder.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Returns the last component of a path or URL, without a file's extension.
@@ -111,17 +143,25 @@ fn file_stem(path: &str) -> &str {
     }
 }
 
-/// Replaces what would need escaping in a path: readers differ in how they unescape.
+/// Longer names are cut: a file system takes 255 bytes, the partition's own name among them. The
+/// job's id tells tables apart.
+const MAX_PARTITION_VALUE: usize = 200;
+/// What readers of Hive partitions take for null.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Replaces what would need escaping in a path, because readers differ in how they unescape, and
+/// names that mean no name to them.
 fn partition_value(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let plain: String = text
         .chars()
         .map(|c| if is_plain(c) { c } else { '_' })
+        .take(MAX_PARTITION_VALUE)
         .collect();
-    if plain.is_empty() {
-        "_".to_owned()
-    } else {
-        plain
+    match plain.as_str() {
+        "" => "_".to_owned(),
+        HIVE_NULL => HIVE_NULL.trim_matches('_').to_owned(),
+        _ => plain,
     }
 }
 
@@ -137,6 +177,7 @@ pub fn slot_of_key(key: &str) -> Option<SlotId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::DataFile;
 
     #[test]
     fn a_slot_is_found_again_from_its_key() {
@@ -162,5 +203,39 @@ mod tests {
             "SmolLM2-135M"
         );
         assert_eq!(partition_value(file_stem("")), "_");
+        let null = partition_value("__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(null, "HIVE_DEFAULT_PARTITION");
+        assert_eq!(partition_value(&"é".repeat(300)), "_".repeat(200));
+    }
+
+    #[test]
+    fn a_dataset_is_called_what_was_read() {
+        let name = |files: &[&str], split: &str| {
+            dataset_name(&DatasetSource {
+                files: files
+                    .iter()
+                    .map(|path| DataFile {
+                        path: (*path).to_owned(),
+                        bytes: 0,
+                        digest: String::new(),
+                    })
+                    .collect(),
+                split: split.to_owned(),
+                input_field: "text".to_owned(),
+                generated_field: None,
+                contrast_source_field: None,
+                contrast_target_field: None,
+                columns: Vec::new(),
+            })
+        };
+        assert_eq!(name(&["/data/rows.v1.jsonl"], "train[:20]"), "rows.v1");
+        let folder = ["/data/wiki/test-0.jsonl", "/data/wiki/train-0.jsonl"];
+        assert_eq!(name(&folder, "train"), "wiki-train");
+        assert_eq!(name(&folder, "test[10%:20%]"), "wiki-test");
+        assert_eq!(name(&folder, "train[:5]+test[5:]"), "wiki-train-test");
+        let nested = ["/data/wiki/en/a.jsonl", "/data/wikis/en/a.jsonl"];
+        assert_eq!(name(&nested, "train"), "data-train");
+        assert_eq!(name(&["/a.jsonl", "/b.jsonl"], "train"), "a");
+        assert_eq!(name(&[], "train"), "");
     }
 }

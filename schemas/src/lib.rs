@@ -22,6 +22,7 @@ pub mod plan;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod suggest;
+pub mod user_path;
 
 pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,

@@ -131,7 +131,7 @@ impl RowReader for DelimitedRows {
         let Some((start, record)) = self.record()? else {
             return Ok(None);
         };
-        let cells = record.and_then(|record| {
+        let cells: Row = record.and_then(|record| {
             if record.len() != self.header.len() {
                 let (found, expected) = (record.len(), self.header.len());
                 return Err(format!("it has {found} fields, the header has {expected}"));
@@ -143,9 +143,13 @@ impl RowReader for DelimitedRows {
             };
             Ok(self.places.iter().map(cell).collect())
         });
-        Ok(Some(cells.map_err(|reason| {
-            format!("the record at byte {start} cannot be read: {reason}")
-        })))
+        Ok(Some(match cells {
+            Ok(cells) => Ok(cells),
+            Err(reason) => {
+                let line = self.lines.name(start)?;
+                Err(format!("{line} cannot be read: {reason}"))
+            }
+        }))
     }
 
     fn skip(&mut self) -> Result<bool, Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use whence_schemas::job::DataFile;
@@ -20,6 +21,8 @@ pub fn describe(paths: &[impl AsRef<str>]) -> Result<Vec<DataFile>, Error> {
     let mut files = Vec::new();
     for path in paths {
         let path = local_path(path.as_ref())?;
+        // Before its real name is asked for, which a pipe of the shell's (`<(…)`) does not have.
+        refuse_streams(&path)?;
         let path = path.canonicalize().map_err(unreadable(&path))?;
         if path.is_dir() {
             files.extend(data_files(&path)?);
@@ -70,7 +73,23 @@ pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
         .ok_or_else(|| refuse("only local paths and `file:///…` are read; copy it here first"))
 }
 
+/// Fails if `path` gives its bytes only once, or never ends: planning, reading and resuming each
+/// need the rows again.
+fn refuse_streams(path: &Path) -> Result<(), Error> {
+    let kind = fs::metadata(path).map_err(unreadable(path))?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
+    }
+    let what = if kind.is_fifo() { "pipe" } else { "device" };
+    Err(Error::Format {
+        path: path.to_owned(),
+        reason: format!("a {what} can be read only once; write the rows to a file first"),
+    })
+}
+
 fn describe_file(path: &Path) -> Result<DataFile, Error> {
+    // First, because looking into a pipe waits for a writer.
+    refuse_streams(path)?;
     refuse_pointer(path)?;
     let mut file = File::open(path).map_err(unreadable(path))?;
     let mut hasher = blake3::Hasher::new();
@@ -192,6 +211,33 @@ mod tests {
         assert!(matches!(verify(&file), Err(Error::Content { .. })));
         fs::write(&path, "{} ").unwrap();
         assert!(matches!(verify(&file), Err(Error::Content { .. })));
+    }
+
+    /// Opening a pipe waits for a writer, and a device such as `/dev/zero` never ends.
+    #[test]
+    fn what_can_be_read_only_once_is_refused_unopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("rows.jsonl");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let device = folder.path().join("zero.jsonl");
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        for (path, what) in [(&pipe, "a pipe"), (&device, "a device")] {
+            let path = path.to_str().unwrap();
+            let error = describe(&[path]).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+            let file = DataFile {
+                path: path.to_owned(),
+                bytes: 0,
+                digest: String::new(),
+            };
+            assert!(verify(&file).unwrap_err().to_string().contains(what));
+        }
+        let error = describe(&[folder.path().to_str().unwrap()]).unwrap_err();
+        assert!(
+            error.to_string().contains("can be read only once"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::lines::{Line, Lines, MAX_LINE_BYTES};
-use super::{Cell, FieldPath, Format, Row, RowReader};
+use super::{FieldPath, Format, Row, RowReader};
 use crate::Error;
 
 /// Names to remember for messages; data with keys for values must not fill the memory.
@@ -111,14 +111,15 @@ impl RowReader for JsonRows {
                 None => return Ok(None),
             }
         };
-        let cells: Result<Vec<Cell>, String> = parsed.map(|row| {
-            self.remember_columns(&row);
-            self.fields
-                .iter()
-                .map(|field| field.of_object(&row))
-                .collect()
-        });
-        Ok(Some(cells))
+        let row = match parsed {
+            Ok(row) => row,
+            Err((start, reason)) => {
+                return Ok(Some(Err(format!("{} {reason}", self.lines.name(start)?))));
+            }
+        };
+        self.remember_columns(&row);
+        let cells = self.fields.iter().map(|field| field.of_object(&row));
+        Ok(Some(Ok(cells.collect())))
     }
 
     fn skip(&mut self) -> Result<bool, Error> {
@@ -135,16 +136,21 @@ impl RowReader for JsonRows {
     }
 }
 
-fn parse(line: Line) -> Result<serde_json::Map<String, Value>, String> {
-    let start = line.start;
+/// Reads the object of a line. Fails with where the line starts and what is wrong with it.
+fn parse(line: Line) -> Result<serde_json::Map<String, Value>, (u64, String)> {
+    let refuse = |reason: String| Err((line.start, reason));
     if line.is_cut {
-        return Err(format!(
-            "the line at byte {start} is longer than {MAX_LINE_BYTES} bytes"
-        ));
+        return refuse(format!("is longer than {MAX_LINE_BYTES} bytes"));
     }
     match serde_json::from_slice(line.bytes) {
         Ok(Value::Object(row)) => Ok(row),
-        Ok(_) => Err(format!("the line at byte {start} is not a JSON object")),
-        Err(error) => Err(format!("the line at byte {start} is not JSON: {error}")),
+        Ok(_) => refuse("is not a JSON object".to_owned()),
+        Err(error) => {
+            // The parser saw one line, and calls it the first.
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or(&text);
+            let column = error.column();
+            refuse(format!("is not JSON: {what} at column {column}"))
+        }
     }
 }

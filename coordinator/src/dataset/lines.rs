@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::format::unreadable;
@@ -18,7 +19,13 @@ pub(super) struct Lines {
     reader: BufReader<File>,
     offset: u64,
     line: Vec<u8>,
+    /// A place in the file, and the number of the line that starts there.
+    counted: (u64, u64),
 }
+
+/// Lines before a place further into the file are not counted for a message: a table of many bad
+/// rows must not read its data file once per shard.
+const MAX_COUNTED_BYTES: u64 = 256 << 20;
 
 /// One line.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +54,7 @@ impl Lines {
             reader: BufReader::with_capacity(1 << 16, file),
             offset: 0,
             line: Vec::new(),
+            counted: (0, 1),
         };
         lines.seek(offset)?;
         Ok(lines)
@@ -76,6 +84,21 @@ impl Lines {
     /// Returns the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns how messages name the line that starts at `start`: by its number, from 1, or by its
+    /// place in a file too long to count in.
+    pub(super) fn name(&mut self, start: u64) -> Result<String, Error> {
+        if start < self.counted.0 {
+            self.counted = (0, 1);
+        }
+        let (from, number) = self.counted;
+        if start - from > MAX_COUNTED_BYTES {
+            return Ok(format!("the line at byte {start}"));
+        }
+        let passed = count_line_ends(&self.path, from..start).map_err(unreadable(&self.path))?;
+        self.counted = (start, number + passed);
+        Ok(format!("line {}", number + passed))
     }
 
     /// Returns the next line, or `None` at the end.
@@ -117,6 +140,23 @@ impl Lines {
     }
 }
 
+/// Counts the line ends in `range` of a file, which is opened anew so that no reader's place moves.
+fn count_line_ends(path: &Path, range: Range<u64>) -> std::io::Result<u64> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(range.start))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file.take(range.end - range.start));
+    let mut count = 0;
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(count);
+        }
+        count += memchr::memchr_iter(b'\n', buffer).count() as u64;
+        let read = buffer.len();
+        reader.consume(read);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +177,11 @@ mod tests {
         );
         lines.seek(9).unwrap();
         assert_eq!(lines.next().unwrap().unwrap().bytes, b"two");
+        // In any order, also for a reader that began in the middle.
+        for (start, name) in [(9, "line 3"), (8, "line 2"), (3, "line 1"), (9, "line 3")] {
+            assert_eq!(lines.name(start).unwrap(), name);
+        }
+        assert_eq!(Lines::open(&path, 9).unwrap().name(9).unwrap(), "line 3");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::fields::{Step, item_index};
 use super::format::{Format, Row, RowReader, unreadable};
 use super::{Cell, FieldPath};
-use crate::Error;
+use crate::{Error, panics};
 
 /// Rows decoded at a time: few enough that long texts stay small in memory.
 const BATCH_ROWS: usize = 256;
@@ -54,9 +54,8 @@ impl Format for Parquet {
             .with_row_groups(groups)
             .with_offset((offset - passed) as usize)
             .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| damaged(path, &error))?;
+            .with_batch_size(BATCH_ROWS);
+        let reader = guarded(path, || reader.build())?;
         Ok(Box::new(ParquetRows {
             path: path.to_owned(),
             schema,
@@ -75,9 +74,23 @@ impl Format for Parquet {
 
 fn open_file(path: &Path) -> Result<(File, ArrowReaderMetadata), Error> {
     let file = File::open(path).map_err(unreadable(path))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .map_err(|error| damaged(path, &error))?;
+    let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+    let metadata = guarded(path, load)?;
     Ok((file, metadata))
+}
+
+/// Runs a step of the Parquet reader, which fails over most damage and panics over some.
+fn guarded<T, E: std::error::Error>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, Error> {
+    match panics::caught(read) {
+        Ok(read) => read.map_err(|error| damaged(path, &error.to_string())),
+        Err(panic) => Err(damaged(
+            path,
+            &format!("the reader cannot take it ({panic})"),
+        )),
+    }
 }
 
 /// Returns the row groups that hold row `offset` and what follows, and how many rows lie before.
@@ -116,11 +129,11 @@ impl ParquetRows {
                 self.offset += 1;
                 return Ok(Some((batch.clone(), row)));
             }
-            match self.reader.next() {
-                None => return Ok(None),
-                Some(Ok(batch)) => self.batch = Some((batch, 0)),
-                Some(Err(error)) => return Err(damaged(&self.path, &error)),
-            }
+            let next = guarded(&self.path, || self.reader.next().transpose())?;
+            let Some(batch) = next else {
+                return Ok(None);
+            };
+            self.batch = Some((batch, 0));
         }
     }
 }
@@ -220,9 +233,9 @@ fn value(array: &ArrayRef, row: usize) -> Value {
     }
 }
 
-fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
+fn damaged(path: &Path, reason: &str) -> Error {
     Error::Content {
         path: path.to_owned(),
-        reason: format!("it is not a whole Parquet file: {error}"),
+        reason: format!("it is not a whole Parquet file: {reason}"),
     }
 }
