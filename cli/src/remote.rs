@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
@@ -23,6 +23,8 @@ const CONNECT_RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Times a watch that lost its coordinator asks again, and how long it waits before each.
 const WATCH_RETRIES: u32 = 20;
 const WATCH_RETRY_EVERY: Duration = Duration::from_secs(1);
+/// A watch shows what the time makes of the last status this often.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Specifications are small, but longer than tonic's own limit allows for.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
@@ -144,11 +146,19 @@ impl Jobs {
         let mut statuses = self.0.watch_job(request).await?.into_inner();
         let mut last = JobStatus::default();
         last.set_state(JobState::Running);
-        while let Some(answer) = statuses.message().await? {
-            last = answer.status.unwrap_or_default();
-            progress.show(&last);
+        loop {
+            // A status comes when something changes; that nothing does must be seen too.
+            match timeout(REFRESH_EVERY, statuses.message()).await {
+                Err(_) => progress.refresh(),
+                Ok(answer) => {
+                    let Some(answer) = answer? else {
+                        return Ok(last);
+                    };
+                    last = answer.status.unwrap_or_default();
+                    progress.show(&last);
+                }
+            }
         }
-        Ok(last)
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Status {
     pub table: String,
     /// Workers there are.
     pub workers: u64,
+    /// URL of the storage root.
+    pub root: String,
 }
 
 impl Coordinator {
@@ -187,7 +189,7 @@ impl Coordinator {
             .jobs
             .get(id)
             .ok_or_else(|| Error::UnknownJob(id.clone()))?;
-        Ok(status_of(&state, job))
+        Ok(self.status_of(&state, job))
     }
 
     /// Returns a job's specification.
@@ -205,7 +207,9 @@ impl Coordinator {
         let state = self.state();
         let mut jobs: Vec<_> = state.jobs.values().collect();
         jobs.sort_by_cached_key(|job| std::cmp::Reverse((job.order().0, job.id().clone())));
-        jobs.into_iter().map(|job| status_of(&state, job)).collect()
+        jobs.into_iter()
+            .map(|job| self.status_of(&state, job))
+            .collect()
     }
 
     /// Cancels a job: nothing of it is leased any more. Filled slots stay.
@@ -246,6 +250,17 @@ impl Coordinator {
                 tokio::time::sleep(interval).await;
             }
         })
+    }
+
+    fn status_of(&self, state: &State, job: &Job) -> Status {
+        Status {
+            id: job.id().clone(),
+            phase: job.phase().clone(),
+            totals: job.totals(),
+            table: job.table().to_owned(),
+            workers: state.workers.len() as u64,
+            root: self.store.url().to_owned(),
+        }
     }
 
     /// Hands out nothing any more and wakes whoever waits.
@@ -309,15 +324,5 @@ fn generated(spec: &JobSpec) -> Generated {
     Generated {
         tokens: asked.map_or(GENERATED_TOKENS, |tokens| tokens as u64),
         sequences: spec.num_samples() as u64,
-    }
-}
-
-fn status_of(state: &State, job: &Job) -> Status {
-    Status {
-        id: job.id().clone(),
-        phase: job.phase().clone(),
-        totals: job.totals(),
-        table: job.table().to_owned(),
-        workers: state.workers.len() as u64,
     }
 }

@@ -64,6 +64,16 @@ impl Plan {
         }
         Some(rows)
     }
+
+    /// Returns the estimated work of `slot` in tokens: its share of its shard's, by rows.
+    pub fn estimated_tokens(&self, slot: &SlotId) -> u64 {
+        let Some((rows, shard)) = self.rows(slot).zip(self.shards.get(slot.shard_index())) else {
+            return 0;
+        };
+        let of_shard = (shard.rows.end - shard.rows.start).max(1);
+        let share = u128::from(shard.estimated_tokens) * u128::from(rows.end - rows.start);
+        (share / u128::from(of_shard)) as u64
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +85,7 @@ mod tests {
         let shard = PlannedShard {
             rows: 10..17,
             cursor: Cursor { file: 0, offset: 0 },
-            estimated_tokens: 0,
+            estimated_tokens: 700,
         };
         let plan = Plan {
             shards: vec![shard],
@@ -87,6 +97,10 @@ mod tests {
         assert_eq!(plan.rows(&second), Some(13..17));
         assert_eq!(plan.rows(&second.split()[1]), Some(15..17));
         assert_eq!(plan.rows(&SlotId::of_shard(1)), None);
+        assert_eq!(plan.estimated_tokens(&slot), 700);
+        assert_eq!(plan.estimated_tokens(&first), 300);
+        assert_eq!(plan.estimated_tokens(&second), 400);
+        assert_eq!(plan.estimated_tokens(&SlotId::of_shard(1)), 0);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod slot;
 mod tests;
 mod timestamp;
 mod transitions;
+mod work;
 
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
@@ -30,6 +31,7 @@ pub use slot::{Closing, Fill, FillKind, SlotState};
 pub use timestamp::Timestamp;
 
 use slot::Slot;
+use work::CountedWork;
 
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +91,10 @@ pub struct Totals {
     pub rows_in_flight: u64,
     /// Tokens attributed since the coordinator started, as reported.
     pub tokens_done: u64,
+    /// Work of all rows, in tokens as the plan estimates them.
+    pub work: u64,
+    /// Work of the rows done, those in flight included.
+    pub work_done: u64,
 }
 
 /// A job.
@@ -109,6 +115,7 @@ pub struct Job {
     /// When something of it was last leased: a job that waits long gets its turn.
     last_leased: Timestamp,
     durations: Vec<Duration>,
+    counted: CountedWork,
     refused_by: BTreeSet<WorkerId>,
     /// Whether the store says that the job failed for good.
     failure_stands: bool,
@@ -137,6 +144,7 @@ impl Job {
             totals: Totals::default(),
             last_leased: now,
             durations: Vec::new(),
+            counted: CountedWork::default(),
             refused_by: BTreeSet::new(),
             failure_stands: false,
             rules,
@@ -212,7 +220,24 @@ impl Job {
             totals.rows_in_flight += lease.rows_done;
             totals.tokens_done += lease.tokens_done;
         }
+        totals.work_done += self.work_in_flight();
         totals
+    }
+
+    /// Estimates the work done in the slots that are leased.
+    fn work_in_flight(&self) -> u64 {
+        let of_slot = |id: &SlotId| match &self.slots.get(id)?.state {
+            SlotState::Leased(leases) => {
+                let work = self.plan.estimated_tokens(id);
+                let rows = self.slots.get(id)?.num_rows();
+                leases
+                    .iter()
+                    .map(|lease| self.counted.work_in_flight(lease, work, rows))
+                    .max()
+            }
+            _ => None,
+        };
+        self.leased.iter().filter_map(of_slot).sum()
     }
 
     /// Returns what should stand in the store and does not yet.
@@ -271,6 +296,7 @@ impl Job {
 
     fn add_slot(&mut self, id: SlotId, rows: Range<u64>) {
         self.totals.slots += 1;
+        self.totals.work += self.plan.estimated_tokens(&id);
         self.pending.insert(id.clone());
         self.slots.insert(id, Slot::new(rows));
     }

@@ -51,9 +51,9 @@ fn job_of(model: &str, lengths: &[u64]) -> Job {
         let rows = start..start + length;
         start = rows.end;
         PlannedShard {
+            estimated_tokens: 10 * length,
             rows,
             cursor: Cursor { file: 0, offset: 0 },
-            estimated_tokens: 1,
         }
     };
     let shards = lengths.iter().map(shard).collect();
@@ -200,6 +200,33 @@ fn an_unknown_attempt_is_adopted_if_its_slot_is_free() {
     job.apply(filled(&slot(1), 2), at(1));
     job.apply(renewed(&slot(1), 10, "a"), at(2));
     assert!(!job.is_leased(&slot(1), &attempt(10)));
+}
+
+#[test]
+fn the_work_done_includes_what_is_in_flight() {
+    let mut job = job(&[2, 4]);
+    let renewed = |slot: &SlotId, rows_done, tokens_done| Event::Renewed {
+        slot: slot.clone(),
+        attempt: attempt(1),
+        worker: worker("a"),
+        rows_done,
+        tokens_done,
+    };
+    let work = |job: &Job| (job.totals().work_done, job.totals().work);
+    assert_eq!(work(&job), (0, 60));
+    job.apply(renewed(&slot(0), 1, 5), at(1));
+    assert_eq!(work(&job), (5, 60));
+    job.apply(filled(&slot(0), 2), at(2));
+    assert_eq!(work(&job), (20, 60));
+    // The first slot took 7 tokens where 20 were estimated: as many as the second has done.
+    job.apply(renewed(&slot(1), 2, 7), at(3));
+    assert_eq!(work(&job), (40, 60));
+    let split = Event::Split {
+        slot: slot(1),
+        bytes: 1,
+    };
+    job.apply(split, at(4));
+    assert_eq!(work(&job), (20, 60));
 }
 
 #[test]

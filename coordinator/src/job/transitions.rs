@@ -196,6 +196,9 @@ impl Job {
         self.totals.rows_done += fill.rows;
         self.totals.rows_failed += fill.errors;
         self.totals.tokens_done += tokens;
+        let work = self.plan.estimated_tokens(id);
+        self.totals.work_done += work;
+        self.counted.add(work, tokens);
         self.set_state(id, SlotState::Filled(fill));
     }
 
@@ -208,6 +211,7 @@ impl Job {
         }
         self.set_state(id, SlotState::Split { bytes });
         self.totals.slots -= 1;
+        self.totals.work -= self.plan.estimated_tokens(id);
         for half in id.split() {
             if let Some(rows) = self.plan.rows(&half) {
                 self.add_slot(half, rows);

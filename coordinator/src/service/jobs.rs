@@ -92,6 +92,7 @@ fn encode(status: coordinator::Status) -> JobStatus {
         totals,
         table,
         workers,
+        root,
     } = status;
     let (state, message) = match phase {
         Phase::Running => (JobState::Running, String::new()),
@@ -113,5 +114,8 @@ fn encode(status: coordinator::Status) -> JobStatus {
         table,
         message,
         workers,
+        work_total: totals.work,
+        work_done: totals.work_done,
+        root,
     }
 }

@@ -1,0 +1,162 @@
+//! How far a job is, on standard error: a bar on a terminal, a line now and then in a log.
+//!
+//! The bar and the time left are those of the work, in tokens as the plan estimates them: rows are
+//! as long as they are. The rates are those of this watch: what was there before it began is shown,
+//! not counted.
+
+mod pace;
+mod watch;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+use whence_proto::v1::JobStatus;
+
+use crate::output::{counted, grouped};
+use watch::{BAR_STEPS, Watch};
+
+/// Between two drawings of the bar.
+const TICK: Duration = Duration::from_millis(120);
+/// Between two lines of a log: while something moves, and while nothing does.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+const IDLE_LINE_EVERY: Duration = Duration::from_mins(1);
+
+/// Shows how far a job is.
+#[derive(Debug)]
+pub(crate) struct JobProgress {
+    shown: Shown,
+    watch: Option<Watch>,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Bar(ProgressBar),
+    Lines {
+        /// When the last line was written, and what it said was done.
+        last: Option<(Instant, u64)>,
+    },
+    Nothing,
+}
+
+impl JobProgress {
+    /// Shows progress on standard error, unless `quiet`.
+    pub(crate) fn start(quiet: bool) -> Self {
+        let shown = if quiet {
+            Shown::Nothing
+        } else if can_move_its_cursor() {
+            Shown::Bar(ProgressBar::new(BAR_STEPS).with_style(style()))
+        } else {
+            Shown::Lines { last: None }
+        };
+        if let Shown::Bar(bar) = &shown {
+            *visible_bar() = Some(bar.clone());
+        }
+        Self { shown, watch: None }
+    }
+
+    /// Shows `status`.
+    pub(crate) fn show(&mut self, status: &JobStatus) {
+        let now = Instant::now();
+        let watch = self.watch.get_or_insert_with(|| Watch::begin(status, now));
+        watch.observe(status, now);
+        self.refresh();
+    }
+
+    /// Shows what the time since the last status makes of it.
+    pub(crate) fn refresh(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let now = Instant::now();
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                bar.enable_steady_tick(TICK);
+                bar.set_position(watch.steps());
+                bar.set_message(watch.describe(now));
+            }
+            Shown::Lines { last } => {
+                let done = watch.work_done();
+                let is_due = last.is_none_or(|(at, before)| {
+                    let every = if done > before {
+                        LINE_EVERY
+                    } else {
+                        IDLE_LINE_EVERY
+                    };
+                    now - at >= every
+                });
+                if is_due {
+                    *last = Some((now, done));
+                    eprintln!("{}", watch.describe(now));
+                }
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    /// Returns what this watch saw of the job that ended with `status`: how many rows, how many of
+    /// the job's failed, how long it took.
+    pub(crate) fn summary(&self, status: &JobStatus) -> Option<String> {
+        let watch = self.watch.as_ref()?;
+        let elapsed = watch.began.elapsed();
+        let rows = status.rows_done.saturating_sub(watch.rows_before);
+        let failed = match status.rows_failed {
+            0 => String::new(),
+            failed => format!(" ({} failed)", grouped(failed)),
+        };
+        let rate = rows as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        Some(format!(
+            "{}{failed} in {:.1} s, {rate:.1} rows/s",
+            counted(rows, "row"),
+            elapsed.as_secs_f64(),
+        ))
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+            *visible_bar() = None;
+        }
+        self.shown = Shown::Nothing;
+    }
+}
+
+/// Returns whether standard error is a terminal on which a line can be drawn again.
+fn can_move_its_cursor() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30.cyan/blue} {percent:>3}%  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The bar that is on the terminal, which log lines must not tear.
+fn visible_bar() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
+    static BAR: OnceLock<Mutex<Option<ProgressBar>>> = OnceLock::new();
+    BAR.get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Returns a writer to standard error that writes above the bar.
+pub(crate) fn beside_the_bar() -> impl Write {
+    BesideTheBar
+}
+
+struct BesideTheBar;
+
+impl Write for BesideTheBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bar = visible_bar().clone();
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

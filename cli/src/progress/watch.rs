@@ -1,0 +1,182 @@
+//! What was seen of a job since a watch of it began, and how that is told. Draws nothing.
+
+use std::time::Duration;
+
+use indicatif::HumanDuration;
+use tokio::time::Instant;
+use whence_proto::v1::JobStatus;
+
+use super::pace::{Outlook, Pace};
+use crate::output::{counted, grouped};
+
+/// Steps of the bar, finer than any terminal shows.
+pub(super) const BAR_STEPS: u64 = 10_000;
+
+/// What was seen of a job since the watch began.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) began: Instant,
+    /// Rows that were done before.
+    pub(super) rows_before: u64,
+    status: JobStatus,
+    rows: Pace,
+    tokens: Pace,
+    work: Pace,
+}
+
+impl Watch {
+    /// Begins a watch with what is there.
+    pub(super) fn begin(status: &JobStatus, now: Instant) -> Self {
+        Self {
+            began: now,
+            rows_before: status.rows_done,
+            status: status.clone(),
+            rows: Pace::default(),
+            tokens: Pace::default(),
+            work: Pace::default(),
+        }
+    }
+
+    /// Takes in `status`, as it is `now`.
+    pub(super) fn observe(&mut self, status: &JobStatus, now: Instant) {
+        let at = now - self.began;
+        if status.tokens_done < self.status.tokens_done {
+            // Counted from zero by a coordinator that started anew.
+            self.tokens = Pace::default();
+        }
+        self.rows
+            .observe(at, status.rows_done + status.rows_in_flight);
+        self.tokens.observe(at, status.tokens_done);
+        self.work.observe(at, work(status).0);
+        self.status = status.clone();
+    }
+
+    /// Returns the work that is done, never less than before.
+    pub(super) fn work_done(&self) -> u64 {
+        self.work.count()
+    }
+
+    /// Returns how far the job is, in steps of the bar.
+    pub(super) fn steps(&self) -> u64 {
+        let (_, total) = work(&self.status);
+        let done = self.work.count().min(total);
+        (u128::from(done) * u128::from(BAR_STEPS) / u128::from(total.max(1))) as u64
+    }
+
+    /// Says how far the job is and how fast it goes, in one line.
+    pub(super) fn describe(&self, now: Instant) -> String {
+        let at = now - self.began;
+        let status = &self.status;
+        let rows = self.rows.count().min(status.rows_total);
+        let mut parts = vec![format!(
+            "{} of {}",
+            grouped(rows),
+            counted(status.rows_total, "row")
+        )];
+        match self.rows.rate(at) {
+            Some(rate) => {
+                parts.push(format!("{rate:.1} rows/s"));
+                if let Some(tokens) = self.tokens.rate(at).filter(|tokens| *tokens >= 1.0) {
+                    parts.push(format!("{} tokens/s", grouped(tokens.round() as u64)));
+                }
+            }
+            None if status.workers == 0 => parts.push("waiting for a worker".to_owned()),
+            None if rows == self.rows_before => parts.push("starting".to_owned()),
+            None => {}
+        }
+        match self.work.outlook(at, work(status).1) {
+            Outlook::Left(left) if rows < status.rows_total => parts.push(time_left(left)),
+            Outlook::Stalled(waited) => {
+                parts.push(format!("no progress for {:#}", HumanDuration(waited)));
+            }
+            _ => {}
+        }
+        if status.rows_failed > 0 {
+            parts.push(format!("{} failed", grouped(status.rows_failed)));
+        }
+        parts.join(", ")
+    }
+}
+
+/// Returns the work that is done and all of it, in estimated tokens; in rows where a coordinator of
+/// an earlier version does not say.
+fn work(status: &JobStatus) -> (u64, u64) {
+    if status.work_total > 0 {
+        (status.work_done, status.work_total)
+    } else {
+        (status.rows_done + status.rows_in_flight, status.rows_total)
+    }
+}
+
+/// Words for the time left, no finer than it is known.
+fn time_left(left: Duration) -> String {
+    if left < Duration::from_secs(1) {
+        return "almost done".to_owned();
+    }
+    format!(
+        "{:#} left",
+        HumanDuration(Duration::from_secs(left.as_secs()))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(rows_done: u64) -> JobStatus {
+        JobStatus {
+            rows_total: 300,
+            rows_done,
+            tokens_done: rows_done * 400,
+            // Every row after the hundredth is four times as long.
+            work_done: rows_done + 3 * rows_done.saturating_sub(100),
+            work_total: 900,
+            workers: 1,
+            ..JobStatus::default()
+        }
+    }
+
+    /// Watches a job of which `rows_at` says how many rows are done after each second.
+    fn watched(seconds: u64, rows_at: impl Fn(u64) -> u64) -> (Watch, Instant) {
+        let began = Instant::now();
+        let mut watch = Watch::begin(&status(0), began);
+        let mut now = began;
+        for second in 0..=seconds {
+            now = began + Duration::from_secs(second);
+            watch.observe(&status(rows_at(second)), now);
+        }
+        (watch, now)
+    }
+
+    #[test]
+    fn a_status_is_told_in_one_line() {
+        let (mut watch, now) = watched(4, |second| second * 25);
+        watch.status.rows_failed = 2;
+        // A ninth of the work in four seconds, a third of the rows.
+        assert_eq!(
+            watch.describe(now),
+            "100 of 300 rows, 25.0 rows/s, 10,000 tokens/s, 32s left, 2 failed"
+        );
+        assert_eq!(watch.steps(), BAR_STEPS / 9);
+    }
+
+    #[test]
+    fn a_job_that_has_not_begun_says_what_it_waits_for() {
+        let (mut watch, now) = watched(60, |_| 0);
+        assert_eq!(watch.describe(now), "0 of 300 rows, starting");
+        watch.status.workers = 0;
+        assert_eq!(watch.describe(now), "0 of 300 rows, waiting for a worker");
+    }
+
+    #[test]
+    fn rows_of_a_lost_worker_are_not_taken_back() {
+        let (watch, now) = watched(9, |second| if second == 9 { 20 } else { second * 10 });
+        assert!(watch.describe(now).starts_with("80 of 300 rows"));
+    }
+
+    #[test]
+    fn the_time_left_is_no_finer_than_it_is_known() {
+        assert_eq!(time_left(Duration::from_millis(300)), "almost done");
+        assert_eq!(time_left(Duration::from_millis(8900)), "8s left");
+    }
+}
