@@ -156,7 +156,11 @@ impl Error {
     /// Returns who can do something about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Store(StoreError::Url { .. } | StoreError::Unsafe { .. })
+            Self::Store(
+                StoreError::Url { .. }
+                | StoreError::Unsafe { .. }
+                | StoreError::NoCredentials { .. },
+            )
             | Self::Id(_)
             | Self::Specification { .. }
             | Self::Split { .. }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
+use whence_coordinator::durable::root::is_root;
+use whence_coordinator::panics;
 use whence_schemas::store::{self, SlotStore};
 use whence_schemas::{JobId, JobSpec, Plan, RowId, layout};
 
@@ -31,7 +33,7 @@ impl Results {
     ///
     /// Fails if there is no such root or job.
     pub async fn open(root: &str, job: &str) -> Result<Self, Failure> {
-        let store = open_root(root)?;
+        let store = open_root(root).await?;
         let id = match job.parse() {
             Ok(id) => id,
             Err(_) => find(job, &jobs(store.as_ref()).await?)?,
@@ -79,17 +81,21 @@ impl Results {
     pub async fn rows(&self, slot: &str) -> Result<Vec<ResultRow>, Failure> {
         let bytes = self.store.get(slot).await?;
         let bytes = bytes.ok_or_else(|| Failure::run(format!("the object `{slot}` vanished")))?;
-        let damaged = |reason: String| Failure::run(format!("read `{slot}`: {reason}"));
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-            .and_then(ParquetRecordBatchReaderBuilder::build)
-            .map_err(|error| damaged(error.to_string()))?;
-        let mut rows = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|error| damaged(error.to_string()))?;
-            let decoded = decode::rows(&batch, &self.step_scores());
-            rows.extend(decoded.map_err(|error| damaged(error.to_string()))?);
-        }
-        Ok(rows)
+        let read = || -> Result<Vec<ResultRow>, String> {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+                .and_then(ParquetRecordBatchReaderBuilder::build)
+                .map_err(|error| error.to_string())?;
+            let mut rows = Vec::new();
+            for batch in reader {
+                let batch = batch.map_err(|error| error.to_string())?;
+                let decoded = decode::rows(&batch, &self.step_scores());
+                rows.extend(decoded.map_err(|error| error.to_string())?);
+            }
+            Ok(rows)
+        };
+        panics::caught(read)
+            .unwrap_or_else(|panic| Err(format!("the Parquet reader cannot take it ({panic})")))
+            .map_err(|reason| Failure::run(format!("the table file `{slot}` is damaged: {reason}")))
     }
 
     /// Returns the row `id`.
@@ -149,15 +155,31 @@ impl Results {
     }
 }
 
-/// Opens a storage root to read. Unlike a coordinator, makes none where there is none.
-pub(crate) fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure> {
-    if store::local_root(root).is_some_and(|path| !path.is_dir()) {
-        return Err(
-            Failure::request(format!("there is no storage root `{root}`"))
-                .hint("name it with --root, or make one with `whence attribute-dataset --root …`"),
-        );
+/// Opens a storage root to read. Writes nothing; a coordinator makes a root, a question does not.
+pub(crate) async fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure> {
+    let refuse = |what: String| {
+        Err(Failure::request(what)
+            .hint("name it with --root, or make one with `whence attribute-dataset --root …`"))
+    };
+    match store::local_root(root) {
+        Some(path) if !path.exists() => {
+            return refuse(format!("there is no storage root `{root}`"));
+        }
+        Some(path) if !path.is_dir() => {
+            return refuse(format!(
+                "`{root}` is not a storage root: it is not a directory"
+            ));
+        }
+        _ => {}
     }
-    Ok(store::open(root)?)
+    let store = store::open_to_read(root)?;
+    if is_root(store.as_ref()).await? {
+        return Ok(store);
+    }
+    refuse(format!(
+        "`{root}` is not a storage root: it has no `{}`",
+        layout::FORMAT
+    ))
 }
 
 /// Returns the jobs below a root.

@@ -25,16 +25,26 @@ pub async fn check(store: &dyn SlotStore) -> Result<(), Error> {
     if create_json(store, layout::FORMAT, &ours).await? == Created::Now {
         return Ok(());
     }
-    match get_json::<Format>(store, layout::FORMAT).await? {
-        Some(found) if found == ours => Ok(()),
-        found => Err(Error::Stored {
-            key: layout::FORMAT.to_owned(),
-            reason: format!(
-                "the root has layout version {}, this program writes {}; use the program's version \
-                 or another root",
-                found.map_or(0, |found| found.layout_version),
-                ours.layout_version
-            ),
-        }),
+    is_root(store).await.map(|_| ())
+}
+
+/// Returns whether `store` holds a storage root. Only reads.
+///
+/// Fails with [`Error::Stored`] on a root of another version.
+pub async fn is_root(store: &dyn SlotStore) -> Result<bool, Error> {
+    let Some(found) = get_json::<Format>(store, layout::FORMAT).await? else {
+        return Ok(false);
+    };
+    if found.layout_version == layout::LAYOUT_VERSION {
+        return Ok(true);
     }
+    Err(Error::Stored {
+        key: layout::FORMAT.to_owned(),
+        reason: format!(
+            "the root has layout version {}, this program reads and writes {}; use the program's \
+             version or another root",
+            found.layout_version,
+            layout::LAYOUT_VERSION
+        ),
+    })
 }

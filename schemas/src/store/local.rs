@@ -26,13 +26,24 @@ pub struct LocalSlotStore {
 impl LocalSlotStore {
     /// Opens `directory`, which is made if it does not exist. Fails if it cannot be made.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let shown = directory.display().to_string();
-        let refuse = |source: io::Error| StoreError::Url {
-            url: shown.clone(),
-            reason: format!("it cannot be made a directory: {source}"),
-        };
-        fs::create_dir_all(directory.join(layout::STAGING)).map_err(refuse)?;
-        let root = directory.canonicalize().map_err(refuse)?;
+        let made = fs::create_dir_all(directory.join(layout::STAGING));
+        made.and_then(|()| Self::at(directory))
+            .map_err(|source| StoreError::Url {
+                url: directory.display().to_string(),
+                reason: format!("it cannot be made a directory: {source}"),
+            })
+    }
+
+    /// Opens `directory` to read from it. Makes nothing. Fails if there is no such directory.
+    pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
+        Self::at(directory).map_err(|source| StoreError::Url {
+            url: directory.display().to_string(),
+            reason: format!("the directory cannot be opened: {source}"),
+        })
+    }
+
+    fn at(directory: &Path) -> io::Result<Self> {
+        let root = directory.canonicalize()?;
         let url = url::Url::from_directory_path(&root).map_or_else(
             |()| root.display().to_string(),
             |url| url.as_str().trim_end_matches('/').to_owned(),

@@ -27,6 +27,20 @@ pub use slot_store::{Created, Listed, SlotStore, StoreError};
 /// S3 credentials, region and endpoint come from the usual `AWS_…` variables. Fails if the scheme
 /// is not served or the location cannot be used.
 pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
+    open_with(url, LocalSlotStore::open)
+}
+
+/// Opens the store at `url` to read what it holds. Writes nothing, and needs no permission to.
+///
+/// Takes what [`open`] takes; fails also if a directory does not exist.
+pub fn open_to_read(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
+    open_with(url, LocalSlotStore::open_to_read)
+}
+
+fn open_with(
+    url: &str,
+    open_local: fn(&Path) -> Result<LocalSlotStore, StoreError>,
+) -> Result<Arc<dyn SlotStore>, StoreError> {
     let refuse = |reason: &str| StoreError::Url {
         url: url.to_owned(),
         reason: reason.to_owned(),
@@ -35,7 +49,7 @@ pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
         return Err(refuse("it is empty"));
     }
     let Some((scheme, _)) = url.split_once("://") else {
-        return Ok(Arc::new(LocalSlotStore::open(Path::new(url))?));
+        return Ok(Arc::new(open_local(Path::new(url))?));
     };
     let parsed = Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
     match scheme {
@@ -43,7 +57,7 @@ pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
             let directory = parsed
                 .to_file_path()
                 .map_err(|()| refuse("it names no directory of this machine"))?;
-            Ok(Arc::new(LocalSlotStore::open(&directory)?))
+            Ok(Arc::new(open_local(&directory)?))
         }
         "s3" => Ok(Arc::new(RemoteSlotStore::open_s3(&parsed)?)),
         _ => Err(refuse("its scheme is not served")),
@@ -74,9 +88,10 @@ impl Objects {
     }
 }
 
-/// Reaches the storage root at `url`, to read. Takes what [`open`] takes, and fails as it does.
+/// Reaches the storage root at `url`, to read. Takes what [`open_to_read`] takes, and fails as it
+/// does.
 pub fn objects(url: &str) -> Result<Objects, StoreError> {
-    let opened = open(url)?;
+    let opened = open_to_read(url)?;
     let refuse = |reason: String| StoreError::Url {
         url: url.to_owned(),
         reason,
@@ -85,7 +100,7 @@ pub fn objects(url: &str) -> Result<Objects, StoreError> {
     let store: Arc<dyn ObjectStore> = if root.scheme() == "file" {
         Arc::new(LocalFileSystem::new())
     } else {
-        remote::bucket(&root)?.0
+        remote::bucket(&root)?.objects
     };
     root.set_query(None);
     Ok(Objects { store, root })

@@ -26,7 +26,12 @@ pub struct RemoteSlotStore {
     objects: Arc<dyn ObjectStore>,
     root: Path,
     url: String,
+    /// Where credentials are asked for if none were given: a machine in a cloud has some there.
+    metadata_endpoint: Option<String>,
 }
+
+/// Where machines in AWS answer questions about themselves.
+const METADATA_ENDPOINT: &str = "http://169.254.169.254";
 
 impl RemoteSlotStore {
     /// Uses the folder `root` of `objects`; `url` is how messages and workers name it.
@@ -37,13 +42,21 @@ impl RemoteSlotStore {
             objects,
             root,
             url: url.to_owned(),
+            metadata_endpoint: None,
         }
     }
 
     /// Opens `s3://bucket/prefix`.
     pub(super) fn open_s3(url: &Url) -> Result<Self, StoreError> {
-        let (objects, root) = bucket(url)?;
-        Ok(Self::new(objects, root, url.as_str()))
+        let Bucket {
+            objects,
+            root,
+            metadata_endpoint,
+        } = bucket(url)?;
+        Ok(Self {
+            metadata_endpoint,
+            ..Self::new(objects, root, url.as_str())
+        })
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
@@ -77,6 +90,13 @@ impl RemoteSlotStore {
         key: &str,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> StoreError {
+        let metadata_endpoint = self.metadata_endpoint.as_deref();
+        if metadata_endpoint.is_some_and(|endpoint| source.to_string().contains(endpoint)) {
+            let bucket = self.url.split('?').next().unwrap_or(&self.url);
+            return StoreError::NoCredentials {
+                url: bucket.to_owned(),
+            };
+        }
         StoreError::Unavailable {
             url: self.url.clone(),
             action,
@@ -86,9 +106,16 @@ impl RemoteSlotStore {
     }
 }
 
+/// A bucket, and the folder of it that a URL names.
+pub(super) struct Bucket {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    root: Path,
+    metadata_endpoint: Option<String>,
+}
+
 /// Reaches the bucket of `s3://bucket/prefix`; settings such as `?endpoint=…` override the
-/// environment's. Returns it and the prefix.
-pub(super) fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), StoreError> {
+/// environment's.
+pub(super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
     let refuse = |reason: String| StoreError::Url {
         url: url.to_string(),
         reason,
@@ -110,8 +137,22 @@ pub(super) fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), StoreErr
     if endpoint.is_some_and(|endpoint| is_loopback(&endpoint)) {
         builder = builder.with_allow_http(true);
     }
+    let metadata_endpoint = metadata_endpoint(&builder);
     let objects = builder.build().map_err(|error| refuse(error.to_string()))?;
-    Ok((Arc::new(objects), root))
+    Ok(Bucket {
+        objects: Arc::new(objects),
+        root,
+        metadata_endpoint,
+    })
+}
+
+/// Returns where `builder` will ask for credentials, if it was given none.
+fn metadata_endpoint(builder: &AmazonS3Builder) -> Option<String> {
+    let set = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
+    let is_given = set(AmazonS3ConfigKey::AccessKeyId).is_some()
+        || set(AmazonS3ConfigKey::SkipSignature).is_some_and(|skip| skip == "true");
+    let endpoint = set(AmazonS3ConfigKey::MetadataEndpoint);
+    (!is_given).then(|| endpoint.unwrap_or_else(|| METADATA_ENDPOINT.to_owned()))
 }
 
 #[async_trait]

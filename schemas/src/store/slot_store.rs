@@ -77,7 +77,13 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The store does not honour put-if-absent, so its results could be wrong.
+    /// Nobody said as whom to use the store, and this machine is nobody by itself.
+    #[error("no credentials for {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    NoCredentials {
+        /// The bucket and the folder in it.
+        url: String,
+    },
+    /// The store does not honor put-if-absent, so its results could be wrong.
     #[error("store `{url}` is unsafe: {finding}; it cannot hold whence's tables")]
     Unsafe {
         /// The store.
