@@ -1,16 +1,30 @@
 //! `whence-worker`: works for a coordinator until it is told to stop.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "what ends the program is told to whoever started it"
+)]
+
+use std::process::ExitCode;
+
 use clap::Parser;
 use whence_worker::command::{Arguments, run};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr())
         .init();
-    Ok(run(arguments).await?)
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
 }
