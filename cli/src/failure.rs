@@ -4,7 +4,6 @@
 
 use std::process::ExitCode;
 
-use datafusion::error::DataFusionError;
 use whence_coordinator::ErrorKind as CoordinatorKind;
 use whence_engine::ErrorScope;
 use whence_schemas::store::StoreError;
@@ -40,6 +39,7 @@ pub struct Failure {
     exit: Exit,
     message: String,
     hint: Option<String>,
+    is_about_stored_data: bool,
 }
 
 impl Failure {
@@ -63,23 +63,27 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            is_about_stored_data: false,
         }
     }
 
-    /// Fails as a query failed: what is wrong with its text is the request's fault.
-    pub(crate) fn of_query(error: &DataFusionError) -> Self {
-        match error.find_root() {
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::NotImplemented(_) => Self::request(error.strip_backtrace()),
-            // The library names settings that nobody here can make.
-            DataFusionError::ResourcesExhausted(_) => {
-                Self::run("the question needs more memory than it may take")
-                    .hint("raise `--memory`")
-            }
-            _ => Self::run(error.strip_backtrace()),
-        }
+    /// Marks the failure as one over stored bytes, of which it is worth finding out whose they are.
+    #[must_use]
+    pub(crate) fn about_stored_data(mut self) -> Self {
+        self.is_about_stored_data = true;
+        self
+    }
+
+    /// Returns whether stored bytes are at fault.
+    pub(crate) fn is_about_stored_data(&self) -> bool {
+        self.is_about_stored_data
+    }
+
+    /// Fails because of a defect of ours, which panicked.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let message = whence_coordinator::panics::message(panic);
+        Self::run(format!("internal error: {message}"))
+            .hint("run it again with --very-verbose, and report what that prints")
     }
 
     /// Adds what to type next.
@@ -166,7 +170,9 @@ impl From<whence_worker::Error> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Url { .. } | StoreError::Unsafe { .. } => Self::request(chain(&error)),
+            StoreError::Url { .. }
+            | StoreError::Unsafe { .. }
+            | StoreError::NoCredentials { .. } => Self::request(chain(&error)),
             _ => Self::run(chain(&error)),
         }
     }
@@ -183,17 +189,11 @@ impl From<tonic::Status> for Failure {
     }
 }
 
-impl From<DataFusionError> for Failure {
-    fn from(error: DataFusionError) -> Self {
-        Self::of_query(&error)
-    }
-}
-
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self::new(Exit::ReaderGone, "");
         }
-        Self::run(format!("write output: {error}"))
+        Self::run(error.to_string())
     }
 }

@@ -12,6 +12,7 @@ use whence_engine::Entry;
 use whence_engine::methods::METHODS;
 use whence_engine::step_functions::STEP_FUNCTIONS;
 use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
+use whence_schemas::suggest::nearest;
 use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, JobSpec};
 
 use crate::args::{AttributionOptions, DatasetOptions, JobOptions, ModelOptions};
@@ -200,14 +201,15 @@ pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure
     let path = Path::new(&model.model);
     path.canonicalize().map_err(|error| {
         let failure = Failure::request(format!("there is no model `{}`: {error}", model.model));
+        let hint = "a model is a folder with config.json, a tokenizer and weights: *.safetensors, pytorch_model.bin or *.gguf";
         if is_hub_name(&model.model) {
             let local = model.model.rsplit('/').next().unwrap_or_default();
             return failure.hint(format!(
-                "hf download {} --local-dir {local}   # then: --model {local}",
+                "hf download {} --local-dir {local}   # then: --model {local}; {hint}",
                 model.model
             ));
         }
-        failure.hint("a model is a folder with config.json, a tokenizer and weights: *.safetensors, pytorch_model.bin or *.gguf")
+        failure.hint(hint)
     })
 }
 
@@ -253,18 +255,68 @@ fn files(options: &DatasetOptions) -> Result<Vec<DataFile>, Failure> {
         _ => options.dataset_files.clone(),
     };
     dataset::describe(&paths).map_err(|error| match name {
-        Some(name) if is_hub_name(name) && !Path::new(name).exists() => Failure::request(format!(
-            "there is no file or folder `{name}`, and the Hub is not reached from here"
-        ))
-        .hint(format!(
-            "hf download --repo-type dataset {name} --local-dir {}",
-            name.rsplit('/').next().unwrap_or_default()
-        )),
+        Some(name) if !Path::new(name).exists() => missing_dataset(name),
         _ => error.into(),
     })
 }
 
-/// Returns whether `name` looks like `owner/name` on the Hub.
+/// Says that there is no dataset `name`, and what was meant: a file beside it, or one on the Hub.
+fn missing_dataset(name: &str) -> Failure {
+    let failure = Failure::request(format!("there is no file or folder `{name}`"));
+    let path = Path::new(name);
+    let here = (!is_hub_name(name)).then_some(Path::new("."));
+    let folder = match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => here,
+        folder => folder.filter(|folder| folder.is_dir()),
+    };
+    let beside: Vec<String> = folder
+        .and_then(|folder| folder.read_dir().ok())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let file_name = path.file_name().and_then(|name| name.to_str());
+    let near = nearest(
+        file_name.unwrap_or_default(),
+        beside.iter().map(String::as_str),
+    );
+    if let (Some(near), Some(folder)) = (near, folder) {
+        return failure.hint(format!("did you mean `{}`?", folder.join(near).display()));
+    }
+    if !is_hub_name(name) {
+        return failure;
+    }
+    let local = name.rsplit('/').next().unwrap_or_default();
+    failure.hint(format!(
+        "whence reads local files; for a dataset of the Hub: \
+         hf download --repo-type dataset {name} --local-dir {local}   # then: --dataset {local}"
+    ))
+}
+
+/// Ends of names that are files of a dataset or a model, and no repository.
+const FILE_EXTENSIONS: &[&str] = &[
+    "arrow",
+    "bin",
+    "bz2",
+    "csv",
+    "gguf",
+    "gz",
+    "json",
+    "jsonl",
+    "ndjson",
+    "parquet",
+    "pt",
+    "safetensors",
+    "tar",
+    "tsv",
+    "txt",
+    "xz",
+    "zip",
+    "zst",
+];
+
+/// Returns whether `name` looks like `owner/name` on the Hub, or like one of its oldest models, which
+/// have no owner: `gpt2`. A path into a folder that exists does not.
 fn is_hub_name(name: &str) -> bool {
     let is_plain = |part: &str| {
         !part.is_empty()
@@ -273,6 +325,38 @@ fn is_hub_name(name: &str) -> bool {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
-    name.split_once('/')
-        .is_some_and(|(owner, name)| is_plain(owner) && is_plain(name) && !name.contains(".json"))
+    let extension = Path::new(name).extension().and_then(|end| end.to_str());
+    if extension.is_some_and(|end| FILE_EXTENSIONS.contains(&end.to_ascii_lowercase().as_str())) {
+        return false;
+    }
+    match name.split_once('/') {
+        Some((owner, name)) => is_plain(owner) && is_plain(name) && !Path::new(owner).exists(),
+        None => is_plain(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_name_is_no_path() {
+        let yes = ["gpt2", "Qwen/Qwen2.5-0.5B", "inseq/dummy_enit"];
+        let no = [
+            "data/tran.parquet",
+            "rows.jsonl",
+            "/nowhere/model",
+            "./model",
+            "a/b/c",
+            "src/model",
+            "two words",
+            "",
+        ];
+        for name in yes {
+            assert!(is_hub_name(name), "{name}");
+        }
+        for name in no {
+            assert!(!is_hub_name(name), "{name}");
+        }
+    }
 }

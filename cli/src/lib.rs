@@ -6,7 +6,7 @@
 //!
 //! What must stay true: standard output is data and standard error is talk, so that every command
 //! can stand in a pipe; exit status 2 is a wrong request, 1 a failure, 130 an interruption; meaning
-//! never depends on colour. Nobody imports this crate but its own binary and the tests.
+//! never depends on color. Nobody imports this crate but its own binary and the tests.
 
 #![allow(
     clippy::print_stderr,
@@ -14,9 +14,11 @@
 )]
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Parser;
+use futures::FutureExt;
 
 pub mod args;
 mod commands;
@@ -25,6 +27,7 @@ mod failure;
 mod job;
 mod local;
 mod output;
+mod output_file;
 mod progress;
 mod remote;
 
@@ -51,11 +54,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     start_logging(arguments.verbosity.level());
+    let is_service = arguments.command.is_service();
+    std::panic::set_hook(Box::new(move |panic| log_panic(panic, is_service)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(arguments.command)),
+        Ok(runtime) => {
+            let work = AssertUnwindSafe(commands::run(arguments.command)).catch_unwind();
+            let outcome = runtime.block_on(work);
+            let outcome = outcome.unwrap_or_else(|panic| Err(Failure::panicked(panic.as_ref())));
+            // Of a command that was stopped, a thread may still compute: nobody waits for it.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Failure::run(format!("start threads: {error}"))),
     };
     match outcome {
@@ -69,5 +81,16 @@ fn start_logging(level: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| level.into()))
         .with_writer(progress::beside_the_bar)
+        .with_ansi(console::colors_enabled_stderr())
         .init();
+}
+
+/// Where and how something panicked is for whoever looks for the defect: in a service's log, and with
+/// `--very-verbose`. What it means for a person at a terminal is said by whoever catches it.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>, is_service: bool) {
+    if is_service {
+        tracing::error!(%panic, "a thread panicked");
+    }
+    let backtrace = std::backtrace::Backtrace::capture();
+    tracing::debug!(%panic, %backtrace, "a thread panicked");
 }

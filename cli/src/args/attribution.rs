@@ -3,8 +3,8 @@
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use serde_json::{Map, Value};
-use whence_schemas::Compat;
 use whence_schemas::job::Dtype;
+use whence_schemas::{Compat, user_path};
 
 /// Which model.
 #[derive(Debug, Args)]
@@ -15,7 +15,8 @@ pub struct ModelOptions {
         short = 'm',
         long = "model-name-or-path",
         visible_alias = "model",
-        value_name = "PATH"
+        value_name = "PATH",
+        value_parser = user_path::expand
     )]
     pub model: String,
     /// Precision of weights and arithmetic.

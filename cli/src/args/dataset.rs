@@ -1,6 +1,7 @@
 //! Flags that say which rows, and where their attributions go.
 
 use clap::Args;
+use whence_schemas::user_path;
 
 /// Which rows.
 #[derive(Debug, Args)]
@@ -14,11 +15,12 @@ pub struct DatasetOptions {
         long,
         visible_alias = "dataset",
         value_name = "PATH",
+        value_parser = user_path::expand,
         required_unless_present = "dataset_files"
     )]
     pub dataset_name: Option<String>,
     /// Files of the dataset, in the order of their rows.
-    #[arg(long, visible_alias = "files", value_name = "PATH", num_args = 1..)]
+    #[arg(long, visible_alias = "files", value_name = "PATH", value_parser = user_path::expand, num_args = 1..)]
     pub dataset_files: Vec<String>,
     /// Rows of the dataset, in the grammar of `datasets`: `train[:20]`, `train[10%:20%]`.
     #[arg(
@@ -71,7 +73,8 @@ pub struct StorageOptions {
         long,
         env = "WHENCE_ROOT",
         default_value = "./whence-out",
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = user_path::expand
     )]
     pub root: String,
 }

@@ -9,9 +9,14 @@ use clap::{Args, ValueEnum};
 #[command(next_help_heading = "Output")]
 pub struct DisplayOptions {
     /// Write the attributions to this file, in the format of Inseq's `save`.
+    ///
+    /// It appears once it is whole. A file of that name is replaced then, and kept if the run fails
+    /// or is stopped. `-` is standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub save_path: Option<PathBuf>,
     /// Write the heatmaps to this HTML file, which needs nothing else.
+    ///
+    /// As with `--save-path`, a file of that name is replaced once the new one is whole.
     #[arg(long, value_name = "FILE")]
     pub viz_path: Option<PathBuf>,
     /// Show no heatmap.
@@ -27,6 +32,8 @@ pub struct OutputOptions {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Write the answer to this file instead of standard output.
+    ///
+    /// A file of that name is replaced once the answer is whole, and kept if the query fails.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Rows shown in a table at most; the other forms are never cut.
@@ -41,7 +48,7 @@ pub enum Format {
     Table,
     /// Comma-separated values with a header.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// A Parquet file.
     Parquet,

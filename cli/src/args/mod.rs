@@ -74,7 +74,7 @@ pub enum Command {
     Status(Status),
     /// Follow a job until it ends.
     Watch(Watch),
-    /// Stop working on a job. What is computed stays.
+    /// Stop working on a job. Rows that are computed are kept.
     Cancel(Cancel),
     /// Show an example of a job as a heatmap.
     Show(Show),
@@ -92,6 +92,13 @@ pub enum Command {
     Worker(whence_worker::command::Arguments),
     /// Print completions for a shell.
     Completions(Completions),
+}
+
+impl Command {
+    /// Returns whether this runs until it is told to stop, and talks to a log.
+    pub fn is_service(&self) -> bool {
+        matches!(self, Self::Coordinator(_) | Self::Worker(_))
+    }
 }
 
 /// `whence attribute`.
@@ -180,7 +187,7 @@ pub struct Status {
     /// Whom to ask.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -228,9 +235,9 @@ pub struct Show {
 
 /// `whence sql`.
 ///
-/// Tables: `jobs`, `examples` (one row an example), `steps` (one row a generated token),
-/// `attributions` (one row a score), `sequence_scores` (one row a score of a token for another of its
-/// stack, where a method was asked for them). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
+/// Tables: `jobs`, `examples` (one row per example), `steps` (one row per generated token),
+/// `attributions` (one row per score), `sequence_scores` (one row per score of a token for another of
+/// its stack, where a method was asked for them). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
 /// columns; `slots` is the stored table itself. Every filled slot is final, so answers about a running job are right for the rows that
 /// are done; `jobs.state` says whether all are.
 #[derive(Debug, Args)]

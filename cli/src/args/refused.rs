@@ -55,7 +55,7 @@ Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs,
 --generate_from_target_prefix, --output_step_attributions, --aggregate_output and the --dataset_*
 flags that reach the Hub are refused, each with its reason.";
 
-/// Fails if `flag`, normalised and without its dashes, is one we cannot serve.
+/// Fails if `flag`, normalized and without its dashes, is one we cannot serve.
 pub(super) fn check(flag: &str) -> Result<(), Failure> {
     let found = REFUSED.iter().find(|refused| refused.names.contains(&flag));
     found.map_or(Ok(()), |refused| {

@@ -1,6 +1,7 @@
 //! Flags that name other machines.
 
 use clap::Args;
+use whence_schemas::user_path;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ pub struct CoordinatorOptions {
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
     /// Storage root to try: written to and read from.
-    #[arg(long, env = "WHENCE_ROOT", value_name = "URL")]
+    #[arg(long, env = "WHENCE_ROOT", value_name = "URL", value_parser = user_path::expand)]
     pub root: Option<String>,
     /// Model to try, a folder or a GGUF file: whether its weights fit into the free memory.
     #[arg(short, long, value_name = "PATH")]

@@ -1,7 +1,6 @@
 //! Files beside the table: Inseq's format and the HTML page.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use whence_engine::Attribution;
@@ -9,18 +8,85 @@ use whence_schemas::{AttributionSpec, RowId};
 
 use crate::args::DisplayOptions;
 use crate::inseq_file::InseqFile;
+use crate::output_file::OutputFile;
 use crate::results::Results;
 use crate::viz::html::{Caption, Page};
 use crate::{Failure, viz};
 
+const SAVE_PATH: &str = "--save-path";
+const VIZ_PATH: &str = "--viz-path";
+
+/// The files that were asked for, created before the work so that a bad path costs none of it.
+pub(super) struct Targets {
+    saved: Option<OutputFile>,
+    page: Option<OutputFile>,
+    /// What to tell once they are written.
+    paths: Vec<String>,
+}
+
+impl Targets {
+    /// Creates the files that `display` asks for. Fails if one cannot be written, or if both are one.
+    pub(super) fn create(display: &DisplayOptions) -> Result<Self, Failure> {
+        let mut paths = Vec::new();
+        let mut create = |option: &str, path: Option<&Path>| -> Result<_, Failure> {
+            let Some(path) = path else { return Ok(None) };
+            let file = OutputFile::create(option, path)?;
+            if !file.is_stdout() {
+                paths.push(path.display().to_string());
+            } else if !display.hide_attributions {
+                return Err(Failure::request(format!(
+                    "{option} writes to standard output, and so do the heatmaps"
+                ))
+                .hint("add --hide-attributions"));
+            }
+            Ok(Some(file))
+        };
+        let saved = create(SAVE_PATH, display.save_path.as_deref())?;
+        let page = create(VIZ_PATH, display.viz_path.as_deref())?;
+        if let (Some(saved), Some(page)) = (&saved, &page)
+            && saved.is_same_as(page)
+        {
+            return Err(Failure::request(format!(
+                "{SAVE_PATH} and {VIZ_PATH} name the same file; give each its own"
+            )));
+        }
+        Ok(Self { saved, page, paths })
+    }
+
+    /// Begins the files with what is known before the first attribution; `step_scores` names the
+    /// step scores in the order attributions have them.
+    pub(super) fn begin(
+        self,
+        spec: &AttributionSpec,
+        step_scores: &[String],
+        model: &str,
+    ) -> Result<Files, Failure> {
+        let saved = self
+            .saved
+            .map(|out| InseqFile::begin(out, spec, step_scores, model));
+        Ok(Files {
+            saved: saved.transpose()?,
+            page: match self.page {
+                Some(out) => Some(begin_page(out, spec, model)?),
+                None => None,
+            },
+            step_scores: step_scores.to_vec(),
+            paths: self.paths,
+        })
+    }
+}
+
 /// Writes what `display` asks for of every attributed example of a job, example by example.
-pub(super) async fn of_results(results: &Results, display: &DisplayOptions) -> Result<(), Failure> {
+pub(super) async fn write_results(
+    results: &Results,
+    display: &DisplayOptions,
+) -> Result<(), Failure> {
     if display.save_path.is_none() && display.viz_path.is_none() {
         return Ok(());
     }
     let spec = results.spec();
     let names = results.step_scores();
-    let mut files = Files::create(display, &spec.attribution, &names, &spec.model.path)?;
+    let mut files = Targets::create(display)?.begin(&spec.attribution, &names, &spec.model.path)?;
     for slot in results.slots().await? {
         for row in results.rows(&slot).await? {
             let Ok(attribution) = &row.outcome else {
@@ -33,43 +99,15 @@ pub(super) async fn of_results(results: &Results, display: &DisplayOptions) -> R
     files.finish()
 }
 
-/// The files that were asked for, being written.
+/// The files that were asked for, being written. Dropped before the end, they leave no trace.
 pub(super) struct Files {
-    saved: Option<InseqFile<BufWriter<File>>>,
-    page: Option<Page<BufWriter<File>>>,
+    saved: Option<InseqFile<OutputFile>>,
+    page: Option<Page<OutputFile>>,
     step_scores: Vec<String>,
-    told: Vec<String>,
+    paths: Vec<String>,
 }
 
 impl Files {
-    /// Creates the files that `display` asks for. Fails if one cannot be.
-    pub(super) fn create(
-        display: &DisplayOptions,
-        spec: &AttributionSpec,
-        step_scores: &[String],
-        model: &str,
-    ) -> Result<Self, Failure> {
-        let mut told = Vec::new();
-        let mut create = |path: &Path| {
-            told.push(path.display().to_string());
-            create(path)
-        };
-        let saved = match &display.save_path {
-            Some(path) => Some(InseqFile::begin(create(path)?, spec, step_scores, model)?),
-            None => None,
-        };
-        let page = match &display.viz_path {
-            Some(path) => Some(begin_page(create(path)?, spec, model)?),
-            None => None,
-        };
-        Ok(Self {
-            saved,
-            page,
-            step_scores: step_scores.to_vec(),
-            told,
-        })
-    }
-
     /// Adds the row `id`.
     pub(super) fn add(
         &mut self,
@@ -91,15 +129,15 @@ impl Files {
         Ok(())
     }
 
-    /// Ends the files, and tells where they are.
+    /// Ends the files, and tells where they are once they are there.
     pub(super) fn finish(self) -> Result<(), Failure> {
         if let Some(saved) = self.saved {
-            saved.finish()?;
+            saved.finish()?.finish()?;
         }
         if let Some(page) = self.page {
-            page.finish()?;
+            page.finish()?.finish()?;
         }
-        for path in self.told {
+        for path in self.paths {
             eprintln!("wrote: {path}");
         }
         Ok(())
@@ -107,17 +145,21 @@ impl Files {
 }
 
 /// Writes one attribution as a page.
-pub(super) fn page_of(
+pub(super) fn write_page(
     path: &Path,
     spec: &AttributionSpec,
     model: &str,
     (caption, attribution): (Caption<'_>, &Attribution),
 ) -> Result<(), Failure> {
-    let mut page = begin_page(create(path)?, spec, model)?;
+    let out = OutputFile::create(VIZ_PATH, path)?;
+    let is_stdout = out.is_stdout();
+    let mut page = begin_page(out, spec, model)?;
     let names = spec.step_score_labels();
     page.add(caption, &viz::heatmaps(attribution, &names))?;
-    page.finish()?;
-    eprintln!("wrote: {}", path.display());
+    page.finish()?.finish()?;
+    if !is_stdout {
+        eprintln!("wrote: {}", path.display());
+    }
     Ok(())
 }
 
@@ -137,11 +179,4 @@ fn begin_page<W: Write>(out: W, spec: &AttributionSpec, model: &str) -> Result<P
         ("Program", format!("whence {}", env!("CARGO_PKG_VERSION"))),
     ];
     Ok(Page::begin(out, &spec.method.name, &facts)?)
-}
-
-fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    let file = File::create(path);
-    let file =
-        file.map_err(|error| Failure::request(format!("create `{}`: {error}", path.display())))?;
-    Ok(BufWriter::new(file))
 }

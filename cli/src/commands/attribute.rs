@@ -1,52 +1,146 @@
 //! `whence attribute`: single texts on the engine itself; no store, no coordinator.
+//!
+//! A thread of its own computes; here its results are shown and written as they come, so that a
+//! person who stops the command need not wait for the computation, and no half-written file stays.
 
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task;
 use whence_engine::{Attribution, Engine, Example};
-use whence_schemas::RowId;
+use whence_schemas::{AttributionSpec, RowId};
 
-use super::artifacts::Files;
+use super::artifacts::{Files, Targets};
+use super::stop::unless_stopped;
 use crate::args::Attribute;
+use crate::output::counted;
 use crate::{Failure, job, output, viz};
 
-pub(super) fn run(arguments: &Attribute) -> Result<(), Failure> {
+/// What became of one sequence of an example.
+type Sequence = (RowId, String, Result<Attribution, Failure>);
+
+pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
     let spec = job::attribution(&arguments.attribution)?;
-    let examples = examples(arguments)?;
+    let examples = examples(&arguments)?;
+    let targets = Targets::create(&arguments.display)?;
+    let work = attribute(arguments, spec, examples, targets);
+    unless_stopped(
+        work,
+        "not every text is attributed, and no file was written",
+    )
+    .await
+}
+
+async fn attribute(
+    arguments: Attribute,
+    spec: AttributionSpec,
+    examples: Vec<Example>,
+    targets: Targets,
+) -> Result<(), Failure> {
+    let arguments = Arc::new(arguments);
+    let (loaded, names) = oneshot::channel();
+    let (attributed, mut batches) = mpsc::channel(1);
+    let computing = task::spawn_blocking({
+        let (arguments, spec) = (Arc::clone(&arguments), spec.clone());
+        move || compute(&arguments, &spec, &examples, (loaded, attributed))
+    });
+    let Ok(names) = names.await else {
+        // The model could not be loaded, and the thread's own result says why.
+        return joined(computing.await);
+    };
+    let mut files = targets.begin(&spec, &names, &arguments.model.model)?;
+    let mut tally = Tally::default();
+    while let Some(batch) = batches.recv().await {
+        for (id, input_text, outcome) in batch {
+            match outcome {
+                Ok(attribution) => {
+                    check_drawable(&attribution, &arguments)?;
+                    show(&attribution, &names, &arguments)?;
+                    files.add(id, &input_text, &attribution)?;
+                    tally.attributed += 1;
+                }
+                Err(failure) => tally.failures.push((id, failure)),
+            }
+        }
+    }
+    joined(computing.await)?;
+    tally.conclude(files)
+}
+
+/// Attributes `examples` batch by batch. Tells the names of the step scores once the model is
+/// loaded, then the results of each batch, for as long as somebody listens.
+fn compute(
+    arguments: &Attribute,
+    spec: &AttributionSpec,
+    examples: &[Example],
+    (loaded, attributed): (oneshot::Sender<Vec<String>>, mpsc::Sender<Vec<Sequence>>),
+) -> Result<(), Failure> {
     let folder = job::folder(&arguments.model)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
     for notice in engine.notices() {
         output::warn(notice);
     }
-    let mut attributor = engine.prepare(&spec)?.with_seed(arguments.seed);
+    let mut attributor = engine.prepare(spec)?.with_seed(arguments.seed);
     if let Some(bytes) = arguments.batch.memory_of_each(1) {
         attributor = attributor.with_memory(bytes);
     }
-    let names = attributor.step_score_names();
-    let mut files = Files::create(&arguments.display, &spec, &names, &arguments.model.model)?;
-    let (mut attributed, mut failures) = (0, Vec::new());
+    // Whoever listens may have been stopped; the first batch finds out.
+    let _ = loaded.send(attributor.step_score_names());
     for batch in examples.chunks(arguments.batch.batch_size.max(1)) {
         let results = attributor.attribute_samples(batch);
-        for (example, id, result) in numbered(batch, results) {
-            match result {
-                Ok(attribution) => {
-                    check_drawable(&attribution, arguments)?;
-                    show(&attribution, &names, arguments)?;
-                    files.add(id, &example.input_text, &attribution)?;
-                    attributed += 1;
-                }
-                Err(error) => failures.push((id, Failure::from(error))),
-            }
+        let sequences = numbered(batch, results).map(|(example, id, result)| {
+            (
+                id,
+                example.input_text.clone(),
+                result.map_err(Failure::from),
+            )
+        });
+        if attributed.blocking_send(sequences.collect()).is_err() {
+            break;
         }
     }
-    files.finish()?;
-    if let ([(_, failure)], 0) = (&failures[..], attributed) {
-        return Err(failure.clone());
-    }
-    for (id, failure) in &failures {
-        eprintln!("{id}: {}", failure.message());
-    }
-    if attributed == 0 {
-        return Err(Failure::run("none of the texts could be attributed"));
-    }
     Ok(())
+}
+
+/// Returns what a thread returned; its panic is a failure.
+fn joined(ended: Result<Result<(), Failure>, task::JoinError>) -> Result<(), Failure> {
+    ended.unwrap_or_else(|error| {
+        Err(match error.try_into_panic() {
+            Ok(panic) => Failure::panicked(panic.as_ref()),
+            Err(error) => Failure::run(format!("the computation was ended: {error}")),
+        })
+    })
+}
+
+/// How many sequences were attributed, and what became of the others.
+#[derive(Default)]
+struct Tally {
+    attributed: u64,
+    failures: Vec<(RowId, Failure)>,
+}
+
+impl Tally {
+    /// Ends the files if there is anything in them. Fails if any sequence could not be attributed.
+    fn conclude(self, files: Files) -> Result<(), Failure> {
+        if self.attributed > 0 {
+            files.finish()?;
+        }
+        if let ([(_, failure)], 0) = (&self.failures[..], self.attributed) {
+            return Err(failure.clone());
+        }
+        for (id, failure) in &self.failures {
+            eprintln!("{id}: {}", failure.message());
+        }
+        let failed = self.failures.len() as u64;
+        match (failed, self.attributed) {
+            (0, _) => Ok(()),
+            (_, 0) => Err(Failure::run("none of the texts could be attributed")),
+            (_, attributed) => Err(Failure::run(format!(
+                "{failed} of {} could not be attributed",
+                counted(failed + attributed, "text")
+            ))),
+        }
+    }
 }
 
 /// Returns every result with the example and the sequence of it that it belongs to.
@@ -83,7 +177,7 @@ fn examples(arguments: &Attribute) -> Result<Vec<Example>, Failure> {
     Ok(inputs.iter().enumerate().map(example).collect())
 }
 
-/// Fails if raw scores are to be drawn, which have no one number a token.
+/// Fails if raw scores are to be drawn, which have no single number per token.
 fn check_drawable(attribution: &Attribution, arguments: &Attribute) -> Result<(), Failure> {
     let scores = attribution
         .steps
@@ -93,7 +187,7 @@ fn check_drawable(attribution: &Attribution, arguments: &Attribute) -> Result<()
     let is_drawn = !arguments.display.hide_attributions || arguments.display.viz_path.is_some();
     if is_raw && is_drawn {
         return Err(Failure::request(
-            "these scores are not one a token, so they have no heatmap; name more aggregators, \
+            "these scores are not one per token, so they have no heatmap; name more aggregators, \
              or save them: --hide-attributions --save-path FILE",
         ));
     }

@@ -1,18 +1,21 @@
-//! `whence attribute-dataset`: a coordinator and its workers in this process, until the table stands.
+//! `whence attribute-dataset`: a coordinator and its workers in this process, until the table is complete.
 
 use whence_proto::v1::{JobState, JobStatus};
 use whence_schemas::{JobId, JobSpec};
 
+use super::artifacts::Targets;
 use super::ending::{Ending, conclude};
-use super::stop::stop_requested;
+use super::stop::{stop_requested, unless_stopped};
 use crate::args::AttributeDataset;
 use crate::local::Local;
 use crate::output::{counted, grouped};
 use crate::progress::JobProgress;
 use crate::results::Results;
-use crate::{Failure, job};
+use crate::{Exit, Failure, job};
 
 pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
+    // Only tried here: the files are made once there is something to write.
+    drop(Targets::create(&arguments.display)?);
     let attribution = job::attribution(&arguments.attribution)?;
     let spec = job::specification(
         &arguments.model,
@@ -31,26 +34,38 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     let root = local.root().to_owned();
     tokio::select! {
         () = local.stop() => {}
-        // What is computed stands anyway.
+        // What is computed is saved already.
         () = stop_requested() => {}
     }
     let (status, was_sealed) = outcome?;
     if status.state() == JobState::Sealed && !arguments.quiet {
-        let rows = counted(status.rows_total, "row");
-        match summary {
-            _ if was_sealed => {
-                eprintln!("this job is sealed already, nothing was computed: {rows}");
-            }
-            Some(summary) => eprintln!("attributed {summary}"),
-            None => eprintln!("attributed {rows}"),
-        }
+        tell_rows(&status, was_sealed, summary);
     }
     let results = Results::open(&root, &status.job_id).await?;
     let ending = Ending {
         display: &arguments.display,
         shown_root: &arguments.storage.root,
     };
-    conclude(&status, &results, &ending).await
+    let told = format!(
+        "the table of job {id} is complete; the other files are not written",
+        id = status.job_id
+    );
+    unless_stopped(conclude(&status, &results, &ending), &told)
+        .await
+        .map_err(|failure| match failure.exit() {
+            Exit::Interrupted => failure.hint("run the same command again to write them"),
+            _ => failure,
+        })
+}
+
+/// Tells how many rows were attributed, in what time.
+fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
+    let rows = counted(status.rows_total, "row");
+    match summary {
+        _ if was_sealed => eprintln!("already complete; nothing to compute: {rows}"),
+        Some(summary) => eprintln!("attributed {summary}"),
+        None => eprintln!("attributed {rows}"),
+    }
 }
 
 /// Runs the job to its end. Returns how it ended, and whether it had before.
@@ -68,7 +83,7 @@ async fn work(
     }
     if existed && !arguments.quiet {
         eprintln!(
-            "resuming job {id}: {} of {} stand",
+            "resuming job {id}: {} of {} are saved",
             grouped(status.rows_done),
             counted(status.rows_total, "row")
         );
@@ -86,20 +101,20 @@ async fn work(
     }
 }
 
-/// Drains the workers and says what stands. Whoever asks twice does not want to wait for that.
+/// Drains the workers and says what is saved. Whoever asks twice does not want to wait for that.
 async fn stopped(local: &mut Local, id: &JobId) -> Failure {
     tokio::select! {
         () = local.drain() => {}
         () = stop_requested() => {}
     }
-    let stands = match local.jobs().get(id).await {
+    let saved = match local.jobs().get(id).await {
         Ok((status, _)) => format!(
-            ", {} of {} stand",
+            "; {} of {} are saved",
             grouped(status.rows_done),
             counted(status.rows_total, "row")
         ),
         Err(_) => String::new(),
     };
-    Failure::interrupted(format!("job {id} is not finished{stands}"))
-        .hint("the same command again goes on from there")
+    Failure::interrupted(format!("job {id} is not finished{saved}"))
+        .hint("run the same command again to resume")
 }

@@ -1,7 +1,6 @@
 //! What is said and written once a job has ended: failed rows, the first heatmap, where the table is.
 
 use whence_proto::v1::{JobState, JobStatus};
-use whence_schemas::layout;
 
 use super::artifacts;
 use crate::args::DisplayOptions;
@@ -45,14 +44,22 @@ pub(super) async fn conclude(
             }
         }
     }
-    artifacts::of_results(results, ending.display).await?;
-    eprintln!(
-        "table: {}/{}",
-        ending.shown_root,
-        layout::table(results.spec())
-    );
-    eprintln!("next:  {}", question(ending.shown_root, status));
+    artifacts::write_results(results, ending.display).await?;
+    tell_table(ending.shown_root, status);
     Ok(())
+}
+
+/// Tells where the table of a job below `root` is, and what to ask of it.
+pub(super) fn tell_table(root: &str, status: &JobStatus) {
+    eprintln!("table: {}", folder_below(root, &status.table));
+    eprintln!("next:  {}", question(root, status));
+}
+
+/// Returns the path or URL of a folder below `root`, whose settings (`?endpoint=…`) are not part of it.
+fn folder_below(root: &str, folder: &str) -> String {
+    let is_url = root.contains("://");
+    let place = root.split('?').next().filter(|_| is_url).unwrap_or(root);
+    format!("{}/{folder}", place.trim_end_matches('/'))
 }
 
 /// Fails unless the job is sealed.
@@ -63,9 +70,9 @@ pub(super) fn ended_well(status: &JobStatus) -> Result<(), Failure> {
             "job {} failed: {}",
             status.job_id, status.message
         ))
-        .hint("the same command again goes on once that is mended")),
+        .hint("correct that, then run the same command again to resume")),
         JobState::Cancelled => Err(Failure::request(format!(
-            "job {} was cancelled; what it computed stays",
+            "job {} was cancelled; the rows it computed are kept",
             status.job_id
         ))
         .hint("a new run needs another name: --run-id again")),
@@ -80,19 +87,10 @@ fn question(root: &str, status: &JobStatus) -> String {
     format!(
         "whence sql --root {} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
          FROM attributions WHERE job = '{}' GROUP BY source_token ORDER BY mean DESC LIMIT 10\"",
-        quoted(root),
+        // Only a NUL cannot be quoted, and no path has one.
+        shlex::try_quote(root).unwrap_or_default(),
         status.job_id
     )
-}
-
-/// Returns a word as a shell takes it for one.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-+=@%".contains(c);
-    if word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Tells how many rows failed, and for the first few reasons the first row each.

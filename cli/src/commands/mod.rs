@@ -23,7 +23,7 @@ use crate::args::Command;
 /// Does what was typed.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Attribute(arguments) => attribute::run(&arguments),
+        Command::Attribute(arguments) => attribute::run(arguments).await,
         Command::AttributeDataset(arguments) => attribute_dataset::run(arguments).await,
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,

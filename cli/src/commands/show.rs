@@ -3,12 +3,17 @@
 use whence_schemas::RowId;
 
 use super::artifacts;
+use super::stop::unless_stopped;
 use crate::args::Show;
 use crate::results::Results;
 use crate::viz::html::Caption;
 use crate::{Failure, output, viz};
 
 pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
+    unless_stopped(show(&arguments), "nothing was written").await
+}
+
+async fn show(arguments: &Show) -> Result<(), Failure> {
     let results = Results::open(&arguments.storage.root, &arguments.job).await?;
     let row = match arguments.example {
         Some(example) => {
@@ -33,7 +38,7 @@ pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
         };
         let spec = results.spec();
         let example = (caption, &attribution);
-        return artifacts::page_of(path, &spec.attribution, &spec.model.path, example);
+        return artifacts::write_page(path, &spec.attribution, &spec.model.path, example);
     }
     eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
     for heatmap in viz::heatmaps(&attribution, &results.step_scores()) {

@@ -1,6 +1,22 @@
-//! When a command is asked to stop.
+//! When a command is asked to stop, and what becomes of its work then.
 
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+
+/// Runs `work` to its end, or until a person or the system asks this process to stop. Then `work` is
+/// dropped, and with it the files it was writing; `told` says what that means.
+pub(super) async fn unless_stopped<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    told: &str,
+) -> Result<T, Failure> {
+    tokio::select! {
+        // Polled first, so that signals are ours before the work begins.
+        biased;
+        () = stop_requested() => Err(Failure::interrupted(told)),
+        outcome = work => outcome,
+    }
+}
 
 /// Returns when a person or the system asks this process to stop.
 pub(super) async fn stop_requested() {

@@ -1,6 +1,6 @@
 //! `whence submit`: the flags of `attribute-dataset`, for a coordinator elsewhere.
 
-use super::ending::ended_well;
+use super::ending::{ended_well, tell_table};
 use super::watch::follow;
 use crate::args::Submit;
 use crate::remote::Jobs;
@@ -19,11 +19,16 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     let (id, existed) = jobs.submit(&spec).await?;
     output::line(id.as_str())?;
     if existed {
-        eprintln!("this job was there already; what it has computed is kept");
+        eprintln!("this job was submitted before; the rows it has computed are kept");
     }
     if arguments.watch {
-        let status = follow(&mut jobs, &id, false).await?;
-        return ended_well(&status);
+        let (status, summary) = follow(&mut jobs, &id, false).await?;
+        ended_well(&status)?;
+        if let Some(summary) = summary {
+            eprintln!("attributed {summary}");
+        }
+        tell_table(&status.root, &status);
+        return Ok(());
     }
     eprintln!("next: whence watch {id}");
     Ok(())

@@ -12,13 +12,25 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
     let schema = Catalog::read(root).await?.schema()?;
     let dialect = match arguments.engine {
         ViewEngine::Duckdb => Dialect::DuckDb {
-            root: readable_root(root),
+            root: duckdb_root(root)?,
         },
     };
     for (_, statement) in statements(&schema, &dialect) {
         output::line(&format!("{statement};\n"))?;
     }
     Ok(())
+}
+
+/// Returns a root as DuckDB takes it. Fails if DuckDB cannot read it.
+fn duckdb_root(root: &str) -> Result<String, Failure> {
+    let readable = readable_root(root);
+    if readable.contains('\\') {
+        return Err(Failure::request(format!(
+            "DuckDB takes the `\\` in `{readable}` for a separator and would find no table; rename \
+             the folder"
+        )));
+    }
+    Ok(readable)
 }
 
 /// Returns a root as other engines take it: a path, or the bucket's URL without our settings.

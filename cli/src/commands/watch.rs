@@ -3,7 +3,7 @@
 use whence_proto::v1::JobStatus;
 use whence_schemas::JobId;
 
-use super::ending::ended_well;
+use super::ending::{ended_well, tell_table};
 use super::status::describe;
 use super::stop::stop_requested;
 use crate::args::Watch;
@@ -14,21 +14,29 @@ use crate::{Failure, output};
 pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
     let id = jobs.find(&arguments.job).await?;
-    let status = follow(&mut jobs, &id, arguments.quiet).await?;
+    let (status, _) = follow(&mut jobs, &id, arguments.quiet).await?;
     output::line(&describe(&status))?;
-    ended_well(&status)
+    ended_well(&status)?;
+    tell_table(&status.root, &status);
+    Ok(())
 }
 
-/// Shows a job's progress until it ends.
-pub(super) async fn follow(jobs: &mut Jobs, id: &JobId, quiet: bool) -> Result<JobStatus, Failure> {
+/// Shows a job's progress until it ends. Returns how it ended, and what was seen of it meanwhile.
+pub(super) async fn follow(
+    jobs: &mut Jobs,
+    id: &JobId,
+    quiet: bool,
+) -> Result<(JobStatus, Option<String>), Failure> {
     let mut progress = JobProgress::start(quiet);
     let outcome = tokio::select! {
         status = jobs.follow(id, &mut progress) => status,
         () = stop_requested() => {
-            Err(Failure::interrupted(format!("job {id} goes on"))
+            Err(Failure::interrupted(format!("the watch has ended, job {id} goes on"))
                 .hint(format!("whence watch {id}, or whence cancel {id}")))
         }
     };
     progress.finish();
-    outcome
+    let status = outcome?;
+    let summary = progress.summary(&status);
+    Ok((status, summary))
 }

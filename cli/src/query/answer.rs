@@ -1,7 +1,6 @@
 //! Answers, written as they come.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,24 +13,17 @@ use parquet::arrow::ArrowWriter;
 use crate::Failure;
 use crate::args::{Format, OutputOptions};
 use crate::output::{counted, grouped};
+use crate::output_file::OutputFile;
 
-/// Writes `answer` as `options` say. Returns how many rows it had.
-pub async fn write(
+/// Writes `answer` to `out` as `options` say.
+pub(crate) async fn write(
     answer: datafusion::prelude::DataFrame,
+    out: OutputFile,
     options: &OutputOptions,
-) -> Result<u64, Failure> {
+) -> Result<(), Failure> {
     let schema = SchemaRef::clone(answer.schema().inner());
     let stream = answer.execute_stream().await?;
-    let out: Box<dyn Write + Send> = match &options.output {
-        Some(path) => {
-            let file = File::create(path).map_err(|error| {
-                Failure::request(format!("create `{}`: {error}", path.display()))
-            })?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(BufWriter::new(std::io::stdout())),
-    };
-    match options.format {
+    let out = match options.format {
         Format::Table => table(stream, out, &schema, options.max_rows).await,
         Format::Csv => {
             check_flat(&schema)?;
@@ -45,32 +37,33 @@ pub async fn write(
             let writer = ArrowWriter::try_new(out, schema, None);
             rows(stream, Parquet(writer.map_err(parquet_failed)?)).await
         }
-    }
+    }?;
+    out.finish()
 }
 
 /// A form that takes batches one after the other.
 trait Form {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure>;
-    fn finish(self) -> Result<(), Failure>;
+    /// Ends the answer, and returns what it was written to.
+    fn finish(self) -> Result<OutputFile, Failure>;
 }
 
-async fn rows(mut stream: SendableRecordBatchStream, mut form: impl Form) -> Result<u64, Failure> {
-    let mut count = 0;
+async fn rows(
+    mut stream: SendableRecordBatchStream,
+    mut form: impl Form,
+) -> Result<OutputFile, Failure> {
     while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        count += batch.num_rows() as u64;
-        form.add(&batch)?;
+        form.add(&batch?)?;
     }
-    form.finish()?;
-    Ok(count)
+    form.finish()
 }
 
 async fn table(
     mut stream: SendableRecordBatchStream,
-    mut out: impl Write,
+    mut out: OutputFile,
     schema: &SchemaRef,
     max_rows: usize,
-) -> Result<u64, Failure> {
+) -> Result<OutputFile, Failure> {
     let mut batches = vec![RecordBatch::new_empty(SchemaRef::clone(schema))];
     let mut shown = 0;
     let mut is_cut = false;
@@ -94,50 +87,49 @@ async fn table(
             grouped(shown as u64 * 10).replace(',', "")
         );
     }
-    Ok(shown as u64)
+    Ok(out)
 }
 
-struct Csv<W: Write> {
-    writer: arrow::csv::Writer<W>,
+struct Csv {
+    writer: arrow::csv::Writer<OutputFile>,
     schema: SchemaRef,
 }
 
-impl<W: Write> Form for Csv<W> {
+impl Form for Csv {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         self.writer.write(batch).map_err(arrow_failed)
     }
 
-    fn finish(mut self) -> Result<(), Failure> {
+    fn finish(mut self) -> Result<OutputFile, Failure> {
         // The header stands even if no row follows it.
         let empty = RecordBatch::new_empty(self.schema);
         self.writer.write(&empty).map_err(arrow_failed)?;
-        Ok(self.writer.into_inner().flush()?)
+        Ok(self.writer.into_inner())
     }
 }
 
-struct Json<W: Write>(LineDelimitedWriter<W>);
+struct Json(LineDelimitedWriter<OutputFile>);
 
-impl<W: Write> Form for Json<W> {
+impl Form for Json {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         self.0.write(batch).map_err(arrow_failed)
     }
 
-    fn finish(mut self) -> Result<(), Failure> {
+    fn finish(mut self) -> Result<OutputFile, Failure> {
         self.0.finish().map_err(arrow_failed)?;
-        Ok(self.0.into_inner().flush()?)
+        Ok(self.0.into_inner())
     }
 }
 
-struct Parquet<W: Write + Send>(ArrowWriter<W>);
+struct Parquet(ArrowWriter<OutputFile>);
 
-impl<W: Write + Send> Form for Parquet<W> {
+impl Form for Parquet {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         self.0.write(batch).map_err(parquet_failed)
     }
 
-    fn finish(self) -> Result<(), Failure> {
-        let mut out = self.0.into_inner().map_err(parquet_failed)?;
-        Ok(out.flush()?)
+    fn finish(self) -> Result<OutputFile, Failure> {
+        self.0.into_inner().map_err(parquet_failed)
     }
 }
 

@@ -36,7 +36,7 @@ struct CatalogJob {
 impl Catalog {
     /// Reads the jobs below the storage root at `root`. Fails if there is no such root.
     pub(crate) async fn read(root: &str) -> Result<Self, Failure> {
-        let store = open_root(root)?;
+        let store = open_root(root).await?;
         let ids = jobs(store.as_ref()).await?;
         let reads = ids
             .into_iter()
@@ -75,15 +75,13 @@ impl Catalog {
             let counts = self.jobs.iter().map(|job| job.sealed.as_ref().map(of));
             Arc::new(UInt64Array::from_iter(counts))
         };
-        let submitted = self
-            .jobs
-            .iter()
-            .map(|job| job.submitted_ms.map(|ms| ms as i64));
-        let submitted = TimestampMillisecondArray::from_iter(submitted).with_timezone("UTC");
+        let numbers = |of: fn(&CatalogJob) -> u64| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(self.jobs.iter().map(of)))
+        };
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("job", texts(&|job| Some(job.id.to_string()))),
             ("state", texts(&|job| Some(job.state.to_owned()))),
-            ("submitted_at", Arc::new(submitted)),
+            ("submitted_at", self.submitted()),
             ("model", texts(&|job| partition(job, "model"))),
             ("method", texts(&|job| partition(job, "method"))),
             ("dataset", texts(&|job| partition(job, "dataset"))),
@@ -91,20 +89,10 @@ impl Catalog {
                 "attributed_fn",
                 texts(&|job| Some(job.spec.attribution.attributed_fn.name.clone())),
             ),
-            (
-                "rows",
-                Arc::new(UInt64Array::from_iter_values(
-                    self.jobs.iter().map(|job| job.rows),
-                )),
-            ),
+            ("rows", numbers(|job| job.rows)),
             ("errors", counts(|manifest| manifest.errors)),
             ("bytes", counts(|manifest| manifest.bytes)),
-            (
-                "seed",
-                Arc::new(UInt64Array::from_iter_values(
-                    self.jobs.iter().map(|job| job.spec.seed),
-                )),
-            ),
+            ("seed", numbers(|job| job.spec.seed)),
             ("run_id", texts(&|job| job.spec.run_id.clone())),
             (
                 "specification",
@@ -113,6 +101,13 @@ impl Catalog {
         ];
         let built: Result<RecordBatch, ArrowError> = RecordBatch::try_from_iter(columns);
         built.map_err(|error| Failure::run(format!("build the table of jobs: {error}")))
+    }
+
+    fn submitted(&self) -> ArrayRef {
+        let times = self.jobs.iter().map(|job| job.submitted_ms);
+        let times = times.map(|time| time.map(|ms| ms as i64));
+        let times = TimestampMillisecondArray::from_iter(times);
+        Arc::new(times.with_timezone("UTC"))
     }
 }
 

@@ -10,26 +10,25 @@
 
 mod answer;
 pub(crate) mod catalog;
+pub(crate) mod damage;
+mod explain;
 pub mod views;
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
-use datafusion::common::SchemaError;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
-use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use whence_schemas::layout;
 use whence_schemas::store;
-use whence_schemas::suggest::nearest;
 
 use crate::Failure;
-pub use answer::write;
+pub(crate) use answer::write;
 use catalog::Catalog;
 use views::{Dialect, PARTITIONS, SLOTS};
 
@@ -70,50 +69,8 @@ impl Session {
             .with_allow_ddl(false)
             .with_allow_dml(false);
         let planned = self.context.sql_with_options(query, only_questions).await;
-        planned.map_err(|error| explain(&error))
+        Ok(planned?)
     }
-}
-
-/// Says of a question that cannot be answered which name was meant.
-fn explain(error: &DataFusionError) -> Failure {
-    if let DataFusionError::SchemaError(missing, _) = error.find_root()
-        && let SchemaError::FieldNotFound {
-            field,
-            valid_fields,
-        } = &**missing
-    {
-        let names: Vec<&str> = valid_fields
-            .iter()
-            .map(datafusion::prelude::Column::name)
-            .collect();
-        let near = nearest(&field.name, names.iter().copied());
-        return unknown("column", &field.name, near, &names);
-    }
-    let text = error.strip_backtrace();
-    match missing_table(&text) {
-        Some(missing) => {
-            let near = nearest(missing, views::TABLES.iter().copied());
-            unknown("table", missing, near, views::TABLES)
-                .hint("whence sql \"DESCRIBE attributions\"")
-        }
-        None => Failure::of_query(error),
-    }
-}
-
-fn unknown(what: &str, name: &str, near: Option<&str>, known: &[&str]) -> Failure {
-    let meant = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-    let known = known.join("`, `");
-    Failure::request(format!(
-        "there is no {what} `{name}`, there are `{known}`{meant}"
-    ))
-}
-
-/// Returns the table that a message of DataFusion's says is missing.
-fn missing_table(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("table '")?;
-    let (name, rest) = rest.split_once('\'')?;
-    rest.starts_with(" not found")
-        .then(|| name.rsplit('.').next().unwrap_or(name))
 }
 
 /// Returns the table of every job's slots.

@@ -33,7 +33,7 @@ pub enum Dialect {
 
 /// Returns the views of tables with the columns `schema`: a name and the statement that makes it.
 pub fn statements(schema: &Schema, dialect: &Dialect) -> Vec<(&'static str, String)> {
-    let columns = Columns::of(schema);
+    let columns = Columns::new(schema);
     let mut views = vec![
         ("examples", examples(&columns)),
         ("steps", steps(&columns, dialect)),
@@ -54,7 +54,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(schema: &Schema) -> Self {
+    fn new(schema: &Schema) -> Self {
         let steps = schema
             .field_with_name(output::STEPS)
             .map(arrow::datatypes::Field::data_type);
@@ -73,12 +73,25 @@ impl Columns {
 }
 
 fn duckdb_slots(root: &str) -> String {
-    let root = root.trim_end_matches('/').replace('\'', "''");
+    let root = glob_escaped(root.trim_end_matches('/')).replace('\'', "''");
     format!(
         "SELECT * FROM read_parquet('{root}/{}/*/*/*/*/part-*.parquet', \
          hive_partitioning = true, union_by_name = true)",
         whence_schemas::layout::ATTRIBUTIONS
     )
+}
+
+/// Returns a path that means itself where a pattern is expected.
+fn glob_escaped(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[') {
+            escaped.extend(['[', c, ']']);
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn keys() -> String {
@@ -121,7 +134,7 @@ fn steps(columns: &Columns, dialect: &Dialect) -> String {
     )
 }
 
-/// The long view: a row a score. Both sides of a step are lists of equal length, tokens, offsets and
+/// The long view: one row per score. Both sides of a step are lists of equal length, tokens, offsets and
 /// scores, which every engine unnests together.
 fn attributions(dialect: &Dialect) -> String {
     let (of_step, positions) = match dialect {
@@ -131,7 +144,6 @@ fn attributions(dialect: &Dialect) -> String {
         ),
         Dialect::DuckDb { .. } => (["s.step", "s.token"], "range(len(scores))"),
     };
-    let [step, token] = of_step;
     let scores = |name: &str| match dialect {
         Dialect::DataFusion => format!("s['{name}']"),
         Dialect::DuckDb { .. } => format!("s.{name}"),
@@ -144,18 +156,8 @@ fn attributions(dialect: &Dialect) -> String {
         }
         Dialect::DuckDb { .. } => format!("{list}[1:len({target_scores})]"),
     };
-    let side = |side: &str, [tokens, offsets]: [&str; 2], scores: &str| {
-        format!(
-            "SELECT {keys}, step, target_token, '{side}' AS side,\n    \
-             unnest({positions}) AS source_position, unnest(tokens) AS source_token, \
-             unnest(offsets) AS place, unnest(scores) AS score\n  FROM (\n    \
-             SELECT {keys}, {step} AS step, {token} AS target_token, {tokens} AS tokens, \
-             {offsets} AS offsets, {scores} AS scores\n    \
-             FROM (SELECT {keys}, source_tokens, source_token_offsets, target_tokens, \
-             target_token_offsets,\n      unnest(steps) AS s FROM {SLOTS})\n    \
-             WHERE {scores} IS NOT NULL\n  )",
-            keys = keys()
-        )
+    let side = |side: &str, lists: [&str; 2], scores: &str| {
+        scores_of_side(side, (of_step, lists), scores, positions)
     };
     format!(
         "SELECT {}, step, target_token, side, source_position, source_token,\n  \
@@ -179,8 +181,28 @@ fn attributions(dialect: &Dialect) -> String {
     )
 }
 
-/// The long view of tokens that look at others of their stack: a row a score. Its functions are called
-/// alike in every engine.
+/// The scores of one side: one row per token and step.
+fn scores_of_side(
+    side: &str,
+    ([step, token], [tokens, offsets]): ([&str; 2], [&str; 2]),
+    scores: &str,
+    positions: &str,
+) -> String {
+    format!(
+        "SELECT {keys}, step, target_token, '{side}' AS side,\n    \
+         unnest({positions}) AS source_position, unnest(tokens) AS source_token, \
+         unnest(offsets) AS place, unnest(scores) AS score\n  FROM (\n    \
+         SELECT {keys}, {step} AS step, {token} AS target_token, {tokens} AS tokens, \
+         {offsets} AS offsets, {scores} AS scores\n    \
+         FROM (SELECT {keys}, source_tokens, source_token_offsets, target_tokens, \
+         target_token_offsets,\n      unnest(steps) AS s FROM {SLOTS})\n    \
+         WHERE {scores} IS NOT NULL\n  )",
+        keys = keys()
+    )
+}
+
+/// The long view of scores between the tokens of one stack: one row per score. Its functions have the
+/// same names in every engine.
 fn sequence_scores() -> String {
     let field = |name: &str| format!("s['{name}']");
     let [name, side, position, scores] =

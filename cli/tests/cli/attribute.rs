@@ -43,7 +43,7 @@ fn a_continuation_is_drawn_with_its_prompt() {
 }
 
 #[test]
-fn colours_are_forced_and_forbidden() {
+fn colors_are_forced_and_forbidden() {
     let model = marian();
     let arguments = ["attribute", "-m", &model, "-i", "Click the tab."];
     let mut painted = command(&arguments);
@@ -90,7 +90,7 @@ fn raw_scores_are_saved_and_never_drawn() {
     let model = marian();
     let raw = ["--attribution_aggregators", "none"];
     let drawn = [&["attribute", "-m", &model, "-i", "Bold text"][..], &raw].concat();
-    whence(&drawn).is_refused_with(&["not one a token", "--save-path"]);
+    whence(&drawn).is_refused_with(&["not one per token", "--save-path"]);
     let saved = [&drawn[..], &["--hide-attributions", "-o", &path]].concat();
     whence(&saved).succeeded();
     let text = fs::read_to_string(path).unwrap();

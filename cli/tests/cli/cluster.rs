@@ -56,7 +56,7 @@ fn a_job_is_submitted_watched_and_answered() {
     submit.extend(["--split", "train[:10]", "-in", "translation.en"]);
     submit.extend(["-gen", "translation.fr"]);
     let job = whence(&submit).succeeded().trim_end().to_owned();
-    whence(&submit).ended_with(0, &["was there already"]);
+    whence(&submit).ended_with(0, &["was submitted before"]);
     let listed = whence(&["status", at[0], at[1]]).succeeded();
     assert!(
         listed.contains("running") && listed.contains("0 of 10 rows"),
@@ -80,6 +80,36 @@ fn a_job_is_submitted_watched_and_answered() {
     assert_eq!(answer, "n\n10\n");
     let told = whence(&["doctor", "-m", &marian(), "--root", &root, at[0], at[1]]).succeeded();
     assert!(told.contains("its weights"), "{told}");
+}
+
+#[test]
+fn a_watched_submission_ends_with_its_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_coordinator, url) = coordinator(folder.path());
+    let worker = command(&["worker", "--coordinator", &url])
+        .stderr(Stdio::null())
+        .spawn();
+    let _worker = Running(worker.expect("the worker starts"));
+    let (model, data) = (marian(), translations());
+    let mut submit = vec!["submit", "-m", &model, "-d", &data, "--coordinator", &url];
+    submit.extend(["--split", "train[:4]", "-in", "translation.en", "--watch"]);
+    submit.extend(["-gen", "translation.fr"]);
+    let ran = whence(&submit);
+    let table = format!(
+        "table: file://{}/tables/",
+        folder.path().canonicalize().unwrap().display()
+    );
+    ran.ended_with(
+        0,
+        &[
+            "attributed 4 rows in ",
+            &table,
+            "next:  whence sql --root file://",
+        ],
+    );
+    // Only the job's id, for the next command.
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    assert!(!ran.stderr.contains('\x1b'), "{}", ran.stderr);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn the_same_command_again_computes_nothing() {
     let first = attribute_dataset(folder.path(), "train[:5]", &[]);
     let before = files(folder.path());
     let second = attribute_dataset(folder.path(), "train[:5]", &[]);
-    second.ended_with(0, &["sealed already, nothing was computed: 5 rows"]);
+    second.ended_with(0, &["already complete; nothing to compute: 5 rows"]);
     assert_eq!(second.stdout, first.stdout);
     assert_eq!(files(folder.path()), before);
 }
@@ -81,7 +81,7 @@ fn an_interrupted_job_goes_on_to_the_same_table() {
     assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
     let rest = rest.join("\n");
     assert!(
-        rest.contains("is not finished") && rest.contains("hint: the same command"),
+        rest.contains("is not finished") && rest.contains("hint: run the same command again"),
         "{rest}"
     );
 
@@ -125,6 +125,7 @@ not json
         0,
         &[
             "3 of 5 rows failed",
+            "line 4 is not JSON",
             "example 1: ",
             "example 2: ",
             "example 3: ",
@@ -178,6 +179,76 @@ fn an_older_job_of_the_root_is_left_alone() {
     attribute_dataset(root, "train[:3]", &["--hide"]).ended_with(0, &["attributed 3 rows"]);
     let states = sql("SELECT state, rows FROM jobs ORDER BY rows");
     assert_eq!(states, "state,rows\nsealed,3\nrunning,5\n");
+}
+
+/// Each split of a folder has a table of its own name; a file's name says enough.
+#[test]
+fn a_table_is_named_by_what_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("wiki");
+    fs::create_dir(&data).unwrap();
+    for split in ["train", "test"] {
+        let row = format!("{{\"text\": \"The {split} begins.\"}}\n");
+        fs::write(data.join(format!("{split}-0.jsonl")), row).unwrap();
+    }
+    let null = folder.path().join("__HIVE_DEFAULT_PARTITION__.jsonl");
+    fs::write(&null, "{\"text\": \"None.\"}\n").unwrap();
+    let root = folder.path().join("out").display().to_string();
+    let run = |data: &std::path::Path, split: &str| {
+        let (model, data) = (marian(), data.display().to_string());
+        let mut arguments = vec!["attribute-dataset", "-m", &model, "-d", &data, "--hide"];
+        arguments.extend(["--split", split, "-in", "text", "--root", &root, "-q"]);
+        whence(&arguments)
+    };
+    run(&data, "train").ended_with(0, &["/dataset=wiki-train/"]);
+    run(&data, "test").ended_with(0, &["/dataset=wiki-test/"]);
+    run(&data.join("test-0.jsonl"), "test").ended_with(0, &["/dataset=test-0/"]);
+    run(&null, "train").ended_with(0, &["/dataset=HIVE_DEFAULT_PARTITION/"]);
+}
+
+#[test]
+fn a_pipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("rows.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (model, root) = (marian(), folder.path().join("out").display().to_string());
+    let pipe = pipe.display().to_string();
+    let mut arguments = vec![
+        "attribute-dataset",
+        "-m",
+        &model,
+        "--root",
+        &root,
+        "-in",
+        "text",
+    ];
+    arguments.extend(["-d", &pipe]);
+    whence(&arguments).is_refused_with(&["a pipe can be read only once"]);
+}
+
+#[test]
+fn the_home_folder_is_found_where_the_shell_leaves_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, data) = (marian(), translations());
+    let mut arguments = vec!["attribute-dataset", "-m", &model, "-d", &data, "--hide"];
+    arguments.extend([
+        "--split",
+        "train[:1]",
+        "-in",
+        "translation.en",
+        "--root",
+        "~/out",
+    ]);
+    let mut command = command(&arguments);
+    let ran = ended(command.env("HOME", home.path()).output().unwrap());
+    ran.ended_with(0, &[&format!("table: {}/out/", home.path().display())]);
+    assert!(home.path().join("out/tables").is_dir());
 }
 
 #[test]
@@ -250,7 +321,7 @@ fn a_job_is_named_by_what_its_sampler_holds() {
     let options = ["-a", "reagent", "--attribution-kwargs", &kwargs, "--hide"];
     let run = || attribute_dataset(&root, "train[:2]", &options);
     run().ended_with(0, &["attributed 2 rows"]);
-    run().ended_with(0, &["sealed already, nothing was computed: 2 rows"]);
+    run().ended_with(0, &["already complete; nothing to compute: 2 rows"]);
     fs::write(sampler.join("special_tokens_map.json"), "{}").unwrap();
     run().ended_with(0, &["attributed 2 rows"]);
     fs::remove_file(sampler.join("tokenizer_config.json")).unwrap();

@@ -15,6 +15,8 @@ mod cluster;
 mod dataset;
 mod help;
 mod models;
+mod outputs;
+mod reading;
 mod refusals;
 mod run;
 mod sql;

@@ -25,6 +25,7 @@ fn a_missing_model_is_named() {
     let try_model = |model: &str| whence(&[&arguments[..], &[model]].concat());
     try_model("/nowhere/model").is_refused_with(&["`/nowhere/model`", "hint: "]);
     try_model("Helsinki-NLP/opus-mt-en-fr").is_refused_with(&["hf download Helsinki-NLP/opus"]);
+    try_model("gpt2").is_refused_with(&["no model `gpt2`", "hf download gpt2"]);
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().display().to_string();
     try_model(&empty).is_refused_with(&["config.json"]);
@@ -122,6 +123,15 @@ fn a_missing_dataset_is_named() {
     let with = |more: &[&str]| whence(&[&arguments[..], more].concat());
     with(&["-d", "/nowhere/rows.jsonl"]).is_refused_with(&["/nowhere/rows.jsonl"]);
     with(&["-d", "inseq/dummy_enit"]).is_refused_with(&["hf download --repo-type dataset"]);
+    let (folder, _) = translations()
+        .rsplit_once('/')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let mistyped = with(&["-d", &format!("{folder}/libreoffice-help-en-fr.tset.jsonl")]);
+    mistyped.is_refused_with(&["did you mean `", "libreoffice-help-en-fr.test.jsonl`?"]);
+    let path = with(&["-d", "data/tran.parquet"]);
+    path.is_refused_with(&["there is no file or folder `data/tran.parquet`"]);
+    assert!(!path.stderr.contains("hf download"), "{}", path.stderr);
     with(&["-d", "json"]).is_refused_with(&["needs --dataset-files"]);
     with(&[]).is_refused_with(&["--dataset-name"]);
 }

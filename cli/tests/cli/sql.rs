@@ -90,7 +90,7 @@ fn tokens_say_which_characters_they_stand_for() {
 fn the_long_view_has_every_score_in_its_place() {
     let folder = two_jobs();
     let csv = ["--format", "csv"];
-    // Normalised scores of a step sum to one over both sides, and every list is as long as its tokens.
+    // Normalized scores of a step sum to one over both sides, and every list is as long as its tokens.
     let query = "SELECT count(*) AS wrong FROM (SELECT sum(abs(score)) AS total FROM attributions WHERE method = 'saliency' GROUP BY example_id, step) WHERE abs(total - 1) > 1e-5";
     assert_eq!(sql(folder.path(), query, &csv).succeeded(), "wrong\n0\n");
     let query = "SELECT count(*) AS wrong FROM attributions a JOIN examples e ON a.job = e.job AND a.example_id = e.example_id \
@@ -184,8 +184,9 @@ fn mistakes_are_answered_with_the_nearest_name() {
         .is_refused_with(&["no table `exmples`", "did you mean `examples`?"]);
     ask("SELECT scor FROM attributions")
         .is_refused_with(&["no column `scor`", "did you mean `score`?"]);
-    ask("SELEC 1").is_refused_with(&["SELEC"]);
-    ask("DROP VIEW steps").is_refused_with(&["not supported"]);
+    ask("SELEC 1").is_refused_with(&["line 1, column 1: expected", "found `SELEC`"]);
+    ask("SELECT 1\nFROM (SELECT 2").is_refused_with(&["line 2, column "]);
+    ask("DROP VIEW steps").is_refused_with(&["`whence sql` only reads", "not supported"]);
     ask("CREATE TABLE x AS SELECT 1").is_refused_with(&["not supported"]);
     sql(
         folder.path(),
@@ -196,8 +197,12 @@ fn mistakes_are_answered_with_the_nearest_name() {
 }
 
 #[test]
-fn an_empty_root_has_empty_tables() {
+fn a_root_without_jobs_has_empty_tables() {
     let folder = tempfile::tempdir().unwrap();
+    attribute_dataset(folder.path(), "train[:1]", &["--hide"]).succeeded();
+    for made_by_a_job in ["jobs", "tables"] {
+        fs::remove_dir_all(folder.path().join(made_by_a_job)).unwrap();
+    }
     let answer = sql(
         folder.path(),
         "SELECT count(*) AS n FROM attributions",
@@ -250,6 +255,36 @@ for query in sys.argv[2:]:
     let theirs = ended(asked).succeeded();
     let ours = queries.map(|query| sql(folder.path(), query, &["--format", "csv"]).succeeded());
     assert_eq!(ours.concat(), theirs);
+}
+
+/// A root's name may hold what means something in a pattern.
+#[test]
+fn duckdb_finds_a_root_of_any_name() {
+    let python = python::interpreter();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["out [v1]", "a*b?", "it's"] {
+        let root = folder.path().join(name);
+        attribute_dataset(&root, "train[:2]", &["--hide"]).succeeded();
+        let root = root.display().to_string();
+        let views = whence(&["views", "duckdb", "--root", &root]).succeeded();
+        if !python::has("duckdb") {
+            eprintln!("not run: `{}` has no duckdb", python.display());
+            continue;
+        }
+        let script = "import duckdb, sys
+duckdb.sql(sys.argv[1])
+print(duckdb.sql('SELECT count(*) FROM examples').fetchall())";
+        let asked = Command::new(&python).args(["-c", script, &views]).output();
+        assert_eq!(
+            ended(asked.expect("Python runs")).succeeded(),
+            "[(2,)]\n",
+            "{name}"
+        );
+    }
+    let root = folder.path().join("a\\b");
+    attribute_dataset(&root, "train[:2]", &["--hide"]).succeeded();
+    let views = whence(&["views", "duckdb", "--root", &root.display().to_string()]);
+    views.is_refused_with(&["DuckDB takes the `\\`", "rename"]);
 }
 
 #[test]

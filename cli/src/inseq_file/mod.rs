@@ -1,16 +1,19 @@
 //! Attributions as a file that Inseq loads: `inseq.FeatureAttributionOutput.load(path)`.
 //!
 //! JSON, in which each map of scores is a base64 text of a safetensors file with one tensor. The
-//! class an example is given tells Inseq how to aggregate it: none for scores that are one a token
+//! class an example is given tells Inseq how to aggregate it: none for scores that are one per token
 //! already, the vector norm for gradients, the mean for attention. Examples are written as they
 //! come, and the list of texts last, so that memory holds one example and the texts.
 
+mod blob;
+
 use std::io::{self, Write};
 
-use data_encoding::BASE64;
 use serde_json::{Value, json};
 use whence_engine::{Attribution, ScoreRows, SequenceScores, StepAttribution, Token};
 use whence_schemas::AttributionSpec;
+
+use blob::{blob, square};
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -68,11 +71,12 @@ impl<W: Write> InseqFile<W> {
         Ok(())
     }
 
-    /// Ends the file.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// Ends the file, and returns what it was written to.
+    pub fn finish(mut self) -> io::Result<W> {
         let info = self.info();
         write!(self.out, r#"],"step_attributions":null,"info":{info}}}}}"#)?;
-        self.out.flush()
+        self.out.flush()?;
+        Ok(self.out)
     }
 
     fn info(&self) -> Value {
@@ -179,8 +183,8 @@ fn map(
     Some(square(&columns, num_tokens, f32::NAN))
 }
 
-/// Returns the scores of a stack's tokens for each other, by name. What a decoder's token cannot look
-/// at has no weight, and no other score.
+/// Returns the scores of a stack's tokens for each other, by name. What a decoder's token cannot attend
+/// to has no weight, and no other score.
 fn sequence_scores(attribution: &Attribution) -> serde_json::Map<String, Value> {
     let of_sequence = |scores: &SequenceScores| {
         let columns: Vec<_> = scores.columns.iter().collect();
@@ -195,42 +199,6 @@ fn sequence_scores(attribution: &Attribution) -> serde_json::Map<String, Value> 
         .iter()
         .map(of_sequence)
         .collect()
-}
-
-/// Returns columns as one map, `missing` where one has fewer than `num_tokens` rows.
-/// `[num_tokens, columns, …]`
-fn square(columns: &[&ScoreRows], num_tokens: usize, missing: f32) -> String {
-    let row_shape = columns.first().map_or(&[][..], |column| &column.row_shape);
-    let row_len: usize = row_shape.iter().product();
-    let mut values = vec![missing; num_tokens * columns.len() * row_len];
-    for (step, column) in columns.iter().enumerate() {
-        let rows = column.values.chunks_exact(row_len.max(1));
-        for (token, row) in rows.take(num_tokens).enumerate() {
-            let start = (token * columns.len() + step) * row_len;
-            values[start..start + row_len].copy_from_slice(row);
-        }
-    }
-    let shape = [num_tokens, columns.len()];
-    let shape: Vec<_> = shape.iter().chain(row_shape).copied().collect();
-    blob(&values, &shape)
-}
-
-/// Returns a safetensors file with `values` as its one tensor, in base64.
-fn blob(values: &[f32], shape: &[usize]) -> String {
-    let data_offsets = [0, size_of_val(values)];
-    let header = json!({
-        "attribution": {"dtype": "F32", "shape": shape, "data_offsets": data_offsets}
-    });
-    let mut header = header.to_string();
-    // The format wants the data to begin at a multiple of eight.
-    header.extend(std::iter::repeat_n(
-        ' ',
-        header.len().next_multiple_of(8) - header.len(),
-    ));
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(header.as_bytes());
-    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    BASE64.encode(&bytes)
 }
 
 #[cfg(test)]
@@ -263,23 +231,6 @@ mod tests {
             steps: vec![step(2, &[0.75, 0.25]), step(3, &[0.5, 0.25, 0.25])],
             sequence_scores: Vec::new(),
         }
-    }
-
-    #[test]
-    fn a_blob_is_a_safetensors_file() {
-        let text = map(&attribution(), 4, |step| step.target.as_ref()).unwrap();
-        let bytes = BASE64.decode(text.as_bytes()).unwrap();
-        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        assert_eq!(length % 8, 0);
-        let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-        assert_eq!(header["attribution"]["shape"], json!([4, 2]));
-        let values: Vec<f32> = bytes[8 + length..]
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
-            .collect();
-        let late = [values[4], values[6], values[7]];
-        assert_eq!(values[..4], [0.75, 0.5, 0.25, 0.25]);
-        assert!(late.iter().all(|value| value.is_nan()) && values[5] == 0.25);
     }
 
     #[test]

@@ -1,0 +1,137 @@
+//! Why a question cannot be answered, in the words of whoever asked it.
+//!
+//! DataFusion names its own parts and settings. Here its errors become the place in the query, the
+//! name that was meant, or what to type next.
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use whence_schemas::suggest::nearest;
+
+use super::views;
+use crate::Failure;
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        explain(&error)
+    }
+}
+
+/// Says what is wrong with a question, or what went wrong while it was answered.
+fn explain(error: &DataFusionError) -> Failure {
+    match error.find_root() {
+        DataFusionError::SchemaError(missing, _) => {
+            if let SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } = &**missing
+            {
+                let names: Vec<&str> = valid_fields
+                    .iter()
+                    .map(datafusion::prelude::Column::name)
+                    .collect();
+                return unknown("column", &field.name, &names);
+            }
+            Failure::request(error.strip_backtrace())
+        }
+        DataFusionError::SQL(parser, _) => Failure::request(format!(
+            "cannot read the query: {}",
+            parser_message(&parser.to_string())
+        )),
+        DataFusionError::Plan(reason) => explain_plan(reason),
+        DataFusionError::NotImplemented(reason) => Failure::request(format!(
+            "the query asks for what is not supported: {reason}"
+        )),
+        // The library names settings that nobody here can make.
+        DataFusionError::ResourcesExhausted(_) => {
+            Failure::run("the query needs more memory than it may take").hint("raise `--memory`")
+        }
+        DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) => {
+            Failure::run(error.strip_backtrace()).about_stored_data()
+        }
+        _ => Failure::run(error.strip_backtrace()),
+    }
+}
+
+/// Says what is wrong with a query that can be read, and not be planned.
+fn explain_plan(reason: &str) -> Failure {
+    if let Some(missing) = missing_table(reason) {
+        return unknown("table", missing, views::TABLES)
+            .hint("whence sql \"DESCRIBE attributions\"");
+    }
+    // `DDL not supported: DropView`: the word for us is the one in the middle.
+    match reason.split_once(" not supported: ") {
+        Some(("DDL" | "DML" | "Statement", what)) => {
+            Failure::request(format!("`whence sql` only reads: {what} is not supported"))
+        }
+        _ => Failure::request(reason),
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
+    let meant = nearest(name, known.iter().copied())
+        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let known = known.join("`, `");
+    Failure::request(format!(
+        "there is no {what} `{name}`, there are `{known}`{meant}"
+    ))
+}
+
+/// Returns the table that a message of DataFusion's says is missing.
+fn missing_table(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("table '")?;
+    let (name, rest) = rest.split_once('\'')?;
+    rest.starts_with(" not found")
+        .then(|| name.rsplit('.').next().unwrap_or(name))
+}
+
+/// Puts the place first and drops the parser's own name:
+/// `sql parser error: Expected: a, found: b at Line: 1, Column: 8`.
+fn parser_message(text: &str) -> String {
+    let text = text.strip_prefix("sql parser error: ").unwrap_or(text);
+    let (what, place) = text.rsplit_once(" at Line: ").unwrap_or((text, ""));
+    let what = match what
+        .strip_prefix("Expected: ")
+        .and_then(|rest| rest.split_once(", found: "))
+    {
+        Some((expected, "EOF")) => format!("expected {expected}, but the query ends"),
+        Some((expected, found)) => format!("expected {expected}, found `{found}`"),
+        None => what.to_owned(),
+    };
+    match place.split_once(", Column: ") {
+        Some((line, column)) => format!("line {line}, column {column}: {what}"),
+        None => what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parser_says_where_and_what() {
+        let text =
+            "sql parser error: Expected: an SQL statement, found: SELEC at Line: 1, Column: 1";
+        assert_eq!(
+            parser_message(text),
+            "line 1, column 1: expected an SQL statement, found `SELEC`"
+        );
+        assert_eq!(
+            parser_message("sql parser error: Expected: an expression, found: EOF"),
+            "expected an expression, but the query ends"
+        );
+        let text = "sql parser error: Unterminated string literal at Line: 2, Column: 8";
+        assert_eq!(
+            parser_message(text),
+            "line 2, column 8: Unterminated string literal"
+        );
+    }
+
+    #[test]
+    fn a_query_that_would_change_something_is_told_so() {
+        let failure = explain_plan("DDL not supported: DropView");
+        assert_eq!(
+            failure.message(),
+            "`whence sql` only reads: DropView is not supported"
+        );
+    }
+}
