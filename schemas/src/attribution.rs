@@ -99,11 +99,11 @@ impl<'de> Deserialize<'de> for FunctionSpec {
 #[serde(default, deny_unknown_fields)]
 pub struct ContrastSpec {
     /// Encoder input of the contrast; the example's own when absent. Needs a model with an encoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "one_text", skip_serializing_if = "Option::is_none")]
     pub contrast_sources: Option<String>,
     /// Target of the contrast, for decoder-only models prompt and continuation; the example's own
     /// when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "one_text", skip_serializing_if = "Option::is_none")]
     pub contrast_targets: Option<String>,
     /// Which position of the contrast belongs to which position of the target.
     #[serde(skip_serializing_if = "Alignments::is_default")]
@@ -120,9 +120,39 @@ impl ContrastSpec {
     }
 }
 
+/// Reads one text for every example. Lists are what people try who have several examples, so the
+/// message says where those go.
+fn one_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    struct OneText;
+
+    impl Visitor<'_> for OneText {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(
+                "one text, which serves every example (where each has its own, put them into a \
+                 dataset and name the field: --contrast-target-field or --contrast-source-field)",
+            )
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<String>, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Option<String>, E> {
+            Ok(Some(text.to_owned()))
+        }
+    }
+
+    deserializer.deserialize_any(OneText)
+}
+
 /// How the positions of a target and its contrast are paired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected \"auto\" or a list of [target, contrast] pairs"
+)]
 pub enum Alignments {
     /// These pairs (target position, contrast position); the others are counted from the ends.
     Pairs(Vec<(usize, usize)>),

@@ -1,12 +1,15 @@
 //! How input texts become conversations.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-/// How an input text is put into a chat template.
+use crate::options::{self, OptionError};
+use crate::ordered::{JsonText, OrderedJson};
+
+/// How an input is put into a chat template.
 ///
-/// The text is the JSON of a list of messages, `[{"role": "user", "content": "…"}]`, or the content
-/// of one message of a user. A generated text that is given is the answer alone, or the whole
+/// A text is the content of one message of a user, whatever it begins with. A list of messages,
+/// `[{"role": "user", "content": "…"}]`, comes from a column that holds lists; from texts only where
+/// `messages` asks for it. A generated text that is given is the answer alone, or the whole
 /// conversation as the template writes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +17,9 @@ pub struct ChatSpec {
     /// The template, in Jinja; the model's own where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// What an input text is; where a row holds a list of messages, it is one either way.
+    #[serde(skip_serializing_if = "MessageTexts::is_default")]
+    pub messages: MessageTexts,
     /// A message of the system before the others, where they do not begin with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
@@ -21,7 +27,122 @@ pub struct ChatSpec {
     /// result must not depend on the day it is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+    /// Tools the model may call, each a JSON schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<JsonText>,
+    /// Documents to answer from, each with `title` and `text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<JsonText>,
     /// Further variables of the template, such as `{"enable_thinking": false}`.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub variables: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variables: Option<JsonText>,
+}
+
+/// What an input text is to a chat template.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageTexts {
+    /// The content of one message of a user.
+    #[default]
+    Content,
+    /// The JSON of a list of messages.
+    Json,
+}
+
+impl MessageTexts {
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature serde calls"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Fields that hold JSON of their own: what they are allowed to be, and whether it is.
+type Shape = (&'static str, &'static str, fn(&OrderedJson) -> bool);
+
+const JSON_FIELDS: &[Shape] = &[
+    ("tools", "a list of objects", is_list_of_objects),
+    ("documents", "a list of objects", is_list_of_objects),
+    ("variables", "an object", |json| {
+        matches!(json, OrderedJson::Object(_))
+    }),
+];
+
+fn is_list_of_objects(json: &OrderedJson) -> bool {
+    let OrderedJson::List(items) = json else {
+        return false;
+    };
+    let is_object = |item: &OrderedJson| matches!(item, OrderedJson::Object(_));
+    items.iter().all(is_object)
+}
+
+impl ChatSpec {
+    /// Reads what a person wrote. The keys of tools, documents and variables keep their order.
+    ///
+    /// Fails with a sentence that names the option at fault.
+    pub fn read(given: &OrderedJson) -> Result<Self, OptionError> {
+        let mut given = given.clone();
+        if let OrderedJson::Object(fields) = &mut given {
+            for (name, expected, fits) in JSON_FIELDS {
+                let Some(json) = fields.get_mut(*name) else {
+                    continue;
+                };
+                if !fits(json) {
+                    return Err(OptionError::of_option(name, expected, &json.to_value()));
+                }
+                *json = OrderedJson::Text(json.to_string());
+            }
+        }
+        options::read_value(given.to_value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ChatSpec, OptionError> {
+        ChatSpec::read(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn keys_keep_their_order_through_the_canonical_form() {
+        let tools = r#"[{"type":"function","function":{"name":"add","arguments":{}}}]"#;
+        let spec = read(&format!(
+            r#"{{"tools": {tools}, "variables": {{"z": 1, "a": 2}}, "messages": "json"}}"#
+        ))
+        .unwrap();
+        let canonical = crate::canonical::to_string(&spec).unwrap();
+        let back: ChatSpec = serde_json::from_str(&canonical).unwrap();
+        assert_eq!(back, spec);
+        assert_eq!(back.tools.unwrap().as_str(), tools);
+        assert_eq!(back.variables.unwrap().as_str(), r#"{"z":1,"a":2}"#);
+        assert_eq!(back.messages, MessageTexts::Json);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (given, said) in [
+            (
+                r#"{"messages": "jsn"}"#,
+                r#"messages must be "content" or "json", not "jsn""#,
+            ),
+            (
+                r#"{"sistem": "x"}"#,
+                "unknown option `sistem`, did you mean `system`?",
+            ),
+            (
+                r#"{"tools": {"name": "add"}}"#,
+                r#"tools must be a list of objects, not {"name":"add"}"#,
+            ),
+            (
+                r#"{"variables": [1]}"#,
+                "variables must be an object, not [1]",
+            ),
+        ] {
+            assert_eq!(read(given).unwrap_err().to_string(), said);
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::options::{self, OptionError};
 use crate::suggest::nearest;
 
 /// How a target is generated when the dataset does not force one.
@@ -90,7 +91,7 @@ pub struct GenerationSpec {
 
 /// When beam search ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected true, false or \"never\"")]
 pub enum EarlyStopping {
     /// As soon as there are as many finished hypotheses as beams, or once better ones are unlikely.
     AtFull(bool),
@@ -134,14 +135,18 @@ impl GenerationSpec {
     ];
 
     /// Reads JSON whose fields are all known.
-    fn from_known(fields: Map<String, Value>) -> Result<Self, serde_json::Error> {
-        Self::deserialize(Value::Object(fields))
+    fn from_known(fields: Map<String, Value>) -> Result<Self, OptionError> {
+        /// The same fields, read as they are declared.
+        #[derive(Deserialize)]
+        struct Known(#[serde(with = "GenerationSpec")] GenerationSpec);
+
+        options::read::<Known>(fields).map(|known| known.0)
     }
 
     /// Reads what a model's own file says, whose other fields are somebody else's.
     ///
     /// Fails if a field is not of its type.
-    pub fn of_model(fields: &Map<String, Value>) -> Result<Self, serde_json::Error> {
+    pub fn of_model(fields: &Map<String, Value>) -> Result<Self, OptionError> {
         let known = |(name, value): &(&String, &Value)| {
             Self::FIELDS.contains(&name.as_str()) && !value.is_null()
         };
@@ -205,7 +210,10 @@ impl<'de> Deserialize<'de> for GenerationSpec {
 /// Reads a token id or a list of them.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u32>>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(
+        untagged,
+        expecting = "expected a token id, 0 or more, or a list of them"
+    )]
     enum OneOrMany {
         One(u32),
         Many(Vec<u32>),

@@ -12,11 +12,14 @@ pub mod attribution;
 pub mod canonical;
 pub mod chat;
 pub mod generation;
+pub mod harmless;
 pub mod ids;
 pub mod input;
 pub mod job;
 pub mod layout;
 pub mod lfs;
+pub mod options;
+pub mod ordered;
 pub mod output;
 pub mod plan;
 #[cfg(feature = "store")]
@@ -27,7 +30,7 @@ pub mod user_path;
 pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
-pub use chat::ChatSpec;
+pub use chat::{ChatSpec, MessageTexts};
 pub use generation::{EarlyStopping, GenerationSpec};
 pub use ids::{Attempt, Epoch, InvalidId, JobId, RowId, SlotId, WorkerId};
 pub use job::{DatasetSource, JobSpec};

@@ -11,7 +11,7 @@ use whence_proto::v1::{
     ListJobsRequest, ListJobsResponse, SubmitJobRequest, SubmitJobResponse, WatchJobRequest,
     WatchJobResponse,
 };
-use whence_schemas::{JobId, JobSpec, canonical};
+use whence_schemas::{JobId, JobSpec, canonical, options};
 
 use super::Service;
 use crate::Error;
@@ -24,10 +24,7 @@ impl JobService for Service {
         &self,
         request: Request<SubmitJobRequest>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
-        let spec = serde_json::from_str::<JobSpec>(&request.into_inner().spec_json);
-        let spec = spec.map_err(|error| Error::Specification {
-            reason: error.to_string(),
-        })?;
+        let spec = job_spec(&request.into_inner().spec_json)?;
         let (id, existed) = self.0.submit(spec).await?;
         Ok(Response::new(SubmitJobResponse {
             job_id: id.to_string(),
@@ -79,6 +76,13 @@ impl JobService for Service {
         let status = Some(encode(self.0.cancel(&id).await?));
         Ok(Response::new(CancelJobResponse { status }))
     }
+}
+
+/// Reads a specification. Fails with the option that is wrong.
+fn job_spec(json: &str) -> Result<JobSpec, Error> {
+    let refused = |reason: String| Error::Specification { reason };
+    let json = serde_json::from_str(json).map_err(|error| refused(format!("{error}")))?;
+    options::read_value(json).map_err(|error| refused(error.to_string()))
 }
 
 fn job_id(text: &str) -> Result<JobId, Error> {

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use whence_schemas::options::{self, OptionError};
 use whence_schemas::suggest::nearest;
 
 use crate::Error;
@@ -31,7 +32,7 @@ pub struct Entry<T: ?Sized> {
     /// Returns every parameter with its default.
     pub parameters: fn() -> Map<String, Value>,
     /// Builds it from the parameters that differ from the defaults.
-    pub(crate) build: fn(Value) -> Result<Box<T>, serde_json::Error>,
+    pub(crate) build: fn(Value) -> Result<Box<T>, OptionError>,
 }
 
 /// Returns the parameters of an entry with their defaults.
@@ -44,8 +45,8 @@ pub(crate) fn parameters<D: Describe>() -> Map<String, Value> {
 }
 
 /// Reads an entry's parameters. One without any takes an empty object.
-pub(crate) fn read<D: Describe>(parameters: Value) -> Result<D, serde_json::Error> {
-    serde_json::from_value(parameters)
+pub(crate) fn read<D: Describe>(parameters: Value) -> Result<D, OptionError> {
+    options::read_value(parameters)
 }
 
 /// Finds the entry called `name`. `what` it is and the argument of `whence list` that shows the

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use whence_schemas::options::OptionError;
 
 use super::cells::Cells;
 use super::{Aggregator, Context, Defaults, Reduction};
@@ -52,7 +53,10 @@ impl Describe for Scores {
 
 /// Entries of an axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an entry's number, a list of them or a range such as \"2:5\""
+)]
 enum Selection {
     One(i64),
     List(Vec<i64>),
@@ -77,7 +81,7 @@ impl Scores {
     pub(super) fn with_function(
         reduction: Reduction,
         parameters: Value,
-    ) -> Result<Self, serde_json::Error> {
+    ) -> Result<Self, OptionError> {
         let scores = registry::read::<Self>(parameters)?;
         Ok(Self {
             aggregate_fn: Some(reduction),
@@ -267,7 +271,7 @@ fn normalize(sides: &mut [Option<Cells>; 2]) {
 }
 
 /// Divides all scores by the largest absolute value among them.
-fn rescale(attribution: &mut Attribution) {
+pub(super) fn rescale(attribution: &mut Attribution) {
     fn sides(step: &mut StepAttribution) -> impl Iterator<Item = &mut ScoreRows> {
         [&mut step.source, &mut step.target].into_iter().flatten()
     }

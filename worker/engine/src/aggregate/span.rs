@@ -8,7 +8,10 @@ use crate::Error;
 
 /// One run of tokens or several, the ends excluded: `[2, 4]` or `[[0, 2], [2, 5]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a pair of positions [start, end], or a list of pairs"
+)]
 pub(super) enum SpanList {
     /// One run.
     One((usize, usize)),

@@ -36,7 +36,10 @@ pub(super) struct Subwords {
 
 /// One mark or several.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a mark such as \"▁\", or a list of them"
+)]
 enum Marks {
     One(String),
     Many(Vec<String>),

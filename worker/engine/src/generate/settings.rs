@@ -1,6 +1,7 @@
 //! What governs generation, once model and job have both been asked.
 
 use serde_json::{Map, Value};
+use whence_schemas::harmless::{Harmless, NOT_FOLLOWED};
 use whence_schemas::{EarlyStopping, GenerationSpec};
 
 use super::choices::Choices;
@@ -13,23 +14,6 @@ use crate::model::ModelFiles;
 const DEFAULT_NEW_TOKENS: usize = 20;
 /// What transformers draws from where neither model nor job says it.
 const DEFAULT_TOP_K: usize = 50;
-
-/// Choices of a model's file that would change what is generated and that we do not follow, each
-/// with the number that changes nothing, if there is one.
-const NOT_FOLLOWED: &[(&str, Option<f64>)] = &[
-    ("penalty_alpha", None),
-    ("guidance_scale", Some(1.0)),
-    ("sequence_bias", None),
-    ("exponential_decay_length_penalty", None),
-    ("dola_layers", None),
-    ("num_beam_groups", Some(1.0)),
-    ("diversity_penalty", Some(0.0)),
-    ("encoder_repetition_penalty", Some(1.0)),
-    ("encoder_no_repeat_ngram_size", Some(0.0)),
-    ("typical_p", Some(1.0)),
-    ("epsilon_cutoff", Some(0.0)),
-    ("eta_cutoff", Some(0.0)),
-];
 
 /// Reads the choices of a model: those of its `generation_config.json`, or of its configuration
 /// where there is none, as older models have them.
@@ -52,11 +36,11 @@ pub fn choices_of(files: &ModelFiles) -> Result<GenerationSpec, Error> {
 
 /// Returns the first choice that we do not follow.
 fn not_followed(fields: &Map<String, Value>) -> Option<&'static str> {
-    let changes = |(name, neutral): &&(&str, Option<f64>)| {
-        let value = fields.get(*name).filter(|value| !value.is_null());
-        value.is_some_and(|value| neutral.is_none() || value.as_f64() != *neutral)
+    let changes = |option: &&Harmless| {
+        let value = fields.get(option.name);
+        value.is_some_and(|value| option.changes(value))
     };
-    NOT_FOLLOWED.iter().find(changes).map(|(name, _)| *name)
+    NOT_FOLLOWED.iter().find(changes).map(|option| option.name)
 }
 
 /// The rules of generation.
@@ -125,12 +109,34 @@ impl Settings {
 
     /// Returns how many tokens a prompt and what follows it may have together.
     pub(super) fn max_length(&self, prompt: &Prompt, max_positions: usize) -> usize {
+        self.length_behind(prompt.ids.len(), max_positions)
+    }
+
+    /// Returns how many tokens a prompt of `prompt` tokens and what follows it may have together.
+    fn length_behind(&self, prompt: usize, max_positions: usize) -> usize {
         // The last token is never an input, so it needs no position.
         let by_positions = max_positions.saturating_add(1);
         match (self.max_new_tokens, self.max_length) {
-            (Some(tokens), _) => prompt.ids.len().saturating_add(tokens).min(by_positions),
+            (Some(tokens), _) => prompt.saturating_add(tokens).min(by_positions),
             (None, Some(length)) => length.min(by_positions),
-            (None, None) => (prompt.ids.len() + DEFAULT_NEW_TOKENS).min(max_positions),
+            (None, None) => (prompt + DEFAULT_NEW_TOKENS).min(max_positions),
         }
+    }
+
+    /// Fails if nothing can follow a prompt of `prompt` tokens.
+    pub(crate) fn check_room(&self, prompt: usize, max_positions: usize) -> Result<(), Error> {
+        if self.length_behind(prompt, max_positions) > prompt {
+            return Ok(());
+        }
+        let reason = match (self.max_new_tokens, self.max_length) {
+            (Some(0), _) => "max_new_tokens is 0".to_owned(),
+            (None, Some(length)) if length <= prompt => format!(
+                "the input has {prompt} tokens, but max_length is {length}; raise it, or set max_new_tokens"
+            ),
+            _ => format!(
+                "the input has {prompt} tokens, as many as the model has positions for; shorten the text"
+            ),
+        };
+        Err(Error::NoRoom { reason })
     }
 }

@@ -14,7 +14,7 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "`sampler` is the path of a folder, or an object with its `path` and `digest`"
+    expecting = "expected the path of a folder, or an object with its `path` and `digest`"
 )]
 pub enum SamplerSource {
     /// Whatever the folder holds.

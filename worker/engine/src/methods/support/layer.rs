@@ -10,7 +10,10 @@ use crate::sides::Side;
 
 /// A layer, by its number or by its path in the modules of transformers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a layer's number, 0 or more, or its path such as \"model.layers[0]\""
+)]
 pub(in crate::methods) enum TargetLayer {
     /// Layer of the encoder, or of the only stack there is.
     Number(usize),

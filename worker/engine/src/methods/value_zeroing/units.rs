@@ -2,24 +2,44 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::kernels::attention::KeyHeads;
 use crate::model::spec::AttentionSpec;
 
 /// A choice of heads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a head's number, a list of them, a range \"first:end\", or an object of those by layer"
+)]
 pub(in crate::methods) enum Units {
     /// The same heads in every layer.
     Every(Heads),
     /// Heads of the layers that are named.
-    ByLayer(BTreeMap<usize, Heads>),
+    ByLayer(#[serde(deserialize_with = "by_layer")] BTreeMap<usize, Heads>),
+}
+
+/// Reads heads by layer. The keys of JSON are texts, and the type is one of several that are tried,
+/// where serde does not turn texts into numbers.
+fn by_layer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<usize, Heads>, D::Error> {
+    let layers = BTreeMap::<String, Heads>::deserialize(deserializer)?;
+    let numbered = layers.into_iter().map(|(layer, heads)| {
+        let layer = layer.parse().map_err(D::Error::custom)?;
+        Ok((layer, heads))
+    });
+    numbered.collect()
 }
 
 /// Some heads of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a head's number, a list of them or a range \"first:end\""
+)]
 pub(in crate::methods) enum Heads {
     /// One.
     One(usize),
@@ -87,5 +107,30 @@ impl Chosen {
             Self::None => None,
             Self::Some(heads) => Some(KeyHeads::Only(heads)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use whence_schemas::options;
+
+    use super::*;
+
+    #[test]
+    fn heads_are_chosen_for_all_layers_or_by_layer() {
+        let read = |json| options::read_value::<Units>(json).unwrap();
+        assert_eq!(read(json!(1)), Units::Every(Heads::One(1)));
+        let range = Heads::Range("0:2".to_owned());
+        assert_eq!(read(json!("0:2")), Units::Every(range.clone()));
+        let layers = [(0, Heads::Several(vec![1])), (10, range)];
+        assert_eq!(
+            read(json!({"10": "0:2", "0": [1]})),
+            Units::ByLayer(layers.into())
+        );
+        let written = serde_json::to_value(read(json!({"10": 1}))).unwrap();
+        assert_eq!(written, json!({"10": 1}));
+        let said = options::read_value::<Units>(json!({"x": 1})).unwrap_err();
+        assert!(said.to_string().contains("by layer"), "{said}");
     }
 }

@@ -1,0 +1,352 @@
+//! Options of Inseq and transformers that change no number here.
+//!
+//! People bring their command lines. An option that would change nothing is taken, with the values
+//! that change nothing; with any other value it is refused, and the reason says why, because a
+//! number that silently is another one is worse than a stop.
+
+use serde_json::Value;
+
+use crate::suggest::nearest;
+
+/// An option that is taken and changes nothing.
+#[derive(Debug)]
+pub struct Harmless {
+    /// Its name.
+    pub name: &'static str,
+    values: Values,
+    /// Why it changes nothing, or what decides instead.
+    pub why: &'static str,
+}
+
+/// The values with which an option changes nothing.
+#[derive(Debug, Clone, Copy)]
+enum Values {
+    Any,
+    /// A whole number above 0.
+    Count,
+    /// A token's id: 0 or more.
+    TokenId,
+    /// One of these, as JSON.
+    Only(&'static [&'static str]),
+}
+
+impl Values {
+    fn have(self, value: &Value) -> bool {
+        match self {
+            Self::Any => true,
+            _ if value.is_null() => true,
+            Self::Count => value.as_u64().is_some_and(|count| count > 0),
+            Self::TokenId => value.as_u64().is_some(),
+            Self::Only(known) => known.iter().any(|known| is(value, known)),
+        }
+    }
+
+    fn expected(self) -> String {
+        match self {
+            Self::Any => "anything".to_owned(),
+            Self::Count => "a whole number, 1 or more".to_owned(),
+            Self::TokenId => "a token id, 0 or more".to_owned(),
+            Self::Only([]) => "absent".to_owned(),
+            Self::Only(known) => known.join(" or "),
+        }
+    }
+}
+
+/// Returns whether `value` is what `json` says; numbers by their value, `1` is `1.0`.
+fn is(value: &Value, json: &str) -> bool {
+    let known: Value = serde_json::from_str(json).unwrap_or_default();
+    match (value.as_f64(), known.as_f64()) {
+        (Some(value), Some(known)) => (value - known).abs() < f64::EPSILON,
+        _ => *value == known,
+    }
+}
+
+const fn taken(name: &'static str, values: Values, why: &'static str) -> Harmless {
+    Harmless { name, values, why }
+}
+
+const FALSE: Values = Values::Only(&["false"]);
+const NOTHING: Values = Values::Only(&[]);
+
+const MEMORY: &str = "how much is computed at once changes no number; --memory bounds it";
+const SHOWN: &str = "progress is shown as --quiet says";
+const CACHED: &str = "it says where files are cached or fetched; the model is a folder here";
+const RETURNED: &str = "it says what transformers returns, not what it generates";
+const FOLLOWED_BY_NOBODY: &str = "whence does not follow it when generating";
+const OWN_FILES: &str = "the model's own files decide";
+const CPU: &str = "whence runs on the CPU";
+
+/// `--attribution-kwargs` that belong to no method and no step function here.
+pub const ATTRIBUTION: &[Harmless] = &[
+    taken("internal_batch_size", Values::Count, MEMORY),
+    taken("perturbations_per_eval", Values::Count, MEMORY),
+    taken("batch_size", Values::Count, "--batch-size says it"),
+    taken("show_progress", Values::Any, SHOWN),
+    taken("pretty_progress", Values::Any, SHOWN),
+    taken("n_jobs", Values::Any, "every core is used"),
+    taken("save_cache", Values::Any, CACHED),
+    taken("overwrite_cache", Values::Any, CACHED),
+    taken("cache_dir", Values::Any, CACHED),
+    taken("device", Values::Only(&["\"cpu\""]), CPU),
+    taken(
+        "output_step_attributions",
+        FALSE,
+        "Inseq cannot load the files it writes with it; every step is in the table",
+    ),
+    taken(
+        "clean_special_chars",
+        FALSE,
+        "tokens are shown as the vocabulary has them",
+    ),
+    taken(
+        "attribute_to_layer_input",
+        FALSE,
+        "layers are attributed at what they put out",
+    ),
+    taken(
+        "custom_attribution_func",
+        NOTHING,
+        "a function of Python cannot run here",
+    ),
+];
+
+/// `--generation-kwargs` that are none of [`crate::GenerationSpec`].
+pub const GENERATION: &[Harmless] = &[
+    taken("use_cache", Values::Any, "the cache changes no number"),
+    taken(
+        "cache_implementation",
+        Values::Any,
+        "the cache changes no number",
+    ),
+    taken("cache_config", Values::Any, "the cache changes no number"),
+    taken(
+        "pad_token_id",
+        Values::TokenId,
+        "texts are generated without padding",
+    ),
+    taken(
+        "bos_token_id",
+        Values::TokenId,
+        "every text is continued from its own tokens",
+    ),
+    taken("return_dict_in_generate", Values::Any, RETURNED),
+    taken("output_scores", Values::Any, RETURNED),
+    taken("output_logits", Values::Any, RETURNED),
+    taken("output_attentions", Values::Any, RETURNED),
+    taken("output_hidden_states", Values::Any, RETURNED),
+    taken("low_memory", Values::Any, MEMORY),
+    taken("synced_gpus", Values::Any, CPU),
+    taken("disable_compile", Values::Any, "nothing is compiled"),
+    taken(
+        "skip_special_tokens",
+        Values::Only(&["true"]),
+        "the generated tokens themselves are explained, whatever their text is",
+    ),
+    taken("renormalize_logits", FALSE, FOLLOWED_BY_NOBODY),
+    taken("remove_invalid_values", FALSE, FOLLOWED_BY_NOBODY),
+    taken("max_time", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("stop_strings", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("constraints", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("force_words_ids", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("assistant_model", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("prompt_lookup_num_tokens", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("watermarking_config", NOTHING, FOLLOWED_BY_NOBODY),
+    taken(
+        "decoder_start_token_id",
+        NOTHING,
+        "the model's own configuration says what its decoder starts with",
+    ),
+];
+
+/// Choices of generation that whence does not follow, each with the value that changes nothing: a job
+/// or a model that has another would get other texts.
+pub const NOT_FOLLOWED: &[Harmless] = &[
+    taken("penalty_alpha", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("guidance_scale", ONE, FOLLOWED_BY_NOBODY),
+    taken("sequence_bias", NOTHING, FOLLOWED_BY_NOBODY),
+    taken(
+        "exponential_decay_length_penalty",
+        NOTHING,
+        FOLLOWED_BY_NOBODY,
+    ),
+    taken("dola_layers", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("num_beam_groups", ONE, FOLLOWED_BY_NOBODY),
+    taken("diversity_penalty", ZERO, FOLLOWED_BY_NOBODY),
+    taken("encoder_repetition_penalty", ONE, FOLLOWED_BY_NOBODY),
+    taken("encoder_no_repeat_ngram_size", ZERO, FOLLOWED_BY_NOBODY),
+    taken("typical_p", ONE, FOLLOWED_BY_NOBODY),
+    taken("epsilon_cutoff", ZERO, FOLLOWED_BY_NOBODY),
+    taken("eta_cutoff", ZERO, FOLLOWED_BY_NOBODY),
+];
+
+const ONE: Values = Values::Only(&["1"]);
+const ZERO: Values = Values::Only(&["0"]);
+
+/// `--tokenizer-kwargs`, of which only the languages change something.
+pub const TOKENIZER: &[Harmless] = &[
+    taken(
+        "use_fast",
+        Values::Only(&["true"]),
+        "texts are encoded as the fast tokenizers of transformers do",
+    ),
+    taken(
+        "padding_side",
+        Values::Any,
+        "texts are encoded without padding",
+    ),
+    taken(
+        "truncation_side",
+        Values::Any,
+        "texts are never cut: one that is too long is an error of its row",
+    ),
+    taken("clean_up_tokenization_spaces", FALSE, OWN_FILES),
+    taken("trust_remote_code", FALSE, "no code of a model is run"),
+    taken("local_files_only", Values::Any, CACHED),
+    taken("cache_dir", Values::Any, CACHED),
+    taken("force_download", Values::Any, CACHED),
+    taken("token", Values::Any, CACHED),
+    taken("use_auth_token", Values::Any, CACHED),
+    taken("revision", Values::Only(&["\"main\""]), CACHED),
+];
+
+/// `--model-kwargs` but for the precision, which `--dtype` says.
+pub const MODEL: &[Harmless] = &[
+    taken("low_cpu_mem_usage", Values::Any, MEMORY),
+    taken(
+        "device_map",
+        Values::Only(&["\"cpu\"", "\"auto\"", "{\"\": \"cpu\"}"]),
+        CPU,
+    ),
+    taken(
+        "attn_implementation",
+        Values::Only(&["\"eager\"", "\"sdpa\""]),
+        "both are the same attention in full precision; others compute in half precision",
+    ),
+    taken("use_cache", Values::Any, "the cache changes no number"),
+    taken("use_safetensors", Values::Any, OWN_FILES),
+    taken("return_dict", Values::Any, RETURNED),
+    taken("output_attentions", Values::Any, RETURNED),
+    taken("output_hidden_states", Values::Any, RETURNED),
+    taken("offload_folder", Values::Any, MEMORY),
+    taken("max_memory", Values::Any, MEMORY),
+    taken(
+        "load_in_8bit",
+        FALSE,
+        "weights are not quantized on loading",
+    ),
+    taken(
+        "load_in_4bit",
+        FALSE,
+        "weights are not quantized on loading",
+    ),
+    taken(
+        "quantization_config",
+        NOTHING,
+        "weights are not quantized on loading",
+    ),
+    taken("ignore_mismatched_sizes", FALSE, OWN_FILES),
+    taken("trust_remote_code", FALSE, "no code of a model is run"),
+    taken("local_files_only", Values::Any, CACHED),
+    taken("cache_dir", Values::Any, CACHED),
+    taken("force_download", Values::Any, CACHED),
+    taken("token", Values::Any, CACHED),
+    taken("revision", Values::Only(&["\"main\""]), CACHED),
+];
+
+/// Returns whether `name` is in `table`, with a value that changes nothing.
+///
+/// Fails if it is in the table and its value would change something, or is none it can have.
+pub fn takes(table: &[Harmless], name: &str, value: &Value) -> Result<bool, String> {
+    let Some(option) = table.iter().find(|option| option.name == name) else {
+        return Ok(false);
+    };
+    if option.values.have(value) {
+        return Ok(true);
+    }
+    let (expected, why) = (option.values.expected(), option.why);
+    Err(format!("{name} must be {expected}, not {value}: {why}"))
+}
+
+impl Harmless {
+    /// Returns whether `value` would change something.
+    pub fn changes(&self, value: &Value) -> bool {
+        !self.values.have(value)
+    }
+}
+
+/// Returns what to say of an option that nobody knows, where `known` are those that somebody does.
+pub fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("unknown option `{name}`, did you mean `{near}`?"),
+        None => format!("unknown option `{name}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_changes_nothing_is_taken_and_another_is_refused_with_the_reason() {
+        for (table, name, value) in [
+            (ATTRIBUTION, "internal_batch_size", json!(4)),
+            (ATTRIBUTION, "internal_batch_size", json!(null)),
+            (ATTRIBUTION, "device", json!("cpu")),
+            (GENERATION, "use_cache", json!(false)),
+            (NOT_FOLLOWED, "guidance_scale", json!(1.0)),
+            (NOT_FOLLOWED, "penalty_alpha", json!(null)),
+            (MODEL, "device_map", json!({"": "cpu"})),
+        ] {
+            assert_eq!(takes(table, name, &value), Ok(true), "{name} = {value}");
+        }
+        for (table, name, value, said) in [
+            (
+                ATTRIBUTION,
+                "internal_batch_size",
+                json!(0),
+                "internal_batch_size must be a whole number, 1 or more, not 0: how much is computed at once changes no number; --memory bounds it",
+            ),
+            (
+                NOT_FOLLOWED,
+                "guidance_scale",
+                json!(1.5),
+                "guidance_scale must be 1, not 1.5: whence does not follow it when generating",
+            ),
+            (
+                GENERATION,
+                "stop_strings",
+                json!(["x"]),
+                "stop_strings must be absent, not [\"x\"]: whence does not follow it when generating",
+            ),
+            (
+                GENERATION,
+                "pad_token_id",
+                json!(-1),
+                "pad_token_id must be a token id, 0 or more, not -1: texts are generated without padding",
+            ),
+        ] {
+            assert_eq!(takes(table, name, &value), Err(said.to_owned()));
+        }
+        assert_eq!(takes(MODEL, "nobody", &json!(1)), Ok(false));
+    }
+
+    #[test]
+    fn the_values_of_the_tables_are_json() {
+        for option in [ATTRIBUTION, GENERATION, NOT_FOLLOWED, TOKENIZER, MODEL]
+            .into_iter()
+            .flatten()
+        {
+            if let Values::Only(known) = option.values {
+                for json in known {
+                    assert!(
+                        serde_json::from_str::<Value>(json).is_ok(),
+                        "{}",
+                        option.name
+                    );
+                }
+            }
+        }
+    }
+}
