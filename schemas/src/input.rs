@@ -1,6 +1,6 @@
 //! The Arrow schema of the batches a worker receives.
 //!
-//! One row an example, whatever the dataset looked like: nested fields are already resolved, rows
+//! One row per example, whatever the dataset looked like: nested fields are already resolved, rows
 //! that could not be read carry the reason instead of a text, so that a bad row costs only itself.
 
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 pub const EXAMPLE_ID: &str = "example_id";
 /// Input text; null if the row has none.
 pub const INPUT_TEXT: &str = "input_text";
+/// Whether the row's input is a list of messages, whose JSON `input_text` then holds; `bool`, null for no. How a
+/// text begins never says so: `[1] …` is a text.
+pub const INPUT_IS_MESSAGES: &str = "input_is_messages";
 /// Forced target text; the column is null throughout where targets are generated.
 pub const GENERATED_TEXT: &str = "generated_text";
 /// Encoder input to contrast with; the column is null throughout where the job names none.
@@ -27,6 +30,7 @@ pub fn schema(columns: &Fields) -> Schema {
     let mut fields = vec![
         Field::new(EXAMPLE_ID, DataType::Int64, false),
         Field::new(INPUT_TEXT, DataType::Utf8, true),
+        Field::new(INPUT_IS_MESSAGES, DataType::Boolean, true),
         Field::new(GENERATED_TEXT, DataType::Utf8, true),
         Field::new(CONTRAST_SOURCE, DataType::Utf8, true),
         Field::new(CONTRAST_TARGET, DataType::Utf8, true),

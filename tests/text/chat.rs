@@ -2,56 +2,96 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use whence_engine::{Engine, Error, Example};
+use whence_engine::{Engine, Error, Example, InputKind};
 use whence_schemas::job::Dtype;
+use whence_schemas::ordered::OrderedJson;
 use whence_schemas::{AttributionSpec, ChatSpec};
 
 use super::{golden, here, tokenizer};
 
+/// Made by `chats.py`.
 #[derive(Deserialize)]
 struct Case {
+    /// Its file in `chats`.
     template: String,
-    /// As JSON, whose order of fields a template can show.
+    /// As JSON, whose order of keys a template can show.
     messages: String,
-    /// `None` where the template refuses the messages.
-    text: Option<String>,
+    /// What else the template is given, as JSON.
+    given: String,
+    text: Expected,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expected {
+    Prompt(String),
+    /// What the template said when it refused the messages.
+    Refusal {
+        refused: String,
+    },
 }
 
 fn spec(value: Value) -> ChatSpec {
     serde_json::from_value(value).unwrap()
 }
 
+/// Returns what a person would write to `--chat` for a case.
+fn written(case: &Case) -> ChatSpec {
+    let path = here("chats").join(format!("{}.jinja", case.template));
+    let template = std::fs::read_to_string(path).unwrap();
+    let mut chat = format!(
+        r#"{{"template": {}, "date": "2026-11-05", "variables": {{"bos_token": "<s>", "eos_token": "</s>""#,
+        json!(template)
+    );
+    match case.given.strip_prefix(r#"{"tools""#) {
+        Some(rest) => chat.push_str(&format!(r#"}}, "tools"{rest}"#)),
+        None => chat.push_str(&format!("{}}}", case.given.replacen('{', ", ", 1))),
+    }
+    let chat: OrderedJson = serde_json::from_str(&chat).unwrap();
+    ChatSpec::read(&chat).unwrap()
+}
+
 #[test]
-fn templates_say_what_they_say_in_transformers() {
+fn prompts_are_those_of_transformers() {
     let tokenizer = tokenizer(&here("../models/glass-en"));
-    for Case {
-        template,
-        messages,
-        text,
-    } in golden::<Vec<Case>>("chats.json")
-    {
-        let spec = spec(json!({
-            "template": template, "date": "2026-11-25", "variables": {"enable_thinking": false},
-        }));
-        let chat = tokenizer.chat_template(&spec).unwrap();
-        match (chat.render(&messages), text) {
-            (Ok(ours), Some(theirs)) => assert_eq!(ours, theirs, "{template}"),
-            (Err(Error::Messages { reason }), None) => assert_eq!(reason, "no role tool"),
-            (ours, theirs) => panic!("{template}: {ours:?}, transformers has {theirs:?}"),
+    let cases: Vec<Case> = golden("chats.json");
+    let mut templates: Vec<_> = cases.iter().map(|case| case.template.as_str()).collect();
+    templates.dedup();
+    assert_eq!(templates.len(), 10);
+    for case in &cases {
+        let chat = tokenizer.chat_template(&written(case)).unwrap();
+        let name = &case.template;
+        match (chat.render(&case.messages, InputKind::Messages), &case.text) {
+            (Ok(ours), Expected::Prompt(theirs)) => {
+                assert_eq!(ours, *theirs, "{name}: {}", case.messages);
+            }
+            (Err(Error::Messages { reason }), Expected::Refusal { refused }) => {
+                assert_eq!(reason, *refused, "{name}");
+            }
+            (ours, _) => panic!("{name}: {ours:?} of {}", case.messages),
         }
     }
 }
 
 #[test]
-fn a_plain_text_is_one_message_of_a_user() {
+fn a_text_is_what_a_user_says_whatever_it_begins_with() {
     let tokenizer = tokenizer(&here("models/tiny-gguf"));
-    let chat = tokenizer
-        .chat_template(&spec(json!({"system": "Be brief."})))
-        .unwrap();
-    let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
-    assert_eq!(chat.render("Hi").unwrap(), expected);
+    let chat = |spec: Value| tokenizer.chat_template(&self::spec(spec)).unwrap();
+    let turn = |text: &str| format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n");
+    let system = "<|im_start|>system\nBe brief.<|im_end|>\n";
+    let brief = chat(json!({"system": "Be brief."}));
     let messages = r#"[{"role": "user", "content": "Hi"}]"#;
-    assert_eq!(chat.render(messages).unwrap(), expected);
+    let render = |text| brief.render(text, InputKind::Text).unwrap();
+    assert_eq!(render("Hi"), format!("{system}{}", turn("Hi")));
+    assert_eq!(render("[1] so"), format!("{system}{}", turn("[1] so")));
+    assert_eq!(render(messages), format!("{system}{}", turn(messages)));
+    let of_messages = brief.render(messages, InputKind::Messages).unwrap();
+    assert_eq!(of_messages, format!("{system}{}", turn("Hi")));
+    // Asked for: the texts are the JSON of messages.
+    let json = chat(json!({"messages": "json"}));
+    assert_eq!(json.render(messages, InputKind::Text).unwrap(), turn("Hi"));
+    let error = json.render("[1] so", InputKind::Text).unwrap_err();
+    assert!(error.to_string().contains("not JSON"), "{error}");
 }
 
 #[test]
@@ -59,9 +99,10 @@ fn what_is_no_conversation_or_no_template_is_refused() {
     let tokenizer = tokenizer(&here("models/tiny-gguf"));
     let chat = tokenizer.chat_template(&ChatSpec::default()).unwrap();
     for (text, wrong) in [
-        ("[1, 2", "not a list of messages"),
+        ("[1, 2", "not JSON (line 1, column 5)"),
+        ("{}", "not a list of messages"),
         ("[]", "empty"),
-        ("[3]", "message 0 has no `role`"),
+        ("[3]", "message 0 is not an object"),
         (r#"[{"content": "Hi"}]"#, "message 0 has no `role`"),
         (r#"[{"role": "user"}]"#, "message 0 has no `content`"),
         (
@@ -69,11 +110,15 @@ fn what_is_no_conversation_or_no_template_is_refused() {
             "message 1 has no `content`",
         ),
     ] {
-        let error = chat.render(text).unwrap_err();
+        let error = chat.render(text, InputKind::Messages).unwrap_err();
         assert!(matches!(error, Error::Messages { .. }), "{text}: {error}");
         assert!(error.to_string().contains(wrong), "{text}: {error}");
     }
-    for bad in [json!({"template": "{% for %}"}), json!({"date": "today"})] {
+    for bad in [
+        json!({"template": "{% for %}"}),
+        json!({"date": "today"}),
+        json!({"variables": {"messages": []}}),
+    ] {
         let error = tokenizer.chat_template(&spec(bad)).unwrap_err();
         assert!(matches!(error, Error::Specification { .. }), "{error}");
     }

@@ -461,64 +461,6 @@ def gpt2():
     offsets_golden("gpt2", loaded)
 
 
-CHAT_TEMPLATES = {
-    "marks": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
-             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-    "blocks": """{{- bos_token }}
-{%- set system = namespace(text='') %}
-{% for message in messages %}
-    {%- if message.role == 'system' %}
-        {%- set system.text = system.text + message.content.strip() %}
-        {%- continue %}
-    {%- endif %}
-    {% if message['role'] not in ['user', 'assistant'] %}
-        {{ raise_exception('no role ' ~ message['role']) }}
-    {% endif %}
-    {%- generation %}
-[{{ loop.index0 }}/{{ loop.length }}{{ ' last' if loop.last }}] {{ message.role.upper() }}: {{ message['content'] }}
-    {%- endgeneration %}
-{% endfor %}
-{%- if system.text %}
-SYSTEM {{ system.text.split(' ')[0] }} {{ system.text[:3] }}
-{%- endif %}
-{%- if enable_thinking is defined and not enable_thinking %} NO THOUGHT{% endif %}
-{{ messages[1:] | tojson }}
-{{ messages[-1] | tojson(indent=2) }}
-{%- if messages[0].content.startswith('Hello') and 'x' not in messages[0]['content'] %} GREETED{% endif %}
-{{ strftime_now('%Y') if strftime_now is not defined else 'dated' }}{{ eos_token if eos_token is defined else '' }}""",
-    "macros": """{% macro line(role, text) -%}<{{ role }}>{{ text }}</{{ role }}>{%- endmacro %}
-{% for message in messages -%}
-{{ line(message.role, message.content | replace('l', 'L')) }}
-{% if not loop.last %}{{ '-' * 3 }}{% else %}{{ messages | map(attribute='role') | join(',') }}{% endif %}
-
-{%- endfor %}
-{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ messages | length - 1 }}{{ none }}{{ undefined_name }}""",
-}
-
-CONVERSATIONS = [
-    [{"role": "user", "content": "Hello there"}],
-    [{"role": "system", "content": " Be brief. "}, {"role": "user", "content": "Hello <b>\"world\" & é</b>\n"}],
-    [{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}, {"role": "user", "content": "Thr\tee 日本"}],
-]
-
-
-def chats():
-    """What transformers makes of conversations and templates; none where the template refuses."""
-    from jinja2.exceptions import TemplateError
-
-    tokenizer = AutoTokenizer.from_pretrained(HERE.parent / "models" / "glass-en")
-    cases = []
-    for template in CHAT_TEMPLATES.values():
-        for conversation in [*CONVERSATIONS, [{"role": "tool", "content": "x"}]]:
-            try:
-                text = tokenizer.apply_chat_template(
-                    conversation, chat_template=template, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-            except TemplateError:
-                text = None
-            cases.append({"template": template, "messages": json.dumps(conversation, ensure_ascii=False), "text": text})
-    write("chats.json", cases)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smollm2", type=pathlib.Path, help="SmolLM2-135M-Instruct, GGUF file or folder; makes its goldens only")
@@ -533,7 +475,6 @@ def main():
         return
     tiny_gguf()
     pytorch_files()
-    chats()
     t5()
     m2m100()
     mbart50()

@@ -10,9 +10,9 @@ use whence_schemas::input;
 /// The rows of a shard, in row order.
 #[derive(Debug, Clone)]
 pub struct InputRows {
-    /// One entry a row.
+    /// One entry per row.
     pub rows: Vec<InputRow>,
-    /// Dataset columns carried along, one row a row.
+    /// Dataset columns carried along, one value per row.
     pub columns: Option<StructArray>,
 }
 
@@ -21,8 +21,10 @@ pub struct InputRows {
 pub struct InputRow {
     /// Number of the row as the split selects it.
     pub example_id: i64,
-    /// The input text.
+    /// The input text, or the JSON of a list of messages.
     pub input_text: Option<String>,
+    /// Whether it is a list of messages.
+    pub is_messages: bool,
     /// The forced target text.
     pub generated_text: Option<String>,
     /// Encoder input to contrast with.
@@ -66,6 +68,9 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
             .ok_or_else(|| wrong_type(name))
     };
     let (inputs, targets) = (text(input::INPUT_TEXT)?, text(input::GENERATED_TEXT)?);
+    let are_messages = column(input::INPUT_IS_MESSAGES)?
+        .as_boolean_opt()
+        .ok_or_else(|| wrong_type(input::INPUT_IS_MESSAGES))?;
     let contrast_sources = text(input::CONTRAST_SOURCE)?;
     let contrast_targets = text(input::CONTRAST_TARGET)?;
     let errors = text(input::ROW_ERROR)?;
@@ -76,6 +81,7 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
         .map(|row| InputRow {
             example_id: ids.value(row),
             input_text: at(inputs, row),
+            is_messages: are_messages.is_valid(row) && are_messages.value(row),
             generated_text: at(targets, row),
             contrast_source: at(contrast_sources, row),
             contrast_target: at(contrast_targets, row),

@@ -11,7 +11,7 @@ use arrow::compute::take;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use whence_engine::{Attribution, Example};
+use whence_engine::{Attribution, Example, InputKind};
 use whence_proto::v1::{
     FetchShardRequest, Lease, Outcome, worker_service_client::WorkerServiceClient,
 };
@@ -218,6 +218,11 @@ fn example(row: &InputRow, dataset: &DatasetSource) -> Result<Example, RowError>
     Ok(Example {
         id: row.example_id,
         input_text,
+        input_kind: if row.is_messages {
+            InputKind::Messages
+        } else {
+            InputKind::Text
+        },
         generated_text: row.generated_text.clone(),
         contrast_source: row.contrast_source.clone(),
         contrast_target: row.contrast_target.clone(),
@@ -380,6 +385,7 @@ mod tests {
         let row = InputRow {
             example_id: 1,
             input_text: None,
+            is_messages: false,
             generated_text: None,
             contrast_source: None,
             contrast_target: None,

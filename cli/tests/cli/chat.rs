@@ -108,3 +108,54 @@ fn a_column_of_messages_is_attributed_and_bad_ones_say_what_is_wrong() {
         }
     }
 }
+
+#[test]
+fn a_text_that_begins_with_a_bracket_is_a_text_and_keys_keep_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.jsonl");
+    let rows = r#"{"m": "[1] so"}
+{"m": [{"role": "assistant", "content": null, "tool_calls": [{"zone": "Rome", "at": 5}]}, {"role": "user", "content": [{"type": "text", "text": "Why?"}]}]}
+"#;
+    fs::write(&data, rows).unwrap();
+    let template = "{% for m in messages %}{{ m.role }} {{ m.content }}{% if m.tool_calls %}{{ m.tool_calls[0] | tojson }}{% endif %}|{% endfor %}";
+    let chat = json!({ "template": template }).to_string();
+    let root = folder.path().join("out").display().to_string();
+    let (model, data) = (
+        fixture("text/models/tiny-gguf/tiny.gguf"),
+        data.display().to_string(),
+    );
+    let mut arguments = vec!["attribute-dataset", "-m", &model, "-d", &data, "-in", "m"];
+    arguments.extend(["--chat", &chat, "--root", &root, "--hide"]);
+    arguments.extend(["--generation_kwargs", "{\"max_new_tokens\": 1}"]);
+    whence(&arguments).ended_with(0, &["attributed 2 rows"]);
+    let query =
+        "SELECT array_to_string(target_tokens, '') AS prompt FROM examples ORDER BY example_id";
+    let answer = whence(&["sql", "--root", &root, "--format", "json", query]).succeeded();
+    let prompts: Vec<String> = answer
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["prompt"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    // As transformers 5.23 renders them; `Ġ` is a blank in the byte-level vocabulary.
+    assert!(prompts[0].starts_with("userĠ[1]Ġso|"), "{}", prompts[0]);
+    let expected =
+        "assistantĠ{\"zone\":Ġ\"Rome\",Ġ\"at\":Ġ5}|userĠ[{'type':Ġ'text',Ġ'text':Ġ'Why?'}]|";
+    assert!(prompts[1].starts_with(expected), "{}", prompts[1]);
+}
+
+#[test]
+fn messages_come_from_texts_where_that_is_asked_for() {
+    let model = fixture("text/models/tiny-gguf/tiny.gguf");
+    let messages = r#"[{"role": "user", "content": "Hi"}]"#;
+    let drawn = |input: &str, chat: &str| {
+        let mut arguments = vec!["attribute", "-m", &model, "-i", input, "--chat", chat];
+        arguments.extend(["--generation_kwargs", "{\"max_new_tokens\": 1}"]);
+        whence(&arguments)
+    };
+    let as_json = drawn(messages, r#"{"messages": "json"}"#).succeeded();
+    assert_eq!(as_json, drawn("Hi", "{}").succeeded());
+    assert_ne!(as_json, drawn(messages, "{}").succeeded());
+    drawn("[1] so", r#"{"messages": "json"}"#).is_refused_with(&["it is not JSON (line 1"]);
+}

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value;
+use indexmap::IndexMap;
+use whence_schemas::ordered::OrderedJson;
 use whence_schemas::suggest;
 
 use crate::Error;
@@ -36,7 +37,7 @@ pub enum Cell {
     Null,
     /// The field holds text.
     Text(String),
-    /// The field holds something else: this, as JSON.
+    /// The field holds something else: this, as JSON. Its keys keep their order.
     Json(String),
 }
 
@@ -57,30 +58,29 @@ impl FieldPath {
     }
 
     /// Returns what stands at the path in a row that is a JSON object.
-    pub(super) fn of_object(&self, row: &serde_json::Map<String, Value>) -> Cell {
+    pub(super) fn of_object(&self, row: &IndexMap<String, OrderedJson>) -> Cell {
         if let Some(value) = row.get(&self.text) {
-            return Cell::of_json(value);
+            return Cell::from(value);
         }
         let mut value = row.get(&self.column);
         for step in &self.steps {
             value = match (value, step) {
-                (Some(Value::Object(object)), Step::Key(key)) => object.get(key),
-                (Some(Value::Array(items)), Step::Index(index)) => {
+                (Some(OrderedJson::Object(object)), Step::Key(key)) => object.get(key),
+                (Some(OrderedJson::List(items)), Step::Index(index)) => {
                     item_index(*index, items.len()).map(|index| &items[index])
                 }
                 _ => None,
             };
         }
-        value.map_or(Cell::Absent, Cell::of_json)
+        value.map_or(Cell::Absent, Cell::from)
     }
 }
 
-impl Cell {
-    /// Wraps a JSON value.
-    pub(super) fn of_json(value: &Value) -> Self {
+impl From<&OrderedJson> for Cell {
+    fn from(value: &OrderedJson) -> Self {
         match value {
-            Value::Null => Self::Null,
-            Value::String(text) => Self::Text(text.clone()),
+            OrderedJson::Null => Self::Null,
+            OrderedJson::Text(text) => Self::Text(text.clone()),
             other => Self::Json(other.to_string()),
         }
     }
@@ -145,19 +145,18 @@ pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn cell(path: &str) -> Cell {
-        let row = json!({
+        let row = r#"{
             "translation": {"en": "Hello", "n": 3},
             "answers": {"text": ["a", null]},
-            "a.b": "flat",
-        });
-        path.parse::<FieldPath>()
-            .unwrap()
-            .of_object(row.as_object().unwrap())
+            "a.b": "flat"
+        }"#;
+        let OrderedJson::Object(row) = serde_json::from_str(row).unwrap() else {
+            panic!("a row is an object");
+        };
+        path.parse::<FieldPath>().unwrap().of_object(&row)
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use indexmap::IndexMap;
+use whence_schemas::ordered::OrderedJson;
 
 use super::lines::{Line, Lines, MAX_LINE_BYTES};
 use super::{FieldPath, Format, Row, RowReader};
@@ -80,13 +81,13 @@ impl JsonRows {
         self.lines.seek(start)
     }
 
-    fn remember_columns(&mut self, row: &serde_json::Map<String, Value>) {
+    fn remember_columns(&mut self, row: &IndexMap<String, OrderedJson>) {
         if self.columns.len() >= MAX_COLUMNS {
             return;
         }
         for (name, value) in row {
             match value {
-                Value::Object(children) => {
+                OrderedJson::Object(children) => {
                     let children = children.keys().map(|child| format!("{name}.{child}"));
                     self.columns.extend(children);
                 }
@@ -137,13 +138,13 @@ impl RowReader for JsonRows {
 }
 
 /// Reads the object of a line. Fails with where the line starts and what is wrong with it.
-fn parse(line: Line) -> Result<serde_json::Map<String, Value>, (u64, String)> {
+fn parse(line: Line) -> Result<IndexMap<String, OrderedJson>, (u64, String)> {
     let refuse = |reason: String| Err((line.start, reason));
     if line.is_cut {
         return refuse(format!("is longer than {MAX_LINE_BYTES} bytes"));
     }
     match serde_json::from_slice(line.bytes) {
-        Ok(Value::Object(row)) => Ok(row),
+        Ok(OrderedJson::Object(row)) => Ok(row),
         Ok(_) => refuse("is not a JSON object".to_owned()),
         Err(error) => {
             // The parser saw one line, and calls it the first.

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
-use serde_json::Value;
+use whence_schemas::ordered::OrderedJson;
 
 use super::fields::{Step, item_index};
 use super::format::{Format, Row, RowReader, unreadable};
@@ -173,7 +173,7 @@ impl RowReader for ParquetRows {
 
 fn cell(batch: &RecordBatch, row: usize, field: &FieldPath) -> Cell {
     if let Some(column) = batch.column_by_name(field.as_str()) {
-        return Cell::of_json(&value(column, row));
+        return Cell::from(&value(column, row));
     }
     let Some(mut array) = batch.column_by_name(field.column()).cloned() else {
         return Cell::Absent;
@@ -193,7 +193,7 @@ fn cell(batch: &RecordBatch, row: usize, field: &FieldPath) -> Cell {
         };
         (array, row) = next;
     }
-    Cell::of_json(&value(&array, row))
+    Cell::from(&value(&array, row))
 }
 
 fn child(array: &ArrayRef, key: &str) -> Option<ArrayRef> {
@@ -210,25 +210,26 @@ fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
 }
 
 /// Returns one value as JSON. Kinds that JSON lacks become the text that Arrow shows.
-fn value(array: &ArrayRef, row: usize) -> Value {
+fn value(array: &ArrayRef, row: usize) -> OrderedJson {
     if array.is_null(row) {
-        return Value::Null;
+        return OrderedJson::Null;
     }
     if let Some(items) = items(array, row) {
-        return (0..items.len()).map(|item| value(&items, item)).collect();
+        let items = (0..items.len()).map(|item| value(&items, item));
+        return OrderedJson::List(items.collect());
     }
     match array.data_type() {
         DataType::Struct(fields) => {
             let columns = fields.iter().zip(array.as_struct().columns());
             let members = columns.map(|(field, column)| (field.name().clone(), value(column, row)));
-            Value::Object(members.collect())
+            OrderedJson::Object(members.collect())
         }
-        DataType::Boolean => array.as_boolean().value(row).into(),
+        DataType::Boolean => OrderedJson::Bool(array.as_boolean().value(row)),
         kind => {
             let text = arrow::util::display::array_value_to_string(array, row).unwrap_or_default();
             // Numbers read back as numbers; what does not (NaN) stays text.
             let number = kind.is_numeric().then(|| serde_json::from_str(&text).ok());
-            number.flatten().unwrap_or(Value::String(text))
+            number.flatten().unwrap_or(OrderedJson::Text(text))
         }
     }
 }

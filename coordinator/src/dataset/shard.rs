@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, StructArray};
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Array, RecordBatch, StringBuilder, StructArray};
 use arrow::datatypes::{Fields, Schema};
 use whence_schemas::job::DatasetSource;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
@@ -269,7 +269,7 @@ pub struct ShardRows {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inputs {
     Texts,
-    /// Texts, and lists of messages, which a chat template reads as their JSON.
+    /// Texts, and lists of messages, which are handed on as their JSON.
     Conversations,
 }
 
@@ -335,6 +335,8 @@ impl ShardRows {
 
 struct BatchBuilder {
     texts: [StringBuilder; NUM_TEXTS],
+    /// Whether the first of a row's texts is a list of messages.
+    are_messages: BooleanBuilder,
     errors: StringBuilder,
     columns: Vec<StringBuilder>,
     num_bytes: usize,
@@ -344,6 +346,7 @@ impl BatchBuilder {
     fn new(num_columns: usize) -> Self {
         Self {
             texts: std::array::from_fn(|_| StringBuilder::new()),
+            are_messages: BooleanBuilder::new(),
             errors: StringBuilder::new(),
             columns: (0..num_columns).map(|_| StringBuilder::new()).collect(),
             num_bytes: 0,
@@ -358,6 +361,10 @@ impl BatchBuilder {
     ) {
         let mut error = row.as_ref().err().cloned();
         let cells = row.as_deref().unwrap_or_default();
+        // Only a list in the data is one: a text is a text, whatever it begins with.
+        let is_list = matches!(cells.first(), Some(Cell::Json(_)));
+        self.are_messages
+            .append_value(is_list && inputs == Inputs::Conversations);
         let mut read = cells.iter().zip(fields);
         let mut num_texts = 0;
         for (text, has_text) in self.texts.iter_mut().zip(has_text) {
@@ -402,8 +409,14 @@ impl BatchBuilder {
         columns: &Fields,
     ) -> Result<RecordBatch, Error> {
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(ids))];
-        let texts = self.texts.iter_mut();
-        arrays.extend(texts.map(|text| Arc::new(text.finish()) as ArrayRef));
+        let [input, others @ ..] = &mut self.texts;
+        arrays.push(Arc::new(input.finish()));
+        arrays.push(Arc::new(self.are_messages.finish()));
+        arrays.extend(
+            others
+                .iter_mut()
+                .map(|text| Arc::new(text.finish()) as ArrayRef),
+        );
         arrays.push(Arc::new(self.errors.finish()));
         if !columns.is_empty() {
             let carried = self

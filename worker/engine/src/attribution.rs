@@ -2,6 +2,16 @@
 
 use crate::sides::Side;
 
+/// What the input of an example is. The example's giver knows; how a text begins never says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InputKind {
+    /// A text.
+    #[default]
+    Text,
+    /// The JSON of a list of messages, for a chat template.
+    Messages,
+}
+
 /// One example to attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -9,6 +19,8 @@ pub struct Example {
     pub id: i64,
     /// Encoder input, or the prompt of a decoder-only model.
     pub input_text: String,
+    /// What `input_text` is.
+    pub input_kind: InputKind,
     /// Target to explain instead of a generated one. Decoder-only: prompt and continuation.
     pub generated_text: Option<String>,
     /// Encoder input to contrast with; the specification's when absent.
@@ -24,9 +36,18 @@ impl Example {
         Self {
             id,
             input_text: input_text.to_owned(),
+            input_kind: InputKind::Text,
             generated_text: None,
             contrast_source: None,
             contrast_target: None,
+        }
+    }
+
+    /// Returns the example with number `id` whose input is a list of messages, given as its JSON.
+    pub fn of_messages(id: i64, messages: &str) -> Self {
+        Self {
+            input_kind: InputKind::Messages,
+            ..Self::new(id, messages)
         }
     }
 

@@ -54,8 +54,8 @@ pub struct Tokenizer {
     has_one_vocabulary: bool,
     /// Special tokens by their names in the tokenizer's configuration.
     named: BTreeMap<String, String>,
-    /// The model's chat template.
-    chat_template: Option<String>,
+    /// The chat templates that come with the model.
+    chat_templates: chat::ModelTemplates,
     /// The tokens around texts, in multilingual models.
     languages: Option<Languages>,
     frames: Option<Sides<Frame>>,
@@ -88,7 +88,7 @@ impl Tokenizer {
             languages,
             frames: None,
             named: special_tokens::named(files, |id| sides.target.token(id))?,
-            chat_template: chat::of_model(files)?,
+            chat_templates: chat::ModelTemplates::read(files)?,
             vocabularies,
             has_one_vocabulary,
         };
@@ -135,7 +135,7 @@ impl Tokenizer {
 
     /// Returns what puts texts into a chat template. Fails if there is none, or it is not one.
     pub fn chat_template(&self, spec: &ChatSpec) -> Result<ChatTemplate, Error> {
-        ChatTemplate::new(spec, self.chat_template.as_deref(), &self.named)
+        ChatTemplate::new(spec, &self.chat_templates, &self.named)
     }
 
     /// Encodes what an encoder reads.

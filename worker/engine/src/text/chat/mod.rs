@@ -3,77 +3,55 @@
 //! Templates are written for Jinja as transformers sets it up (`render_jinja_template`): blocks
 //! swallow the line break behind them and the blanks before them, strings have Python's methods,
 //! and there are `raise_exception`, `strftime_now` and a `tojson` that writes as Python does.
+//! `tests/text` compares prompts with those of transformers, byte for byte.
+
+mod messages;
+mod templates;
 
 mod date;
 mod json;
+mod python;
 
 use std::collections::BTreeMap;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, Value, context};
-use whence_schemas::ChatSpec;
+use whence_schemas::ordered::{JsonText, OrderedJson};
+use whence_schemas::{ChatSpec, MessageTexts};
 
-use crate::model::ModelFiles;
-use crate::model::config::ConfigFile;
-use crate::{Error, Example};
+use crate::{Error, Example, InputKind};
 use date::Date;
+pub(super) use templates::ModelTemplates;
 
-/// Fails if a message lacks its role, or has nothing to say.
-fn check(messages: &[Value]) -> Result<(), Error> {
-    if messages.is_empty() {
-        return Err(Error::Messages {
-            reason: "the list of messages is empty".to_owned(),
-        });
-    }
-    for (number, message) in messages.iter().enumerate() {
-        let has = |field: &str| {
-            let value = message.get_attr(field).unwrap_or_default();
-            !value.is_undefined() && !value.is_none()
-        };
-        // An assistant that calls tools need not say anything.
-        let lacks = if !has("role") {
-            "role"
-        } else if !has("content") && !has("tool_calls") {
-            "content"
-        } else {
-            continue;
-        };
-        return Err(Error::Messages {
-            reason: format!("message {number} has no `{lacks}`"),
-        });
-    }
-    Ok(())
-}
-
-/// What goes into a template beside the messages, for the whole of a job.
+/// The name of the template in its environment.
 const TEMPLATE: &str = "chat_template";
+
+/// Variables that every template has and that a job cannot set.
+const RESERVED: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
 
 /// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    texts: MessageTexts,
     system: Option<String>,
     /// Every message list is rendered with these.
     variables: BTreeMap<String, Value>,
 }
 
 impl ChatTemplate {
-    /// Compiles the template of `spec`, or else `own`, the model's. `special_tokens` are known to it
-    /// by their names in the tokenizer's configuration, such as `bos_token`.
+    /// Compiles the template that `spec` asks for, its own or one of `own`, the model's.
+    /// `special_tokens` are known to it by their names in the tokenizer's configuration, such as
+    /// `bos_token`.
     ///
     /// Fails if there is none, or if it is not a template.
     pub(super) fn new(
         spec: &ChatSpec,
-        own: Option<&str>,
+        own: &ModelTemplates,
         special_tokens: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let Some(source) = spec.template.as_deref().or(own) else {
-            return Err(Error::Specification {
-                reason: "the model has no chat template; give one, or leave the texts as they are"
-                    .to_owned(),
-            });
-        };
+        let source = own.choose(spec)?;
         let date = spec.date.as_deref().map(Date::parse).transpose()?;
         let mut environment = environment(date);
         environment
@@ -81,16 +59,11 @@ impl ChatTemplate {
             .map_err(|error| Error::Specification {
                 reason: format!("the chat template is not one: {error:#}"),
             })?;
-        let tokens = special_tokens.iter();
-        let mut variables: BTreeMap<_, _> = tokens
-            .map(|(name, token)| (name.clone(), Value::from(token)))
-            .collect();
-        let own = spec.variables.iter();
-        variables.extend(own.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
         Ok(Self {
             environment,
+            texts: spec.messages,
             system: spec.system.clone(),
-            variables,
+            variables: variables(spec, special_tokens)?,
         })
     }
 
@@ -99,7 +72,7 @@ impl ChatTemplate {
     /// A generated text, or one to contrast with, may be the answer alone. Fails as
     /// [`ChatTemplate::render`] does.
     pub(crate) fn apply(&self, example: &Example) -> Result<Example, Error> {
-        let input_text = self.render(&example.input_text)?;
+        let input_text = self.render(&example.input_text, example.input_kind)?;
         let whole = |answer: &String| {
             if answer.starts_with(&input_text) {
                 answer.clone()
@@ -112,21 +85,22 @@ impl ChatTemplate {
             generated_text: example.generated_text.as_ref().map(whole),
             contrast_target: example.contrast_target.as_ref().map(whole),
             contrast_source: example.contrast_source.clone(),
+            input_kind: InputKind::Text,
             input_text,
         })
     }
 
-    /// Renders an input text, up to where the answer begins.
+    /// Renders an input, up to where the answer begins.
     ///
-    /// Fails if it is a list of something else than messages, or the template refuses them.
-    pub fn render(&self, input_text: &str) -> Result<String, Error> {
+    /// Fails if its messages are none, or the template refuses them.
+    pub fn render(&self, input: &str, kind: InputKind) -> Result<String, Error> {
         let refused = |error: &minijinja::Error| Error::Messages {
             reason: match error.kind() {
                 ErrorKind::InvalidOperation => error.detail().unwrap_or_default().to_owned(),
                 _ => format!("{error:#}"),
             },
         };
-        let messages = self.messages(input_text)?;
+        let messages = Value::from(Serde(self.messages(input, kind)?));
         let template = self
             .environment
             .get_template(TEMPLATE)
@@ -136,28 +110,54 @@ impl ChatTemplate {
         template.render(context).map_err(|error| refused(&error))
     }
 
-    /// Reads the messages of an input text.
-    fn messages(&self, input_text: &str) -> Result<Vec<Value>, Error> {
-        let mut messages = if input_text.trim_start().starts_with('[') {
-            let list: Vec<Value> =
-                serde_json::from_str(input_text).map_err(|error| Error::Messages {
-                    reason: format!("it is not a list of messages: {error}"),
-                })?;
-            list
-        } else {
-            vec![context! { role => "user", content => input_text }]
+    /// Returns the messages of an input.
+    fn messages(&self, input: &str, kind: InputKind) -> Result<Vec<OrderedJson>, Error> {
+        let mut list = match (kind, self.texts) {
+            (InputKind::Text, MessageTexts::Content) => vec![messages::message("user", input)],
+            _ => messages::read(input)?,
         };
-        let role = |message: &Value| message.get_attr("role").unwrap_or_default();
-        check(&messages)?;
         if let Some(system) = &self.system
-            && messages
+            && !list
                 .first()
-                .is_none_or(|first| role(first).as_str() != Some("system"))
+                .is_some_and(|first| messages::is_of("system", first))
         {
-            messages.insert(0, context! { role => "system", content => system });
+            list.insert(0, messages::message("system", system));
         }
-        Ok(messages)
+        Ok(list)
     }
+}
+
+/// Returns what goes into a template beside the messages. What a job sets counts before the special
+/// tokens. As in transformers, tools and documents are defined where there are none.
+fn variables(
+    spec: &ChatSpec,
+    special_tokens: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Value>, Error> {
+    let tokens = special_tokens.iter();
+    let mut variables: BTreeMap<_, _> = tokens
+        .map(|(name, token)| (name.clone(), Value::from(token)))
+        .collect();
+    for (name, json) in [("tools", &spec.tools), ("documents", &spec.documents)] {
+        let value: Option<Value> = json.as_ref().map(parse).transpose()?;
+        variables.insert(name.to_owned(), value.unwrap_or_else(|| Value::from(())));
+    }
+    let Some(own) = &spec.variables else {
+        return Ok(variables);
+    };
+    let own: BTreeMap<String, Value> = parse(own)?;
+    if let Some(reserved) = RESERVED.iter().find(|name| own.contains_key(**name)) {
+        return Err(Error::Specification {
+            reason: format!("`variables` of --chat cannot set `{reserved}`"),
+        });
+    }
+    variables.extend(own);
+    Ok(variables)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &JsonText) -> Result<T, Error> {
+    serde_json::from_str(json.as_str()).map_err(|error| Error::Specification {
+        reason: format!("read the chat's variables: {error}"),
+    })
 }
 
 /// Sets Jinja up as transformers does.
@@ -169,7 +169,7 @@ fn environment(date: Option<Date>) -> Environment<'static> {
         .build()
         .expect("Jinja's own delimiters are delimiters");
     environment.set_syntax(syntax);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    python::teach(&mut environment);
     environment.add_filter("tojson", json::to_json);
     environment.add_function("raise_exception", |message: String| -> Result<(), _> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
@@ -180,36 +180,8 @@ fn environment(date: Option<Date>) -> Environment<'static> {
     environment
 }
 
-/// Finds the model's template: a file of its own, the tokenizer's configuration, a GGUF file.
-pub(super) fn of_model(files: &ModelFiles) -> Result<Option<String>, Error> {
-    let path = files.folder().join("chat_template.jinja");
-    if path.exists() {
-        return std::fs::read_to_string(&path)
-            .map(Some)
-            .map_err(|source| Error::ModelFile { path, source });
-    }
-    let config = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
-    match config.fields().get(TEMPLATE) {
-        Some(serde_json::Value::String(template)) => return Ok(Some(template.clone())),
-        // Several of them, by name.
-        Some(serde_json::Value::Array(named)) => {
-            let is_default = |entry: &&serde_json::Value| entry["name"] == "default";
-            let template = named.iter().find(is_default);
-            return Ok(template.and_then(|entry| Some(entry["template"].as_str()?.to_owned())));
-        }
-        _ => {}
-    }
-    match files.gguf() {
-        Some(gguf) => {
-            let template = gguf.metadata().optional_text("tokenizer.chat_template")?;
-            Ok(template.map(str::to_owned))
-        }
-        None => Ok(None),
-    }
-}
-
 /// Replaces the marks around what an assistant says, which are transformers' own and print nothing,
-/// by conditions that always hold.
+/// by a block that only has variables of its own, as theirs has.
 fn without_generation_marks(template: &str) -> String {
     let mut result = String::with_capacity(template.len());
     let mut rest = template;
@@ -220,8 +192,8 @@ fn without_generation_marks(template: &str) -> String {
         let (tag, behind) = tag.split_at(end);
         let name = tag.trim_matches(['{', '%', '-', '+', '}', ' ', '\n', '\t']);
         result.push_str(&match name {
-            "generation" => tag.replace(name, "if true"),
-            "endgeneration" => tag.replace(name, "endif"),
+            "generation" => tag.replace(name, "with"),
+            "endgeneration" => tag.replace(name, "endwith"),
             _ => tag.to_owned(),
         });
         rest = behind;
