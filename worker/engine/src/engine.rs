@@ -15,7 +15,7 @@ use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 use crate::aggregate::{Context, Pipeline, Reduction};
 use crate::attribution::Offsets;
 use crate::encode::{Encoded, Encoder, Target};
-use crate::generate::{self, Prompt, Settings};
+use crate::generate::{self, Prompt, Settings, check_token_ids};
 use crate::instance::Instance;
 use crate::loading::Opened;
 use crate::memory::Memory;
@@ -85,6 +85,8 @@ impl Engine {
             pipeline,
         } = BuiltSpecification::build(spec)?;
         method.check(&self.model)?;
+        let (_, vocabulary) = self.model.spec().embedding_of(Side::Target);
+        check_token_ids(&spec.generation, vocabulary)?;
         let (source, target) = (spec.src_lang.as_deref(), spec.tgt_lang.as_deref());
         let tokenizer = self.tokenizer.speaking(source, target)?;
         let chat = spec.chat.as_ref();
@@ -294,6 +296,11 @@ impl Attributor<'_> {
             .map(|example| {
                 let example = self.in_chat(example)?;
                 let encoded = encoder.encode(&example)?;
+                if encoded.forced.is_none() {
+                    let positions = self.engine.model.spec().max_positions;
+                    self.generation
+                        .check_room(encoded.prompt.len(), positions)?;
+                }
                 Ok((example, encoded))
             })
             .collect();

@@ -133,6 +133,20 @@ pub enum Error {
         /// `input` or `generated`.
         field: &'static str,
     },
+    /// The example has a text, and the tokenizer makes no token of it.
+    #[error("the tokenizer makes no tokens of the {field} text {text:?}")]
+    NoTokens {
+        /// `input` or `generated`.
+        field: &'static str,
+        /// The text, or how it begins.
+        text: String,
+    },
+    /// The text has one token alone, which nothing predicts.
+    #[error("the {field} has one token, and nothing before it that could predict it")]
+    OneToken {
+        /// Which text.
+        field: &'static str,
+    },
     /// The example has more tokens than the model has positions.
     #[error(
         "the {field} has {tokens} tokens, the model has positions for {limit}; shorten the text"
@@ -147,12 +161,24 @@ pub enum Error {
     },
     /// The forced target of a decoder-only model does not continue its prompt.
     #[error(
-        "the generated text does not start with the input text, as the target of a decoder-only model must"
+        "the generated text does not start with the input text, as it must for a decoder-only model: {difference}"
     )]
-    NotAContinuation,
+    NotAContinuation {
+        /// Where they part, and what to do.
+        difference: String,
+    },
+    /// The target of a decoder-only model is its prompt and nothing else.
+    #[error("nothing follows the input text: the text to explain has no tokens of its own")]
+    NothingFollows,
+    /// No token can be generated behind the prompt.
+    #[error("no token can be generated: {reason}")]
+    NoRoom {
+        /// What leaves no room.
+        reason: String,
+    },
     /// A contrastive function has nothing to contrast the example with.
     #[error(
-        "`{function}` has nothing to contrast the example with; give it a contrast target, or a contrast source together with `contrast_force_inputs`"
+        "`{function}` has nothing to compare this text with: its contrast is missing, or is the text itself; add --attribution-kwargs '{{\"contrast_targets\": \"…\"}}' or --contrast-target-field, or a contrast source together with `contrast_force_inputs`"
     )]
     NoContrast {
         /// The function's name.
@@ -230,7 +256,11 @@ impl Error {
             | Self::Vocabulary { .. } => ErrorScope::Model,
             Self::EmptyText { .. }
             | Self::TooLong { .. }
-            | Self::NotAContinuation
+            | Self::NotAContinuation { .. }
+            | Self::NoTokens { .. }
+            | Self::OneToken { .. }
+            | Self::NothingFollows
+            | Self::NoRoom { .. }
             | Self::NoContrast { .. }
             | Self::Spans { .. }
             | Self::Positions { .. }
@@ -272,7 +302,11 @@ impl Error {
             Self::Sampler { .. } => "sampler",
             Self::EmptyText { .. } => "empty_text",
             Self::TooLong { .. } => "too_long",
-            Self::NotAContinuation => "not_a_continuation",
+            Self::NotAContinuation { .. } => "not_a_continuation",
+            Self::NoTokens { .. } => "no_tokens",
+            Self::OneToken { .. } => "one_token",
+            Self::NothingFollows => "nothing_follows",
+            Self::NoRoom { .. } => "no_room",
             Self::NoContrast { .. } => "no_contrast",
             Self::Spans { .. } => "spans",
             Self::Positions { .. } => "positions",

@@ -12,6 +12,7 @@
 //!
 //! * `engine`: loads a model, prepares a specification, attributes examples.
 //! * `loading`: everything that loading a model opens, checked.
+//! * `request`: what is wrong with a request as a whole, before a model is loaded.
 //! * `collector`: takes the scores that a method records.
 //! * `memory`: which examples and rows fit the memory together.
 //! * `specification`: a specification checked and built, and pinned for a job.
@@ -44,6 +45,7 @@ mod encode;
 mod loading;
 mod memory;
 pub mod notice;
+mod request;
 mod specification;
 pub mod text;
 
@@ -64,12 +66,15 @@ mod digest;
 pub(crate) mod kernels;
 pub(crate) mod random;
 
-pub use attribution::{Attribution, Example, ScoreRows, SequenceScores, StepAttribution, Token};
+pub use attribution::{
+    Attribution, Example, InputKind, ScoreRows, SequenceScores, StepAttribution, Token,
+};
 pub use digest::digest;
 pub use engine::{Attributor, Engine};
 pub use error::{Error, ErrorScope};
 pub use loading::{ModelCheck, check_model};
 pub use notice::Notice;
 pub use registry::Entry;
+pub use request::{GivenTexts, check_request, check_with_model};
 pub use sides::Side;
-pub use specification::{check, check_pinned, pin};
+pub use specification::{check, check_pinned, default_aggregators, pin};

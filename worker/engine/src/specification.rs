@@ -16,6 +16,12 @@ pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     BuiltSpecification::build(spec).map(|_| ())
 }
 
+/// Returns the names of the aggregators that make one score per token of what `method` computes;
+/// none where it has one to begin with.
+pub fn default_aggregators(method: &FunctionSpec) -> Result<&'static [&'static str], Error> {
+    Ok(methods::build(&method.name, &method.params)?.default_aggregators())
+}
+
 /// Pins the folders that `spec` names, the model's left out, by what their files hold: a job must
 /// mean the same wherever and whenever it runs.
 ///

@@ -13,6 +13,7 @@ mod reduction;
 mod stage;
 
 mod cells;
+mod rescale;
 mod scores;
 
 mod merge;
@@ -63,6 +64,7 @@ pub const AGGREGATORS: &[Entry<Stage>] = &[
     entry::<split::Split>(),
     entry::<slices::Slices>(),
     entry::<weight_attributions::WeightAttributions>(),
+    entry::<rescale::Rescale>(),
     function!(VNorm, "vnorm", "`scores` by the length of the vector"),
     function!(Mean, "mean", "`scores` by the arithmetic mean"),
     function!(Sum, "sum", "`scores` by the sum"),

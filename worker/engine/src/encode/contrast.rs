@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use whence_schemas::{AlignmentRule, Alignments};
 
-use super::texts::{Encoder, Target};
+use super::texts::{Encoder, Target, check_tokens};
 use super::{alignment, likeness};
 use crate::instance::Contrast;
 use crate::{Error, Example};
@@ -59,38 +59,34 @@ impl Encoder<'_> {
     }
 
     fn contrast_source(&self, text: &str) -> Result<Vec<u32>, Error> {
+        const FIELD: &str = "contrast source";
         if !self.model.has_encoder() {
             return Err(Error::Specification {
                 reason: "a contrast source needs a model with an encoder; contrast a decoder-only model with another prompt through its contrast target".to_owned(),
             });
         }
-        if text.trim().is_empty() {
-            return Err(Error::EmptyText {
-                field: "contrast source",
-            });
-        }
         let skip = self.spec.skip_special_tokens;
-        let ids = self.tokenizer.encode_source(text, skip)?.ids;
-        self.check_length("contrast source", ids.len())?;
-        Ok(ids)
+        let encoding = self.tokenizer.encode_source(text, skip)?;
+        check_tokens(FIELD, text, &encoding.ranges)?;
+        self.check_length(FIELD, encoding.ids.len())?;
+        Ok(encoding.ids)
     }
 
     /// Encodes the contrast's target. In models with an encoder it starts where `own` does.
     fn contrast_target(&self, text: &str, own: &[u32]) -> Result<Vec<u32>, Error> {
         const FIELD: &str = "contrast target";
-        if text.trim().is_empty() {
-            return Err(Error::EmptyText { field: FIELD });
-        }
         let skip = self.spec.skip_special_tokens;
-        let ids = if self.model.has_encoder() {
-            let mut ids = own[..1].to_vec();
-            ids.extend(self.tokenizer.encode_target(text, skip)?.ids);
-            ids
+        let mut ids = Vec::new();
+        let encoding = if self.model.has_encoder() {
+            ids.push(own[0]);
+            self.tokenizer.encode_target(text, skip)?
         } else {
-            self.tokenizer.encode_prompt(text, skip)?.ids
+            self.tokenizer.encode_prompt(text, skip)?
         };
+        check_tokens(FIELD, text, &encoding.ranges)?;
+        ids.extend(encoding.ids);
         if ids.len() < 2 {
-            return Err(Error::EmptyText { field: FIELD });
+            return Err(Error::OneToken { field: FIELD });
         }
         // The last token is predicted, never an input.
         self.check_length(FIELD, ids.len() - 1)?;

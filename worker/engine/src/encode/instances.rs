@@ -54,6 +54,9 @@ impl Encoder<'_> {
 
     /// Resolves the positions to explain. Those before `first` never are.
     fn positions(&self, len: usize, first: usize) -> Result<Range<usize>, Error> {
+        if first >= len {
+            return Err(Error::NothingFollows);
+        }
         let from_end = |position: i64| {
             if position < 0 {
                 position + len as i64

@@ -5,11 +5,18 @@
 
 use whence_schemas::{AttributionSpec, Compat};
 
+use super::continuation::difference;
 use crate::attribution::Offsets;
 use crate::model::Transformer;
 use crate::sides::Side;
 use crate::text::{Encoding, Tokenizer};
 use crate::{Error, Example};
+
+/// What messages call the text to explain.
+const GENERATED: &str = "generated";
+
+/// Characters of a text that a message shows.
+const SHOWN_CHARS: usize = 40;
 
 /// Turns texts into tokens for one model and specification.
 pub(crate) struct Encoder<'a> {
@@ -49,16 +56,6 @@ pub(crate) struct Target {
 impl Encoder<'_> {
     /// Encodes an example.
     pub(crate) fn encode(&self, example: &Example) -> Result<Encoded, Error> {
-        if example.input_text.trim().is_empty() {
-            return Err(Error::EmptyText { field: "input" });
-        }
-        if example
-            .generated_text
-            .as_ref()
-            .is_some_and(|text| text.trim().is_empty())
-        {
-            return Err(Error::EmptyText { field: "generated" });
-        }
         let skip = self.spec.skip_special_tokens;
         let mut encoded = Encoded {
             source: Vec::new(),
@@ -70,6 +67,7 @@ impl Encoder<'_> {
         let input_text = example.input_text.as_str();
         if self.model.has_encoder() {
             let source = self.tokenizer.encode_source(input_text, skip)?;
+            check_tokens("input", input_text, &source.ranges)?;
             encoded.source_offsets = source.offsets(input_text);
             encoded.source = source.ids;
             self.check_length("input", encoded.source.len())?;
@@ -77,19 +75,23 @@ impl Encoder<'_> {
             if let Some(prefix) = &example.generated_text
                 && self.spec.generation.generate_from_target_prefix
             {
-                let prefix = self.tokenizer.encode_target(prefix, true)?;
-                encoded.prompt.extend(prefix.ids);
+                let encoding = self.tokenizer.encode_target(prefix, true)?;
+                check_tokens(GENERATED, prefix, &encoding.ranges)?;
+                encoded.prompt.extend(encoding.ids);
                 self.check_length("generated text", encoded.prompt.len())?;
                 return Ok(encoded);
             }
         } else {
             let prompt = self.tokenizer.encode_prompt(input_text, skip)?;
+            check_tokens("input", input_text, &prompt.ranges)?;
             encoded.prompt_offsets = prompt.offsets(input_text);
             encoded.prompt = prompt.ids;
             self.check_length("input", encoded.prompt.len())?;
         }
         if let Some(text) = &example.generated_text {
-            encoded.forced = Some(self.target(input_text, &encoded.prompt, text)?);
+            let target = self.target(input_text, &encoded.prompt, text)?;
+            check_tokens(GENERATED, text, &target.offsets)?;
+            encoded.forced = Some(target);
         }
         Ok(encoded)
     }
@@ -106,7 +108,9 @@ impl Encoder<'_> {
             (start.followed_by(target), 1)
         } else {
             if !text.starts_with(input_text) {
-                return Err(Error::NotAContinuation);
+                return Err(Error::NotAContinuation {
+                    difference: difference(input_text, text),
+                });
             }
             let encoding = self.tokenizer.encode_prompt(text, skip)?;
             // A token that begins in the prompt and ends behind it is the first generated one.
@@ -199,4 +203,21 @@ impl Encoder<'_> {
             Ok(())
         }
     }
+}
+
+/// Fails if a text is empty, or if none of its tokens stands for a part of it: those that a tokenizer
+/// adds to any text do not count. A text of blanks has tokens in most vocabularies.
+pub(super) fn check_tokens(
+    field: &'static str,
+    text: &str,
+    places: &[Option<(usize, usize)>],
+) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::EmptyText { field });
+    }
+    if places.iter().any(Option::is_some) {
+        return Ok(());
+    }
+    let text = text.chars().take(SHOWN_CHARS).collect();
+    Err(Error::NoTokens { field, text })
 }

@@ -16,6 +16,7 @@ mod probabilities;
 mod processors;
 mod search;
 mod settings;
+mod token_ids;
 
 use candle_core::Tensor;
 
@@ -30,6 +31,7 @@ use chains::Chains;
 pub use search::Prompt;
 use search::{Extended, Search};
 pub use settings::{Settings, choices_of};
+pub(crate) use token_ids::check as check_token_ids;
 
 /// Continues `prompts`. Returns the new tokens of every sequence of each, end tokens included.
 pub fn generate(

@@ -55,6 +55,12 @@ pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[
     entry::<expression::Expression>(),
 ];
 
+/// Returns whether the function called `name` compares with a contrast; no where there is none.
+pub fn is_contrastive(name: &str) -> bool {
+    let function = build(name, &Map::new());
+    function.is_ok_and(|function| function.is_contrastive())
+}
+
 /// Builds the step function called `name`, which may be an expression itself: `expr:…`.
 pub(crate) fn build(
     name: &str,
