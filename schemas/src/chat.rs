@@ -95,7 +95,7 @@ impl ChatSpec {
                 *json = OrderedJson::Text(json.to_string());
             }
         }
-        options::read_value(given.to_value())
+        options::read_value(&given.to_value())
     }
 }
 

@@ -39,15 +39,15 @@ fn spec(value: Value) -> ChatSpec {
 fn written(case: &Case) -> ChatSpec {
     let path = here("chats").join(format!("{}.jinja", case.template));
     let template = std::fs::read_to_string(path).unwrap();
-    let mut chat = format!(
+    let begins = format!(
         r#"{{"template": {}, "date": "2026-11-05", "variables": {{"bos_token": "<s>", "eos_token": "</s>""#,
         json!(template)
     );
-    match case.given.strip_prefix(r#"{"tools""#) {
-        Some(rest) => chat.push_str(&format!(r#"}}, "tools"{rest}"#)),
-        None => chat.push_str(&format!("{}}}", case.given.replacen('{', ", ", 1))),
-    }
-    let chat: OrderedJson = serde_json::from_str(&chat).unwrap();
+    let ends = match case.given.strip_prefix(r#"{"tools""#) {
+        Some(rest) => format!(r#"}}, "tools"{rest}"#),
+        None => format!("{}}}", case.given.replacen('{', ", ", 1)),
+    };
+    let chat: OrderedJson = serde_json::from_str(&(begins + &ends)).unwrap();
     ChatSpec::read(&chat).unwrap()
 }
 

@@ -38,10 +38,16 @@ pub struct DatasetOptions {
     /// A field that no row has is an error. Inseq goes on silently and generates.
     #[arg(long, visible_alias = "generated", value_name = "FIELD")]
     pub generated_text_field: Option<String>,
-    /// Field with the input text each row is contrasted with, for contrastive step functions.
+    /// Field with the input text that each row is compared with by contrastive step functions.
+    ///
+    /// For models with an encoder. To attribute such a function with another source alone, add
+    /// `--attribution-kwargs '{"contrast_force_inputs": true}'`.
     #[arg(long, value_name = "FIELD")]
     pub contrast_source_field: Option<String>,
-    /// Field with the text each row's target is contrasted with.
+    /// Field with the text that each row's target is compared with by contrastive step functions.
+    ///
+    /// For example `-fn contrast_prob_diff --contrast-target-field other`; for decoder-only models
+    /// the text is prompt and continuation.
     #[arg(long, value_name = "FIELD")]
     pub contrast_target_field: Option<String>,
     /// Fields carried along into the table, in its column `columns`.

@@ -8,29 +8,10 @@ struct Refused {
     reason: &'static str,
 }
 
-const HUB: &str = "the Hub is not reached from here; download the dataset and give its path";
+const HUB: &str =
+    "whence cannot reach the Hub; download the dataset and give its path to --dataset-name";
 
 const REFUSED: &[Refused] = &[
-    Refused {
-        names: &["device", "dev"],
-        reason: "the device is the worker's own; leave it out",
-    },
-    Refused {
-        names: &["model-kwargs"],
-        reason: "these are arguments of transformers; the model's own config files decide",
-    },
-    Refused {
-        names: &["generate-from-target-prefix"],
-        reason: "give the whole text to explain instead",
-    },
-    Refused {
-        names: &["output-step-attributions"],
-        reason: "Inseq cannot load the files it writes with it; every step is in the table",
-    },
-    Refused {
-        names: &["aggregate-output"],
-        reason: "in Inseq it only changes a message; name --attribution-aggregators",
-    },
     Refused {
         names: &["dataset-config", "config"],
         reason: HUB,
@@ -51,9 +32,11 @@ const REFUSED: &[Refused] = &[
 
 /// Ends the help of commands that have Inseq's flags.
 pub(super) const HELP: &str = "\
-Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs,
---generate_from_target_prefix, --output_step_attributions, --aggregate_output and the --dataset_*
-flags that reach the Hub are refused, each with its reason.";
+Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --aggregate_output
+and --output_step_attributions are accepted if they change nothing (`--device cpu`). Any other
+value, and the --dataset_* flags that reach the Hub, are refused with the reason.
+
+Exit status: 0 done, 1 something failed, 2 the request is wrong, 130 interrupted.";
 
 /// Fails if `flag`, normalized and without its dashes, is one we cannot serve.
 pub(super) fn check(flag: &str) -> Result<(), Failure> {

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_refused() {
-        let failure = spelled("whence attribute --model_kwargs {}").unwrap_err();
-        assert!(failure.message().contains("--model-kwargs"));
+        let failure = spelled("whence attribute --dataset_auth_token x").unwrap_err();
+        assert!(failure.message().contains("--dataset-auth-token"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
-use whence_engine::{Attribution, Engine, Example};
+use whence_engine::{Attribution, Engine, Example, GivenTexts};
 use whence_schemas::{AttributionSpec, RowId};
 
 use super::artifacts::{Files, Targets};
@@ -20,7 +20,7 @@ use crate::{Failure, job, output, viz};
 type Sequence = (RowId, String, Result<Attribution, Failure>);
 
 pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
-    let spec = job::attribution(&arguments.attribution)?;
+    let spec = job::attribution(&arguments.attribution, &arguments.model)?;
     let examples = examples(&arguments)?;
     let targets = Targets::create(&arguments.display)?;
     let work = attribute(arguments, spec, examples, targets);
@@ -76,6 +76,11 @@ fn compute(
     (loaded, attributed): (oneshot::Sender<Vec<String>>, mpsc::Sender<Vec<Sequence>>),
 ) -> Result<(), Failure> {
     let folder = job::folder(&arguments.model)?;
+    let given = GivenTexts {
+        generated: !arguments.texts.generated_texts.is_empty(),
+        ..GivenTexts::default()
+    };
+    whence_engine::check_request(spec, given)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
     for notice in engine.notices() {
         output::warn(notice);

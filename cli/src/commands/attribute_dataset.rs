@@ -16,7 +16,7 @@ use crate::{Exit, Failure, job};
 pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     // Only tried here: the files are made once there is something to write.
     drop(Targets::create(&arguments.display)?);
-    let attribution = job::attribution(&arguments.attribution)?;
+    let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
     let spec = job::specification(
         &arguments.model,
         &arguments.dataset,

@@ -4,11 +4,21 @@ use serde_json::{Map, Value};
 use whence_engine::aggregate::AGGREGATORS;
 use whence_engine::methods::METHODS;
 use whence_engine::model::ARCHITECTURES;
-use whence_engine::step_functions::STEP_FUNCTIONS;
+use whence_engine::step_functions::{self, STEP_FUNCTIONS};
 use whence_schemas::suggest::nearest;
 
 use crate::args::{List, Listing};
 use crate::{Failure, output};
+
+/// What the functions of a contrast have in common, and so none of them lists.
+const CONTRAST: &str = r#"
+Contrastive functions compare each text with another, which --attribution-kwargs names:
+    contrast_targets = null               the text to compare with; decoder-only: prompt and continuation
+    contrast_sources = null               another input for the encoder
+    contrast_targets_alignments = []      [[target, contrast], …] pairs of positions, or "auto"
+    contrast_force_inputs = false         compare with what the model predicts after the contrast itself
+In a dataset --contrast-target-field and --contrast-source-field name the fields that hold the texts.
+For example: whence attribute -m MODEL -i "Open it." -g "Ouvrez-le." -fn contrast_prob_diff                  --attribution-kwargs '{"contrast_targets": "Fermez-le."}'"#;
 
 /// One thing to choose.
 struct ListedEntry {
@@ -34,6 +44,10 @@ pub(super) fn run(arguments: &List) -> Result<(), Failure> {
     let width = choices.iter().map(|choice| choice.name.len()).max();
     for choice in &choices {
         tell(choice, width.unwrap_or_default())?;
+    }
+    let is_contrastive = |choice: &ListedEntry| step_functions::is_contrastive(choice.name);
+    if arguments.what == Listing::StepFunctions && choices.iter().any(is_contrastive) {
+        output::line(CONTRAST)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::remote::Jobs;
 use crate::{Failure, job, output};
 
 pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
-    let attribution = job::attribution(&arguments.attribution)?;
+    let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
     // Asked first: nobody wants to wait for digests only to hear that nothing listens.
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
     let spec = job::specification(

@@ -15,6 +15,7 @@ mod cluster;
 mod dataset;
 mod help;
 mod models;
+mod options;
 mod outputs;
 mod reading;
 mod refusals;

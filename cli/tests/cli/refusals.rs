@@ -78,7 +78,10 @@ fn unknown_names_and_parameters_are_answered_with_the_nearest() {
         "--attribution_kwargs",
         r#"{"n_step": 3}"#,
     ];
-    with(&n_step).is_refused_with(&["unknown parameter `n_step`, did you mean `n_steps`?"]);
+    with(&n_step).is_refused_with(&[
+        "--attribution-kwargs: unknown option `n_step`, did you mean `n_steps`?",
+        "hint: `integrated_gradients` has `",
+    ]);
     with(&["--attribution-aggregators", "means"]).is_refused_with(&["did you mean `mean`?"]);
     with(&["--attribution-kwargs", "n_steps=3"]).is_refused_with(&["not JSON"]);
     with(&["--generation-kwargs", r#"{"new_tokens": 4}"#]).is_refused_with(&["new_tokens"]);
@@ -87,13 +90,20 @@ fn unknown_names_and_parameters_are_answered_with_the_nearest() {
 
 #[test]
 fn flags_that_cannot_be_served_say_why() {
-    with(&["--model_kwargs", "{}"]).is_refused_with(&["`--model-kwargs`", "transformers"]);
-    let padding = r#"{"padding_side": "left"}"#;
-    with(&["--tokenizer_kwargs", padding]).is_refused_with(&["`padding_side`", "`src_lang`"]);
-    with(&["--tokenizer_kwargs", r#"{"src_lang": 3}"#]).is_refused_with(&["`src_lang`"]);
-    with(&["--chat", r#"{"sistem": "x"}"#]).is_refused_with(&["read --chat", "sistem"]);
-    with(&["--dataset_auth_token", "x"]).is_refused_with(&["the Hub is not reached"]);
-    with(&["--device", "cuda"]).is_refused_with(&["`--device`"]);
+    let half = r#"{"torch_dtype": "float16"}"#;
+    with(&["--model_kwargs", half]).is_refused_with(&[
+        r#"--model-kwargs: torch_dtype must be "float32", not "float16": --dtype says"#,
+    ]);
+    let blank = r#"{"add_prefix_space": true}"#;
+    with(&["--tokenizer_kwargs", blank]).is_refused_with(&["`add_prefix_space`", "`src_lang`"]);
+    with(&["--tokenizer_kwargs", r#"{"src_lang": 3}"#])
+        .is_refused_with(&["src_lang must be the code of a language, not 3"]);
+    with(&["--chat", r#"{"sistem": "x"}"#])
+        .is_refused_with(&["--chat: unknown option `sistem`, did you mean `system`?"]);
+    with(&["--dataset_auth_token", "x"]).is_refused_with(&["whence cannot reach the Hub"]);
+    with(&["--device", "cuda"])
+        .is_refused_with(&["whence runs on the CPU, not on `cuda`; remove --device"]);
+    with(&["--output_step_attributions", "true"]).is_refused_with(&["must be false"]);
 }
 
 #[test]

@@ -81,8 +81,9 @@ impl JobService for Service {
 /// Reads a specification. Fails with the option that is wrong.
 fn job_spec(json: &str) -> Result<JobSpec, Error> {
     let refused = |reason: String| Error::Specification { reason };
-    let json = serde_json::from_str(json).map_err(|error| refused(format!("{error}")))?;
-    options::read_value(json).map_err(|error| refused(error.to_string()))
+    let json: serde_json::Value =
+        serde_json::from_str(json).map_err(|error| refused(format!("{error}")))?;
+    options::read_value(&json).map_err(|error| refused(error.to_string()))
 }
 
 fn job_id(text: &str) -> Result<JobId, Error> {

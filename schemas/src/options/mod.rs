@@ -18,12 +18,12 @@ pub use error::OptionError;
 
 /// Reads options. Fails with a sentence that names the option at fault.
 pub fn read<T: DeserializeOwned>(options: Map<String, Value>) -> Result<T, OptionError> {
-    read_value(Value::Object(options))
+    read_value(&Value::Object(options))
 }
 
 /// Reads a value that may hold options, such as an entry of a list of functions.
-pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, OptionError> {
-    T::deserialize(deserializer::Node(&value)).map_err(|error| error.about(&value))
+pub fn read_value<T: DeserializeOwned>(value: &Value) -> Result<T, OptionError> {
+    T::deserialize(deserializer::Node(value)).map_err(|error| error.about(value))
 }
 
 #[cfg(test)]

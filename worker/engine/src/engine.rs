@@ -293,16 +293,7 @@ impl Attributor<'_> {
         };
         let encoded: Vec<_> = examples
             .iter()
-            .map(|example| {
-                let example = self.in_chat(example)?;
-                let encoded = encoder.encode(&example)?;
-                if encoded.forced.is_none() {
-                    let positions = self.engine.model.spec().max_positions;
-                    self.generation
-                        .check_room(encoded.prompt.len(), positions)?;
-                }
-                Ok((example, encoded))
-            })
+            .map(|example| self.encode(&encoder, example))
             .collect();
         let open: Vec<_> = encoded
             .iter()
@@ -350,6 +341,22 @@ impl Attributor<'_> {
             targets.into_iter().map(prepared).collect()
         };
         encoded.into_iter().map(complete).collect()
+    }
+
+    /// Encodes an example. Fails if it leaves no room for a target that is to be generated.
+    fn encode<'e>(
+        &self,
+        encoder: &Encoder<'_>,
+        example: &'e Example,
+    ) -> Result<(Cow<'e, Example>, Encoded), Error> {
+        let example = self.in_chat(example)?;
+        let encoded = encoder.encode(&example)?;
+        if encoded.forced.is_none() {
+            let positions = self.engine.model.spec().max_positions;
+            self.generation
+                .check_room(encoded.prompt.len(), positions)?;
+        }
+        Ok((example, encoded))
     }
 
     /// Puts the texts of an example into the chat template, where one is asked for.

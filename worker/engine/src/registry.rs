@@ -32,7 +32,7 @@ pub struct Entry<T: ?Sized> {
     /// Returns every parameter with its default.
     pub parameters: fn() -> Map<String, Value>,
     /// Builds it from the parameters that differ from the defaults.
-    pub(crate) build: fn(Value) -> Result<Box<T>, OptionError>,
+    pub(crate) build: fn(&Value) -> Result<Box<T>, OptionError>,
 }
 
 /// Returns the parameters of an entry with their defaults.
@@ -45,7 +45,7 @@ pub(crate) fn parameters<D: Describe>() -> Map<String, Value> {
 }
 
 /// Reads an entry's parameters. One without any takes an empty object.
-pub(crate) fn read<D: Describe>(parameters: Value) -> Result<D, OptionError> {
+pub(crate) fn read<D: Describe>(parameters: &Value) -> Result<D, OptionError> {
     options::read_value(parameters)
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn build<T: ?Sized>(
             reason,
         });
     }
-    (entry.build)(Value::Object(parameters.clone())).map_err(|error| Error::Parameters {
+    (entry.build)(&Value::Object(parameters.clone())).map_err(|error| Error::Parameters {
         what,
         name: name.to_owned(),
         reason: error.to_string(),

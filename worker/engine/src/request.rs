@@ -32,7 +32,11 @@ pub fn check_request(spec: &AttributionSpec, given: GivenTexts) -> Result<(), Er
 }
 
 /// Fails if the model at `path` cannot do what `spec` says. Reads its configuration, no weights.
-pub fn check_with_model(spec: &AttributionSpec, given: GivenTexts, path: &Path) -> Result<(), Error> {
+pub fn check_with_model(
+    spec: &AttributionSpec,
+    given: GivenTexts,
+    path: &Path,
+) -> Result<(), Error> {
     let files = ModelFiles::open(path)?;
     let model = architectures::spec(&files.config()?)?;
     let (_, vocabulary) = model.embedding_of(Side::Target);

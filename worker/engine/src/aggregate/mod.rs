@@ -203,7 +203,7 @@ const fn entry<A: Into<Stage> + Describe>() -> Entry<Stage> {
         aliases: A::ALIASES,
         summary: A::SUMMARY,
         parameters: registry::parameters::<A>,
-        build: |parameters: Value| Ok(Box::new(registry::read::<A>(parameters)?.into())),
+        build: |parameters: &Value| Ok(Box::new(registry::read::<A>(parameters)?.into())),
     }
 }
 

@@ -80,7 +80,7 @@ impl Scores {
     /// Reads the parameters of `scores` by `reduction`.
     pub(super) fn with_function(
         reduction: Reduction,
-        parameters: Value,
+        parameters: &Value,
     ) -> Result<Self, OptionError> {
         let scores = registry::read::<Self>(parameters)?;
         Ok(Self {

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn heads_are_chosen_for_all_layers_or_by_layer() {
-        let read = |json| options::read_value::<Units>(json).unwrap();
+        let read = |json: serde_json::Value| options::read_value::<Units>(&json).unwrap();
         assert_eq!(read(json!(1)), Units::Every(Heads::One(1)));
         let range = Heads::Range("0:2".to_owned());
         assert_eq!(read(json!("0:2")), Units::Every(range.clone()));
@@ -130,7 +130,7 @@ mod tests {
         );
         let written = serde_json::to_value(read(json!({"10": 1}))).unwrap();
         assert_eq!(written, json!({"10": 1}));
-        let said = options::read_value::<Units>(json!({"x": 1})).unwrap_err();
+        let said = options::read_value::<Units>(&json!({"x": 1})).unwrap_err();
         assert!(said.to_string().contains("by layer"), "{said}");
     }
 }

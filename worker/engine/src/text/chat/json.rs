@@ -37,13 +37,11 @@ struct Style {
 impl Style {
     fn of(options: &Kwargs) -> Result<Self, Error> {
         let indent: Option<Value> = options.get("indent")?;
-        let indent = match indent.filter(|indent| !indent.is_none()) {
-            None => None,
-            Some(indent) => Some(match indent.as_str() {
-                Some(text) => text.to_owned(),
-                None => " ".repeat(usize::try_from(indent).unwrap_or_default()),
-            }),
-        };
+        let indent = indent.filter(|indent| !indent.is_none());
+        let indent = indent.map(|indent| match indent.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(indent).unwrap_or_default()),
+        });
         let separators: Option<Value> = options.get("separators")?;
         let (between_items, behind_key) = match separators.filter(|value| !value.is_none()) {
             None if indent.is_some() => (",".to_owned(), ": ".to_owned()),

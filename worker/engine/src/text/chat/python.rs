@@ -129,7 +129,7 @@ mod tests {
         environment.render_str(template, ()).unwrap()
     }
 
-    /// What CPython 3.11 and Jinja 3.1 answer.
+    /// What Python 3.11 and Jinja 3.1 answer.
     #[test]
     fn strings_have_pythons_methods() {
         for (template, expected) in [

@@ -3,164 +3,23 @@
 //! Everything that can be wrong with a request is found here, before a coordinator is asked or a
 //! row is read, because here the person still looks.
 
+mod attribution;
+mod kwargs;
+
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use whence_coordinator::dataset;
-use whence_engine::Entry;
-use whence_engine::methods::METHODS;
-use whence_engine::step_functions::STEP_FUNCTIONS;
+use whence_engine::GivenTexts;
 use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
 use whence_schemas::suggest::nearest;
-use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, JobSpec};
+use whence_schemas::{AttributionSpec, JobSpec};
 
-use crate::args::{AttributionOptions, DatasetOptions, JobOptions, ModelOptions};
+use crate::args::{DatasetOptions, JobOptions, ModelOptions};
 use crate::{Failure, output};
+pub(crate) use attribution::attribution;
 
 /// Names that mean a format and not a dataset, as in `datasets`.
 const FORMAT_NAMES: &[&str] = &["json", "csv", "parquet"];
-
-/// Arguments of every contrastive step function; the others belong to one function each.
-const CONTRAST_KWARGS: &[&str] = &[
-    "contrast_sources",
-    "contrast_targets",
-    "contrast_targets_alignments",
-    "contrast_force_inputs",
-];
-
-/// Returns what to compute. Fails on names, parameters and combinations that do not exist.
-pub(crate) fn attribution(options: &AttributionOptions) -> Result<AttributionSpec, Failure> {
-    let generation: GenerationSpec =
-        read("--generation-kwargs", options.generation_kwargs.clone())?;
-    let mut spec = AttributionSpec {
-        attributed_fn: function(&options.attributed_fn)?,
-        step_scores: functions(&options.step_scores)?,
-        attribute_target: options.attribute_target,
-        include_eos_baseline: options.include_eos_baseline,
-        aggregators: aggregators(options)?,
-        src_lang: language(options, "src_lang")?,
-        tgt_lang: language(options, "tgt_lang")?,
-        chat: match &options.chat {
-            Some(chat) => Some(read("--chat", chat.clone())?),
-            None => None,
-        },
-        normalize: options.normalize_attributions,
-        attr_pos_start: options.start_pos,
-        attr_pos_end: options.end_pos,
-        skip_special_tokens: options.skip_special_tokens,
-        compat: options.compat.into(),
-        generation,
-        ..AttributionSpec::of_method(&options.attribution_method)
-    };
-    let mut contrast = Map::new();
-    for (key, value) in &options.attribution_kwargs {
-        if CONTRAST_KWARGS.contains(&key.as_str()) {
-            contrast.insert(key.clone(), value.clone());
-            continue;
-        }
-        for function in owners(&mut spec, key) {
-            function.params.insert(key.clone(), value.clone());
-        }
-    }
-    spec.contrast = read("--attribution-kwargs", contrast)?;
-    whence_engine::check(&spec)?;
-    Ok(spec)
-}
-
-/// Reads the JSON that was given to `flag`.
-fn read<T: DeserializeOwned>(flag: &str, given: Map<String, Value>) -> Result<T, Failure> {
-    serde_json::from_value(Value::Object(given))
-        .map_err(|error| Failure::request(format!("read {flag}: {error}")))
-}
-
-/// Returns a language among the tokenizer's arguments. Fails on arguments that are none.
-fn language(options: &AttributionOptions, key: &str) -> Result<Option<String>, Failure> {
-    let given = &options.tokenizer_kwargs;
-    let is_language = |key: &&String| matches!(key.as_str(), "src_lang" | "tgt_lang");
-    if let Some(other) = given.keys().find(|key| !is_language(key)) {
-        return Err(Failure::request(format!(
-            "`{other}` cannot be served: of --tokenizer-kwargs only `src_lang` and `tgt_lang` are; \
-             the model's own files decide the rest"
-        )));
-    }
-    match given.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(language)) => Ok(Some(language.clone())),
-        Some(other) => Err(Failure::request(format!(
-            "`{key}` is a language's code, not {other}"
-        ))),
-    }
-}
-
-/// Returns the aggregators with their selectors; none where the method's own are meant.
-fn aggregators(options: &AttributionOptions) -> Result<Option<Vec<FunctionSpec>>, Failure> {
-    let Some(names) = &options.attribution_aggregators else {
-        return Ok(None);
-    };
-    if names == &["none"] {
-        return Ok(Some(Vec::new()));
-    }
-    let mut aggregators = functions(names)?;
-    let selectors = &options.attribution_selectors;
-    if !selectors.is_empty() && selectors.len() != aggregators.len() {
-        return Err(Failure::request(format!(
-            "there are {} aggregators and {} selectors; give one for each, or none",
-            aggregators.len(),
-            selectors.len()
-        )));
-    }
-    for (index, aggregator) in aggregators.iter_mut().enumerate() {
-        let mut set = |key: &str, value: Value| {
-            aggregator.params.insert(key.to_owned(), value);
-        };
-        if let Some(selector) = selectors.get(index) {
-            set("select_idx", (*selector).into());
-        }
-        if options.rescale_attributions {
-            set("rescale", true.into());
-            set("normalize", false.into());
-        }
-    }
-    Ok(Some(aggregators))
-}
-
-/// Reads a function: its name, or JSON with its name, parameters and label.
-fn function(text: &str) -> Result<FunctionSpec, Failure> {
-    if !text.trim_start().starts_with('{') {
-        return Ok(FunctionSpec::named(text));
-    }
-    serde_json::from_str(text)
-        .map_err(|error| Failure::request(format!("read the function `{text}`: {error}")))
-}
-
-fn functions(texts: &[String]) -> Result<Vec<FunctionSpec>, Failure> {
-    texts.iter().map(|text| function(text)).collect()
-}
-
-/// Returns whose parameter `key` is: each step function's that has it, otherwise the method's, which
-/// says what is wrong with it if it has none of that name.
-fn owners<'s>(spec: &'s mut AttributionSpec, key: &str) -> Vec<&'s mut FunctionSpec> {
-    let is_methods = has_parameter(METHODS, &spec.method.name, key);
-    let functions = std::iter::once(&mut spec.attributed_fn).chain(&mut spec.step_scores);
-    let mut owners: Vec<_> = functions
-        .filter(|function| has_parameter(STEP_FUNCTIONS, &function.name, key))
-        .collect();
-    if is_methods || owners.is_empty() {
-        owners.push(&mut spec.method);
-    }
-    owners
-}
-
-fn has_parameter<T: ?Sized>(table: &[Entry<T>], name: &str, key: &str) -> bool {
-    let entry = table
-        .iter()
-        .find(|entry| entry.name == name || entry.aliases.contains(&name));
-    entry.is_some_and(|entry: &Entry<T>| {
-        let parameters: Map<String, Value> = (entry.parameters)();
-        parameters.contains_key(key)
-    })
-}
 
 /// Returns the job. Reads model and dataset once, for their digests.
 pub(crate) fn specification(
@@ -171,13 +30,21 @@ pub(crate) fn specification(
 ) -> Result<JobSpec, Failure> {
     if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
         return Err(Failure::request(
-            "a table holds one score a token, not raw scores; name aggregators, or save the raw \
+            "a table holds one score per token, not raw scores; name aggregators, or save the raw \
              scores of single texts with `whence attribute --save-path`",
         ));
     }
+    let given = GivenTexts {
+        generated: dataset.generated_text_field.is_some(),
+        contrast_source: dataset.contrast_source_field.is_some(),
+        contrast_target: dataset.contrast_target_field.is_some(),
+    };
+    whence_engine::check_request(&attribution, given)?;
+    let source = self::model(model)?;
+    whence_engine::check_with_model(&attribution, given, Path::new(&source.path))?;
     whence_engine::pin(&mut attribution)?;
     Ok(JobSpec {
-        model: self::model(model)?,
+        model: source,
         dataset: DatasetSource {
             files: files(dataset)?,
             split: dataset.dataset_split.clone(),

@@ -1,0 +1,202 @@
+//! Options given as JSON: each goes to whom it belongs, is taken because it changes nothing, or is
+//! refused by its name.
+
+use serde_json::{Map, Value};
+use whence_engine::Entry;
+use whence_engine::methods::METHODS;
+use whence_engine::step_functions::STEP_FUNCTIONS;
+use whence_schemas::harmless::{self, Harmless};
+use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, options};
+
+use crate::Failure;
+use crate::args::{AttributionOptions, ModelOptions};
+
+/// Arguments of every contrastive step function; the others belong to one function each.
+const CONTRAST: &[&str] = &[
+    "contrast_sources",
+    "contrast_targets",
+    "contrast_targets_alignments",
+    "contrast_force_inputs",
+];
+
+/// Names that transformers has for the precision.
+const DTYPES: &[&str] = &["dtype", "torch_dtype"];
+
+/// Fails if a flag or an option that is taken because it changes nothing would change something.
+pub(super) fn check_harmless(
+    options: &AttributionOptions,
+    model: &ModelOptions,
+) -> Result<(), Failure> {
+    if let Some(device) = options.device.as_deref().filter(|device| *device != "cpu") {
+        return Err(Failure::request(format!(
+            "whence runs on the CPU, not on `{device}`; remove --device"
+        )));
+    }
+    if options.output_step_attributions {
+        return Err(Failure::request(
+            "--output-step-attributions must be false: Inseq cannot load the files it writes with \
+             it; every step is in the table",
+        ));
+    }
+    for (name, value) in &options.model_kwargs {
+        if DTYPES.contains(&name.as_str()) {
+            check_dtype(name, value, model)?;
+        } else {
+            take("--model-kwargs", &[harmless::MODEL], name, value, DTYPES)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails if the precision that transformers is told is not the one that is computed in.
+fn check_dtype(name: &str, value: &Value, model: &ModelOptions) -> Result<(), Failure> {
+    let dtype = model.dtype.as_str();
+    let asked = value.as_str().unwrap_or_default();
+    let asked = asked.strip_prefix("torch.").unwrap_or(asked);
+    if value.is_null() || asked == dtype {
+        return Ok(());
+    }
+    Err(Failure::request(format!(
+        "--model-kwargs: {name} must be \"{dtype}\", not {value}: --dtype says the precision, \
+         float32 or float64"
+    )))
+}
+
+/// Passes over an option of `flag` that changes nothing. Fails if it is in none of `tables`, or has a
+/// value that would change something. `known` are further names to suggest.
+fn take(
+    flag: &str,
+    tables: &[&[Harmless]],
+    name: &str,
+    value: &Value,
+    known: &[&str],
+) -> Result<(), Failure> {
+    let refused = |reason| Failure::request(format!("{flag}: {reason}"));
+    for table in tables {
+        if harmless::takes(table, name, value).map_err(refused)? {
+            return Ok(());
+        }
+    }
+    let names = tables.iter().copied().flatten().map(|option| option.name);
+    let names = names.chain(known.iter().copied());
+    Err(refused(harmless::unknown(name, names)))
+}
+
+/// Languages among the tokenizer's arguments.
+pub(super) struct Languages {
+    pub(super) source: Option<String>,
+    pub(super) target: Option<String>,
+}
+
+impl Languages {
+    /// Reads them. Fails on arguments that are none and would change something.
+    pub(super) fn read(given: &Map<String, Value>) -> Result<Self, Failure> {
+        const NAMES: [&str; 2] = ["src_lang", "tgt_lang"];
+        const FLAG: &str = "--tokenizer-kwargs";
+        for (name, value) in given {
+            if !NAMES.contains(&name.as_str()) {
+                let taken = take(FLAG, &[harmless::TOKENIZER], name, value, &NAMES);
+                taken.map_err(|failure| {
+                    failure.hint(
+                        "of --tokenizer-kwargs only `src_lang` and `tgt_lang` change something; \
+                         the model's own files decide the rest",
+                    )
+                })?;
+            }
+        }
+        let [source, target] = NAMES.map(|name| match given.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(language)) => Ok(Some(language.clone())),
+            Some(other) => Err(Failure::request(format!(
+                "{FLAG}: {name} must be the code of a language, not {other}"
+            ))),
+        });
+        Ok(Self {
+            source: source?,
+            target: target?,
+        })
+    }
+}
+
+/// Reads how texts are generated.
+pub(super) fn generation(given: &Map<String, Value>) -> Result<GenerationSpec, Failure> {
+    const FLAG: &str = "--generation-kwargs";
+    let mut own = Map::new();
+    for (name, value) in given {
+        if GenerationSpec::FIELDS.contains(&name.as_str()) {
+            own.insert(name.clone(), value.clone());
+        } else {
+            let tables = [harmless::GENERATION, harmless::NOT_FOLLOWED];
+            take(FLAG, &tables, name, value, GenerationSpec::FIELDS)?;
+        }
+    }
+    options::read(own).map_err(|error| Failure::request(format!("{FLAG}: {error}")))
+}
+
+/// Hands each of `given` to the method or the step functions of `spec` that have it. Returns those
+/// that say what to contrast with.
+///
+/// Fails if nobody has one.
+pub(super) fn distribute(
+    given: &Map<String, Value>,
+    spec: &mut AttributionSpec,
+) -> Result<Map<String, Value>, Failure> {
+    let mut contrast = Map::new();
+    for (key, value) in given {
+        if CONTRAST.contains(&key.as_str()) {
+            contrast.insert(key.clone(), value.clone());
+            continue;
+        }
+        let owners = owners(spec, key);
+        if owners.is_empty() {
+            refuse_unless_harmless(spec, key, value)?;
+            continue;
+        }
+        for function in owners {
+            function.params.insert(key.clone(), value.clone());
+        }
+    }
+    Ok(contrast)
+}
+
+/// Returns whose parameter `key` is: the method's, and each step function's that has it.
+fn owners<'s>(spec: &'s mut AttributionSpec, key: &str) -> Vec<&'s mut FunctionSpec> {
+    let functions = std::iter::once(&mut spec.attributed_fn).chain(&mut spec.step_scores);
+    let functions = functions.filter(|function| has(STEP_FUNCTIONS, &function.name, key));
+    let method = Some(&mut spec.method).filter(|method| has(METHODS, &method.name, key));
+    functions.chain(method).collect()
+}
+
+fn has<T: ?Sized>(table: &[Entry<T>], name: &str, key: &str) -> bool {
+    parameters(table, name).iter().any(|known| known == key)
+}
+
+/// Returns the parameters of an entry; none where there is no such entry.
+fn parameters<T: ?Sized>(table: &[Entry<T>], name: &str) -> Vec<String> {
+    let entry = table
+        .iter()
+        .find(|entry| entry.name == name || entry.aliases.contains(&name));
+    let parameters = entry.map(|entry| (entry.parameters)()).unwrap_or_default();
+    parameters.keys().cloned().collect()
+}
+
+/// Fails if nobody knows the option `key`, or if `value` would change something.
+fn refuse_unless_harmless(spec: &AttributionSpec, key: &str, value: &Value) -> Result<(), Failure> {
+    let mut known = parameters(METHODS, &spec.method.name);
+    for function in std::iter::once(&spec.attributed_fn).chain(&spec.step_scores) {
+        known.extend(parameters(STEP_FUNCTIONS, &function.name));
+    }
+    let names: Vec<_> = known
+        .iter()
+        .map(String::as_str)
+        .chain(CONTRAST.iter().copied())
+        .collect();
+    let tables = [harmless::ATTRIBUTION];
+    take("--attribution-kwargs", &tables, key, value, &names).map_err(|failure| {
+        let method = &spec.method.name;
+        match parameters(METHODS, method).as_slice() {
+            [] => failure.hint(format!("`{method}` has no parameters")),
+            own => failure.hint(format!("`{method}` has `{}`", own.join("`, `"))),
+        }
+    })
+}
