@@ -4,9 +4,10 @@
 
 use std::process::ExitCode;
 
-use whence_coordinator::ErrorKind as CoordinatorKind;
 use whence_engine::ErrorScope;
+use whence_proto::status;
 use whence_schemas::store::StoreError;
+use whence_schemas::{ErrorKind, chain};
 
 /// What the shell is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,15 @@ impl Failure {
     /// Stops because a person asked to.
     pub fn interrupted(message: impl Into<String>) -> Self {
         Self::new(Exit::Interrupted, message)
+    }
+
+    /// Fails with what can be done about it: the one place that turns kinds into exit statuses.
+    pub(crate) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
+        if status::exit_status(kind) == Exit::WrongRequest.status() {
+            Self::request(message)
+        } else {
+            Self::run(message)
+        }
     }
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
@@ -120,21 +130,6 @@ impl Failure {
     }
 }
 
-/// Returns the message of `error` with those of its causes, as one sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        // Some errors repeat their cause's message in their own.
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 impl From<whence_engine::Error> for Failure {
     fn from(error: whence_engine::Error) -> Self {
         let failure = match error.scope() {
@@ -152,40 +147,34 @@ impl From<whence_engine::Error> for Failure {
 
 impl From<whence_coordinator::Error> for Failure {
     fn from(error: whence_coordinator::Error) -> Self {
-        match error.kind() {
-            CoordinatorKind::Invalid | CoordinatorKind::NotFound => Self::request(error.chain()),
-            CoordinatorKind::Unavailable | CoordinatorKind::Data | CoordinatorKind::Internal => {
-                Self::run(error.chain())
-            }
-        }
+        Self::of_kind(error.kind(), chain(&error))
     }
 }
 
 impl From<whence_worker::Error> for Failure {
     fn from(error: whence_worker::Error) -> Self {
-        Self::run(chain(&error))
+        Self::of_kind(error.kind(), chain(&error))
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Url { .. }
-            | StoreError::Unsafe { .. }
-            | StoreError::NoCredentials { .. } => Self::request(chain(&error)),
-            _ => Self::run(chain(&error)),
-        }
+        Self::of_kind(error.kind(), chain(&error))
     }
 }
 
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
-        match status.code() {
-            tonic::Code::InvalidArgument
-            | tonic::Code::NotFound
-            | tonic::Code::FailedPrecondition => Self::request(status.message()),
-            _ => Self::run(format!("the coordinator failed: {}", status.message())),
-        }
+        let message = match status::kind(&status) {
+            // What is wrong with the request, or with a stored file, is said as it is.
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Data => {
+                status.message().to_owned()
+            }
+            ErrorKind::Unavailable | ErrorKind::Internal => {
+                format!("the coordinator failed: {}", status.message())
+            }
+        };
+        Self::of_kind(status::kind(&status), message)
     }
 }
 

@@ -54,10 +54,12 @@ impl Local {
     /// Starts `count` workers.
     pub(crate) fn add_workers(&mut self, count: u16, config: &whence_worker::Config) {
         for _ in 0..count {
-            let (config, channel) = (config.clone(), self.channel.clone());
+            let coordinator =
+                whence_worker::Coordinator::behind(self.channel.clone(), "in-process");
+            let config = config.clone();
             let ends = self.workers_end.clone();
             self.workers
-                .spawn(async move { Ok(whence_worker::run(config, channel, ends).await?) });
+                .spawn(async move { Ok(whence_worker::run(config, coordinator, ends).await?) });
         }
     }
 

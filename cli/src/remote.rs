@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
+use whence_proto::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words, jitter, retry};
+use whence_proto::status;
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
     CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, SubmitJobRequest,
     WatchJobRequest,
 };
-use whence_schemas::{JobId, JobSpec, canonical};
+use whence_schemas::{ErrorKind, JobId, JobSpec};
 
 use crate::Failure;
 use crate::progress::JobProgress;
@@ -18,11 +20,19 @@ use crate::progress::JobProgress;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A coordinator started a moment ago, in the line above or beside this program in a cluster, may
 /// take this long until it listens.
-const STARTING: Duration = Duration::from_secs(10);
-const CONNECT_RETRY_EVERY: Duration = Duration::from_millis(200);
-/// Times a watch that lost its coordinator asks again, and how long it waits before each.
-const WATCH_RETRIES: u32 = 20;
-const WATCH_RETRY_EVERY: Duration = Duration::from_secs(1);
+const STARTING: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_millis(200),
+    longest_pause: Duration::from_secs(1),
+    give_up_after: Duration::from_secs(10),
+};
+/// A coordinator that restarts is back within seconds; one that moves to another machine takes longer.
+const RESTARTING: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_millis(500),
+    longest_pause: Duration::from_secs(2),
+    give_up_after: Duration::from_secs(30),
+};
+/// A watch that ends before its job, without an error, is asked for again after this.
+const WATCH_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// A watch shows what the time makes of the last status this often.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Specifications are small, but longer than tonic's own limit allows for.
@@ -64,9 +74,9 @@ impl Jobs {
 
     /// Submits a job. Returns its id and whether it was there before.
     pub(crate) async fn submit(&mut self, spec: &JobSpec) -> Result<(JobId, bool), Failure> {
-        let spec_json = canonical::to_string(spec)
-            .map_err(|error| Failure::run(format!("write the specification: {error}")))?;
-        let request = SubmitJobRequest { spec_json };
+        let request = SubmitJobRequest {
+            spec_json: spec.canonical_json(),
+        };
         let answer = self.0.submit_job(request).await?.into_inner();
         Ok((job_id(&answer.job_id)?, answer.existed))
     }
@@ -119,44 +129,60 @@ impl Jobs {
         id: &JobId,
         progress: &mut JobProgress,
     ) -> Result<JobStatus, Failure> {
-        let mut failures = 0;
+        let mut budget = RetryBudget::new(RESTARTING);
         loop {
-            match self.watch(id, progress).await {
-                Ok(status) if status.state() != JobState::Running => return Ok(status),
-                Ok(_) => {}
-                Err(status) if may_pass(&status) && failures < WATCH_RETRIES => {
-                    tracing::info!(%status, "the coordinator went away; asking again");
-                }
-                Err(status) => return Err(status.into()),
+            let (heard, ended) = self.watch(id, progress).await;
+            if heard {
+                budget = RetryBudget::new(RESTARTING);
             }
-            failures += 1;
-            sleep(WATCH_RETRY_EVERY).await;
+            let pause = match ended {
+                Ok(status) if status.state() != JobState::Running => return Ok(status),
+                Ok(_) => WATCH_AGAIN_AFTER,
+                Err(status) => {
+                    match budget.spend(status::kind(&status), Instant::now(), jitter()) {
+                        Verdict::Retry { pause, time_left } => {
+                            let left = in_words(time_left);
+                            tracing::info!(
+                                cause = %status.message(),
+                                "the coordinator went away; trying for another {left}"
+                            );
+                            pause
+                        }
+                        Verdict::WillNotPass | Verdict::OutOfTime => return Err(status.into()),
+                    }
+                }
+            };
+            sleep(pause).await;
         }
     }
 
-    /// Returns the last status of one watch.
+    /// Watches a job once. Returns whether any status was heard, and the last one.
     async fn watch(
         &mut self,
         id: &JobId,
         progress: &mut JobProgress,
-    ) -> Result<JobStatus, tonic::Status> {
+    ) -> (bool, Result<JobStatus, tonic::Status>) {
         let request = WatchJobRequest {
             job_id: id.to_string(),
         };
-        let mut statuses = self.0.watch_job(request).await?.into_inner();
         let mut last = JobStatus::default();
         last.set_state(JobState::Running);
+        let mut heard = false;
+        let mut statuses = match self.0.watch_job(request).await {
+            Ok(statuses) => statuses.into_inner(),
+            Err(status) => return (heard, Err(status)),
+        };
         loop {
             // A status comes when something changes; that nothing does must be seen too.
             match timeout(REFRESH_EVERY, statuses.message()).await {
                 Err(_) => progress.refresh(),
-                Ok(answer) => {
-                    let Some(answer) = answer? else {
-                        return Ok(last);
-                    };
+                Ok(Ok(Some(answer))) => {
+                    heard = true;
                     last = answer.status.unwrap_or_default();
                     progress.show(&last);
                 }
+                Ok(Ok(None)) => return (heard, Ok(last)),
+                Ok(Err(status)) => return (heard, Err(status)),
             }
         }
     }
@@ -179,29 +205,19 @@ fn job_id(text: &str) -> Result<JobId, Failure> {
         .map_err(|error| Failure::run(format!("the coordinator answered: {error}")))
 }
 
-fn may_pass(status: &tonic::Status) -> bool {
-    matches!(
-        status.code(),
-        tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown
-    )
-}
-
 /// Connects, again and again until a coordinator that is starting must have started.
 async fn connected(endpoint: &Endpoint, url: &str) -> Result<Channel, tonic::transport::Error> {
-    let give_up = Instant::now() + STARTING;
     let mut told = false;
-    loop {
-        match endpoint.connect().await {
-            Err(_) if Instant::now() < give_up => {
-                if !told {
-                    eprintln!("no coordinator answers at {url} yet: waiting for one");
-                    told = true;
-                }
-                sleep(CONNECT_RETRY_EVERY).await;
-            }
-            answer => return answer,
+    let on_wait = |_: &_, left| {
+        if !std::mem::replace(&mut told, true) {
+            let left = in_words(left);
+            eprintln!("no coordinator at {url}; trying for another {left}");
         }
-    }
+    };
+    // An address that nobody listens at yet is what may pass; a wrong one cannot be told from it.
+    let kind = |_: &_| ErrorKind::Unavailable;
+    let connected = retry(STARTING, kind, on_wait, || endpoint.connect()).await;
+    connected.map_err(GaveUp::into_error)
 }
 
 /// Returns what is at the bottom of `error`: what the system said.

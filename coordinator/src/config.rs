@@ -2,7 +2,15 @@
 
 use std::time::Duration;
 
+use crate::Error;
 use crate::job::LeaseRules;
+
+/// Below it, heartbeats are all that a machine does.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// A worker that vanished must be noticed some day, and far beyond it times overflow.
+const LONGEST: Duration = Duration::from_hours(24);
+/// One heartbeat may be lost or late without costing the lease.
+const LEAST_HEARTBEATS_PER_LEASE: u32 = 2;
 
 /// Which jobs of its root a coordinator serves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +54,40 @@ impl Config {
         }
     }
 
+    /// Fails, naming the setting, if the settings cannot serve.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |setting: &'static str, value: Duration, reason: String| {
+            Err(Error::Setting {
+                setting,
+                value: humantime::format_duration(value).to_string(),
+                reason,
+            })
+        };
+        for (setting, value) in [
+            ("--heartbeat", self.heartbeat_interval),
+            ("--lease-ttl", self.lease_ttl),
+        ] {
+            if value < SHORTEST {
+                let shortest = humantime::format_duration(SHORTEST);
+                return refuse(setting, value, format!("it must be {shortest} or more"));
+            }
+            if value > LONGEST {
+                let longest = humantime::format_duration(LONGEST);
+                return refuse(setting, value, format!("it must be {longest} or less"));
+            }
+        }
+        let least_ttl = self.heartbeat_interval * LEAST_HEARTBEATS_PER_LEASE;
+        if self.lease_ttl < least_ttl {
+            let least = humantime::format_duration(least_ttl);
+            let reason = format!(
+                "a lease must outlive {LEAST_HEARTBEATS_PER_LEASE} heartbeats: give {least} or \
+                 more, or a shorter `--heartbeat`"
+            );
+            return refuse("--lease-ttl", self.lease_ttl, reason);
+        }
+        Ok(())
+    }
+
     /// Returns how long leases last.
     pub(crate) fn lease_rules(&self) -> LeaseRules {
         LeaseRules {
@@ -71,5 +113,50 @@ impl Default for Config {
             poll_interval: Duration::from_secs(10),
             watch_interval: Duration::from_millis(250),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(heartbeat: Duration, lease_ttl: Duration) -> Option<String> {
+        let config = Config {
+            heartbeat_interval: heartbeat,
+            lease_ttl,
+            ..Config::default()
+        };
+        config.check().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_serve() {
+        assert!(Config::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_time_no_cluster_can_keep_is_refused_by_name() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        for (heartbeat, ttl, named) in [
+            (Duration::ZERO, minute, "`--heartbeat`"),
+            (Duration::from_nanos(1), minute, "`--heartbeat`"),
+            (Duration::MAX, minute, "`--heartbeat`"),
+            (second, Duration::ZERO, "`--lease-ttl`"),
+            (second, Duration::MAX, "`--lease-ttl`"),
+        ] {
+            let message = refusal(heartbeat, ttl).unwrap();
+            assert!(message.contains(named), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_lease_outlives_a_lost_heartbeat() {
+        let second = Duration::from_secs(1);
+        assert_eq!(refusal(second, 2 * second), None);
+        let message = refusal(second, Duration::from_millis(1900)).unwrap();
+        assert!(
+            message.contains("`--lease-ttl`") && message.contains("2s"),
+            "{message}"
+        );
     }
 }

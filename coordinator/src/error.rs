@@ -1,24 +1,9 @@
-//! What can go wrong, and whose move it is.
+//! What can go wrong in a coordinator.
 
 use std::path::PathBuf;
 
 use whence_schemas::store::StoreError;
-use whence_schemas::{Epoch, InvalidId, JobId};
-
-/// Who can do something about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The request asks for what cannot be: change it.
-    Invalid,
-    /// What was named does not exist.
-    NotFound,
-    /// It may pass: try again.
-    Unavailable,
-    /// Stored bytes are not what they must be.
-    Data,
-    /// A defect of ours.
-    Internal,
-}
+use whence_schemas::{Epoch, ErrorKind, InvalidId, JobId};
 
 /// Why the coordinator could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +81,7 @@ pub enum Error {
         reason: String,
     },
     /// A job nobody submitted.
-    #[error("there is no job `{0}` below this storage root; `whence status` lists those there are")]
+    #[error("there is no job `{0}` below this storage root; `whence status` lists the jobs")]
     UnknownJob(JobId),
     /// An attempt at a slot that the job does not have.
     #[error("job `{job}` has no slot `{slot}`")]
@@ -139,6 +124,16 @@ pub enum Error {
     /// The coordinator is shutting down.
     #[error("the coordinator is shutting down; try again in a while")]
     Draining,
+    /// A setting that no coordinator can serve with.
+    #[error("`{setting}` cannot be {value}: {reason}")]
+    Setting {
+        /// The option.
+        setting: &'static str,
+        /// What was given.
+        value: String,
+        /// What it should be.
+        reason: String,
+    },
     /// An address that cannot be served.
     #[error("cannot serve on `{address}`: {reason}")]
     Listen {
@@ -153,15 +148,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns who can do something about it.
+    /// Returns what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Store(
-                StoreError::Url { .. }
-                | StoreError::Unsafe { .. }
-                | StoreError::NoCredentials { .. },
-            )
-            | Self::Id(_)
+            Self::Store(error) => error.kind(),
+            Self::Id(_)
             | Self::Specification { .. }
             | Self::Split { .. }
             | Self::Field { .. }
@@ -171,26 +162,13 @@ impl Error {
             | Self::Format { .. }
             | Self::Ended { .. }
             | Self::Worker { .. }
+            | Self::Setting { .. }
             | Self::Listen { .. } => ErrorKind::Invalid,
             Self::UnknownJob(_) | Self::UnknownSlot { .. } => ErrorKind::NotFound,
-            Self::Store(_) | Self::SteppedDown { .. } | Self::Draining => ErrorKind::Unavailable,
+            Self::SteppedDown { .. } | Self::Draining => ErrorKind::Unavailable,
             Self::Content { .. } | Self::Stored { .. } => ErrorKind::Data,
             Self::Internal(_) => ErrorKind::Internal,
         }
-    }
-
-    /// Returns the message with those of its causes, as one sentence.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let message = error.to_string();
-            if !text.ends_with(&message) {
-                text = format!("{text}: {message}");
-            }
-            cause = error.source();
-        }
-        text
     }
 }
 

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use whence_coordinator::command::{Arguments, run};
+use whence_proto::status::exit_status;
+use whence_schemas::chain;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,8 +25,8 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.chain());
-            ExitCode::FAILURE
+            eprintln!("error: {}", chain(&error));
+            ExitCode::from(exit_status(error.kind()))
         }
     }
 }

@@ -1,102 +1,99 @@
-//! What the coordinator does unasked: ends lost leases, fills what no worker can, seals, looks.
+//! What the coordinator does unasked: ends lost leases, writes what is due, polls the store.
 //!
-//! A pass that fails is repeated with the next tick: everything here only makes things stand that
-//! may stand already.
-
-use std::sync::Arc;
+//! A pass that fails is repeated with the next tick: everything here only creates objects that may
+//! exist already.
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use whence_schemas::store::{Created, Listed, SlotStore};
-use whence_schemas::{Attempt, JobId, SlotId, layout};
+use whence_schemas::{JobId, chain, layout};
 
 use crate::Error;
+use crate::closing::Closer;
 use crate::config::Scope;
-use crate::coordinator::Coordinator;
-use crate::dataset;
+use crate::core::Core;
+use crate::dispatch::record;
 use crate::durable::manifest::Manifest;
 use crate::durable::recover::{self, Failed};
-use crate::durable::{Author, create_json, epoch, inspect, quarantine, tombstone, unread_rows};
-use crate::job::{Due, Event, Failure, FailureClass, Job, Phase};
+use crate::durable::{create_json, epoch};
+use crate::job::{Due, Event, Job};
+use crate::shared::changed;
+use crate::state::State;
 
-impl Coordinator {
-    /// Reconciles the jobs with the store until `shutdown`. Fails if a newer coordinator serves the root.
-    pub async fn reconcile(&self, shutdown: CancellationToken) -> Result<(), Error> {
-        let mut changes = self.changes();
-        let mut next_poll = Instant::now() + self.config.poll_interval;
+/// Workers silent for as many lease lifetimes are forgotten: their leases ended one before.
+const FORGET_AFTER_TTLS: u32 = 2;
+
+/// A coordinator as it works unasked.
+#[derive(Debug, Clone, Copy)]
+pub struct Reconciler<'c>(&'c Core);
+
+impl<'c> Reconciler<'c> {
+    pub(crate) fn new(core: &'c Core) -> Self {
+        Self(core)
+    }
+
+    /// Reconciles jobs and store until `shutdown`. Fails if a newer coordinator serves the root.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let config = &self.0.config;
+        let mut changes = self.0.state.changes();
+        let mut next_poll = Instant::now() + config.poll_interval;
         loop {
             changes.mark_unchanged();
             self.expire().await;
             if let Err(error) = self.write_due().await {
-                tracing::warn!(error = %error.chain(), "the store did not take what is due, trying again");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the store did not take what is due, trying again"
+                );
             }
             if Instant::now() >= next_poll {
                 match self.poll_store().await {
                     Err(error @ Error::SteppedDown { .. }) => return Err(error),
                     Err(error) => {
-                        tracing::warn!(error = %error.chain(), "the store could not be looked at");
+                        tracing::warn!(error = chain(&error), "the store could not be polled");
                     }
                     Ok(()) => {}
                 }
-                next_poll = Instant::now() + self.config.poll_interval;
+                next_poll = Instant::now() + config.poll_interval;
             }
-            let tick = Instant::now() + self.config.heartbeat_interval / 2;
+            let tick = Instant::now() + config.heartbeat_interval / 2;
             tokio::select! {
-                () = Self::changed(&mut changes, tick.min(next_poll)) => {}
+                () = changed(&mut changes, tick.min(next_poll)) => {}
                 () = shutdown.cancelled() => return Ok(()),
             }
         }
     }
 
     /// Ends the leases whose workers vanished, and forgets those workers.
-    async fn expire(&self) {
-        let now = self.clock.now();
-        let silence = self.config.lease_ttl * 2;
-        let (lost, anything): (Vec<(JobId, Failure)>, bool) = {
-            let mut state = self.state();
-            let workers = state.workers.len();
-            state.workers.retain(|_, seen| now.since(*seen) < silence);
-            let gone = state.workers.len() != workers;
-            let lost = state.jobs.iter_mut().flat_map(|(id, job)| {
-                let lost = job.apply(Event::Tick, now);
-                lost.into_iter().map(|failure| (id.clone(), failure))
-            });
-            let lost: Vec<_> = lost.collect();
-            let anything = gone || !lost.is_empty();
-            (lost, anything)
-        };
-        for (job, failure) in lost {
+    async fn expire(self) {
+        let now = self.0.clock.now();
+        let silence = self.0.config.lease_ttl.saturating_mul(FORGET_AFTER_TTLS);
+        let expired = self.0.state.change_if(|state| {
+            let expired = state.expire(now, silence);
+            let is_any = expired.is_any;
+            (expired, is_any)
+        });
+        for (job, failure) in expired.lost {
             tracing::warn!(%job, slot = %failure.slot, worker = %failure.worker, "lease expired");
-            if let Err(error) = self.record(&job, &failure).await {
+            if let Err(error) = record(self.0, &job, &failure).await {
                 // Only the memory of it across a restart is lost.
-                tracing::warn!(%job, error = %error.chain(), "a lost attempt could not be written down");
+                tracing::warn!(%job, error = chain(&error), "a lost attempt could not be written down");
             }
-        }
-        if anything {
-            self.change(|_| ());
         }
     }
 
     /// Writes every object that is due.
-    async fn write_due(&self) -> Result<(), Error> {
-        let due: Vec<(JobId, Due)> = {
-            let state = self.state();
-            let of_job = |job: &Job| {
-                job.due()
-                    .into_iter()
-                    .map(|due| (job.id().clone(), due))
-                    .collect::<Vec<_>>()
-            };
-            state.jobs.values().flat_map(of_job).collect()
-        };
-        for (job, due) in due {
+    async fn write_due(self) -> Result<(), Error> {
+        for (job, due) in self.0.state.read(State::due) {
             let event = match due {
-                Due::Split(slot) => self.split(&job, slot).await?,
+                Due::Split(slot) => Closer::new(self.0, &job)?.split(slot).await?,
                 Due::Quarantine {
                     slot,
                     class,
                     message,
-                } => self.quarantine(&job, slot, class, &message).await?,
+                } => {
+                    let closer = Closer::new(self.0, &job)?;
+                    closer.quarantine(slot, class, message).await?
+                }
                 Due::Seal => self.seal(&job).await?,
                 Due::Fail(message) => self.record_failed(&job, message).await?,
             };
@@ -105,148 +102,52 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn split(&self, job: &JobId, slot: SlotId) -> Result<Event, Error> {
-        let (spec, table) = self.job_of(job)?;
-        let attempt = Attempt::of(ulid::Ulid::new());
-        let author = Author {
-            spec: &spec,
-            slot: &slot,
-            attempt: &attempt,
-            epoch: self.epoch,
-        };
-        let bytes = tombstone(author)?;
-        tracing::info!(%job, %slot, "splitting slot");
-        fill(self.store.as_ref(), &table, &slot, bytes).await
-    }
-
-    async fn quarantine(
-        &self,
-        job: &JobId,
-        slot: SlotId,
-        class: FailureClass,
-        message: &str,
-    ) -> Result<Event, Error> {
-        let (spec, table) = self.job_of(job)?;
-        let plan = {
-            let state = self.state();
-            let job = state
-                .jobs
-                .get(job)
-                .ok_or_else(|| Error::UnknownJob(job.clone()))?;
-            Arc::clone(job.plan())
-        };
-        let (dataset, of_slot) = (spec.dataset.clone(), slot.clone());
-        let attribution = spec.attribution.clone();
-        let reading = {
-            let plan = Arc::clone(&plan);
-            move || {
-                let rows = dataset::read_rows(&dataset, &plan, &of_slot)?;
-                rows.for_attribution(&attribution).next_batch()
-            }
-        };
-        let read = tokio::task::spawn_blocking(reading).await;
-        let rows = match read {
-            Ok(Ok(Some(rows))) => rows,
-            _ => unread_rows(&spec, plan.rows(&slot).unwrap_or_default())?,
-        };
-        let attempt = Attempt::of(ulid::Ulid::new());
-        let author = Author {
-            spec: &spec,
-            slot: &slot,
-            attempt: &attempt,
-            epoch: self.epoch,
-        };
-        let bytes = quarantine(author, &rows, class, message)?;
-        tracing::warn!(%job, %slot, message, "row given up");
-        fill(self.store.as_ref(), &table, &slot, bytes).await
-    }
-
-    async fn seal(&self, id: &JobId) -> Result<Event, Error> {
-        let manifest = {
-            let state = self.state();
-            let job = state
-                .jobs
-                .get(id)
-                .ok_or_else(|| Error::UnknownJob(id.clone()))?;
-            Manifest::of(job)
-        };
-        create_json(self.store.as_ref(), &layout::sealed(id), &manifest).await?;
+    async fn seal(self, id: &JobId) -> Result<Event, Error> {
+        let manifest = |state: &State| Ok::<_, Error>(Manifest::of(state.job(id)?));
+        let manifest = self.0.state.read(manifest)?;
+        create_json(self.0.store.as_ref(), &layout::sealed(id), &manifest).await?;
         tracing::info!(job = %id, rows = manifest.rows, errors = manifest.errors, "job sealed");
         Ok(Event::Sealed)
     }
 
-    async fn record_failed(&self, id: &JobId, message: String) -> Result<Event, Error> {
+    async fn record_failed(self, id: &JobId, message: String) -> Result<Event, Error> {
         let failed = Failed {
             message: message.clone(),
         };
-        create_json(self.store.as_ref(), &layout::failed(id), &failed).await?;
+        create_json(self.0.store.as_ref(), &layout::failed(id), &failed).await?;
         tracing::error!(job = %id, message, "job failed");
         Ok(Event::FoundFailed(message))
     }
 
     /// Looks for a newer coordinator, and for commits and cancellations nobody told us of.
-    async fn poll_store(&self) -> Result<(), Error> {
-        let newest = epoch::newest(self.store.as_ref()).await?;
-        if newest > self.epoch && self.config.scope == Scope::Root {
-            self.change(|state| state.newer = Some(newest));
-            return self.serving();
+    async fn poll_store(self) -> Result<(), Error> {
+        let store = self.0.store.as_ref();
+        let newest = epoch::newest(store).await?;
+        if newest > self.0.epoch && self.0.config.scope == Scope::Root {
+            self.0.state.change(|state| state.newer = Some(newest));
+            return self.0.serving();
         }
-        let running: Vec<(JobId, String)> = {
-            let state = self.state();
-            let is_running = |job: &&Job| *job.phase() == Phase::Running;
-            state
-                .jobs
-                .values()
-                .filter(is_running)
-                .map(|job| (job.id().clone(), job.table().to_owned()))
-                .collect()
-        };
-        for (id, table) in running {
-            let listed = self.store.list(&table).await?;
-            let unread = self
-                .state()
-                .jobs
-                .get(&id)
-                .map(|job| recover::unread_slots(job, listed));
-            for event in
-                recover::read_slots(self.store.as_ref(), unread.unwrap_or_default()).await?
-            {
+        for (id, table) in self.0.state.read(State::running) {
+            let listed = store.list(&table).await?;
+            let unread = self.0.state.read(|state| {
+                let job = state.job(&id).ok();
+                job.map(|job: &Job| recover::unread_slots(job, listed))
+            });
+            for event in recover::read_slots(store, unread.unwrap_or_default()).await? {
                 self.apply(&id, event);
             }
-            if self.store.head(&layout::cancel(&id)).await?.is_some() {
+            if store.head(&layout::cancel(&id)).await?.is_some() {
                 self.apply(&id, Event::Cancelled);
             }
         }
         Ok(())
     }
 
-    fn job_of(&self, id: &JobId) -> Result<(Arc<whence_schemas::JobSpec>, String), Error> {
-        let state = self.state();
-        let job = state
-            .jobs
-            .get(id)
-            .ok_or_else(|| Error::UnknownJob(id.clone()))?;
-        Ok((Arc::clone(job.spec()), job.table().to_owned()))
+    fn apply(self, job: &JobId, event: Event) {
+        let now = self.0.clock.now();
+        self.0.state.change(|state| state.apply(job, event, now));
     }
 }
 
-/// Tries to fill a slot. Returns what stands in it then, whoever came first.
-async fn fill(
-    store: &dyn SlotStore,
-    table: &str,
-    slot: &SlotId,
-    bytes: bytes::Bytes,
-) -> Result<Event, Error> {
-    let key = layout::slot(table, slot);
-    let length = bytes.len() as u64;
-    let created = store.create(&key, bytes).await?;
-    let object = Listed {
-        key: key.clone(),
-        bytes: length,
-    };
-    let object = match created {
-        Created::Now => object,
-        Created::Already => store.head(&key).await?.unwrap_or(object),
-    };
-    Ok(inspect(store, &object).await?.seen_in(slot.clone(), 0))
-}
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ where
         })
     };
     let reconciling = async {
-        let reconciled = coordinator.reconcile(stop.clone()).await;
+        let reconciled = coordinator.reconciler().run(stop.clone()).await;
         stop.cancel();
         reconciled
     };

@@ -25,7 +25,7 @@ fn an_address_in_use_is_named_with_the_next_step() {
     let root = tempfile::tempdir().expect("a folder");
     let root = root.path().to_str().expect("a path");
     let output = coordinator(&["--root", root, "--listen", &address]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(message(&output).contains(&address), "{}", message(&output));
     assert!(
         message(&output).contains("`--listen`"),
@@ -37,7 +37,7 @@ fn an_address_in_use_is_named_with_the_next_step() {
 #[test]
 fn a_store_of_unknown_kind_is_refused_by_name() {
     let output = coordinator(&["--root", "ftp://host/x", "--listen", "127.0.0.1:0"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         message(&output).contains("`ftp://host/x` is not a store"),
         "{}",

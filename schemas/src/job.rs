@@ -40,9 +40,12 @@ pub struct JobSpec {
 impl JobSpec {
     /// Returns the id: the hash of the canonical specification.
     pub fn id(&self) -> JobId {
-        let canonical =
-            canonical::to_string(self).expect("a specification holds only what JSON can");
-        JobId::of(&canonical)
+        JobId::of(&self.canonical_json())
+    }
+
+    /// Returns the specification as canonical JSON: what travels, is stored, and is hashed.
+    pub fn canonical_json(&self) -> String {
+        canonical::to_string(self).expect("a specification holds only what JSON can")
     }
 
     /// Returns whether the dataset gives the targets, so that none is generated.

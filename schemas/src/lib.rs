@@ -11,6 +11,8 @@
 pub mod attribution;
 pub mod canonical;
 pub mod chat;
+pub mod error;
+pub mod footer;
 pub mod generation;
 pub mod harmless;
 pub mod ids;
@@ -23,6 +25,8 @@ pub mod ordered;
 pub mod output;
 pub mod plan;
 #[cfg(feature = "store")]
+pub mod slot_file;
+#[cfg(feature = "store")]
 pub mod store;
 pub mod suggest;
 pub mod user_path;
@@ -31,7 +35,10 @@ pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
 pub use chat::{ChatSpec, MessageTexts};
+pub use error::{ErrorKind, chain};
+pub use footer::{Footer, FooterError, SlotKind};
 pub use generation::{EarlyStopping, GenerationSpec};
 pub use ids::{Attempt, Epoch, InvalidId, JobId, RowId, SlotId, WorkerId};
 pub use job::{DatasetSource, JobSpec};
+pub use output::RowError;
 pub use plan::{Plan, PlannedShard};

@@ -1,10 +1,10 @@
-//! The Arrow schema of the attribution table: one row an example, steps nested inside.
+//! The Arrow schema of the attribution table: one row per example, steps nested inside.
 //!
 //! An example for which several sequences are generated has a row for each, numbered by [`SAMPLE`];
 //! [`EXAMPLE_ID`] and it together name a row.
 //!
 //! Nested, because an example's tokens are written once however many steps it has: a third smaller
-//! and several times cheaper to write and scan than one row a score. The long form is a view.
+//! and several times cheaper to write and scan than one row per score. The long form is a view.
 //! List children are called `element`, as the Parquet format says, whatever Arrow would call them.
 
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub const TARGET_FORCED: &str = "target_forced";
 pub const SOURCE_TOKENS: &str = "source_tokens";
 /// Ids of [`SOURCE_TOKENS`]; -1 for a token merged of several.
 pub const SOURCE_TOKEN_IDS: &str = "source_token_ids";
-/// Where [`SOURCE_TOKENS`] stand in the input text: characters from [`START`] up to [`END`], blanks at
-/// the sides left out; null for a token no text led to.
+/// Where [`SOURCE_TOKENS`] stand in the input text: characters from [`START`] up to [`END`], without
+/// surrounding blanks; null for a token that no text produced.
 pub const SOURCE_TOKEN_OFFSETS: &str = "source_token_offsets";
 /// Tokens the decoder saw, prompt and start token included.
 pub const TARGET_TOKENS: &str = "target_tokens";
@@ -45,10 +45,10 @@ pub const TARGET_TOKEN_OFFSETS: &str = "target_token_offsets";
 pub const ATTR_POS_START: &str = "attr_pos_start";
 /// Position after the last attributed target token.
 pub const ATTR_POS_END: &str = "attr_pos_end";
-/// One struct an attributed token; see [`step_fields`].
+/// One struct per attributed token; see [`step_fields`].
 pub const STEPS: &str = "steps";
-/// One struct a token that looks at others of its own stack; see [`sequence_fields`]. Null unless the
-/// method was asked for scores of them.
+/// One struct per query token of a stack's own attention; see [`sequence_fields`]. Null unless the
+/// method was asked for such scores.
 pub const SEQUENCE_SCORES: &str = "sequence_scores";
 /// Dataset columns carried along; a struct, absent if none were asked for.
 pub const COLUMNS: &str = "columns";
@@ -75,22 +75,22 @@ pub const TOKEN_ID: &str = "token_id";
 pub const CONTRAST_TOKEN: &str = "contrast_token";
 /// Id of [`CONTRAST_TOKEN`].
 pub const CONTRAST_TOKEN_ID: &str = "contrast_token_id";
-/// One score a source token; null where the source was not attributed.
+/// One score per source token; null where the source was not attributed.
 pub const SOURCE_SCORES: &str = "source_scores";
-/// One score a prefix token, as many as the prefix is long; null where it was not attributed. A
-/// token merged of several may have one more: what its later pieces took from its earlier ones.
+/// One score per prefix token, as many as the prefix is long; null where it was not attributed. A
+/// token merged of several may have one more: the score of its earlier pieces for its later ones.
 pub const TARGET_SCORES: &str = "target_scores";
-/// One `float32` a requested step function; absent if none were requested.
+/// One `float32` per requested step function; absent if none were requested.
 pub const STEP_SCORES: &str = "step_scores";
 
 /// Inseq's name of some sequence scores, such as `encoder_self_attentions`.
 pub const NAME: &str = "name";
-/// [`SIDE_SOURCE`] or [`SIDE_TARGET`]: whose tokens look, and are looked at.
+/// [`SIDE_SOURCE`] or [`SIDE_TARGET`]: whose tokens both query and key are.
 pub const SIDE: &str = "side";
-/// Position, among the tokens of its side, of the one that looks; in the target, of the one that is
-/// generated of what it sees.
+/// Index of the query token among the tokens of its side; on the target side, of the token it
+/// predicts.
 pub const POSITION: &str = "position";
-/// One score a token it looks at, from the first on: all of the source, or the prefix.
+/// One score per key token, from the first on: all of the source, or the prefix.
 pub const SCORES: &str = "scores";
 
 /// Value of [`SIDE`] for the encoder's tokens.
@@ -98,34 +98,23 @@ pub const SIDE_SOURCE: &str = "source";
 /// Value of [`SIDE`] for the decoder's.
 pub const SIDE_TARGET: &str = "target";
 
-/// Keys of a slot's Parquet footer.
-pub mod footer {
-    /// The [`crate::SlotId`].
-    pub const SLOT: &str = "whence.slot";
-    /// The [`crate::Attempt`] that wrote the file.
-    pub const ATTEMPT: &str = "whence.attempt";
-    /// [`KIND_FULL`], [`KIND_TOMBSTONE`] or [`KIND_QUARANTINE`].
-    pub const KIND: &str = "whence.kind";
-    /// Number of dataset rows the file answers; it has more rows of its own where several sequences
-    /// are generated for one.
-    pub const EXAMPLES: &str = "whence.examples";
-    /// How many of them have a row with status `error`.
-    pub const ERRORS: &str = "whence.errors";
-    /// The worker that computed the file.
-    pub const WORKER: &str = "whence.worker";
-    /// The coordinator's [`crate::Epoch`] when the attempt was leased.
-    pub const EPOCH: &str = "whence.epoch";
-    /// Canonical JSON of the [`crate::JobSpec`].
-    pub const SPEC: &str = "whence.spec";
-    /// Version of the program that wrote the file.
-    pub const CODE_VERSION: &str = "whence.code_version";
+/// Why a row could not be attributed: what [`ERROR_CODE`] and [`ERROR_MESSAGE`] say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// What kind of error; constant for each kind.
+    pub code: String,
+    /// What went wrong and what to do about it.
+    pub message: String,
+}
 
-    /// The shard's result.
-    pub const KIND_FULL: &str = "full";
-    /// No rows: the slot was split, its halves hold the result.
-    pub const KIND_TOMBSTONE: &str = "tombstone";
-    /// Error rows only: every attempt at the slot's one row was lost.
-    pub const KIND_QUARANTINE: &str = "quarantine";
+impl RowError {
+    /// Describes an error of kind `code`.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
 }
 
 /// Returns the schema of the attribution table for a job that records `step_scores` (in order) and

@@ -90,6 +90,7 @@ async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
     cluster.watch(&id, |status| status.slots_done > 0).await;
     let cancelled = cluster
         .coordinator
+        .jobs()
         .cancel(&id.parse().unwrap())
         .await
         .unwrap();

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
-use whence_coordinator::{Coordinator, ErrorKind};
+use whence_coordinator::Coordinator;
 use whence_proto::v1::JobState;
-use whence_schemas::{JobSpec, output};
+use whence_schemas::{ErrorKind, JobSpec, chain, output};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{job_in_small_shards, translation_job};
 use whence_tests::s3::{Bucket, Fault};
@@ -18,11 +18,8 @@ async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
     let error = Coordinator::start(impatient(&bucket.url("root")))
         .await
         .unwrap_err();
-    assert!(
-        error.chain().contains("replaced an object"),
-        "{}",
-        error.chain()
-    );
+    let message = chain(&error);
+    assert!(message.contains("replaced an object"), "{message}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -194,7 +191,7 @@ async fn a_newer_coordinator_makes_the_older_step_down() {
     // Asked directly: its server may be gone before a client hears why.
     let refused = async {
         loop {
-            match older.coordinator.submit(spec.clone()).await {
+            match older.coordinator.jobs().submit(spec.clone()).await {
                 Err(refused) => return refused.to_string(),
                 Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }

@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use whence_coordinator::{Config, Coordinator, server};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, JobStatus, SubmitJobRequest, WatchJobRequest};
-use whence_schemas::JobSpec;
+use whence_schemas::{JobSpec, chain};
 
 /// A coordinator and workers. Dropping it kills them without a word, as `kill -9` would.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Cluster {
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let serving = server::serve(Arc::clone(&coordinator), incoming, shutdown.clone());
-        tasks.spawn(async { serving.await.map_err(|error| error.chain()) });
+        tasks.spawn(async { serving.await.map_err(|error| chain(&error)) });
         let endpoint = Endpoint::try_from(format!("http://{address}")).expect("an address");
         Ok(Self {
             coordinator,
@@ -66,7 +66,8 @@ impl Cluster {
 
     /// Starts a worker with these settings.
     pub fn add_worker(&mut self, config: whence_worker::Config) {
-        let worker = whence_worker::run(config, self.channel.clone(), self.shutdown.clone());
+        let coordinator = whence_worker::Coordinator::behind(self.channel.clone(), "the cluster");
+        let worker = whence_worker::run(config, coordinator, self.shutdown.clone());
         self.tasks
             .spawn(async { worker.await.map_err(|error| error.to_string()) });
     }

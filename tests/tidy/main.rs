@@ -170,7 +170,7 @@ fn arrows_between_crates_point_one_way() {
         ),
         (
             "whence-proto",
-            ["whence-schemas", "whence-engine"].as_slice(),
+            ["whence-engine", "arrow-array", "object_store"].as_slice(),
         ),
     ];
     let mut broken = Vec::new();

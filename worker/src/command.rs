@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
-use crate::{Config, Error};
+use crate::{Config, Coordinator, Error};
 
 /// Attributes shards that a coordinator hands out, and writes their tables to its store.
 #[derive(Debug, Parser)]
@@ -26,14 +26,15 @@ pub struct Arguments {
 ///
 /// Fails as [`crate::run`] does.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
-    let no_signals = |error: std::io::Error| Error::Refused {
-        reason: format!("the system gives this process no signals: {error}"),
+    let no_signals = |source| Error::System {
+        action: "listen for signals",
+        source,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let shutdown = CancellationToken::new();
-    let channel = arguments.coordinator.connect_lazy();
-    let working = crate::run(arguments.config, channel, shutdown.clone());
+    let coordinator = Coordinator::at(&arguments.coordinator);
+    let working = crate::run(arguments.config, coordinator, shutdown.clone());
     tokio::pin!(working);
     tokio::select! {
         ended = &mut working => return ended,

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::warn;
+use whence_proto::retry::{GaveUp, RetryPolicy, in_words, retry};
 use whence_proto::v1::Outcome;
-use whence_schemas::Attempt;
-use whence_schemas::output::footer;
-use whence_schemas::store::{Created, FooterError, Listed, SlotFooter, SlotStore, StoreError};
+use whence_schemas::store::{Created, Listed, SlotStore, StoreError, read_footer};
+use whence_schemas::{Attempt, SlotKind, chain};
 
-/// Tries at a store that does not answer, before the attempt is given back.
-const TRIES: u32 = 5;
-/// Wait before the second try; doubled before each later one.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// How long a store that does not answer is asked, before the attempt is given back. Below it, the
+/// store's own client has tried for up to a minute already.
+const COMMITTING: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_millis(200),
+    longest_pause: Duration::from_secs(2),
+    give_up_after: Duration::from_secs(5),
+};
 
 /// Puts `bytes` into the slot `key`, or finds out what stands there.
 pub async fn commit(
@@ -25,18 +28,16 @@ pub async fn commit(
     attempt: &Attempt,
     bytes: Bytes,
 ) -> Result<Outcome, StoreError> {
-    let mut wait = FIRST_WAIT;
-    for _ in 1..TRIES {
-        match try_commit(store, key, attempt, bytes.clone()).await {
-            Err(error @ StoreError::Unavailable { .. }) => {
-                warn!(%error, key, "store did not answer, trying again");
-            }
-            decided => return decided,
-        }
-        tokio::time::sleep(wait).await;
-        wait *= 2;
-    }
-    try_commit(store, key, attempt, bytes).await
+    let on_wait = |error: &StoreError, left: Duration| {
+        let (cause, left) = (chain(error), in_words(left));
+        warn!(
+            cause,
+            key, "no answer from the store; trying for another {left}"
+        );
+    };
+    let commit = || try_commit(store, key, attempt, bytes.clone());
+    let committed = retry(COMMITTING, StoreError::kind, on_wait, commit).await;
+    committed.map_err(GaveUp::into_error)
 }
 
 async fn try_commit(
@@ -69,21 +70,12 @@ async fn what_stands(
     object: &Listed,
     attempt: &Attempt,
 ) -> Result<Outcome, StoreError> {
-    let footer = SlotFooter::read(store, object).await;
-    let footer = footer.map_err(|error| match error {
-        FooterError::Store(error) => error,
-        damaged @ FooterError::Damaged { .. } => StoreError::Unavailable {
-            url: store.url().to_owned(),
-            action: "read footer of",
-            key: object.key.clone(),
-            source: Box::new(damaged),
-        },
-    })?;
-    if footer.value(footer::ATTEMPT) == Some(attempt.as_str()) {
+    let footer = read_footer(store, object).await?;
+    if footer.attempt == *attempt {
         return Ok(Outcome::Committed);
     }
-    match footer.value(footer::KIND) {
-        Some(footer::KIND_TOMBSTONE) => Ok(Outcome::Split),
-        _ => Ok(Outcome::Superseded),
+    match footer.kind {
+        SlotKind::Tombstone => Ok(Outcome::Split),
+        SlotKind::Full | SlotKind::Quarantine => Ok(Outcome::Superseded),
     }
 }

@@ -11,12 +11,11 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 use whence_engine::{Attribution, Attributor, ErrorScope, Example};
-use whence_schemas::JobSpec;
+use whence_schemas::{JobSpec, RowError, chain};
 
 use crate::error::Failure;
 use crate::memory;
 use crate::models::{ModelError, Models};
-use crate::table::RowError;
 
 /// Groups waiting for the device: one being prepared while another is computed.
 const QUEUE: usize = 2;
@@ -140,14 +139,6 @@ fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<
     let samples = |samples: Vec<_>| samples.into_iter().map(outcome).collect();
     let results = attributor.attribute_samples(examples);
     results.into_iter().map(samples).collect()
-}
-
-/// Returns an error's message with those of its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |message, source| {
-        format!("{message}: {source}")
-    })
 }
 
 /// Computes `examples`; halves them where that panics, until the one at fault is alone.

@@ -1,6 +1,7 @@
 //! What can go wrong in a worker, and what the coordinator should make of it.
 
 use whence_proto::v1::FailureClass;
+use whence_schemas::ErrorKind;
 use whence_schemas::store::StoreError;
 
 /// Why a worker stopped.
@@ -8,20 +9,55 @@ use whence_schemas::store::StoreError;
 #[non_exhaustive]
 pub enum Error {
     /// The coordinator refuses this worker for good.
-    #[error("the coordinator refuses this worker: {reason}")]
+    #[error("the coordinator at {address} refuses this worker: {reason}")]
     Refused {
+        /// Where it listens.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The coordinator answers, but cannot serve.
+    #[error("the coordinator at {address} failed: {reason}")]
+    Coordinator {
+        /// Where it listens.
+        address: String,
+        /// What can be done about it.
+        kind: ErrorKind,
         /// What it said.
         reason: String,
     },
     /// Nobody answered for too long.
-    #[error("no coordinator answered for {grace}; start one, then this worker again", grace = humantime::format_duration(*.grace))]
+    #[error("no coordinator answered at {address} for {grace}; start one, then this worker again, or name another with `--coordinator`", grace = humantime::format_duration(*.grace))]
     Orphaned {
+        /// Where one was expected.
+        address: String,
         /// How long the worker waited.
         grace: std::time::Duration,
     },
     /// The store the coordinator named cannot be used from here.
     #[error("the coordinator's store cannot be used from here")]
     Store(#[from] StoreError),
+    /// The operating system did not give what a worker needs.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted.
+        action: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Returns what can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { .. } => ErrorKind::Invalid,
+            Self::Coordinator { kind, .. } => *kind,
+            Self::Orphaned { .. } | Self::System { .. } => ErrorKind::Unavailable,
+            Self::Store(error) => error.kind(),
+        }
+    }
 }
 
 /// Why one attempt could not fill its slot.
@@ -31,15 +67,12 @@ pub enum Failure {
     /// Told to stop: the slot is filled, the job cancelled, or the worker shutting down.
     #[error("stopped")]
     Stopped,
-    /// The coordinator could not be asked.
-    #[error("fetch shard: {0}")]
-    Fetch(#[source] Box<tonic::Status>),
+    /// The coordinator did not send the rows.
+    #[error("fetch shard: {}", .0.message())]
+    Fetch(Box<tonic::Status>),
     /// The rows came damaged.
-    #[error("decode shard: {0}")]
+    #[error("decode shard")]
     Input(#[from] arrow::error::ArrowError),
-    /// The job's specification cannot be read here.
-    #[error("read specification: {0}")]
-    Unreadable(#[source] serde_json::Error),
     /// The specification asks for what does not exist.
     #[error("{0}")]
     Specification(String),
@@ -47,7 +80,7 @@ pub enum Failure {
     #[error("{0}")]
     Model(String),
     /// The table could not be encoded.
-    #[error("encode table: {0}")]
+    #[error("encode table")]
     Encode(#[from] parquet::errors::ParquetError),
     /// The result is larger than one object may be.
     #[error("the result has {bytes} bytes, the limit is {limit}")]
@@ -58,7 +91,7 @@ pub enum Failure {
         limit: usize,
     },
     /// The store did not take the result.
-    #[error("commit: {0}")]
+    #[error("commit")]
     Store(#[from] StoreError),
     /// The device's thread is gone.
     #[error("the device stopped")]
@@ -72,12 +105,68 @@ impl Failure {
     /// Returns what the coordinator should make of it.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Stopped | Self::Fetch(_) | Self::Store(_) => FailureClass::Transient,
+            Self::Stopped | Self::Fetch(_) => FailureClass::Transient,
+            // A damaged object in the slot stays damaged: computing again would not help.
+            Self::Store(error) if error.kind() != ErrorKind::Data => FailureClass::Transient,
             Self::Input(_) => FailureClass::Input,
-            Self::Unreadable(_) | Self::Specification(_) => FailureClass::Specification,
+            Self::Specification(_) => FailureClass::Specification,
             Self::Model(_) => FailureClass::Model,
             Self::TooLarge { .. } => FailureClass::TooLarge,
-            Self::Encode(_) | Self::Device | Self::Panicked(_) => FailureClass::Internal,
+            Self::Store(_) | Self::Encode(_) | Self::Device | Self::Panicked(_) => {
+                FailureClass::Internal
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whence_schemas::chain;
+
+    use super::*;
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable {
+            url: "s3://bucket".to_owned(),
+            action: "create",
+            key: "part-p000000.parquet".to_owned(),
+            source: "503".into(),
+        }
+    }
+
+    fn damaged() -> StoreError {
+        StoreError::Damaged {
+            url: "s3://bucket".to_owned(),
+            key: "part-p000000.parquet".to_owned(),
+            reason: "its footer has no `whence.slot`".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_a_store_that_may_come_back_is_tried_again() {
+        let outage = Failure::Store(unavailable());
+        assert_eq!(outage.class(), FailureClass::Transient);
+        let damage = Failure::Store(damaged());
+        assert_eq!(damage.class(), FailureClass::Internal);
+    }
+
+    #[test]
+    fn a_damaged_object_is_named_with_what_is_wrong() {
+        let message = chain(&Failure::Store(damaged()));
+        for part in ["part-p000000.parquet", "`whence.slot`", "s3://bucket"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_exit_status_of_a_worker_follows_from_its_error() {
+        let status = |error: Error| whence_proto::status::exit_status(error.kind());
+        let refused = Error::Refused {
+            address: "http://c:1".to_owned(),
+            reason: "other release".to_owned(),
+        };
+        assert_eq!(status(refused), 2);
+        assert_eq!(status(Error::Store(unavailable())), 1);
+        assert_eq!(status(Error::Store(damaged())), 1);
     }
 }

@@ -10,7 +10,7 @@ use whence_schemas::input;
 /// The rows of a shard, in row order.
 #[derive(Debug, Clone)]
 pub struct InputRows {
-    /// One entry per row.
+    /// One entry per row of the dataset.
     pub rows: Vec<InputRow>,
     /// Dataset columns carried along, one value per row.
     pub columns: Option<StructArray>,
@@ -35,7 +35,7 @@ pub struct InputRow {
     pub row_error: Option<String>,
 }
 
-/// Decodes an Arrow IPC stream. Fails if it is damaged or has not the columns it should.
+/// Decodes an Arrow IPC stream. Fails if it is damaged or lacks a column.
 pub fn decode(ipc: &[u8]) -> Result<InputRows, ArrowError> {
     let mut rows = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();

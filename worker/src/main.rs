@@ -8,6 +8,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use whence_proto::status::exit_status;
+use whence_schemas::chain;
 use whence_worker::command::{Arguments, run};
 
 #[tokio::main]
@@ -23,8 +25,8 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {:#}", anyhow::Error::from(error));
-            ExitCode::FAILURE
+            eprintln!("error: {}", chain(&error));
+            ExitCode::from(exit_status(error.kind()))
         }
     }
 }

@@ -12,18 +12,18 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use whence_engine::{Attribution, Example, InputKind};
-use whence_proto::v1::{
-    FetchShardRequest, Lease, Outcome, worker_service_client::WorkerServiceClient,
-};
-use whence_schemas::output::footer;
+use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Attempt, DatasetSource, JobSpec, RowId, WorkerId, canonical};
+use whence_schemas::{
+    DatasetSource, Footer, JobSpec, RowError, RowId, SlotKind, WorkerId, slot_file,
+};
 
 use crate::commit::commit;
 use crate::device::Device;
 use crate::error::Failure;
 use crate::input::{self, InputRow, InputRows};
-use crate::table::{self, OutputRow, RowError};
+use crate::lease::Lease;
+use crate::table::{self, TableRow};
 
 /// A way to the coordinator.
 pub type Client = WorkerServiceClient<tonic::transport::Channel>;
@@ -80,8 +80,7 @@ pub async fn run(
     progress: &TaskProgress,
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
-    let spec: JobSpec = serde_json::from_str(&lease.spec_json).map_err(Failure::Unreadable)?;
-    let spec = Arc::new(spec);
+    let spec = Arc::clone(&lease.spec);
     let input = input::decode(&fetch(context, lease, stop).await?)?;
     let results = attribute(context, &spec, &input, progress, stop).await?;
     let failed = count_failed(&results);
@@ -92,9 +91,14 @@ pub async fn run(
             limit: context.max_result_bytes,
         });
     }
-    let attempt: Attempt = attempt_of(lease)?;
     let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
-    let outcome = commit(context.store.as_ref(), &lease.slot_key, &attempt, bytes).await?;
+    let outcome = commit(
+        context.store.as_ref(),
+        &lease.slot_key,
+        &lease.attempt,
+        bytes,
+    )
+    .await?;
     Ok(Finished {
         outcome,
         rows: input.rows.len() as u64,
@@ -113,7 +117,7 @@ async fn fetch(
     let failed = |status: tonic::Status| Failure::Fetch(Box::new(status));
     let request = FetchShardRequest {
         worker_id: context.id.to_string(),
-        attempt: lease.attempt.clone(),
+        attempt: Some(lease.attempt_ref()),
     };
     let mut client = context.client.clone();
     let fetch = async {
@@ -295,23 +299,19 @@ fn encode(
     let errors = count_failed(&results);
     let (rows, columns) = table_rows(spec, input, results)?;
     let step_scores = spec.attribution.step_score_labels();
-    let batch = table::batch(&rows, &step_scores, columns.as_ref())?;
-    let attempt = lease.attempt.clone().unwrap_or_default();
-    let footer = vec![
-        (footer::SLOT, attempt.slot),
-        (footer::ATTEMPT, attempt.attempt),
-        (footer::KIND, footer::KIND_FULL.to_owned()),
-        (footer::EXAMPLES, input.rows.len().to_string()),
-        (footer::ERRORS, errors.to_string()),
-        (footer::WORKER, context.id.to_string()),
-        (footer::EPOCH, lease.epoch.to_string()),
-        (
-            footer::SPEC,
-            canonical::to_string(spec).map_err(Failure::Unreadable)?,
-        ),
-        (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    Ok(table::encode(&batch, footer)?)
+    let batch = table::encode(&rows, &step_scores, columns.as_ref())?;
+    let footer = Footer {
+        slot: lease.slot.clone(),
+        attempt: lease.attempt.clone(),
+        kind: SlotKind::Full,
+        examples: input.rows.len() as u64,
+        errors,
+        worker: context.id.clone(),
+        epoch: lease.epoch,
+        spec_json: spec.canonical_json(),
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Ok(slot_file::encode(&batch, &footer)?)
 }
 
 /// Returns a row of the table for every result, and the carried columns of each.
@@ -319,7 +319,7 @@ fn table_rows(
     spec: &JobSpec,
     input: &InputRows,
     results: Vec<Samples>,
-) -> Result<(Vec<OutputRow>, Option<StructArray>), ArrowError> {
+) -> Result<(Vec<TableRow>, Option<StructArray>), ArrowError> {
     let forces = spec.forces_targets();
     let mut rows = Vec::with_capacity(results.len());
     let mut origins = Vec::with_capacity(results.len());
@@ -327,7 +327,7 @@ fn table_rows(
         for (sample, result) in (0..).zip(samples) {
             let example = row.example_id;
             origins.push(origin as u64);
-            rows.push(OutputRow {
+            rows.push(TableRow {
                 id: RowId { example, sample },
                 input_text: row.input_text.clone(),
                 forced: result.as_ref().map_or(forces, |result| result.forced),
@@ -343,15 +343,6 @@ fn table_rows(
         }
     };
     Ok((rows, columns))
-}
-
-fn attempt_of(lease: &Lease) -> Result<Attempt, Failure> {
-    let text = lease
-        .attempt
-        .as_ref()
-        .map_or("", |attempt| attempt.attempt.as_str());
-    text.parse()
-        .map_err(|error: whence_schemas::InvalidId| Failure::Specification(error.to_string()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,11 @@ fn a_coordinator_that_is_not_there_is_given_up_on_in_the_end() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        message.contains("no coordinator answered for 300ms; start one"),
+        message.contains(&format!(
+            "no coordinator answered at {coordinator} for 300ms; start one"
+        )) && message.contains(&format!(
+            "no coordinator at {coordinator}; trying for another 300 ms"
+        )),
         "{message}"
     );
 }

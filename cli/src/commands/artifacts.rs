@@ -89,7 +89,7 @@ pub(super) async fn write_results(
     let mut files = Targets::create(display)?.begin(&spec.attribution, &names, &spec.model.path)?;
     for slot in results.slots().await? {
         for row in results.rows(&slot).await? {
-            let Ok(attribution) = &row.outcome else {
+            let Ok(attribution) = &row.result else {
                 continue;
             };
             let input_text = row.input_text.as_deref().unwrap_or_default();

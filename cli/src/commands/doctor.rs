@@ -4,10 +4,9 @@ use std::path::Path;
 
 use whence_engine::model::WeightMemory;
 use whence_schemas::job::Dtype;
-use whence_schemas::store;
+use whence_schemas::{chain, store};
 
 use crate::args::DoctorOptions;
-use crate::failure::chain;
 use crate::remote::Jobs;
 use crate::{Failure, output};
 

@@ -37,7 +37,7 @@ pub(super) async fn conclude(
                 counted(status.rows_total, "row")
             )));
         };
-        if let (Ok(attribution), false) = (&first.outcome, is_hidden) {
+        if let (Ok(attribution), false) = (&first.result, is_hidden) {
             for heatmap in viz::heatmaps(attribution, &results.step_scores()) {
                 let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
                 output::line(&drawn)?;
@@ -108,7 +108,7 @@ async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), F
     let mut told: Vec<String> = Vec::new();
     for file in files.iter().filter(|file| file.errors > 0) {
         for row in results.rows(&file.key).await? {
-            let Err(error) = row.outcome else { continue };
+            let Err(error) = row.result else { continue };
             if told.contains(&error.message) {
                 continue;
             }

@@ -25,7 +25,7 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
             Failure::run(format!("job `{job}` has no attributed example yet"))
         })?,
     };
-    let attribution = row.outcome.map_err(|error| {
+    let attribution = row.result.map_err(|error| {
         let message = error.message;
         Failure::run(format!("{} could not be attributed: {message}", row.id))
     })?;

@@ -3,21 +3,17 @@
 //! Reads one slot at a time, so that memory is bounded by the largest slot whatever the job's size.
 //! The plan says which slot holds a row, so that one example costs one object.
 
-mod decode;
-mod row;
-
 use std::sync::Arc;
 
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
 use whence_coordinator::durable::root::is_root;
 use whence_coordinator::panics;
 use whence_schemas::store::{self, SlotStore};
-use whence_schemas::{JobId, JobSpec, Plan, RowId, layout};
+use whence_schemas::{JobId, JobSpec, Plan, RowId, chain, layout, slot_file};
+use whence_worker::table::{self, TableRow};
 
 use crate::Failure;
 use crate::remote::find;
-pub use row::{ResultRow, RowError};
 
 /// The table of one job.
 #[derive(Debug)]
@@ -78,18 +74,15 @@ impl Results {
     }
 
     /// Returns the rows of one slot.
-    pub async fn rows(&self, slot: &str) -> Result<Vec<ResultRow>, Failure> {
+    pub async fn rows(&self, slot: &str) -> Result<Vec<TableRow>, Failure> {
         let bytes = self.store.get(slot).await?;
         let bytes = bytes.ok_or_else(|| Failure::run(format!("the object `{slot}` vanished")))?;
-        let read = || -> Result<Vec<ResultRow>, String> {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-                .and_then(ParquetRecordBatchReaderBuilder::build)
-                .map_err(|error| error.to_string())?;
+        let read = || -> Result<Vec<TableRow>, String> {
+            let file = slot_file::decode(bytes).map_err(|error| chain(&error))?;
             let mut rows = Vec::new();
-            for batch in reader {
-                let batch = batch.map_err(|error| error.to_string())?;
-                let decoded = decode::rows(&batch, &self.step_scores());
-                rows.extend(decoded.map_err(|error| error.to_string())?);
+            for batch in &file.batches {
+                let decoded = table::decode(batch, &self.step_scores());
+                rows.extend(decoded.map_err(|error| chain(&error))?);
             }
             Ok(rows)
         };
@@ -101,7 +94,7 @@ impl Results {
     /// Returns the row `id`.
     ///
     /// Fails if it is not computed yet, or the job has no such row.
-    pub async fn row(&self, id: RowId) -> Result<ResultRow, Failure> {
+    pub async fn row(&self, id: RowId) -> Result<TableRow, Failure> {
         for slot in self.slots().await? {
             if !self.may_hold(&slot, id.example) {
                 continue;
@@ -134,10 +127,10 @@ impl Results {
     }
 
     /// Returns the first attributed row; none if no row that is computed could be attributed.
-    pub async fn first_attributed(&self) -> Result<Option<ResultRow>, Failure> {
+    pub async fn first_attributed(&self) -> Result<Option<TableRow>, Failure> {
         for slot in self.slots().await? {
             let mut rows = self.rows(&slot).await?.into_iter();
-            if let Some(row) = rows.find(|row| row.outcome.is_ok()) {
+            if let Some(row) = rows.find(|row| row.result.is_ok()) {
                 return Ok(Some(row));
             }
         }

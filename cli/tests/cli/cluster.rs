@@ -124,7 +124,7 @@ fn a_coordinator_that_is_starting_is_waited_for() {
     let mut messages = BufReader::new(asking.0.stderr.take().expect("messages are piped"));
     let mut line = String::new();
     messages.read_line(&mut line).unwrap();
-    assert!(line.contains("waiting for one"), "{line}");
+    assert!(line.contains("trying for another"), "{line}");
     let _coordinator = coordinator_on(&format!("127.0.0.1:{port}"), folder.path());
     assert!(asking.0.wait().unwrap().success());
 }

@@ -283,8 +283,9 @@ fn a_truncated_parquet_file_is_named() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING).unwrap_err();
-    assert!(error.chain().contains("rows.parquet"), "{}", error.chain());
-    assert_eq!(error.kind(), crate::ErrorKind::Data);
+    let message = whence_schemas::chain(&error);
+    assert!(message.contains("rows.parquet"), "{message}");
+    assert_eq!(error.kind(), whence_schemas::ErrorKind::Data);
 }
 
 #[test]
@@ -292,9 +293,8 @@ fn a_json_array_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.json");
     fs::write(&path, r#"[{"source": "a", "target": "b", "label": "c"}]"#).unwrap();
-    let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING)
-        .unwrap_err()
-        .chain();
+    let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING).unwrap_err();
+    let error = whence_schemas::chain(&error);
     assert!(
         error.contains("rows.json") && error.contains("one object a line"),
         "{error}"

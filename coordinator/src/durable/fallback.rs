@@ -7,14 +7,14 @@ use arrow::array::{
 };
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
-use whence_schemas::output::{self, footer};
-use whence_schemas::{Attempt, Epoch, JobSpec, SlotId, canonical, input};
+use whence_schemas::{
+    Attempt, Epoch, Footer, JobSpec, RowError, SlotId, SlotKind, input, output, slot_file,
+};
 
 use crate::Error;
-use crate::job::FailureClass;
+
+/// The worker that such files name.
+const AUTHOR: &str = "coordinator";
 
 /// Who writes, for the footer.
 #[derive(Debug, Clone, Copy)]
@@ -32,23 +32,12 @@ pub struct Author<'a> {
 /// Returns the object that says that a slot was split: the table's schema and no rows.
 pub fn tombstone(author: Author) -> Result<Bytes, Error> {
     let schema = Arc::new(schema(author.spec));
-    encode(
-        author,
-        footer::KIND_TOMBSTONE,
-        &RecordBatch::new_empty(schema),
-    )
+    encode(author, SlotKind::Tombstone, &RecordBatch::new_empty(schema))
 }
 
 /// Returns the object that gives up on `rows`, a batch of [`input::schema`]: an error row for each.
-pub fn quarantine(
-    author: Author,
-    rows: &RecordBatch,
-    class: FailureClass,
-    message: &str,
-) -> Result<Bytes, Error> {
+pub fn quarantine(author: Author, rows: &RecordBatch, error: &RowError) -> Result<Bytes, Error> {
     let schema = Arc::new(schema(author.spec));
-    let code = serde_json::to_value(class).unwrap_or_default();
-    let code = code.as_str().unwrap_or("internal").to_owned();
     let num_rows = rows.num_rows();
     let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; num_rows])) };
     let column = |field: &Arc<arrow::datatypes::Field>| -> ArrayRef {
@@ -57,8 +46,8 @@ pub fn quarantine(
             output::EXAMPLE_ID => given(input::EXAMPLE_ID),
             output::SAMPLE => Some(Arc::new(Int32Array::from(vec![0; num_rows])) as ArrayRef),
             output::STATUS => Some(same(output::STATUS_ERROR)),
-            output::ERROR_CODE => Some(same(&code)),
-            output::ERROR_MESSAGE => Some(same(message)),
+            output::ERROR_CODE => Some(same(&error.code)),
+            output::ERROR_MESSAGE => Some(same(&error.message)),
             output::INPUT_TEXT => given(input::INPUT_TEXT),
             output::GENERATED_TEXT => given(input::GENERATED_TEXT),
             output::TARGET_FORCED => {
@@ -73,7 +62,7 @@ pub fn quarantine(
     let columns = schema.fields().iter().map(column).collect();
     let batch = RecordBatch::try_new(schema, columns)
         .map_err(|error| Error::Internal(format!("build an error row: {error}")))?;
-    encode(author, footer::KIND_QUARANTINE, &batch)
+    encode(author, SlotKind::Quarantine, &batch)
 }
 
 /// Returns rows of which nothing is known but their ids, for when the dataset cannot be read.
@@ -94,31 +83,21 @@ fn schema(spec: &JobSpec) -> Schema {
     output::schema(&scores, &input::text_columns(&spec.dataset.columns))
 }
 
-fn encode(author: Author, kind: &str, batch: &RecordBatch) -> Result<Bytes, Error> {
-    let spec = canonical::to_string(author.spec)
-        .map_err(|error| Error::Internal(format!("write a footer: {error}")))?;
-    let pairs = [
-        (footer::SLOT, author.slot.to_string()),
-        (footer::ATTEMPT, author.attempt.to_string()),
-        (footer::KIND, kind.to_owned()),
-        (footer::EXAMPLES, batch.num_rows().to_string()),
-        (footer::ERRORS, batch.num_rows().to_string()),
-        (footer::WORKER, "coordinator".to_owned()),
-        (footer::EPOCH, author.epoch.to_string()),
-        (footer::SPEC, spec),
-        (footer::CODE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    let pairs = pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value));
-    let properties = WriterProperties::builder()
-        .set_key_value_metadata(Some(pairs.to_vec()))
-        .build();
-    let failed = |error: parquet::errors::ParquetError| {
-        Error::Internal(format!("encode slot `{}`: {error}", author.slot))
+fn encode(author: Author, kind: SlotKind, batch: &RecordBatch) -> Result<Bytes, Error> {
+    let num_rows = batch.num_rows() as u64;
+    let footer = Footer {
+        slot: author.slot.clone(),
+        attempt: author.attempt.clone(),
+        kind,
+        examples: num_rows,
+        errors: num_rows,
+        worker: AUTHOR.parse()?,
+        epoch: author.epoch,
+        spec_json: author.spec.canonical_json(),
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(failed)?;
-    writer.write(batch).map_err(failed)?;
-    writer.close().map_err(failed)?;
-    Ok(bytes.into())
+    let encoded = slot_file::encode_without_scores(batch, &footer);
+    let encoded =
+        encoded.map_err(|error| Error::Internal(format!("encode slot `{}`: {error}", author.slot)));
+    Ok(encoded?.into())
 }

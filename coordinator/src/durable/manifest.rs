@@ -1,7 +1,7 @@
 //! The manifest that ends a job: which objects are its table.
 
 use serde::{Deserialize, Serialize};
-use whence_schemas::{JobId, layout};
+use whence_schemas::{JobId, SlotKind, layout};
 
 use crate::job::{FillKind, Job, SlotState, Totals};
 
@@ -27,8 +27,8 @@ pub struct Manifest {
 pub struct ManifestFile {
     /// Its name below the root.
     pub key: String,
-    /// `full`, `tombstone` or `quarantine`.
-    pub kind: String,
+    /// What it holds.
+    pub kind: SlotKind,
     /// Rows of the dataset it answers.
     pub rows: u64,
     /// How many of them have an error row.
@@ -40,22 +40,21 @@ pub struct ManifestFile {
 impl Manifest {
     /// Lists the objects of a job whose every slot is filled.
     pub fn of(job: &Job) -> Self {
-        use whence_schemas::output::footer;
         let files = job.slots().filter_map(|(slot, state)| {
             let (kind, rows, errors, bytes) = match state {
                 SlotState::Filled(fill) => {
                     let kind = match fill.kind {
-                        FillKind::Full => footer::KIND_FULL,
-                        FillKind::Quarantine => footer::KIND_QUARANTINE,
+                        FillKind::Full => SlotKind::Full,
+                        FillKind::Quarantine => SlotKind::Quarantine,
                     };
                     (kind, fill.rows, fill.errors, fill.bytes)
                 }
-                SlotState::Split { bytes } => (footer::KIND_TOMBSTONE, 0, 0, *bytes),
+                SlotState::Split { bytes } => (SlotKind::Tombstone, 0, 0, *bytes),
                 _ => return None,
             };
             Some(ManifestFile {
                 key: layout::slot(job.table(), slot),
-                kind: kind.to_owned(),
+                kind,
                 rows,
                 errors,
                 bytes,
@@ -75,7 +74,10 @@ impl Manifest {
 
     /// Returns how far a job with this manifest is: all the way.
     pub fn totals(&self) -> Totals {
-        let tombstones = self.files.iter().filter(|file| file.kind == "tombstone");
+        let tombstones = self
+            .files
+            .iter()
+            .filter(|file| file.kind == SlotKind::Tombstone);
         let slots = (self.files.len() - tombstones.count()) as u64;
         Totals {
             rows: self.rows,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use whence_schemas::store::{Listed, SlotStore};
-use whence_schemas::{JobId, JobSpec, Plan, SlotId, layout};
+use whence_schemas::{ErrorKind, JobId, JobSpec, Plan, SlotId, chain, layout};
 
 use super::manifest::Manifest;
 use super::{SlotObject, get_json, inspect};
@@ -41,8 +41,8 @@ pub async fn jobs(
     for (id, objects) in objects {
         match job(store, &id, &objects, rules, now).await {
             Ok(job) => jobs.extend(job),
-            Err(error) if error.kind() == crate::ErrorKind::Data => {
-                tracing::error!(job = %id, error = %error.chain(), "job cannot be recovered");
+            Err(error) if error.kind() == ErrorKind::Data => {
+                tracing::error!(job = %id, error = chain(&error), "job cannot be recovered");
             }
             Err(error) => return Err(error),
         }

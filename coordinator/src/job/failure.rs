@@ -25,6 +25,22 @@ pub enum FailureClass {
     Lost,
 }
 
+impl FailureClass {
+    /// Returns its name in records and in the `error_code` of rows that were given up.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::OutOfMemory => "out_of_memory",
+            Self::TooLarge => "too_large",
+            Self::Model => "model",
+            Self::Specification => "specification",
+            Self::Input => "input",
+            Self::Internal => "internal",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// A failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

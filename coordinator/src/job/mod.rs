@@ -19,7 +19,7 @@ pub mod scheduler;
 mod simulation;
 mod slot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timestamp;
 mod transitions;
 mod work;
@@ -200,6 +200,12 @@ impl Job {
     /// Returns what orders jobs: the earlier submitted first.
     pub fn order(&self) -> (u64, &JobId) {
         (self.submitted_ms, &self.id)
+    }
+
+    /// Changes when it was submitted.
+    #[cfg(test)]
+    pub(crate) fn set_submitted_ms(&mut self, submitted_ms: u64) {
+        self.submitted_ms = submitted_ms;
     }
 
     /// Returns the state of a slot.

@@ -45,7 +45,7 @@ pub(super) fn spec(model: &str) -> JobSpec {
 }
 
 /// A job with a shard of each of these lengths.
-fn job_of(model: &str, lengths: &[u64]) -> Job {
+pub(crate) fn job_of(model: &str, lengths: &[u64]) -> Job {
     let mut start = 0;
     let shard = |length: &u64| {
         let rows = start..start + length;
@@ -61,7 +61,7 @@ fn job_of(model: &str, lengths: &[u64]) -> Job {
     Job::new(Arc::new(spec(model)), plan, 0, RULES, at(0))
 }
 
-fn job(lengths: &[u64]) -> Job {
+pub(crate) fn job(lengths: &[u64]) -> Job {
     job_of("m", lengths)
 }
 

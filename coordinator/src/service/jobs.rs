@@ -11,12 +11,13 @@ use whence_proto::v1::{
     ListJobsRequest, ListJobsResponse, SubmitJobRequest, SubmitJobResponse, WatchJobRequest,
     WatchJobResponse,
 };
-use whence_schemas::{JobId, JobSpec, canonical, options};
+use whence_schemas::{JobId, JobSpec, options};
 
 use super::Service;
 use crate::Error;
-use crate::coordinator;
+use crate::JobSummary;
 use crate::job::Phase;
+use crate::jobs::watch;
 
 #[tonic::async_trait]
 impl JobService for Service {
@@ -25,7 +26,7 @@ impl JobService for Service {
         request: Request<SubmitJobRequest>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
         let spec = job_spec(&request.into_inner().spec_json)?;
-        let (id, existed) = self.0.submit(spec).await?;
+        let (id, existed) = self.0.jobs().submit(spec).await?;
         Ok(Response::new(SubmitJobResponse {
             job_id: id.to_string(),
             existed,
@@ -37,10 +38,9 @@ impl JobService for Service {
         request: Request<GetJobRequest>,
     ) -> Result<Response<GetJobResponse>, Status> {
         let id = job_id(&request.into_inner().job_id)?;
-        let spec = canonical::to_string(&*self.0.spec(&id)?);
-        let spec_json = spec.map_err(|error| Error::Internal(error.to_string()))?;
+        let spec_json = self.0.jobs().spec(&id)?.canonical_json();
         Ok(Response::new(GetJobResponse {
-            status: Some(encode(self.0.status(&id)?)),
+            status: Some(encode(self.0.jobs().summary(&id)?, self.0.store_url())),
             spec_json,
         }))
     }
@@ -49,7 +49,8 @@ impl JobService for Service {
         &self,
         _request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
-        let jobs = self.0.list().into_iter().map(encode).collect();
+        let jobs = self.0.jobs().list().into_iter();
+        let jobs = jobs.map(|job| encode(job, self.0.store_url())).collect();
         Ok(Response::new(ListJobsResponse { jobs }))
     }
 
@@ -60,9 +61,10 @@ impl JobService for Service {
         request: Request<WatchJobRequest>,
     ) -> Result<Response<Self::WatchJobStream>, Status> {
         let id = job_id(&request.into_inner().job_id)?;
-        self.0.status(&id)?;
-        let statuses = Arc::clone(&self.0).watch(id).map(|status| {
-            let status = Some(encode(status?));
+        self.0.jobs().summary(&id)?;
+        let root = self.0.store_url().to_owned();
+        let statuses = watch(Arc::clone(&self.0.core), id).map(move |summary| {
+            let status = Some(encode(summary?, &root));
             Ok(WatchJobResponse { status })
         });
         Ok(Response::new(Box::pin(statuses)))
@@ -73,7 +75,7 @@ impl JobService for Service {
         request: Request<CancelJobRequest>,
     ) -> Result<Response<CancelJobResponse>, Status> {
         let id = job_id(&request.into_inner().job_id)?;
-        let status = Some(encode(self.0.cancel(&id).await?));
+        let status = Some(encode(self.0.jobs().cancel(&id).await?, self.0.store_url()));
         Ok(Response::new(CancelJobResponse { status }))
     }
 }
@@ -90,15 +92,14 @@ fn job_id(text: &str) -> Result<JobId, Error> {
     Ok(text.parse()?)
 }
 
-fn encode(status: coordinator::Status) -> JobStatus {
-    let coordinator::Status {
+fn encode(summary: JobSummary, root: &str) -> JobStatus {
+    let JobSummary {
         id,
         phase,
         totals,
         table,
         workers,
-        root,
-    } = status;
+    } = summary;
     let (state, message) = match phase {
         Phase::Running => (JobState::Running, String::new()),
         Phase::Sealed => (JobState::Sealed, String::new()),
@@ -121,6 +122,6 @@ fn encode(status: coordinator::Status) -> JobStatus {
         workers,
         work_total: totals.work,
         work_done: totals.work_done,
-        root,
+        root: root.to_owned(),
     }
 }

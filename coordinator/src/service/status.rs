@@ -1,23 +1,14 @@
-//! Errors as gRPC statuses: the one place that says which is which.
+//! Errors as gRPC statuses.
 
-use tonic::{Code, Status};
+use tonic::Status;
+use whence_proto::status;
+use whence_schemas::chain;
 
-use crate::{Error, ErrorKind};
+use crate::Error;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let code = match error {
-            // A worker must not try again: the other side has to change.
-            Error::Worker { .. } => Code::FailedPrecondition,
-            ref error => match error.kind() {
-                ErrorKind::Invalid => Code::InvalidArgument,
-                ErrorKind::NotFound => Code::NotFound,
-                ErrorKind::Unavailable => Code::Unavailable,
-                ErrorKind::Data => Code::DataLoss,
-                ErrorKind::Internal => Code::Internal,
-            },
-        };
-        Self::new(code, error.chain())
+        Self::new(status::code(error.kind()), chain(&error))
     }
 }
 

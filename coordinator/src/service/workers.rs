@@ -19,7 +19,7 @@ use whence_schemas::WorkerId;
 
 use super::Service;
 use super::status::missing;
-use crate::dispatch::{Assigned, AttemptAt, AttemptProgress, Registration};
+use crate::assignment::{Assigned, AttemptAt, AttemptProgress, Registration};
 use crate::job::FailureClass;
 use crate::job::scheduler;
 use crate::{Error, ipc};
@@ -42,12 +42,12 @@ impl WorkerService for Service {
             numerics_version: request.numerics_version,
             in_flight: attempts(request.in_flight)?,
         };
-        let stop = self.0.register(&registration)?;
-        let config = &self.0.config;
+        let stop = self.0.dispatch().register(&registration)?;
+        let config = &self.0.core.config;
         let store_url = config.advertised_store_url.as_deref();
         Ok(Response::new(RegisterResponse {
             store_url: store_url.unwrap_or(self.0.store_url()).to_owned(),
-            epoch: self.0.epoch.0,
+            epoch: self.0.core.epoch.0,
             heartbeat_interval: config.heartbeat_interval.try_into().ok(),
             stop: stop.iter().map(encode_attempt).collect(),
         }))
@@ -67,11 +67,15 @@ impl WorkerService for Service {
             credits: request.credits as usize,
             loaded: request.loaded_models,
         };
-        let acquired = self.0.acquire(&asked, LONGEST_WAIT.min(wait)).await?;
+        let acquired = self
+            .0
+            .dispatch()
+            .acquire(&asked, LONGEST_WAIT.min(wait))
+            .await?;
         let lease = |assigned: Assigned| v1::Lease {
             attempt: Some(encode_attempt(&assigned.at)),
-            epoch: self.0.epoch.0,
-            ttl: self.0.config.lease_ttl.try_into().ok(),
+            epoch: self.0.core.epoch.0,
+            ttl: self.0.core.config.lease_ttl.try_into().ok(),
             spec_json: assigned.spec_json,
             slot_key: assigned.slot_key,
             rows: assigned.rows,
@@ -92,7 +96,7 @@ impl WorkerService for Service {
         let coordinator = Arc::clone(&self.0);
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
         // Ends with the shard or with the stream, whichever is first.
-        tokio::task::spawn_blocking(move || match coordinator.rows(&at) {
+        tokio::task::spawn_blocking(move || match coordinator.dispatch().rows(&at) {
             Ok(rows) => ipc::send(rows, &pieces),
             Err(error) => drop(pieces.blocking_send(Err(error))),
         });
@@ -117,9 +121,9 @@ impl WorkerService for Service {
         });
         let progress: Vec<_> = progress.collect::<Result<_, _>>()?;
         let worker = worker_id(&request.worker_id)?;
-        let stop = self.0.heartbeat(&worker, &progress)?;
+        let stop = self.0.dispatch().heartbeat(&worker, &progress)?;
         Ok(Response::new(HeartbeatResponse {
-            epoch: self.0.epoch.0,
+            epoch: self.0.core.epoch.0,
             stop: stop.iter().map(encode_attempt).collect(),
         }))
     }
@@ -130,7 +134,7 @@ impl WorkerService for Service {
     ) -> Result<Response<CompleteShardResponse>, Status> {
         let request = request.into_inner();
         let at = attempt(request.attempt)?;
-        self.0.complete(&at, request.tokens).await?;
+        self.0.dispatch().complete(&at, request.tokens).await?;
         Ok(Response::new(CompleteShardResponse {}))
     }
 
@@ -142,7 +146,10 @@ impl WorkerService for Service {
         let class = failure_class(request.failure_class());
         let worker = worker_id(&request.worker_id)?;
         let at = attempt(request.attempt)?;
-        self.0.fail(&at, &worker, class, request.message).await?;
+        self.0
+            .dispatch()
+            .fail(&at, &worker, class, request.message)
+            .await?;
         Ok(Response::new(FailShardResponse {}))
     }
 
@@ -150,7 +157,9 @@ impl WorkerService for Service {
         &self,
         request: Request<ReleaseShardsRequest>,
     ) -> Result<Response<ReleaseShardsResponse>, Status> {
-        self.0.release(&attempts(request.into_inner().attempts)?);
+        self.0
+            .dispatch()
+            .release(&attempts(request.into_inner().attempts)?);
         Ok(Response::new(ReleaseShardsResponse {}))
     }
 }

@@ -12,14 +12,14 @@ use url::Url;
 
 mod local;
 mod probe;
+mod read_footer;
 mod remote;
-mod slot_footer;
 mod slot_store;
 
 pub use local::LocalSlotStore;
 pub use probe::probe;
+pub use read_footer::read_footer;
 pub use remote::RemoteSlotStore;
-pub use slot_footer::{FooterError, SlotFooter};
 pub use slot_store::{Created, Listed, SlotStore, StoreError};
 
 /// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`.

@@ -8,6 +8,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::error::ErrorKind;
+
 /// What became of an attempt to create an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -91,4 +93,27 @@ pub enum StoreError {
         /// What the probe saw.
         finding: String,
     },
+    /// An object's bytes are not what they must be.
+    #[error("store `{url}`: object `{key}` is damaged: {reason}; remove it and run the job again")]
+    Damaged {
+        /// The store.
+        url: String,
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Returns what can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Url { .. } | Self::NoCredentials { .. } | Self::Unsafe { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Damaged { .. } => ErrorKind::Data,
+        }
+    }
 }

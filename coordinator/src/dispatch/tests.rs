@@ -1,0 +1,176 @@
+//! What workers are answered, against a real store of a temporary folder.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use whence_schemas::{ErrorKind, Footer, JobId, SlotKind, layout, slot_file};
+
+use super::*;
+use crate::job::Phase;
+use crate::testing::{Stage, registration, request, worker};
+
+/// Fills the slot of `at` as a worker would: with an object whose footer says so.
+async fn fill(stage: &Stage, slot_key: &str, at: &AttemptAt) {
+    let spec = stage.coordinator.jobs().spec(&at.job).unwrap();
+    let schema = whence_schemas::output::schema(&[], &arrow::datatypes::Fields::empty());
+    let batch = arrow::array::RecordBatch::new_empty(Arc::new(schema));
+    let footer = Footer {
+        slot: at.slot.clone(),
+        attempt: at.attempt.clone(),
+        kind: SlotKind::Full,
+        examples: 1,
+        errors: 0,
+        worker: worker("a"),
+        epoch: stage.coordinator.core.epoch,
+        spec_json: spec.canonical_json(),
+        code_version: "1".to_owned(),
+    };
+    let bytes = slot_file::encode(&batch, &footer).unwrap();
+    let store = &stage.coordinator.core.store;
+    store.create(slot_key, bytes.into()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_of_another_release_is_refused_by_what_differs() {
+    let stage = Stage::new().await;
+    let dispatch = stage.coordinator.dispatch();
+    assert_eq!(dispatch.register(&registration("a")).unwrap(), []);
+    let mut other = registration("a");
+    other.protocol_version += 1;
+    let refused = dispatch.register(&other).unwrap_err();
+    assert!(
+        refused.to_string().contains("protocol version"),
+        "{refused}"
+    );
+    let mut other = registration("a");
+    other.numerics_version += 1;
+    let refused = dispatch.register(&other).unwrap_err();
+    assert!(
+        refused.to_string().contains("numerics version"),
+        "{refused}"
+    );
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_waits_for_a_job_and_no_longer_than_it_asked() {
+    let stage = Stage::new().await;
+    let start = Instant::now();
+    let dispatch = stage.coordinator.dispatch();
+    let wait = Duration::from_secs(20);
+    let nothing = dispatch.acquire(&request("a", 1), wait).await.unwrap();
+    assert!(nothing.assigned.is_empty() && !nothing.is_draining);
+    assert_eq!(start.elapsed(), wait);
+    let submitted = stage.coordinator.jobs();
+    let asked = request("a", 1);
+    let (acquired, _) = tokio::join!(
+        dispatch.acquire(&asked, wait),
+        submitted.submit(stage.job(2))
+    );
+    assert_eq!(acquired.unwrap().assigned.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_shuts_down_hands_nothing_out_and_says_so() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    stage.coordinator.drain();
+    let dispatch = stage.coordinator.dispatch();
+    let asked = request("a", 1);
+    let acquired = dispatch.acquire(&asked, Duration::from_secs(20));
+    let acquired = acquired.await.unwrap();
+    assert!(acquired.is_draining && acquired.assigned.is_empty());
+    let refused = dispatch.register(&registration("a")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rows_of_a_leased_slot_are_read_and_of_no_other() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(3)).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    let dispatch = stage.coordinator.dispatch();
+    let batch = dispatch.rows(&leased.at).unwrap().next_batch().unwrap();
+    assert_eq!(batch.unwrap().num_rows() as u64, leased.rows);
+    let mut unknown = leased.at.clone();
+    unknown.slot = whence_schemas::SlotId::of_shard(99);
+    assert_eq!(
+        dispatch.rows(&unknown).err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
+    unknown.job = JobId::of("gone");
+    assert_eq!(
+        dispatch.rows(&unknown).err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_counts_only_if_the_object_is_there() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    let leased = stage.acquire("a", 2).await;
+    let dispatch = stage.coordinator.dispatch();
+    dispatch.complete(&leased[0].at, 40).await.unwrap();
+    let totals = || stage.coordinator.jobs().summary(&id).unwrap().totals;
+    assert_eq!((totals().rows_done, totals().slots_leased), (0, 1));
+    fill(&stage, &leased[1].slot_key, &leased[1].at).await;
+    // Told twice, counted once.
+    dispatch.complete(&leased[1].at, 40).await.unwrap();
+    dispatch.complete(&leased[1].at, 40).await.unwrap();
+    assert_eq!((totals().rows_done, totals().tokens_done), (1, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_object_is_named_with_what_is_wrong() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    let store = &stage.coordinator.core.store;
+    let damaged = b"PAR1 and nothing else".as_slice();
+    store
+        .create(&leased.slot_key, damaged.into())
+        .await
+        .unwrap();
+    let error = stage.coordinator.dispatch().complete(&leased.at, 1).await;
+    let error = error.unwrap_err();
+    let message = whence_schemas::chain(&error);
+    assert!(message.contains(&leased.slot_key), "{message}");
+    assert!(message.contains("is damaged"), "{message}");
+    assert_eq!(error.kind(), ErrorKind::Data);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_survive_a_restart_and_outages_are_not_written_down() {
+    let mut stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    for class in [FailureClass::Transient, FailureClass::Internal] {
+        let leased = stage.acquire("a", 1).await.remove(0);
+        stage.fail(&leased.at, class).await;
+    }
+    let recorded = stage
+        .coordinator
+        .core
+        .store
+        .list(&layout::failures(&id))
+        .await;
+    assert_eq!(recorded.unwrap().len(), 1);
+    stage.restart().await;
+    let summary = stage.coordinator.jobs().summary(&id).unwrap();
+    assert_eq!(summary.phase, Phase::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_given_back_is_handed_to_the_next() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    let first = stage.acquire("a", 1).await.remove(0);
+    assert!(stage.acquire("b", 1).await.is_empty());
+    stage
+        .coordinator
+        .dispatch()
+        .release(std::slice::from_ref(&first.at));
+    let second = stage.acquire("b", 1).await.remove(0);
+    assert_eq!(second.at.slot, first.at.slot);
+    assert_ne!(second.at.attempt, first.at.attempt);
+}

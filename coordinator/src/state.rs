@@ -1,0 +1,247 @@
+//! What a coordinator knows: the jobs, the workers, and whether it still serves.
+//!
+//! Pure: no clock, no lock, no store. [`SharedState`](crate::shared::SharedState) puts it behind a
+//! lock, and what asks it is in `jobs`, `dispatch` and `reconcile`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use whence_schemas::{Attempt, Epoch, JobId, WorkerId, layout};
+
+use crate::Error;
+use crate::assignment::{Assigned, AttemptAt, AttemptProgress};
+use crate::job::scheduler::{self, Assignment, Request};
+use crate::job::{Due, Event, Failure, Job, Phase, SlotState, Timestamp, Totals};
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    /// The job.
+    pub id: JobId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Its counts.
+    pub totals: Totals,
+    /// Folder of its slots below the root.
+    pub table: String,
+    /// Workers there are.
+    pub workers: u64,
+}
+
+/// What the coordinator knows.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    /// When each worker was last heard of.
+    pub(crate) workers: BTreeMap<WorkerId, Timestamp>,
+    /// The epoch of a coordinator that came after us.
+    pub(crate) newer: Option<Epoch>,
+    /// Nothing is handed out any more.
+    pub(crate) is_draining: bool,
+}
+
+/// What came of looking for leases that ran out.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Expired {
+    /// The attempts that are lost, to be recorded.
+    pub(crate) lost: Vec<(JobId, Failure)>,
+    /// Whether anything changed.
+    pub(crate) is_any: bool,
+}
+
+impl State {
+    /// Knows `jobs` and nobody yet.
+    pub(crate) fn of_jobs(jobs: Vec<Job>) -> Self {
+        let by_id = jobs.into_iter().map(|job| (job.id().clone(), job));
+        Self {
+            jobs: by_id.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns a job. Fails if there is none of this id.
+    pub(crate) fn job(&self, id: &JobId) -> Result<&Job, Error> {
+        self.jobs
+            .get(id)
+            .ok_or_else(|| Error::UnknownJob(id.clone()))
+    }
+
+    /// Fails if this coordinator, of epoch `ours`, must not serve any more.
+    pub(crate) fn serving(&self, ours: Epoch) -> Result<(), Error> {
+        match self.newer {
+            Some(newer) => Err(Error::SteppedDown { ours, newer }),
+            None if self.is_draining => Err(Error::Draining),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns how far a job is.
+    pub(crate) fn summary(&self, id: &JobId) -> Result<JobSummary, Error> {
+        self.job(id).map(|job| self.summary_of(job))
+    }
+
+    /// Returns how far every job is, the newest first.
+    pub(crate) fn summaries(&self) -> Vec<JobSummary> {
+        let mut jobs: Vec<_> = self.jobs.values().collect();
+        jobs.sort_by_cached_key(|job| std::cmp::Reverse((job.order().0, job.id().clone())));
+        jobs.into_iter().map(|job| self.summary_of(job)).collect()
+    }
+
+    fn summary_of(&self, job: &Job) -> JobSummary {
+        JobSummary {
+            id: job.id().clone(),
+            phase: job.phase().clone(),
+            totals: job.totals(),
+            table: job.table().to_owned(),
+            workers: self.workers.len() as u64,
+        }
+    }
+
+    /// Tells a job what happened, if there is such a job.
+    pub(crate) fn apply(&mut self, id: &JobId, event: Event, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.apply(event, now);
+        }
+    }
+
+    /// Takes a job that is known up again. Returns whether it is known.
+    ///
+    /// Fails if it ended without a result.
+    pub(crate) fn resubmit(&mut self, id: &JobId, now: Timestamp) -> Result<bool, Error> {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return Ok(false);
+        };
+        job.apply(Event::Resubmitted, now);
+        let ended = |how: String| Error::Ended {
+            job: id.clone(),
+            how,
+        };
+        match job.phase() {
+            Phase::Running | Phase::Sealed => Ok(true),
+            Phase::Cancelled => Err(ended("was cancelled".to_owned())),
+            Phase::Failed { message, .. } => Err(ended(format!("failed: {message}"))),
+        }
+    }
+
+    /// Renews the leases of the attempts that `worker` makes, who need not be known. Returns those
+    /// it should stop.
+    pub(crate) fn renew(
+        &mut self,
+        worker: &WorkerId,
+        progress: &[AttemptProgress],
+        now: Timestamp,
+    ) -> Vec<AttemptAt> {
+        self.workers.insert(worker.clone(), now);
+        let mut unwanted = Vec::new();
+        for progress in progress {
+            let event = Event::Renewed {
+                slot: progress.at.slot.clone(),
+                attempt: progress.at.attempt.clone(),
+                worker: worker.clone(),
+                rows_done: progress.rows_done,
+                tokens_done: progress.tokens_done,
+            };
+            self.apply(&progress.at.job, event, now);
+            if !self.is_wanted(&progress.at) {
+                unwanted.push(progress.at.clone());
+            }
+        }
+        unwanted
+    }
+
+    /// Returns whether an attempt's result is of any use.
+    fn is_wanted(&self, at: &AttemptAt) -> bool {
+        let Some(job) = self.jobs.get(&at.job) else {
+            return false;
+        };
+        let is_open = !matches!(
+            job.slot(&at.slot),
+            None | Some(SlotState::Filled(_) | SlotState::Split { .. })
+        );
+        is_open && *job.phase() == Phase::Running
+    }
+
+    /// Chooses slots for a worker and leases them, each under an attempt that `new_attempt` names.
+    pub(crate) fn assign(
+        &mut self,
+        request: &Request,
+        now: Timestamp,
+        new_attempt: impl Fn() -> Attempt,
+    ) -> Vec<Assigned> {
+        self.workers.insert(request.worker.clone(), now);
+        let chosen = scheduler::assign(self.jobs.values(), request, now);
+        let lease = |chosen| self.lease(chosen, &request.worker, new_attempt(), now);
+        chosen.into_iter().filter_map(lease).collect()
+    }
+
+    fn lease(
+        &mut self,
+        chosen: Assignment,
+        worker: &WorkerId,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Option<Assigned> {
+        let job = self.jobs.get_mut(&chosen.job)?;
+        let rows = job.plan().rows(&chosen.slot)?;
+        let event = Event::Leased {
+            slot: chosen.slot.clone(),
+            attempt: attempt.clone(),
+            worker: worker.clone(),
+        };
+        job.apply(event, now);
+        Some(Assigned {
+            spec_json: job.spec().canonical_json(),
+            slot_key: layout::slot(job.table(), &chosen.slot),
+            rows: rows.end - rows.start,
+            at: AttemptAt {
+                job: chosen.job,
+                slot: chosen.slot,
+                attempt,
+            },
+        })
+    }
+
+    /// Returns when the next slot that rests now may be leased. Nothing changes at that moment, so
+    /// whoever waits for a slot must wake up by themselves.
+    pub(crate) fn next_rested(&self, now: Timestamp) -> Option<Timestamp> {
+        let pending = self.jobs.values().filter_map(Job::next_pending);
+        pending.filter(|at| *at > now).min()
+    }
+
+    /// Ends the leases whose workers vanished, and forgets workers that said nothing for `silence`.
+    pub(crate) fn expire(&mut self, now: Timestamp, silence: Duration) -> Expired {
+        let num_workers = self.workers.len();
+        self.workers.retain(|_, seen| now.since(*seen) < silence);
+        let has_forgotten = self.workers.len() != num_workers;
+        let lost = self.jobs.iter_mut().flat_map(|(id, job)| {
+            let lost = job.apply(Event::Tick, now);
+            lost.into_iter().map(|failure| (id.clone(), failure))
+        });
+        let lost: Vec<_> = lost.collect();
+        Expired {
+            is_any: has_forgotten || !lost.is_empty(),
+            lost,
+        }
+    }
+
+    /// Returns what should be in the store and is not yet.
+    pub(crate) fn due(&self) -> Vec<(JobId, Due)> {
+        let of_job = |job: &Job| {
+            let due = job.due().into_iter();
+            let due = due.map(|due| (job.id().clone(), due));
+            due.collect::<Vec<_>>()
+        };
+        self.jobs.values().flat_map(of_job).collect()
+    }
+
+    /// Returns the jobs that are not over, with the folders of their slots.
+    pub(crate) fn running(&self) -> Vec<(JobId, String)> {
+        let running = self.jobs.values();
+        let running = running.filter(|job| *job.phase() == Phase::Running);
+        let running = running.map(|job| (job.id().clone(), job.table().to_owned()));
+        running.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

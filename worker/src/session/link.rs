@@ -1,0 +1,213 @@
+//! A worker's calls to its coordinator, each with a deadline, and their answers checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use whence_proto::v1::worker_service_client::WorkerServiceClient;
+use whence_proto::v1::{self, AttemptRef};
+use whence_schemas::job::NUMERICS_VERSION;
+use whence_schemas::{Epoch, WorkerId};
+
+/// How long a request for leases may wait at the coordinator.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(20);
+/// Answer time of every other call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Messages carry shards and specifications; tonic's own limit is too small for long texts.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// A coordinator to work for.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    channel: Channel,
+    address: Arc<str>,
+}
+
+impl Coordinator {
+    /// The coordinator that listens at `endpoint`; nothing is connected before the first call.
+    pub fn at(endpoint: &Endpoint) -> Self {
+        Self::behind(endpoint.connect_lazy(), &endpoint.uri().to_string())
+    }
+
+    /// The coordinator behind `channel`, which messages call `address`.
+    pub fn behind(channel: Channel, address: &str) -> Self {
+        Self {
+            channel,
+            address: address.trim_end_matches('/').into(),
+        }
+    }
+}
+
+/// A way to the coordinator. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    client: WorkerServiceClient<Channel>,
+    address: Arc<str>,
+    worker: WorkerId,
+}
+
+/// What a coordinator says to a worker that registers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Registered {
+    /// URL of the storage root.
+    pub(super) store_url: String,
+    pub(super) epoch: Epoch,
+    pub(super) heartbeat_interval: Duration,
+    /// Attempts whose result nobody needs.
+    pub(super) stop: Vec<AttemptRef>,
+}
+
+impl Link {
+    pub(super) fn new(coordinator: Coordinator, worker: WorkerId) -> Self {
+        let client = WorkerServiceClient::new(coordinator.channel);
+        Self {
+            client: client.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            address: coordinator.address,
+            worker,
+        }
+    }
+
+    /// Returns how messages name the coordinator.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Returns the client, for calls that stream.
+    pub(super) fn client(&self) -> WorkerServiceClient<Channel> {
+        self.client.clone()
+    }
+
+    pub(super) async fn register(&self, in_flight: Vec<AttemptRef>) -> Result<Registered, Status> {
+        let request = v1::RegisterRequest {
+            worker_id: self.worker.to_string(),
+            protocol_version: whence_proto::PROTOCOL_VERSION,
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            numerics_version: NUMERICS_VERSION,
+            device: "cpu".to_owned(),
+            in_flight,
+        };
+        registered(in_time(CALL_TIMEOUT, self.client().register(request)).await?)
+    }
+
+    pub(super) async fn acquire(
+        &self,
+        credits: usize,
+        loaded_models: Vec<String>,
+    ) -> Result<v1::AcquireShardsResponse, Status> {
+        let request = v1::AcquireShardsRequest {
+            worker_id: self.worker.to_string(),
+            credits: credits as u32,
+            wait: ACQUIRE_WAIT.try_into().ok(),
+            loaded_models,
+        };
+        let deadline = ACQUIRE_WAIT + CALL_TIMEOUT;
+        in_time(deadline, self.client().acquire_shards(request)).await
+    }
+
+    /// Renews leases. Returns the attempts to stop.
+    pub(super) async fn heartbeat(
+        &self,
+        progress: Vec<v1::AttemptProgress>,
+    ) -> Result<Vec<AttemptRef>, Status> {
+        let request = v1::HeartbeatRequest {
+            worker_id: self.worker.to_string(),
+            progress,
+        };
+        let answer = in_time(CALL_TIMEOUT, self.client().heartbeat(request)).await?;
+        Ok(answer.stop)
+    }
+
+    pub(super) async fn complete(&self, request: v1::CompleteShardRequest) -> Result<(), Status> {
+        let call = in_time(CALL_TIMEOUT, self.client().complete_shard(request)).await;
+        call.map(drop)
+    }
+
+    pub(super) async fn fail(&self, request: v1::FailShardRequest) -> Result<(), Status> {
+        let call = in_time(CALL_TIMEOUT, self.client().fail_shard(request)).await;
+        call.map(drop)
+    }
+
+    pub(super) async fn release(&self, attempts: Vec<AttemptRef>) -> Result<(), Status> {
+        let request = v1::ReleaseShardsRequest {
+            worker_id: self.worker.to_string(),
+            attempts,
+        };
+        let call = in_time(CALL_TIMEOUT, self.client().release_shards(request)).await;
+        call.map(drop)
+    }
+}
+
+/// Checks what the coordinator answered. An answer without what a worker needs is refused by name.
+fn registered(response: v1::RegisterResponse) -> Result<Registered, Status> {
+    let interval = response
+        .heartbeat_interval
+        .and_then(|interval| Duration::try_from(interval).ok())
+        .filter(|interval| !interval.is_zero());
+    let heartbeat_interval = interval.ok_or_else(|| {
+        Status::invalid_argument("the coordinator's answer has no usable `heartbeat_interval`")
+    })?;
+    if response.store_url.is_empty() {
+        let message = "the coordinator's answer has no `store_url`";
+        return Err(Status::invalid_argument(message));
+    }
+    Ok(Registered {
+        store_url: response.store_url,
+        epoch: Epoch(response.epoch),
+        heartbeat_interval,
+        stop: response.stop,
+    })
+}
+
+async fn in_time<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match timeout(deadline, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("the coordinator did not answer")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> v1::RegisterResponse {
+        v1::RegisterResponse {
+            store_url: "file:///root".to_owned(),
+            epoch: 4,
+            heartbeat_interval: Duration::from_secs(5).try_into().ok(),
+            stop: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_answer_without_what_a_worker_needs_is_refused_by_name() {
+        let checked = registered(answer()).unwrap();
+        assert_eq!(checked.heartbeat_interval, Duration::from_secs(5));
+        for interval in [None, Some(prost_types::Duration::default())] {
+            let refused = registered(v1::RegisterResponse {
+                heartbeat_interval: interval,
+                ..answer()
+            });
+            let message = refused.unwrap_err().message().to_owned();
+            assert!(message.contains("`heartbeat_interval`"), "{message}");
+        }
+        let refused = registered(v1::RegisterResponse {
+            store_url: String::new(),
+            ..answer()
+        });
+        let message = refused.unwrap_err().message().to_owned();
+        assert!(message.contains("`store_url`"), "{message}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_answers_ends_and_may_pass() {
+        let silence = std::future::pending::<Result<tonic::Response<()>, Status>>();
+        let status = in_time(CALL_TIMEOUT, silence).await.unwrap_err();
+        let kind = whence_proto::status::kind(&status);
+        assert_eq!(kind, whence_schemas::ErrorKind::Unavailable);
+    }
+}

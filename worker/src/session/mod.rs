@@ -1,0 +1,221 @@
+//! One worker's life: register, acquire, work, renew, report, drain.
+//!
+//! Leases are for efficiency: a worker that loses its coordinator goes on with what it has, commits,
+//! and reports when somebody answers again. Two tasks run at once, one computing while the other
+//! fetches or uploads. [`link`] asks the coordinator, [`retry`] waits for one, [`heartbeat`] renews
+//! the leases of the [`running`] tasks, and [`report`] tells how they ended.
+
+#[cfg(test)]
+mod fake_coordinator;
+mod heartbeat;
+mod link;
+mod report;
+mod retry;
+mod running;
+#[cfg(test)]
+mod tests;
+
+pub use link::Coordinator;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info, info_span, warn};
+use whence_proto::v1;
+use whence_schemas::{WorkerId, store};
+
+use crate::config::Config;
+use crate::device::Device;
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::panics::caught;
+use crate::task::{self, TaskContext};
+use heartbeat::Heartbeat;
+use link::{Link, Registered};
+use report::Report;
+use running::RunningTasks;
+
+/// Tasks at once: one computes while the other fetches or uploads.
+const CREDITS: usize = 2;
+/// Pause before a coordinator that is shutting down is asked again: its successor needs a moment.
+const WHILE_DRAINING: Duration = Duration::from_millis(200);
+
+/// Works for `coordinator` until `shutdown`.
+///
+/// Fails if the coordinator refuses this worker, its store cannot be used, or nobody answers for
+/// [`Config::orphan_grace`].
+pub async fn run(
+    config: Config,
+    coordinator: Coordinator,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let id = config.id.clone().unwrap_or_else(|| {
+        format!("worker-{}", ulid::Ulid::new())
+            .parse()
+            .expect("a ULID is made of letters and digits")
+    });
+    let device = Device::start(config.loaded_models, config.memory).map_err(|source| {
+        let action = "start the device's thread";
+        Error::System { action, source }
+    })?;
+    let session = Session {
+        link: Link::new(coordinator, id.clone()),
+        id,
+        device,
+        config,
+        running: RunningTasks::default(),
+        progressed: Arc::default(),
+    };
+    session.live(&shutdown).await
+}
+
+struct Session {
+    id: WorkerId,
+    link: Link,
+    device: Device,
+    config: Config,
+    running: RunningTasks,
+    /// Woken when a task has progress to report.
+    progressed: Arc<Notify>,
+}
+
+impl Session {
+    async fn live(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let registered = tokio::select! {
+            registered = self.register() => registered?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        info!(worker = %self.id, epoch = %registered.epoch, "registered");
+        let context = self.context(&registered)?;
+        let ended = CancellationToken::new();
+        let heartbeat = Heartbeat {
+            link: self.link.clone(),
+            running: self.running.clone(),
+            progressed: Arc::clone(&self.progressed),
+            interval: registered.heartbeat_interval,
+        };
+        let mut heartbeats = JoinSet::new();
+        heartbeats.spawn(heartbeat.run(ended.clone()));
+        let mut tasks = JoinSet::new();
+        let result = self.work(&context, &mut tasks, shutdown).await;
+        self.drain(&mut tasks).await;
+        ended.cancel();
+        while heartbeats.join_next().await.is_some() {}
+        result
+    }
+
+    /// Takes leases and works on them until shutdown.
+    async fn work(
+        &self,
+        context: &TaskContext,
+        tasks: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
+        loop {
+            while tasks.len() >= CREDITS {
+                tokio::select! {
+                    _ = tasks.join_next() => {}
+                    () = shutdown.cancelled() => return Ok(()),
+                }
+            }
+            while tasks.try_join_next().is_some() {}
+            let leases = tokio::select! {
+                leases = self.acquire(CREDITS - tasks.len()) => leases?,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            for sent in leases {
+                match Lease::try_from(&sent) {
+                    Ok(lease) => self.start(context, lease, tasks),
+                    Err(malformed) => {
+                        error!(error = %malformed, "the coordinator sent a malformed lease");
+                        let report = Report::malformed(&self.id, sent.attempt, &malformed);
+                        let link = self.link.clone();
+                        tasks.spawn(async move { report::send(report, &link).await });
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&self, context: &TaskContext, lease: Lease, tasks: &mut JoinSet<()>) {
+        let task = self.running.start(&lease);
+        let span = info_span!("task", attempt = %lease.attempt, slot = %lease.slot);
+        let (context, running) = (context.clone(), self.running.clone());
+        let link = self.link.clone();
+        let work = async move {
+            let ended = caught(task::run(&context, &lease, &task.progress, &task.stop)).await;
+            running.end(&lease.attempt);
+            let report = Report::of(&context.id, &lease, &ended);
+            report::send(report, &link).await;
+        };
+        tasks.spawn(work.instrument(span));
+    }
+
+    /// Registers, as soon as somebody answers.
+    async fn register(&self) -> Result<Registered, Error> {
+        let grace = self.config.orphan_grace;
+        retry::until_answered(&self.link, grace, || self.try_register()).await
+    }
+
+    async fn try_register(&self) -> Result<Registered, tonic::Status> {
+        let registered = self.link.register(self.running.attempts()).await?;
+        self.running.stop(&registered.stop);
+        Ok(registered)
+    }
+
+    /// Asks for leases until there are some.
+    async fn acquire(&self, credits: usize) -> Result<Vec<v1::Lease>, Error> {
+        loop {
+            // After a failure it may be another coordinator that answers, which does not know us.
+            let is_known = AtomicBool::new(true);
+            let ask = || async {
+                if !is_known.load(Ordering::Relaxed) {
+                    self.try_register().await?;
+                }
+                let loaded = self.device.loaded_models();
+                let acquired = self.link.acquire(credits, loaded).await;
+                is_known.store(acquired.is_ok(), Ordering::Relaxed);
+                acquired
+            };
+            let grace = self.config.orphan_grace;
+            let acquired = retry::until_answered(&self.link, grace, ask).await?;
+            if !acquired.leases.is_empty() {
+                return Ok(acquired.leases);
+            }
+            if acquired.draining {
+                sleep(WHILE_DRAINING).await;
+            }
+        }
+    }
+
+    /// Gives back what is not finished, and waits for the tasks to notice.
+    async fn drain(&self, tasks: &mut JoinSet<()>) {
+        let unfinished = self.running.attempts();
+        self.running.stop_all();
+        if !unfinished.is_empty()
+            && let Err(status) = self.link.release(unfinished).await
+        {
+            warn!(cause = %status.message(), "leases could not be given back, they will expire");
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Returns what every task shares.
+    fn context(&self, registered: &Registered) -> Result<TaskContext, Error> {
+        Ok(TaskContext {
+            id: self.id.clone(),
+            client: self.link.client(),
+            store: store::open(&registered.store_url)?,
+            device: self.device.clone(),
+            batch_tokens: self.config.batch_tokens,
+            batch_size: self.config.batch_size,
+            max_result_bytes: self.config.max_result_bytes,
+            progressed: Arc::clone(&self.progressed),
+        })
+    }
+}
