@@ -217,6 +217,11 @@ pub struct AttributionSpec {
     /// Functions that are only recorded, one score a step each.
     #[serde(default)]
     pub step_scores: Vec<FunctionSpec>,
+    /// Names of the scores that the method itself records of each step, such as its convergence
+    /// deltas. Submitting a job fills them in from what the method says of itself, so that all who
+    /// write or read the job's table agree on its columns; what a person puts here is replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub method_scores: Vec<String>,
     /// Encoder-decoder models: attribute to the target prefix too. Decoder-only models always do.
     #[serde(default)]
     pub attribute_target: bool,
@@ -258,20 +263,13 @@ pub struct AttributionSpec {
     pub chat: Option<ChatSpec>,
 }
 
-/// Name under which a method's convergence deltas stand among the step scores.
-pub const DELTAS: &str = "deltas";
-
 impl AttributionSpec {
     /// Returns the names of the scores recorded of each step, in their order: those asked for, then
-    /// the convergence deltas if the method is told to return them.
+    /// the method's own.
     pub fn step_score_labels(&self) -> Vec<String> {
-        let asked = self
-            .step_scores
-            .iter()
-            .map(|score| score.label().to_owned());
-        let returns = self.method.params.get("return_convergence_delta");
-        let deltas = (returns == Some(&Value::Bool(true))).then(|| DELTAS.to_owned());
-        asked.chain(deltas).collect()
+        let asked = self.step_scores.iter();
+        let asked = asked.map(|score| score.label().to_owned());
+        asked.chain(self.method_scores.iter().cloned()).collect()
     }
 
     /// Returns the specification of `method` with every option at its default.
@@ -280,6 +278,7 @@ impl AttributionSpec {
             method: FunctionSpec::named(method),
             attributed_fn: probability(),
             step_scores: Vec::new(),
+            method_scores: Vec::new(),
             attribute_target: false,
             include_eos_baseline: false,
             contrast: ContrastSpec::default(),

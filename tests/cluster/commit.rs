@@ -117,6 +117,7 @@ async fn convergence_deltas_stand_beside_the_step_scores() {
         ..FunctionSpec::named("integrated_gradients")
     };
     spec.attribution.step_scores = vec![FunctionSpec::named("probability")];
+    whence_engine::pin(&mut spec.attribution).unwrap();
     let cluster = Cluster::with_worker(root.path().display()).await;
     assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
     cluster.stop().await;

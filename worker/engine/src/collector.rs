@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use crate::aggregate::{Pipeline, RawScores, RawSequenceScores, StepScores};
-use crate::methods::Sink;
+use crate::methods::{MethodScore, Sink};
 use crate::{Error, SequenceScores};
 
 /// Aggregates steps as they come.
@@ -17,7 +17,16 @@ pub(crate) struct Collector<'p> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CollectedStep {
     pub(crate) scores: Option<StepScores>,
-    pub(crate) delta: Option<f64>,
+    /// Scores of the method's own, in the order they were recorded.
+    pub(crate) of_method: Vec<(MethodScore, f64)>,
+}
+
+impl CollectedStep {
+    /// Returns the value of a score of the method's own, if it was recorded.
+    pub(crate) fn value_of(&self, score: MethodScore) -> Option<f64> {
+        let mut recorded = self.of_method.iter();
+        recorded.find_map(|(known, value)| (*known == score).then_some(*value))
+    }
 }
 
 impl<'p> Collector<'p> {
@@ -51,11 +60,12 @@ impl Sink for Collector<'_> {
         Ok(())
     }
 
-    fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error> {
+    fn record_step_score(&self, step: usize, score: MethodScore, value: f64) -> Result<(), Error> {
         self.steps
             .lock()
             .expect("no thread panicked while it held the scores")[step]
-            .delta = Some(delta);
+            .of_method
+            .push((score, value));
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use whence_schemas::attribution::DELTAS;
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
 
@@ -24,7 +23,7 @@ use crate::model::Transformer;
 use crate::model::dropout::DropoutRates;
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
-use crate::specification::{BuiltSpecification, check, check_attributed, check_labels};
+use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, Notice, Token};
@@ -98,7 +97,10 @@ impl Engine {
         if let (Some(language), None) = (target, spec.generation.forced_bos_token_id) {
             spec.generation.forced_bos_token_id = tokenizer.language_code(language)?;
         }
-        let sampler = method.sampler().map(|source| self.sampler(source));
+        let sampler = method
+            .requirements(spec.compat)
+            .sampler
+            .map(|source| self.sampler(source));
         Ok(Attributor {
             engine: self,
             sampler: sampler.transpose()?,
@@ -200,7 +202,8 @@ impl Attributor<'_> {
         function: Box<dyn StepFunction>,
     ) -> Result<Self, Error> {
         self.step_scores.push((name.to_owned(), function));
-        check_labels(&self.step_scores)?;
+        let requirements = self.method.requirements(self.spec.compat);
+        check_labels(&self.step_scores, &names_of(&requirements))?;
         Ok(self)
     }
 
@@ -262,12 +265,11 @@ impl Attributor<'_> {
     /// Returns name and merging function of every step score.
     fn step_score_merges(&self) -> Vec<(String, Reduction)> {
         let compat = self.spec.compat;
-        let deltas = self.method.records_deltas();
-        self.step_scores
-            .iter()
-            .map(|(name, function)| (name.clone(), function.merged_by(compat)))
-            .chain(deltas.then(|| (DELTAS.to_owned(), Reduction::AbsMax)))
-            .collect()
+        let asked = self.step_scores.iter();
+        let asked = asked.map(|(name, function)| (name.clone(), function.merged_by(compat)));
+        let own = self.method.requirements(compat).step_scores.iter();
+        let own = own.map(|score| (score.name.to_owned(), score.merged_by));
+        asked.chain(own).collect()
     }
 
     /// Takes an attribution through the aggregators that must see it whole.

@@ -6,7 +6,7 @@ use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec};
 use crate::Error;
 use crate::aggregate::{Defaults, Pipeline, Reduction};
 use crate::generate::Settings;
-use crate::methods::{self, Method};
+use crate::methods::{self, Method, Requirements};
 use crate::sampler::SamplerSource;
 use crate::step_functions::{self, StepFunction};
 
@@ -22,13 +22,16 @@ pub fn default_aggregators(method: &FunctionSpec) -> Result<&'static [&'static s
     Ok(methods::build(&method.name, &method.params)?.default_aggregators())
 }
 
-/// Pins the folders that `spec` names, the model's left out, by what their files hold: a job must
-/// mean the same wherever and whenever it runs.
+/// Pins what a job must mean wherever and whenever it runs: the folders that `spec` names, the
+/// model's left out, by what their files hold, and the scores that its method records of each step,
+/// by their names, so that everybody gives the table the same columns.
 ///
-/// Fails if there is no such folder.
+/// Fails if there is no such folder, or the method cannot use its parameters.
 pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
     let method = methods::build(&spec.method.name, &spec.method.params)?;
-    if let Some(sampler) = method.sampler() {
+    let requirements = method.requirements(spec.compat);
+    spec.method_scores = names_of(&requirements);
+    if let Some(sampler) = requirements.sampler {
         let pinned = serde_json::to_value(sampler.pinned()?).expect("a path and a digest are JSON");
         let key = SamplerSource::PARAMETER.to_owned();
         spec.method.params.insert(key, pinned);
@@ -36,18 +39,32 @@ pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails if `spec` names a folder that is not pinned by what its files hold.
+/// Fails if `spec` names a folder that is not pinned by what its files hold, or other scores than
+/// its method records.
 pub fn check_pinned(spec: &AttributionSpec) -> Result<(), Error> {
     let method = methods::build(&spec.method.name, &spec.method.params)?;
-    match method.sampler() {
-        Some(SamplerSource::Folder(path)) => Err(Error::Specification {
-            reason: format!(
-                "a job must say what the folder `{path}` holds: give `{}` as its `path` and `digest`, as `whence submit` does",
-                SamplerSource::PARAMETER
-            ),
-        }),
-        _ => Ok(()),
+    let requirements = method.requirements(spec.compat);
+    let refused = |reason| Err(Error::Specification { reason });
+    if let Some(SamplerSource::Folder(path)) = requirements.sampler {
+        return refused(format!(
+            "a job must say what the folder `{path}` holds: give `{}` as its `path` and `digest`, as `whence submit` does",
+            SamplerSource::PARAMETER
+        ));
     }
+    let recorded = names_of(&requirements);
+    if spec.method_scores != recorded {
+        return refused(format!(
+            "`{}` records the scores {recorded:?} of each step, and `method_scores` says {:?}; submit the job with `whence submit`, which fills it in",
+            spec.method.name, spec.method_scores
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the names of the scores that a method records of each step.
+pub(crate) fn names_of(requirements: &Requirements<'_>) -> Vec<String> {
+    let scores = requirements.step_scores.iter();
+    scores.map(|score| score.name.to_owned()).collect()
 }
 
 /// What a specification names, built.
@@ -81,7 +98,8 @@ impl BuiltSpecification {
             .iter()
             .map(|f| Ok((f.label().to_owned(), build(f)?)));
         let step_scores: Vec<_> = step_scores.collect::<Result<_, Error>>()?;
-        check_labels(&step_scores)?;
+        let method_scores = names_of(&method.requirements(spec.compat));
+        check_labels(&step_scores, &method_scores)?;
         let function = build(&spec.attributed_fn)?;
         check_attributed(spec, method.as_ref(), function.as_ref())?;
         Ok(Self {
@@ -98,19 +116,26 @@ fn named(name: &str) -> Reduction {
     serde_json::from_value(Value::from(name)).expect("a method aggregates by a function")
 }
 
-/// Fails if two step scores would have the same column.
-pub(crate) fn check_labels(step_scores: &[(String, Box<dyn StepFunction>)]) -> Result<(), Error> {
-    let is_twice = |(index, (label, _)): &(usize, &(String, _))| {
-        step_scores[..*index]
-            .iter()
-            .any(|(other, _)| other == label)
-    };
-    match step_scores.iter().enumerate().find(is_twice) {
-        None => Ok(()),
-        Some((_, (label, _))) => Err(Error::Specification {
-            reason: format!("two step scores are called `{label}`; give one of them a `label`"),
-        }),
+/// Fails if two scores of a step would have the same column: two step scores, or one of them and
+/// one of `method_scores`, which the method records.
+pub(crate) fn check_labels(
+    step_scores: &[(String, Box<dyn StepFunction>)],
+    method_scores: &[String],
+) -> Result<(), Error> {
+    let refused = |reason| Err(Error::Specification { reason });
+    for (index, (label, _)) in step_scores.iter().enumerate() {
+        if step_scores[..index].iter().any(|(other, _)| other == label) {
+            return refused(format!(
+                "two step scores are called `{label}`; give one of them a `label`"
+            ));
+        }
+        if method_scores.contains(label) {
+            return refused(format!(
+                "the method records a score called `{label}` itself; give the step score another `label`"
+            ));
+        }
     }
+    Ok(())
 }
 
 /// Fails if `method` cannot attribute `function`.
@@ -120,7 +145,8 @@ pub(crate) fn check_attributed(
     function: &dyn StepFunction,
 ) -> Result<(), Error> {
     let name = &spec.attributed_fn.name;
-    if function.dropout_passes() > 0 && !method.attributes_dropout() {
+    let requirements = method.requirements(spec.compat);
+    if requirements.single_pass && function.dropout_passes() > 0 {
         let method = &spec.method.name;
         return Err(Error::Specification {
             reason: format!(
@@ -128,7 +154,7 @@ pub(crate) fn check_attributed(
             ),
         });
     }
-    if method.needs_gradient() && !function.is_differentiable() {
+    if requirements.gradient && !function.is_differentiable() {
         let method = &spec.method.name;
         return Err(Error::Specification {
             reason: format!(

@@ -29,7 +29,7 @@ impl Attributor<'_> {
         let parts = InstanceParts::new(boundaries, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
-        let records = self.method.records_sequence_scores(self.spec.compat);
+        let records = self.method.requirements(self.spec.compat).sequence_scores;
         let bytes = |instance: &Instance| {
             let own = memory::instance_bytes(model, passes, instance);
             if records {
@@ -118,16 +118,17 @@ impl Attributor<'_> {
     ) -> Result<Vec<StepAttribution>, Error> {
         // All of them are taken, whatever one of them holds: the next instance's come behind.
         let steps: Vec<_> = steps.take(instance.explained.len()).collect();
+        let own_scores = self.method.requirements(self.spec.compat).step_scores;
         let attribute =
             |(step, (collected, mut step_scores)): (usize, (CollectedStep, Vec<f32>))| {
+                for score in own_scores {
+                    let value = collected.value_of(*score);
+                    step_scores.push(value.ok_or(Error::NotFinite { step })? as f32);
+                }
                 let StepScores { source, target } =
                     collected.scores.ok_or(Error::NotFinite { step })?;
                 if [&source, &target].into_iter().flatten().any(has_no_number) {
                     return Err(Error::NotFinite { step });
-                }
-                if self.method.records_deltas() {
-                    let delta = collected.delta.ok_or(Error::NotFinite { step })?;
-                    step_scores.push(delta as f32);
                 }
                 let contrast = instance.contrast.as_ref();
                 Ok(StepAttribution {

@@ -14,7 +14,7 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, wrong_parameters};
 use super::support::self_scores::{QueryRow, SelfScores};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -93,12 +93,11 @@ impl Method for Attention {
         &["mean", "mean"]
     }
 
-    fn needs_gradient(&self) -> bool {
-        false
-    }
-
-    fn records_sequence_scores(&self, compat: Compat) -> bool {
-        self.self_scores().any(compat)
+    fn requirements(&self, compat: Compat) -> Requirements<'_> {
+        Requirements {
+            sequence_scores: self.self_scores().any(compat),
+            ..Requirements::PASSES
+        }
     }
 
     fn check(&self, model: &Transformer) -> Result<(), Error> {

@@ -23,8 +23,9 @@
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, times, total};
 use super::support::quadrature::Rule;
 use crate::Error;
@@ -71,6 +72,14 @@ impl Reach {
             Self::Activations | Self::All => true,
         }
     }
+
+    /// Fails if `n_steps` points are too few for the means it takes, if it takes any.
+    pub(super) fn validate(self, n_steps: usize) -> Result<(), String> {
+        match self {
+            Self::Captum | Self::Activations => Ok(()),
+            Self::All => Rule::GaussLegendre.validate(n_steps),
+        }
+    }
 }
 
 impl Default for DeepLift {
@@ -95,16 +104,20 @@ impl Method for DeepLift {
         self.attribute_between(batch, &PathEndpoints::new(batch)?, sink)
     }
 
-    fn attributes_dropout(&self) -> bool {
-        false
+    fn validate(&self) -> Result<(), String> {
+        self.rule.validate(self.n_steps)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements {
+            single_pass: true,
+            ..Requirements::GRADIENTS
+        }
+        .with_deltas(self.return_convergence_delta)
     }
 }
 
@@ -152,7 +165,7 @@ impl DeepLift {
             let pass = self.pass(batch, ends)?;
             return gradient::for_each_step(batch, &pass, steps, wanted, body);
         }
-        let points = Rule::GaussLegendre.points(Self::NAME, self.n_steps)?;
+        let points = Rule::GaussLegendre.points(self.n_steps);
         let points = points.iter().map(|node| ChordPoint {
             alpha: node.alpha,
             weight: node.weight,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use self::anchors::{PathRules, Paths, Strategy};
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, Point, Weight, times};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -64,10 +64,6 @@ impl Describe for DiscretizedIntegratedGradients {
 
 impl Method for DiscretizedIntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        if self.n_steps < 2 || self.n_neighbors == 0 {
-            let reason = "`n_steps` must be at least 2 and `n_neighbors` at least 1".to_owned();
-            return Err(wrong_parameters(Self::NAME, reason));
-        }
         let ends = PathEndpoints::new(batch)?;
         let distance = ends.distance()?;
         let paths = self.paths(batch)?;
@@ -103,12 +99,19 @@ impl Method for DiscretizedIntegratedGradients {
         Ok(())
     }
 
+    fn validate(&self) -> Result<(), String> {
+        if self.n_steps < 2 || self.n_neighbors == 0 {
+            return Err("`n_steps` must be at least 2 and `n_neighbors` at least 1".to_owned());
+        }
+        Ok(())
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::GRADIENTS.with_deltas(self.return_convergence_delta)
     }
 }
 

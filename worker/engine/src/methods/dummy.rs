@@ -3,8 +3,9 @@
 //! Cost: nothing of its own; the step scores take one forward pass for the batch.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
@@ -36,7 +37,7 @@ impl Method for Dummy {
         &[]
     }
 
-    fn needs_gradient(&self) -> bool {
-        false
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::PASSES
     }
 }

@@ -13,8 +13,9 @@
 //! `samples`, forward passes are those of every step's own prefix.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, wrong_parameters};
 use super::support::path::{PathEndpoints, Point, Weight, times};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -61,7 +62,7 @@ impl Describe for GradientShap {
 
 impl Method for GradientShap {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.check(batch)?;
+        self.check_samples(batch)?;
         let Some(samples) = &self.samples else {
             let draw = |sample: usize, instance: &Instance| {
                 let purpose = format!("gradient_shap coefficient {sample}");
@@ -83,33 +84,40 @@ impl Method for GradientShap {
         self.attribute_at(&coefficients, &by_step, sink)
     }
 
+    fn validate(&self) -> Result<(), String> {
+        if self.n_samples == 0 {
+            return Err("`n_samples` must be at least 1".to_owned());
+        }
+        if !(self.stdevs >= 0.0 && self.stdevs.is_finite()) {
+            let given = self.stdevs;
+            return Err(format!(
+                "`stdevs` is {given}, it must be a finite number of at least 0"
+            ));
+        }
+        Ok(())
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::GRADIENTS.with_deltas(self.return_convergence_delta)
     }
 }
 
 impl GradientShap {
-    fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
-        if self.n_samples == 0 {
-            return wrong("`n_samples` must be at least 1".to_owned());
-        }
-        if !(self.stdevs >= 0.0 && self.stdevs.is_finite()) {
-            return wrong(format!("`stdevs` is {}, not a deviation", self.stdevs));
-        }
+    fn check_samples(&self, batch: &Batch<'_>) -> Result<(), Error> {
         let Some(samples) = &self.samples else {
             return Ok(());
         };
         let steps = batch.steps().len();
         if samples.len() != steps || samples.iter().any(|step| step.len() != self.n_samples) {
-            return wrong(format!(
+            let reason = format!(
                 "`samples` must have `n_samples` = {} values for each of the {steps} steps",
                 self.n_samples
-            ));
+            );
+            return Err(wrong_parameters(Self::NAME, reason));
         }
         Ok(())
     }

@@ -11,8 +11,9 @@
 //! bits of a sum depend on the example alone.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, Point, Weight, times};
 use super::support::quadrature::Rule;
 use crate::Error;
@@ -52,27 +53,26 @@ impl Describe for IntegratedGradients {
 
 impl Method for IntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.integrate(&PathEndpoints::new(batch)?, Self::NAME, sink)
+        self.integrate(&PathEndpoints::new(batch)?, sink)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        self.method.validate(self.n_steps)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::GRADIENTS.with_deltas(self.return_convergence_delta)
     }
 }
 
 impl IntegratedGradients {
-    /// Integrates between `ends`, for `method`.
-    pub(super) fn integrate(
-        &self,
-        ends: &PathEndpoints<'_>,
-        method: &str,
-        sink: &dyn Sink,
-    ) -> Result<(), Error> {
-        let points = self.method.points(method, self.n_steps)?;
+    /// Integrates between `ends`.
+    pub(super) fn integrate(&self, ends: &PathEndpoints<'_>, sink: &dyn Sink) -> Result<(), Error> {
+        let points = self.method.points(self.n_steps);
         let distance = ends.distance()?;
         let point = |index: usize| {
             Ok(Point {

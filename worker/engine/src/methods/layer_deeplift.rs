@@ -8,13 +8,15 @@
 //! under `compat`. Cost: two forward passes for the batch, one backward pass a step.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
 use super::deeplift::{DeepLift, Reach};
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
 use crate::Error;
 use crate::batch::Batch;
+use crate::model::Transformer;
 use crate::registry::Describe;
 
 /// `DeepLIFT` of a layer's output.
@@ -71,15 +73,27 @@ impl Method for LayerDeepLift {
         attribute_between.attribute_between(batch, &ends, sink)
     }
 
-    fn attributes_dropout(&self) -> bool {
-        false
+    fn validate(&self) -> Result<(), String> {
+        self.rule.validate(self.n_steps)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements {
+            single_pass: true,
+            ..Requirements::GRADIENTS
+        }
+        .with_deltas(self.return_convergence_delta)
+    }
+
+    fn check(&self, model: &Transformer) -> Result<(), Error> {
+        let place = self
+            .target_layer
+            .as_ref()
+            .map(|layer| layer.place(model, Self::NAME));
+        place.transpose().map(drop)
     }
 }

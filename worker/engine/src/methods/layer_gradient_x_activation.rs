@@ -6,14 +6,16 @@
 //! Cost: one forward pass for the batch, one backward pass a step, down to the layer.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
 use super::input_x_gradient::InputXGradient;
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::{PathEndpoints, times};
 use crate::Error;
 use crate::batch::Batch;
 use crate::gradient;
+use crate::model::Transformer;
 use crate::registry::Describe;
 
 /// A layer's output times the gradient there.
@@ -43,8 +45,19 @@ impl Method for LayerGradientXActivation {
         })
     }
 
-    fn attributes_dropout(&self) -> bool {
-        false
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements {
+            single_pass: true,
+            ..Requirements::GRADIENTS
+        }
+    }
+
+    fn check(&self, model: &Transformer) -> Result<(), Error> {
+        let place = self
+            .target_layer
+            .as_ref()
+            .map(|layer| layer.place(model, Self::NAME));
+        place.transpose().map(drop)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {

@@ -8,14 +8,16 @@
 //! under `compat`. Cost: as integrated gradients, over the layers above `target_layer`.
 
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
 use super::integrated_gradients::IntegratedGradients;
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
 use super::support::quadrature::Rule;
 use crate::Error;
 use crate::batch::Batch;
+use crate::model::Transformer;
 use crate::registry::Describe;
 
 /// Integrated gradients of a layer's output.
@@ -69,18 +71,30 @@ impl Method for LayerIntegratedGradients {
             multiply_by_inputs: self.multiply_by_inputs,
             return_convergence_delta: self.return_convergence_delta,
         };
-        integral.integrate(&ends, Self::NAME, sink)
+        integral.integrate(&ends, sink)
     }
 
-    fn attributes_dropout(&self) -> bool {
-        false
+    fn validate(&self) -> Result<(), String> {
+        self.method.validate(self.n_steps)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements {
+            single_pass: true,
+            ..Requirements::GRADIENTS
+        }
+        .with_deltas(self.return_convergence_delta)
+    }
+
+    fn check(&self, model: &Transformer) -> Result<(), Error> {
+        let place = self
+            .target_layer
+            .as_ref()
+            .map(|layer| layer.place(model, Self::NAME));
+        place.transpose().map(drop)
     }
 }

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, wrong_parameters};
 use super::support::ridge::Samples;
 use super::support::tokens::tokens_of;
 use super::support::variants::{Change, Unchanged, Variant};
@@ -80,7 +80,7 @@ impl Describe for Lime {
 
 impl Method for Lime {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.check(batch)?;
+        self.check_samples(batch)?;
         let Some(samples) = &self.samples else {
             let masks = batch.instances.iter().map(|i| self.draw(batch, i));
             return self.fit(batch, &masks.collect::<Vec<_>>(), sink);
@@ -103,24 +103,31 @@ impl Method for Lime {
         self.fit(&by_step, samples, sink)
     }
 
+    fn validate(&self) -> Result<(), String> {
+        if self.n_samples == 0 {
+            return Err("`n_samples` must be at least 1".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.mask_prob) {
+            let given = self.mask_prob;
+            return Err(format!(
+                "`mask_prob` is {given}, it must be between 0 and 1"
+            ));
+        }
+        Ok(())
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn needs_gradient(&self) -> bool {
-        false
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::PASSES
     }
 }
 
 impl Lime {
-    fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
+    fn check_samples(&self, batch: &Batch<'_>) -> Result<(), Error> {
         let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
-        if self.n_samples == 0 {
-            return wrong("`n_samples` must be at least 1".to_owned());
-        }
-        if !(0.0..=1.0).contains(&self.mask_prob) {
-            return wrong(format!("`mask_prob` is {}, no probability", self.mask_prob));
-        }
         let steps = batch.steps().len();
         match &self.samples {
             Some(samples) if samples.len() != steps => wrong(format!(

@@ -3,7 +3,7 @@
 use whence_schemas::Compat;
 
 use crate::Error;
-use crate::aggregate::{RawScores, RawSequenceScores};
+use crate::aggregate::{RawScores, RawSequenceScores, Reduction};
 use crate::batch::Batch;
 use crate::model::Transformer;
 use crate::sampler::SamplerSource;
@@ -16,30 +16,14 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     /// Returns the aggregators that make one score a token of this method's raw scores.
     fn default_aggregators(&self) -> &'static [&'static str];
 
-    /// Returns whether the attributed function must have a gradient.
-    fn needs_gradient(&self) -> bool {
-        true
+    /// Returns what the method asks of a job, and what it records, under the rules of `compat`.
+    fn requirements(&self, _compat: Compat) -> Requirements<'_> {
+        Requirements::GRADIENTS
     }
 
-    /// Returns whether it attributes functions of passes with dropout: whether it knows nothing of the
-    /// passes but what goes in and what comes out.
-    fn attributes_dropout(&self) -> bool {
-        true
-    }
-
-    /// Returns the masked language model it has tokens proposed by, if any.
-    fn sampler(&self) -> Option<&SamplerSource> {
-        None
-    }
-
-    /// Returns whether it records the convergence delta of each step.
-    fn records_deltas(&self) -> bool {
-        false
-    }
-
-    /// Returns whether it records scores of a stack's tokens for each other.
-    fn records_sequence_scores(&self, _: Compat) -> bool {
-        false
+    /// Fails if a parameter has a value the method cannot use, whatever the model; says which.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
     }
 
     /// Fails if a parameter asks for what `model` does not have.
@@ -48,14 +32,73 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// What a method asks of a job, and what it records beside the scores of tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Requirements<'m> {
+    /// Whether the attributed function must have a gradient.
+    pub gradient: bool,
+    /// Whether the attributed function must read one pass of the model alone: methods that look into
+    /// a pass find nothing to look into where several passes with dropout make up the function.
+    pub single_pass: bool,
+    /// The masked language model that proposes tokens to the method, if any.
+    pub sampler: Option<&'m SamplerSource>,
+    /// The scores of its own that the method records of every step: columns of the table, behind
+    /// the step scores that were asked for.
+    pub step_scores: &'static [MethodScore],
+    /// Whether it records scores of a stack's tokens for each other.
+    pub sequence_scores: bool,
+}
+
+impl Requirements<'_> {
+    /// Those of a method that takes gradients and records the scores of tokens alone.
+    pub const GRADIENTS: Self = Self {
+        gradient: true,
+        single_pass: false,
+        sampler: None,
+        step_scores: &[],
+        sequence_scores: false,
+    };
+
+    /// Those of a method that only runs the model.
+    pub const PASSES: Self = Self {
+        gradient: false,
+        ..Self::GRADIENTS
+    };
+
+    /// Returns these, with the convergence delta of each step recorded if `returns` says so.
+    #[must_use]
+    pub fn with_deltas(self, returns: bool) -> Self {
+        let step_scores: &[_] = if returns { &[DELTAS] } else { &[] };
+        Self {
+            step_scores,
+            ..self
+        }
+    }
+}
+
+/// A score that a method records of each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodScore {
+    /// Its column.
+    pub name: &'static str,
+    /// How the scores of tokens that are merged into one become one score.
+    pub merged_by: Reduction,
+}
+
+/// The convergence delta: the sum of a step's scores, less the change of the attributed function
+/// from the baselines to the inputs.
+pub const DELTAS: MethodScore = MethodScore {
+    name: "deltas",
+    merged_by: Reduction::AbsMax,
+};
+
 /// Takes the raw scores of steps, in any order, from any thread.
 pub trait Sink: Sync {
     /// Takes the scores of step `step`, an index into [`Batch::steps`].
     fn record(&self, step: usize, scores: RawScores) -> Result<(), Error>;
 
-    /// Takes the convergence delta of step `step`: the sum of its scores, less the change of the
-    /// attributed function from the baselines to the inputs.
-    fn record_delta(&self, step: usize, delta: f64) -> Result<(), Error>;
+    /// Takes the value of `score`, one of [`Requirements::step_scores`], of step `step`.
+    fn record_step_score(&self, step: usize, score: MethodScore, value: f64) -> Result<(), Error>;
 
     /// Takes the scores of the tokens of instance `instance` for each other.
     fn record_sequence(&self, instance: usize, scores: RawSequenceScores) -> Result<(), Error>;

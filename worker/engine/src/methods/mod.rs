@@ -23,13 +23,17 @@ mod saliency;
 mod sequential_integrated_gradients;
 mod value_zeroing;
 
+#[cfg(test)]
+mod constant;
+
 mod support;
 
 use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::registry::{self, Describe, Entry};
-pub use method::{Method, Sink};
+use method::wrong_parameters;
+pub use method::{DELTAS, Method, MethodScore, Requirements, Sink};
 
 /// Every method, in the order `whence list methods` shows them.
 pub const METHODS: &[Entry<dyn Method>] = &[
@@ -49,11 +53,16 @@ pub const METHODS: &[Entry<dyn Method>] = &[
     entry::<attention::Attention>(),
     entry::<value_zeroing::ValueZeroing>(),
     entry::<dummy::Dummy>(),
+    #[cfg(test)]
+    entry::<constant::Constant>(),
 ];
 
-/// Builds the method called `name`.
+/// Builds the method called `name`. Fails if a parameter has a value it cannot use.
 pub(crate) fn build(name: &str, parameters: &Map<String, Value>) -> Result<Box<dyn Method>, Error> {
-    registry::build(METHODS, name, parameters, "attribution method", "methods")
+    let method = registry::build(METHODS, name, parameters, "attribution method", "methods")?;
+    let wrong = |reason| wrong_parameters(name, reason);
+    method.validate().map_err(wrong)?;
+    Ok(method)
 }
 
 const fn entry<M: Method + Describe + 'static>() -> Entry<dyn Method> {

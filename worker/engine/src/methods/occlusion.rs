@@ -13,8 +13,9 @@
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink};
 use super::support::variants::{Unchanged, Variant};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -52,7 +53,6 @@ impl Describe for Occlusion {
 
 impl Method for Occlusion {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.check()?;
         let unchanged = Unchanged::new(batch)?;
         let values = unchanged.values()?;
         let steps = unchanged.steps();
@@ -82,31 +82,29 @@ impl Method for Occlusion {
         Ok(())
     }
 
-    fn default_aggregators(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn needs_gradient(&self) -> bool {
-        false
-    }
-}
-
-impl Occlusion {
-    fn check(&self) -> Result<(), Error> {
-        if self.sliding_window_shapes == 0 || self.strides == 0 {
-            let reason = "`sliding_window_shapes` and `strides` must be at least 1".to_owned();
-            return Err(wrong_parameters(Self::NAME, reason));
+    fn validate(&self) -> Result<(), String> {
+        let (window, stride) = (self.sliding_window_shapes, self.strides);
+        if window == 0 || stride == 0 {
+            return Err("`sliding_window_shapes` and `strides` must be at least 1".to_owned());
         }
-        if self.strides > self.sliding_window_shapes {
-            let reason = format!(
-                "`strides` is {}, more than `sliding_window_shapes` = {}: tokens would be left out",
-                self.strides, self.sliding_window_shapes
-            );
-            return Err(wrong_parameters(Self::NAME, reason));
+        if stride > window {
+            return Err(format!(
+                "`strides` is {stride}, more than `sliding_window_shapes` = {window}: tokens would be left out"
+            ));
         }
         Ok(())
     }
 
+    fn default_aggregators(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::PASSES
+    }
+}
+
+impl Occlusion {
     /// Returns where the windows on `tokens` tokens start. Those on a prefix are the first of those
     /// on the whole.
     fn starts(&self, tokens: usize) -> impl Iterator<Item = usize> {

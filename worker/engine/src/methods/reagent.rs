@@ -29,7 +29,7 @@ use whence_schemas::Compat;
 
 use self::probe::{Draws, Kept, Probe};
 use self::replacements::Replacements;
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, wrong_parameters};
 use super::support::variants::{Change, Unchanged, Variant};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -100,7 +100,7 @@ impl Describe for Reagent {
 
 impl Method for Reagent {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        self.check(batch)?;
+        self.check_samples(batch)?;
         // Replaced tokens enter the model as tokens, which Inseq scales once even under `compat`.
         let batch = &Batch {
             decoder_factor: 1.0,
@@ -139,16 +139,43 @@ impl Method for Reagent {
         Ok(())
     }
 
+    fn validate(&self) -> Result<(), String> {
+        if self.num_probes == 0 || self.max_probe_steps == 0 || self.n_neighbors == 0 {
+            let names = "`num_probes`, `max_probe_steps` and `n_neighbors`";
+            return Err(format!("{names} must be at least 1"));
+        }
+        if !(0.0..=1.0).contains(&self.replacing_ratio) {
+            let ratio = self.replacing_ratio;
+            return Err(format!(
+                "`replacing_ratio` is {ratio}, it must be between 0 and 1"
+            ));
+        }
+        match self.keep_ratio {
+            None if self.keep_top_n == 0 => {
+                return Err("with `keep_top_n` 0 a `keep_ratio` is needed".to_owned());
+            }
+            Some(ratio) if !(0.0..=1.0).contains(&ratio) => {
+                return Err(format!(
+                    "`keep_ratio` is {ratio}, it must be between 0 and 1"
+                ));
+            }
+            _ => {}
+        }
+        if self.samples.is_some() && self.sampler.is_some() {
+            return Err("`samples` says what is drawn; leave out `sampler`".to_owned());
+        }
+        Ok(())
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn needs_gradient(&self) -> bool {
-        false
-    }
-
-    fn sampler(&self) -> Option<&SamplerSource> {
-        self.sampler.as_ref()
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements {
+            sampler: self.sampler.as_ref(),
+            ..Requirements::PASSES
+        }
     }
 }
 
@@ -167,40 +194,21 @@ fn mean(probes: &[Probe]) -> Vec<f64> {
 }
 
 impl Reagent {
-    fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let wrong = |reason: String| Err(wrong_parameters(Self::NAME, reason));
-        if self.num_probes == 0 || self.max_probe_steps == 0 || self.n_neighbors == 0 {
-            let names = "`num_probes`, `max_probe_steps` and `n_neighbors`";
-            return wrong(format!("{names} must be at least 1"));
-        }
-        if !(0.0..=1.0).contains(&self.replacing_ratio) {
-            let ratio = self.replacing_ratio;
-            return wrong(format!("`replacing_ratio` is {ratio}, no probability"));
-        }
-        match self.keep_ratio {
-            None if self.keep_top_n == 0 => {
-                return wrong("with `keep_top_n` 0 a `keep_ratio` is needed".to_owned());
-            }
-            Some(ratio) if !(0.0..=1.0).contains(&ratio) => {
-                return wrong(format!("`keep_ratio` is {ratio}, no share"));
-            }
-            _ => {}
-        }
+    /// Fails if there are samples, and they are not of the batch's steps and tokens.
+    fn check_samples(&self, batch: &Batch<'_>) -> Result<(), Error> {
         let Some(samples) = &self.samples else {
             return Ok(());
         };
-        if self.sampler.is_some() {
-            return wrong("`samples` says what is drawn; leave out `sampler`".to_owned());
-        }
         let steps = batch.steps();
         let fits = |(draws, step): (&Draws, &ExplainedStep)| {
             draws.fit(self.num_probes, num_tokens(batch, step))
         };
         if samples.len() != steps.len() || !samples.iter().zip(&steps).all(fits) {
             let steps = steps.len();
-            return wrong(format!(
+            let reason = format!(
                 "`samples` must have draws of all probes and tokens for each of the {steps} steps"
-            ));
+            );
+            return Err(wrong_parameters(Self::NAME, reason));
         }
         Ok(())
     }

@@ -15,8 +15,9 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
-use super::method::{Method, Sink};
+use super::method::{Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, total};
 use super::support::quadrature::{Node, Rule};
 use super::support::tokens::multiply;
@@ -66,7 +67,7 @@ impl Method for SequentialIntegratedGradients {
         let walk = Walk {
             method: self,
             batch,
-            nodes: self.method.points(Self::NAME, self.n_steps)?,
+            nodes: self.method.points(self.n_steps),
             ends: PathEndpoints::new(batch)?,
             unchanged: Unchanged::new(batch)?,
         };
@@ -98,12 +99,16 @@ impl Method for SequentialIntegratedGradients {
         Ok(())
     }
 
+    fn validate(&self) -> Result<(), String> {
+        self.method.validate(self.n_steps)
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["vnorm"]
     }
 
-    fn records_deltas(&self) -> bool {
-        self.return_convergence_delta
+    fn requirements(&self, _: Compat) -> Requirements<'_> {
+        Requirements::GRADIENTS.with_deltas(self.return_convergence_delta)
     }
 }
 

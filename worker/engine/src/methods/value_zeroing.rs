@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, wrong_parameters};
 use super::support::self_scores::{QueryRow, SelfScores};
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -111,16 +111,24 @@ impl Method for ValueZeroing {
         })
     }
 
+    fn validate(&self) -> Result<(), String> {
+        let kinds = [
+            &self.encoder_zeroed_units_indices,
+            &self.decoder_zeroed_units_indices,
+            &self.cross_zeroed_units_indices,
+        ];
+        kinds.into_iter().flatten().try_for_each(Units::validate)
+    }
+
     fn default_aggregators(&self) -> &'static [&'static str] {
         &["mean"]
     }
 
-    fn needs_gradient(&self) -> bool {
-        false
-    }
-
-    fn records_sequence_scores(&self, compat: Compat) -> bool {
-        self.self_scores().any(compat)
+    fn requirements(&self, compat: Compat) -> Requirements<'_> {
+        Requirements {
+            sequence_scores: self.self_scores().any(compat),
+            ..Requirements::PASSES
+        }
     }
 
     fn check(&self, model: &Transformer) -> Result<(), Error> {

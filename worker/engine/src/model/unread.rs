@@ -118,7 +118,7 @@ fn is_harmless(name: &str, spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<
     if ends(MASKS) && shape.len() >= 2 {
         return Ok(true);
     }
-    if name.ends_with(".bias") && shape.len() == 1 {
+    if ends(&[".bias"]) && shape.len() == 1 {
         return checkpoint.is_zero(name);
     }
     if let (true, &[rows, width], Some(waves)) = (ends(POSITIONS), &shape[..], waves(spec)) {

@@ -1,7 +1,7 @@
 //! Which tokenizer class transformers would take for a model without `tokenizer.json`.
 //!
 //! The same files mean other ids to other classes: `spiece.model` is numbered from 0 by T5 and from
-//! 103 by Pegasus, and the merges of `merges.txt` are of bytes for GPT-2 and of letters for BioGPT.
+//! 103 by Pegasus, and the merges of `merges.txt` are of bytes for GPT-2 and of letters for `BioGPT`.
 //! So files are read only for the classes that are known to read them so.
 
 use crate::Error;

@@ -15,7 +15,7 @@ use crate::model::config::ConfigFile;
 use crate::model::disk;
 
 /// Tokenizer classes that read `vocab.json` and `merges.txt` as GPT-2 does. Others cut texts before
-/// they merge in another way: Qwen by another expression, BioGPT as Moses does.
+/// they merge in another way: Qwen by another expression, `BioGPT` as Moses does.
 pub(super) const CLASSES: &[&str] = &[
     "GPT2Tokenizer",
     "CodeGenTokenizer",

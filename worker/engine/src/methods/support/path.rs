@@ -15,7 +15,7 @@ use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient::{self, Pass, StepGradient};
 use crate::kernels::rows;
-use crate::methods::method::Sink;
+use crate::methods::method::{DELTAS, Sink};
 use crate::methods::support::tokens::{multiply, tokens_of};
 use crate::model::hooks::Recorded;
 use crate::model::sequences::Sequences;
@@ -246,7 +246,8 @@ impl<'a> PathEndpoints<'a> {
         let at_input = self.values(&self.input)?;
         let at_baseline = self.values(&self.baseline)?;
         for (step, total) in totals.iter().enumerate() {
-            sink.record_delta(step, total - (at_input[step] - at_baseline[step]))?;
+            let delta = total - (at_input[step] - at_baseline[step]);
+            sink.record_step_score(step, DELTAS, delta)?;
         }
         Ok(())
     }

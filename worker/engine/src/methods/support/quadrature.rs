@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::methods::method::wrong_parameters;
-
 /// One point of the interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::methods) struct Node {
@@ -36,13 +33,19 @@ pub(in crate::methods) enum Rule {
 }
 
 impl Rule {
-    /// Returns `n` points in ascending order, for `method`. Fails for too few.
-    pub(in crate::methods) fn points(self, method: &str, n: usize) -> Result<Vec<Node>, Error> {
+    /// Fails if `n_steps` points are too few for the rule.
+    pub(in crate::methods) fn validate(self, n_steps: usize) -> Result<(), String> {
         let least = if self == Self::GaussLegendre { 1 } else { 2 };
-        if n < least {
-            let reason = format!("`n_steps` is {n}, this rule needs at least {least}");
-            return Err(wrong_parameters(method, reason));
+        if n_steps < least {
+            return Err(format!(
+                "`n_steps` is {n_steps}, this rule needs at least {least}"
+            ));
         }
+        Ok(())
+    }
+
+    /// Returns `n` points in ascending order, as many as [`Self::validate`] lets pass.
+    pub(in crate::methods) fn points(self, n: usize) -> Vec<Node> {
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
             (0..n).map(move |k| Node {
@@ -50,7 +53,7 @@ impl Rule {
                 weight: equal,
             })
         };
-        Ok(match self {
+        match self {
             Self::GaussLegendre => gauss_legendre(n),
             Self::RiemannLeft => spaced(0.0, 1.0 - equal).collect(),
             Self::RiemannRight => spaced(equal, 1.0).collect(),
@@ -61,7 +64,7 @@ impl Rule {
                 points[n - 1].weight /= 2.0;
                 points
             }
-        })
+        }
     }
 }
 
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn gauss_legendre_is_exact_for_its_degree() {
         for n in 1..=60 {
-            let points = Rule::GaussLegendre.points("m", n).unwrap();
+            let points = Rule::GaussLegendre.points(n);
             let degree = 2 * n - 1;
             let sum: f64 = points
                 .iter()
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn riemann_rules_have_their_ends_and_weights() {
         let ends = |rule: Rule| {
-            let points = rule.points("m", 4).unwrap();
+            let points = rule.points(4);
             (
                 points[0].alpha,
                 points[3].alpha,
@@ -140,7 +143,7 @@ mod tests {
 
     #[test]
     fn too_few_points_are_refused() {
-        assert!(Rule::GaussLegendre.points("m", 0).is_err());
-        assert!(Rule::RiemannLeft.points("m", 1).is_err());
+        assert!(Rule::GaussLegendre.validate(0).is_err());
+        assert!(Rule::RiemannLeft.validate(1).is_err());
     }
 }

@@ -49,6 +49,19 @@ pub(in crate::methods) enum Heads {
     Range(String),
 }
 
+impl Units {
+    /// Fails for a range that is none.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        let heads: Vec<&Heads> = match self {
+            Self::Every(heads) => vec![heads],
+            Self::ByLayer(layers) => layers.values().collect(),
+        };
+        heads
+            .into_iter()
+            .try_for_each(|heads| heads.numbers().map(drop))
+    }
+}
+
 impl Heads {
     /// Returns their numbers, or what is wrong with a range that is none.
     fn numbers(&self) -> Result<Vec<usize>, String> {
