@@ -113,12 +113,12 @@ impl Attribution {
 pub struct StepAttribution {
     /// Position of the produced token in [`Attribution::target`].
     pub target_pos: usize,
-    /// One row a source token; `None` for decoder-only models.
+    /// One row per source token; `None` for decoder-only models.
     pub source: Option<ScoreRows>,
-    /// One row a prefix token, `target_pos` of them; `None` where the prefix was not attributed.
+    /// One row per prefix token, `target_pos` of them; `None` where the prefix was not attributed.
     /// A token merged of several may have a row more: what its later pieces took from its earlier.
     pub target: Option<ScoreRows>,
-    /// One score a requested step function, in the order of the request.
+    /// One score per requested step function, in the order of the request.
     pub step_scores: Vec<f32>,
     /// The token the produced one is contrasted with; `None` where there is no contrast.
     pub contrast: Option<Token>,
@@ -131,8 +131,8 @@ pub struct SequenceScores {
     pub name: String,
     /// Whose tokens rows and columns are.
     pub side: Side,
-    /// One entry a token that looks at others, with one row a token it looks at. Source: every
-    /// source token looks at all of them. Target: one entry a step, whose rows are those that
+    /// One entry per query token, with one row per key token. Source: every source token is a query
+    /// with all of them as keys. Target: one entry per step, whose rows are those that
     /// [`StepAttribution::target`] would have, as many as the prefix is long.
     pub columns: Vec<ScoreRows>,
 }

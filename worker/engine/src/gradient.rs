@@ -2,7 +2,7 @@
 //!
 //! One forward pass serves every step: causality makes the states of a prefix the first states of
 //! the whole. Each step is one explained token of the backward pass; they are cut into chunks of bounded rows,
-//! one chunk a thread, so that scratch memory is bounded and stays in the cache, and small matrices
+//! one chunk per thread, so that scratch memory is bounded and stays in the cache, and small matrices
 //! are never split among threads. A token's bits do not depend on its chunk.
 
 mod pass;

@@ -123,7 +123,7 @@ fn groups(spans: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
     groups
 }
 
-/// Returns one token a run; those of `spans` have no id of their own.
+/// Returns one token per run; those of `spans` have no id of their own.
 fn merge_tokens(tokens: &[Token], runs: &[Range<usize>], spans: &[Range<usize>]) -> Vec<Token> {
     let merged = |run: &Range<usize>| match &tokens[run.clone()] {
         [token] if !spans.contains(run) => token.clone(),

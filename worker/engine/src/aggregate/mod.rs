@@ -81,9 +81,9 @@ pub const AGGREGATORS: &[Entry<Stage>] = &[
 /// The raw scores of one step. `[tokens, …]` each, the same `…`.
 #[derive(Debug)]
 pub struct RawScores {
-    /// One row a source token; `None` for decoder-only models.
+    /// One row per source token; `None` for decoder-only models.
     pub source: Option<Tensor>,
-    /// One row a prefix token; `None` where the prefix was not attributed.
+    /// One row per prefix token; `None` where the prefix was not attributed.
     pub target: Option<Tensor>,
 }
 
@@ -101,9 +101,9 @@ pub struct RawSequenceScores {
 /// The scores of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepScores {
-    /// One row a source token; `None` for decoder-only models.
+    /// One row per source token; `None` for decoder-only models.
     pub source: Option<ScoreRows>,
-    /// One row a prefix token; `None` where the prefix was not attributed.
+    /// One row per prefix token; `None` where the prefix was not attributed.
     pub target: Option<ScoreRows>,
 }
 

@@ -1,4 +1,4 @@
-//! One hypothesis a sequence, which never looks back: the likeliest token each time, or one drawn
+//! One hypothesis per sequence, which never looks back: the likeliest token each time, or one drawn
 //! by its probability.
 
 use super::probabilities::softmax;

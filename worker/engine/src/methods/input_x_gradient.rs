@@ -3,7 +3,7 @@
 //! `A = x ⊙ ∂F/∂x`, with x the scaled embedding. Source: Shrikumar et al. 2016,
 //! <https://arxiv.org/abs/1605.01713>.
 //!
-//! Cost: one forward pass for the batch, one backward pass a step.
+//! Cost: one forward pass for the batch, one backward pass per step.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! which gives `deeplift`. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
 //!
 //! Inseq takes both ends from the inputs and returns zeros; we do not follow it there, not even
-//! under `compat`. Cost: two forward passes for the batch, one backward pass a step.
+//! under `compat`. Cost: two forward passes for the batch, one backward pass per step.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;

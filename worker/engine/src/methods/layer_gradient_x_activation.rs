@@ -3,7 +3,7 @@
 //! `A = h ⊙ ∂F/∂h`, h being what stands behind `target_layer` at each token; with no layer named, the
 //! embeddings, which gives `input_x_gradient`. Source: Captum, <https://captum.ai/api/layer.html>.
 //!
-//! Cost: one forward pass for the batch, one backward pass a step, down to the layer.
+//! Cost: one forward pass for the batch, one backward pass per step, down to the layer.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;

@@ -10,7 +10,7 @@
 //! the number of the `unk` token in every entry, special tokens are masked too, the features are
 //! the entries of the embeddings, and a token has a coefficient for each.
 //!
-//! All steps of an example share its masks, so that one pass a sample serves them all, from the
+//! All steps of an example share its masks, so that one pass per sample serves them all, from the
 //! first masked token on. Inseq draws and runs anew for every step. Where its very masks are given
 //! in `samples`, its very scores come out. With `attribute_target`, which Inseq refuses, source and
 //! prefix are masked and fitted together.

@@ -13,7 +13,7 @@ pub trait Method: std::fmt::Debug + Send + Sync {
     /// Hands the raw scores of every step of `batch` to `sink`.
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error>;
 
-    /// Returns the aggregators that make one score a token of this method's raw scores.
+    /// Returns the aggregators that make one score per token from this method's raw scores.
     fn default_aggregators(&self) -> &'static [&'static str];
 
     /// Returns what the method asks of a job, and what it records, under the rules of `compat`.

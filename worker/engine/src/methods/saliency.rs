@@ -3,7 +3,7 @@
 //! `A = |∂F/∂x|` element by element, or with its sign. Source: Simonyan et al. 2013,
 //! <https://arxiv.org/abs/1312.6034>.
 //!
-//! Cost: one forward pass for the batch, one backward pass a step.
+//! Cost: one forward pass for the batch, one backward pass per step.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@
 //! <https://arxiv.org/abs/2305.15853>. A token that is its own baseline scores 0.
 //!
 //! In a decoder only rows from i on move with token i: they continue the keys and values of the
-//! unchanged pass, one pass a point serves every later step, and of its gradient row i is taken. A
+//! unchanged pass, one pass per point serves every later step, and of its gradient row i is taken. A
 //! moving source token takes a pass of both stacks. Cost: `n_steps` forward passes a token, over
 //! the rows from it on, and as many backward passes a token and step.
 //!
@@ -117,7 +117,7 @@ struct StepRows {
     instance: usize,
     /// The steps, in order.
     steps: Vec<usize>,
-    /// One row a step. `[steps, hidden]`
+    /// One row per step. `[steps, hidden]`
     rows: Tensor,
 }
 

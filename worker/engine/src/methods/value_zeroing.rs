@@ -10,7 +10,7 @@
 //!
 //! The layer reads its clean input, so layers are independent, and in it the output of attention
 //! changes by a sum over heads that is known beforehand (`model::zeroing`). Cost: one forward pass
-//! for the batch and, for each layer, the rest of the layer behind attention on a row a pair of
+//! for the batch and, for each layer, the rest of the layer behind attention on one row per pair of
 //! step and token, for the encoder a pair of tokens; Inseq takes one whole forward pass a token.
 //!
 //! `euclidean` is the distance of h and h̃ₖ; in Inseq it crashes. Behind the topmost layer h is what
@@ -144,7 +144,7 @@ impl ValueZeroing {
         }
     }
 
-    /// Returns the scores of the tokens that `rows` look at, a table a row. `[tokens, layers]`
+    /// Returns the scores of the tokens that `rows` look at, one table per row. `[tokens, layers]`
     fn scores(
         &self,
         batch: &Batch<'_>,

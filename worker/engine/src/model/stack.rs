@@ -45,7 +45,7 @@ pub struct StackTrace {
     entry_mask: Option<Tensor>,
     /// Sublayer the pass began in front of.
     first: usize,
-    /// One entry a sublayer from `first` on.
+    /// One entry per sublayer from `first` on.
     pub(super) sublayers: Vec<SublayerTrace>,
     final_norm: Option<Normalized>,
     /// Factors of what left the stack, where dropout changes that. `[rows, hidden]`

@@ -54,7 +54,7 @@ pub(crate) struct Zeroable<'a> {
     outputs: Vec<Option<Tensor>>,
 }
 
-/// Streams behind a layer, one row a pair. `[pairs, hidden]` each.
+/// Streams behind a layer, one row per pair. `[pairs, hidden]` each.
 pub(crate) struct Streams {
     /// As they are.
     pub(crate) clean: Tensor,

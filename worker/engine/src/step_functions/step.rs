@@ -122,7 +122,7 @@ impl<'a> Prediction<'a> {
         }
     }
 
-    /// Returns one logit a token.
+    /// Returns one logit per token.
     pub fn logits(&self) -> &'a [f64] {
         self.logits
     }

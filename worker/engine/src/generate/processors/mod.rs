@@ -1,6 +1,6 @@
 //! What changes the scores of the next token before one is chosen.
 //!
-//! One file a processor, one row in [`PROCESSORS`], whose order is transformers': what forbids and
+//! One file per processor, one row in [`PROCESSORS`], whose order is transformers': what forbids and
 //! forces first, what narrows drawing last.
 
 #![allow(

@@ -89,6 +89,6 @@ pub enum HeadNormWeights {
     Shared(String),
     /// One tensor for all heads, `[heads, head_dim]`.
     Stacked(String),
-    /// One tensor a head, `[head_dim]`, at this name with the head's number behind it.
+    /// One tensor per head, `[head_dim]`, at this name with the head's number behind it.
     Numbered(String),
 }

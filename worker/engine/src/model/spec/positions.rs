@@ -32,7 +32,7 @@ pub enum Waves {
 /// What is added to attention scores for the positions of query and key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ScoreBiasSpec {
-    /// A slope a head times the key's position.
+    /// One slope per head times the key's position.
     ///
     /// Source: Press et al. 2021, <https://arxiv.org/abs/2108.12409>.
     Alibi {

@@ -1,6 +1,6 @@
 //! `expression`: a step function written in the job, differentiated by itself.
 //!
-//! Quantities, one number a token: `logits`, `logp`, `p` of the model's prediction, and
+//! Quantities, one number per token: `logits`, `logp`, `p` of the model's prediction, and
 //! `contrast_logits`, `contrast_logp`, `contrast_p` of the contrast's. `v[target]`, `v[contrast]`,
 //! `v[17]` take one token's. Operators `+ - * / ^`; functions `exp`, `log`, `sqrt`, `abs`, `min`,
 //! `max` of numbers or token by token; `sum`, `mean`, `min`, `max` over the tokens. So

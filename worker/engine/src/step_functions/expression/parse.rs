@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Tree, ParseError> {
     let at_start = |reason: &str| Err(parser.error(0, reason.to_owned()));
     if parser.tree.shape(root) == Shape::Vector {
         return at_start(
-            "the value is one number a token; index it, or make one number of it with `sum`, `mean`, `min` or `max`",
+            "the value is one number per token; index it, or make one number of it with `sum`, `mean`, `min` or `max`",
         );
     }
     if !parser.tree.reads_step() {
@@ -352,7 +352,7 @@ mod tests {
             ),
             (
                 "logp",
-                "column 1 of `logp`: the value is one number a token",
+                "column 1 of `logp`: the value is one number per token",
             ),
             ("p[target", "column 9 of `p[target`: expected `]`"),
             ("p[best]", "column 3 of `p[best]`: an index is"),
@@ -363,7 +363,7 @@ mod tests {
             ("exp(p, p)[target]", "`exp` does not take 2 operands"),
             ("1.2.3 * p[target]", "`1.2.3` is not a number"),
             ("1 + 1", "does not depend on the step"),
-            ("3[target]", "only what has one number a token"),
+            ("3[target]", "only what has one number per token"),
         ] {
             let found = error(text);
             assert!(found.contains(expected), "{text}: {found}");

@@ -1,6 +1,6 @@
 //! A parsed expression: nodes in the order they are computed, the whole last.
 //!
-//! Every node is a number or one number a token, and its operands stand before it. [`Tree::push`]
+//! Every node is a number or one number per token, and its operands stand before it. [`Tree::push`]
 //! refuses whatever would break that, so evaluation has nothing left to check.
 
 use std::fmt;
@@ -20,7 +20,7 @@ pub(super) type NodeId = usize;
 pub(super) enum Shape {
     /// One number.
     Scalar,
-    /// One number a token of the vocabulary.
+    /// One number per token of the vocabulary.
     Vector,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Shape {
 pub(super) enum Node {
     /// A literal, zero or positive.
     Number(f64),
-    /// One number a token.
+    /// One number per token.
     Quantity(Quantity),
     /// The number of one token.
     At { vector: NodeId, token: TokenRef },
@@ -63,7 +63,7 @@ macro_rules! named {
 }
 
 named! {
-    /// What a step offers, one number a token.
+    /// What a step offers, one number per token.
     Quantity {
         Logits = "logits",
         LogP = "logp",
@@ -129,7 +129,7 @@ impl Tree {
             Node::Number(_) => Shape::Scalar,
             Node::Quantity(_) => Shape::Vector,
             Node::At { vector, .. } => {
-                self.expect_vector(vector, "only what has one number a token can be indexed")?;
+                self.expect_vector(vector, "only what has one number per token can be indexed")?;
                 Shape::Scalar
             }
             Node::Unary { operand, .. } => self.shapes[operand],
@@ -138,7 +138,7 @@ impl Tree {
                 _ => Shape::Vector,
             },
             Node::Reduce { op, vector } => {
-                let reason = format!("`{}` of one operand needs one number a token", op.name());
+                let reason = format!("`{}` of one operand needs one number per token", op.name());
                 self.expect_vector(vector, &reason)?;
                 Shape::Scalar
             }
