@@ -77,7 +77,7 @@ impl Copy {
 
     /// Asserts that the model is refused, and returns the message with what to do.
     #[track_caller]
-    fn is_refused_with(self, parts: &[&str]) {
+    fn is_refused_with(&self, parts: &[&str]) {
         let error = self.open().unwrap_err();
         assert_eq!(error.scope(), ErrorScope::Model);
         let message = format!("{error}; {}", error.next_step().unwrap_or_default());

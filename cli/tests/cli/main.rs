@@ -5,7 +5,8 @@
 
 #![allow(
     clippy::print_stderr,
-    reason = "a test that another program is missing for says so"
+    clippy::unwrap_used,
+    reason = "a test stops where its fixture is not what it must be, and says which program is missing"
 )]
 
 mod attribute;

@@ -94,7 +94,7 @@ impl Model {
 
     /// Checks that every command refuses the model with all of `parts`, and begins nothing.
     #[track_caller]
-    fn is_refused_with(self, parts: &[&str]) {
+    fn is_refused_with(&self, parts: &[&str]) {
         self.attribute().is_refused_with(parts);
         self.attribute_dataset().is_refused_with(parts);
         assert!(!self.root().exists(), "something was begun");
@@ -112,7 +112,7 @@ impl Model {
 
     /// Checks that every command does its work, and warns with all of `parts`.
     #[track_caller]
-    fn is_warned_of_with(self, parts: &[&str]) {
+    fn is_warned_of_with(&self, parts: &[&str]) {
         let warned: Vec<_> = ["warning: "].iter().chain(parts).copied().collect();
         self.attribute().ended_with(0, &warned);
         self.attribute_dataset().ended_with(0, &warned);
