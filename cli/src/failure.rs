@@ -20,6 +20,8 @@ pub enum Exit {
     WrongRequest,
     /// A person stopped it.
     Interrupted,
+    /// The system stopped it.
+    Terminated,
 }
 
 impl Exit {
@@ -30,6 +32,7 @@ impl Exit {
             Self::Failed => 1,
             Self::WrongRequest => 2,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
     }
 }
@@ -66,6 +69,11 @@ impl Failure {
         } else {
             Self::run(message)
         }
+    }
+
+    /// Stops as `exit` says: because a person or the system asked to.
+    pub(crate) fn stopped(exit: Exit, message: impl Into<String>) -> Self {
+        Self::new(exit, message)
     }
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
@@ -116,10 +124,9 @@ impl Failure {
     /// Tells the person, and returns what to tell the shell.
     pub fn report(&self) -> ExitCode {
         if self.exit != Exit::ReaderGone {
-            let kind = if self.exit == Exit::Interrupted {
-                "stopped"
-            } else {
-                "error"
+            let kind = match self.exit {
+                Exit::Interrupted | Exit::Terminated => "stopped",
+                _ => "error",
             };
             eprintln!("{kind}: {}", self.message);
             if let Some(hint) = &self.hint {
@@ -136,6 +143,7 @@ impl From<whence_engine::Error> for Failure {
             ErrorScope::Specification | ErrorScope::Model | ErrorScope::Example => {
                 Self::request(chain(&error))
             }
+            ErrorScope::Stopped => Self::interrupted(chain(&error)),
             ErrorScope::Internal => Self::run(chain(&error)),
         };
         match error.next_step() {

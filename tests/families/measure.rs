@@ -168,5 +168,6 @@ fn greedy(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<u32>>> 
         ..GenerationSpec::default()
     };
     let settings = Settings::new(&spec, &GenerationSpec::default(), &[])?;
-    Ok(generate(model, &prompts, &settings)?.concat())
+    let continued = generate(model, &prompts, &settings).into_iter();
+    Ok(continued.collect::<Result<Vec<_>, _>>()?.concat())
 }

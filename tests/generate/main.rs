@@ -44,7 +44,8 @@ impl Model {
 
     fn generate(&self, prompts: &[Prompt], options: &GenerationSpec) -> Vec<Vec<Vec<u32>>> {
         let settings = Settings::new(options, &self.defaults, &[]).unwrap();
-        generate::generate(&self.transformer, prompts, &settings).unwrap()
+        let continued = generate::generate(&self.transformer, prompts, &settings);
+        continued.into_iter().map(Result::unwrap).collect()
     }
 }
 

@@ -35,6 +35,46 @@ async fn peak(rows: usize) -> u64 {
     Process::peak_kib("whence", &arguments.concat()).await
 }
 
+/// Attributes a short text and one of `letters` letters by a model without a longest text, within
+/// `memory`. Returns the most memory the process ever held, in KiB.
+async fn peak_of_long_text(letters: usize, memory: &str) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = folder.path().join("rows.jsonl");
+    let long = "a".repeat(letters);
+    let text = format!("{{\"text\": \"short\"}}\n{{\"text\": \"{long}\"}}\n");
+    std::fs::write(&rows, text).expect("the rows can be written");
+    let text = |path: &Path| path.display().to_string();
+    let (model, rows) = (text(&fixtures::path("models/t5-random")), text(&rows));
+    let root = text(&folder.path().join("root"));
+    let arguments = [
+        ["attribute-dataset", "--quiet"],
+        ["--model", &model],
+        ["--dataset-name", &rows],
+        ["--input-text-field", "text"],
+        ["--generation-kwargs", r#"{"max_new_tokens": 1}"#],
+        ["--memory", memory],
+        ["--root", &root],
+    ];
+    let (ended, peak) = Process::measure("whence", &arguments.concat()).await;
+    // The long row is an error row of a table that is complete.
+    assert!(matches!(ended.code(), Some(0 | 1)), "{ended}");
+    peak
+}
+
+#[tokio::test]
+async fn a_text_that_does_not_fit_is_never_tried() {
+    const BOUND_KIB: u64 = 256 << 10;
+    // What the program takes besides: itself, the model, and what libraries keep for threads.
+    const BESIDES_KIB: u64 = 128 << 10;
+    for letters in [12_000, 60_000] {
+        let peak = peak_of_long_text(letters, "256MiB").await;
+        assert!(peak <= BOUND_KIB + BESIDES_KIB, "{letters}: {peak} KiB");
+    }
+    // 57 GB, which no default allows.
+    let peak = peak_of_long_text(60_000, "2GiB").await;
+    assert!(peak <= BOUND_KIB + BESIDES_KIB, "{peak} KiB");
+}
+
 #[tokio::test]
 #[expect(
     clippy::print_stderr,

@@ -78,13 +78,24 @@ impl Process {
         )
     }
 
-    /// Runs the program `name` to its successful end. Returns the most memory it held, in KiB, as
-    /// Linux tells it of a process that still runs: asked often, the last answer is the peak.
+    /// Runs the program `name` to its successful end. Returns the most memory it held, in KiB.
     ///
     /// # Panics
     ///
     /// If it cannot be started, or fails.
     pub async fn peak_kib(name: &str, arguments: &[&str]) -> u64 {
+        let (ended, peak) = Self::measure(name, arguments).await;
+        assert!(ended.success(), "it failed: {ended}");
+        peak
+    }
+
+    /// Runs the program `name` to its end. Returns how it ended and the most memory it held, in KiB, as
+    /// Linux tells it of a process that still runs: asked often, the last answer is the peak.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub async fn measure(name: &str, arguments: &[&str]) -> (std::process::ExitStatus, u64) {
         let child = Command::new(program(name))
             .args(arguments)
             .stdout(Stdio::null())
@@ -99,11 +110,28 @@ impl Process {
             let held = held.and_then(|held| held.trim().strip_suffix(" kB")?.parse().ok());
             peak = peak.max(held.unwrap_or(0));
             if let Some(ended) = process.child.try_wait().expect("a child can be asked") {
-                assert!(ended.success(), "it failed: {ended}");
-                return peak;
+                return (ended, peak);
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
+    }
+
+    /// Asks it to end, as a supervisor does, and waits until it has. Returns how it ended.
+    ///
+    /// # Panics
+    ///
+    /// If it ended by itself before.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "it had ended by itself: {ended:?}");
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(
+            told.expect("there is a `kill`").success(),
+            "it cannot be told"
+        );
+        self.child.wait().expect("a child that is told to ends")
     }
 
     /// Kills it without a word.

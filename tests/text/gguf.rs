@@ -125,8 +125,8 @@ fn assert_continues(
         seed: (0, 0),
     };
     let prompts: Vec<_> = cases.iter().map(prompt).collect();
-    let continued = generate::generate(model, &prompts, &settings).unwrap();
-    let continued = continued.into_iter().flatten();
+    let continued = generate::generate(model, &prompts, &settings);
+    let continued = continued.into_iter().flat_map(Result::unwrap);
     for (case, new) in cases.iter().zip(continued) {
         assert_eq!(new, case.continuation, "{:?}", case.prompt);
         let whole = [case.ids.as_slice(), &new].concat();

@@ -20,7 +20,8 @@ pub struct Config {
     #[arg(long, env = "WHENCE_BATCH_SIZE", default_value_t = 64)]
     pub batch_size: usize,
     /// Working memory of one computation, besides the models: `6GiB`, `512MiB` or bytes. An example
-    /// that needs more becomes an error row. Half of what the machine has free when absent.
+    /// that needs more becomes an error row, and a bound too small for the shortest example is
+    /// refused. Half of what the machine has free when absent.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse)]
     pub memory: Option<u64>,
     /// Models kept loaded at once; the least recently used leaves first.

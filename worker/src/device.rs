@@ -113,6 +113,11 @@ fn attribute(
         ErrorScope::Model => Failure::Model(error.to_string()),
         _ => Failure::Specification(error.to_string()),
     };
+    // Not the job's fault: a worker with more memory can take it.
+    if let Some(bytes) = memory {
+        let checked = engine.check_memory(bytes);
+        checked.map_err(|error| Failure::Model(error.to_string()))?;
+    }
     whence_engine::check_pinned(&spec.attribution).map_err(failed)?;
     let attributor = engine
         .prepare(&spec.attribution)

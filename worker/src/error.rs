@@ -26,6 +26,18 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// The working memory is less than any computation needs.
+    #[error(
+        "--memory allows {} MiB, and a worker needs at least {} MiB, more for large models; raise --memory",
+        allowed >> 20,
+        least.div_ceil(1 << 20)
+    )]
+    Memory {
+        /// What a computation may take, in bytes.
+        allowed: u64,
+        /// What the smallest needs, in bytes.
+        least: u64,
+    },
     /// Nobody answered for too long.
     #[error("no coordinator answered at {address} for {grace}; start one, then this worker again, or name another with `--coordinator`", grace = humantime::format_duration(*.grace))]
     Orphaned {
@@ -52,7 +64,7 @@ impl Error {
     /// Returns what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused { .. } => ErrorKind::Invalid,
+            Self::Refused { .. } | Self::Memory { .. } => ErrorKind::Invalid,
             Self::Coordinator { kind, .. } => *kind,
             Self::Orphaned { .. } | Self::System { .. } => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),

@@ -14,17 +14,8 @@ pub struct BatchOptions {
     pub batch_size: usize,
     /// Working memory of the computation, besides the model: `6GiB`, `512MiB` or bytes.
     ///
-    /// A text that needs more alone is refused by name. Half of what the machine has free when
-    /// absent.
+    /// Several workers share it. A text that needs more alone is refused by name, and so is a bound
+    /// too small for the shortest text. Half of what the machine has free when absent.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse, value_name = "SIZE")]
     pub memory: Option<u64>,
-}
-
-impl BatchOptions {
-    /// Returns the bytes of working memory that each of `workers` may take; `None` where nothing
-    /// was said and the system does not say what is free.
-    pub fn memory_of_each(&self, workers: u16) -> Option<u64> {
-        let all = self.memory.or_else(memory::half_of_free)?;
-        Some(all / u64::from(workers.max(1)))
-    }
 }

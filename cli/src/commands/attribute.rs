@@ -81,12 +81,13 @@ fn compute(
         ..GivenTexts::default()
     };
     whence_engine::check_request(spec, given)?;
+    let memory = job::memory_of_each(&arguments.batch, &arguments.model, 1)?;
     let engine = Engine::load(&folder, arguments.model.dtype.into())?;
     for notice in engine.notices() {
         output::warn(notice);
     }
     let mut attributor = engine.prepare(spec)?.with_seed(arguments.seed);
-    if let Some(bytes) = arguments.batch.memory_of_each(1) {
+    if let Some(bytes) = memory {
         attributor = attributor.with_memory(bytes);
     }
     // Whoever listens may have been stopped; the first batch finds out.

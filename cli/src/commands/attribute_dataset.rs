@@ -23,9 +23,10 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
         attribution,
         &arguments.job,
     )?;
+    let memory = job::memory_of_each(&arguments.batch, &arguments.model, arguments.workers)?;
     let mut local = Local::start(&arguments.storage.root).await?;
     let mut progress = JobProgress::start(arguments.quiet);
-    let outcome = work(&mut local, &arguments, &spec, &mut progress).await;
+    let outcome = work(&mut local, (&arguments, memory), &spec, &mut progress).await;
     let summary = outcome
         .as_ref()
         .ok()
@@ -35,7 +36,7 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     tokio::select! {
         () = local.stop() => {}
         // What is computed is saved already.
-        () = stop_requested() => {}
+        _ = stop_requested() => {}
     }
     let (status, was_sealed) = outcome?;
     if status.state() == JobState::Sealed && !arguments.quiet {
@@ -71,7 +72,7 @@ fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
 /// Runs the job to its end. Returns how it ended, and whether it had before.
 async fn work(
     local: &mut Local,
-    arguments: &AttributeDataset,
+    (arguments, memory): (&AttributeDataset, Option<u64>),
     spec: &JobSpec,
     progress: &mut JobProgress,
 ) -> Result<(JobStatus, bool), Failure> {
@@ -90,22 +91,22 @@ async fn work(
     }
     let config = whence_worker::Config {
         batch_size: arguments.batch.batch_size,
-        memory: arguments.batch.memory_of_each(arguments.workers),
+        memory,
         ..whence_worker::Config::default()
     };
     local.add_workers(arguments.workers, &config);
     tokio::select! {
         status = jobs.follow(&id, progress) => Ok((status?, false)),
         failure = local.failed() => Err(failure),
-        () = stop_requested() => Err(stopped(local, &id).await),
+        exit = stop_requested() => Err(stopped(local, &id, exit).await),
     }
 }
 
 /// Drains the workers and says what is saved. Whoever asks twice does not want to wait for that.
-async fn stopped(local: &mut Local, id: &JobId) -> Failure {
+async fn stopped(local: &mut Local, id: &JobId, exit: Exit) -> Failure {
     tokio::select! {
         () = local.drain() => {}
-        () = stop_requested() => {}
+        _ = stop_requested() => {}
     }
     let saved = match local.jobs().get(id).await {
         Ok((status, _)) => format!(
@@ -115,6 +116,6 @@ async fn stopped(local: &mut Local, id: &JobId) -> Failure {
         ),
         Err(_) => String::new(),
     };
-    Failure::interrupted(format!("job {id} is not finished{saved}"))
+    Failure::stopped(exit, format!("job {id} is not finished{saved}"))
         .hint("run the same command again to resume")
 }

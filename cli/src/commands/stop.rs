@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Failure;
+use crate::{Exit, Failure};
 
 /// Runs `work` to its end, or until a person or the system asks this process to stop. Then `work` is
 /// dropped, and with it the files it was writing; `told` says what that means.
@@ -13,24 +13,24 @@ pub(super) async fn unless_stopped<T>(
     tokio::select! {
         // Polled first, so that signals are ours before the work begins.
         biased;
-        () = stop_requested() => Err(Failure::interrupted(told)),
+        exit = stop_requested() => Err(Failure::stopped(exit, told)),
         outcome = work => outcome,
     }
 }
 
-/// Returns when a person or the system asks this process to stop.
-pub(super) async fn stop_requested() {
+/// Returns when a person or the system asks this process to stop, with what to tell the shell.
+pub(super) async fn stop_requested() -> Exit {
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     );
     if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
         }
     } else {
         // Without signals, the process ends the way the system ends it.
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn follow(
     let mut progress = JobProgress::start(quiet);
     let outcome = tokio::select! {
         status = jobs.follow(id, &mut progress) => status,
-        () = stop_requested() => {
+        _ = stop_requested() => {
             Err(Failure::interrupted(format!("the watch has ended, job {id} goes on"))
                 .hint(format!("whence watch {id}, or whence cancel {id}")))
         }

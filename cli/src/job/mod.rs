@@ -13,8 +13,9 @@ use whence_engine::GivenTexts;
 use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
 use whence_schemas::suggest::nearest;
 use whence_schemas::{AttributionSpec, JobSpec};
+use whence_worker::memory;
 
-use crate::args::{DatasetOptions, JobOptions, ModelOptions};
+use crate::args::{BatchOptions, DatasetOptions, JobOptions, ModelOptions};
 use crate::{Failure, output};
 pub(crate) use attribution::attribution;
 
@@ -61,6 +62,32 @@ pub(crate) fn specification(
         run_id: job.run_id.clone(),
         numerics_version: NUMERICS_VERSION,
     })
+}
+
+/// Returns the bytes of working memory that each of `workers` of `model` may take; `None` where
+/// nothing was said and the system does not say what is free.
+///
+/// Fails if not even the shortest text would fit.
+pub(crate) fn memory_of_each(
+    batch: &BatchOptions,
+    model: &ModelOptions,
+    workers: u16,
+) -> Result<Option<u64>, Failure> {
+    let Some(all) = batch.memory.or_else(memory::half_of_free) else {
+        return Ok(None);
+    };
+    let each = all / u64::from(workers.max(1));
+    let checked = whence_engine::check_memory(&folder(model)?, model.dtype.into(), each);
+    match checked {
+        Err(error @ whence_engine::Error::MemoryTooSmall { .. }) if workers > 1 => {
+            let shared = format!("each of {workers} workers has its share of --memory: {error}");
+            Err(Failure::request(shared).hint("or start fewer `--workers`"))
+        }
+        checked => {
+            checked?;
+            Ok(Some(each))
+        }
+    }
 }
 
 /// Returns the model's folder. Fails if there is none.

@@ -32,6 +32,18 @@ fn a_missing_model_is_named() {
 }
 
 #[test]
+fn a_bound_of_memory_that_is_too_small_is_refused_with_the_least() {
+    let too_small = ["--memory allows 1 MiB", "at least", "raise --memory"];
+    with(&["--memory", "1MiB"]).is_refused_with(&too_small);
+    let shared = ["each of 3 workers", "--memory allows 66 MiB", "hint: "];
+    with(&["--memory", "200MiB", "--workers", "3"]).is_refused_with(&shared);
+    let model = marian();
+    let attribute = ["attribute", "-m", &model, "-i", "text", "--memory", "1MiB"];
+    whence(&attribute).is_refused_with(&too_small);
+    whence(&["worker", "--memory", "1MiB"]).is_refused_with(&too_small);
+}
+
+#[test]
 fn an_unknown_architecture_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let config = r#"{"model_type": "perceiver"}"#;

@@ -6,6 +6,7 @@ mod step;
 use candle_core::Tensor;
 
 use crate::Error;
+use crate::compute::PieceSizes;
 use crate::instance::{Contrast, Instance};
 use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, ExplainedToken, Inputs, Transformer, Wanted};
@@ -28,10 +29,8 @@ pub struct Batch<'a> {
     /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
     /// where Inseq scales twice.
     pub(crate) decoder_factor: f64,
-    /// Most rows of a pass over several points or variants.
-    pub(crate) pass_rows: usize,
-    /// Most cotangent rows of one chunk of a backward pass, unless one explained token alone has more.
-    pub(crate) cotangent_rows: usize,
+    /// How large passes and chunks are.
+    pub(crate) sizes: PieceSizes,
     /// Stands for what the source's vocabulary lacks.
     pub(crate) unk_token: u32,
     /// Tokens of each side that stand for no text.

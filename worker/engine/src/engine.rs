@@ -2,32 +2,35 @@
 
 mod explain;
 mod explained;
+mod prepare;
+mod prepared;
 mod regimes;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use whence_schemas::job::Dtype;
-use whence_schemas::{AttributionSpec, Compat, GenerationSpec};
+use whence_schemas::{AttributionSpec, GenerationSpec};
 
 use crate::aggregate::{Context, Pipeline, Reduction};
 use crate::attribution::Offsets;
-use crate::encode::{Encoded, Encoder, Target};
-use crate::generate::{self, Prompt, Settings, check_token_ids};
+use crate::compute::ComputeBudget;
+use crate::footprint::Footprint;
+use crate::generate::{Settings, check_token_ids};
 use crate::instance::Instance;
 use crate::loading::Opened;
-use crate::memory::Memory;
+use crate::memory::MemoryBudget;
 use crate::methods::Method;
-use crate::model::Transformer;
 use crate::model::dropout::DropoutRates;
+use crate::model::{self, ModelFiles, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
 use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
-use crate::{Attribution, Error, Example, Notice, Token};
+use crate::{Attribution, Error, Example, Notice, Stop, Token};
 use explained::Explained;
+use prepared::Prepared;
 
 /// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
 #[derive(Debug)]
@@ -103,6 +106,7 @@ impl Engine {
             .map(|source| self.sampler(source));
         Ok(Attributor {
             engine: self,
+            model: self.model.clone(),
             sampler: sampler.transpose()?,
             tokenizer,
             chat: chat.transpose()?,
@@ -117,7 +121,7 @@ impl Engine {
             )?,
             seed: 0,
             spec,
-            memory: Memory::Unbounded,
+            budget: ComputeBudget::of_host(MemoryBudget::Unbounded),
         })
     }
 
@@ -135,16 +139,32 @@ impl Engine {
         Ok(sampler)
     }
 
+    /// Fails if not even the smallest example fits into `bytes` of working memory.
+    pub fn check_memory(&self, bytes: u64) -> Result<(), Error> {
+        ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(Footprint::of(&self.model))
+    }
+
     /// Returns where the model came from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
+/// Fails if not even the smallest example of the model at `path` fits into `bytes` of working memory.
+/// Reads the model's configuration, not its weights.
+pub fn check_memory(path: &Path, dtype: Dtype, bytes: u64) -> Result<(), Error> {
+    let files = ModelFiles::open(path)?;
+    let spec = model::architectures::spec(&files.config()?)?;
+    let footprint = Footprint::new(&spec, model::precision(dtype));
+    ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(footprint)
+}
+
 /// A checked specification on a loaded model.
 #[derive(Debug)]
 pub struct Attributor<'e> {
     engine: &'e Engine,
+    /// The engine's model, whose passes end when somebody asks for it.
+    model: Transformer,
     spec: AttributionSpec,
     method: Box<dyn Method>,
     sampler: Option<Arc<Sampler>>,
@@ -156,17 +176,7 @@ pub struct Attributor<'e> {
     tokenizer: Tokenizer,
     chat: Option<ChatTemplate>,
     seed: u64,
-    memory: Memory,
-}
-
-/// An example and one of its targets, on their way from text to scores.
-struct Prepared {
-    instance: Instance,
-    /// Where the tokens stand in their texts.
-    source_offsets: Vec<Offsets>,
-    target_offsets: Vec<Offsets>,
-    generated_text: String,
-    forced: bool,
+    budget: ComputeBudget,
 }
 
 impl Attributor<'_> {
@@ -181,7 +191,17 @@ impl Attributor<'_> {
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
         Self {
-            memory: Memory::Bytes(bytes),
+            budget: ComputeBudget::of_host(MemoryBudget::Bytes(bytes)),
+            ..self
+        }
+    }
+
+    /// Ends the computation soon after `stop` is requested, whatever the method. What is not finished
+    /// by then fails with [`Error::Stopped`].
+    #[must_use]
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self {
+            model: self.model.stopped_by(stop),
             ..self
         }
     }
@@ -248,6 +268,9 @@ impl Attributor<'_> {
     fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Explained, Error>> {
         match self.explain_in_runs(instances) {
             Ok(explained) => explained,
+            Err(_) if self.model.stop().is_requested() => {
+                instances.iter().map(|_| Err(Error::Stopped)).collect()
+            }
             Err(error) if instances.len() == 1 => vec![Err(error)],
             Err(_) => instances
                 .iter()
@@ -280,135 +303,6 @@ impl Attributor<'_> {
             defaults: self.pipeline.defaults(),
         };
         self.pipeline.finish(attribution, &context)
-    }
-
-    /// Encodes every example and generates the targets that are not forced, `most` of an example.
-    fn prepare_examples(
-        &self,
-        examples: &[Example],
-        most: usize,
-    ) -> Vec<Vec<Result<Prepared, Error>>> {
-        let encoder = Encoder {
-            model: &self.engine.model,
-            tokenizer: &self.tokenizer,
-            spec: &self.spec,
-        };
-        let encoded: Vec<_> = examples
-            .iter()
-            .map(|example| self.encode(&encoder, example))
-            .collect();
-        let open: Vec<_> = encoded
-            .iter()
-            .flatten()
-            .filter(|(_, encoded)| encoded.forced.is_none())
-            .collect();
-        let mut generated = match self.generate(&open) {
-            Ok(generated) => generated.into_iter(),
-            Err(error) => {
-                let message = error.to_string();
-                let failed = |_| {
-                    vec![Err(Error::Compute(candle_core::Error::Msg(
-                        message.clone(),
-                    )))]
-                };
-                return examples.iter().map(failed).collect();
-            }
-        };
-        let complete = |encoded: Result<(Cow<'_, Example>, Encoded), Error>| {
-            let (example, mut encoded) = match encoded {
-                Ok(encoded) => encoded,
-                Err(error) => return vec![Err(error)],
-            };
-            let forced = encoded.forced.take();
-            let was_forced = forced.is_some();
-            let targets: Vec<Result<Target, Error>> = if let Some(target) = forced {
-                vec![Ok(target)]
-            } else {
-                let sequences = generated.next().expect("every open example was continued");
-                let target = |new: &Vec<u32>| encoder.generated(&example.input_text, &encoded, new);
-                sequences.iter().take(most).map(target).collect()
-            };
-            let prepared = |target: Result<Target, Error>| {
-                let target = target?;
-                let instance = encoder.instance(&example, &encoded.source, &target)?;
-                self.check_contrast(&instance)?;
-                Ok(Prepared {
-                    instance,
-                    source_offsets: encoded.source_offsets.clone(),
-                    target_offsets: target.offsets,
-                    generated_text: target.text,
-                    forced: was_forced,
-                })
-            };
-            targets.into_iter().map(prepared).collect()
-        };
-        encoded.into_iter().map(complete).collect()
-    }
-
-    /// Encodes an example. Fails if it leaves no room for a target that is to be generated.
-    fn encode<'e>(
-        &self,
-        encoder: &Encoder<'_>,
-        example: &'e Example,
-    ) -> Result<(Cow<'e, Example>, Encoded), Error> {
-        let example = self.in_chat(example)?;
-        let encoded = encoder.encode(&example)?;
-        if encoded.forced.is_none() {
-            let positions = self.engine.model.spec().max_positions;
-            self.generation
-                .check_room(encoded.prompt.len(), positions)?;
-        }
-        Ok((example, encoded))
-    }
-
-    /// Puts the texts of an example into the chat template, where one is asked for.
-    fn in_chat<'e>(&self, example: &'e Example) -> Result<Cow<'e, Example>, Error> {
-        match &self.chat {
-            None => Ok(Cow::Borrowed(example)),
-            Some(chat) => chat.apply(example).map(Cow::Owned),
-        }
-    }
-
-    /// Fails if a function would contrast `instance` with itself. Inseq lets it.
-    fn check_contrast(&self, instance: &Instance) -> Result<(), Error> {
-        if self.spec.compat == Compat::Inseq071 {
-            return Ok(());
-        }
-        let is_void = match &instance.contrast {
-            None => true,
-            Some(contrast) => {
-                !self.spec.contrast.contrast_force_inputs && contrast.target == instance.target
-            }
-        };
-        let mut void = Vec::new();
-        if is_void && self.function.is_contrastive() {
-            void.push(self.spec.attributed_fn.label());
-        }
-        if instance.contrast.is_none() {
-            let scores = self.step_scores.iter();
-            let contrastive = scores.filter(|(_, function)| function.is_contrastive());
-            void.extend(contrastive.map(|(name, _)| name.as_str()));
-        }
-        match void.first() {
-            None => Ok(()),
-            Some(function) => Err(Error::NoContrast {
-                function: (*function).to_owned(),
-            }),
-        }
-    }
-
-    /// Returns the new tokens of every sequence of each example, best first.
-    fn generate(
-        &self,
-        open: &[&(Cow<'_, Example>, Encoded)],
-    ) -> candle_core::Result<Vec<Vec<Vec<u32>>>> {
-        let prompt = |(example, encoded): &&(Cow<'_, Example>, Encoded)| Prompt {
-            source: encoded.source.clone(),
-            ids: encoded.prompt.clone(),
-            seed: (self.seed, example.id),
-        };
-        let prompts: Vec<_> = open.iter().map(prompt).collect();
-        generate::generate(&self.engine.model, &prompts, &self.generation)
     }
 
     fn tokens(&self, side: Side, ids: &[u32], offsets: &[Offsets]) -> Vec<Token> {

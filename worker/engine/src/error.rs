@@ -14,6 +14,8 @@ pub enum ErrorScope {
     Model,
     /// This example cannot be attributed; others can.
     Example,
+    /// Nothing is wrong: somebody asked for the computation to stop.
+    Stopped,
     /// A defect of ours.
     Internal,
 }
@@ -206,8 +208,8 @@ pub enum Error {
     },
     /// The example takes more memory than there is for it.
     #[error(
-        "the example needs about {} MiB of working memory, {} MiB are allowed; raise `--memory` or shorten the text",
-        needed >> 20,
+        "the example needs about {} MiB of working memory; --memory allows {} MiB",
+        needed.div_ceil(1 << 20),
         budget >> 20
     )]
     TooLarge {
@@ -216,6 +218,21 @@ pub enum Error {
         /// What it may take, in bytes.
         budget: u64,
     },
+    /// Not even the smallest example fits.
+    #[error(
+        "--memory allows {} MiB, and this model needs at least {} MiB for the shortest text; raise --memory",
+        budget >> 20,
+        least.div_ceil(1 << 20)
+    )]
+    MemoryTooSmall {
+        /// The least a computation needs, in bytes.
+        least: u64,
+        /// What it may take, in bytes.
+        budget: u64,
+    },
+    /// Somebody asked for the computation to stop.
+    #[error("the computation was stopped")]
+    Stopped,
     /// A score is not a number.
     #[error("step {step} has scores that are not finite")]
     NotFinite {
@@ -243,9 +260,10 @@ impl Error {
     /// Returns what cannot be attributed because of it.
     pub fn scope(&self) -> ErrorScope {
         match self {
-            Self::UnknownName { .. } | Self::Parameters { .. } | Self::Specification { .. } => {
-                ErrorScope::Specification
-            }
+            Self::UnknownName { .. }
+            | Self::Parameters { .. }
+            | Self::Specification { .. }
+            | Self::MemoryTooSmall { .. } => ErrorScope::Specification,
             Self::ModelFile { .. }
             | Self::ModelContent { .. }
             | Self::LfsPointer { .. }
@@ -268,6 +286,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Tokenize { .. }
             | Self::Messages { .. } => ErrorScope::Example,
+            Self::Stopped => ErrorScope::Stopped,
             Self::Compute(_) => ErrorScope::Internal,
         }
     }
@@ -310,6 +329,8 @@ impl Error {
             Self::NoContrast { .. } => "no_contrast",
             Self::Spans { .. } => "spans",
             Self::Positions { .. } => "positions",
+            Self::MemoryTooSmall { .. } => "memory_too_small",
+            Self::Stopped => "stopped",
             Self::NotFinite { .. } => "not_finite",
             Self::TooLarge { .. } => "too_large",
             Self::Tokenize { .. } => "tokenize",

@@ -14,17 +14,19 @@
 //! * `loading`: everything that loading a model opens, checked.
 //! * `request`: what is wrong with a request as a whole, before a model is loaded.
 //! * `collector`: takes the scores that a method records.
-//! * `memory`: which examples and rows fit the memory together.
 //! * `specification`: a specification checked and built, and pinned for a job.
 //! * `methods`: the registry of attribution methods.
 //! * `gradient`: takes the attributed function back to the embeddings.
 //! * `batch`: examples that are explained together.
 //! * `encode`: turns an example's texts into an instance.
-//! * `instance`: an example as tokens, and what it is contrasted with.
 //! * `step_functions`: the registry of what is attributed and recorded.
 //! * `aggregate`: the registry of what makes table scores of raw ones.
 //! * `sampler`: proposes other tokens for a text.
 //! * `generate`: continues a prompt.
+//! * `compute`: how much is computed at once.
+//! * `footprint`: how much memory passes take.
+//! * `memory`: how much memory there is.
+//! * `instance`: an example as tokens, and what it is contrasted with.
 //! * `text`: between text and token ids.
 //! * `digest`: what the files of a model hold, as a name.
 //! * `model`: the hooked transformer with its vector–Jacobian product.
@@ -34,6 +36,7 @@
 //! * `random`: streams of random numbers, named by seed and example.
 //! * `sides`: source and target.
 //! * `notice`: what a person should know about a model's files.
+//! * `stop`: asks a computation to end.
 //! * `error`: what can go wrong.
 
 pub mod attribution;
@@ -41,12 +44,15 @@ pub mod engine;
 pub mod error;
 
 mod collector;
+mod compute;
 mod encode;
+mod footprint;
 mod loading;
 mod memory;
 pub mod notice;
 mod request;
 mod specification;
+mod stop;
 pub mod text;
 
 pub mod generate;
@@ -70,11 +76,13 @@ pub use attribution::{
     Attribution, Example, InputKind, ScoreRows, SequenceScores, StepAttribution, Token,
 };
 pub use digest::digest;
-pub use engine::{Attributor, Engine};
+pub use engine::{Attributor, Engine, check_memory};
 pub use error::{Error, ErrorScope};
 pub use loading::{ModelCheck, check_model};
+pub use memory::LEAST_MEMORY;
 pub use notice::Notice;
 pub use registry::Entry;
 pub use request::{GivenTexts, check_request, check_with_model};
 pub use sides::Side;
 pub use specification::{check, check_pinned, default_aggregators, pin};
+pub use stop::Stop;

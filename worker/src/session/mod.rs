@@ -59,6 +59,10 @@ pub async fn run(
             .parse()
             .expect("a ULID is made of letters and digits")
     });
+    let least = whence_engine::LEAST_MEMORY;
+    if let Some(allowed) = config.memory.filter(|allowed| *allowed < least) {
+        return Err(Error::Memory { allowed, least });
+    }
     let device = Device::start(config.loaded_models, config.memory).map_err(|source| {
         let action = "start the device's thread";
         Error::System { action, source }

@@ -48,7 +48,7 @@ impl Encoder<'_> {
         let pairs = match &given.contrast_targets_alignments {
             Alignments::Pairs(pairs) => pairs.clone(),
             Alignments::Rule(AlignmentRule::Auto) => {
-                likeness::pairs(self.model, &target.ids, &contrast)?
+                likeness::pairs(self.model, (&target.ids, &contrast), self.memory)?
             }
         };
         Ok(Some(Contrast {
@@ -65,6 +65,7 @@ impl Encoder<'_> {
                 reason: "a contrast source needs a model with an encoder; contrast a decoder-only model with another prompt through its contrast target".to_owned(),
             });
         }
+        self.check_text(text)?;
         let skip = self.spec.skip_special_tokens;
         let encoding = self.tokenizer.encode_source(text, skip)?;
         check_tokens(FIELD, text, &encoding.ranges)?;
@@ -75,6 +76,7 @@ impl Encoder<'_> {
     /// Encodes the contrast's target. In models with an encoder it starts where `own` does.
     fn contrast_target(&self, text: &str, own: &[u32]) -> Result<Vec<u32>, Error> {
         const FIELD: &str = "contrast target";
+        self.check_text(text)?;
         let skip = self.spec.skip_special_tokens;
         let mut ids = Vec::new();
         let encoding = if self.model.has_encoder() {

@@ -7,20 +7,27 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::Error;
 use crate::error::Result;
+use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 use crate::sides::Side;
 
-/// Returns pairs (position in `target`, position in `contrast`), in order.
+/// Returns pairs (position in `target`, position in `contrast`), in order. Fails if comparing every
+/// token with every other takes more memory than there is.
 pub(super) fn pairs(
     model: &Transformer,
-    target: &[u32],
-    contrast: &[u32],
-) -> Result<Vec<(usize, usize)>> {
+    (target, contrast): (&[u32], &[u32]),
+    memory: MemoryBudget,
+) -> Result<Vec<(usize, usize)>, Error> {
     // What both begin with, the prompt as a rule, is paired without being compared.
     let common = target.iter().zip(contrast).take_while(|(a, b)| a == b);
     let common = common.count();
     let (target, contrast) = (&target[common..], &contrast[common..]);
+    // A likeness and a best sum for each pair, a direction for each token.
+    let (pairs, tokens) = (target.len() * contrast.len(), target.len() + contrast.len());
+    let numbers = 2 * pairs + tokens * model.spec().embedding_width();
+    memory.check((numbers * size_of::<f64>()) as u64)?;
     let likeness = likeness(model, target, contrast)?;
     let rest = best_pairs(&likeness, target.len(), contrast.len());
     let same = (0..common).map(|position| (position, position));
@@ -114,7 +121,12 @@ mod tests {
     #[test]
     fn a_substituted_token_stands_against_its_substitute() {
         let model = crate::model::random::random_llama(DType::F64);
-        let found = pairs(&model, &[1, 4, 5, 9, 3], &[1, 4, 7, 8, 9, 3]).unwrap();
+        let found = pairs(
+            &model,
+            (&[1, 4, 5, 9, 3], &[1, 4, 7, 8, 9, 3]),
+            MemoryBudget::Unbounded,
+        )
+        .unwrap();
         assert_eq!(found[..2], [(0, 0), (1, 1)]);
         assert_eq!(found[found.len() - 2..], [(3, 4), (4, 5)]);
     }

@@ -7,6 +7,8 @@ use whence_schemas::{AttributionSpec, Compat};
 
 use super::continuation::difference;
 use crate::attribution::Offsets;
+use crate::footprint;
+use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 use crate::sides::Side;
 use crate::text::{Encoding, Tokenizer};
@@ -23,6 +25,8 @@ pub(crate) struct Encoder<'a> {
     pub(crate) model: &'a Transformer,
     pub(crate) tokenizer: &'a Tokenizer,
     pub(crate) spec: &'a AttributionSpec,
+    /// What tokenizing may take.
+    pub(crate) memory: MemoryBudget,
 }
 
 /// An example whose texts are encoded, its target still missing where it must be generated.
@@ -56,6 +60,31 @@ pub(crate) struct Target {
 impl Encoder<'_> {
     /// Encodes an example.
     pub(crate) fn encode(&self, example: &Example) -> Result<Encoded, Error> {
+        let input_text = example.input_text.as_str();
+        self.check_text(input_text)?;
+        let mut encoded = self.encode_input(input_text)?;
+        let continues =
+            self.model.has_encoder() && self.spec.generation.generate_from_target_prefix;
+        match &example.generated_text {
+            Some(prefix) if continues => {
+                self.check_text(prefix)?;
+                let encoding = self.tokenizer.encode_target(prefix, true)?;
+                check_tokens(GENERATED, prefix, &encoding.ranges)?;
+                encoded.prompt.extend(encoding.ids);
+                self.check_length("generated text", encoded.prompt.len())?;
+            }
+            Some(text) => {
+                let target = self.target(input_text, &encoded.prompt, text)?;
+                check_tokens(GENERATED, text, &target.offsets)?;
+                encoded.forced = Some(target);
+            }
+            None => {}
+        }
+        Ok(encoded)
+    }
+
+    /// Encodes the input text of an example: as what the encoder reads, or as the prompt.
+    fn encode_input(&self, text: &str) -> Result<Encoded, Error> {
         let skip = self.spec.skip_special_tokens;
         let mut encoded = Encoded {
             source: Vec::new(),
@@ -64,40 +93,26 @@ impl Encoder<'_> {
             prompt_offsets: Vec::new(),
             forced: None,
         };
-        let input_text = example.input_text.as_str();
         if self.model.has_encoder() {
-            let source = self.tokenizer.encode_source(input_text, skip)?;
-            check_tokens("input", input_text, &source.ranges)?;
-            encoded.source_offsets = source.offsets(input_text);
+            let source = self.tokenizer.encode_source(text, skip)?;
+            check_tokens("input", text, &source.ranges)?;
+            encoded.source_offsets = source.offsets(text);
             encoded.source = source.ids;
             self.check_length("input", encoded.source.len())?;
             encoded.prompt = vec![self.start_token()?];
-            if let Some(prefix) = &example.generated_text
-                && self.spec.generation.generate_from_target_prefix
-            {
-                let encoding = self.tokenizer.encode_target(prefix, true)?;
-                check_tokens(GENERATED, prefix, &encoding.ranges)?;
-                encoded.prompt.extend(encoding.ids);
-                self.check_length("generated text", encoded.prompt.len())?;
-                return Ok(encoded);
-            }
         } else {
-            let prompt = self.tokenizer.encode_prompt(input_text, skip)?;
-            check_tokens("input", input_text, &prompt.ranges)?;
-            encoded.prompt_offsets = prompt.offsets(input_text);
+            let prompt = self.tokenizer.encode_prompt(text, skip)?;
+            check_tokens("input", text, &prompt.ranges)?;
+            encoded.prompt_offsets = prompt.offsets(text);
             encoded.prompt = prompt.ids;
             self.check_length("input", encoded.prompt.len())?;
-        }
-        if let Some(text) = &example.generated_text {
-            let target = self.target(input_text, &encoded.prompt, text)?;
-            check_tokens(GENERATED, text, &target.offsets)?;
-            encoded.forced = Some(target);
         }
         Ok(encoded)
     }
 
     /// Encodes the target `text` of an example.
     fn target(&self, input_text: &str, prompt: &[u32], text: &str) -> Result<Target, Error> {
+        self.check_text(text)?;
         let skip = self.spec.skip_special_tokens;
         let (encoding, first) = if self.model.has_encoder() {
             let start = Encoding {
@@ -189,6 +204,14 @@ impl Encoder<'_> {
             .ok_or_else(|| Error::Specification {
                 reason: "the model's config.json names no `decoder_start_token_id`".to_owned(),
             })
+    }
+
+    /// Fails if tokenizing `text` would take more memory than there is, or somebody asked to stop.
+    pub(super) fn check_text(&self, text: &str) -> Result<(), Error> {
+        if self.model.stop().is_requested() {
+            return Err(Error::Stopped);
+        }
+        self.memory.check(footprint::text_bytes(text))
     }
 
     pub(crate) fn check_length(&self, field: &'static str, tokens: usize) -> Result<(), Error> {

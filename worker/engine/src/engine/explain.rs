@@ -9,10 +9,11 @@ use super::regimes::{Boundaries, InstanceParts};
 use crate::aggregate::StepScores;
 use crate::batch::{AttributedFunction, Batch};
 use crate::collector::{CollectedStep, Collector};
+use crate::footprint::Footprint;
 use crate::gradient::{self, Pass};
 use crate::instance::Instance;
 use crate::sides::{Side, Sides};
-use crate::{Error, ScoreRows, SequenceScores, StepAttribution, memory};
+use crate::{Error, ScoreRows, SequenceScores, StepAttribution};
 
 impl Attributor<'_> {
     /// Explains `instances`, as many at once as fit the memory.
@@ -20,7 +21,7 @@ impl Attributor<'_> {
         &self,
         instances: &[Instance],
     ) -> Result<Vec<Result<Explained, Error>>, Error> {
-        let model = &self.engine.model;
+        let model = &self.model;
         let boundaries = Boundaries {
             beyond: model.spec().long_rope_threshold(),
             own_prefix: self.spec.contrast.contrast_force_inputs
@@ -30,15 +31,17 @@ impl Attributor<'_> {
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
         let records = self.method.requirements(self.spec.compat).sequence_scores;
+        let footprint = Footprint::of(model);
         let bytes = |instance: &Instance| {
-            let own = memory::instance_bytes(model, passes, instance);
-            if records {
-                own + memory::sequence_score_bytes(model, instance)
+            let own = footprint.instance((passes, self.budget.lanes), instance);
+            let sequences = if records {
+                footprint.sequence_scores(instance)
             } else {
-                own
-            }
+                0
+            };
+            own + sequences + self.sampler_bytes(instance)
         };
-        for run in self.memory.runs(&parts.all, &bytes) {
+        for run in self.budget.memory.runs(&parts.all, &bytes) {
             match run {
                 Ok(run) => results.extend(self.explain(run)?),
                 Err(error) => results.push(Err(error)),
@@ -47,12 +50,20 @@ impl Attributor<'_> {
         Ok(parts.join(results))
     }
 
+    /// Returns what proposing replacements for the tokens of an instance takes, where that is done.
+    fn sampler_bytes(&self, instance: &Instance) -> u64 {
+        let tokens = instance.source.len().max(instance.target.len());
+        let lanes = self.budget.lanes as u64;
+        let sampler = self.sampler.as_ref();
+        sampler.map_or(0, |sampler| sampler.bytes(tokens as u64, lanes))
+    }
+
     /// Explains `instances`. A result whose scores are not finite is that instance's error.
     fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Explained, Error>>, Error> {
         if instances.is_empty() {
             return Ok(Vec::new());
         }
-        let model = &self.engine.model;
+        let model = &self.model;
         let compat = self.spec.compat;
         let attributed = |function, contrast| AttributedFunction {
             function,
@@ -78,9 +89,7 @@ impl Attributor<'_> {
             },
             unk_token: special_of(Side::Source).unk,
             special_tokens: &special_tokens,
-            // A pass has those with dropout beside it.
-            pass_rows: (self.memory.pass_rows(model) / (1 + passes)).max(1),
-            cotangent_rows: self.memory.cotangent_rows(model),
+            sizes: self.budget.sizes(model, passes),
             dropout: self.engine.dropout,
             seed: self.seed,
             sampler: self.sampler.as_deref(),
@@ -175,7 +184,7 @@ impl Attributor<'_> {
                 compat: self.spec.compat,
                 contrast: contrast.cloned(),
             };
-            let values = gradient::values(batch.model, &pass, &steps, &function)?;
+            let values = gradient::values(batch, &pass, &steps, &function)?;
             for (scores, value) in scores.iter_mut().zip(values) {
                 scores.push(value as f32);
             }

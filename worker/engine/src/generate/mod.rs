@@ -20,10 +20,12 @@ mod token_ids;
 
 use candle_core::Tensor;
 
+use crate::Error;
 use crate::error::Result;
-
+use crate::footprint::Footprint;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype};
+use crate::memory::MemoryBudget;
 use crate::model::{ExplainedToken, Inputs, Trace, Transformer};
 use crate::sides::Side;
 use beams::Beams;
@@ -33,82 +35,176 @@ use search::{Extended, Search};
 pub use settings::{Settings, choices_of};
 pub(crate) use token_ids::check as check_token_ids;
 
-/// Continues `prompts`. Returns the new tokens of every sequence of each, end tokens included.
-pub fn generate(
+/// What becomes of a prompt: the new tokens of every sequence, end tokens included.
+pub type Continued = Result<Vec<Vec<u32>>, Error>;
+
+/// Continues `prompts`, as far as the memory goes.
+pub fn generate(model: &Transformer, prompts: &[Prompt], settings: &Settings) -> Vec<Continued> {
+    generate_within(model, prompts, settings, MemoryBudget::Unbounded)
+}
+
+/// Continues `prompts`, as many together as fit into `memory`. A prompt that does not fit alone
+/// fails, before anything is allocated where its own pass is too large already.
+pub(crate) fn generate_within(
     model: &Transformer,
     prompts: &[Prompt],
     settings: &Settings,
-) -> Result<Vec<Vec<Vec<u32>>>> {
-    let becomes_long = |index: &usize| {
-        let prompt = &prompts[*index];
-        let limit = settings.max_length(prompt, model.spec().max_positions);
-        let beyond = model.spec().long_rope_threshold();
-        beyond.is_some_and(|beyond| prompt.ids.len() <= beyond && limit > beyond)
+    memory: MemoryBudget,
+) -> Vec<Continued> {
+    let generation = Generation {
+        model,
+        settings,
+        memory,
     };
-    let (alone, together): (Vec<_>, Vec<_>) = (0..prompts.len()).partition(becomes_long);
-    let mut sequences = vec![Vec::new(); prompts.len()];
-    for group in std::iter::once(together).chain(alone.into_iter().map(|index| vec![index])) {
-        let own: Vec<_> = group.iter().map(|&index| &prompts[index]).collect();
-        for (index, own) in group.into_iter().zip(continue_all(model, &own, settings)?) {
-            sequences[index] = own;
+    let mut continued: Vec<_> = prompts.iter().map(|_| Ok(Vec::new())).collect();
+    for run in generation.runs(prompts) {
+        let own: Vec<_> = run.iter().map(|&index| &prompts[index]).collect();
+        for (index, own) in run.into_iter().zip(generation.of_run(&own)) {
+            continued[index] = own;
         }
     }
-    Ok(sequences)
+    continued
 }
 
-/// Continues `prompts`, of which all that become long do so at the same time.
-fn continue_all(
-    model: &Transformer,
-    prompts: &[&Prompt],
-    settings: &Settings,
-) -> Result<Vec<Vec<Vec<u32>>>> {
-    let limit = |prompt: &Prompt| settings.max_length(prompt, model.spec().max_positions);
-    let mut searches: Vec<_> = prompts
-        .iter()
-        .map(|prompt| search(prompt, settings, limit(prompt)))
-        .collect();
-    // Which search each sequence of the running pass belongs to.
-    let mut running: Vec<usize> = (0..prompts.len())
-        .filter(|&index| limit(prompts[index]) > prompts[index].ids.len())
-        .collect();
-    if running.is_empty() {
-        return Ok(searches.into_iter().map(Search::sequences).collect());
+/// How prompts are continued, and by which model.
+#[derive(Clone, Copy)]
+struct Generation<'a> {
+    model: &'a Transformer,
+    settings: &'a Settings,
+    memory: MemoryBudget,
+}
+
+impl Generation<'_> {
+    /// Cuts the indices of `prompts` into runs that are continued together: what might cross the
+    /// long-RoPE threshold while it grows is alone, and so is what might not fit.
+    fn runs(self, prompts: &[Prompt]) -> Vec<Vec<usize>> {
+        let crosses_threshold = |index: &usize| {
+            let prompt = &prompts[*index];
+            let limit = self.limit(prompt);
+            let beyond = self.model.spec().long_rope_threshold();
+            beyond.is_some_and(|beyond| prompt.ids.len() <= beyond && limit > beyond)
+        };
+        let needs = |index: &usize| {
+            let prompt = &prompts[*index];
+            self.bytes(prompt, self.limit(prompt))
+        };
+        let (alone, together): (Vec<_>, Vec<_>) =
+            (0..prompts.len()).partition(|index| crosses_threshold(index));
+        let mut runs: Vec<Vec<usize>> = Vec::new();
+        let mut next = 0;
+        for run in self.memory.runs(&together, &needs) {
+            // One that may not fit is tried alone: it may end long before its limit.
+            let run = run.map_or(&together[next..=next], |run| run);
+            next += run.len();
+            runs.push(run.to_vec());
+        }
+        runs.extend(alone.into_iter().map(|index| vec![index]));
+        runs
     }
-    let whole_pass = |running: &[usize], hypotheses: &[Vec<u32>]| {
+
+    /// Continues the prompts of a run together, and one by one where that fails: so it is found out
+    /// whose fault it is, if anyone's.
+    fn of_run(self, prompts: &[&Prompt]) -> Vec<Continued> {
+        match self.together(prompts) {
+            Ok(sequences) => sequences.into_iter().map(Ok).collect(),
+            Err(_) if self.model.stop().is_requested() => {
+                prompts.iter().map(|_| Err(Error::Stopped)).collect()
+            }
+            Err(error) if prompts.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let each = prompts.iter().map(std::slice::from_ref);
+                each.flat_map(|prompt| self.of_run(prompt)).collect()
+            }
+        }
+    }
+
+    /// Returns how long a prompt may become.
+    fn limit(self, prompt: &Prompt) -> usize {
+        self.settings
+            .max_length(prompt, self.model.spec().max_positions)
+    }
+
+    /// Returns what a prompt takes once its hypotheses are `length` tokens long.
+    fn bytes(self, prompt: &Prompt, length: usize) -> u64 {
+        let sizes = (prompt.source.len() as u64, prompt.ids.len() as u64);
+        let hypotheses = self.settings.num_beams.max(self.settings.num_sequences) as u64;
+        Footprint::of(self.model).generation(sizes, (hypotheses, length as u64))
+    }
+
+    /// Fails if a prompt that is continued alone does not fit once it is `length` tokens long. Of
+    /// prompts that are continued together it is known that all fit to the end.
+    fn check_memory(self, prompts: &[&Prompt], length: usize) -> Result<(), Error> {
+        match prompts {
+            [alone] => self.memory.check(self.bytes(alone, length)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Continues `prompts`; if one of them crosses the long-RoPE threshold, it is the only one.
+    fn together(self, prompts: &[&Prompt]) -> Result<Vec<Vec<Vec<u32>>>, Error> {
+        let searches = prompts
+            .iter()
+            .map(|prompt| search(prompt, self.settings, self.limit(prompt)));
+        let mut searches: Vec<_> = searches.collect();
+        // Which search each sequence of the running pass belongs to.
+        let mut running: Vec<usize> = (0..prompts.len())
+            .filter(|&index| self.limit(prompts[index]) > prompts[index].ids.len())
+            .collect();
+        if running.is_empty() {
+            return Ok(searches.into_iter().map(Search::sequences).collect());
+        }
+        let mut hypotheses: Vec<_> = running.iter().map(|&i| prompts[i].ids.clone()).collect();
+        self.check_memory(prompts, hypotheses[0].len())?;
+        let mut trace = self.whole_pass(prompts, &running, &hypotheses)?;
+        let mut last: Vec<_> = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
+        loop {
+            let scores = scores(self.model, &trace, &last)?;
+            let longer = advance_all(&mut searches, &running, &hypotheses, scores);
+            if longer.is_empty() {
+                return Ok(searches.into_iter().map(Search::sequences).collect());
+            }
+            let (parents, tokens): (Vec<_>, Vec<_>) = longer.into_iter().unzip();
+            running = parents.iter().map(|&parent| running[parent]).collect();
+            hypotheses = tokens;
+            self.check_memory(prompts, hypotheses[0].len())?;
+            if self.crosses_threshold(&hypotheses) {
+                trace = self.whole_pass(prompts, &running, &hypotheses)?;
+                last = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
+            } else {
+                trace.keep(&parents);
+                let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
+                trace = (self.model).forward_on(&self.model.embed(Side::Target, new)?, trace)?;
+                last = vec![0; running.len()];
+            }
+        }
+    }
+
+    /// Returns whether a hypothesis has just become longer than the long-RoPE threshold.
+    fn crosses_threshold(self, hypotheses: &[Vec<u32>]) -> bool {
+        let beyond = self.model.spec().long_rope_threshold();
+        let crosses = |tokens: &Vec<u32>| beyond == Some(tokens.len() - 1);
+        hypotheses.iter().any(crosses)
+    }
+
+    /// Runs the model over whole hypotheses; hypothesis `i` belongs to prompt `running[i]`.
+    fn whole_pass(
+        self,
+        prompts: &[&Prompt],
+        running: &[usize],
+        hypotheses: &[Vec<u32>],
+    ) -> Result<Trace, Error> {
+        let model = self.model;
         let sources = running
             .iter()
             .map(|&index| prompts[index].source.as_slice());
         let source = model
             .has_encoder()
             .then(|| model.embed(Side::Source, sources));
-        model.forward(&Inputs {
+        let inputs = Inputs {
             source: source.transpose()?,
             target: model.embed(Side::Target, hypotheses.iter().map(Vec::as_slice))?,
-        })
-    };
-    let mut hypotheses: Vec<_> = running.iter().map(|&i| prompts[i].ids.clone()).collect();
-    let mut trace = whole_pass(&running, &hypotheses)?;
-    let mut last: Vec<_> = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
-    loop {
-        let scores = scores(model, &trace, &last)?;
-        let longer = advance_all(&mut searches, &running, &hypotheses, scores);
-        if longer.is_empty() {
-            return Ok(searches.into_iter().map(Search::sequences).collect());
-        }
-        let (parents, tokens): (Vec<_>, Vec<_>) = longer.into_iter().unzip();
-        running = parents.iter().map(|&parent| running[parent]).collect();
-        hypotheses = tokens;
-        let beyond = model.spec().long_rope_threshold();
-        let becomes_long = |tokens: &Vec<u32>| beyond == Some(tokens.len() - 1);
-        if hypotheses.iter().any(becomes_long) {
-            trace = whole_pass(&running, &hypotheses)?;
-            last = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
-        } else {
-            trace.keep(&parents);
-            let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
-            trace = model.forward_on(&model.embed(Side::Target, new)?, trace)?;
-            last = vec![0; running.len()];
-        }
+        };
+        Ok(model.forward(&inputs)?)
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn for_each_step<'p>(
     body: impl Fn(usize, StepGradient) -> Result<(), crate::Error> + Sync,
 ) -> Result<(), crate::Error> {
     let (model, pass) = (batch.model, pass.into());
-    let dhidden = at_hidden(model, pass, steps, batch.function)?;
-    let chunks = chunks(steps, batch.cotangent_rows);
+    let dhidden = at_hidden(batch, pass, steps, batch.function)?;
+    let chunks = chunks(steps, batch.sizes);
     chunks.into_par_iter().try_for_each(|chunk| {
         let dhidden = dhidden.select_steps(chunk.clone())?;
         let steps = &steps[chunk.clone()];

@@ -22,7 +22,7 @@ pub(crate) fn for_each_step_between(
 ) -> Result<(), Error> {
     let model = batch.model;
     let dhidden = mean_at_hidden(batch, chord, steps)?;
-    chunks(steps, batch.cotangent_rows)
+    chunks(steps, batch.sizes)
         .into_par_iter()
         .try_for_each(|chunk| {
             let dhidden = dhidden.select_steps(chunk.clone())?.own;
@@ -45,7 +45,7 @@ fn mean_at_hidden(
     let mut total = None;
     for ChordPoint { alpha, weight } in chord.points {
         let pass = chord.head_inputs(*alpha)?;
-        let at_point = at_hidden(batch.model, &pass, steps, batch.function)?;
+        let at_point = at_hidden(batch, &pass, steps, batch.function)?;
         total = Some(rows::add_scaled(total.as_ref(), &at_point.own, *weight)?);
     }
     let own = total.ok_or_else(|| candle_core::Error::Msg("a chord without points".to_owned()))?;

@@ -7,11 +7,10 @@ use rayon::prelude::*;
 
 use super::pass::PassRef;
 use super::predictions::{Predictions, logit_blocks, logit_row};
-use crate::batch::{AttributedFunction, ExplainedStep};
+use crate::batch::{AttributedFunction, Batch, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::tensor::{by_dtype, tensor};
 use crate::kernels::{Real, rows};
-use crate::model::Transformer;
 use crate::step_functions::Step;
 
 /// The gradient of every step's function with respect to the head's inputs. `[steps, hidden]` each.
@@ -58,12 +57,12 @@ impl HiddenGradient {
 
 /// Returns the gradient of `function` at every step with respect to the head's inputs.
 pub(crate) fn at_hidden<'p>(
-    model: &Transformer,
+    batch: &Batch<'_>,
     pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
     function: &AttributedFunction<'_>,
 ) -> Result<HiddenGradient> {
-    let pass = pass.into();
+    let (model, pass) = (batch.model, pass.into());
     let of_block = |block: Range<usize>| {
         let steps = &steps[block];
         let predictions = Predictions::new(model, pass, steps, function)?;
@@ -89,7 +88,7 @@ pub(crate) fn at_hidden<'p>(
             dropped: dropped.collect::<Result<_>>()?,
         })
     };
-    let blocks = logit_blocks(model, steps.len(), function.num_predictions());
+    let blocks = logit_blocks(batch, steps.len(), function.num_predictions());
     HiddenGradient::joined(&blocks.map(of_block).collect::<Result<Vec<_>>>()?)
 }
 

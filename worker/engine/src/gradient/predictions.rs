@@ -9,28 +9,25 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::pass::{PassRef, contrast_tokens};
-use crate::batch::{AttributedFunction, ContrastStep, ExplainedStep};
+use crate::batch::{AttributedFunction, Batch, ContrastStep, ExplainedStep};
 use crate::error::Result;
 use crate::kernels::rows;
 use crate::kernels::tensor::{View, by_dtype};
 use crate::model::{Trace, Transformer};
 use crate::step_functions::{Step, StepContrast};
 
-/// Elements of one block of logits: 64 MiB in single precision.
-const LOGIT_BLOCK: usize = 16 << 20;
-
 /// Returns the value of `function` at every step.
 pub(crate) fn values<'p>(
-    model: &Transformer,
+    batch: &Batch<'_>,
     pass: impl Into<PassRef<'p>>,
     steps: &[ExplainedStep],
     function: &AttributedFunction<'_>,
 ) -> Result<Vec<f64>> {
     let pass = pass.into();
     let mut values = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len(), function.num_predictions()) {
+    for block in logit_blocks(batch, steps.len(), function.num_predictions()) {
         let steps = &steps[block];
-        let predictions = Predictions::new(model, pass, steps, function)?;
+        let predictions = Predictions::new(batch.model, pass, steps, function)?;
         let value = |step: &Step<'_>| function.function.value(step);
         let of_row = |row: usize| predictions.with_step(row, &steps[row], value);
         let rows = (0..steps.len()).into_par_iter().map(of_row);
@@ -41,13 +38,14 @@ pub(crate) fn values<'p>(
 
 /// Returns `body(step, logits)` of every step.
 pub(crate) fn map_logits<R: Send>(
-    model: &Transformer,
+    batch: &Batch<'_>,
     trace: &Trace,
     steps: &[ExplainedStep],
     body: impl Fn(&ExplainedStep, Vec<f64>) -> R + Sync,
 ) -> Result<Vec<R>> {
+    let model = batch.model;
     let mut results = Vec::with_capacity(steps.len());
-    for block in logit_blocks(model, steps.len(), 1) {
+    for block in logit_blocks(batch, steps.len(), 1) {
         let steps = &steps[block];
         let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
         let logits = model.logits(&model.hidden(trace, &explained)?)?;
@@ -60,11 +58,12 @@ pub(crate) fn map_logits<R: Send>(
 
 /// Returns runs of `steps` steps that have their logits at a time, of `predictions` each.
 pub(super) fn logit_blocks(
-    model: &Transformer,
+    batch: &Batch<'_>,
     steps: usize,
     predictions: usize,
-) -> impl Iterator<Item = Range<usize>> {
-    let rows = (LOGIT_BLOCK / (model.spec().vocabulary * predictions)).max(1);
+) -> impl Iterator<Item = Range<usize>> + use<> {
+    let vocabulary = batch.model.spec().vocabulary;
+    let rows = batch.sizes.logit_rows(vocabulary, predictions);
     (0..steps)
         .step_by(rows)
         .map(move |start| start..(start + rows).min(steps))

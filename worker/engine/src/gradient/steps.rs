@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use crate::batch::ExplainedStep;
+use crate::compute::PieceSizes;
 use crate::error::Result;
 use crate::model::Gradients;
 
@@ -17,12 +18,12 @@ pub(crate) struct StepGradient {
     pub(crate) target: Option<Tensor>,
 }
 
-/// Returns runs of steps whose backward passes have about equally many rows, no more than
-/// `most_rows`, and equally many runs for every thread, so that none waits for the last.
-pub(crate) fn chunks(steps: &[ExplainedStep], most_rows: usize) -> Vec<Range<usize>> {
+/// Returns runs of steps whose backward passes have about equally many rows, no more than a chunk of
+/// `sizes`, and equally many runs for every lane, so that none waits for the last.
+pub(crate) fn chunks(steps: &[ExplainedStep], sizes: PieceSizes) -> Vec<Range<usize>> {
     let total: usize = steps.iter().map(ExplainedStep::rows).sum();
-    let count = total.div_ceil(most_rows);
-    let count = count.next_multiple_of(rayon::current_num_threads());
+    let count = total.div_ceil(sizes.chunk_rows);
+    let count = count.next_multiple_of(sizes.lanes);
     let mut before = 0;
     let chunk_of = steps.iter().map(|step| {
         let middle = before + step.rows() / 2;

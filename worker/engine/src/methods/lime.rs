@@ -187,6 +187,7 @@ impl Lime {
         let values = masked.values(&unchanged, self.n_samples)?;
         let steps = unchanged.steps().par_iter().zip(values).enumerate();
         steps.try_for_each(|(index, (step, values))| {
+            batch.model.stop().check()?;
             sink.record(index, masked.coefficients(step, values)?)
         })
     }

@@ -360,12 +360,7 @@ impl Trials<'_> {
             softmax_in_place(&mut logits);
             logits[step.token as usize]
         };
-        Ok(gradient::map_logits(
-            self.batch.model,
-            trace,
-            steps,
-            probability,
-        )?)
+        Ok(gradient::map_logits(self.batch, trace, steps, probability)?)
     }
 
     /// Returns how many tokens are likelier than the produced one, for every step.
@@ -374,6 +369,6 @@ impl Trials<'_> {
             let own = logits[step.token as usize];
             logits.iter().filter(|logit| **logit > own).count()
         };
-        Ok(gradient::map_logits(self.batch.model, trace, steps, rank)?)
+        Ok(gradient::map_logits(self.batch, trace, steps, rank)?)
     }
 }

@@ -235,10 +235,10 @@ impl Walk<'_> {
     fn gradients(&self, walker: Walker, variants: &[Variant]) -> Result<Vec<Tensor>, Error> {
         let model = self.batch.model;
         let (pass, steps) = self.unchanged.pass(variants)?;
-        let dhidden = gradient::at_hidden(model, &pass, &steps, self.batch.function)?;
+        let dhidden = gradient::at_hidden(self.batch, &pass, &steps, self.batch.function)?;
         let earlier = self.unchanged.earlier(&variants[0]);
         let mut rows = Vec::with_capacity(steps.len());
-        for chunk in gradient::chunks(&steps, self.batch.cotangent_rows) {
+        for chunk in gradient::chunks(&steps, self.batch.sizes) {
             let dhidden = dhidden.select_steps(chunk.clone())?;
             let wanted = match walker.side {
                 Side::Source => Wanted::Source,

@@ -171,7 +171,7 @@ impl ValueZeroing {
                 Some(heads) => {
                     let place = (kind.stack(), sublayer);
                     let layer = batch.model.zeroable(recorded, place, heads)?;
-                    self.moved(&layer, &pairs, batch.pass_rows)?
+                    self.moved(&layer, &pairs, batch.sizes.pass_rows)?
                 }
             });
         }

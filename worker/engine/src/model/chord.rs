@@ -125,6 +125,7 @@ impl StackChord<'_> {
             let sublayer = &sublayers[index];
             let mut before = None;
             let mut stream = self.mean(&cotangents, |alpha, dy| {
+                self.trace.stop.check()?;
                 let x = self.stream(index, alpha)?;
                 let input = self.stream(sublayer.place_read(index), alpha)?;
                 let read = self.memory(alpha)?;

@@ -18,6 +18,7 @@ use crate::kernels::norm::Normalized;
 use crate::kernels::rotary::{Rotation, RowPosition};
 use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
+use crate::stop::Stop;
 
 /// An encoder or a decoder.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct StackTrace {
     final_norm: Option<Normalized>,
     /// Factors of what left the stack, where dropout changes that. `[rows, hidden]`
     output_mask: Option<Tensor>,
+    /// Ends passes back through this one.
+    pub(super) stop: Stop,
 }
 
 /// What the rows of a pass meet besides each other.
@@ -61,6 +64,8 @@ pub(super) struct Around<'a> {
     pub(super) memory: Option<&'a EncoderOutput>,
     /// An earlier pass whose sequences the rows continue.
     pub(super) past: Option<&'a StackTrace>,
+    /// Ends the pass.
+    pub(super) stop: &'a Stop,
 }
 
 impl StackTrace {
@@ -196,6 +201,7 @@ impl Stack {
         let mut before = None;
         let mut traces = Vec::with_capacity(self.sublayers.len() - first);
         for (index, sublayer) in self.sublayers.iter().enumerate().skip(first) {
+            around.stop.check()?;
             observe(&x);
             let past = around.past.map(|past| &past.sublayers[index]);
             let input = match (sublayer.place_read(index) == index, &before) {
@@ -230,6 +236,7 @@ impl Stack {
             sublayers: traces,
             final_norm,
             output_mask,
+            stop: around.stop.clone(),
         };
         Ok((x, trace))
     }
@@ -262,27 +269,28 @@ impl Stack {
     /// Pulls cotangents at the output back to the inputs.
     pub(super) fn vjp(
         &self,
-        trace: &StackTrace,
+        saved: &StackTrace,
         mut output: Cotangents,
         depth: Depth,
     ) -> Result<StackCotangents> {
-        if let Some(mask) = &trace.output_mask {
+        if let Some(mask) = &saved.output_mask {
             output = output.masked(mask)?;
         }
-        let rows = self.rows(&trace.sequences, &trace.positions);
+        let rows = self.rows(&saved.sequences, &saved.positions);
         let mut memory = MemoryCotangents::default();
-        let mut cotangents = match (&self.final_norm, &trace.final_norm) {
-            (Some(norm), Some(saved)) => norm.vjp(saved, &output)?,
+        let mut cotangents = match (&self.final_norm, &saved.final_norm) {
+            (Some(norm), Some(normalized)) => norm.vjp(normalized, &output)?,
             _ => output,
         };
         // What a sublayer read that runs beside the one below it.
         let mut beside: Option<Cotangents> = None;
-        let lowest = self.lowest(depth).max(trace.first);
+        let lowest = self.lowest(depth).max(saved.first);
         let sublayers = self.sublayers[lowest..].iter();
         for (sublayer, trace) in sublayers
-            .zip(&trace.sublayers[lowest - trace.first..])
+            .zip(&saved.sublayers[lowest - saved.first..])
             .rev()
         {
+            saved.stop.check()?;
             let below = sublayer.vjp(trace, cotangents, &rows, &mut memory)?;
             cotangents = match beside.take() {
                 Some(beside) => below.stream.add(&beside)?,
@@ -292,10 +300,10 @@ impl Stack {
         }
         let stream = match depth {
             Depth::Embeddings => {
-                if let Some(mask) = &trace.entry_mask {
+                if let Some(mask) = &saved.entry_mask {
                     cotangents = cotangents.masked(mask)?;
                 }
-                Some(self.leave(trace.embedding_norm.as_ref(), cotangents)?)
+                Some(self.leave(saved.embedding_norm.as_ref(), cotangents)?)
             }
             Depth::Sublayer(_) => Some(cotangents),
             Depth::LowestCrossAttention => None,

@@ -22,17 +22,21 @@ use crate::Error;
 use crate::kernels::attention::ExplainedQueries;
 use crate::kernels::rows;
 use crate::sides::{Side, Sides};
+use crate::stop::Stop;
 
 /// A loaded model.
-#[derive(Debug)]
+/// Cheap to clone: clones share the weights.
+#[derive(Debug, Clone)]
 pub struct Transformer {
-    spec: ModelSpec,
+    spec: Arc<ModelSpec>,
     dtype: DType,
     /// One and the same where the stacks share it.
     embeddings: Sides<Arc<Embedding>>,
-    pub(super) encoder: Option<Stack>,
-    pub(super) decoder: Stack,
-    head: Head,
+    pub(super) encoder: Option<Arc<Stack>>,
+    pub(super) decoder: Arc<Stack>,
+    head: Arc<Head>,
+    /// Ends the passes of this clone.
+    pub(super) stop: Stop,
 }
 
 impl Transformer {
@@ -64,11 +68,26 @@ impl Transformer {
         Ok(Self {
             dtype: checkpoint.dtype(),
             embeddings: Sides { source, target },
-            encoder: encoder.transpose()?,
-            decoder: Stack::load(&spec.decoder, &spec, checkpoint)?,
-            head,
-            spec,
+            encoder: encoder.transpose()?.map(Arc::new),
+            decoder: Arc::new(Stack::load(&spec.decoder, &spec, checkpoint)?),
+            head: Arc::new(head),
+            spec: Arc::new(spec),
+            stop: Stop::default(),
         })
+    }
+
+    /// Returns the same model, whose passes end when `stop` is requested.
+    #[must_use]
+    pub fn stopped_by(&self, stop: Stop) -> Self {
+        Self {
+            stop,
+            ..self.clone()
+        }
+    }
+
+    /// Returns what ends the passes of this model.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Returns what the model is made of.
@@ -134,6 +153,7 @@ impl Transformer {
                 sequences: &source.sequences,
                 memory: None,
                 past: None,
+                stop: &self.stop,
             };
             let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
             let sequences = source.sequences.clone();
@@ -143,6 +163,7 @@ impl Transformer {
             sequences: &inputs.target.sequences,
             memory: encoder.as_ref().map(|(_, memory)| memory),
             past: None,
+            stop: &self.stop,
         };
         let (hidden, decoder) = run(&self.decoder, &inputs.target.rows, around, Side::Target)?;
         Ok(Trace {
@@ -158,6 +179,7 @@ impl Transformer {
             sequences: &next.sequences,
             memory: past.encoder.as_ref().map(|(_, memory)| memory),
             past: Some(&past.decoder),
+            stop: &self.stop,
         };
         let (hidden, decoder) = self.decoder.forward(&next.rows, around)?;
         Ok(Trace {
@@ -178,6 +200,7 @@ impl Transformer {
 
     /// Returns the logits of head inputs. `[rows, vocabulary]`
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.stop.check()?;
         self.head.forward(hidden)
     }
 

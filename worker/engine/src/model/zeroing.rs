@@ -156,6 +156,7 @@ struct Passed<'a> {
 impl Zeroable<'_> {
     /// Returns the streams of `pairs`, which stand in the order of their sequences.
     pub(crate) fn streams(&self, pairs: &[Pair]) -> Result<Streams> {
+        self.trace.stop.check()?;
         let row = |pair: &Pair| self.trace.sequences.rows(pair.sequence).start + pair.query;
         let saved: Vec<_> = pairs.iter().map(row).collect();
         let gathered = |place: usize| rows::gather(&self.streams[place], &saved);
@@ -169,6 +170,7 @@ impl Zeroable<'_> {
         let positions: Vec<_> = saved.iter().map(|&row| self.trace.positions[row]).collect();
         let around = self.stack.rows(&sequences, &positions);
         for index in self.sublayer + 1..self.end {
+            self.trace.stop.check()?;
             let sublayer = &self.stack.sublayers[index];
             let input = if sublayer.place_read(index) == index {
                 x.clone()

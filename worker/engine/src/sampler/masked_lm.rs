@@ -42,6 +42,9 @@ pub(super) struct MaskedLm {
     head: Head,
     vocabulary: usize,
     max_tokens: usize,
+    /// Numbers that a token leaves in the widest moment of a layer, attention weights left out.
+    width: u64,
+    heads: u64,
 }
 
 enum Body {
@@ -116,6 +119,8 @@ impl MaskedLm {
             head: Head::load(family, config, tensors)?,
             vocabulary: config.size("vocab_size")?,
             max_tokens,
+            width: (6 * config.size("hidden_size")? + 2 * config.size("intermediate_size")?) as u64,
+            heads: config.size("num_attention_heads")? as u64,
         })
     }
 
@@ -127,6 +132,14 @@ impl MaskedLm {
     /// Returns how many tokens a text may have, those around it counted.
     pub(super) fn max_tokens(&self) -> usize {
         self.max_tokens
+    }
+
+    /// Returns what a pass over `tokens` tokens of one text takes. Nothing is kept of a layer.
+    pub(super) fn pass_bytes(&self, tokens: u64) -> u64 {
+        // Scores, what the softmax makes of them, and their product with the mask of padding.
+        const SCORES: u64 = 3;
+        let numbers = tokens * (self.width + SCORES * self.heads * tokens);
+        (numbers + self.vocabulary as u64) * size_of::<f32>() as u64
     }
 
     /// Returns the logits at the mask of each of `texts`, all of the same length.

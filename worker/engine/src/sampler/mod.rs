@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::sides::{Side, Sides};
+use crate::stop::Stop;
 use crate::text::{Tokenizer, Vocabulary};
 use masked_lm::{MaskedLm, MaskedText};
 pub use source::SamplerSource;
@@ -103,6 +104,17 @@ impl Sampler {
         tokens: &[u32],
         count: usize,
     ) -> Result<Vec<Vec<Proposal>>, Error> {
+        self.propose_until(side, tokens, count, &Stop::default())
+    }
+
+    /// As [`Self::propose`], until `stop` is requested.
+    pub(crate) fn propose_until(
+        &self,
+        side: Side,
+        tokens: &[u32],
+        count: usize,
+        stop: &Stop,
+    ) -> Result<Vec<Vec<Proposal>>, Error> {
         let mut by_length: BTreeMap<usize, Vec<(usize, MaskedText)>> = BTreeMap::new();
         let contexts = contexts(self.reader.of(side), tokens);
         for (index, context) in contexts.into_iter().enumerate() {
@@ -115,6 +127,7 @@ impl Sampler {
         let texts = by_length.iter();
         let passes = texts.flat_map(|(length, texts)| texts.chunks((PASS_TOKENS / length).max(1)));
         let of_pass = |pass: &[(usize, MaskedText)]| -> Result<Vec<_>, Error> {
+            stop.check()?;
             let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
             let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
             let of_text = |((index, _), logits): (&(usize, _), &Vec<f32>)| {
@@ -132,6 +145,15 @@ impl Sampler {
             proposals[index] = likeliest;
         }
         Ok(proposals)
+    }
+
+    /// Returns what proposing in the place of each of `tokens` tokens takes, where `lanes` passes run
+    /// at once: the text around each token, and the passes.
+    pub(crate) fn bytes(&self, tokens: u64, lanes: u64) -> u64 {
+        // Characters of a token, in the text before it, through it and behind it.
+        const TEXTS: u64 = 3 * 8;
+        let pass_tokens = self.lm.max_tokens().max(PASS_TOKENS) as u64;
+        tokens * tokens * TEXTS + lanes * self.lm.pass_bytes(pass_tokens)
     }
 
     /// Returns the logits of the token between `before` and `after`, one entry per token of the masked

@@ -72,8 +72,9 @@ impl Paths {
             let last: Vec<_> = walking
                 .filter_map(|(_, path)| path.last().copied())
                 .collect();
-            neighbours.look_up(&last)?;
+            neighbours.look_up(&last, batch.model.stop())?;
             anchors.par_iter_mut().try_for_each(|((word, baseline), path)| {
+                batch.model.stop().check()?;
                 let next = if is_special(word) {
                     Ok(*word)
                 } else {

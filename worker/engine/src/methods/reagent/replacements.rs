@@ -52,7 +52,7 @@ impl Replacements {
                 return Ok::<_, Error>(None);
             }
             let mut neighbours = Neighbours::new(batch.model.embedding(side)?, count)?;
-            neighbours.look_up(tokens)?;
+            neighbours.look_up(tokens, batch.model.stop())?;
             Ok(Some(neighbours))
         })?;
         let of_source = steps.iter().map(|step| step.source_rows).collect();
@@ -67,6 +67,8 @@ impl Replacements {
         sampler: &Sampler,
         count: usize,
     ) -> Result<Self, Error> {
+        let stop = batch.model.stop();
+        let propose = |side, tokens: &[u32]| sampler.propose_until(side, tokens, count, stop);
         // Every step of an instance has the whole source.
         let mut of_sources: HashMap<usize, Vec<Arc<ReplacementChoice>>> = HashMap::new();
         let mut of_steps = Vec::with_capacity(steps.len());
@@ -76,13 +78,14 @@ impl Replacements {
             let of_source = match of_sources.entry(sequence) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => {
-                    new.insert(choices(sampler, Side::Source, &instance.source, count)?)
+                    let proposals = propose(Side::Source, &instance.source)?;
+                    new.insert(choices(&proposals))
                 }
             };
             let mut of_step = of_source.clone();
             if batch.attributes_target() {
                 let prefix = &instance.target[..=step.explained.position];
-                of_step.extend(choices(sampler, Side::Target, prefix, count)?);
+                of_step.extend(choices(&propose(Side::Target, prefix)?));
             }
             of_steps.push(of_step);
         }
@@ -116,15 +119,10 @@ impl Replacements {
     }
 }
 
-fn choices(
-    sampler: &Sampler,
-    side: Side,
-    tokens: &[u32],
-    count: usize,
-) -> Result<Vec<Arc<ReplacementChoice>>, Error> {
-    let proposals = sampler.propose(side, tokens, count)?;
+/// Returns what each token may be replaced by.
+fn choices(proposals: &[Vec<Proposal>]) -> Vec<Arc<ReplacementChoice>> {
     let choice = |proposals: &Vec<Proposal>| Arc::new(ReplacementChoice::from_proposals(proposals));
-    Ok(proposals.iter().map(choice).collect())
+    proposals.iter().map(choice).collect()
 }
 
 impl ReplacementChoice {
@@ -167,7 +165,7 @@ mod tests {
                 Side::Target => [[0.0, 0.0], [5.0, 5.0], [0.1, 0.0]],
             };
             let mut neighbours = Neighbours::new(Tensor::new(&rows, &Device::Cpu)?, 1)?;
-            neighbours.look_up(&[0])?;
+            neighbours.look_up(&[0], &crate::Stop::default())?;
             Ok::<_, Error>(Some(neighbours))
         });
         let replacements = Replacements::Near(of_sides.unwrap(), vec![1, 2]);

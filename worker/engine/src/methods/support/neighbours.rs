@@ -13,6 +13,7 @@ use crate::Error;
 use crate::kernels::Real;
 use crate::kernels::rows;
 use crate::kernels::tensor::{View, by_dtype};
+use crate::stop::Stop;
 
 /// Candidates for each neighbour that is wanted: many enough that no rounding of the product drops one.
 const CANDIDATES: usize = 2;
@@ -48,13 +49,14 @@ impl Neighbours {
         })
     }
 
-    /// Looks up those of `tokens` that are not known yet.
-    pub(in crate::methods) fn look_up(&mut self, tokens: &[u32]) -> Result<(), Error> {
+    /// Looks up those of `tokens` that are not known yet, until `stop` is requested.
+    pub(in crate::methods) fn look_up(&mut self, tokens: &[u32], stop: &Stop) -> Result<(), Error> {
         let mut new: Vec<u32> = tokens.to_vec();
         new.sort_unstable();
         new.dedup();
         new.retain(|token| !self.known.contains_key(token));
         for tokens in new.chunks(TOKENS_AT_ONCE) {
+            stop.check()?;
             let nearest: candle_core::Result<Vec<Vec<u32>>> =
                 by_dtype!(self.table, T => self.nearest::<T>(tokens));
             self.known.extend(tokens.iter().copied().zip(nearest?));

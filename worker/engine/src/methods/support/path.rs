@@ -23,9 +23,6 @@ use crate::model::stream::StreamPlace;
 use crate::model::{Embedded, ExplainedToken, Inputs, Wanted};
 use crate::sides::Side;
 
-/// Rows of one forward pass over several points: enough for full-speed products.
-const FORWARD_ROWS: usize = 256;
-
 /// Both ends of the path of a batch.
 pub(in crate::methods) struct PathEndpoints<'a> {
     batch: &'a Batch<'a>,
@@ -214,7 +211,7 @@ impl<'a> PathEndpoints<'a> {
         finish: impl Fn(&ExplainedStep, StepGradient) -> Result<RawScores, Error> + Sync,
         sink: &dyn Sink,
     ) -> Result<Vec<f64>, Error> {
-        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps, self.batch.cotangent_rows)
+        let mut sums: Vec<ChunkSums> = gradient::chunks(&self.steps, self.batch.sizes)
             .into_iter()
             .map(|chunk| (chunk, Vec::new()))
             .collect();
@@ -254,9 +251,8 @@ impl<'a> PathEndpoints<'a> {
 
     /// Returns the value of the attributed function of every step at a point of the path.
     pub(in crate::methods) fn values(&self, at: &Inputs) -> Result<Vec<f64>, Error> {
-        let model = self.batch.model;
         let pass = self.pass(at)?;
-        let values = gradient::values(model, &pass, &self.steps, self.batch.function)?;
+        let values = gradient::values(self.batch, &pass, &self.steps, self.batch.function)?;
         Ok(values)
     }
 
@@ -273,8 +269,7 @@ impl<'a> PathEndpoints<'a> {
     fn points_at_once(&self) -> usize {
         let source = self.input.source.iter();
         let source_rows: usize = source.map(|source| source.sequences.num_rows()).sum();
-        let rows = FORWARD_ROWS.min(self.batch.pass_rows);
-        (rows / (source_rows + self.input.target.sequences.num_rows())).max(1)
+        (self.batch.sizes.path_rows / (source_rows + self.input.target.sequences.num_rows())).max(1)
     }
 
     /// Adds the weighted gradients at `points` to the sums of every step.
@@ -295,7 +290,7 @@ impl<'a> PathEndpoints<'a> {
         let by_point: Vec<_> = (0..points.len()).map(of_point).collect();
         let dhidden = by_point
             .iter()
-            .map(|steps| gradient::at_hidden(model, &pass, steps, function));
+            .map(|steps| gradient::at_hidden(self.batch, &pass, steps, function));
         let dhidden = dhidden.collect::<Result<Vec<_>, _>>()?;
         sums.par_iter_mut().try_for_each(|(chunk, sums)| {
             for ((point, steps), dhidden) in points.iter().zip(&by_point).zip(&dhidden) {

@@ -80,10 +80,13 @@ impl<'a> Unchanged<'a> {
 
     /// Returns the value of the attributed function at every step.
     pub(in crate::methods) fn values(&self) -> Result<Vec<f64>, Error> {
-        let Batch {
-            model, function, ..
-        } = self.batch;
-        Ok(gradient::values(model, &self.pass, &self.steps, function)?)
+        let function = self.batch.function;
+        Ok(gradient::values(
+            self.batch,
+            &self.pass,
+            &self.steps,
+            function,
+        )?)
     }
 
     /// Returns, for every variant, the value of the attributed function at its steps.
@@ -91,12 +94,10 @@ impl<'a> Unchanged<'a> {
         &self,
         variants: impl Iterator<Item = Result<Variant, Error>>,
     ) -> Result<Vec<Vec<f64>>, Error> {
-        let Batch {
-            model, function, ..
-        } = self.batch;
+        let function = self.batch.function;
         let mut values = Vec::new();
         self.for_each_pass(variants, |group, pass, steps| {
-            let mut of_steps = gradient::values(model, pass, steps, function)?.into_iter();
+            let mut of_steps = gradient::values(self.batch, pass, steps, function)?.into_iter();
             let mut take =
                 |variant: &Variant| of_steps.by_ref().take(variant.steps.len()).collect();
             values.extend(group.iter().map(&mut take));
@@ -125,7 +126,7 @@ impl<'a> Unchanged<'a> {
                 |first: &Variant| first.source().is_some() != variant.source().is_some();
             if group
                 .first()
-                .is_some_and(|first| reads_other(first) || rows + more > self.batch.pass_rows)
+                .is_some_and(|first| reads_other(first) || rows + more > self.batch.sizes.pass_rows)
             {
                 run(&group)?;
                 group.clear();
@@ -254,7 +255,7 @@ impl<'a> Unchanged<'a> {
 
     /// Returns how many variants like `variant` share a pass.
     pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
-        (self.batch.pass_rows / self.num_rows(variant).max(1)).max(1)
+        (self.batch.sizes.pass_rows / self.num_rows(variant).max(1)).max(1)
     }
 
     /// Returns the change of an instance by the neighbouring rows from `first` on. `[rows, hidden]`

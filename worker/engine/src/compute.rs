@@ -1,0 +1,137 @@
+//! How much a device computes at once: whatever cuts work into batches, passes and chunks asks here.
+//!
+//! The host answers with one lane per thread and row counts measured on CPUs; a GPU will answer with
+//! one lane and passes of some thousand rows. Nothing else counts threads or reads what is free, and
+//! no number of a result depends on the answers.
+
+use crate::Error;
+use crate::footprint::Footprint;
+use crate::memory::MemoryBudget;
+use crate::model::Transformer;
+
+/// Most rows of one pass: more make products no faster.
+const MOST_PASS_ROWS: usize = 512;
+
+/// Most rows of one chunk of a backward pass: enough for full-speed products, few enough for its
+/// scratch to fit the cache.
+const MOST_CHUNK_ROWS: usize = 512;
+
+/// Most rows of one pass over several points of a path, which keeps more per row than other passes.
+const MOST_PATH_ROWS: usize = 256;
+
+/// Most elements of one block of logits: 64 MiB in single precision.
+const MOST_LOGITS: usize = 16 << 20;
+
+/// What a device offers one computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ComputeBudget {
+    /// Chunks that run at once.
+    pub(crate) lanes: usize,
+    /// Rows that one pass has at most.
+    pub(crate) pass_rows: usize,
+    /// Rows that one chunk of a backward pass has at most.
+    pub(crate) chunk_rows: usize,
+    /// Working memory, besides the model.
+    pub(crate) memory: MemoryBudget,
+}
+
+/// How large the pieces of a computation with one model are. One example or one step that is larger
+/// makes a piece of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PieceSizes {
+    /// Chunks that run at once.
+    pub(crate) lanes: usize,
+    /// Most rows of a pass over several variants.
+    pub(crate) pass_rows: usize,
+    /// Most rows of a pass over several points of a path.
+    pub(crate) path_rows: usize,
+    /// Most rows of the target rows of one chunk of a backward pass.
+    pub(crate) chunk_rows: usize,
+    /// Most elements of one block of logits.
+    pub(crate) logits: usize,
+}
+
+impl ComputeBudget {
+    /// Asks the host.
+    pub(crate) fn of_host(memory: MemoryBudget) -> Self {
+        Self {
+            lanes: rayon::current_num_threads(),
+            pass_rows: MOST_PASS_ROWS,
+            chunk_rows: MOST_CHUNK_ROWS,
+            memory,
+        }
+    }
+
+    /// Fails if the smallest example of the model with this `footprint` does not fit.
+    pub(crate) fn check_least(&self, footprint: Footprint<'_>) -> Result<(), Error> {
+        let checked = self.memory.check(footprint.smallest(self.lanes));
+        checked.map_err(|error| match error {
+            Error::TooLarge { needed, budget } => Error::MemoryTooSmall {
+                least: needed,
+                budget,
+            },
+            other => other,
+        })
+    }
+
+    /// Returns how large the pieces are for `model`, each pass having `beside` more beside it.
+    pub(crate) fn sizes(&self, model: &Transformer, beside: usize) -> PieceSizes {
+        let footprint = Footprint::of(model);
+        let pass_rows = self.memory.rows(footprint.row(), self.pass_rows) / (1 + beside);
+        let pass_rows = pass_rows.max(1);
+        let of_chunks = self.lanes as u64 * footprint.cotangent();
+        PieceSizes {
+            lanes: self.lanes,
+            pass_rows,
+            path_rows: pass_rows.min(MOST_PATH_ROWS),
+            chunk_rows: self.memory.rows(of_chunks, self.chunk_rows),
+            logits: self.memory.logits(footprint.logit(), MOST_LOGITS),
+        }
+    }
+}
+
+impl PieceSizes {
+    /// Returns how many rows have their logits at a time: one at least.
+    pub(crate) fn logit_rows(&self, vocabulary: usize, predictions: usize) -> usize {
+        (self.logits / (vocabulary * predictions).max(1)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::memory::{FIXED_BYTES, SHARE};
+    use crate::model::random::random_llama;
+
+    fn sizes(lanes: usize, memory: MemoryBudget) -> PieceSizes {
+        let budget = ComputeBudget {
+            lanes,
+            ..ComputeBudget::of_host(memory)
+        };
+        budget.sizes(&random_llama(DType::F32), 0)
+    }
+
+    #[test]
+    fn a_smaller_budget_makes_smaller_passes_and_chunks() {
+        let model = random_llama(DType::F32);
+        let unbounded = sizes(2, MemoryBudget::Unbounded);
+        assert_eq!(unbounded.pass_rows, MOST_PASS_ROWS);
+        assert_eq!(unbounded.chunk_rows, MOST_CHUNK_ROWS);
+        let nothing = sizes(2, MemoryBudget::Bytes(0));
+        assert_eq!((nothing.pass_rows, nothing.chunk_rows), (1, 1));
+        let ten_rows = SHARE * 2 * 10 * Footprint::of(&model).cotangent();
+        let budget = MemoryBudget::Bytes(FIXED_BYTES + ten_rows);
+        assert_eq!(sizes(2, budget).chunk_rows, 10);
+        assert_eq!(sizes(1, budget).chunk_rows, 20);
+    }
+
+    #[test]
+    fn passes_beside_a_pass_share_its_rows() {
+        let budget = ComputeBudget::of_host(MemoryBudget::Unbounded);
+        let model = random_llama(DType::F32);
+        assert_eq!(budget.sizes(&model, 3).pass_rows, MOST_PASS_ROWS / 4);
+        assert_eq!(budget.sizes(&model, 10_000).pass_rows, 1);
+    }
+}

@@ -1,0 +1,200 @@
+//! How much working memory a computation takes, estimated before anything is allocated.
+//!
+//! Sizes are those of what a pass keeps for its backward pass or for later tokens, which dwarf the
+//! rest. They depend on the model's shape alone, so they are known before its weights are read.
+
+use candle_core::DType;
+
+use crate::instance::Instance;
+use crate::model::Transformer;
+use crate::model::spec::{CoreSpec, Gate, ModelSpec, StackSpec};
+
+/// Bytes per byte of text while it is tokenized: what the tokenizers library keeps of characters
+/// and of tokens, twice over while pieces are put together. Measured; see `tests/memory`.
+const TOKENIZING: u64 = 400;
+
+/// What the passes of a model take, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Footprint<'m> {
+    spec: &'m ModelSpec,
+    /// Bytes per number.
+    number: u64,
+}
+
+/// Returns what tokenizing `text` takes.
+pub(crate) fn text_bytes(text: &str) -> u64 {
+    text.len() as u64 * TOKENIZING
+}
+
+impl<'m> Footprint<'m> {
+    /// Describes the passes of `model`.
+    pub(crate) fn of(model: &'m Transformer) -> Self {
+        Self::new(model.spec(), model.dtype())
+    }
+
+    /// Describes the passes of the model that `spec` describes, in the precision `dtype`.
+    pub(crate) fn new(spec: &'m ModelSpec, dtype: DType) -> Self {
+        let number = dtype.size_in_bytes() as u64;
+        Self { spec, number }
+    }
+
+    /// Returns what one forward pass over `source` and `target` tokens keeps.
+    pub(crate) fn pass(self, source: u64, target: u64) -> u64 {
+        let of_stack = |stack: &StackSpec, rows: u64, source: u64| {
+            let kept: u64 = sublayer_row_numbers(stack, self.spec.hidden).sum();
+            rows.saturating_mul(kept.saturating_add(weights_per_row(stack, rows, source)))
+        };
+        let encoder = self.spec.encoder.iter();
+        let encoder: u64 = encoder.map(|stack| of_stack(stack, source, 0)).sum();
+        let decoder = of_stack(&self.spec.decoder, target, source);
+        self.number.saturating_mul(encoder.saturating_add(decoder))
+    }
+
+    /// Returns what `passes` passes over an instance and the scores of its steps take, where `lanes`
+    /// chunks run at once.
+    pub(crate) fn instance(self, (passes, lanes): (usize, usize), instance: &Instance) -> u64 {
+        let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
+        let contrast = instance.contrast.as_ref().map_or(0, |contrast| {
+            self.pass(contrast.source.len() as u64, contrast.target.len() as u64)
+        });
+        // Each step has a row per token, as gradients and as scores.
+        let steps = instance.explained.len() as u64;
+        let scores = 2 * steps * (source + target) * self.spec.hidden as u64;
+        // A chunk holds one step at least, however long.
+        let at_once = steps.min(lanes as u64);
+        let cotangents = at_once * (source + target) * self.cotangent();
+        let passes = passes as u64 * self.pass(source, target);
+        passes + contrast + self.number * scores + cotangents
+    }
+
+    /// Returns what the smallest example takes that can be attributed: one token of each text.
+    pub(crate) fn smallest(self, lanes: usize) -> u64 {
+        let (source, target) = (1, 2);
+        self.pass(source, target) + lanes as u64 * (source + target) * self.cotangent()
+    }
+
+    /// Returns what the scores of an instance's tokens for each other take, at most: as many as the
+    /// attentions of a stack to itself have weights, raw and as they are handed out.
+    pub(crate) fn sequence_scores(self, instance: &Instance) -> u64 {
+        let of_stack = |stack: &StackSpec, rows: usize| {
+            let rows = rows as u64;
+            rows * weights_per_row(stack, rows, 0)
+        };
+        let encoder = self.spec.encoder.iter();
+        let encoder = encoder.map(|stack| of_stack(stack, instance.source.len()));
+        let decoder = of_stack(&self.spec.decoder, instance.target.len());
+        (encoder.sum::<u64>() + decoder) * (self.number + size_of::<f32>() as u64)
+    }
+
+    /// Returns what generating takes once each of `hypotheses` is `length` tokens long, the pass over
+    /// `source` and `prompt` tokens included.
+    pub(crate) fn generation(
+        self,
+        (source, prompt): (u64, u64),
+        (hypotheses, length): (u64, u64),
+    ) -> u64 {
+        // A step builds the keys and values of all layers anew before the last step's are gone.
+        const CACHES: u64 = 2;
+        // Logits as computed and in double precision, scores as processed, and a beam's candidates.
+        let of_token = self.number + 2 * size_of::<f64>() as u64 + 32;
+        let logits = self.spec.vocabulary as u64 * of_token;
+        let cached = |core: &CoreSpec| match core {
+            CoreSpec::SelfAttention(attention) => {
+                length.saturating_mul(2 * (attention.kv_heads * attention.head_dim) as u64)
+            }
+            CoreSpec::CrossAttention(attention) => {
+                source * 2 * (attention.kv_heads * attention.head_dim) as u64
+            }
+            CoreSpec::FeedForward(_) | CoreSpec::Experts(_) => 0,
+        };
+        let sublayers = self.spec.decoder.sublayers.iter();
+        let cached = sublayers.map(|sublayer| cached(&sublayer.core));
+        // A limit of new tokens may be as large as a number gets.
+        let cache = cached.fold(0, u64::saturating_add);
+        let of_hypothesis = cache
+            .saturating_mul(CACHES * self.number)
+            .saturating_add(logits);
+        let hypotheses = hypotheses.saturating_mul(of_hypothesis);
+        self.pass(source, prompt).saturating_add(hypotheses)
+    }
+
+    /// Returns what one row of a backward pass takes: what comes into the widest sublayer, and leaves
+    /// it.
+    pub(crate) fn cotangent(self) -> u64 {
+        const IN_AND_OUT: u64 = 2;
+        let stacks = self.spec.encoder.iter().chain([&self.spec.decoder]);
+        let numbers = stacks.flat_map(|stack| sublayer_row_numbers(stack, self.spec.hidden));
+        IN_AND_OUT * self.number * numbers.max().unwrap_or(0)
+    }
+
+    /// Returns what one row of a pass takes, attention weights left out.
+    pub(crate) fn row(self) -> u64 {
+        let stacks = self.spec.encoder.iter().chain([&self.spec.decoder]);
+        let most = stacks
+            .map(|stack| sublayer_row_numbers(stack, self.spec.hidden).sum::<u64>())
+            .max();
+        self.number * most.unwrap_or(0)
+    }
+
+    /// Returns what one logit takes while a block of them is pulled back: itself, its slope, and a
+    /// copy of each.
+    pub(crate) fn logit(self) -> u64 {
+        const COPIES: u64 = 4;
+        COPIES * self.number
+    }
+}
+
+/// Returns how many numbers a row leaves in each sublayer of a stack.
+fn sublayer_row_numbers(stack: &StackSpec, hidden: usize) -> impl Iterator<Item = u64> {
+    let of_core = |core: &CoreSpec| match core {
+        CoreSpec::SelfAttention(attention) | CoreSpec::CrossAttention(attention) => {
+            (attention.heads + 2 * attention.kv_heads) * attention.head_dim
+        }
+        CoreSpec::FeedForward(network) => match network.gate {
+            Gate::Plain { .. } => network.inner,
+            Gate::Gated { .. } => 2 * network.inner,
+        },
+        CoreSpec::Experts(experts) => {
+            let inner = experts.experts.iter().map(|network| network.inner).max();
+            2 * inner.unwrap_or(0) * experts.num_chosen
+        }
+    };
+    // The stream, and what norms keep of it.
+    let sublayers = stack.sublayers.iter();
+    sublayers.map(move |sublayer| (of_core(&sublayer.core) + 2 * hidden) as u64)
+}
+
+/// Returns how many attention weights a row has that sees `own` rows and `source` rows.
+fn weights_per_row(stack: &StackSpec, own: u64, source: u64) -> u64 {
+    let of_core = |core: &CoreSpec| match core {
+        CoreSpec::SelfAttention(attention) => attention.heads as u64 * own,
+        CoreSpec::CrossAttention(attention) => attention.heads as u64 * source,
+        CoreSpec::FeedForward(_) | CoreSpec::Experts(_) => 0,
+    };
+    stack.sublayers.iter().map(|s| of_core(&s.core)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::random::{random_llama, random_marian};
+
+    #[test]
+    fn attention_weights_grow_with_the_square_of_a_text() {
+        let model = random_marian(DType::F32);
+        let footprint = Footprint::of(&model);
+        let encoder = model.spec().encoder.as_ref().unwrap();
+        let weights = weights_per_row(encoder, 60_000, 0) * 60_000;
+        assert!(footprint.pass(60_000, 1) > 4 * weights);
+    }
+
+    #[test]
+    fn generation_takes_its_prompts_pass_and_more_with_every_token_and_beam() {
+        let model = random_llama(DType::F32);
+        let footprint = Footprint::of(&model);
+        let at = |hypotheses, length| footprint.generation((0, 8), (hypotheses, length));
+        assert!(at(1, 8) > footprint.pass(0, 8));
+        assert!(at(1, 9) > at(1, 8));
+        assert!(at(4, 8) > at(1, 8));
+    }
+}
