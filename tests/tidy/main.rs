@@ -96,6 +96,34 @@ fn unsafe_code_stays_in_the_kernels() {
 }
 
 #[test]
+fn elements_of_tensors_stay_in_the_kernels() {
+    const DOORS: [&str; 6] = [
+        "Device::Cpu",
+        "storage_and_layout",
+        "to_scalar",
+        "to_vec1",
+        "to_vec2",
+        "to_vec3",
+    ];
+    let kernels = "worker/engine/src/kernels/";
+    // Models with random weights exist for tests alone.
+    let of_tests = |name: &str| name.ends_with("/tests.rs") || name.ends_with("/model/random.rs");
+    let mut broken = Vec::new();
+    for (name, text) in files(".rs") {
+        if !name.starts_with("worker/engine/src/") || name.starts_with(kernels) || of_tests(&name) {
+            continue;
+        }
+        let found =
+            without_tests(&text).filter(|line| DOORS.iter().any(|door| line.contains(door)));
+        broken.extend(found.map(|line| format!("{name}: {}", line.trim())));
+    }
+    assert_none(
+        "`kernels::host` is the door to a tensor's elements",
+        &broken,
+    );
+}
+
+#[test]
 fn decisions_are_pure() {
     let pure = ["coordinator/src/job/", "coordinator/src/dataset/split.rs"];
     let broken = files(".rs").into_iter().filter(|(name, text)| {

@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use crate::Error;
 use crate::compute::PieceSizes;
 use crate::instance::{Contrast, Instance};
+use crate::kernels::rows;
 use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, ExplainedToken, Inputs, Transformer, Wanted};
 use crate::sampler::Sampler;
@@ -164,7 +165,7 @@ impl Batch<'_> {
         if self.decoder_factor == 1.0 {
             return Ok(embeddings.clone());
         }
-        let rows = (&embeddings.target.rows * self.decoder_factor)?;
+        let rows = rows::scale(&embeddings.target.rows, self.decoder_factor)?;
         let target = Embedded {
             rows,
             sequences: embeddings.target.sequences.clone(),
@@ -193,7 +194,7 @@ impl Batch<'_> {
     pub(crate) fn at_embeddings(&self, target: Option<Tensor>) -> Result<Option<Tensor>, Error> {
         match target {
             Some(gradient) if self.decoder_factor != 1.0 => {
-                Ok(Some((gradient * self.decoder_factor)?))
+                Ok(Some(rows::scale(&gradient, self.decoder_factor)?))
             }
             other => Ok(other),
         }

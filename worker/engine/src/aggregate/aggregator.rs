@@ -2,7 +2,7 @@
 
 use whence_schemas::Compat;
 
-use super::reduction::Reduction;
+use crate::kernels::reduction::Reduction;
 use crate::sides::Side;
 use crate::{Attribution, Error};
 

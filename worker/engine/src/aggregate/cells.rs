@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::kernels::tensor::{View, by_dtype};
+use crate::kernels::host;
 use crate::{Error, ScoreRows};
 
 /// Scores of consecutive tokens.
@@ -17,10 +17,8 @@ pub(super) struct Cells {
 impl Cells {
     /// Reads a tensor. `[tokens, …]`
     pub(super) fn from_tensor(tensor: &Tensor) -> Result<Self, Error> {
-        let tensor = tensor.contiguous()?;
-        let values: candle_core::Result<Vec<f64>> = by_dtype!(tensor, T => Ok(View::<T>::of(&tensor)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()));
         Ok(Self {
-            values: values?,
+            values: host::download(tensor)?,
             row_shape: tensor.dims()[1..].to_vec(),
         })
     }

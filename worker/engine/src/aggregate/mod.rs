@@ -9,12 +9,10 @@
 //! A function's name (`vnorm`, `mean`, …) stands for `scores` with that function, as in Inseq.
 
 mod aggregator;
-mod reduction;
-mod stage;
-
 mod cells;
 mod rescale;
 mod scores;
+mod stage;
 
 mod merge;
 mod slices;
@@ -30,13 +28,13 @@ use candle_core::Tensor;
 use serde_json::Value;
 use whence_schemas::FunctionSpec;
 
+pub use crate::kernels::reduction::Reduction;
 use crate::registry::{self, Describe, Entry};
 use crate::sides::Side;
 use crate::{Attribution, Error, ScoreRows, SequenceScores};
 pub use aggregator::{Aggregator, Context, Defaults};
 use cells::Cells;
 pub use pair::{pair, pair_with};
-pub use reduction::Reduction;
 use scores::Scores;
 pub use stage::Stage;
 
@@ -140,9 +138,16 @@ impl Pipeline {
     /// Takes the scores of one step as far as a step can be taken alone. Fails if there are more
     /// stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
-        let cells = |side: &Option<Tensor>| side.as_ref().map(Cells::from_tensor).transpose();
+        let (first, further) = self.step_wise();
+        let cells = |raw: &Option<Tensor>| {
+            let raw = raw.as_ref();
+            raw.map(|raw| self.cells(first, raw)).transpose()
+        };
         let mut sides = [cells(&raw.source)?, cells(&raw.target)?];
-        for scores in self.step_wise() {
+        if let Some(first) = first {
+            first.normalize_step(&mut sides, self.defaults);
+        }
+        for scores in further {
             scores.reduce(&mut sides, self.defaults)?;
         }
         let [source, target] = sides.map(|side| side.map(Cells::into_rows));
@@ -153,8 +158,9 @@ impl Pipeline {
     /// normalized, as in Inseq.
     pub fn apply_to_sequence(&self, raw: &RawSequenceScores) -> Result<SequenceScores, Error> {
         let column = |raw: &Tensor| {
-            let mut column = Cells::from_tensor(raw)?;
-            for scores in self.step_wise() {
+            let (first, further) = self.step_wise();
+            let mut column = self.cells(first, raw)?;
+            for scores in further {
                 scores.reduce_side(&mut column, self.defaults.reduction)?;
             }
             Ok(column.into_rows())
@@ -170,12 +176,24 @@ impl Pipeline {
         })
     }
 
-    /// Returns the stages in front of the first that must see the whole attribution.
-    fn step_wise(&self) -> impl Iterator<Item = &Scores> {
-        self.stages.iter().map_while(|stage| match stage {
+    /// Returns the stages in front of the first that must see the whole attribution: the first of
+    /// them, which reduces the raw scores where they are made, and those behind it.
+    fn step_wise(&self) -> (Option<&Scores>, impl Iterator<Item = &Scores>) {
+        let stages = self.stages.iter().map_while(|stage| match stage {
             Stage::StepWise(scores) => Some(scores),
             Stage::Whole(_) => None,
-        })
+        });
+        // Fused: once a whole stage has come, asking again must not go on behind it.
+        let mut stages = stages.fuse();
+        (stages.next(), stages)
+    }
+
+    /// Reads raw scores through the first stage, if there is any.
+    fn cells(&self, first: Option<&Scores>, raw: &Tensor) -> Result<Cells, Error> {
+        match first {
+            Some(scores) => scores.reduce_raw(raw, self.defaults.reduction),
+            None => Cells::from_tensor(raw),
+        }
     }
 
     /// Takes an attribution, whose steps came through [`Pipeline::apply`], through the stages that

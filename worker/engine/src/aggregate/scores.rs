@@ -5,12 +5,14 @@
 //! divides by the largest absolute value of all steps instead. Sequence scores are reduced alike and
 //! neither normalized nor rescaled, as in Inseq.
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use whence_schemas::options::OptionError;
 
 use super::cells::Cells;
 use super::{Aggregator, Context, Defaults, Reduction};
+use crate::kernels::reduction::{self, AxisReduction};
 use crate::registry::{self, Describe};
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};
 
@@ -98,38 +100,52 @@ impl Scores {
         for side in sides.iter_mut().flatten() {
             self.reduce_side(side, defaults.reduction)?;
         }
+        self.normalize_step(sides, defaults);
+        Ok(())
+    }
+
+    /// Normalizes the scores of one step, if that is wanted.
+    pub(super) fn normalize_step(&self, sides: &mut [Option<Cells>; 2], defaults: Defaults) {
         if self.normalize.unwrap_or(defaults.normalize) {
             normalize(sides);
         }
-        Ok(())
     }
 
     /// Reduces the last axis of the scores of some tokens.
     pub(super) fn reduce_side(&self, side: &mut Cells, by_default: Reduction) -> Result<(), Error> {
-        let Some(axis) = side.row_shape.pop() else {
+        let axis = side.row_shape.pop();
+        let (axis, reduction) = self.axis_reduction(axis, by_default)?;
+        side.values = reduction.of_rows(&side.values, axis, |value| value);
+        Ok(())
+    }
+
+    /// As [`Self::reduce_side`], where the scores are made: the raw ones are not copied, and on a
+    /// device only what they are reduced to leaves it. `[tokens, …]`
+    pub(super) fn reduce_raw(&self, raw: &Tensor, by_default: Reduction) -> Result<Cells, Error> {
+        let axis = raw.dims().iter().skip(1).next_back().copied();
+        let (_, reduction) = self.axis_reduction(axis, by_default)?;
+        Cells::from_tensor(&reduction::reduce(raw, &reduction)?)
+    }
+
+    /// Returns how long the last axis of the scores is, and how it is reduced. Fails if there is none.
+    fn axis_reduction(
+        &self,
+        axis: Option<usize>,
+        by_default: Reduction,
+    ) -> Result<(usize, AxisReduction), Error> {
+        let Some(axis) = axis else {
             let reason =
-                "there are more aggregators than axes: these scores are already one a token"
+                "there are more aggregators than axes: these scores are already one per token"
                     .to_owned();
             return Err(Error::Specification { reason });
         };
-        let selected = self.selected(axis)?;
-        let reduction = self.aggregate_fn.unwrap_or(by_default);
         let is_one = matches!(self.select_idx, Some(Selection::One(_)));
-        let mut chosen = Vec::with_capacity(selected.len());
-        side.values = side
-            .values
-            .chunks_exact(axis.max(1))
-            .map(|values| {
-                chosen.clear();
-                chosen.extend(selected.iter().map(|&index| values[index]));
-                if is_one {
-                    chosen[0]
-                } else {
-                    reduction.reduce(&chosen, self.vnorm_ord)
-                }
-            })
-            .collect();
-        Ok(())
+        let reduction = AxisReduction {
+            entries: self.selected(axis)?,
+            by: (!is_one).then(|| self.aggregate_fn.unwrap_or(by_default)),
+            order: self.vnorm_ord,
+        };
+        Ok((axis, reduction))
     }
 
     /// Returns the entries of an axis of length `axis` to look at.

@@ -5,10 +5,9 @@
 //! largest sum of likenesses is taken (Needleman and Wunsch 1970). Inseq asks a sentence encoder
 //! instead, which must be downloaded and which transformers 5 can no longer drive.
 
-use candle_core::{DType, Tensor};
-
 use crate::Error;
 use crate::error::Result;
+use crate::kernels::{distance, host};
 use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 use crate::sides::Side;
@@ -38,33 +37,20 @@ pub(super) fn pairs(
 
 /// Returns how alike tokens are, from 0 to 1. `[target, contrast]`
 fn likeness(model: &Transformer, target: &[u32], contrast: &[u32]) -> Result<Vec<f64>> {
-    let (a, b) = (directions(model, target)?, directions(model, contrast)?);
-    let mut likeness = Vec::with_capacity(target.len() * contrast.len());
-    for (id, a) in target.iter().zip(&a) {
-        for (other, b) in contrast.iter().zip(&b) {
-            let cosine: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-            likeness.push(if id == other { 1.0 } else { cosine.max(0.0) });
-        }
-    }
-    Ok(likeness)
-}
-
-/// Returns the embeddings of `ids`, each of length 1.
-fn directions(model: &Transformer, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
-    if ids.is_empty() {
+    if target.is_empty() || contrast.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Tensor = model.embed(Side::Target, [ids].into_iter())?.rows;
-    let mut rows = rows.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    for row in &mut rows {
-        let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if length > 0.0 {
-            for v in row {
-                *v /= length;
-            }
-        }
-    }
-    Ok(rows)
+    let rows_of =
+        |ids| Ok::<_, candle_core::Error>(model.embed(Side::Target, [ids].into_iter())?.rows);
+    let cosines = distance::cosines(&rows_of(target)?, &rows_of(contrast)?)?;
+    let pairs = target
+        .iter()
+        .flat_map(|id| contrast.iter().map(move |other| id == other));
+    let cosines = host::download(&cosines)?;
+    let likeness = pairs
+        .zip(cosines)
+        .map(|(is_same, cosine)| if is_same { 1.0 } else { cosine.max(0.0) });
+    Ok(likeness.collect())
 }
 
 /// Returns the pairs without crossings whose likenesses have the largest sum.
@@ -98,6 +84,8 @@ fn best_pairs(likeness: &[f64], rows: usize, columns: usize) -> Vec<(usize, usiz
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+
     use super::*;
 
     #[test]

@@ -18,13 +18,10 @@ mod search;
 mod settings;
 mod token_ids;
 
-use candle_core::Tensor;
-
 use crate::Error;
 use crate::error::Result;
 use crate::footprint::Footprint;
-use crate::kernels::Real;
-use crate::kernels::tensor::{View, by_dtype};
+use crate::kernels::host;
 use crate::memory::MemoryBudget;
 use crate::model::{ExplainedToken, Inputs, Trace, Transformer};
 use crate::sides::Side;
@@ -246,13 +243,5 @@ fn scores(model: &Transformer, trace: &Trace, last: &[usize]) -> Result<Vec<Vec<
         .map(|(sequence, &position)| ExplainedToken { sequence, position })
         .collect();
     let logits = model.logits(&model.hidden(trace, &explained)?)?;
-    by_dtype!(logits, T => rows_of::<T>(&logits))
-}
-
-fn rows_of<T: Real>(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
-    let (_, vocabulary) = logits.dims2()?;
-    Ok(View::<T>::of(logits)?
-        .chunks_exact(vocabulary)
-        .map(|row| row.iter().copied().map(T::to_f64).collect())
-        .collect())
+    host::download_rows(&logits)
 }

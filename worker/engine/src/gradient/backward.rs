@@ -8,7 +8,7 @@ use super::pass::{ContrastPass, PassRef, add_shared, contrast_tokens};
 use super::steps::{StepGradient, chunks, cut};
 use crate::batch::{Batch, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, rows};
 use crate::model::{Transformer, Wanted};
 
 /// Calls `body(index, gradient)` with the gradient of the batch's function at every step, `steps`
@@ -73,7 +73,7 @@ fn add_through_contrasts(
     if contrasted.is_empty() {
         return Ok(());
     }
-    let indices: Vec<_> = contrasted.iter().map(|(index, ..)| *index).collect();
+    let indices: RowIndex = contrasted.iter().map(|(index, ..)| *index).collect();
     let explained: Vec<_> = contrasted
         .iter()
         .map(|(_, token, _)| token.clone())

@@ -3,14 +3,12 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::pass::PassRef;
-use super::predictions::{Predictions, logit_blocks, logit_row};
+use super::predictions::{Predictions, logit_blocks};
 use crate::batch::{AttributedFunction, Batch, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::tensor::{by_dtype, tensor};
-use crate::kernels::{Real, rows};
+use crate::kernels::{host, rows};
 use crate::step_functions::Step;
 
 /// The gradient of every step's function with respect to the head's inputs. `[steps, hidden]` each.
@@ -66,9 +64,7 @@ pub(crate) fn at_hidden<'p>(
     let of_block = |block: Range<usize>| {
         let steps = &steps[block];
         let predictions = Predictions::new(model, pass, steps, function)?;
-        let dlogits: Result<LogitGradients> =
-            by_dtype!(predictions.logits, T => logit_gradients::<T>(&predictions, steps));
-        let dlogits = dlogits?;
+        let dlogits = logit_gradients(&predictions, steps)?;
         let own = model.logits_vjp(&predictions.logits, &dlogits.own)?;
         let mut contrast = None;
         if pass.contrasts.is_some() {
@@ -102,7 +98,7 @@ struct LogitGradients {
     dropped: Vec<Tensor>,
 }
 
-fn logit_gradients<T: Real>(
+fn logit_gradients(
     predictions: &Predictions<'_>,
     steps: &[ExplainedStep],
 ) -> Result<LogitGradients> {
@@ -110,59 +106,46 @@ fn logit_gradients<T: Real>(
     let has_contrasts = predictions.contrast.is_some();
     // A step's own logits, its contrast's, those of its passes with dropout.
     let parts = 1 + usize::from(has_contrasts) + predictions.dropped.len();
-    let mut slopes = vec![T::zero(); steps.len() * parts * vocabulary];
-    let rows = slopes.par_chunks_exact_mut(parts * vocabulary).zip(steps);
-    rows.enumerate().try_for_each(|(row, (out, step))| {
-        let (usual, dropped) = out.split_at_mut((parts - predictions.dropped.len()) * vocabulary);
-        fill(predictions, (row, step), usual, dropped)
+    let shape = [steps.len(), parts, vocabulary];
+    let parts = host::upload_rows(shape, predictions.logits.dtype(), |row| {
+        of_step(predictions, row, &steps[row])
     })?;
-    let slopes = tensor(slopes, (steps.len(), parts, vocabulary))?;
-    let part = |part: usize| slopes.narrow(1, part, 1)?.squeeze(1)?.contiguous();
-    let first_dropped = parts - predictions.dropped.len();
+    let mut parts = parts.into_iter();
+    let no_logits = || candle_core::Error::Msg("a gradient at no logits".to_owned()).bt();
     Ok(LogitGradients {
-        own: part(0)?,
-        contrast: has_contrasts.then(|| part(1)).transpose()?,
-        dropped: (first_dropped..parts).map(part).collect::<Result<_>>()?,
+        own: parts.next().ok_or_else(no_logits)?,
+        contrast: if has_contrasts { parts.next() } else { None },
+        dropped: parts.collect(),
     })
 }
 
-/// Writes the gradient of one step: at its own logits and its contrast's, `usual`, and at those of
-/// its passes with dropout, one after another each.
-fn fill<T: Real>(
+/// Returns the gradient of one step: at its own logits, at its contrast's if any step of the block
+/// has some of its own, and at those of each of its passes with dropout.
+fn of_step(
     predictions: &Predictions<'_>,
-    (row, explained): (usize, &ExplainedStep),
-    usual: &mut [T],
-    dropped: &mut [T],
-) -> Result<()> {
+    row: usize,
+    explained: &ExplainedStep,
+) -> Result<Vec<Vec<f64>>> {
     let function = predictions.function.function;
-    let (at_usual, at_dropped) = predictions.with_step(row, explained, |step| {
+    let (own, contrast, at_dropped) = predictions.with_step(row, explained, |step| {
         let mut slopes = step.slopes();
         function.add_gradient(step, &mut slopes);
         let at_dropped = slopes.dropped().to_vec();
-        (slopes.into_parts(), at_dropped)
+        let (own, contrast) = slopes.into_parts();
+        (own, contrast, at_dropped)
     })?;
-    let (at_own, at_contrast) = at_usual;
-    write(
-        usual,
-        at_own.into_iter().chain(at_contrast.into_iter().flatten()),
-    );
-    let (token, vocabulary) = (
-        explained.token as usize,
-        dropped.len() / at_dropped.len().max(1),
-    );
+    let (token, vocabulary) = (explained.token as usize, own.len());
+    let mut parts = vec![own];
+    if predictions.contrast.is_some() {
+        parts.push(contrast.unwrap_or_default());
+    }
     for (pass, slope) in at_dropped.into_iter().enumerate() {
-        let logits = logit_row(&predictions.dropped[pass], row)?;
+        let logits = host::download_row(&predictions.dropped[pass], row)?;
         let mut at_logits = vec![0.0; vocabulary];
         let step = Step::new(&logits, token);
         let prediction = step.prediction();
         prediction.add_log_probability_slope(token, slope, &mut at_logits);
-        write(&mut dropped[pass * vocabulary..], at_logits.into_iter());
+        parts.push(at_logits);
     }
-    Ok(())
-}
-
-fn write<T: Real>(out: &mut [T], slopes: impl Iterator<Item = f64>) {
-    for (out, slope) in out.iter_mut().zip(slopes) {
-        *out = T::from_f64(slope);
-    }
+    Ok(parts)
 }

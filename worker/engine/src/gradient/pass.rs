@@ -287,6 +287,5 @@ pub(super) fn add_shared(
     };
     let count = shared.min(gradient.dim(0)?).min(added.dim(0)?);
     let added = added.narrow(0, 0, count)?;
-    let indices: Vec<_> = (0..count).collect();
-    rows::add_at(gradient, &added, &indices).map(Some)
+    rows::add_at(gradient, &added, &(0..count).collect()).map(Some)
 }

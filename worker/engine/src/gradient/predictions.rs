@@ -11,8 +11,7 @@ use rayon::prelude::*;
 use super::pass::{PassRef, contrast_tokens};
 use crate::batch::{AttributedFunction, Batch, ContrastStep, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::rows;
-use crate::kernels::tensor::{View, by_dtype};
+use crate::kernels::{RowIndex, host, rows};
 use crate::model::{Trace, Transformer};
 use crate::step_functions::{Step, StepContrast};
 
@@ -49,7 +48,7 @@ pub(crate) fn map_logits<R: Send>(
         let steps = &steps[block];
         let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
         let logits = model.logits(&model.hidden(trace, &explained)?)?;
-        let of_row = |row: usize| Ok(body(&steps[row], logit_row(&logits, row)?));
+        let of_row = |row: usize| Ok(body(&steps[row], host::download_row(&logits, row)?));
         let rows = (0..steps.len()).into_par_iter().map(of_row);
         results.extend(rows.collect::<Result<Vec<_>>>()?);
     }
@@ -107,7 +106,7 @@ impl<'a> Predictions<'a> {
                 let explained: Vec<_> = explained.into_iter().map(|(_, token, _)| token).collect();
                 Some(model.hidden(&contrasts.trace, &explained)?)
             }
-            (Some(hidden), None) => Some(rows::gather(hidden, &wanted)?),
+            (Some(hidden), None) => Some(rows::gather(hidden, &wanted.into())?),
             (None, None) => None,
         };
         let contrast = contrast.map(|hidden| model.logits(&hidden)).transpose()?;
@@ -123,7 +122,7 @@ impl<'a> Predictions<'a> {
     }
 
     /// Returns the rows that have a contrast of their own.
-    pub(super) fn contrasted(&self) -> Vec<usize> {
+    pub(super) fn contrasted(&self) -> RowIndex {
         let rows = self.contrast_rows.iter().enumerate();
         rows.filter_map(|(row, contrast)| contrast.map(|_| row))
             .collect()
@@ -136,14 +135,14 @@ impl<'a> Predictions<'a> {
         explained: &ExplainedStep,
         body: impl FnOnce(&Step<'_>) -> R,
     ) -> Result<R> {
-        let logits = logit_row(&self.logits, row)?;
+        let logits = host::download_row(&self.logits, row)?;
         let contrast = match (&self.contrast, self.contrast_rows[row]) {
-            (Some(logits), Some(row)) => Some(logit_row(logits, row)?),
+            (Some(logits), Some(row)) => Some(host::download_row(logits, row)?),
             _ => None,
         };
         let token = explained.token as usize;
         let dropped = self.dropped.iter().map(|logits| {
-            let logits = logit_row(logits, row)?;
+            let logits = host::download_row(logits, row)?;
             Ok(Step::new(&logits, token)
                 .prediction()
                 .log_probability(token))
@@ -160,10 +159,4 @@ impl<'a> Predictions<'a> {
         }
         Ok(body(&step))
     }
-}
-
-/// Returns one row of logits in double precision.
-pub(super) fn logit_row(logits: &Tensor, row: usize) -> Result<Vec<f64>> {
-    let row = logits.narrow(0, row, 1)?;
-    by_dtype!(row, T => Ok(View::<T>::of(&row)?.iter().map(|v| candle_core::WithDType::to_f64(*v)).collect()))
 }

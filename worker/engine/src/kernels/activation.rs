@@ -8,9 +8,9 @@ use candle_core::Tensor;
 use super::activation_function::Activation;
 use crate::error::Result;
 
-use super::Real;
 use super::nonlinearity::{slope, value};
 use super::tensor::{View, by_dtype, for_each_row, tensor};
+use super::{Real, RowIndex};
 
 /// Activates rows `z` of a plain network. Returns `act(z)` and the slopes `act′(z)`. `[rows, inner]`
 pub(crate) fn plain(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
@@ -64,11 +64,11 @@ fn gated_as<T: Real>(z: &Tensor, activation: Activation) -> Result<(Tensor, Tens
 
 /// Pulls `da`, `[cotangent rows, inner]`, back through the slopes of its forward rows. Returns as
 /// many columns as the slopes have.
-pub(crate) fn vjp(da: &Tensor, slopes: &Tensor, saved_rows: &[usize]) -> Result<Tensor> {
+pub(crate) fn vjp(da: &Tensor, slopes: &Tensor, saved_rows: &RowIndex) -> Result<Tensor> {
     by_dtype!(da, T => vjp_as::<T>(da, slopes, saved_rows))
 }
 
-fn vjp_as<T: Real>(da: &Tensor, slopes: &Tensor, saved_rows: &[usize]) -> Result<Tensor> {
+fn vjp_as<T: Real>(da: &Tensor, slopes: &Tensor, saved_rows: &RowIndex) -> Result<Tensor> {
     let (rows, inner) = da.dims2()?;
     let (_, width) = slopes.dims2()?;
     let (da, slopes) = (View::<T>::of(da)?, View::<T>::of(slopes)?);

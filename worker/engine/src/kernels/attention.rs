@@ -1,7 +1,8 @@
-//! Attention of ragged sequences; `backward` is its vector–Jacobian product.
+//! Attention of sequences of different lengths; `backward` is its vector–Jacobian product.
 //!
-//! Sequences of a batch lie one after another in the rows of the projections; a sequence's queries
-//! meet only its own keys, so no padding exists and a sequence gets the bits it gets alone.
+//! The sequences of a batch lie one after another in the rows of the projections. A sequence's
+//! queries attend to its own keys only, so there is no padding, and a sequence gets the same bits as
+//! in a batch of its own.
 
 mod trace;
 
@@ -11,8 +12,10 @@ mod mix;
 
 mod backward;
 mod removal;
+mod weights;
 
 pub(crate) use backward::{AttentionCotangents, num_key_rows, vjp};
 pub(crate) use forward::forward;
 pub(crate) use removal::{KeyHeads, Pair, remove_values, value_outputs};
 pub(crate) use trace::{AttentionTrace, Columns, ExplainedQueries, Heads, Projections, lay_out};
+pub(crate) use weights::{QueryRow, weights_of_query};

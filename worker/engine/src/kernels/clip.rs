@@ -1,14 +1,14 @@
-//! Cutting off what is too large: `y = min(max(x, −c), c)`, as MPT and `OLMo` do to projections.
+//! Clipping: `y = min(max(x, −c), c)`, as MPT and `OLMo` do to projections.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::Real;
 use super::tensor::{View, by_dtype, for_each_row, tensor};
+use super::{Real, RowIndex};
 
-/// Cuts every value of `x` off at `limit`. Returns the slopes as well: 1, or 0 where something was
-/// cut off. `[rows, width]`
+/// Clips every value of `x` to `±limit`. Returns the slopes as well: 0 where a value was clipped, 1
+/// elsewhere. `[rows, width]` each
 pub(crate) fn forward(x: &Tensor, limit: f64) -> Result<(Tensor, Tensor)> {
     by_dtype!(x, T => forward_as::<T>(x, limit))
 }
@@ -35,13 +35,13 @@ fn forward_as<T: Real>(x: &Tensor, limit: f64) -> Result<(Tensor, Tensor)> {
     Ok((tensor(y, x.shape())?, tensor(slopes, x.shape())?))
 }
 
-/// Pulls cotangents of the columns from `column` on back through the slopes of their forward rows.
-/// `[cotangent rows, columns]`
+/// Pulls cotangents of the columns from `column` on back through the slopes. Row `i` of `dy` belongs to
+/// row `saved_rows[i]` of the forward pass. `[cotangent rows, columns]`
 pub(crate) fn vjp(
     dy: &Tensor,
     slopes: &Tensor,
     column: usize,
-    saved_rows: &[usize],
+    saved_rows: &RowIndex,
 ) -> Result<Tensor> {
     by_dtype!(dy, T => vjp_as::<T>(dy, slopes, column, saved_rows))
 }
@@ -50,7 +50,7 @@ fn vjp_as<T: Real>(
     dy: &Tensor,
     slopes: &Tensor,
     column: usize,
-    saved_rows: &[usize],
+    saved_rows: &RowIndex,
 ) -> Result<Tensor> {
     let (_, columns) = dy.dims2()?;
     let (_, width) = slopes.dims2()?;

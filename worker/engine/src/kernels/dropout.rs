@@ -1,7 +1,7 @@
-//! Dropout: a share of values becomes zero, the others are enlarged to make up for it.
+//! Dropout: a share of the values becomes zero, the others are scaled up to make up for it.
 //!
-//! A mask holds the factor of every value, so that values and their cotangents are multiplied by the
-//! same numbers.
+//! A mask holds the factor of every value, so that the forward and the backward pass multiply by the
+//! same numbers. It is drawn on the host: the random streams are those of the examples.
 
 use std::ops::Range;
 

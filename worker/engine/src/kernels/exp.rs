@@ -1,13 +1,13 @@
 //! Softmax and sigmoid of slices.
 //!
-//! Sums run in double precision in a fixed number of lanes: the normaliser of a vocabulary of fifty
-//! thousand, summed in single precision, is wrong by so much that gradients of confident steps lose
-//! three digits.
+//! Sums run in double precision in a fixed number of lanes. Summed in single precision, the
+//! normalizer of a vocabulary of fifty thousand tokens is so inexact that gradients of confident steps
+//! lose three digits.
 
 use super::Real;
 use super::gemm::with_best_instructions;
 
-/// Number of independent sums; fixed, so that a slice's bits depend on nothing but the slice.
+/// Number of independent partial sums. It is fixed, so that a slice's bits depend on the slice alone.
 const LANES: usize = 8;
 
 /// Replaces `values` by their softmax. An empty slice stays empty.
@@ -46,7 +46,7 @@ pub(crate) fn sigmoid<T: Real>(z: &[T], out: &mut [T]) {
 #[inline(always)]
 fn sigmoids<T: Real>(z: &[T], out: &mut [T]) {
     for (out, &z) in out.iter_mut().zip(z) {
-        // e^−|z| ≤ 1, so nothing overflows; the other half follows by symmetry.
+        // e^−|z| ≤ 1, so nothing overflows. For negative z, sigmoid(z) = e^z · sigmoid(−z).
         let magnitude = if z > T::zero() { z } else { T::zero() - z };
         let e = T::exp_nonpositive(T::zero() - magnitude);
         let upper = T::one() / (T::one() + e);

@@ -11,7 +11,7 @@ use super::Real;
 use super::gemm::{Halves, Packed};
 use super::tensor::{View, tensor};
 
-/// A `[k, n]` factor, packed once, in the precision it computes in.
+/// A weight as the `[k, n]` factor of a product, packed once for the precision it computes in.
 #[derive(Debug)]
 pub(crate) enum PackedWeight {
     /// Single precision.
@@ -22,7 +22,7 @@ pub(crate) enum PackedWeight {
 
 impl PackedWeight {
     /// Packs `weight`, `[out, in]`, as the factor of `x Wᵀ`, to compute in `dtype`. A weight of half
-    /// precision stays one.
+    /// precision stays in half precision.
     pub(crate) fn transposed(weight: &Tensor, dtype: DType) -> Result<Self> {
         match dtype {
             DType::F32 => Ok(Self::F32(pack(weight)?)),
@@ -31,7 +31,7 @@ impl PackedWeight {
         }
     }
 
-    /// Packs the transpose of what is packed here.
+    /// Packs the transpose: the factor of `dy W`.
     pub(crate) fn repacked(&self) -> Self {
         match self {
             Self::F32(packed) => Self::F32(packed.repacked()),

@@ -1,16 +1,16 @@
-//! Choosing experts, and mixing what they return.
+//! Mixtures of experts: which experts a row chooses, and how their outputs are mixed.
 
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
 use super::tensor::{View, by_dtype, tensor};
-use super::{Real, softmax_in_place};
+use super::{Real, RowIndex, softmax_in_place};
 
-/// Which experts each row chose, and how much of each it takes.
+/// Which experts each row chose, and with what weight.
 #[derive(Debug, Clone)]
 pub(crate) struct ExpertChoice {
-    /// 0 for experts that were not chosen. `[rows, experts]`
+    /// Weight of each expert; 0 for those that were not chosen. `[rows, experts]`
     weights: Vec<f64>,
     num_experts: usize,
 }
@@ -46,30 +46,33 @@ fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice
 
 impl ExpertChoice {
     /// Returns the rows that chose `expert`, ascending.
-    pub(crate) fn rows_of(&self, expert: usize) -> Vec<usize> {
+    pub(crate) fn rows_of(&self, expert: usize) -> RowIndex {
         let rows = self.weights.chunks_exact(self.num_experts).enumerate();
         rows.filter(|(_, weights)| weights[expert] > 0.0)
             .map(|(row, _)| row)
             .collect()
     }
 
-    /// Returns how much of `expert` each of `rows` takes.
+    /// Returns the weight of `expert` in each of `rows`.
     pub(crate) fn weights_of(&self, expert: usize, rows: &[usize]) -> Vec<f64> {
         rows.iter()
             .map(|row| self.weights[row * self.num_experts + expert])
             .collect()
     }
 
-    /// Turns cotangents of the weights, `[cotangent rows, experts]`, into those of the scores; row
-    /// `i` belongs to row `saved_rows[i]`.
+    /// Turns cotangents of the weights, `[cotangent rows, experts]`, into those of the scores. Row `i`
+    /// belongs to row `saved_rows[i]` of the forward pass.
     pub(crate) fn vjp(
         &self,
         dweights: &[f64],
-        saved_rows: &[usize],
+        saved_rows: &RowIndex,
         dtype: DType,
     ) -> Result<Tensor> {
         let mut dscores = Vec::with_capacity(dweights.len());
-        for (dweights, row) in dweights.chunks_exact(self.num_experts).zip(saved_rows) {
+        for (dweights, row) in dweights
+            .chunks_exact(self.num_experts)
+            .zip(saved_rows.iter())
+        {
             let weights = &self.weights[row * self.num_experts..][..self.num_experts];
             let mean: f64 = weights.iter().zip(dweights).map(|(w, d)| w * d).sum();
             dscores.extend(weights.iter().zip(dweights).map(|(w, d)| w * (d - mean)));
@@ -78,36 +81,22 @@ impl ExpertChoice {
     }
 }
 
-/// Returns the rows of `x`, each times its factor. `[rows, width]`
-pub(crate) fn scale_rows(x: &Tensor, factors: &[f64]) -> Result<Tensor> {
-    by_dtype!(x, T => scale_rows_as::<T>(x, factors))
-}
-
-fn scale_rows_as<T: Real>(x: &Tensor, factors: &[f64]) -> Result<Tensor> {
-    let (_, width) = x.dims2()?;
-    let mut out = View::<T>::of(x)?.to_vec();
-    for (row, &factor) in out.chunks_exact_mut(width).zip(factors) {
-        let factor = T::from_f64(factor);
-        for value in row {
-            *value *= factor;
-        }
-    }
-    tensor(out, x.shape())
-}
-
 /// Returns the inner product of each row of `a` with row `places[i]` of `b`.
-pub(crate) fn dot_rows(a: &Tensor, b: &Tensor, places: &[usize]) -> Result<Vec<f64>> {
+pub(crate) fn dot_rows(a: &Tensor, b: &Tensor, places: &RowIndex) -> Result<Vec<f64>> {
     by_dtype!(a, T => dot_rows_as::<T>(a, b, places))
 }
 
-fn dot_rows_as<T: Real>(a: &Tensor, b: &Tensor, places: &[usize]) -> Result<Vec<f64>> {
+fn dot_rows_as<T: Real>(a: &Tensor, b: &Tensor, places: &RowIndex) -> Result<Vec<f64>> {
     let (_, width) = a.dims2()?;
     let (a, b) = (View::<T>::of(a)?, View::<T>::of(b)?);
     let product = |(a, &place): (&[T], &usize)| {
         let b = &b[place * width..][..width];
         a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64()).sum()
     };
-    Ok(a.chunks_exact(width).zip(places).map(product).collect())
+    Ok(a.chunks_exact(width)
+        .zip(places.iter())
+        .map(product)
+        .collect())
 }
 
 #[cfg(test)]
@@ -118,9 +107,9 @@ mod tests {
     fn the_largest_scores_are_chosen_and_weigh_one() {
         let scores = tensor(vec![0.0_f64, 2.0, 1.0, 5.0, 5.0, -1.0], (2, 3)).unwrap();
         let choice = choose(&scores, 2).unwrap();
-        assert_eq!(choice.rows_of(0), [1]);
-        assert_eq!(choice.rows_of(1), [0, 1]);
-        assert_eq!(choice.rows_of(2), [0]);
+        assert_eq!(*choice.rows_of(0), [1]);
+        assert_eq!(*choice.rows_of(1), [0, 1]);
+        assert_eq!(*choice.rows_of(2), [0]);
         let e = 1_f64.exp();
         let expected = e / (1.0 + e);
         assert!((choice.weights_of(1, &[0])[0] - expected).abs() < 1e-15);

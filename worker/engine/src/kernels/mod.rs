@@ -1,33 +1,47 @@
-//! Where the time goes: functions on tensors, each a loop over slices.
+//! Where the time goes, and the only place that sees the elements of a tensor.
+//!
+//! A kernel is a function whose contract is written in tensors and their shapes; here each is a loop
+//! over slices. Layers, gradients and methods call kernels and nothing else, so that a device can be
+//! put behind them.
 //!
 //! A kernel's result for a row depends on that row and on what all rows share, never on the rows
 //! beside it, the number of threads, or where a batch was cut. Every sum therefore runs in an order
 //! fixed by its length alone. That is what makes tables of the same job equal byte for byte.
 //!
-//! `tensor` borrows slices from tensors; `gemm` multiplies matrices and holds the only `unsafe`;
-//! `exp` is the exponential everything else is made of; the other files are the layers' loops.
+//! `host` is the door: numbers enter and leave tensors there. `tensor` borrows slices, for kernels
+//! alone; `gemm` multiplies matrices and holds the only `unsafe`; `exp` has the exponential that
+//! softmax and nonlinearities are made of; `reduction` is the first aggregator; the other files are
+//! the loops of layers and methods.
 
 pub(crate) mod activation;
 pub(crate) mod activation_function;
 pub(crate) mod attention;
 pub(crate) mod clip;
+pub(crate) mod distance;
 pub(crate) mod dropout;
-pub(crate) mod exp;
-pub(crate) mod gemm;
+mod exp;
+mod gemm;
+pub(crate) mod host;
 pub(crate) mod linear;
 pub(crate) mod mixture;
-pub(crate) mod nonlinearity;
+pub(crate) mod neighbours;
+mod nonlinearity;
 pub(crate) mod norm;
 mod pointwise;
-pub(crate) mod real;
+mod real;
+pub(crate) mod reduction;
 pub(crate) mod rotary;
+mod row_index;
 pub(crate) mod rows;
 pub(crate) mod score_bias;
 pub(crate) mod softcap;
-pub(crate) mod tensor;
+mod tensor;
+pub(crate) mod turning;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use exp::{sigmoid, softmax_in_place};
-pub(crate) use real::Real;
+use exp::sigmoid;
+pub(crate) use exp::softmax_in_place;
+use real::Real;
+pub(crate) use row_index::RowIndex;

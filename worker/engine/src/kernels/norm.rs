@@ -1,34 +1,34 @@
 //! RMS norm and layer norm of rows or of the heads in them, and their vector–Jacobian products.
 //!
-//! With x̂ the normalised row, w the weight, r = 1/σ and g = w ⊙ dy:
+//! With x̂ the normalized row, w the weight, r = 1/σ and g = w ⊙ dy:
 //!
 //! * RMS: `dx = r · (g − x̂ · mean(g ⊙ x̂))`
 //! * layer: `dx = r · (g − mean(g) − x̂ · mean(g ⊙ x̂))`
 //!
 //! Means are summed in double precision: a row has hundreds of entries, and the error of a
-//! single-precision sum reaches the gradients of every layer below.
+//! single-precision sum would reach the gradients of every layer below.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::Real;
 use super::tensor::{View, by_dtype, for_each_row, tensor};
+use super::{Real, RowIndex};
 
-/// Number of independent sums; fixed, so that a row's bits depend on nothing but the row.
+/// Number of independent partial sums. It is fixed, so that a row's bits depend on the row alone.
 const LANES: usize = 8;
 
-/// A norm with its weights. A row of several groups has as many means.
+/// A norm with its weights. A row has one mean per group.
 #[derive(Debug)]
 pub(crate) struct Scaling {
     /// `[width]`
     pub(crate) weight: Tensor,
     /// `[width]`
     pub(crate) bias: Option<Tensor>,
-    /// Entries that are normalised together; divides the width.
+    /// Entries that are normalized together; divides the width.
     pub(crate) group: usize,
     /// Whether the mean is subtracted.
-    pub(crate) is_centred: bool,
+    pub(crate) is_centered: bool,
     /// Added to the mean square or variance.
     pub(crate) epsilon: f64,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Normalized {
     pub(crate) inverse_deviation: Tensor,
 }
 
-/// Normalises the groups of the rows of `x`. `[rows, width]`
+/// Normalizes the groups of the rows of `x`. `[rows, width]`
 pub(crate) fn forward(x: &Tensor, scaling: &Scaling) -> Result<(Tensor, Normalized)> {
     by_dtype!(x, T => forward_as::<T>(x, scaling))
 }
@@ -78,16 +78,15 @@ fn forward_as<T: Real>(x: &Tensor, scaling: &Scaling) -> Result<(Tensor, Normali
 /// Mean and inverse deviation of one group.
 #[derive(Clone, Copy)]
 struct Statistics<T> {
-    /// The mean, rounded, and what the rounding left out. Entries far from zero and near each other
-    /// differ from their mean by less than its rounding; taking the two away one after the other
-    /// loses nothing.
+    /// The mean, rounded, and the rounding error. Entries far from zero and near each other may differ
+    /// from their mean by less than that error. Subtracting the two one after the other is exact.
     mean: [T; 2],
     inverse_deviation: T,
 }
 
 fn statistics_of<T: Real>(entries: &[T], scaling: &Scaling) -> Statistics<T> {
     let len = entries.len() as f64;
-    let mean = if scaling.is_centred {
+    let mean = if scaling.is_centered {
         sum(entries, |v| v) / len
     } else {
         0.0
@@ -130,7 +129,7 @@ pub(crate) fn vjp(
     dy: &Tensor,
     scaling: &Scaling,
     saved: &Normalized,
-    saved_rows: &[usize],
+    saved_rows: &RowIndex,
 ) -> Result<Tensor> {
     by_dtype!(dy, T => vjp_as::<T>(dy, scaling, saved, saved_rows))
 }
@@ -139,7 +138,7 @@ fn vjp_as<T: Real>(
     dy: &Tensor,
     scaling: &Scaling,
     saved: &Normalized,
-    saved_rows: &[usize],
+    saved_rows: &RowIndex,
 ) -> Result<Tensor> {
     let (rows, width) = dy.dims2()?;
     let groups = width / scaling.group;
@@ -157,17 +156,17 @@ fn vjp_as<T: Real>(
         let unit = unit[saved_row * width..][..width].chunks_exact(scaling.group);
         let scales = &deviation[saved_row * groups..];
         for ((dx, unit), &scale) in dx.chunks_exact_mut(scaling.group).zip(unit).zip(scales) {
-            pull_back_group(dx, unit, scale, scaling.is_centred);
+            pull_back_group(dx, unit, scale, scaling.is_centered);
         }
     });
     tensor(dx, (rows, width))
 }
 
 /// Turns the cotangents of one group's unit vector into those of its entries, in place.
-fn pull_back_group<T: Real>(dx: &mut [T], unit: &[T], scale: T, is_centred: bool) {
+fn pull_back_group<T: Real>(dx: &mut [T], unit: &[T], scale: T, is_centered: bool) {
     let len = dx.len() as f64;
     let along = T::from_f64(dot(dx, unit) / len);
-    let mean = if is_centred {
+    let mean = if is_centered {
         T::from_f64(sum(dx, |v| v) / len)
     } else {
         T::zero()
@@ -231,7 +230,7 @@ mod tests {
                 weight: Tensor::ones(WIDTH, dtype, &Device::Cpu).unwrap(),
                 bias: None,
                 group: WIDTH,
-                is_centred: true,
+                is_centered: true,
                 epsilon: 1e-5,
             };
             let (y, _) = forward(&x.to_dtype(dtype).unwrap(), &scaling).unwrap();

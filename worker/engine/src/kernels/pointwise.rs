@@ -6,7 +6,7 @@ use super::{Real, sigmoid};
 
 /// Slope of the leaky `ReLU` below zero.
 const LEAK: f64 = 0.01;
-/// Centre and width of the Laplace activation.
+/// Center and width of the Laplace activation.
 #[expect(clippy::approx_constant, reason = "transformers writes no more digits")]
 const LAPLACE: (f64, f64) = (0.707_107, 0.282_095);
 /// Largest value of the clipped GELU.

@@ -11,8 +11,8 @@ use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
-use super::Real;
 use super::tensor::{View, by_dtype, for_each_row, tensor};
+use super::{Real, RowIndex};
 
 /// Rotary positions.
 ///
@@ -92,7 +92,7 @@ struct Table {
 
 /// Which way to turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+enum Direction {
     /// As the model does.
     Forward,
     /// Back, for cotangents.
@@ -117,25 +117,42 @@ impl Rotation {
 
     /// Returns `x` with the `heads` heads at the start of every row rotated; row `i` stands at
     /// `standings[i]`. `[rows, width]`
-    pub(crate) fn apply(
+    pub(crate) fn forward(
         &self,
         x: &Tensor,
         heads: usize,
         standings: &[RowPosition],
-        direction: Direction,
     ) -> Result<Tensor> {
+        let turn = self.turn(standings, Direction::Forward)?;
+        by_dtype!(x, T => turn.apply::<T>(x, heads, |row| standings[row]))
+    }
+
+    /// Pulls `dy` back to what was rotated. Row `i` of `dy` belongs to row `saved_rows[i]` of the
+    /// forward pass, whose rows stand at `standings`. `[cotangent rows, width]`
+    pub(crate) fn vjp(
+        &self,
+        dy: &Tensor,
+        heads: usize,
+        standings: &[RowPosition],
+        saved_rows: &RowIndex,
+    ) -> Result<Tensor> {
+        let turn = self.turn(standings, Direction::Backward)?;
+        by_dtype!(dy, T => turn.apply::<T>(dy, heads, |row| standings[saved_rows[row]]))
+    }
+
+    /// Prepares to turn rows that stand at some of `standings`.
+    fn turn(&self, standings: &[RowPosition], direction: Direction) -> Result<Turn<'_>> {
         let is_long = |standing: &&RowPosition| self.is_long(standing);
         let needed = standings.iter().filter(|s| !is_long(s));
         let usual = self.usual.table_of(needed)?;
         let long = self.long.as_ref();
         let long = long.map(|(_, angles)| angles.table_of(standings.iter().filter(is_long)));
-        let turn = Turn {
+        Ok(Turn {
             rotation: self,
             usual,
             long: long.transpose()?,
             direction,
-        };
-        by_dtype!(x, T => turn.apply_as::<T>(x, heads, standings))
+        })
     }
 
     fn is_long(&self, standing: &RowPosition) -> bool {
@@ -179,11 +196,11 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn apply_as<T: Real>(
+    fn apply<T: Real>(
         &self,
         x: &Tensor,
         heads: usize,
-        standings: &[RowPosition],
+        standing_of: impl Fn(usize) -> RowPosition + Sync,
     ) -> Result<Tensor> {
         let (_, width) = x.dims2()?;
         let planes = self.rotation.usual.inverse_frequencies.len();
@@ -193,9 +210,9 @@ impl Turn<'_> {
         let long = long.transpose()?;
         let mut rotated = View::<T>::of(x)?.to_vec();
         for_each_row(&mut rotated, width, |row, values| {
-            let standing = &standings[row];
+            let standing = standing_of(row);
             let [cosines, sines] = match &long {
-                Some(long) if self.rotation.is_long(standing) => long,
+                Some(long) if self.rotation.is_long(&standing) => long,
                 _ => &usual,
             };
             let angles = standing.position * planes..(standing.position + 1) * planes;
@@ -280,12 +297,9 @@ mod tests {
             position,
             length: position + 1,
         }];
-        let turned = rotation
-            .apply(&x, 1, &standing, Direction::Forward)
-            .unwrap();
-        let back = rotation
-            .apply(&turned, 1, &standing, Direction::Backward)
-            .unwrap();
+        let turned = rotation.forward(&x, 1, &standing).unwrap();
+        let index = RowIndex::from(vec![0]);
+        let back = rotation.vjp(&turned, 1, &standing, &index).unwrap();
         let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
         (values(turned), values(back))
     }

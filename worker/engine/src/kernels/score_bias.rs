@@ -1,16 +1,16 @@
-//! What is added to attention scores for the positions of query and key.
+//! Biases of attention scores that depend on the positions of query and key: `ALiBi` and T5's.
 //!
-//! A bias is added after scaling and capping, before the softmax; it does not depend on the input,
-//! so cotangents pass it unchanged.
+//! A bias is added after scaling and capping, before the softmax. It does not depend on the input, so
+//! cotangents pass through it unchanged.
 
 use super::Real;
 
-/// A bias of the scores, ready to be added.
+/// A bias of the scores.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ScoreBias {
     /// Slope of each head times the key's position.
     ByKey(KeySlopes),
-    /// A value for each head and distance; from `reach` on distances share one.
+    /// A value for each head and distance. All distances from `reach` on share one.
     ByDistance {
         /// Distances −reach to reach, head after head. `[heads, 2 · reach + 1]`
         values: Vec<f64>,
@@ -22,7 +22,7 @@ pub(crate) enum ScoreBias {
 /// Slopes of scores over keys.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeySlopes {
-    /// One a head.
+    /// One per head.
     pub(crate) slopes: Vec<f64>,
     /// Whether slope, position and product are rounded to bfloat16.
     pub(crate) is_bfloat16: bool,

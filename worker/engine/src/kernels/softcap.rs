@@ -1,4 +1,4 @@
-//! Bounding values smoothly: `y = c · tanh(x / c)`, as Gemma 2 does to logits.
+//! Soft caps: `y = c · tanh(x / c)`, as Gemma 2 applies to logits and attention scores.
 
 use candle_core::Tensor;
 
@@ -27,7 +27,7 @@ pub(crate) fn bound_slice<T: Real>(values: &mut [T], cap: f64) {
     }
 }
 
-/// Pulls `dy` back to what was bounded to `y`: `dx = dy · (1 − (y / c)²)`. `[rows, width]`
+/// Pulls `dy` back to the values that were bounded to `y`: `dx = dy · (1 − (y / c)²)`. `[rows, width]`
 pub(crate) fn vjp(y: &Tensor, dy: &Tensor, cap: f64) -> Result<Tensor> {
     by_dtype!(y, T => vjp_as::<T>(y, dy, cap))
 }

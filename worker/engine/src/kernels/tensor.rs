@@ -1,7 +1,8 @@
-//! Between candle's tensors and slices.
+//! Between candle's tensors and slices, for the kernels alone.
 //!
-//! Layers speak of tensors, kernels of slices. A kernel borrows the elements of its inputs with
-//! [`View`], computes into a new vector and hands it to [`tensor`]; nothing is copied on the way.
+//! Layers and methods speak of tensors, kernels of slices. A kernel borrows the elements of its
+//! inputs with [`View`], computes into a new vector and hands it to [`tensor`]; nothing is copied on
+//! the way. What else leaves or enters a tensor goes through `host`.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
@@ -13,11 +14,11 @@ use rayon::prelude::*;
 
 use super::Real;
 
-/// Rows below which splitting the work costs more than it saves.
+/// Elements below which splitting the work costs more than it saves.
 const MIN_PARALLEL_ELEMENTS: usize = 32 * 1024;
 
 /// The elements of a contiguous tensor in main memory, borrowed.
-pub(crate) struct View<'t, T> {
+pub(in crate::kernels) struct View<'t, T> {
     storage: StorageRef<'t>,
     range: Range<usize>,
     element: PhantomData<T>,
@@ -25,7 +26,7 @@ pub(crate) struct View<'t, T> {
 
 impl<'t, T: WithDType> View<'t, T> {
     /// Borrows the elements of `tensor`. Fails if they have another type or do not lie in order.
-    pub(crate) fn of(tensor: &'t Tensor) -> Result<Self> {
+    pub(in crate::kernels) fn of(tensor: &'t Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let Some((start, end)) = layout.contiguous_offsets() else {
             return Err(Error::RequiresContiguous {
@@ -46,7 +47,8 @@ impl<T: WithDType> Deref for View<'_, T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &elements(&self.storage).expect("the constructor looked")[self.range.clone()]
+        &elements(&self.storage).expect("the constructor checked the element type")
+            [self.range.clone()]
     }
 }
 
@@ -58,14 +60,11 @@ fn elements<T: WithDType>(storage: &Storage) -> Result<&[T]> {
 }
 
 /// Wraps `values` into a tensor.
-pub(crate) fn tensor<T: Real, S: Into<Shape>>(values: Vec<T>, shape: S) -> Result<Tensor> {
+pub(in crate::kernels) fn tensor<T: Real, S: Into<Shape>>(
+    values: Vec<T>,
+    shape: S,
+) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
-}
-
-/// Wraps `values`, rows of `width` each, into a tensor of precision `dtype`.
-pub(crate) fn rows_of(values: Vec<f64>, width: usize, dtype: candle_core::DType) -> Result<Tensor> {
-    let rows = values.len() / width.max(1);
-    tensor(values, (rows, width))?.to_dtype(dtype)
 }
 
 /// Runs `body` with `$T` bound to the element type of a tensor.
@@ -84,28 +83,28 @@ macro_rules! by_dtype {
         }
     };
 }
-pub(crate) use by_dtype;
+pub(in crate::kernels) use by_dtype;
 
-/// Returns whether this thread may hand out work: a thread of the pool already has its share, and
-/// waiting for others inside it would only nest.
-pub(crate) fn may_parallelise() -> bool {
+/// Returns whether this thread may hand out work. A thread of the pool may not: it already has its
+/// share of the work, and would only wait for others.
+pub(in crate::kernels) fn may_parallelize() -> bool {
     rayon::current_thread_index().is_none()
 }
 
-/// Calls `body(row number, row)` for every row of `rows`, each `width` long, on all threads where
-/// that pays.
-pub(crate) fn for_each_row<T: Real>(
+/// Calls `body(row number, row)` for every row of `rows`, each `width` long; on all threads if there
+/// is enough to do.
+pub(in crate::kernels) fn for_each_row<T: Real>(
     rows: &mut [T],
     width: usize,
     body: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    if rows.len() >= MIN_PARALLEL_ELEMENTS && may_parallelise() {
-        let rows_a_task = (MIN_PARALLEL_ELEMENTS / 4).div_ceil(width);
-        rows.par_chunks_mut(width * rows_a_task)
+    if rows.len() >= MIN_PARALLEL_ELEMENTS && may_parallelize() {
+        let rows_per_task = (MIN_PARALLEL_ELEMENTS / 4).div_ceil(width);
+        rows.par_chunks_mut(width * rows_per_task)
             .enumerate()
             .for_each(|(task, rows)| {
                 for (index, row) in rows.chunks_mut(width).enumerate() {
-                    body(task * rows_a_task + index, row);
+                    body(task * rows_per_task + index, row);
                 }
             });
     } else {

@@ -14,9 +14,9 @@ use super::attention::{
 };
 use super::linear::PackedWeight;
 use super::norm::Scaling;
-use super::rotary::{Direction, Rotation, RowPosition};
 use super::rotary::{LongRotary, Pairing, RotarySpec};
-use super::{activation, mixture, norm, rows, softcap};
+use super::rotary::{Rotation, RowPosition};
+use super::{RowIndex, activation, mixture, norm, rows, softcap};
 
 /// What two orders of adding the same numbers may differ by.
 const ROUNDING: f64 = 1e-12;
@@ -52,7 +52,7 @@ fn norm_of(x: &Tensor, scaling: &Scaling) -> Tensor {
     let (rows, width) = x.dims2().unwrap();
     let x = x.reshape((rows, width / scaling.group, scaling.group));
     let mut x = x.unwrap();
-    if scaling.is_centred {
+    if scaling.is_centered {
         x = x
             .broadcast_sub(&x.mean_keepdim(D::Minus1).unwrap())
             .unwrap();
@@ -70,24 +70,24 @@ fn norm_of(x: &Tensor, scaling: &Scaling) -> Tensor {
 
 #[test]
 fn norms() {
-    for (is_centred, group) in [(false, 8), (true, 8), (false, 4), (true, 2)] {
+    for (is_centered, group) in [(false, 8), (true, 8), (false, 4), (true, 2)] {
         let scaling = Scaling {
             weight: noise([8], 1),
-            bias: is_centred.then(|| noise([8], 2)),
+            bias: is_centered.then(|| noise([8], 2)),
             group,
-            is_centred,
+            is_centered,
             epsilon: 1e-5,
         };
-        let what = format!("centred {is_centred}, groups of {group}");
+        let what = format!("centered {is_centered}, groups of {group}");
         let x = Var::from_tensor(&noise([5, 8], 3)).unwrap();
         let expected = norm_of(&x, &scaling);
         let (y, saved) = norm::forward(&x, &scaling).unwrap();
         assert_equal(&y, &expected, &what);
 
         // Cotangent rows in another order, and one forward row with two.
-        let (dy, saved_rows) = (noise([3, 8], 4), [4, 0, 4]);
+        let (dy, saved_rows) = (noise([3, 8], 4), RowIndex::from(vec![4, 0, 4]));
         let dx = norm::vjp(&dy, &scaling, &saved, &saved_rows).unwrap();
-        for (index, row) in saved_rows.into_iter().enumerate() {
+        for (index, &row) in saved_rows.iter().enumerate() {
             let dy = dy.narrow(0, index, 1).unwrap();
             let of_row = expected.narrow(0, row, 1).unwrap();
             let expected = pulled_back(&of_row, &dy, &x);
@@ -161,7 +161,7 @@ fn plain_activations() {
         let (a, slopes) = activation::plain(&z, function).unwrap();
         assert_equal(&a, &expected, &format!("{function:?}"));
         let da = noise([3, 6], 6);
-        let dz = activation::vjp(&da, &slopes, &[0, 1, 2]).unwrap();
+        let dz = activation::vjp(&da, &slopes, &(0..3).collect()).unwrap();
         let expected = pulled_back(&expected, &da, &z);
         assert_equal(&dz, &expected, &format!("{function:?}"));
     }
@@ -176,7 +176,7 @@ fn gated_activations() {
         let (a, slopes) = activation::gated(&z, function).unwrap();
         assert_equal(&a, &expected, &format!("{function:?}"));
         let da = noise([3, 6], 8);
-        let dz = activation::vjp(&da, &slopes, &[0, 1, 2]).unwrap();
+        let dz = activation::vjp(&da, &slopes, &(0..3).collect()).unwrap();
         let expected = pulled_back(&expected, &da, &z);
         assert_equal(&dz, &expected, &format!("{function:?}"));
     }
@@ -213,7 +213,7 @@ fn rotations() {
             }),
         };
         let rotation = Rotation::new(&spec, 5, DType::F64).unwrap();
-        let turn = |x: &Tensor, direction| rotation.apply(x, 2, &standings, direction).unwrap();
+        let turn = |x: &Tensor| rotation.forward(x, 2, &standings).unwrap();
         // A linear map is known by what it does to the rows of the identity, and its cotangents by
         // its transpose; that is what candle differentiates here.
         let x = Var::from_tensor(&noise([3, 12], 11)).unwrap();
@@ -221,17 +221,24 @@ fn rotations() {
             .map(|column| {
                 let unit = Tensor::eye(12, DType::F64, &Device::Cpu).unwrap();
                 let unit = unit.narrow(0, column, 1).unwrap().repeat((3, 1)).unwrap();
-                turn(&unit, Direction::Forward)
+                turn(&unit)
             })
             .collect();
         // `[row, in, out]`
         let maps = Tensor::stack(&columns, 1).unwrap();
         let y = x.unsqueeze(1).unwrap().matmul(&maps).unwrap();
         let y = y.squeeze(1).unwrap();
-        assert_equal(&turn(&x, Direction::Forward), &y, "a linear map");
+        assert_equal(&turn(&x), &y, "a linear map");
         let dy = noise([3, 12], 12);
         let expected = pulled_back(&y, &dy, &x);
-        assert_equal(&turn(&dy, Direction::Backward), &expected, "cotangents");
+        let own = (0..3).collect();
+        let dx = rotation.vjp(&dy, 2, &standings, &own).unwrap();
+        assert_equal(&dx, &expected, "cotangents");
+        // Cotangent rows in another order.
+        let turned_around = RowIndex::from(vec![2, 1, 0]);
+        let reversed = |x: &Tensor| rows::gather(x, &turned_around).unwrap();
+        let dx = rotation.vjp(&reversed(&dy), 2, &standings, &turned_around);
+        assert_equal(&dx.unwrap(), &reversed(&expected), "reversed cotangents");
     }
 }
 
@@ -262,7 +269,7 @@ fn choices_of_experts() {
     assert_equal(&chosen, &weights, "weights");
     let dweights = noise([4, 5], 17);
     let values = dweights.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-    let dscores = choice.vjp(&values, &[0, 1, 2, 3], DType::F64).unwrap();
+    let dscores = choice.vjp(&values, &(0..4).collect(), DType::F64).unwrap();
     let expected = pulled_back(&weights, &dweights, &scores);
     assert_equal(&dscores, &expected, "cotangents");
 }
@@ -461,7 +468,7 @@ fn attentions() {
 #[test]
 fn gathered_rows_are_added_where_they_came_from() {
     let x = Var::from_tensor(&noise([4, 3], 22)).unwrap();
-    let indices = [2, 0, 3];
+    let indices = RowIndex::from(vec![2, 0, 3]);
     let places = Tensor::new(&[2_u32, 0, 3], &Device::Cpu).unwrap();
     let y = x.index_select(&places, 0).unwrap();
     assert_equal(&rows::gather(&x, &indices).unwrap(), &y, "gathered");

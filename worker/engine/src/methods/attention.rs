@@ -15,13 +15,11 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use super::method::{Method, Requirements, Sink, wrong_parameters};
-use super::support::self_scores::{QueryRow, SelfScores};
+use super::support::self_scores::SelfScores;
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
-use crate::kernels::Real;
-use crate::kernels::attention::AttentionTrace;
-use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::kernels::attention::{AttentionTrace, QueryRow, weights_of_query};
 use crate::model::Transformer;
 use crate::registry::Describe;
 use crate::sides::Side;
@@ -155,27 +153,6 @@ fn chosen(wanted: Option<&[usize]>, count: usize, what: &str) -> Result<Vec<usiz
 impl Kept<'_> {
     /// Returns the weights of a row on the tokens it looks at. `[tokens, layers, heads]`
     fn weights(&self, row: QueryRow) -> Result<Tensor> {
-        let Some(first) = self.layers.first() else {
-            let shape = (row.tokens, 0, 0);
-            return Tensor::zeros(shape, candle_core::DType::F32, &candle_core::Device::Cpu);
-        };
-        by_dtype!(first.weights, T => self.weights_as::<T>(row))
-    }
-
-    fn weights_as<T: Real>(&self, row: QueryRow) -> Result<Tensor> {
-        let Self { layers, heads } = self;
-        let mut values = vec![T::zero(); row.tokens * layers.len() * heads.len()];
-        for (layer, attended) in layers.iter().enumerate() {
-            let all = View::<T>::of(&attended.weights)?;
-            let sequence = &attended.sequences[row.sequence];
-            let (queries, keys) = (sequence.queries.len(), sequence.keys.len());
-            for (place, head) in heads.iter().enumerate() {
-                let first = sequence.first_weight + (head * queries + row.position) * keys;
-                for (token, &weight) in all[first..][..row.tokens].iter().enumerate() {
-                    values[(token * layers.len() + layer) * heads.len() + place] = weight;
-                }
-            }
-        }
-        tensor(values, (row.tokens, layers.len(), heads.len()))
+        weights_of_query(&self.layers, &self.heads, row)
     }
 }

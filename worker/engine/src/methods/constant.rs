@@ -2,7 +2,7 @@
 //!
 //! This file, its `mod` line and its row in the table are all that a new method takes.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
@@ -10,6 +10,7 @@ use super::method::{Method, MethodScore, Requirements, Sink};
 use crate::Error;
 use crate::aggregate::{RawScores, Reduction};
 use crate::batch::Batch;
+use crate::kernels::host;
 use crate::registry::Describe;
 
 /// Gives every token the same score.
@@ -38,7 +39,7 @@ impl Method for Constant {
         for (index, step) in batch.steps().iter().enumerate() {
             let tokens = step.target_rows();
             let scores = vec![f64::from(self.loudness); tokens];
-            let rows = Tensor::from_vec(scores, (tokens, 1), &Device::Cpu)?.to_dtype(DType::F32)?;
+            let rows = host::upload_as(scores, (tokens, 1), DType::F32)?;
             let scores = RawScores {
                 source: None,
                 target: Some(rows),

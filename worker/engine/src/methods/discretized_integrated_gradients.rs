@@ -22,6 +22,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::instance::Instance;
+use crate::kernels::rows;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
 use crate::sides::{Side, Sides};
@@ -188,7 +189,7 @@ fn target(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
 fn difference(a: &Inputs, b: &Inputs) -> Result<Inputs, Error> {
     let side = |a: &Embedded, b: &Embedded| -> Result<Embedded, Error> {
         Ok(Embedded {
-            rows: (&a.rows - &b.rows)?,
+            rows: rows::subtract(&a.rows, &b.rows)?,
             sequences: a.sequences.clone(),
         })
     };

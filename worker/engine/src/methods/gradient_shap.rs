@@ -21,7 +21,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::instance::Instance;
-use crate::kernels::tensor::rows_of;
+use crate::kernels::{host, rows};
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;
 use crate::registry::Describe;
@@ -187,9 +187,9 @@ impl GradientShap {
                 let mut random = Random::new(batch.seed, instance.id, &purpose);
                 noise.extend((0..rows.len() * hidden).map(|_| self.stdevs * random.normal()));
             }
-            let noise = rows_of(noise, hidden, embedded.rows.dtype())?;
+            let noise = host::upload_as(noise, embedded.rows.shape(), embedded.rows.dtype())?;
             Ok(Embedded {
-                rows: (&embedded.rows + noise)?,
+                rows: rows::add(&embedded.rows, &noise)?,
                 sequences: embedded.sequences.clone(),
             })
         };
@@ -223,11 +223,11 @@ fn towards(
         let coefficients: Vec<f64> = lengths
             .flat_map(|(instance, len)| std::iter::repeat_n(coefficient(instance), len))
             .collect();
-        let coefficients = rows_of(coefficients, 1, input.rows.dtype())?;
-        let step = (&input.rows - &baseline.rows)?.broadcast_mul(&coefficients)?;
+        let step = rows::subtract(&input.rows, &baseline.rows)?;
+        let step = rows::scale_each(&step, &coefficients)?;
         Ok(Embedded {
             rows: match origin {
-                Origin::Baseline => (&baseline.rows + step)?,
+                Origin::Baseline => rows::add(&baseline.rows, &step)?,
                 Origin::Zero => step,
             },
             sequences: input.sequences.clone(),

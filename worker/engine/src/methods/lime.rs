@@ -30,7 +30,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::instance::Instance;
-use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::kernels::{host, rows};
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;
 use crate::registry::Describe;
@@ -269,7 +269,7 @@ impl Masked<'_> {
             Ok(if factor == 1.0 {
                 rows
             } else {
-                (rows * factor)?
+                rows::scale(&rows, factor)?
             })
         };
         let source = match (&self.embeddings.source, &self.baselines.source) {
@@ -302,12 +302,9 @@ impl Masked<'_> {
         let input = tokens_of(input, instance, mask.len())?;
         let masked = match self.masking {
             Masking::Token => tokens_of(baseline, instance, mask.len())?,
-            Masking::Fill => (input.zeros_like()? + f64::from(self.batch.unk_token))?,
+            Masking::Fill => rows::filled(&input, f64::from(self.batch.unk_token))?,
         };
-        let kept: Vec<u8> = mask.iter().map(|&kept| u8::from(kept)).collect();
-        let kept = Tensor::from_vec(kept, (mask.len(), 1), input.device())?;
-        let kept = kept.broadcast_as(input.shape())?;
-        Ok(kept.where_cond(&input, &masked)?)
+        Ok(rows::choose(mask, &input, &masked)?)
     }
 
     /// Fits one step to its values on all samples.
@@ -334,7 +331,7 @@ impl Masked<'_> {
             values,
             weights,
         };
-        let coefficients = tensor(samples.coefficients(), (tokens, width))?;
+        let coefficients = host::upload(samples.coefficients(), (tokens, width))?;
         let of_source = step.source_rows;
         let side = |first: usize, len: usize| -> Result<Option<Tensor>, Error> {
             let rows = (len > 0).then(|| coefficients.narrow(0, first, len));
@@ -357,10 +354,14 @@ impl Masked<'_> {
         let instance = step.explained.sequence;
         let mut input = Vec::new();
         if let Some(source) = &self.embeddings.source {
-            input.extend(doubles(&tokens_of(source, instance, step.source_rows)?)?);
+            input.extend(host::download(&tokens_of(
+                source,
+                instance,
+                step.source_rows,
+            )?)?);
         }
         if num_target > 0 {
-            input.extend(doubles(&tokens_of(
+            input.extend(host::download(&tokens_of(
                 &self.embeddings.target,
                 instance,
                 num_target,
@@ -389,13 +390,4 @@ impl Masked<'_> {
 
 fn count(mask: &[bool]) -> usize {
     mask.iter().filter(|kept| **kept).count()
-}
-
-/// Returns all entries in double precision.
-fn doubles(rows: &Tensor) -> Result<Vec<f64>, Error> {
-    let entries: candle_core::Result<Vec<f64>> = by_dtype!(rows, T => {
-        let double = <T as candle_core::WithDType>::to_f64;
-        Ok(View::<T>::of(rows)?.iter().map(|v| double(*v)).collect())
-    });
-    Ok(entries?)
 }

@@ -21,7 +21,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::instance::Instance;
-use crate::kernels::tensor::tensor;
+use crate::kernels::host;
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
 use crate::sides::Side;
@@ -179,7 +179,7 @@ impl Drops {
         let scores: Vec<f64> = means
             .map(|(sum, &count)| (sum / f64::from(count)).abs())
             .collect();
-        Ok(tensor(scores, tokens)?)
+        Ok(host::upload(scores, tokens)?)
     }
 }
 

@@ -35,8 +35,8 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient;
+use crate::kernels::host;
 use crate::kernels::softmax_in_place;
-use crate::kernels::tensor::tensor;
 use crate::model::Trace;
 use crate::random::Random;
 use crate::registry::Describe;
@@ -130,7 +130,7 @@ impl Method for Reagent {
             let num_source = steps[index].source_rows;
             let (source, target) = scores.split_at(num_source);
             let side = |scores: &[f64]| -> Result<Option<Tensor>, Error> {
-                let rows = tensor(scores.to_vec(), (scores.len(), 1))?;
+                let rows = host::upload(scores.to_vec(), (scores.len(), 1))?;
                 Ok((!scores.is_empty()).then_some(rows))
             };
             let (source, target) = (side(source)?, side(target)?);

@@ -12,6 +12,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::gradient;
+use crate::kernels::rows;
 use crate::registry::Describe;
 
 /// The gradient at each token's embedding.
@@ -43,8 +44,8 @@ impl Method for Saliency {
                 target: batch.at_embeddings(gradient.target)?,
             };
             if self.abs {
-                scores.source = scores.source.map(|rows| rows.abs()).transpose()?;
-                scores.target = scores.target.map(|rows| rows.abs()).transpose()?;
+                scores.source = scores.source.as_ref().map(rows::absolute).transpose()?;
+                scores.target = scores.target.as_ref().map(rows::absolute).transpose()?;
             }
             sink.record(step, scores)
         })

@@ -221,12 +221,13 @@ impl Walk<'_> {
             return Err(candle_core::Error::Msg("an integral without points".to_owned()).into());
         };
         if walker.side == Side::Target && self.batch.decoder_factor != 1.0 {
-            sum = (sum * self.batch.decoder_factor)?;
+            sum = rows::scale(&sum, self.batch.decoder_factor)?;
         }
         if self.method.multiply_by_inputs {
             let [input, baseline] = self.token(walker)?;
-            let distance = (input - baseline)?.broadcast_as(sum.shape())?;
-            return multiply(&distance.contiguous()?, &sum);
+            let distance = rows::subtract(&input, &baseline)?;
+            let every_step = vec![0; sum.dim(0)?].into();
+            return multiply(&rows::gather(&distance, &every_step)?, &sum);
         }
         Ok(sum)
     }
@@ -262,9 +263,9 @@ impl Walk<'_> {
     /// Returns the instance with the token at `alpha` of its way.
     fn variant(&self, walker: Walker, alpha: f64, steps: &[usize]) -> Result<Variant, Error> {
         let [input, baseline] = self.token(walker)?;
-        let mut moving = (&baseline + ((input - &baseline)? * alpha)?)?;
+        let mut moving = rows::at_share_of_way(&baseline, &input, alpha)?;
         if walker.side == Side::Target && self.batch.decoder_factor != 1.0 {
-            moving = (moving * self.batch.decoder_factor)?;
+            moving = rows::scale(&moving, self.batch.decoder_factor)?;
         }
         let place = (walker.side, walker.position);
         Ok(Variant {

@@ -25,12 +25,13 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use super::method::{Method, Requirements, Sink, wrong_parameters};
-use super::support::self_scores::{QueryRow, SelfScores};
+use super::support::self_scores::SelfScores;
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
-use crate::kernels::attention::Pair;
-use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::kernels::attention::{Pair, QueryRow};
+use crate::kernels::distance::{self, Distance};
+use crate::kernels::host;
 use crate::model::Transformer;
 use crate::model::hooks::Recorded;
 use crate::model::zeroing::{AttentionKind, Streams, Zeroable};
@@ -40,9 +41,6 @@ use units::{Chosen, Units};
 
 /// Scores below this are 0. Inseq's own limit.
 const SMALLEST_SCORE: f64 = 1e-5;
-
-/// Norms below this are taken for it. `PyTorch`'s own limit.
-const SMALLEST_NORM: f64 = 1e-8;
 
 /// How much each layer's output moves when one token's value is zero.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -197,43 +195,19 @@ impl ValueZeroing {
     /// Returns how far the stream of each pair moves without the value of its key, `rows` pairs at once.
     fn moved(&self, layer: &Zeroable<'_>, pairs: &[Pair], rows: usize) -> Result<Vec<f64>, Error> {
         let chunks = pairs.par_chunks(rows).map(|pairs| {
-            let streams = layer.streams(pairs)?;
-            self.distances(&streams)
+            let Streams { clean, zeroed } = layer.streams(pairs)?;
+            let distance = self.similarity_metric.distance();
+            host::download(&distance::between_rows(&clean, &zeroed, distance)?)
         });
         Ok(chunks.collect::<Result<Vec<_>, _>>()?.concat())
     }
+}
 
-    fn distances(&self, Streams { clean, zeroed }: &Streams) -> Result<Vec<f64>, Error> {
-        let distances: candle_core::Result<Vec<f64>> = by_dtype!(clean, T => {
-            let (_, hidden) = clean.dims2()?;
-            let (clean, zeroed) = (View::<T>::of(clean)?, View::<T>::of(zeroed)?);
-            let rows = clean.chunks_exact(hidden).zip(zeroed.chunks_exact(hidden));
-            let double = candle_core::WithDType::to_f64;
-            Ok(rows
-                .map(|(clean, zeroed)| {
-                    let entries = clean.iter().zip(zeroed);
-                    self.distance(entries.map(|(a, b)| (double(*a), double(*b))))
-                })
-                .collect())
-        });
-        Ok(distances?)
-    }
-
-    /// Returns how far two vectors are apart, entry beside entry.
-    fn distance(&self, entries: impl Iterator<Item = (f64, f64)>) -> f64 {
-        let (mut dot, mut of_first, mut of_second, mut between) = (0.0, 0.0, 0.0, 0.0);
-        for (a, b) in entries {
-            dot += a * b;
-            of_first += a * a;
-            of_second += b * b;
-            between += (a - b) * (a - b);
-        }
-        match self.similarity_metric {
-            Metric::Cosine => {
-                let norm = |square: f64| square.sqrt().max(SMALLEST_NORM);
-                1.0 - dot / (norm(of_first) * norm(of_second))
-            }
-            Metric::Euclidean => between.sqrt(),
+impl Metric {
+    fn distance(self) -> Distance {
+        match self {
+            Self::Cosine => Distance::Cosine,
+            Self::Euclidean => Distance::Euclidean,
         }
     }
 }
@@ -254,5 +228,8 @@ fn shares(moved: &[f64]) -> Vec<f64> {
 /// Turns columns of layers into rows of tokens. `[tokens, layers]`
 fn table(layers: &[Vec<f64>], tokens: usize) -> Result<Tensor, Error> {
     let rows = (0..tokens).flat_map(|token| layers.iter().map(move |layer| layer[token]));
-    Ok(tensor(rows.collect::<Vec<f64>>(), (tokens, layers.len()))?)
+    Ok(host::upload(
+        rows.collect::<Vec<f64>>(),
+        (tokens, layers.len()),
+    )?)
 }

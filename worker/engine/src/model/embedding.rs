@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, rows};
 
 /// The token embedding.
 #[derive(Debug)]
@@ -30,14 +30,12 @@ impl Embedding {
     }
 
     /// Returns the vectors of tokens. `[ids, width]`
-    pub(super) fn look_up(&self, ids: &[usize]) -> Result<Tensor> {
+    pub(super) fn look_up(&self, ids: &RowIndex) -> Result<Tensor> {
         if self.table.dtype() == self.dtype {
             return rows::gather(&self.table, ids);
         }
-        let ids: Vec<_> = ids.iter().map(|&id| id as u32).collect();
-        let ids = Tensor::new(ids, self.table.device())?;
-        let halves = self.table.index_select(&ids, 0)?;
-        scaled(halves.to_dtype(self.dtype)?, self.scale)
+        let vectors = rows::gather_widened(&self.table, ids, self.dtype)?;
+        scaled(vectors, self.scale)
     }
 
     /// Returns the vectors of all tokens. `[vocabulary, width]`
@@ -53,6 +51,6 @@ fn scaled(table: Tensor, scale: f64) -> Result<Tensor> {
     if scale == 1.0 {
         Ok(table)
     } else {
-        table * scale
+        rows::scale(&table, scale)
     }
 }

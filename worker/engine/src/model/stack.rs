@@ -16,8 +16,8 @@ use crate::Error;
 use crate::kernels::attention::AttentionTrace;
 use crate::kernels::norm::Normalized;
 use crate::kernels::rotary::{Rotation, RowPosition};
-use crate::kernels::rows;
 use crate::kernels::score_bias::ScoreBias;
+use crate::kernels::{RowIndex, rows};
 use crate::stop::Stop;
 
 /// An encoder or a decoder.
@@ -256,7 +256,7 @@ impl Stack {
             x = rows::add_scaled(None, &x, self.input_scale)?;
         }
         if let Some(table) = &self.added_positions {
-            let positions: Vec<_> = positions.iter().map(|row| row.position).collect();
+            let positions: RowIndex = positions.iter().map(|row| row.position).collect();
             x = rows::add(&x, &rows::gather(table, &positions)?)?;
         }
         let Some(norm) = &self.embedding_norm else {

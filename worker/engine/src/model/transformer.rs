@@ -20,7 +20,7 @@ use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::ExplainedQueries;
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, rows};
 use crate::sides::{Side, Sides};
 use crate::stop::Stop;
 
@@ -118,7 +118,7 @@ impl Transformer {
             lengths.push(sequence.len());
         }
         Ok(Embedded {
-            rows: self.embeddings.of(side).look_up(&ids)?,
+            rows: self.embeddings.of(side).look_up(&ids.into())?,
             sequences: Sequences::from_lengths(lengths),
         })
     }
@@ -191,7 +191,7 @@ impl Transformer {
 
     /// Returns the head's inputs at the explained tokens. `[explained tokens, hidden]`
     pub fn hidden(&self, trace: &Trace, explained: &[ExplainedToken]) -> Result<Tensor> {
-        let indices: Vec<_> = explained
+        let indices: RowIndex = explained
             .iter()
             .map(|token| trace.decoder.sequences.rows(token.sequence).start + token.position)
             .collect();
@@ -260,7 +260,7 @@ impl Transformer {
                 }
             };
             let output = Cotangents::new(
-                explained.iter().map(whole).collect(),
+                explained.iter().map(whole).collect::<Vec<_>>(),
                 &encoder.sequences,
                 memory,
             );

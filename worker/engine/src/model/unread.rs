@@ -11,6 +11,7 @@ use super::layers::sinusoids;
 use super::spec::{AddedPositions, ModelSpec, Waves};
 use super::weights::Checkpoint;
 use super::weights::comparison::Comparison;
+use crate::kernels::distance;
 use crate::{Error, Notice};
 
 /// How many names a message has at most.
@@ -150,7 +151,7 @@ fn check_positions(
     let stored = checkpoint.stored(name, DType::F32)?;
     let stored = stored.narrow(0, first, rows - first)?;
     let computed = sinusoids(waves, rows - first, width)?;
-    let distance = (stored - computed)?.abs()?.max_all()?.to_scalar::<f32>()?;
+    let distance = distance::largest(&stored, &computed)? as f32;
     if distance <= POSITION_TOLERANCE {
         return Ok(());
     }

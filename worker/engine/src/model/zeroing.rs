@@ -14,7 +14,7 @@ use super::spec::{AttentionSpec, CoreSpec, SublayerSpec};
 use super::stack::{Stack, StackTrace};
 use crate::error::Result;
 use crate::kernels::attention::{self, AttentionTrace, KeyHeads, Pair};
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, rows};
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 
@@ -158,7 +158,7 @@ impl Zeroable<'_> {
     pub(crate) fn streams(&self, pairs: &[Pair]) -> Result<Streams> {
         self.trace.stop.check()?;
         let row = |pair: &Pair| self.trace.sequences.rows(pair.sequence).start + pair.query;
-        let saved: Vec<_> = pairs.iter().map(row).collect();
+        let saved: RowIndex = pairs.iter().map(row).collect();
         let gathered = |place: usize| rows::gather(&self.streams[place], &saved);
         let added = rows::gather(&self.added, &saved)?;
         let added = attention::remove_values(&added, self.attended, &self.outputs, pairs)?;

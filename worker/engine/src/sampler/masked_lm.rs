@@ -22,6 +22,7 @@ use candle_transformers::models::xlm_roberta::XLMRobertaModel;
 
 use super::source::refused;
 use crate::Error;
+use crate::kernels::host;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 use crate::model::weights::Checkpoint;
@@ -84,7 +85,7 @@ impl MaskedLm {
             read: &Mutex::new(HashSet::new()),
         };
         let (failed, read) = (weights.failed, weights.read);
-        let tensors = VarBuilder::from_backend(Box::new(weights), DType::F32, Device::Cpu);
+        let tensors = VarBuilder::from_backend(Box::new(weights), DType::F32, host::MEMORY);
         let model = Self::build(family, &config, &tensors).map_err(|error| {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.take().unwrap_or(error)
@@ -147,7 +148,7 @@ impl MaskedLm {
     pub(super) fn logits(&self, texts: &[&MaskedText]) -> candle_core::Result<Tensor> {
         let len = texts.first().map_or(0, |text| text.ids.len());
         let ids: Vec<u32> = texts.iter().flat_map(|text| &text.ids).copied().collect();
-        let ids = Tensor::from_vec(ids, (texts.len(), len), &Device::Cpu)?;
+        let ids = host::upload(ids, (texts.len(), len))?;
         let first_segment = ids.zeros_like()?;
         let all = ids.ones_like()?;
         let hidden = match &self.body {
@@ -158,7 +159,7 @@ impl MaskedLm {
         let rows: Vec<_> = masks
             .map(|(text, masked)| text * len as u32 + masked.mask as u32)
             .collect();
-        let rows = Tensor::new(rows, &Device::Cpu)?;
+        let rows = host::upload(rows, texts.len())?;
         self.head
             .forward(&hidden.flatten_to(1)?.index_select(&rows, 0)?)
     }

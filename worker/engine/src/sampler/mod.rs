@@ -18,6 +18,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::Error;
+use crate::kernels::host;
 use crate::model::ModelFiles;
 use crate::sides::{Side, Sides};
 use crate::stop::Stop;
@@ -129,8 +130,8 @@ impl Sampler {
         let of_pass = |pass: &[(usize, MaskedText)]| -> Result<Vec<_>, Error> {
             stop.check()?;
             let masked: Vec<_> = pass.iter().map(|(_, text)| text).collect();
-            let logits = self.lm.logits(&masked)?.to_vec2::<f32>()?;
-            let of_text = |((index, _), logits): (&(usize, _), &Vec<f32>)| {
+            let logits = host::download_rows(&self.lm.logits(&masked)?)?;
+            let of_text = |((index, _), logits): (&(usize, _), &Vec<f64>)| {
                 let translation = self.translations.of(side);
                 (
                     *index,
@@ -160,7 +161,9 @@ impl Sampler {
     /// language model's vocabulary.
     pub fn logits(&self, before: &str, after: &str) -> Result<Vec<f32>, Error> {
         let text = self.masked(before, after)?;
-        Ok(self.lm.logits(&[&text])?.squeeze(0)?.to_vec1()?)
+        let logits = host::download(&self.lm.logits(&[&text])?)?;
+        // The masked language model computes in single precision: nothing is rounded here.
+        Ok(logits.into_iter().map(|logit| logit as f32).collect())
     }
 
     /// Encodes a text with a mask in it, cut around the mask where it is longer than the masked
@@ -195,9 +198,10 @@ impl Sampler {
 }
 
 /// Returns the `count` likeliest tokens of the attributed model, `own` left out.
-fn likeliest(translation: &Translation, logits: &[f32], own: u32, count: usize) -> Vec<Proposal> {
-    let proposal = |(token, &logit): (usize, &f32)| {
+fn likeliest(translation: &Translation, logits: &[f64], own: u32, count: usize) -> Vec<Proposal> {
+    let proposal = |(token, &logit): (usize, &f64)| {
         let token = translation.of(token).filter(|token| *token != own)?;
+        let logit = logit as f32;
         Some(Proposal { token, logit })
     };
     let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();

@@ -1,12 +1,12 @@
-//! The heads' columns of projections, borrowed.
+//! Heads inside projections, and results cut into the pieces that threads write.
 
 use std::ops::Range;
 
-use super::super::Real;
-use super::super::gemm::Strided;
-use super::super::tensor::View;
 use super::trace::Columns;
 use crate::error::Result;
+use crate::kernels::Real;
+use crate::kernels::gemm::Strided;
+use crate::kernels::tensor::View;
 
 /// A borrowed [`Columns`].
 pub(super) struct HeadColumns<'t, T> {
@@ -27,7 +27,7 @@ impl<'t, T: Real> HeadColumns<'t, T> {
 
     /// Returns head `head` of `rows`. `[rows, dim]`
     pub(super) fn head(&self, dim: usize, head: usize, rows: &Range<usize>) -> Strided<'_, T> {
-        // An empty range may start at the end, where there is no such column.
+        // An empty range may start at the end of the rows, where there is no such column.
         let start = (rows.start * self.width + self.column + head * dim).min(self.elements.len());
         Strided {
             elements: &self.elements[start..],
@@ -47,6 +47,17 @@ pub(super) fn split<T>(
     lengths
         .map(|length| {
             let (piece, rest) = std::mem::take(&mut elements).split_at_mut(length);
+            elements = rest;
+            piece
+        })
+        .collect()
+}
+
+/// As [`split`], for pieces that are only read.
+pub(super) fn split_ref<T>(mut elements: &[T], lengths: impl Iterator<Item = usize>) -> Vec<&[T]> {
+    lengths
+        .map(|length| {
+            let (piece, rest) = elements.split_at(length);
             elements = rest;
             piece
         })

@@ -3,16 +3,16 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::super::gemm::{Strided, WriteMode, small_product};
-use super::super::score_bias::ScoreBias;
-use super::super::tensor::{by_dtype, may_parallelise, tensor};
-use super::super::{Real, softcap, softmax_in_place};
 use super::columns::{HeadColumns, split};
 use super::trace::{AttentionTrace, Heads, Projections, Sequence};
 use crate::error::Result;
+use crate::kernels::gemm::{Strided, WriteMode, small_product};
+use crate::kernels::score_bias::ScoreBias;
+use crate::kernels::tensor::{by_dtype, may_parallelize, tensor};
+use crate::kernels::{Real, softcap, softmax_in_place};
 
 /// Attends. A causal query at the end of its sequence sees every key, the one before it all but the
-/// last, and so on; with as many keys as queries that is the usual triangle.
+/// last, and so on. If there are as many keys as queries, that is the usual triangle.
 ///
 /// Returns the mixed values, `[query rows, heads · dim]`.
 pub(crate) fn forward(
@@ -30,53 +30,26 @@ fn forward_as<T: Real>(
     sequences: Vec<Sequence>,
     bias: Option<&ScoreBias>,
 ) -> Result<(Tensor, AttentionTrace)> {
+    let (rows, _) = projections.queries.rows.dims2()?;
+    let num_weights = sequences.iter().map(|s| s.num_weights(heads)).sum();
+    let width = heads.queries * heads.dim;
+    let mut weights = vec![T::zero(); num_weights];
+    let mut mixed = vec![T::zero(); rows * width];
+    let attention = SequenceAttention {
+        heads,
+        bias,
+        queries: HeadColumns::<T>::new(&projections.queries)?,
+        keys: HeadColumns::new(&projections.keys)?,
+        values: HeadColumns::new(&projections.values)?,
+    };
+    attention.of_all(&sequences, &mut weights, &mut mixed);
+    drop(attention);
+    let weights = tensor(weights, num_weights)?;
     let Projections {
         queries,
         keys,
         values,
     } = projections;
-    let (rows, _) = queries.rows.dims2()?;
-    let width = heads.queries * heads.dim;
-    let weights_of = |s: &Sequence| heads.queries * s.queries.len() * s.keys.len();
-    let num_weights = sequences.iter().map(weights_of).sum();
-    let mut weights = vec![T::zero(); num_weights];
-    let mut mixed = vec![T::zero(); rows * width];
-    {
-        let (q, k, v) = (
-            HeadColumns::<T>::new(&queries)?,
-            HeadColumns::new(&keys)?,
-            HeadColumns::new(&values)?,
-        );
-        let attend = |(sequence, weights, mixed): (&Sequence, &mut [T], &mut [T])| {
-            // A pass over some rows of a batch may have none of this sequence.
-            if sequence.queries.is_empty() {
-                return;
-            }
-            for head in 0..heads.queries {
-                let rows = HeadRows::new(heads, head, [&q, &k, &v], sequence);
-                let weights = &mut weights[head * rows.num_weights()..][..rows.num_weights()];
-                rows.weigh(bias, weights);
-                rows.mix(weights, &mut mixed[head * heads.dim..]);
-            }
-        };
-        let weights = split(&mut weights, sequences.iter().map(weights_of));
-        let mixed = split(
-            &mut mixed,
-            sequences.iter().map(|s| s.queries.len() * width),
-        );
-        let tasks: Vec<_> = sequences
-            .iter()
-            .zip(weights)
-            .zip(mixed)
-            .map(|((s, w), m)| (s, w, m))
-            .collect();
-        if may_parallelise() {
-            tasks.into_par_iter().for_each(attend);
-        } else {
-            tasks.into_iter().for_each(attend);
-        }
-    }
-    let weights = tensor(weights, num_weights)?;
     Ok((
         tensor(mixed, (rows, width))?,
         AttentionTrace {
@@ -89,6 +62,52 @@ fn forward_as<T: Real>(
             sequences,
         },
     ))
+}
+
+/// What the attention of each sequence reads.
+struct SequenceAttention<'a, T> {
+    heads: Heads,
+    bias: Option<&'a ScoreBias>,
+    queries: HeadColumns<'a, T>,
+    keys: HeadColumns<'a, T>,
+    values: HeadColumns<'a, T>,
+}
+
+impl<T: Real> SequenceAttention<'_, T> {
+    /// Writes the weights and the mixed values of all sequences, one after another.
+    fn of_all(&self, sequences: &[Sequence], weights: &mut [T], mixed: &mut [T]) {
+        let width = self.heads.queries * self.heads.dim;
+        let num_weights = sequences.iter().map(|s| s.num_weights(self.heads));
+        let num_mixed = sequences.iter().map(|s| s.queries.len() * width);
+        let weights = split(weights, num_weights);
+        let mixed = split(mixed, num_mixed);
+        let tasks: Vec<_> = sequences
+            .iter()
+            .zip(weights.into_iter().zip(mixed))
+            .collect();
+        let attend = |(sequence, (weights, mixed)): (&Sequence, (&mut [T], &mut [T]))| {
+            self.of_sequence(sequence, weights, mixed);
+        };
+        if may_parallelize() {
+            tasks.into_par_iter().for_each(attend);
+        } else {
+            tasks.into_iter().for_each(attend);
+        }
+    }
+
+    fn of_sequence(&self, sequence: &Sequence, weights: &mut [T], mixed: &mut [T]) {
+        // A pass over some rows of a batch may have none of this sequence.
+        if sequence.queries.is_empty() {
+            return;
+        }
+        let projections = [&self.queries, &self.keys, &self.values];
+        for head in 0..self.heads.queries {
+            let rows = HeadRows::new(self.heads, head, projections, sequence);
+            let weights = &mut weights[head * rows.num_weights()..][..rows.num_weights()];
+            rows.weigh(self.bias, weights);
+            rows.mix(weights, &mut mixed[head * self.heads.dim..]);
+        }
+    }
 }
 
 /// One head's rows of one sequence.
@@ -104,7 +123,7 @@ impl<'a, T: Real> HeadRows<'a, T> {
     fn new(
         heads: Heads,
         head: usize,
-        [q, k, v]: [&'a HeadColumns<'a, T>; 3],
+        [q, k, v]: [&'a HeadColumns<'_, T>; 3],
         sequence: &Sequence,
     ) -> Self {
         let key_head = heads.key_head(head);
@@ -132,7 +151,7 @@ impl<'a, T: Real> HeadRows<'a, T> {
             WriteMode::Replace,
         );
         for (query, row) in weights.chunks_exact_mut(num_keys.max(1)).enumerate() {
-            // Where queries are fewer than keys, they are the last rows of their sequence.
+            // If there are fewer queries than keys, they are the last rows of their sequence.
             let position = if self.heads.causal {
                 num_keys - num_queries + query
             } else {

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::AttentionTrace;
+use super::trace::AttentionTrace;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, tensor};
 
@@ -14,15 +14,14 @@ impl AttentionTrace {
     /// Returns the elements of the weights that belong to each sequence.
     pub(crate) fn weights_of_sequences(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.sequences.iter().map(|sequence| {
-            let weights = self.heads.queries * sequence.queries.len() * sequence.keys.len();
-            sequence.first_weight..sequence.first_weight + weights
+            sequence.first_weight..sequence.first_weight + sequence.num_weights(self.heads)
         })
     }
 
     /// Returns the attention with factors `mask` of its weights, laid out as they are, and the values
     /// those mix. `[query rows, heads · dim]`
     pub(crate) fn masked(self, mask: Tensor) -> Result<(Tensor, Self)> {
-        let weights = (&self.weights * &mask)?;
+        let weights = (&self.weights * &mask)?; // [weights of all sequences]
         let mixed = by_dtype!(weights, T => mix_as::<T>(&self, &weights))?;
         let masked = Self {
             mask: Some(mask),

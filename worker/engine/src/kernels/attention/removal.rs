@@ -1,8 +1,8 @@
-//! An attention without the value of one key: a change of rank one a head.
+//! An attention without the value of one key: a change of rank one per head.
 //!
-//! A row's output is `Σ_h Σ_k P_h[q, k] u_h[k]`, with `u_h[k] = v_h[k] W_h` what the value of key k
-//! gives through head h's share of the output projection. Without key k it is less by
-//! `Σ_h P_h[q, k] u_h[k]`; nothing else of the attention has to be computed again.
+//! A row's output is `Σ_h Σ_k P_h[q, k] u_h[k]`, where `u_h[k] = v_h[k] W_h` is the value of key k,
+//! projected by head h's share of the output projection. Without key k the output loses
+//! `Σ_h P_h[q, k] u_h[k]`. Nothing else of the attention has to be computed again.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::AttentionTrace;
+use super::trace::AttentionTrace;
 use crate::kernels::Real;
 use crate::kernels::tensor::{View, by_dtype, for_each_row, tensor};
 
@@ -32,7 +32,7 @@ impl KeyHeads<'_> {
     }
 }
 
-/// A row of an attention's output, and the key whose value it goes without.
+/// A row of an attention's output, and the key whose value is taken from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pair {
     /// Index of the sequence.
@@ -64,7 +64,7 @@ pub(crate) fn value_outputs(
     (0..heads.queries).map(of_head).collect()
 }
 
-/// Takes what each pair's key adds through the heads that `outputs` has from its row of `added`.
+/// Subtracts from each pair's row of `added` what its key adds through the heads that `outputs` has.
 /// `[pairs, hidden]`
 pub(crate) fn remove_values(
     added: &Tensor,

@@ -17,7 +17,7 @@ pub(crate) struct Heads {
     pub(crate) scale: f64,
     /// Whether a query sees only keys up to its own position.
     pub(crate) causal: bool,
-    /// How many keys a query sees, its own included; all where absent.
+    /// How many keys a query sees, its own included; all when absent.
     pub(crate) window: Option<usize>,
     /// Bounds scores smoothly: `c · tanh(score / c)`.
     pub(crate) softcap: Option<f64>,
@@ -62,9 +62,9 @@ pub(crate) struct AttentionTrace {
     pub(crate) values: Columns,
     /// Weights of sequence after sequence, each `[head, query, key]`.
     pub(crate) weights: Tensor,
-    /// Factors of the weights where dropout changes what mixes the values, laid out as they are.
+    /// Dropout factors of the weights, if any, laid out as they are.
     pub(crate) mask: Option<Tensor>,
-    /// One entry a sequence.
+    /// One entry per sequence.
     pub(crate) sequences: Vec<Sequence>,
 }
 
@@ -80,7 +80,12 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    /// Returns how many keys a causal pass found already there: those of the pass it continues.
+    /// Returns how many weights the sequence has: `[head, query, key]`.
+    pub(super) fn num_weights(&self, heads: Heads) -> usize {
+        heads.queries * self.queries.len() * self.keys.len()
+    }
+
+    /// Returns how many keys come from an earlier pass that a causal pass continues.
     pub(super) fn num_earlier(&self, heads: Heads) -> usize {
         if heads.causal {
             self.keys.len() - self.queries.len()
@@ -104,17 +109,17 @@ pub(crate) fn lay_out(
     heads: Heads,
     rows: impl Iterator<Item = (Range<usize>, Range<usize>)>,
 ) -> (Vec<Sequence>, usize) {
-    let mut first_weight = 0;
+    let mut num_weights = 0;
     let sequences = rows
         .map(|(queries, keys)| {
-            let weights = heads.queries * queries.len() * keys.len();
-            first_weight += weights;
-            Sequence {
+            let sequence = Sequence {
                 queries,
                 keys,
-                first_weight: first_weight - weights,
-            }
+                first_weight: num_weights,
+            };
+            num_weights += sequence.num_weights(heads);
+            sequence
         })
         .collect();
-    (sequences, first_weight)
+    (sequences, num_weights)
 }

@@ -12,156 +12,18 @@
 use std::any::TypeId;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
-use std::sync::OnceLock;
 
 use super::super::Real;
+use super::instructions::Instructions;
+use super::operands::{Destination, Factors, Write};
 use super::vector::{Portable, Vector};
-
-/// What the processor can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Instructions {
-    /// AVX-512: 32 registers of 64 bytes.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// AVX2 and FMA: 16 registers of 32 bytes.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Whatever the program was compiled for.
-    Baseline,
-}
-
-impl Instructions {
-    /// Returns the best the processor has, found out once.
-    pub(crate) fn best() -> Self {
-        static BEST: OnceLock<Instructions> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            #[cfg(target_arch = "x86_64")]
-            {
-                let has_fma = is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2");
-                if has_fma && is_x86_feature_detected!("avx512f") {
-                    return Self::Avx512;
-                }
-                if has_fma {
-                    return Self::Avx2;
-                }
-            }
-            Self::Baseline
-        })
-    }
-
-    /// Returns the tile for numbers of type `T`.
-    pub(crate) fn tile<T: Real>(self) -> Tile {
-        let is_single = TypeId::of::<T>() == TypeId::of::<f32>();
-        let (rows, columns) = match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => (12, if is_single { 32 } else { 16 }),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => (6, if is_single { 16 } else { 8 }),
-            Self::Baseline => (4, 8),
-        };
-        Tile { rows, columns }
-    }
-}
-
-/// Shape of the sums kept in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tile {
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-}
-
-/// One tile's share of the factors: `depth` steps of a column of `A` and a row of `B`.
-///
-/// Entry `(row, k)` of `A` lies at `a + row · a_row_stride + k · a_step`, that of row `k` of `B`, as
-/// long as the tile is wide, at `b + k · b_step`.
-#[derive(Clone, Copy)]
-pub(crate) struct Factors<T> {
-    pub(crate) a: *const T,
-    pub(crate) a_row_stride: usize,
-    pub(crate) a_step: usize,
-    pub(crate) b: *const T,
-    pub(crate) b_step: usize,
-    pub(crate) depth: usize,
-}
-
-impl<T> Factors<T> {
-    /// Reads the entries as another type, which must be the same one.
-    fn cast<U>(self) -> Factors<U> {
-        let Self {
-            a,
-            a_row_stride,
-            a_step,
-            b,
-            b_step,
-            depth,
-        } = self;
-        Factors {
-            a: a.cast(),
-            a_row_stride,
-            a_step,
-            b: b.cast(),
-            b_step,
-            depth,
-        }
-    }
-}
-
-/// What becomes of the sums of a tile.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Write<T> {
-    /// `C = scale · sums`, whatever lay there, were it uninitialised.
-    Replace(T),
-    /// `C = C + scale · sums`.
-    Add(T),
-    /// `C = bias + sums`, where the pointer is to one entry a column.
-    Bias(*const T),
-}
-
-impl<T: Real> Write<T> {
-    /// Writes entries as another type, which must be the same one.
-    fn cast<U: Real>(self) -> Write<U> {
-        match self {
-            Self::Replace(scale) => Write::Replace(U::from_f64(scale.to_f64())),
-            Self::Add(scale) => Write::Add(U::from_f64(scale.to_f64())),
-            Self::Bias(bias) => Write::Bias(bias.cast()),
-        }
-    }
-}
-
-/// Where a tile's sums go: `rows` rows of `columns` numbers, `stride` apart, from `elements` on.
-/// A pointer, because the rows between may belong to other threads.
-#[derive(Clone, Copy)]
-pub(crate) struct Destination<T> {
-    pub(crate) elements: *mut T,
-    pub(crate) stride: usize,
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-}
-
-impl<T> Destination<T> {
-    /// Takes the entries for another type, which must be the same one.
-    fn cast<U>(self) -> Destination<U> {
-        let Self {
-            elements,
-            stride,
-            rows,
-            columns,
-        } = self;
-        Destination {
-            elements: elements.cast(),
-            stride,
-            rows,
-            columns,
-        }
-    }
-}
 
 /// Multiplies a tile, at most as large as that of `instructions`.
 ///
 /// # Safety
 ///
 /// Every entry the factors name must be valid for reads, every row of the destination for writes
-/// (and initialised where it is added to) and nobody else's.
+/// (and initialized if it is added to) and nobody else's.
 pub(crate) unsafe fn multiply<T: Real>(
     instructions: Instructions,
     factors: Factors<T>,
@@ -275,20 +137,34 @@ unsafe fn tile<V: Vector, const ROWS: usize>(
             }
             (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
         }
-        if columns == 2 * V::LANES {
-            for (row, sums) in sums.iter().enumerate() {
-                for (half, &sum) in sums.iter().enumerate() {
-                    write_register(
-                        sum,
-                        elements.add(row * stride + half * V::LANES),
-                        half * V::LANES,
-                        write,
-                    );
-                }
+        write_tile(&sums, destination, write);
+    }
+}
+
+/// Writes the sums of a tile to those columns the destination has.
+#[inline(always)]
+unsafe fn write_tile<V: Vector, const ROWS: usize>(
+    sums: &[[V; 2]; ROWS],
+    destination: Destination<V::Element>,
+    write: Write<V::Element>,
+) {
+    let Destination {
+        elements,
+        stride,
+        columns,
+        ..
+    } = destination;
+    for (row, sums) in sums.iter().enumerate() {
+        // SAFETY: the caller's promise: the destination has `ROWS` rows of `columns` numbers.
+        unsafe {
+            let out = elements.add(row * stride);
+            if columns < 2 * V::LANES {
+                write_part(*sums, out, columns, write);
+                continue;
             }
-        } else {
-            for (row, sums) in sums.iter().enumerate() {
-                write_part(*sums, elements.add(row * stride), columns, write);
+            for (half, &sum) in sums.iter().enumerate() {
+                let first = half * V::LANES;
+                write_register(sum, out.add(first), first, write);
             }
         }
     }
@@ -347,30 +223,4 @@ pub(crate) fn prefetch<T>(address: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
-}
-
-/// Calls `function`, which must be `#[inline(always)]`, compiled for the best instructions there are.
-macro_rules! with_best_instructions {
-    ($function:ident::<$T:ident>($($argument:ident: $type:ty),*)) => {{
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2,fma")]
-            fn with_avx2<$T: $crate::kernels::Real>($($argument: $type),*) {
-                $function::<$T>($($argument),*);
-            }
-            if $crate::kernels::gemm::has_avx2() {
-                #[expect(unsafe_code, reason = "calls a function compiled for AVX2")]
-                // SAFETY: the processor has AVX2 and FMA, as was just asked.
-                return unsafe { with_avx2::<$T>($($argument),*) };
-            }
-        }
-        $function::<$T>($($argument),*);
-    }};
-}
-pub(crate) use with_best_instructions;
-
-/// Returns whether the processor has AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx2() -> bool {
-    Instructions::best() != Instructions::Baseline
 }

@@ -11,14 +11,16 @@
 //! The inner loop is plain Rust, compiled for several instruction sets and chosen at run time: see
 //! `micro`. Source of the blocking: Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>.
 
+mod instructions;
 mod micro;
+mod operands;
 mod pack;
 mod product;
 mod small;
 mod vector;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use micro::has_avx2;
-pub(crate) use micro::with_best_instructions;
+pub(crate) use instructions::has_avx2;
+pub(crate) use instructions::with_best_instructions;
 pub(crate) use pack::{Halves, Packed};
 pub(crate) use small::{Strided, WriteMode, small_product};

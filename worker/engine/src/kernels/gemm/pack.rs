@@ -1,6 +1,5 @@
-//! Weights in the order the inner loop reads them, in the precision they are computed in or in half
-//! of it: halves are widened panel by panel where they are used, so that the bits of a product are
-//! those of the widened weight.
+//! Weights in the order in which the inner loop reads them. Weights of half precision stay so and are
+//! widened panel by panel where they are used; the product has the bits of the widened weight's.
 
 #![expect(
     unsafe_code,
@@ -12,7 +11,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 
 use super::super::Real;
-use super::micro::{Instructions, Tile};
+use super::instructions::{Instructions, Tile};
 
 /// A `[k, n]` matrix in panels of as many columns as a tile has: panel after panel, each
 /// `[k][columns]`, the last one filled up with zeros. Rows `k` of a panel lie one after another, so
@@ -67,7 +66,7 @@ impl<T: Real> Packed<T> {
         })
     }
 
-    /// Wraps a factor's elements, made for panels of the width they are told.
+    /// Wraps a factor whose elements `elements(width)` makes for panels of that width.
     fn pack(depth: usize, columns: usize, elements: impl FnOnce(usize) -> Elements<T>) -> Self {
         let instructions = Instructions::best();
         let tile = instructions.tile::<T>();
@@ -80,7 +79,7 @@ impl<T: Real> Packed<T> {
         }
     }
 
-    /// Returns rows `rows` of a panel, widened into `scratch` where they are kept in halves.
+    /// Returns rows `rows` of a panel, widened into `scratch` if they are kept in half precision.
     /// `[rows, columns of a tile]`
     pub(super) fn panel<'p>(
         &'p self,
@@ -106,7 +105,7 @@ impl<T: Real> Packed<T> {
         }
     }
 
-    /// Returns whether panels are read where they are kept.
+    /// Returns whether panels are read where they are kept, without being widened.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self.elements, Elements::Whole(_))
     }

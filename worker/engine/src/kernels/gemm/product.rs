@@ -15,8 +15,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::Real;
-use super::super::tensor::may_parallelise;
-use super::micro::{Destination, Factors, Write, multiply, prefetch};
+use super::super::tensor::may_parallelize;
+use super::micro::{multiply, prefetch};
+use super::operands::{Destination, Factors, Write};
 use super::pack::{Packed, StridedRows};
 
 /// Most steps of a sum kept in registers: a panel of `B` this deep fits the first-level cache.
@@ -29,8 +30,8 @@ const MAX_PACKED: usize = 4 << 20;
 const MIN_PARALLEL_WORK: usize = 1 << 20;
 
 impl<T: Real> Packed<T> {
-    /// Returns `A · B[depth, :]`, where `A` has as many columns as `depth` is long. Added to `bias`,
-    /// one entry a column, where there is one.
+    /// Returns `A · B[depth, :]`, where `A` has as many columns as `depth` is long, plus `bias`,
+    /// one entry per column, if there is one.
     pub(crate) fn product(&self, a: &[T], depth: Range<usize>, bias: Option<&[T]>) -> Vec<T> {
         assert!(
             depth.end <= self.depth,
@@ -39,7 +40,7 @@ impl<T: Real> Packed<T> {
         );
         assert!(
             bias.is_none_or(|bias| bias.len() == self.columns),
-            "a bias has an entry a column"
+            "a bias has one entry per column"
         );
         if depth.is_empty() || self.columns == 0 {
             return Vec::new();
@@ -82,7 +83,7 @@ struct Product<'a, T> {
     /// Rows of `b` that take part.
     depth: Range<usize>,
     bias: Option<&'a [T]>,
-    /// `[num_rows, columns]`, not initialised before the first block of the depth.
+    /// `[num_rows, columns]`, not initialized before the first block of the depth.
     out: *mut T,
 }
 
@@ -92,8 +93,8 @@ unsafe impl<T: Real> Sync for Product<'_, T> {}
 impl<T: Real> Product<'_, T> {
     fn compute(&self, packed: &mut [T]) {
         let is_large = self.num_rows * self.depth.len() * self.b.columns >= MIN_PARALLEL_WORK;
-        if is_large && may_parallelise() && rayon::current_num_threads() > 1 {
-            // Inside the pool, waiting for the packing costs no call to it.
+        if is_large && may_parallelize() && rayon::current_num_threads() > 1 {
+            // Inside the pool, so that the loops below start on its threads without a detour.
             rayon::scope(|_| self.compute_with(packed, rayon::current_num_threads()));
         } else {
             self.compute_with(packed, 1);
@@ -142,7 +143,7 @@ impl<T: Real> Product<'_, T> {
         (0..count).map(move |tile| cut(rows.clone(), count, tile))
     }
 
-    /// Packs `blocks` of the depth of `A`: a block after another, each tile after tile of
+    /// Packs `blocks` of the depth of `A`, one after another. A block is packed tile by tile, each
     /// `[steps][rows of the tile]`.
     fn pack(&self, blocks: Range<usize>, packed: &mut [T], threads: usize) {
         let stride = self.depth.len();
@@ -184,7 +185,7 @@ impl<T: Real> Product<'_, T> {
             }
             return;
         }
-        // Several parts a thread, so that one that is held up is not waited for.
+        // Several parts per thread, so that nobody waits for a thread that is held up.
         let panel_parts = (threads * 4).div_ceil(self.num_row_blocks()).min(panels);
         (0..self.num_row_blocks() * panel_parts)
             .into_par_iter()
@@ -220,8 +221,8 @@ impl<T: Real> Product<'_, T> {
         }
     }
 
-    /// Multiplies a packed block of `A` with one panel, which goes through `widened` where it is
-    /// kept in halves.
+    /// Multiplies a packed block of `A` with one panel, which is widened into `widened` if it is kept
+    /// in half precision.
     fn multiply_panel(
         &self,
         block: usize,
@@ -233,24 +234,20 @@ impl<T: Real> Product<'_, T> {
         let first_column = panel * self.b.tile.columns;
         let in_b = self.depth.start + steps.start..self.depth.start + steps.end;
         let b = self.b.panel(panel, in_b, widened);
-        let write = match self.bias {
-            _ if block > 0 => Write::Add(T::one()),
-            Some(bias) => Write::Bias(bias[first_column..].as_ptr()),
-            None => Write::Replace(T::one()),
-        };
-        let mut coming = b.as_ptr().wrapping_add(self.b.depth * self.b.tile.columns);
-        // The processor sees halves coming by itself: they are read one after another.
+        let write = self.write(block, first_column);
+        let mut upcoming = b.as_ptr().wrapping_add(self.b.depth * self.b.tile.columns);
+        // The processor prefetches halves by itself: they are read one after another.
         let per_tile = if self.b.is_whole() {
             b.len().div_ceil(rows.len().div_ceil(self.b.tile.rows))
         } else {
             0
         };
         for tile in self.tiles(rows) {
-            // The next panel comes while this one is used.
+            // Prefetch the next panel while this one is used.
             for line in (0..per_tile).step_by(64 / size_of::<T>()) {
-                prefetch(coming.wrapping_add(line));
+                prefetch(upcoming.wrapping_add(line));
             }
-            coming = coming.wrapping_add(per_tile);
+            upcoming = upcoming.wrapping_add(per_tile);
             let a = &a[(tile.start - rows.start) * steps.len()..][..tile.len() * steps.len()];
             let factors = Factors {
                 a: a.as_ptr(),
@@ -261,7 +258,7 @@ impl<T: Real> Product<'_, T> {
                 depth: steps.len(),
             };
             // SAFETY: `a` and `b` were cut to as many steps, rows and columns. The tile lies in the
-            // result, in the rectangle of this thread; where it is added to, block 0 has written.
+            // result, in the rectangle of this thread; if it is added to, block 0 has written it.
             unsafe {
                 let destination = Destination {
                     elements: self.out.add(tile.start * self.b.columns + first_column),
@@ -271,6 +268,16 @@ impl<T: Real> Product<'_, T> {
                 };
                 multiply(self.b.instructions, factors, destination, write);
             }
+        }
+    }
+
+    /// Returns what becomes of the sums of a block of the depth: the first one starts the result, the
+    /// others are added to it.
+    fn write(&self, block: usize, first_column: usize) -> Write<T> {
+        match self.bias {
+            _ if block > 0 => Write::Add(T::one()),
+            Some(bias) => Write::Bias(bias[first_column..].as_ptr()),
+            None => Write::Replace(T::one()),
         }
     }
 }

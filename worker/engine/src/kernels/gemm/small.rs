@@ -5,7 +5,9 @@
 use std::cell::RefCell;
 
 use super::super::Real;
-use super::micro::{Destination, Factors, Instructions, Write, multiply};
+use super::instructions::Instructions;
+use super::micro::multiply;
+use super::operands::{Destination, Factors, Write};
 use super::pack::StridedRows;
 
 /// A matrix inside a slice.
@@ -91,7 +93,7 @@ impl<T: Real> Strided<'_, T> {
     }
 }
 
-/// Whether a product replaces what stands in its place or is added to it.
+/// Whether a product replaces the result or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteMode {
     /// It replaces it.
@@ -106,10 +108,10 @@ pub(crate) fn small_product<T: Real>(
     a: Strided<'_, T>,
     b: Strided<'_, T>,
     (c, c_stride): (&mut [T], usize),
-    into: WriteMode,
+    mode: WriteMode,
 ) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
-    let (rows, columns, depth) = (a.rows, b.columns, a.columns);
+    let (rows, columns) = (a.rows, b.columns);
     if rows == 0 || columns == 0 {
         return;
     }
@@ -121,49 +123,80 @@ pub(crate) fn small_product<T: Real>(
         (rows - 1) * c_stride + columns <= c.len(),
         "the result does not fit"
     );
-    thread_local! {
-        /// A packed panel; `u64`, because its zero bytes are a number of either type.
-        static PANEL: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    }
     a.check();
     b.check();
     let instructions = Instructions::best();
     let tile = instructions.tile::<T>();
-    let write = match into {
+    let write = match mode {
         WriteMode::Replace => Write::Replace(scale),
         WriteMode::Add => Write::Add(scale),
     };
-    PANEL.with_borrow_mut(|buffer| {
-        let needed = tile.columns * depth;
-        buffer.resize(buffer.len().max(needed), 0);
-        // SAFETY: eight zero bytes are valid numbers of either type, and `u64` is aligned for both.
-        let buffer =
-            unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), needed) };
+    with_panel_buffer(tile.columns * b.rows, |buffer| {
         for first_column in (0..columns).step_by(tile.columns) {
             let width = tile.columns.min(columns - first_column);
-            let (panel, b_step) = b.panel(first_column, width, tile.columns, buffer);
-            let tiles = rows.div_ceil(tile.rows);
-            for tile in 0..tiles {
-                let (first_row, end) = (rows * tile / tiles, rows * (tile + 1) / tiles);
-                let factors = Factors {
-                    a: a.elements.as_ptr().wrapping_add(first_row * a.row_stride),
-                    a_row_stride: a.row_stride,
-                    a_step: a.column_stride,
-                    b: panel,
-                    b_step,
-                    depth,
-                };
-                let destination = Destination {
-                    elements: c[first_row * c_stride + first_column..].as_mut_ptr(),
-                    stride: c_stride,
-                    rows: end - first_row,
-                    columns: width,
-                };
-                // SAFETY: the checks above say that both views and every row of the result lie in
-                // their slices; a panel has `depth` rows of a tile's columns.
-                unsafe { multiply(instructions, factors, destination, write) };
-            }
+            let panel = b.panel(first_column, width, tile.columns, buffer);
+            let destination = Destination {
+                elements: c[first_column..].as_mut_ptr(),
+                stride: c_stride,
+                rows,
+                columns: width,
+            };
+            // SAFETY: the checks above say that both views and every row of the result lie in their
+            // slices; a panel has as many rows as `B`, each as wide as a tile.
+            unsafe { multiply_panel(instructions, a, panel, destination, write) };
         }
+    });
+}
+
+/// Multiplies `A` with a panel of `B`, tile by tile; `panel` is where it lies and how far apart its
+/// rows are.
+///
+/// # Safety
+///
+/// Every entry of `A` must lie in its slice. The panel must have as many rows as `A` has columns, each
+/// as wide as a tile, and every row of the destination must be valid for writes and nobody else's.
+unsafe fn multiply_panel<T: Real>(
+    instructions: Instructions,
+    a: Strided<'_, T>,
+    (b, b_step): (*const T, usize),
+    destination: Destination<T>,
+    write: Write<T>,
+) {
+    let rows = a.rows;
+    let tiles = rows.div_ceil(instructions.tile::<T>().rows);
+    for tile in 0..tiles {
+        let (first_row, end) = (rows * tile / tiles, rows * (tile + 1) / tiles);
+        let factors = Factors {
+            a: a.elements.as_ptr().wrapping_add(first_row * a.row_stride),
+            a_row_stride: a.row_stride,
+            a_step: a.column_stride,
+            b,
+            b_step,
+            depth: a.columns,
+        };
+        let row = destination.stride * first_row;
+        let destination = Destination {
+            elements: destination.elements.wrapping_add(row),
+            rows: end - first_row,
+            ..destination
+        };
+        // SAFETY: the caller's promise.
+        unsafe { multiply(instructions, factors, destination, write) };
+    }
+}
+
+/// Calls `body` with a buffer of `len` numbers, whatever they are, that this thread keeps.
+fn with_panel_buffer<T: Real>(len: usize, body: impl FnOnce(&mut [T])) {
+    thread_local! {
+        /// A packed panel; `u64`, because its zero bytes are a number of either type.
+        static PANEL: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    }
+    PANEL.with_borrow_mut(|buffer| {
+        buffer.resize(buffer.len().max(len), 0);
+        // SAFETY: eight zero bytes are valid numbers of either type, and `u64` is aligned for both.
+        let buffer =
+            unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), len) };
+        body(buffer);
     });
 }
 

@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::batch::Batch;
-use crate::kernels::Real;
-use crate::kernels::tensor::{View, by_dtype, tensor};
+use crate::kernels::turning::{self, TurningCost, Way};
 use crate::methods::support::neighbours::Neighbours;
 use crate::sides::Side;
 
@@ -73,21 +72,22 @@ impl Paths {
                 .filter_map(|(_, path)| path.last().copied())
                 .collect();
             neighbours.look_up(&last, batch.model.stop())?;
-            anchors.par_iter_mut().try_for_each(|((word, baseline), path)| {
-                batch.model.stop().check()?;
-                let next = if is_special(word) {
-                    Ok(*word)
-                } else {
-                    by_dtype!(table, T => next_anchor::<T>(rules, &table, &neighbours, (*baseline, path)))
-                };
-                path.push(next?);
-                Ok::<_, Error>(())
-            })?;
+            anchors
+                .par_iter_mut()
+                .try_for_each(|((word, baseline), path)| {
+                    batch.model.stop().check()?;
+                    let next = if is_special(word) {
+                        Ok(*word)
+                    } else {
+                        next_anchor(rules, &table, &neighbours, (*baseline, path))
+                    };
+                    path.push(next?);
+                    Ok::<_, Error>(())
+                })?;
         }
         let points = anchors.into_par_iter().map(|((word, baseline), path)| {
-            let points: candle_core::Result<Tensor> =
-                by_dtype!(table, T => points::<T>(rules, &table, baseline, &path));
-            Ok(((word, baseline), points?))
+            let points = turning::points(&table, &path, baseline, rules.n_steps)?;
+            Ok(((word, baseline), points))
         });
         Ok(Self {
             points: points.collect::<Result<_, Error>>()?,
@@ -103,76 +103,31 @@ impl Paths {
     }
 }
 
-/// Returns the anchor that follows the last one of `path`.
-fn next_anchor<T: Real>(
+/// Returns the anchor that follows the last one of `path`: one of its neighbours.
+fn next_anchor(
     rules: &PathRules,
     table: &Tensor,
     neighbours: &Neighbours,
     (baseline, path): (u32, &[u32]),
 ) -> candle_core::Result<u32> {
-    let hidden = table.dim(1)?;
-    let table = View::<T>::of(table)?;
-    let row = |token: u32| &table[token as usize * hidden..][..hidden];
     let last = path.last().copied().unwrap_or(baseline);
     if last == baseline {
         return Ok(baseline);
     }
-    let candidates = neighbours.of(last).iter().copied();
-    let candidates = candidates.filter(|token| *token != baseline && !path.contains(token));
-    let cost = |token: u32| {
-        let entries = row(token).iter().zip(row(baseline)).zip(row(last));
-        let turning = entries.filter(|((anchor, goal), from)| !between(**anchor, **goal, **from));
-        match rules.strategy {
-            Strategy::Maxcount => turning.count() as f64,
-            Strategy::Greedy => turning
-                .map(|((&anchor, &goal), &from)| {
-                    let moved = step::<T>(from, goal, rules.n_steps);
-                    (anchor.to_f64() - moved.to_f64()).powi(2)
-                })
-                .sum::<f64>(),
-        }
+    let is_new = |token: &u32| *token != baseline && !path.contains(token);
+    let candidates: Vec<u32> = neighbours.of(last).iter().copied().filter(is_new).collect();
+    let way = Way {
+        from: last,
+        goal: baseline,
+        shares: rules.n_steps,
     };
-    let costs = candidates.map(|token| (cost(token), token));
+    let cost = |cost: &TurningCost| match rules.strategy {
+        Strategy::Maxcount => cost.entries,
+        Strategy::Greedy => cost.distance,
+    };
+    let costs = turning::costs(table, way, &candidates)?;
+    let costs = costs.iter().map(cost).zip(candidates);
     // Of equal ones the first, the nearest neighbour.
     let best = costs.reduce(|best, other| if other.0 < best.0 { other } else { best });
     Ok(best.map_or(baseline, |(_, token)| token))
-}
-
-/// Returns the points of a path, from the baseline to the word. `[points, hidden]`
-fn points<T: Real>(
-    rules: &PathRules,
-    table: &Tensor,
-    baseline: u32,
-    path: &[u32],
-) -> candle_core::Result<Tensor> {
-    let hidden = table.dim(1)?;
-    let table = View::<T>::of(table)?;
-    let row = |token: u32| &table[token as usize * hidden..][..hidden];
-    let goal = row(baseline);
-    let mut points: Vec<Vec<T>> = vec![row(path[0]).to_vec()];
-    for &anchor in &path[1..] {
-        let from = &points[points.len() - 1];
-        let entries = row(anchor).iter().zip(goal).zip(from);
-        let entry = |((&anchor, &goal), &from): ((&T, &T), &T)| {
-            if between(anchor, goal, from) {
-                anchor
-            } else {
-                step::<T>(from, goal, rules.n_steps)
-            }
-        };
-        points.push(entries.map(entry).collect());
-    }
-    points.push(goal.to_vec());
-    points.reverse();
-    tensor(points.concat(), (rules.n_steps, hidden))
-}
-
-/// Returns whether an entry at `anchor` lies between `from` and `goal`, ends included.
-fn between<T: Real>(anchor: T, goal: T, from: T) -> bool {
-    (from <= anchor && anchor <= goal) || (goal <= anchor && anchor <= from)
-}
-
-/// Moves an entry one of `n_steps` equal shares of its way.
-fn step<T: Real>(from: T, goal: T, n_steps: usize) -> T {
-    from - T::from_f64(1.0 / n_steps as f64) * (from - goal)
 }

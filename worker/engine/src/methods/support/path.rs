@@ -14,7 +14,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient::{self, Pass, StepGradient};
-use crate::kernels::rows;
+use crate::kernels::{host, rows};
 use crate::methods::method::{DELTAS, Sink};
 use crate::methods::support::tokens::{multiply, tokens_of};
 use crate::model::hooks::Recorded;
@@ -194,12 +194,12 @@ impl<'a> PathEndpoints<'a> {
 
     /// Returns the embeddings at `alpha` of the straight way from the baselines, 0, to the inputs, 1.
     pub(in crate::methods) fn between(&self, alpha: f64) -> Result<Inputs, Error> {
-        self.combine(|input, baseline| Ok((baseline + ((input - baseline)? * alpha)?)?))
+        self.combine(|input, baseline| Ok(rows::at_share_of_way(baseline, input, alpha)?))
     }
 
     /// Returns how far each input is from its baseline.
     pub(in crate::methods) fn distance(&self) -> Result<Inputs, Error> {
-        self.combine(|input, baseline| Ok((input - baseline)?))
+        self.combine(|input, baseline| Ok(rows::subtract(input, baseline)?))
     }
 
     /// Hands `finish(step, sum)` of the weighted sum of the gradients at `count` points to `sink`,
@@ -399,8 +399,7 @@ pub(in crate::methods) fn times(
 pub(in crate::methods) fn total(scores: &RawScores) -> Result<f64, Error> {
     let mut total = 0.0;
     for rows in [&scores.source, &scores.target].into_iter().flatten() {
-        let rows = rows.to_dtype(candle_core::DType::F64)?;
-        total += rows.sum_all()?.to_scalar::<f64>()?;
+        total += host::sum(rows)?;
     }
     Ok(total)
 }

@@ -34,14 +34,14 @@ impl Samples {
         let values = self.values.iter().zip(&self.weights);
         let mean: f64 = values.map(|(value, weight)| weight / sum * value).sum();
 
-        let mut centred = Vec::with_capacity(self.features.len());
+        let mut centered = Vec::with_capacity(self.features.len());
         let mut residuals = Vec::with_capacity(num_samples);
         for ((row, value), weight) in rows().zip(&self.values).zip(&self.weights) {
             let root = weight.sqrt();
-            centred.extend(row.iter().zip(&centre).map(|(f, c)| root * (f - c)));
+            centered.extend(row.iter().zip(&centre).map(|(f, c)| root * (f - c)));
             residuals.push(root * (value - mean));
         }
-        let row = |index: usize| &centred[index * num_features..][..num_features];
+        let row = |index: usize| &centered[index * num_features..][..num_features];
         let mut gram = vec![0.0; num_samples * num_samples];
         for i in 0..num_samples {
             for j in 0..=i {

@@ -12,20 +12,10 @@ use whence_schemas::Compat;
 use crate::Error;
 use crate::aggregate::RawSequenceScores;
 use crate::batch::{Batch, ExplainedStep};
+use crate::kernels::attention::QueryRow;
 use crate::methods::method::{Sink, wrong_parameters};
 use crate::model::Transformer;
 use crate::sides::Side;
-
-/// A row that looks at the first tokens of a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::methods) struct QueryRow {
-    /// Index of the sequence.
-    pub(in crate::methods) sequence: usize,
-    /// Position of the row.
-    pub(in crate::methods) position: usize,
-    /// How many tokens it looks at.
-    pub(in crate::methods) tokens: usize,
-}
 
 impl QueryRow {
     /// Returns the row that predicts the token of `step`, looking at the prefix.

@@ -9,26 +9,24 @@ use super::linear::Linear;
 use super::mixing::Mixing;
 use super::norm::{HeadNorms, NormalizedHeads};
 use crate::Error;
-use crate::kernels::attention::{
-    self, AttentionTrace, Columns, ExplainedQueries, Heads, Projections,
-};
+use crate::kernels::attention::{self, AttentionTrace, Columns, ExplainedQueries, Projections};
 use crate::kernels::clip;
-use crate::kernels::rotary::{Direction, Rotation, RowPosition};
-use crate::kernels::rows;
+use crate::kernels::rotary::{Rotation, RowPosition};
 use crate::kernels::score_bias::ScoreBias;
+use crate::kernels::{RowIndex, rows};
 use crate::model::dropout::Masks;
 use crate::model::sequences::Sequences;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
-/// The rows a self-attention meets.
+/// What a pass over a stack's rows needs to know of them.
 pub(in crate::model) struct RowContext<'a> {
     pub(in crate::model) sequences: &'a Sequences,
-    /// Where each row stands in its sequence, rows of an earlier pass counted.
+    /// Position of each row in its sequence, counted from the start of an earlier pass it continues.
     pub(in crate::model) positions: &'a [RowPosition],
-    /// Rotations of the stack, which attentions name by index.
+    /// Rotations of the stack. Attentions refer to them by index.
     pub(in crate::model) rotations: &'a [Rotation],
-    /// Score biases of the stack, which attentions name by index.
+    /// Score biases of the stack. Attentions refer to them by index.
     pub(in crate::model) score_biases: &'a [ScoreBias],
 }
 
@@ -51,10 +49,10 @@ pub(in crate::model) struct SelfAttentionTrace {
     normalized: Projected,
 }
 
-/// What the backward pass needs of how projections were cut off and normalised.
+/// What the backward pass needs to know of how projections were clipped and normalized.
 #[derive(Debug, Clone, Default)]
 struct Projected {
-    /// 0 where something was cut off. `[rows, width]`
+    /// Slopes of the clipping: 0 where a value was clipped, 1 elsewhere. `[rows, width]`
     unclipped: Option<Tensor>,
     head_norms: Option<NormalizedHeads>,
 }
@@ -86,8 +84,8 @@ impl SelfAttention {
         })
     }
 
-    /// Attends from each row to the rows of its sequence. With `past`, what an earlier pass over the
-    /// prefixes of the same sequences cached, those are attended to as well. `[rows, hidden]`
+    /// Attends from each row to the rows of its sequence, and to those of the prefixes in `past`, which
+    /// an earlier pass cached. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -128,7 +126,8 @@ impl SelfAttention {
         Ok((y, saved))
     }
 
-    /// Returns queries, keys and values side by side, cut off, normalised and turned.
+    /// Returns queries, keys and values side by side, clipped, normalized and rotated.
+    /// `[rows, query width + 2 · key width]`
     fn project(&self, x: &Tensor, rows: &RowContext<'_>) -> Result<(Tensor, Projected)> {
         let mut projected = self.project.forward(x)?;
         let mut saved = Projected::default();
@@ -137,23 +136,18 @@ impl SelfAttention {
             (projected, saved.unclipped) = (clipped, Some(unclipped));
         }
         if let Some(norms) = &self.head_norms {
-            let (normalised, of_heads) = norms.forward(&projected)?;
-            (projected, saved.head_norms) = (normalised, Some(of_heads));
+            let (normalized, of_heads) = norms.forward(&projected)?;
+            (projected, saved.head_norms) = (normalized, Some(of_heads));
         }
         if let Some(index) = self.rotation {
             let heads = self.mixing.heads();
             let turned = heads.queries + heads.keys;
-            projected = rows.rotations[index].apply(
-                &projected,
-                turned,
-                rows.positions,
-                Direction::Forward,
-            )?;
+            projected = rows.rotations[index].forward(&projected, turned, rows.positions)?;
         }
         Ok((projected, saved))
     }
 
-    /// Pulls cotangents back; explained tokens come back with rows for every position they depend on.
+    /// Pulls cotangents back. The result has rows for every position an explained token depends on.
     pub(super) fn vjp(
         &self,
         saved: &SelfAttentionTrace,
@@ -162,16 +156,15 @@ impl SelfAttention {
     ) -> Result<Cotangents> {
         let heads = self.mixing.heads();
         let pulled = self.mixing.vjp(&saved.attended, dy)?;
-        let wider = with_rows_of_keys(heads, &saved.attended, &dy.explained);
+        let num_keys = |token: &ExplainedQueries| {
+            attention::num_key_rows(heads, &saved.attended.sequences[token.sequence], token)
+        };
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
-        let keys = Cotangents::new(wider, rows.sequences, dkv.clone());
+        let keys = dy.widened(num_keys, rows.sequences, dkv.clone());
         if let Some(index) = self.rotation {
-            let back = |x: &Tensor, heads: usize, saved_rows: &[usize]| {
-                let positions: Vec<_> = saved_rows.iter().map(|&r| rows.positions[r]).collect();
-                rows.rotations[index].apply(x, heads, &positions, Direction::Backward)
-            };
-            dq = back(&dq, heads.queries, &dy.saved_rows)?;
-            dkv = back(&dkv, heads.keys, &keys.saved_rows)?;
+            let rotation = &rows.rotations[index];
+            dq = rotation.vjp(&dq, heads.queries, rows.positions, &dy.saved_rows)?;
+            dkv = rotation.vjp(&dkv, heads.keys, rows.positions, &keys.saved_rows)?;
         }
         if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.normalized.head_norms) {
             dq = norms.vjp_of_queries(saved, &dq, &dy.saved_rows)?;
@@ -188,23 +181,8 @@ impl SelfAttention {
     }
 }
 
-/// Returns the explained tokens with every position whose key or value they depend on.
-fn with_rows_of_keys(
-    heads: Heads,
-    saved: &AttentionTrace,
-    explained: &[ExplainedQueries],
-) -> Vec<ExplainedQueries> {
-    let widen = |token: &ExplainedQueries| {
-        let keys = attention::num_key_rows(heads, &saved.sequences[token.sequence], token);
-        ExplainedQueries {
-            sequence: token.sequence,
-            positions: 0..keys,
-        }
-    };
-    explained.iter().map(widen).collect()
-}
-
-/// Returns keys and values side by side, each sequence's earlier ones before its new ones.
+/// Returns keys and values side by side: of each sequence first the cached ones, then the new ones.
+/// `[key rows, 2 · key width]`
 fn append(
     past: &AttentionTrace,
     new: &Tensor,
@@ -218,7 +196,7 @@ fn append(
         .contiguous()?;
     let num_earlier = earlier.dim(0)?;
     let all = Tensor::cat(&[&earlier, new], 0)?;
-    let order: Vec<usize> = (past.sequences.iter().zip(new_rows.iter()))
+    let order: RowIndex = (past.sequences.iter().zip(new_rows.iter()))
         .flat_map(|(earlier, new)| {
             earlier
                 .keys

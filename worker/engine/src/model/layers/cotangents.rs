@@ -1,10 +1,12 @@
 //! Cotangents of many explained tokens, each with rows of its own.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::kernels::attention::ExplainedQueries;
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, host, rows};
 use crate::model::sequences::Sequences;
 
 /// Cotangents of many explained tokens at one point of the residual stream.
@@ -14,9 +16,9 @@ use crate::model::sequences::Sequences;
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Cotangents {
     /// Which rows each token has, one token after another.
-    pub(in crate::model) explained: Vec<ExplainedQueries>,
+    pub(in crate::model) explained: Arc<[ExplainedQueries]>,
     /// Row of the forward pass each row belongs to.
-    pub(in crate::model) saved_rows: Vec<usize>,
+    pub(in crate::model) saved_rows: RowIndex,
     /// The cotangents. `[cotangent rows, hidden]`
     pub(in crate::model) rows: Tensor,
 }
@@ -24,10 +26,11 @@ pub(in crate::model) struct Cotangents {
 impl Cotangents {
     /// Wraps `rows`, which `explained` of `sequences` have one after another.
     pub(in crate::model) fn new(
-        explained: Vec<ExplainedQueries>,
+        explained: impl Into<Arc<[ExplainedQueries]>>,
         sequences: &Sequences,
         rows: Tensor,
     ) -> Self {
+        let explained = explained.into();
         let saved_rows = explained
             .iter()
             .flat_map(|token| {
@@ -43,6 +46,29 @@ impl Cotangents {
             saved_rows,
             rows,
         }
+    }
+
+    /// Returns the same explained tokens with cotangents for every position before `end_of` each, also
+    /// for those that have no rows here yet.
+    ///
+    /// Below the first self-attention a token has all these rows already. The layers from there on
+    /// share one index.
+    pub(in crate::model) fn widened(
+        &self,
+        end_of: impl Fn(&ExplainedQueries) -> usize,
+        sequences: &Sequences,
+        rows: Tensor,
+    ) -> Self {
+        let is_whole = |token: &ExplainedQueries| token.positions == (0..end_of(token));
+        if self.explained.iter().all(is_whole) {
+            return self.with_rows(rows);
+        }
+        let widen = |token: &ExplainedQueries| ExplainedQueries {
+            sequence: token.sequence,
+            positions: 0..end_of(token),
+        };
+        let explained: Arc<[ExplainedQueries]> = self.explained.iter().map(widen).collect();
+        Self::new(explained, sequences, rows)
     }
 
     /// Returns the same explained tokens with other cotangents, one for each row.
@@ -83,23 +109,23 @@ impl Cotangents {
         }
         let mut end = 0;
         let mut indices = Vec::with_capacity(self.saved_rows.len());
-        for token in &self.explained {
+        for token in self.explained.iter() {
             indices.extend(end + token.positions.start..end + token.positions.end);
             end += token.positions.end;
         }
         let (_, hidden) = self.rows.dims2()?;
-        let zeros = Tensor::zeros((end, hidden), self.rows.dtype(), self.rows.device())?;
-        rows::add_at(&zeros, &self.rows, &indices)
+        let zeros = host::zeros((end, hidden), self.rows.dtype())?;
+        rows::add_at(&zeros, &self.rows, &indices.into())
     }
 
     /// Returns where the rows of the explained tokens of `other`, the last of their own, stand in `self`.
-    fn last_rows(&self, other: &Self) -> Vec<usize> {
+    fn last_rows(&self, other: &Self) -> RowIndex {
         let mut end = 0;
         let mut indices = Vec::with_capacity(other.saved_rows.len());
-        for (own, others) in self.explained.iter().zip(&other.explained) {
+        for (own, others) in self.explained.iter().zip(other.explained.iter()) {
             end += own.positions.len();
             indices.extend(end - others.positions.len()..end);
         }
-        indices
+        indices.into()
     }
 }

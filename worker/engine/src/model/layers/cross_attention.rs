@@ -24,10 +24,10 @@ pub(in crate::model) struct CrossAttention {
     pub(super) mixing: Mixing,
 }
 
-/// Cotangents of the encoder's output, summed over the cross-attentions met so far.
+/// Cotangents of the encoder's output, summed over the cross-attentions passed so far.
 #[derive(Debug, Default)]
 pub(in crate::model) struct MemoryCotangents {
-    /// For each explained token the rows of its whole source. `[cotangent source rows, hidden]`
+    /// The rows of each explained token's whole source. `[cotangent source rows, hidden]`
     pub(in crate::model) rows: Option<Tensor>,
 }
 
@@ -50,8 +50,8 @@ impl CrossAttention {
         })
     }
 
-    /// Attends from each row to the source of its sequence. `past` spares projecting the source
-    /// again. `[rows, hidden]`
+    /// Attends from each row to the source of its sequence. With `past`, from an earlier pass, the
+    /// source is not projected again. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -88,7 +88,7 @@ impl CrossAttention {
         self.mixing.forward(projections, sequences, None, masks)
     }
 
-    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's to `memory`.
+    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's output to `memory`.
     pub(super) fn vjp(
         &self,
         saved: &AttentionTrace,

@@ -1,9 +1,9 @@
 //! A mixture of feed-forward networks with its weights.
 //!
-//! The router gives each row a score for every expert; the row takes the few with the largest and
-//! mixes their outputs with the softmax of those scores. (That is the softmax over all experts,
-//! cut to the chosen ones and scaled to sum to 1.) As autograd does, the vector–Jacobian product
-//! follows the mixing weights and the chosen experts; which experts are chosen is locally constant.
+//! The router gives each row a score for every expert. The row takes the few with the largest scores
+//! and mixes their outputs with the softmax of those scores (which is the softmax over all experts,
+//! restricted to the chosen ones and scaled to sum to 1). As in autograd, the vector–Jacobian product
+//! goes through the mixing weights and the chosen experts; which experts are chosen is locally constant.
 //!
 //! With `y = Σ wₑ fₑ(x)` and cotangent dy: `dx = Σ wₑ Jₑᵀ dy + Rᵀ ds`, where R is the router's
 //! weight and `dsₑ = wₑ (fₑ·dy − y·dy)`.
@@ -17,7 +17,7 @@ use super::feed_forward::{FeedForward, Slopes};
 use super::linear::Linear;
 use crate::Error;
 use crate::kernels::mixture::{self, ExpertChoice};
-use crate::kernels::rows;
+use crate::kernels::{RowIndex, rows};
 use crate::model::spec::{Activation, ExpertsSpec};
 use crate::model::weights::Checkpoint;
 
@@ -34,15 +34,15 @@ pub(in crate::model) struct Experts {
 pub(in crate::model) struct Mixed {
     /// What each row chose.
     choice: ExpertChoice,
-    /// One entry an expert.
+    /// One entry per expert.
     outputs: Vec<ExpertOutputs>,
 }
 
-/// What an expert made of the rows that chose it.
+/// The output of an expert for the rows that chose it.
 #[derive(Debug, Clone)]
 struct ExpertOutputs {
     /// The rows, ascending.
-    rows: Vec<usize>,
+    rows: RowIndex,
     /// `[rows, hidden]`
     outputs: Tensor,
     slopes: Slopes,
@@ -82,15 +82,15 @@ impl Experts {
         let mut y = x.zeros_like()?;
         for (index, expert) in outputs.iter().enumerate() {
             let weights = choice.weights_of(index, &expert.rows);
-            let weighted = mixture::scale_rows(&expert.outputs, &weights)?;
+            let weighted = rows::scale_each(&expert.outputs, &weights)?;
             y = rows::add_at(&y, &weighted, &expert.rows)?;
         }
         Ok((y, Mixed { choice, outputs }))
     }
 
     /// Replaces the slopes of the experts' nonlinearities that `reach` includes by those of the lines
-    /// from what they make of rows of `reference` to what they made of the same rows of `x`. Which
-    /// experts a row chose, and how it mixes them, stays as it was. `[rows, hidden]` each.
+    /// from their values at rows of `reference` to their values at the same rows of `x`. Which experts
+    /// a row chose, and how it mixes them, stays unchanged. `[rows, hidden]` each
     pub(super) fn rescale(
         &self,
         mixed: &mut Mixed,
@@ -107,13 +107,19 @@ impl Experts {
         Ok(())
     }
 
+    /// Returns the nonlinearity of each network.
+    pub(super) fn activations(&self) -> impl Iterator<Item = Activation> {
+        self.networks.iter().map(FeedForward::activation)
+    }
+
     /// Pulls cotangents back through the chosen networks and the router.
     pub(super) fn vjp(&self, saved: &Mixed, dy: &Cotangents) -> Result<Cotangents> {
         let (num_rows, num_experts) = (dy.saved_rows.len(), self.networks.len());
         let mut dweights = vec![0.0; num_rows * num_experts];
         let mut dx = dy.rows.zeros_like()?;
         for (index, (expert, outputs)) in self.networks.iter().zip(&saved.outputs).enumerate() {
-            // Cotangent rows whose forward row chose this expert, and where that stands in it.
+            // Cotangent rows whose forward row chose this expert, and the place of that row among the
+            // expert's rows.
             let (own, places): (Vec<_>, Vec<_>) = dy
                 .saved_rows
                 .iter()
@@ -122,6 +128,7 @@ impl Experts {
                     Some((row, outputs.rows.binary_search(saved_row).ok()?))
                 })
                 .unzip();
+            let (own, places) = (RowIndex::from(own), RowIndex::from(places));
             let dy_own = rows::gather(&dy.rows, &own)?;
             let products = mixture::dot_rows(&dy_own, &outputs.outputs, &places)?;
             for (&row, product) in own.iter().zip(products) {
@@ -129,7 +136,7 @@ impl Experts {
             }
             let forward_rows: Vec<_> = own.iter().map(|&row| dy.saved_rows[row]).collect();
             let weights = saved.choice.weights_of(index, &forward_rows);
-            let dy_own = mixture::scale_rows(&dy_own, &weights)?;
+            let dy_own = rows::scale_each(&dy_own, &weights)?;
             let dx_own = expert.vjp_at(&outputs.slopes, &dy_own, &places)?;
             dx = rows::add_at(&dx, &dx_own, &own)?;
         }
@@ -152,7 +159,7 @@ mod tests {
     const HIDDEN: usize = 3;
     const INNER: usize = 4;
 
-    /// Returns two experts without a gate, of which a row takes one, so that it takes all of it.
+    /// Returns two experts without a gate. A row takes one of them, so its weight is 1.
     fn one_of_two() -> Experts {
         let noise = |shape: (usize, usize), phase: f64| {
             let values = (0..shape.0 * shape.1).map(|i| (i as f64 * 1.7 + phase).sin());

@@ -8,7 +8,7 @@ use super::Cotangents;
 use super::attention::RowContext;
 use super::linear::Linear;
 use crate::Error;
-use crate::kernels::{activation, rows};
+use crate::kernels::{RowIndex, activation, rows};
 use crate::model::dropout::Masks;
 use crate::model::spec::{Activation, FeedForwardSpec, Gate};
 use crate::model::weights::Checkpoint;
@@ -16,14 +16,14 @@ use crate::model::weights::Checkpoint;
 /// A feed-forward network with its weights.
 #[derive(Debug)]
 pub(in crate::model) struct FeedForward {
-    /// Into the hidden layer; gate and up projection stacked where there is a gate.
+    /// Into the hidden layer; gate and up projection stacked if there is a gate.
     up: Linear,
     down: Linear,
     activation: Activation,
     is_gated: bool,
 }
 
-/// The derivative of every inner value. `[rows, inner]`, twice as wide where there is a gate.
+/// The derivative of every inner value. `[rows, inner]`, twice as wide if there is a gate
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Slopes(Tensor);
 
@@ -68,7 +68,7 @@ impl FeedForward {
         let Some(mask) = masks.draw_for_rows(&inner, sequences, rate)? else {
             return Ok((self.down.forward(&inner)?, Slopes(slopes)));
         };
-        // An inner value's mask is a factor of its slopes, along the gate and along what is gated.
+        // The mask of an inner value scales both its slopes: along the gate and along the gated value.
         let of_slopes = if self.is_gated {
             Tensor::cat(&[&mask, &mask], 1)?
         } else {
@@ -105,13 +105,13 @@ impl FeedForward {
         Ok(dy.with_rows(self.vjp_at(saved, &dy.rows, &dy.saved_rows)?))
     }
 
-    /// Pulls rows of cotangents back, of which row `i` belongs to row `saved_rows[i]` of the forward
-    /// pass. `[cotangent rows, hidden]`
+    /// Pulls rows of cotangents back. Row `i` belongs to row `saved_rows[i]` of the forward pass.
+    /// `[cotangent rows, hidden]`
     pub(super) fn vjp_at(
         &self,
         saved: &Slopes,
         dy: &Tensor,
-        saved_rows: &[usize],
+        saved_rows: &RowIndex,
     ) -> Result<Tensor> {
         let inner = self.down.vjp(dy)?;
         let dz = activation::vjp(&inner, &saved.0, saved_rows)?;

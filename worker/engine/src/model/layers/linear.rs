@@ -1,17 +1,18 @@
 //! A linear map `y = x Wᵀ + b`, prepared for fast products in both directions.
 //!
-//! Projections of the same input are stacked into one map, so that one product serves them all. The
-//! weight is kept packed only, in half precision where the checkpoint keeps it so; the second packing, for cotangents, is made when first needed: a
-//! method without gradients never pays for it.
+//! Projections of the same input are stacked into one map, so that one product serves them all. Only
+//! the packed weight is kept, in half precision if the checkpoint keeps it so. The second packing, for
+//! cotangents, is made when it is first needed: a method without gradients never pays for it.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::error::Result;
 
 use crate::Error;
+use crate::kernels::host;
 use crate::kernels::linear::PackedWeight;
 use crate::model::spec::LinearSpec;
 use crate::model::weights::Checkpoint;
@@ -59,7 +60,7 @@ impl Linear {
         self.forward.product(x, self.bias.as_ref())
     }
 
-    /// Returns `x W[:, inputs]ᵀ`, what the inputs in `inputs` add to the outputs.
+    /// Returns `x W[:, inputs]ᵀ`, the share of the outputs that comes from the inputs in `inputs`.
     /// `[rows, inputs] → [rows, out]`
     pub(super) fn forward_of(&self, x: &Tensor, inputs: Range<usize>) -> Result<Tensor> {
         self.forward.product_of(x, inputs)
@@ -87,7 +88,7 @@ struct StoredMap {
 }
 
 impl StoredMap {
-    /// Reads the map `spec` is or is part of.
+    /// Reads the stored map that `spec` is, or is part of.
     fn read(
         spec: &LinearSpec,
         outputs: usize,
@@ -112,8 +113,8 @@ impl StoredMap {
     }
 }
 
-/// Reads and stacks maps of the same inputs: the weight, `[out, in]`, and the bias, `[out]`, zero
-/// for those without one. What several share is read once.
+/// Reads and stacks maps of the same inputs. Returns the weight, `[out, in]`, and the bias, `[out]`,
+/// which is zero for maps without one. A stored map that several are part of is read once.
 fn stacked(
     parts: &[(&LinearSpec, usize)],
     inputs: usize,
@@ -132,7 +133,7 @@ fn stacked(
         if let Some(bias) = &stored.bias {
             biases.push(cut(bias, spec)?);
         } else if has_bias {
-            biases.push(Tensor::zeros(outputs, checkpoint.dtype(), &Device::Cpu)?);
+            biases.push(host::zeros(outputs, checkpoint.dtype())?);
         }
         last = Some((&spec.name, stored));
     }
@@ -141,7 +142,7 @@ fn stacked(
     } else {
         None
     };
-    // Projections of one input may be stored in several precisions; then all are widened.
+    // Projections of one input may be stored in different precisions. Then all are widened.
     let first = weights.first().map(Tensor::dtype);
     if weights.iter().any(|weight| Some(weight.dtype()) != first) {
         for weight in &mut weights {

@@ -1,5 +1,5 @@
-//! What attentions have in common, whatever their keys come from: heads that mix values, and the map
-//! that leads what they mixed back to the stream.
+//! What self-attention and cross-attention have in common: heads that mix values, and the output
+//! projection that leads the mixed values back to the stream.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
-/// The heads of an attention and the map behind them.
+/// The heads of an attention and its output projection.
 #[derive(Debug)]
 pub(super) struct Mixing {
     heads: Heads,
@@ -25,7 +25,7 @@ pub(super) struct Mixing {
 }
 
 impl Mixing {
-    /// Reads the map's weights.
+    /// Reads the output projection's weights.
     pub(super) fn load(
         spec: &AttentionSpec,
         hidden: usize,
@@ -69,8 +69,8 @@ impl Mixing {
         Ok((self.output.forward(&mixed)?, attended))
     }
 
-    /// Returns what the values of each query head, taken whole, add to a row's output; `None` for
-    /// heads that are not among `key_heads`. `[key rows, hidden]` each.
+    /// Returns what the values of each query head, with a weight of 1, add to a row's output; `None`
+    /// for heads that are not among `key_heads`. `[key rows, hidden]` each
     pub(super) fn value_outputs(
         &self,
         attended: &AttentionTrace,
@@ -91,7 +91,7 @@ impl Mixing {
     }
 }
 
-/// Returns the heads of an attention as the kernels want them.
+/// Returns the heads of an attention as the kernels expect them.
 fn heads(spec: &AttentionSpec) -> Heads {
     let AttentionSpec {
         heads: queries,

@@ -1,4 +1,4 @@
-//! The pieces a stack is made of. Each knows its forward pass, what to keep of it, and its
+//! The layers that stacks are made of. Each knows its forward pass, what to keep of it, and its
 //! vector–Jacobian product for many explained tokens at once.
 
 mod cotangents;
@@ -13,6 +13,7 @@ mod mixing;
 mod norm;
 mod positions;
 mod sublayer;
+mod sublayer_core;
 
 pub(super) use cotangents::Cotangents;
 pub(super) use encoder_output::EncoderOutput;

@@ -1,12 +1,13 @@
 //! Norms with their weights: of whole rows, and of the heads of queries and keys.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use crate::error::Result;
 
 use super::Cotangents;
 use crate::Error;
 use crate::kernels::norm::{self, Normalized, Scaling};
+use crate::kernels::{RowIndex, host, rows};
 use crate::model::spec::{AttentionSpec, HeadNormSpec, HeadNormWeights, NormKind, NormSpec};
 use crate::model::weights::Checkpoint;
 
@@ -23,10 +24,8 @@ impl Norm {
     ) -> Result<Self, Error> {
         let read = |what: &str| checkpoint.tensor(&format!("{}.{what}", spec.name), &[hidden]);
         let weight = match spec.kind {
-            NormKind::RmsPlusOne => (read("weight")? + 1.0)?,
-            NormKind::LayerWithoutWeights => {
-                Tensor::ones(hidden, checkpoint.dtype(), &Device::Cpu)?
-            }
+            NormKind::RmsPlusOne => rows::add_number(&read("weight")?, 1.0)?,
+            NormKind::LayerWithoutWeights => host::ones(hidden, checkpoint.dtype())?,
             _ => read("weight")?,
         };
         let bias = match spec.kind {
@@ -41,12 +40,12 @@ impl Norm {
             weight,
             bias,
             group: hidden,
-            is_centred: spec.kind.is_centred(),
+            is_centered: spec.kind.is_centered(),
             epsilon: spec.epsilon,
         }))
     }
 
-    /// Normalises rows. `[rows, hidden]`
+    /// Normalizes rows. `[rows, hidden]`
     pub(in crate::model) fn forward(&self, x: &Tensor) -> Result<(Tensor, Normalized)> {
         norm::forward(x, &self.0)
     }
@@ -88,13 +87,13 @@ impl HeadNorms {
             let mut weight =
                 head_weights(weights, "weight", (heads * dim / group, group), checkpoint)?;
             if spec.kind == NormKind::RmsPlusOne {
-                weight = (weight + 1.0)?;
+                weight = rows::add_number(&weight, 1.0)?;
             }
             Ok(Scaling {
                 weight,
                 bias,
                 group,
-                is_centred: spec.kind.is_centred(),
+                is_centered: spec.kind.is_centered(),
                 epsilon: spec.epsilon,
             })
         };
@@ -104,7 +103,7 @@ impl HeadNorms {
         })
     }
 
-    /// Normalises the queries and keys at the start of rows of projections. `[rows, width]`
+    /// Normalizes the queries and keys at the start of rows of projections. `[rows, width]`
     pub(super) fn forward(&self, projected: &Tensor) -> Result<(Tensor, NormalizedHeads)> {
         let [queries, keys, rest] = self.parts(projected)?;
         let (queries, of_queries) = norm::forward(&queries, &self.queries)?;
@@ -124,7 +123,7 @@ impl HeadNorms {
         &self,
         saved: &NormalizedHeads,
         dqueries: &Tensor,
-        saved_rows: &[usize],
+        saved_rows: &RowIndex,
     ) -> Result<Tensor> {
         norm::vjp(dqueries, &self.queries, &saved.queries, saved_rows)
     }
@@ -135,7 +134,7 @@ impl HeadNorms {
         &self,
         saved: &NormalizedHeads,
         dkeys_and_values: &Tensor,
-        saved_rows: &[usize],
+        saved_rows: &RowIndex,
     ) -> Result<Tensor> {
         let width = self.keys.weight.dim(0)?;
         let dkeys = dkeys_and_values.narrow(1, 0, width)?.contiguous()?;

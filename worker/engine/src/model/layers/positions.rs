@@ -1,16 +1,16 @@
-//! How a stack learns where a token stands: tables that are added to embeddings, and biases that
-//! are added to attention scores. Rotations are in `kernels::rotary`.
+//! Position information: tables that are added to embeddings, and biases that are added to attention
+//! scores. Rotations are in `kernels::rotary`.
 
 use candle_core::Tensor;
 
 use crate::Error;
 use crate::error::Result;
+use crate::kernels::host;
 use crate::kernels::score_bias::{KeySlopes, ScoreBias};
-use crate::kernels::tensor::tensor;
 use crate::model::spec::{AddedPositions, ScoreBiasSpec, Waves};
 use crate::model::weights::Checkpoint;
 
-/// Reads or computes what is added to the embeddings of positions `0..max_positions`.
+/// Reads or computes the table that is added to the embeddings of positions `0..max_positions`.
 /// `[positions, hidden]`
 pub(in crate::model) fn added_positions(
     spec: &AddedPositions,
@@ -30,8 +30,8 @@ pub(in crate::model) fn added_positions(
     }
 }
 
-/// Waves of falling frequency, sines in the first half of the columns, cosines in the second,
-/// rounded to single precision as in transformers.
+/// Returns waves of falling frequency: sines in the first half of the columns, cosines in the second,
+/// rounded to single precision as in transformers. `[positions, hidden]`
 pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize) -> Result<Tensor> {
     let mut values = Vec::with_capacity(positions * hidden);
     let num_sines = match waves {
@@ -53,17 +53,17 @@ pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize)
                 }
             };
             values.push(match (wave < num_sines, is_sine) {
-                // An odd width leaves a last column without a wave.
+                // In an odd width, the last column has no wave.
                 (false, _) => 0.0,
                 (_, true) => angle.sin() as f32,
                 (_, false) => angle.cos() as f32,
             });
         }
     }
-    tensor(values, (positions, hidden))
+    host::upload(values, (positions, hidden))
 }
 
-/// Returns a frequency of tensor2tensor's waves, rounded to single precision where it rounds.
+/// Returns a frequency of tensor2tensor's waves, with its roundings to single precision.
 fn frequency(wave: usize, num_sines: usize) -> f32 {
     let step = 10_000_f64.ln() / (num_sines - 1) as f64;
     f64::from(wave as f32 * -(step as f32)).exp() as f32
@@ -92,7 +92,7 @@ pub(in crate::model) fn score_bias(
             is_bidirectional,
         } => {
             let table = checkpoint.tensor(name, &[*buckets, *heads])?;
-            let table = table.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+            let table = host::download_rows(&table)?;
             let bucketing = Bucketing {
                 buckets: *buckets,
                 max_distance: *max_distance,
@@ -114,8 +114,8 @@ pub(in crate::model) fn score_bias(
     }
 }
 
-/// Which distances share a value: near ones have their own, farther ones share one with ever more
-/// others.
+/// Which distances share a value. Short distances have a value of their own; the longer they get, the
+/// more of them share one.
 #[derive(Debug, Clone, Copy)]
 struct Bucketing {
     buckets: usize,
@@ -141,7 +141,7 @@ impl Bucketing {
         if steps < num_exact {
             return first + steps;
         }
-        // In single precision, as transformers rounds it: a bucket's border depends on it.
+        // In single precision, as in transformers: where a bucket begins depends on the rounding.
         let octaves = f64::from((steps as f32) / num_exact as f32).ln() as f32;
         let all = (self.max_distance as f64 / num_exact as f64).ln() as f32;
         let beyond = (octaves / all * (buckets - num_exact) as f32) as usize;

@@ -1,13 +1,15 @@
-//! One step of the residual stream: a core between norms.
+//! One step of the residual stream: a core, with norms before and after it.
+//!
+//! Models differ in where the norms are, in what the core reads, and in what is carried past it. All of
+//! that is data (`SublayerSpec`), so that every architecture runs through the same two functions.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::{RowContext, SelfAttention, SelfAttentionTrace};
-use super::cross_attention::{CrossAttention, MemoryCotangents};
-use super::experts::{Experts, Mixed};
-use super::feed_forward::{FeedForward, Slopes};
+use super::attention::RowContext;
+use super::cross_attention::MemoryCotangents;
+use super::sublayer_core::{CoreTrace, SublayerCore};
 use super::{Cotangents, EncoderOutput, Norm};
 use crate::Error;
 use crate::kernels::attention::{AttentionTrace, KeyHeads};
@@ -15,7 +17,7 @@ use crate::kernels::norm::Normalized;
 use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::model::sequences::CachedPrefix;
-use crate::model::spec::{Activation, Carried, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
+use crate::model::spec::{Activation, Carried, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
 /// One step of the residual stream.
@@ -24,18 +26,10 @@ pub(in crate::model) struct Sublayer {
     input: SublayerInput,
     carried: Carried,
     norm_before: Option<Norm>,
-    core: Core,
+    core: SublayerCore,
     norm_after: Option<Norm>,
     scale: f64,
     norm_sum: Option<Norm>,
-}
-
-#[derive(Debug)]
-enum Core {
-    SelfAttention(SelfAttention),
-    CrossAttention(CrossAttention),
-    FeedForward(FeedForward),
-    Experts(Experts),
 }
 
 /// What the backward pass, and a later forward pass, need of a sublayer's forward pass.
@@ -43,45 +37,33 @@ enum Core {
 pub(in crate::model) struct SublayerTrace {
     norm_before: Option<Normalized>,
     core: CoreTrace,
-    /// Factors of what the core made, where dropout changes that. `[rows, hidden]`
+    /// Dropout factors of the core's output, if any. `[rows, hidden]`
     mask: Option<Tensor>,
     norm_after: Option<Normalized>,
     norm_sum: Option<Normalized>,
 }
 
-#[derive(Debug, Clone)]
-enum CoreTrace {
-    SelfAttention(SelfAttentionTrace),
-    CrossAttention(AttentionTrace),
-    FeedForward(Slopes),
-    Experts(Mixed),
-}
-
-/// Cotangents below a sublayer.
+/// Cotangents at what a sublayer read.
 pub(in crate::model) struct SublayerCotangents {
-    /// At the stream it adds to.
+    /// At the stream that it adds to.
     pub(in crate::model) stream: Cotangents,
-    /// At the stream below the sublayer before, where it reads that.
+    /// At the stream in front of the sublayer before it, if it runs in parallel with that one.
     pub(in crate::model) before: Option<Cotangents>,
 }
 
 impl SublayerTrace {
     /// Returns the attention of the forward pass, if the sublayer has any.
     pub(in crate::model) fn attended(&self) -> Option<&AttentionTrace> {
-        match &self.core {
-            CoreTrace::SelfAttention(saved) => Some(&saved.attended),
-            CoreTrace::CrossAttention(attended) => Some(attended),
-            CoreTrace::FeedForward(_) | CoreTrace::Experts(_) => None,
-        }
+        self.core.attended()
     }
 
-    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues those.
+    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues them.
     pub(in crate::model) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let mut cut_trace = self.clone();
-        if let Some(attended) = cut_trace.attended_mut() {
+        if let Some(attended) = cut_trace.core.attended_mut() {
             let cut_sequence = |prefix: &CachedPrefix| {
                 let mut sequence = attended.sequences[prefix.sequence].clone();
-                // The source of a cross-attention is seen whole.
+                // A cross-attention sees the whole source.
                 if attended.heads.causal {
                     sequence.keys.end = sequence.keys.start + prefix.len;
                 }
@@ -92,21 +74,13 @@ impl SublayerTrace {
         cut_trace
     }
 
-    /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
+    /// Keeps only the sequences `kept`, as the past of a later pass that continues those.
     pub(in crate::model) fn keep(&mut self, kept: &[usize]) {
-        if let Some(attended) = self.attended_mut() {
+        if let Some(attended) = self.core.attended_mut() {
             attended.sequences = kept
                 .iter()
                 .map(|&index| attended.sequences[index].clone())
                 .collect();
-        }
-    }
-
-    fn attended_mut(&mut self) -> Option<&mut AttentionTrace> {
-        match &mut self.core {
-            CoreTrace::SelfAttention(saved) => Some(&mut saved.attended),
-            CoreTrace::CrossAttention(attended) => Some(attended),
-            CoreTrace::FeedForward(_) | CoreTrace::Experts(_) => None,
         }
     }
 }
@@ -118,18 +92,6 @@ impl Sublayer {
         hidden: usize,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
-        let core = match &spec.core {
-            CoreSpec::SelfAttention(spec) => {
-                Core::SelfAttention(SelfAttention::load(spec, hidden, checkpoint)?)
-            }
-            CoreSpec::CrossAttention(spec) => {
-                Core::CrossAttention(CrossAttention::load(spec, hidden, checkpoint)?)
-            }
-            CoreSpec::FeedForward(spec) => {
-                Core::FeedForward(FeedForward::load(spec, hidden, checkpoint)?)
-            }
-            CoreSpec::Experts(spec) => Core::Experts(Experts::load(spec, hidden, checkpoint)?),
-        };
         let norm = |spec: &Option<NormSpec>| {
             let norm = spec.as_ref().map(|s| Norm::load(s, hidden, checkpoint));
             norm.transpose()
@@ -138,7 +100,7 @@ impl Sublayer {
             input: spec.input,
             carried: spec.carried,
             norm_before: norm(&spec.norm_before)?,
-            core,
+            core: SublayerCore::load(&spec.core, hidden, checkpoint)?,
             norm_after: norm(&spec.norm_after)?,
             scale: spec.scale,
             norm_sum: norm(&spec.norm_sum)?,
@@ -147,10 +109,10 @@ impl Sublayer {
 
     /// Returns whether the sublayer reads the encoder's output.
     pub(in crate::model) fn reads_memory(&self) -> bool {
-        matches!(self.core, Core::CrossAttention(_))
+        matches!(self.core, SublayerCore::CrossAttention(_))
     }
 
-    /// Returns in front of which sublayer the stream is that this one, number `index`, reads.
+    /// Returns which stream this sublayer, number `index`, reads: the one in front of that sublayer.
     pub(in crate::model) fn place_read(&self, index: usize) -> usize {
         match self.input {
             SublayerInput::Stream => index,
@@ -158,16 +120,18 @@ impl Sublayer {
         }
     }
 
-    /// Takes the stream `x` one step on; the core reads `input`. `[rows, hidden]`
+    /// Returns the stream behind the sublayer, where `x` is the stream in front of it and the core reads
+    /// `input`. `[rows, hidden]`
     pub(in crate::model) fn forward(
         &self,
         (x, input): (&Tensor, &Tensor),
         rows: &RowContext<'_>,
-        beside: (Option<&EncoderOutput>, Option<&SublayerTrace>),
+        (memory, past): (Option<&EncoderOutput>, Option<&SublayerTrace>),
         masks: &mut Masks<'_>,
     ) -> Result<(Tensor, SublayerTrace)> {
-        let (normalised, norm_before) = normalise(self.norm_before.as_ref(), input)?;
-        let (mut added, core) = self.core.forward(&normalised, rows, beside, masks)?;
+        let beside = (memory, past.and_then(SublayerTrace::attended));
+        let (normalized, norm_before) = normalize(self.norm_before.as_ref(), input)?;
+        let (mut added, core) = self.core.forward(&normalized, rows, beside, masks)?;
         let mask = masks.draw_for_rows(&added, rows.sequences, masks.rates.residual)?;
         if let Some(mask) = &mask {
             added = rows::multiply(&added, mask)?;
@@ -183,25 +147,25 @@ impl Sublayer {
         Ok((y, trace))
     }
 
-    /// Adds what the core made, `added`, to the stream `x`. `[rows, hidden]` each. Returns what the
-    /// norms behind the core and behind the sum keep, too.
+    /// Adds the core's output, `added`, to the stream `x`. Also returns what the norms behind the core
+    /// and behind the sum keep. `[rows, hidden]` each
     fn finish(&self, x: &Tensor, added: &Tensor) -> Result<(Tensor, [Option<Normalized>; 2])> {
-        let (added, norm_after) = normalise(self.norm_after.as_ref(), added)?;
+        let (added, norm_after) = normalize(self.norm_after.as_ref(), added)?;
         let x = match self.carried {
             Carried::Stream => x.clone(),
-            Carried::Normalized => normalise(self.norm_before.as_ref(), x)?.0,
+            Carried::Normalized => normalize(self.norm_before.as_ref(), x)?.0,
         };
         let sum = if self.scale == 1.0 {
             rows::add(&x, &added)?
         } else {
             rows::add_scaled(Some(&x), &added, self.scale)?
         };
-        let (y, norm_sum) = normalise(self.norm_sum.as_ref(), &sum)?;
+        let (y, norm_sum) = normalize(self.norm_sum.as_ref(), &sum)?;
         Ok((y, [norm_after, norm_sum]))
     }
 
-    /// Returns what the core makes of `input`, and, if it is an attention, what the values of each
-    /// query head add to it; see [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
+    /// Returns the core's output for `input` and, if it is an attention, what the values of each query
+    /// head add to it; see [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
     pub(in crate::model) fn decompose(
         &self,
         input: &Tensor,
@@ -209,30 +173,21 @@ impl Sublayer {
         memory: Option<&EncoderOutput>,
         key_heads: KeyHeads<'_>,
     ) -> Result<(Tensor, Vec<Option<Tensor>>)> {
-        let (normalised, _) = normalise(self.norm_before.as_ref(), input)?;
+        let (normalized, _) = normalize(self.norm_before.as_ref(), input)?;
         let beside = (memory, None);
         let none = &mut Masks::none();
-        let (added, trace) = self.core.forward(&normalised, rows, beside, none)?;
-        let outputs = match (&self.core, &trace) {
-            (Core::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
-                let mixing = &attention.mixing;
-                mixing.value_outputs(&saved.attended, key_heads)?
-            }
-            (Core::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
-                attention.mixing.value_outputs(saved, key_heads)?
-            }
-            _ => Vec::new(),
-        };
+        let (added, trace) = self.core.forward(&normalized, rows, beside, none)?;
+        let outputs = self.core.value_outputs(&trace, key_heads)?;
         Ok((added, outputs))
     }
 
-    /// Returns the stream behind the sublayer where its core adds `added` to `x`. `[rows, hidden]`
+    /// Returns the stream behind the sublayer if its core adds `added` to `x`. `[rows, hidden]`
     pub(in crate::model) fn add(&self, x: &Tensor, added: &Tensor) -> Result<Tensor> {
         Ok(self.finish(x, added)?.0)
     }
 
-    /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from what
-    /// it met where the core read `reference` to what it met on `input`. `[rows, hidden]` each.
+    /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from its input
+    /// where the core reads `reference` to its input where the core reads `input`. `[rows, hidden]` each
     pub(in crate::model) fn rescale(
         &self,
         trace: &mut SublayerTrace,
@@ -240,23 +195,15 @@ impl Sublayer {
         reference: &Tensor,
         reach: &dyn Fn(Activation) -> bool,
     ) -> Result<()> {
-        let normalised =
-            |x| Ok::<_, candle_core::Error>(normalise(self.norm_before.as_ref(), x)?.0);
-        match (&self.core, &mut trace.core) {
-            (Core::FeedForward(network), CoreTrace::FeedForward(slopes))
-                if reach(network.activation()) =>
-            {
-                *slopes = network.secants(&normalised(input)?, &normalised(reference)?)?;
-            }
-            (Core::Experts(experts), CoreTrace::Experts(mixed)) => {
-                experts.rescale(mixed, &normalised(input)?, &normalised(reference)?, reach)?;
-            }
-            _ => {}
+        if !self.core.has_activation(reach) {
+            return Ok(());
         }
-        Ok(())
+        let norm = self.norm_before.as_ref();
+        let [(x, _), (reference, _)] = [normalize(norm, input)?, normalize(norm, reference)?];
+        self.core.rescale(&mut trace.core, &x, &reference, reach)
     }
 
-    /// Takes cotangents one step back.
+    /// Pulls cotangents behind the sublayer back to what it read.
     pub(in crate::model) fn vjp(
         &self,
         trace: &SublayerTrace,
@@ -295,7 +242,7 @@ impl Sublayer {
     }
 }
 
-fn normalise(norm: Option<&Norm>, x: &Tensor) -> Result<(Tensor, Option<Normalized>)> {
+fn normalize(norm: Option<&Norm>, x: &Tensor) -> Result<(Tensor, Option<Normalized>)> {
     let Some(norm) = norm else {
         return Ok((x.clone(), None));
     };
@@ -311,59 +258,5 @@ fn pull_back(
     match (norm, saved) {
         (Some(norm), Some(saved)) => norm.vjp(saved, &dy),
         _ => Ok(dy),
-    }
-}
-
-impl Core {
-    fn forward(
-        &self,
-        x: &Tensor,
-        rows: &RowContext<'_>,
-        (memory, past): (Option<&EncoderOutput>, Option<&SublayerTrace>),
-        masks: &mut Masks<'_>,
-    ) -> Result<(Tensor, CoreTrace)> {
-        let past = past.and_then(SublayerTrace::attended);
-        match (self, memory) {
-            (Self::SelfAttention(attention), _) => {
-                let (y, saved) = attention.forward(x, rows, past, masks)?;
-                Ok((y, CoreTrace::SelfAttention(saved)))
-            }
-            (Self::CrossAttention(attention), Some(memory)) => {
-                let (y, attended) = attention.forward(x, rows, (memory, past), masks)?;
-                Ok((y, CoreTrace::CrossAttention(attended)))
-            }
-            (Self::CrossAttention(_), None) => {
-                Err(candle_core::Error::Msg("cross-attention without a source".to_owned()).bt())
-            }
-            (Self::FeedForward(network), _) => {
-                let (y, slopes) = network.forward_masked(x, rows, masks)?;
-                Ok((y, CoreTrace::FeedForward(slopes)))
-            }
-            // Mixtures of experts are trained without dropout inside.
-            (Self::Experts(experts), _) => {
-                let (y, mixed) = experts.forward(x)?;
-                Ok((y, CoreTrace::Experts(mixed)))
-            }
-        }
-    }
-
-    fn vjp(
-        &self,
-        trace: &CoreTrace,
-        dy: &Cotangents,
-        rows: &RowContext<'_>,
-        memory: &mut MemoryCotangents,
-    ) -> Result<Cotangents> {
-        match (self, trace) {
-            (Self::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
-                attention.vjp(saved, dy, rows)
-            }
-            (Self::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
-                attention.vjp(saved, dy, memory)
-            }
-            (Self::FeedForward(network), CoreTrace::FeedForward(saved)) => network.vjp(saved, dy),
-            (Self::Experts(experts), CoreTrace::Experts(saved)) => experts.vjp(saved, dy),
-            _ => Err(candle_core::Error::Msg("a trace of another sublayer".to_owned()).bt()),
-        }
     }
 }

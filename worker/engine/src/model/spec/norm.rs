@@ -49,7 +49,7 @@ pub enum NormKind {
 
 impl NormKind {
     /// Returns whether the mean is subtracted.
-    pub fn is_centred(self) -> bool {
+    pub fn is_centered(self) -> bool {
         !matches!(self, Self::Rms | Self::RmsPlusOne)
     }
 }

@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 
-use candle_core::{DType, Device, Tensor, WithDType};
+use candle_core::{DType, Tensor, WithDType};
 use half::{bf16, f16};
+
+use crate::kernels::host;
 
 /// Bytes read at once: large enough for the disk, small enough for the cache.
 const BLOCK_BYTES: usize = 1 << 18;
@@ -136,7 +138,7 @@ pub(super) fn check(reader: impl Read, format: Format, count: usize) -> Result<(
 
 fn flat<T: WithDType>(values: Vec<T>, dtype: DType) -> Result<Tensor, candle_core::Error> {
     let count = values.len();
-    Tensor::from_vec(values, count, &Device::Cpu)?.to_dtype(dtype)
+    host::upload(values, count)?.to_dtype(dtype)
 }
 
 fn widened<T>(

@@ -25,6 +25,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::Error;
+use crate::kernels::{host, rows};
 use progress::LoadProgress;
 use tensor_file::TensorFile;
 
@@ -190,8 +191,8 @@ impl Checkpoint {
 
     /// Returns whether the tensor that a file calls `stored` has zeros only.
     pub(crate) fn is_zero(&self, stored: &str) -> Result<bool, Error> {
-        let sum = self.stored(stored, DType::F32)?.abs()?.sum_all()?;
-        Ok(sum.to_scalar::<f32>()? == 0.0)
+        let sizes = rows::absolute(&self.stored(stored, DType::F32)?)?;
+        Ok(host::sum(&sizes)? == 0.0)
     }
 
     /// Reads the tensor that a file calls `stored`, whatever its shape.
@@ -238,13 +239,7 @@ impl Checkpoint {
             return Ok(());
         };
         let own = self.weight(name, other.dims())?;
-        if own
-            .ne(other)?
-            .to_dtype(DType::F32)?
-            .sum_all()?
-            .to_scalar::<f32>()?
-            == 0.0
-        {
+        if host::sum(&own.ne(other)?)? == 0.0 {
             return Ok(());
         }
         Err(Error::Tensor {

@@ -19,11 +19,12 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::floats::ReadError;
 use super::tensor_file::TensorFile;
 use crate::Error;
+use crate::kernels::{host, rows};
 use crate::model::disk;
 use architecture::{GgufArchitecture, RowOrder};
 pub(crate) use metadata::Metadata;
@@ -132,13 +133,12 @@ impl GgufFile {
             .lock()
             .map_err(|_| refused("reading another tensor failed".to_owned()))?;
         let quantized = info
-            .read(&mut *reader, self.content.tensor_data_offset, &Device::Cpu)
+            .read(&mut *reader, self.content.tensor_data_offset, &host::MEMORY)
             .map_err(|error| refused(error.to_string()))?;
-        let widened = quantized.dequantize(&Device::Cpu)?;
+        let widened = quantized.dequantize(&host::MEMORY)?;
         // A block's scale may be damaged as any other number.
-        let magnitude = widened.abs()?.sum_all()?.to_scalar::<f32>()?;
-        if !magnitude.is_finite() {
-            let numbers = widened.flatten_all()?.to_vec1::<f32>()?;
+        if !host::sum(&rows::absolute(&widened)?)?.is_finite() {
+            let numbers = host::download(&widened.flatten_all()?)?;
             if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
                 let count = numbers.len();
                 return Err(refused(ReadError::NotFinite { index, count }.to_string()));

@@ -1,6 +1,16 @@
 //! The aggregation functions: each makes one number of several. The names are Inseq's.
+//!
+//! [`reduce`] applies one to the last axis of a tensor. It is the first aggregator of nearly every
+//! pipeline, and is applied where a chunk's gradients are made: on a device `[rows, hidden]`
+//! gradients never leave it, only one number per row does.
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+use super::Real;
+use super::tensor::{View, by_dtype, tensor};
 
 /// Makes one number of several. What is not a number is passed on, except by [`Reduction::AbsMax`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +62,53 @@ impl Reduction {
     }
 }
 
+/// Which entries of an axis become one number, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AxisReduction {
+    /// Numbers of the entries, in the order in which they are reduced.
+    pub(crate) entries: Vec<usize>,
+    /// What makes one number of them; `None` takes the first as it is.
+    pub(crate) by: Option<Reduction>,
+    /// Order of the norm.
+    pub(crate) order: f64,
+}
+
+impl AxisReduction {
+    /// Returns the number that rows of `values`, each `axis` long, become.
+    pub(crate) fn of_rows<T: Copy>(
+        &self,
+        values: &[T],
+        axis: usize,
+        to_double: impl Fn(T) -> f64,
+    ) -> Vec<f64> {
+        let mut chosen = Vec::with_capacity(self.entries.len());
+        let number_of = |row: &[T]| {
+            chosen.clear();
+            chosen.extend(self.entries.iter().map(|&entry| to_double(row[entry])));
+            match self.by {
+                Some(reduction) => reduction.reduce(&chosen, self.order),
+                None => chosen[0],
+            }
+        };
+        values.chunks_exact(axis.max(1)).map(number_of).collect()
+    }
+}
+
+/// Reduces the last axis of `x`. Each number is computed in double precision from its own entries
+/// alone, in their order: a step's scores have the same bits in every chunk.
+/// `[…, axis] → […]`, in double precision
+pub(crate) fn reduce(x: &Tensor, reduction: &AxisReduction) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    by_dtype!(x, T => reduce_as::<T>(&x, reduction))
+}
+
+fn reduce_as<T: Real>(x: &Tensor, reduction: &AxisReduction) -> Result<Tensor> {
+    let (shape, axis) = x.dims().split_at(x.rank().saturating_sub(1));
+    let axis = axis.iter().product();
+    let reduced = reduction.of_rows(&View::<T>::of(x)?, axis, T::to_f64);
+    tensor(reduced, shape)
+}
+
 /// Returns `(Σ|v|ᵖ)^(1/p)`; the largest absolute value for an infinite `order`, the number of
 /// values that are not zero for order 0.
 fn norm(values: &[f64], order: f64) -> f64 {
@@ -77,6 +134,7 @@ fn norm(values: &[f64], order: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::host;
 
     #[test]
     fn each_reduces_as_its_name_says() {
@@ -94,6 +152,26 @@ mod tests {
             let found = reduction.reduce(&values, 2.0);
             assert!((found - expected).abs() < 1e-12, "{reduction:?}: {found}");
         }
+    }
+
+    #[test]
+    fn the_last_axis_of_a_tensor_is_reduced() {
+        let values: Vec<f32> = vec![3.0, 4.0, -1.0, 0.0, 5.0, 12.0];
+        let x = host::upload(values, (2, 3)).unwrap();
+        let reduced = |reduction| {
+            let reduced = reduce(&x, &reduction).unwrap();
+            assert_eq!(reduced.dims(), [2]);
+            host::download(&reduced).unwrap()
+        };
+        let reduction = |entries: &[usize], by| AxisReduction {
+            entries: entries.to_vec(),
+            by,
+            order: 2.0,
+        };
+        let norm = Some(Reduction::VNorm);
+        assert_eq!(reduced(reduction(&[0, 1], norm)), [5.0, 5.0]);
+        assert_eq!(reduced(reduction(&[1, 2], norm)), [17_f64.sqrt(), 13.0]);
+        assert_eq!(reduced(reduction(&[2], None)), [-1.0, 12.0]);
     }
 
     #[test]

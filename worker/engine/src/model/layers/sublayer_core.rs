@@ -1,0 +1,182 @@
+//! What a sublayer computes between its norms: an attention, a network, or a mixture of networks.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+use super::attention::{RowContext, SelfAttention, SelfAttentionTrace};
+use super::cross_attention::{CrossAttention, MemoryCotangents};
+use super::experts::{Experts, Mixed};
+use super::feed_forward::{FeedForward, Slopes};
+use super::{Cotangents, EncoderOutput};
+use crate::Error;
+use crate::kernels::attention::{AttentionTrace, KeyHeads};
+use crate::model::dropout::Masks;
+use crate::model::spec::{Activation, CoreSpec};
+use crate::model::weights::Checkpoint;
+
+/// What a sublayer computes between its norms.
+#[derive(Debug)]
+pub(super) enum SublayerCore {
+    SelfAttention(SelfAttention),
+    CrossAttention(CrossAttention),
+    FeedForward(FeedForward),
+    Experts(Experts),
+}
+
+/// What the backward pass, and a later forward pass, need of a core's forward pass.
+#[derive(Debug, Clone)]
+pub(super) enum CoreTrace {
+    SelfAttention(SelfAttentionTrace),
+    CrossAttention(AttentionTrace),
+    FeedForward(Slopes),
+    Experts(Mixed),
+}
+
+impl CoreTrace {
+    /// Returns the attention of the forward pass, if the core is one.
+    pub(super) fn attended(&self) -> Option<&AttentionTrace> {
+        match self {
+            Self::SelfAttention(saved) => Some(&saved.attended),
+            Self::CrossAttention(attended) => Some(attended),
+            Self::FeedForward(_) | Self::Experts(_) => None,
+        }
+    }
+
+    /// As [`Self::attended`], to be changed.
+    pub(super) fn attended_mut(&mut self) -> Option<&mut AttentionTrace> {
+        match self {
+            Self::SelfAttention(saved) => Some(&mut saved.attended),
+            Self::CrossAttention(attended) => Some(attended),
+            Self::FeedForward(_) | Self::Experts(_) => None,
+        }
+    }
+}
+
+impl SublayerCore {
+    /// Reads the core's weights.
+    pub(super) fn load(
+        spec: &CoreSpec,
+        hidden: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        Ok(match spec {
+            CoreSpec::SelfAttention(spec) => {
+                Self::SelfAttention(SelfAttention::load(spec, hidden, checkpoint)?)
+            }
+            CoreSpec::CrossAttention(spec) => {
+                Self::CrossAttention(CrossAttention::load(spec, hidden, checkpoint)?)
+            }
+            CoreSpec::FeedForward(spec) => {
+                Self::FeedForward(FeedForward::load(spec, hidden, checkpoint)?)
+            }
+            CoreSpec::Experts(spec) => Self::Experts(Experts::load(spec, hidden, checkpoint)?),
+        })
+    }
+
+    /// Computes what the core adds to the stream from what it reads, `x`. `past` is what the same core
+    /// kept of an earlier pass that this one continues. `[rows, hidden]`
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        rows: &RowContext<'_>,
+        (memory, past): (Option<&EncoderOutput>, Option<&AttentionTrace>),
+        masks: &mut Masks<'_>,
+    ) -> Result<(Tensor, CoreTrace)> {
+        match (self, memory) {
+            (Self::SelfAttention(attention), _) => {
+                let (y, saved) = attention.forward(x, rows, past, masks)?;
+                Ok((y, CoreTrace::SelfAttention(saved)))
+            }
+            (Self::CrossAttention(attention), Some(memory)) => {
+                let (y, attended) = attention.forward(x, rows, (memory, past), masks)?;
+                Ok((y, CoreTrace::CrossAttention(attended)))
+            }
+            (Self::CrossAttention(_), None) => {
+                Err(candle_core::Error::Msg("cross-attention without a source".to_owned()).bt())
+            }
+            (Self::FeedForward(network), _) => {
+                let (y, slopes) = network.forward_masked(x, rows, masks)?;
+                Ok((y, CoreTrace::FeedForward(slopes)))
+            }
+            // Mixtures of experts are trained without dropout inside.
+            (Self::Experts(experts), _) => {
+                let (y, mixed) = experts.forward(x)?;
+                Ok((y, CoreTrace::Experts(mixed)))
+            }
+        }
+    }
+
+    /// Pulls cotangents of what the core adds back to what it read.
+    pub(super) fn vjp(
+        &self,
+        trace: &CoreTrace,
+        dy: &Cotangents,
+        rows: &RowContext<'_>,
+        memory: &mut MemoryCotangents,
+    ) -> Result<Cotangents> {
+        match (self, trace) {
+            (Self::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
+                attention.vjp(saved, dy, rows)
+            }
+            (Self::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
+                attention.vjp(saved, dy, memory)
+            }
+            (Self::FeedForward(network), CoreTrace::FeedForward(saved)) => network.vjp(saved, dy),
+            (Self::Experts(experts), CoreTrace::Experts(saved)) => experts.vjp(saved, dy),
+            _ => Err(candle_core::Error::Msg("a trace of another sublayer".to_owned()).bt()),
+        }
+    }
+
+    /// Returns what the values of each query head add to the output of an attention; nothing for
+    /// other cores. See [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
+    pub(super) fn value_outputs(
+        &self,
+        trace: &CoreTrace,
+        key_heads: KeyHeads<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        match (self, trace) {
+            (Self::SelfAttention(attention), CoreTrace::SelfAttention(saved)) => {
+                let mixing = &attention.mixing;
+                mixing.value_outputs(&saved.attended, key_heads)
+            }
+            (Self::CrossAttention(attention), CoreTrace::CrossAttention(saved)) => {
+                attention.mixing.value_outputs(saved, key_heads)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns whether the core has a nonlinearity that `reach` includes.
+    pub(super) fn has_activation(&self, reach: &dyn Fn(Activation) -> bool) -> bool {
+        match self {
+            Self::FeedForward(network) => reach(network.activation()),
+            Self::Experts(experts) => experts.activations().any(reach),
+            Self::SelfAttention(_) | Self::CrossAttention(_) => false,
+        }
+    }
+
+    /// Replaces the slopes of the nonlinearities that `reach` includes by those of the lines from their
+    /// input where the core reads `reference` to their input where it reads `x`.
+    /// `[rows, hidden]` each
+    pub(super) fn rescale(
+        &self,
+        trace: &mut CoreTrace,
+        x: &Tensor,
+        reference: &Tensor,
+        reach: &dyn Fn(Activation) -> bool,
+    ) -> Result<()> {
+        match (self, trace) {
+            (Self::FeedForward(network), CoreTrace::FeedForward(slopes))
+                if reach(network.activation()) =>
+            {
+                *slopes = network.secants(x, reference)?;
+                Ok(())
+            }
+            (Self::Experts(experts), CoreTrace::Experts(mixed)) => {
+                experts.rescale(mixed, x, reference, reach)
+            }
+            _ => Ok(()),
+        }
+    }
+}
