@@ -43,6 +43,10 @@ pub struct Failure {
     exit: Exit,
     message: String,
     hint: Option<String>,
+    #[cfg_attr(
+        not(feature = "sql"),
+        allow(dead_code, reason = "only queries read stored bytes again")
+    )]
     is_about_stored_data: bool,
 }
 
@@ -85,7 +89,8 @@ impl Failure {
         }
     }
 
-    /// Marks the failure as one over stored bytes, of which it is worth finding out whose they are.
+    /// Marks the failure as one about stored bytes, so that the caller looks for the damaged file.
+    #[cfg(feature = "sql")]
     #[must_use]
     pub(crate) fn about_stored_data(mut self) -> Self {
         self.is_about_stored_data = true;
@@ -93,6 +98,7 @@ impl Failure {
     }
 
     /// Returns whether stored bytes are at fault.
+    #[cfg(feature = "sql")]
     pub(crate) fn is_about_stored_data(&self) -> bool {
         self.is_about_stored_data
     }

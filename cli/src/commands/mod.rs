@@ -7,6 +7,10 @@ mod completions;
 mod doctor;
 mod list;
 mod show;
+#[cfg(feature = "sql")]
+mod sql;
+#[cfg(not(feature = "sql"))]
+#[path = "without_sql.rs"]
 mod sql;
 mod status;
 mod submit;
