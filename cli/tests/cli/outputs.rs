@@ -136,7 +136,7 @@ fn a_run_that_is_stopped_leaves_the_file_as_it_was() {
         "--save-path",
         &save,
     ]);
-    for signal in ["-INT", "-TERM"] {
+    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
         let mut running = command(&arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -160,7 +160,7 @@ fn a_run_that_is_stopped_leaves_the_file_as_it_was() {
         );
         // Drawing must not be what stops it.
         drawn.read_to_end(&mut Vec::new()).unwrap();
-        ended(running.wait_with_output().unwrap()).ended_with(130, &["no file was written"]);
+        ended(running.wait_with_output().unwrap()).ended_with(status, &["no file was written"]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "results of yesterday");
         assert_eq!(names(folder.path()), ["out.json"]);
     }

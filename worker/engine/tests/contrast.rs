@@ -208,13 +208,13 @@ fn what_cannot_be_contrasted_says_so() {
     let message = |spec: &AttributionSpec, example: &Example| refused(spec, example).to_string();
 
     let nothing = message(&spec("saliency", "contrast_prob_diff"), &example);
-    assert!(nothing.contains("give it a contrast target"), "{nothing}");
+    assert!(nothing.contains("add --attribution-kwargs"), "{nothing}");
     let same = Example {
         contrast_target: example.generated_text.clone(),
         ..example.clone()
     };
     let nothing = message(&spec("saliency", "contrast_prob_diff"), &same);
-    assert!(nothing.contains("give it a contrast target"), "{nothing}");
+    assert!(nothing.contains("add --attribution-kwargs"), "{nothing}");
     let divergence = message(&spec("saliency", "kl_divergence"), &same);
     assert!(divergence.contains("needs `contrast_force_inputs`"));
     let count = message(&spec("saliency", "top_p_size"), &example);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::class::TokenizerClass;
 use crate::Error;
+use crate::model::disk;
 
 /// Files of tokenizers that only transformers reads: the file or its extension, and what it is.
 const KINDS: &[(&str, &str)] = &[
@@ -67,7 +68,9 @@ pub(super) fn is_tiktoken(bytes: &[u8]) -> bool {
 }
 
 fn of_kind(folder: &Path, file: &str, kind: &str, class: &TokenizerClass) -> Error {
-    if file.ends_with(".tiktoken") {
+    // Llama 3's original files have the name of Llama 2's SentencePiece model.
+    let holds_tiktoken = || disk::read(&folder.join(file)).is_ok_and(|bytes| is_tiktoken(&bytes));
+    if file.ends_with(".tiktoken") || (file.ends_with(".model") && holds_tiktoken()) {
         return tiktoken(folder, file);
     }
     let of_class = match class.name() {
