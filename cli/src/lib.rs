@@ -5,7 +5,7 @@
 //! process; `results` reads tables back; `viz` draws heatmaps; `query` answers SQL.
 //!
 //! What must stay true: standard output is data and standard error is talk, so that every command
-//! can stand in a pipe; exit status 2 is a wrong request, 1 a failure, 130 an interruption; meaning
+//! can stand in a pipe; exit status 2 is a wrong request, 1 a failure, 130 Ctrl-C, 143 SIGTERM; meaning
 //! never depends on color. Nobody imports this crate but its own binary and the tests.
 
 #![allow(

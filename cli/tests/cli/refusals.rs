@@ -263,7 +263,7 @@ fn a_text_too_large_for_the_memory_is_named_and_costs_the_others_nothing() {
     let (tight, ample) = (folder.path().join("tight"), folder.path().join("ample"));
     let split = "train[:12]";
     let ran = attribute_dataset(&tight, split, &["--memory", "131MiB"]);
-    ran.ended_with(0, &["of working memory; --memory allows 131 MiB"]);
+    ran.ended_with(0, &["MiB of working memory; --memory allows 131 MiB"]);
     attribute_dataset(&ample, split, &[]).ended_with(0, &["attributed 12 rows"]);
     let scores = |root: &std::path::Path| {
         let question = "SELECT score FROM attributions WHERE example_id = 2 ORDER BY step, side, source_position";
