@@ -14,7 +14,7 @@ use crate::Error;
 use crate::assignment::{Acquired, AttemptAt, AttemptProgress, Registration};
 use crate::core::Core;
 use crate::dataset::{self, ShardRows};
-use crate::durable::{create_json, inspect};
+use crate::durable::{create_json, seen_below};
 use crate::job::scheduler::Request;
 use crate::job::{Event, Failure, FailureClass, SlotState};
 use crate::shared::changed;
@@ -107,7 +107,8 @@ impl<'c> Dispatch<'c> {
         Ok(rows.for_attribution(&spec.attribution))
     }
 
-    /// Hears that an attempt ended because its slot is filled, and looks. `tokens` were attributed.
+    /// Hears that an attempt ended because its slot is filled or split, and looks. `tokens` were
+    /// attributed.
     pub async fn complete(self, at: &AttemptAt, tokens: u64) -> Result<(), Error> {
         let open = self.0.state.read(|state| {
             let job = state.job(&at.job)?;
@@ -120,18 +121,20 @@ impl<'c> Dispatch<'c> {
         let Some(table) = open else {
             return Ok(());
         };
-        let store = self.0.store.as_ref();
-        let event = match store.head(&layout::slot(&table, &at.slot)).await? {
-            Some(object) => {
-                let filled = inspect(store, &object).await?;
-                filled.seen_in(at.slot.clone(), tokens)
-            }
-            None => Event::Released {
+        let mut events = seen_below(self.0.store.as_ref(), &table, &at.slot, tokens).await?;
+        if events.is_empty() {
+            events.push(Event::Released {
                 slot: at.slot.clone(),
                 attempt: at.attempt.clone(),
-            },
-        };
-        self.apply(&at.job, event);
+            });
+        }
+        let now = self.0.clock.now();
+        // All at once: what an attempt filled below a slot it split must not be leased meanwhile.
+        self.0.state.change(|state| {
+            for event in events {
+                state.apply(&at.job, event, now);
+            }
+        });
         Ok(())
     }
 

@@ -23,6 +23,7 @@ pub mod lfs;
 pub mod options;
 pub mod ordered;
 pub mod output;
+pub mod placement;
 pub mod plan;
 #[cfg(feature = "store")]
 pub mod slot_file;

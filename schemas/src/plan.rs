@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::SlotId;
+use crate::placement::halves;
 
 /// The shards of a job, in row order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,15 +53,8 @@ impl Plan {
     pub fn rows(&self, slot: &SlotId) -> Option<Range<u64>> {
         let mut rows = self.shards.get(slot.shard_index())?.rows.clone();
         for second_half in slot.halves() {
-            let middle = rows.start + (rows.end - rows.start) / 2;
-            rows = if second_half {
-                middle..rows.end
-            } else {
-                rows.start..middle
-            };
-            if rows.is_empty() {
-                return None;
-            }
+            let [first, second] = halves(&rows)?;
+            rows = if second_half { second } else { first };
         }
         Some(rows)
     }

@@ -1,10 +1,9 @@
 //! `kill -9`, in the middle: every example exactly once, the same bytes.
 
-use tonic::transport::{Channel, Endpoint};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, SubmitJobRequest};
 use whence_schemas::{FunctionSpec, JobSpec};
-use whence_tests::cluster::{Cluster, watch};
+use whence_tests::cluster::{Cluster, channel, watch};
 use whence_tests::fixtures::{translation_job, translations};
 use whence_tests::processes::Process;
 use whence_tests::table;
@@ -22,12 +21,6 @@ fn job() -> JobSpec {
         .clone_from(n_steps.as_object().expect("an object"));
     spec.attribution.step_scores = vec![FunctionSpec::named("probability")];
     spec
-}
-
-fn channel(address: &str) -> Channel {
-    Endpoint::try_from(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy()
 }
 
 #[tokio::test(flavor = "multi_thread")]

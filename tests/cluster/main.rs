@@ -6,6 +6,7 @@
 )]
 
 mod commit;
+mod drains;
 mod failures;
 mod kills;
 mod samples;

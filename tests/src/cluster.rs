@@ -108,6 +108,16 @@ impl Cluster {
     }
 }
 
+/// Returns a way to the coordinator that listens at `address`.
+///
+/// # Panics
+///
+/// If that is no address.
+pub fn channel(address: &str) -> Channel {
+    let endpoint = Endpoint::try_from(format!("http://{address}"));
+    endpoint.expect("an address").connect_lazy()
+}
+
 /// Watches a job over `channel` until `is_enough` or its end. Returns the last status.
 ///
 /// # Panics

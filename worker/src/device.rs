@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
-use whence_engine::{Attribution, Attributor, ErrorScope, Example};
+use whence_engine::{Attribution, Attributor, ErrorScope, Example, Stop};
 use whence_schemas::{JobSpec, RowError, chain};
 
 use crate::error::Failure;
@@ -35,7 +36,17 @@ pub struct Device {
 struct Request {
     spec: Arc<JobSpec>,
     examples: Vec<Example>,
+    stop: Stop,
     reply: oneshot::Sender<Result<Results, Failure>>,
+}
+
+/// Asks a computation to stop when whoever waits for it goes away.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
 }
 
 impl Device {
@@ -55,10 +66,20 @@ impl Device {
                 while let Some(Request {
                     spec,
                     examples,
+                    stop,
                     reply,
                 }) = requests.blocking_recv()
                 {
-                    let results = attribute(&mut models, memory, &spec, &examples);
+                    // Whoever asked may be gone before its turn comes.
+                    if stop.is_requested() {
+                        continue;
+                    }
+                    let attribute = Attribute {
+                        spec: &spec,
+                        memory,
+                        stop: &stop,
+                    };
+                    let results = attribute.on(&mut models, &examples);
                     if results.is_ok() {
                         remember(&known, &spec.model.digest, loaded_models);
                     }
@@ -69,22 +90,31 @@ impl Device {
         Ok(Self { queue, loaded })
     }
 
-    /// Attributes `examples` together.
+    /// Attributes `examples` together. Fails at once when `stopped` is cancelled; the device is free
+    /// again soon after.
     pub async fn attribute(
         &self,
         spec: Arc<JobSpec>,
         examples: Vec<Example>,
+        stopped: &CancellationToken,
     ) -> Result<Results, Failure> {
         let (reply, results) = oneshot::channel();
-        self.queue
-            .send(Request {
-                spec,
-                examples,
-                reply,
-            })
-            .await
-            .map_err(|_| Failure::Device)?;
-        results.await.map_err(|_| Failure::Device)?
+        let stop = StopOnDrop(Stop::default());
+        let request = Request {
+            spec,
+            examples,
+            stop: stop.0.clone(),
+            reply,
+        };
+        let computed = async {
+            let sent = self.queue.send(request).await;
+            sent.map_err(|_| Failure::Device)?;
+            results.await.map_err(|_| Failure::Device)?
+        };
+        tokio::select! {
+            results = computed => results,
+            () = stopped.cancelled() => Err(Failure::Stopped),
+        }
     }
 
     /// Returns the digests of the models held ready, most recently used first.
@@ -100,34 +130,40 @@ fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
     known.truncate(capacity.max(1));
 }
 
-fn attribute(
-    models: &mut Models,
+/// How examples are attributed.
+struct Attribute<'a> {
+    spec: &'a JobSpec,
     memory: Option<u64>,
-    spec: &JobSpec,
-    examples: &[Example],
-) -> Result<Results, Failure> {
-    let engine = models
-        .get(&spec.model, spec.dtype)
-        .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
-    let failed = |error: whence_engine::Error| match error.scope() {
-        ErrorScope::Model => Failure::Model(error.to_string()),
-        _ => Failure::Specification(error.to_string()),
-    };
-    // Not the job's fault: a worker with more memory can take it.
-    if let Some(bytes) = memory {
-        let checked = engine.check_memory(bytes);
-        checked.map_err(|error| Failure::Model(error.to_string()))?;
+    stop: &'a Stop,
+}
+
+impl Attribute<'_> {
+    /// Attributes `examples` by one of `models`.
+    fn on(&self, models: &mut Models, examples: &[Example]) -> Result<Results, Failure> {
+        let engine = models
+            .get(&self.spec.model, self.spec.dtype)
+            .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+        let failed = |error: whence_engine::Error| match error.scope() {
+            ErrorScope::Model => Failure::Model(error.to_string()),
+            _ => Failure::Specification(error.to_string()),
+        };
+        // Not the job's fault: a worker with more memory can take it.
+        if let Some(bytes) = self.memory {
+            let checked = engine.check_memory(bytes);
+            checked.map_err(|error| Failure::Model(error.to_string()))?;
+        }
+        whence_engine::check_pinned(&self.spec.attribution).map_err(failed)?;
+        let attributor = engine
+            .prepare(&self.spec.attribution)
+            .map_err(failed)?
+            .with_seed(self.spec.seed)
+            .with_stop(self.stop.clone());
+        let attributor = match self.memory {
+            Some(bytes) => attributor.with_memory(bytes),
+            None => attributor,
+        };
+        isolate(examples, &|examples| attribute_group(&attributor, examples))
     }
-    whence_engine::check_pinned(&spec.attribution).map_err(failed)?;
-    let attributor = engine
-        .prepare(&spec.attribution)
-        .map_err(failed)?
-        .with_seed(spec.seed);
-    let attributor = match memory {
-        Some(bytes) => attributor.with_memory(bytes),
-        None => attributor,
-    };
-    isolate(examples, &|examples| attribute_group(&attributor, examples))
 }
 
 fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
@@ -136,6 +172,7 @@ fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<
         Err(error) if error.scope() == ErrorScope::Specification => {
             Err(Failure::Specification(error.to_string()))
         }
+        Err(error) if error.scope() == ErrorScope::Stopped => Err(Failure::Stopped),
         Err(error) => Ok(Err(RowError {
             code: error.code().to_owned(),
             message: chain(&error),

@@ -1,29 +1,24 @@
 //! One lease, from top to bottom: fetch the rows, attribute them, encode the table, fill the slot.
 //!
 //! Rows that cannot be attributed become error rows of the same table, so that a bad row costs only
-//! itself. Between groups of examples the task looks whether somebody still wants it.
+//! itself. A task that must end publishes the rows it has finished: only the group of examples that
+//! was under way is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{AsArray, StructArray, UInt64Array};
-use arrow::compute::take;
-use arrow::error::ArrowError;
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use whence_engine::{Attribution, Example, InputKind};
+use whence_engine::Attribution;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{
-    DatasetSource, Footer, JobSpec, RowError, RowId, SlotKind, WorkerId, slot_file,
-};
+use whence_schemas::{JobSpec, WorkerId};
 
-use crate::commit::commit;
 use crate::device::Device;
 use crate::error::Failure;
-use crate::input::{self, InputRow, InputRows};
+use crate::examples::{example, groups, storable};
+use crate::input::{self, InputRows};
 use crate::lease::Lease;
-use crate::table::{self, TableRow};
+use crate::publish::{Publication, Samples, count_failed};
 
 /// A way to the coordinator.
 pub type Client = WorkerServiceClient<tonic::transport::Channel>;
@@ -63,17 +58,17 @@ pub struct TaskProgress {
 pub struct Finished {
     /// What stands in the slot.
     pub outcome: Outcome,
-    /// Rows of the dataset it answers.
+    /// Rows of the dataset that were answered.
     pub rows: u64,
     /// How many of them have an error row.
     pub failed: u64,
     /// Tokens of what was attributed.
     pub tokens: u64,
-    /// Length of the encoded table.
+    /// Length of the encoded tables.
     pub bytes: u64,
 }
 
-/// Does what `lease` permits.
+/// Does what `lease` permits, or publishes what is finished of it when `stop` is cancelled.
 pub async fn run(
     context: &TaskContext,
     lease: &Lease,
@@ -82,29 +77,33 @@ pub async fn run(
 ) -> Result<Finished, Failure> {
     let spec = Arc::clone(&lease.spec);
     let input = input::decode(&fetch(context, lease, stop).await?)?;
-    let results = attribute(context, &spec, &input, progress, stop).await?;
-    let failed = count_failed(&results);
-    let bytes = encode(context, lease, &spec, &input, results)?;
-    if bytes.len() > context.max_result_bytes {
-        return Err(Failure::TooLarge {
-            bytes: bytes.len(),
-            limit: context.max_result_bytes,
-        });
+    let mut results = Vec::with_capacity(input.rows.len());
+    let task = Task {
+        context,
+        spec: &spec,
+        progress,
+        stop,
+    };
+    match task.attribute(&input, &mut results).await {
+        Ok(()) => {}
+        Err(Failure::Stopped) if !results.is_empty() => {}
+        Err(failure) => return Err(failure),
     }
-    let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
-    let outcome = commit(
-        context.store.as_ref(),
-        &lease.slot_key,
-        &lease.attempt,
-        bytes,
-    )
-    .await?;
+    let publication = Publication {
+        store: context.store.as_ref(),
+        worker: &context.id,
+        max_bytes: context.max_result_bytes,
+        lease,
+        input: &input,
+        results: &results,
+    };
+    let published = publication.publish().await?;
     Ok(Finished {
-        outcome,
-        rows: input.rows.len() as u64,
-        failed,
+        outcome: published.outcome,
+        rows: results.len() as u64,
+        failed: count_failed(&results),
         tokens: progress.tokens.load(Ordering::Relaxed),
-        bytes: length,
+        bytes: published.bytes,
     })
 }
 
@@ -138,272 +137,53 @@ async fn fetch(
     }
 }
 
-/// What became of one row of the dataset: one result a sequence, and one where the row is bad.
-type Samples = Vec<Result<Attribution, RowError>>;
-
-/// Attributes every row, groups of similar length together, and returns the results in row order.
-async fn attribute(
-    context: &TaskContext,
-    spec: &Arc<JobSpec>,
-    input: &InputRows,
-    progress: &TaskProgress,
-    stop: &CancellationToken,
-) -> Result<Vec<Samples>, Failure> {
-    let mut results: Vec<Samples> = vec![Vec::new(); input.rows.len()];
-    let mut examples = Vec::new();
-    for (index, row) in input.rows.iter().enumerate() {
-        match example(row, &spec.dataset) {
-            Ok(example) => examples.push((index, example)),
-            Err(error) => results[index].push(Err(error)),
-        }
-    }
-    progress.rows.fetch_add(
-        (input.rows.len() - examples.len()) as u64,
-        Ordering::Relaxed,
-    );
-    let batch_tokens = context.batch_tokens / spec.num_samples();
-    for group in groups(examples, batch_tokens, context.batch_size) {
-        if stop.is_cancelled() {
-            return Err(Failure::Stopped);
-        }
-        let (indices, examples): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let attributed = context.device.attribute(Arc::clone(spec), examples).await?;
-        for (index, samples) in indices.into_iter().zip(attributed) {
-            let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
-            progress.rows.fetch_add(1, Ordering::Relaxed);
-            progress.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
-            let samples = samples.into_iter();
-            results[index] = samples.map(|result| result.and_then(storable)).collect();
-        }
-        context.progressed.notify_one();
-    }
-    Ok(results)
+/// A lease under way.
+struct Task<'a> {
+    context: &'a TaskContext,
+    spec: &'a Arc<JobSpec>,
+    progress: &'a TaskProgress,
+    stop: &'a CancellationToken,
 }
 
-/// Returns how many rows of the dataset have a result that is an error.
-fn count_failed(results: &[Samples]) -> u64 {
-    let has_failed = |samples: &&Samples| samples.iter().any(Result::is_err);
-    results.iter().filter(has_failed).count() as u64
-}
-
-/// Returns the example a row describes, or what is wrong with the row.
-fn example(row: &InputRow, dataset: &DatasetSource) -> Result<Example, RowError> {
-    let error = |code: &str, message: String| {
-        Err(RowError {
-            code: code.to_owned(),
-            message,
-        })
-    };
-    if let Some(reason) = &row.row_error {
-        return error("unreadable_row", reason.clone());
-    }
-    let Some(input_text) = row.input_text.clone() else {
-        return error("missing_text", "the row has no input text".to_owned());
-    };
-    let optional = [
-        (&dataset.generated_field, &row.generated_text, "generated"),
-        (
-            &dataset.contrast_source_field,
-            &row.contrast_source,
-            "contrast source",
-        ),
-        (
-            &dataset.contrast_target_field,
-            &row.contrast_target,
-            "contrast target",
-        ),
-    ];
-    if let Some((.., which)) = optional
-        .into_iter()
-        .find(|(field, text, _)| field.is_some() && text.is_none())
-    {
-        return error("missing_text", format!("the row has no {which} text"));
-    }
-    Ok(Example {
-        id: row.example_id,
-        input_text,
-        input_kind: if row.is_messages {
-            InputKind::Messages
-        } else {
-            InputKind::Text
-        },
-        generated_text: row.generated_text.clone(),
-        contrast_source: row.contrast_source.clone(),
-        contrast_target: row.contrast_target.clone(),
-    })
-}
-
-/// Refuses scores the table has no column for.
-fn storable(attribution: Attribution) -> Result<Attribution, RowError> {
-    let mut sides = attribution
-        .steps
-        .iter()
-        .flat_map(|step| [&step.source, &step.target])
-        .flatten();
-    let is_raw = sides.any(|scores| !scores.row_shape.is_empty());
-    drop(sides);
-    if is_raw {
-        let message = "the scores are not aggregated to one a token; name as many aggregators as the method has axes";
-        return Err(RowError {
-            code: "not_aggregated".to_owned(),
-            message: message.to_owned(),
-        });
-    }
-    Ok(attribution)
-}
-
-/// Cuts examples into groups of similar length, none with more than about `max_tokens` tokens.
-///
-/// What a group costs is known only after tokenising; the length of its texts is near enough.
-fn groups(
-    mut examples: Vec<(usize, Example)>,
-    max_tokens: usize,
-    max_size: usize,
-) -> Vec<Vec<(usize, Example)>> {
-    examples.sort_by_key(|(index, example)| (estimated_tokens(example), *index));
-    let mut groups: Vec<Vec<_>> = Vec::new();
-    let mut tokens = 0;
-    for example in examples {
-        let own = estimated_tokens(&example.1);
-        match groups.last_mut() {
-            Some(group) if tokens + own <= max_tokens && group.len() < max_size => {
-                tokens += own;
-                group.push(example);
+impl Task<'_> {
+    /// Attributes the rows of `input`, one group after another, and adds to `results` what became of
+    /// each. Where it fails, the rows before the group under way have their results.
+    async fn attribute(
+        &self,
+        input: &InputRows,
+        results: &mut Vec<Samples>,
+    ) -> Result<(), Failure> {
+        let rows = input.rows.iter();
+        let rows: Vec<_> = rows.map(|row| example(row, &self.spec.dataset)).collect();
+        let batch_tokens = self.context.batch_tokens / self.spec.num_samples();
+        for group in groups(&rows, batch_tokens, self.context.batch_size) {
+            let examples: Vec<_> = rows[group.clone()].iter().flatten().cloned().collect();
+            let mut attributed = Vec::new().into_iter();
+            if !examples.is_empty() {
+                let spec = Arc::clone(self.spec);
+                let computing = self.context.device.attribute(spec, examples, self.stop);
+                attributed = computing.await?.into_iter();
             }
-            _ => {
-                tokens = own;
-                groups.push(vec![example]);
+            for row in &rows[group] {
+                let samples = match row {
+                    Ok(_) => attributed.next().ok_or(Failure::Device)?,
+                    Err(error) => vec![Err(error.clone())],
+                };
+                results.push(self.count(samples));
             }
+            self.context.progressed.notify_one();
         }
-    }
-    groups
-}
-
-/// Estimates an example's tokens: text has about four bytes a token, and a target that is to be
-/// generated is about as long as its source.
-fn estimated_tokens(example: &Example) -> usize {
-    let target = example
-        .generated_text
-        .as_ref()
-        .map_or(example.input_text.len(), String::len);
-    (example.input_text.len() + target) / 4 + 2
-}
-
-fn encode(
-    context: &TaskContext,
-    lease: &Lease,
-    spec: &JobSpec,
-    input: &InputRows,
-    results: Vec<Samples>,
-) -> Result<Vec<u8>, Failure> {
-    let errors = count_failed(&results);
-    let (rows, columns) = table_rows(spec, input, results)?;
-    let step_scores = spec.attribution.step_score_labels();
-    let batch = table::encode(&rows, &step_scores, columns.as_ref())?;
-    let footer = Footer {
-        slot: lease.slot.clone(),
-        attempt: lease.attempt.clone(),
-        kind: SlotKind::Full,
-        examples: input.rows.len() as u64,
-        errors,
-        worker: context.id.clone(),
-        epoch: lease.epoch,
-        spec_json: spec.canonical_json(),
-        code_version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    Ok(slot_file::encode(&batch, &footer)?)
-}
-
-/// Returns a row of the table for every result, and the carried columns of each.
-fn table_rows(
-    spec: &JobSpec,
-    input: &InputRows,
-    results: Vec<Samples>,
-) -> Result<(Vec<TableRow>, Option<StructArray>), ArrowError> {
-    let forces = spec.forces_targets();
-    let mut rows = Vec::with_capacity(results.len());
-    let mut origins = Vec::with_capacity(results.len());
-    for (origin, (row, samples)) in input.rows.iter().zip(results).enumerate() {
-        for (sample, result) in (0..).zip(samples) {
-            let example = row.example_id;
-            origins.push(origin as u64);
-            rows.push(TableRow {
-                id: RowId { example, sample },
-                input_text: row.input_text.clone(),
-                forced: result.as_ref().map_or(forces, |result| result.forced),
-                result,
-            });
-        }
-    }
-    let columns = match &input.columns {
-        None => None,
-        Some(columns) => {
-            let taken = take(columns, &UInt64Array::from(origins), None)?;
-            Some(taken.as_struct().clone())
-        }
-    };
-    Ok((rows, columns))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of_length(id: i64, bytes: usize) -> (usize, Example) {
-        (
-            id as usize,
-            Example::new(id, &"x".repeat(bytes)).with_generated_text(""),
-        )
+        Ok(())
     }
 
-    #[test]
-    fn groups_hold_similar_lengths_within_the_budget() {
-        let examples = vec![
-            of_length(0, 400),
-            of_length(1, 8),
-            of_length(2, 40),
-            of_length(3, 8),
-        ];
-        let ids = |group: &Vec<(usize, Example)>| {
-            group.iter().map(|(index, _)| *index).collect::<Vec<_>>()
-        };
-        let groups: Vec<_> = groups(examples, 30, 64).iter().map(ids).collect();
-        assert_eq!(groups, [vec![1, 3, 2], vec![0]]);
-    }
-
-    #[test]
-    fn a_row_without_text_says_so() {
-        let row = InputRow {
-            example_id: 1,
-            input_text: None,
-            is_messages: false,
-            generated_text: None,
-            contrast_source: None,
-            contrast_target: None,
-            row_error: None,
-        };
-        let generates = DatasetSource {
-            files: vec![],
-            split: "train".to_owned(),
-            input_field: "text".to_owned(),
-            generated_field: None,
-            contrast_source_field: None,
-            contrast_target_field: None,
-            columns: vec![],
-        };
-        let forces = DatasetSource {
-            generated_field: Some("target".to_owned()),
-            ..generates.clone()
-        };
-        assert_eq!(example(&row, &generates).unwrap_err().code, "missing_text");
-        let row = InputRow {
-            input_text: Some("a".to_owned()),
-            ..row
-        };
-        assert!(example(&row, &generates).is_ok());
-        assert_eq!(
-            example(&row, &forces).unwrap_err().message,
-            "the row has no generated text"
-        );
+    /// Counts what became of a row as progress. Returns it without what the table cannot hold.
+    fn count(&self, samples: Samples) -> Samples {
+        let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
+        self.progress.rows.fetch_add(1, Ordering::Relaxed);
+        self.progress
+            .tokens
+            .fetch_add(tokens as u64, Ordering::Relaxed);
+        let samples = samples.into_iter();
+        samples.map(|result| result.and_then(storable)).collect()
     }
 }

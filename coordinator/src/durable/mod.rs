@@ -18,7 +18,7 @@ pub mod root;
 mod slot_object;
 
 pub use fallback::{Author, quarantine, tombstone, unread_rows};
-pub use slot_object::{SlotObject, inspect};
+pub use slot_object::{SlotObject, inspect, seen_below};
 
 /// Creates an object that holds `value` as JSON.
 pub(crate) async fn create_json<T: Serialize + Sync>(

@@ -1,7 +1,7 @@
 //! What fills a slot, read from the object's footer alone.
 
 use whence_schemas::store::{Listed, SlotStore, StoreError, read_footer};
-use whence_schemas::{SlotId, SlotKind};
+use whence_schemas::{SlotId, SlotKind, layout};
 
 use crate::job::{Event, Fill, FillKind};
 
@@ -38,4 +38,31 @@ pub async fn inspect(store: &dyn SlotStore, object: &Listed) -> Result<SlotObjec
         errors: footer.errors,
         bytes: object.bytes,
     }))
+}
+
+/// Looks at a slot and, where it is split, at those below it. Returns what fills them, a slot before
+/// its halves; `tokens` were attributed for the first that has rows.
+pub async fn seen_below(
+    store: &dyn SlotStore,
+    table: &str,
+    slot: &SlotId,
+    mut tokens: u64,
+) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    let mut open = vec![slot.clone()];
+    while let Some(slot) = open.pop() {
+        let Some(object) = store.head(&layout::slot(table, &slot)).await? else {
+            continue;
+        };
+        let seen = inspect(store, &object).await?;
+        let own = match seen {
+            SlotObject::Filled(_) => std::mem::take(&mut tokens),
+            SlotObject::Tombstone(_) => {
+                open.extend(slot.split().into_iter().rev());
+                0
+            }
+        };
+        events.push(seen.seen_in(slot, own));
+    }
+    Ok(events)
 }

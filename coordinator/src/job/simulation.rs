@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use whence_schemas::placement::Placement;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
@@ -25,6 +26,8 @@ enum Action {
     Commit(usize),
     /// An attempt writes its result, and nobody hears of it.
     CommitSilently(usize),
+    /// An attempt ends early with some of its first rows, and dies after so many writes.
+    CommitPart(usize, u8, u8),
     /// An attempt fails, and reports.
     Fail(usize, FailureClass),
     /// An attempt is never heard of again, unless it commits.
@@ -86,13 +89,22 @@ impl World {
             Action::Acquire(worker) => self.acquire(worker),
             Action::Commit(index) => {
                 if let Some((slot, ..)) = self.pick(index) {
-                    self.store.entry(slot.clone()).or_insert(Object::Rows);
-                    self.see(&slot);
+                    let rows = self.plan.rows(&slot).expect("a slot of the plan");
+                    self.publish(&slot, &rows, usize::MAX);
+                    self.see_below(&slot);
                 }
             }
             Action::CommitSilently(index) => {
                 if let Some((slot, ..)) = self.pick(index) {
-                    self.store.entry(slot).or_insert(Object::Rows);
+                    let rows = self.plan.rows(&slot).expect("a slot of the plan");
+                    self.publish(&slot, &rows, usize::MAX);
+                }
+            }
+            Action::CommitPart(index, done, writes) => {
+                if let Some((slot, ..)) = self.pick(index) {
+                    let rows = self.plan.rows(&slot).expect("a slot of the plan");
+                    let end = rows.start + u64::from(done) % (rows.end - rows.start + 1);
+                    self.publish(&slot, &(rows.start..end), usize::from(writes % 8));
                 }
             }
             Action::Fail(index, class) => {
@@ -151,6 +163,39 @@ impl World {
     fn pick(&mut self, index: usize) -> Option<(SlotId, Attempt, WorkerId)> {
         let len = self.attempts.len();
         (len > 0).then(|| self.attempts.swap_remove(index % len))
+    }
+
+    /// Writes the rows `done` of an attempt at `slot` as a worker does, `writes` objects at most.
+    fn publish(&mut self, slot: &SlotId, done: &Range<u64>, writes: usize) {
+        let mut open = vec![slot.clone()];
+        let mut left = writes;
+        while let Some(slot) = open.pop() {
+            let rows = self.plan.rows(&slot).expect("a slot of the plan");
+            let object = match Placement::of(&rows, done) {
+                Placement::Nothing => continue,
+                Placement::Rows => Object::Rows,
+                Placement::Tombstone => Object::Tombstone,
+            };
+            let Some(after) = left.checked_sub(1) else {
+                return;
+            };
+            left = after;
+            let stands = *self.store.entry(slot.clone()).or_insert(object);
+            if stands == Object::Tombstone {
+                open.extend(slot.split().into_iter().rev());
+            }
+        }
+    }
+
+    /// Tells the job what stands in a slot and below it.
+    fn see_below(&mut self, slot: &SlotId) {
+        let mut open = vec![slot.clone()];
+        while let Some(slot) = open.pop() {
+            if self.store.get(&slot) == Some(&Object::Tombstone) {
+                open.extend(slot.split().into_iter().rev());
+            }
+            self.see(&slot);
+        }
     }
 
     /// Makes stand what is due, as far as the store has not got it already.
@@ -243,6 +288,8 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => any::<u8>().prop_map(Action::Acquire),
         2 => any::<usize>().prop_map(Action::Commit),
         1 => any::<usize>().prop_map(Action::CommitSilently),
+        2 => any::<(usize, u8, u8)>()
+            .prop_map(|(index, done, writes)| Action::CommitPart(index, done, writes)),
         2 => (any::<usize>(), class).prop_map(|(index, class)| Action::Fail(index, class)),
         1 => any::<usize>().prop_map(Action::Forget),
         2 => Just(Action::WriteDue),
@@ -268,6 +315,7 @@ proptest! {
         world.check()?;
         // Zombies that wake up now find every slot taken.
         while !world.attempts.is_empty() {
+            world.act(Action::CommitPart(0, 1, 7));
             world.act(Action::Commit(0));
         }
         world.check()?;

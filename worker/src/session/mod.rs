@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, error, info, info_span};
 use whence_proto::v1;
 use whence_schemas::{WorkerId, store};
 
@@ -197,15 +197,9 @@ impl Session {
         }
     }
 
-    /// Gives back what is not finished, and waits for the tasks to notice.
+    /// Asks the tasks to end, and waits until each has published what it finished and said so.
     async fn drain(&self, tasks: &mut JoinSet<()>) {
-        let unfinished = self.running.attempts();
         self.running.stop_all();
-        if !unfinished.is_empty()
-            && let Err(status) = self.link.release(unfinished).await
-        {
-            warn!(cause = %status.message(), "leases could not be given back, they will expire");
-        }
         while tasks.join_next().await.is_some() {}
     }
 

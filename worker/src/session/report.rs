@@ -30,8 +30,8 @@ pub(super) enum Report {
     Completed(CompleteShardRequest),
     /// It could not fill its slot.
     Failed(FailShardRequest),
-    /// It was told to stop: whoever told it knows.
-    Nothing,
+    /// It was told to stop before anything was finished: its lease is given back.
+    Released(AttemptRef),
 }
 
 impl Report {
@@ -53,8 +53,8 @@ impl Report {
                 })
             }
             Err(Failure::Stopped) => {
-                info!("stopped");
-                Self::Nothing
+                info!("stopped before anything was finished");
+                Self::Released(lease.attempt_ref())
             }
             Err(failure) => {
                 let message = chain(failure);
@@ -87,7 +87,7 @@ impl Report {
         match self.clone() {
             Self::Completed(request) => link.complete(request).await,
             Self::Failed(request) => link.fail(request).await,
-            Self::Nothing => Ok(()),
+            Self::Released(attempt) => link.release(vec![attempt]).await,
         }
     }
 }
@@ -159,8 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_stopped_is_not_a_failure() {
-        assert_eq!(report(&Err(Failure::Stopped)), Report::Nothing);
+    fn an_attempt_that_was_stopped_is_given_back_and_no_failure() {
+        let attempt = sent(0).attempt.unwrap();
+        let stopped = report(&Err(Failure::Stopped));
+        assert_eq!(stopped, Report::Released(attempt));
     }
 
     #[test]
