@@ -5,6 +5,7 @@ Environment (CPU only):
     python3 -m venv .venv && .venv/bin/pip install torch==2.15.* transformers==5.23.* safetensors
     .venv/bin/python tests/families/generate.py            # all of them
     .venv/bin/python tests/families/generate.py gpt2 t5    # some
+    .venv/bin/python tests/families/generate.py --maps     # maps alone, of models that are there
 
 A folder holds `config.json` and `model.safetensors` (weights are bfloat16 numbers, so that they are
 small, and exact in every precision) and the truth, computed in float64, with eager attention:
@@ -13,6 +14,11 @@ small, and exact in every precision) and the truth, computed in float64, with ea
 * `reference.safetensors`: `logits.I` of every position of target I, `target_gradient.I` and
   `source_gradient.I` of the probability of a token with respect to the embeddings of target and
   source I.
+
+* `maps.safetensors`, where `MAPS` names the model: what the methods `attention` and `value_zeroing`
+  have of the last target, each step from the pass over its own prefix: `attention` is the mean over
+  heads, `value_zeroing` compares the hidden states of passes in which attention finds zeros for the
+  values of one token in one layer. `[prefix tokens, layers]`, step after step.
 
 transformers rounds to single precision inside norms, softmaxes and heads, whatever the model's
 precision: `in_double_precision` takes that away. What models were trained with stays single:
@@ -271,8 +277,25 @@ FAMILIES |= {
     "mixtral-window": ("mixtral", FAMILIES["mixtral"][1] | dict(sliding_window=4, num_experts_per_tok=3)),
     "granite-biased": ("granite", DECODER | dict(attention_bias=True, mlp_bias=True)),
     "cohere-biased": ("cohere", DECODER | dict(attention_bias=True)),
+    # What transformers derives, said otherwise by the file, which has the last word.
+    "t5-named-activation": ("t5", T5 | dict(dense_act_fn="silu")),
+    # Two names of one function, of which Gemma takes only `gelu` for the tanh form.
+    "gemma-erf": ("gemma", DECODER | dict(head_dim=6, hidden_act="gelu_python")),
+    # The padding row is where positions are counted from, or where one of them is missing.
+    "m2m_100-pad-0": ("m2m_100", BART | dict(pad_token_id=0)),
+    "m2m_100-pad-19": ("m2m_100", BART | dict(pad_token_id=19, max_position_embeddings=64)),
+    "xglm-pad-0": ("xglm", FAMILIES["xglm"][1] | dict(pad_token_id=0)),
+    "xglm-pad-5": ("xglm", FAMILIES["xglm"][1] | dict(pad_token_id=5)),
+    "xglm-pad-none": ("xglm", FAMILIES["xglm"][1] | dict(pad_token_id=None)),
+    "opt-projected-pre-norm": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=16)),
     "bart-unscaled": ("bart", BART | dict(scale_embedding=False)),
 }
+
+# One of each way to lay norms, heads and rotations around an attention.
+MAPS = (
+    "biogpt", "cohere", "gemma2", "gpt2", "gpt_neox", "gpt_neox-sequential", "granite", "llama", "mistral", "olmo2",
+    "opt", "opt-post-norm", "opt-projected", "opt-projected-pre-norm", "phi", "phi3-longrope", "qwen3", "stablelm-parallel",
+)
 
 SEED_OF_WEIGHTS = 20261125
 SINGLE = torch.float32
@@ -432,8 +455,14 @@ def truth(model, is_encoder_decoder):
 
 
 def generate(name):
-    model_type, fields = FAMILIES[name]
     folder = MODELS / name
+    stored = write(folder, *FAMILIES[name])
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{name}: {stored} tensors, {size / 1000:.0f} kB")
+
+
+def write(folder, model_type, fields):
+    """Makes a model and the truth about it. Returns how many tensors it has."""
     folder.mkdir(parents=True, exist_ok=True)
     with exact_tables():
         model, config, is_encoder_decoder = build(model_type, fields)
@@ -450,8 +479,52 @@ def generate(name):
             tensors, sequences = truth(model, is_encoder_decoder)
     save_file(tensors, folder / "reference.safetensors")
     (folder / "reference.json").write_text(json.dumps(dict(sequences=sequences), indent=1) + "\n")
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{name}: {len(stored)} tensors, {size / 1000:.0f} kB")
+    return len(stored)
+
+
+def write_maps(name):
+    """Computes what `attention` and `value_zeroing` have of a model that is there."""
+    folder = MODELS / name
+    with exact_tables():
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=SINGLE)
+        model = model.double().eval()
+        keep_angles_single(model)
+        with in_double_precision(), torch.no_grad():
+            prefixes = [TARGETS[-1][:length] for length in range(1, len(TARGETS[-1]))]
+            passes = [(model(torch.tensor([p]), output_attentions=True, output_hidden_states=True)) for p in prefixes]
+            # [keys, layers] of the last row
+            attention = [torch.stack([layer[0, :, -1].mean(0) for layer in out.attentions], -1) for out in passes]
+            zeroing = [moved(model, prefix, out.hidden_states) for prefix, out in zip(prefixes, passes)]
+    maps = dict(attention=torch.cat(attention), value_zeroing=torch.cat(zeroing))
+    save_file(maps, folder / "maps.safetensors")
+    print(f"{name}: maps")
+
+
+def moved(model, prefix, clean):
+    """How far each layer's output moves at the last row without the value of one token. `[keys, layers]`"""
+    module = sys.modules[type(model).__module__]
+    layers = []
+    for layer in range(model.config.num_hidden_layers):
+        distances = []
+        for key in range(len(prefix)):
+
+            def without_value(original, layer=layer, key=key):
+                def forward(attention, query, keys, value, *arguments, **keywords):
+                    if attention.layer_idx == layer:
+                        value = value.clone()
+                        value[:, :, key] = 0
+                    return original(attention, query, keys, value, *arguments, **keywords)
+
+                return forward
+
+            with patched(module, "eager_attention_forward", without_value):
+                zeroed = model(torch.tensor([prefix]), output_hidden_states=True).hidden_states
+            a, b = clean[layer + 1][0, -1], zeroed[layer + 1][0, -1]
+            distances.append(1 - torch.nn.functional.cosine_similarity(a, b, dim=0))
+        distances = torch.stack(distances)
+        distances = torch.where(distances < 1e-5, 0.0, distances)
+        layers.append(distances / distances.sum().clamp_min(1e-300))
+    return torch.stack(layers, -1)
 
 
 def shrink(folder):
@@ -466,5 +539,10 @@ def shrink(folder):
 
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
-    for family in sys.argv[1:] or FAMILIES:
-        generate(family)
+    names = sys.argv[1:]
+    if "--maps" not in names:
+        for family in names or FAMILIES:
+            generate(family)
+    for family in MAPS:
+        if not set(names) - {"--maps"} or family in names:
+            write_maps(family)

@@ -12,12 +12,14 @@
 
 mod damage;
 mod halves;
+mod maps;
 mod measure;
 mod page;
 mod reference;
 mod slopes;
 mod spelling;
 mod strangers;
+mod sweep;
 
 use std::collections::BTreeSet;
 

@@ -42,8 +42,12 @@ struct ReferenceFile {
 impl Reference {
     /// Reads all of them, by name.
     pub(crate) fn all() -> Vec<Self> {
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("families/models");
-        let entries = fs::read_dir(&models).unwrap();
+        Self::of_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("families/models"))
+    }
+
+    /// Reads those of another folder, by name.
+    pub(crate) fn of_folder(models: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(models).unwrap();
         let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         folders.sort();
         folders.into_iter().map(Self::read).collect()

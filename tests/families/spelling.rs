@@ -130,3 +130,14 @@ fn sizes_by_their_other_names() {
         }
     });
 }
+
+#[test]
+fn m2m_100_scales_its_embeddings_where_nothing_is_said() {
+    // transformers' default, unlike that of BART and its other relatives.
+    assert_same("m2m_100", |fields| {
+        assert_eq!(fields.remove("scale_embedding"), Some(json!(true)));
+    });
+    assert_same("bart-unscaled", |fields| {
+        assert_eq!(fields.remove("scale_embedding"), Some(json!(false)));
+    });
+}

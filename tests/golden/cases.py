@@ -54,6 +54,10 @@ class Variant:
     needs_encoder: bool = False
     # All texts in one call of Inseq, instead of one call a text.
     batched: bool = False
+    # What Inseq and the engine alike are told of the contrast.
+    contrast: dict = field(default_factory=dict)
+    # The models it suits; all where it names none.
+    models: tuple[str, ...] = ()
     # How many of the model's texts to use.
     texts: int = 4
     # Keep the un-aggregated scores of the short text.
@@ -85,6 +89,9 @@ SELF_SCORES = {"output_encoder_self_scores": True, "output_decoder_self_scores":
 
 STEP_SCORES = ("probability", "logit")
 
+# Its prefix is that of the text at the first step, and another one at the second.
+CONTRAST = {"contrast_targets": "Click the page", "contrast_force_inputs": True}
+
 METHODS: dict[str, tuple[Variant, ...]] = {
     "saliency": (
         Variant("probability", step_scores=STEP_SCORES, raw=True),
@@ -92,6 +99,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("signed", params={"abs": False}, texts=1, raw=True),
         Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
         Variant("batched", batched=True, texts=3),
+        Variant("contrast", attributed_fn="pcxmi", contrast=CONTRAST, models=("gpt2-random",), texts=1, raw=True),
     ),
     "input_x_gradient": (
         Variant("probability", raw=True),
@@ -148,6 +156,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("probability"),
         Variant("logit", attributed_fn="logit", texts=1),
         Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
+        Variant("contrast", attributed_fn="pcxmi", contrast=CONTRAST, models=("gpt2-random",), texts=1),
     ),
     # Not with `attribute_target` in Inseq.
     "lime": (
@@ -265,6 +274,21 @@ MODELS: dict[str, Model] = {
         has_encoder=True,
         methods=("deeplift", "layer_deeplift"),
     ),
+    # Ordinary tokens of its tokenizer have the numbers that its configuration calls special, and it
+    # has more rows than the tokenizer has tokens.
+    "xglm-random": Model(
+        "tests/models/xglm-random",
+        (Text('Click the! #', 'Click the! #tab! and!', is_short=True),),
+        has_encoder=False,
+        methods=("discretized_integrated_gradients",),
+    ),
+    # Turns tokens otherwise once a text has more than eight, which these cross.
+    "phi3-random": Model(
+        "tests/models/phi3-random",
+        (Text("Click the", "Click the Customize", is_short=True),),
+        has_encoder=False,
+        methods=("attention", "value_zeroing"),
+    ),
     "smollm2": Model(
         ".models/smollm2",
         (
@@ -318,6 +342,8 @@ def cases(model_name: str) -> list[Case]:
             continue
         for variant in variants[: model.variants]:
             if variant.needs_encoder and not model.has_encoder:
+                continue
+            if variant.models and model_name not in variant.models:
                 continue
             has_own = (model.has_encoder and not variant.compat_only) or variant.own_only
             has_inseqs = not variant.own_only

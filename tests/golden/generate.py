@@ -124,6 +124,7 @@ def specification(case: Case, results: list[Result]) -> dict:
         "attributed_fn": {"name": variant.attributed_fn},
         "step_scores": [{"name": name} for name in variant.step_scores],
         "attribute_target": variant.attribute_target,
+        "contrast": variant.contrast,
         "compat": case.compat,
         "generation": {"max_new_tokens": case.model.max_new_tokens},
     }

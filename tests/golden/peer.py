@@ -160,6 +160,7 @@ class Peer:
                 attribute_target=variant.attribute_target and case.model.has_encoder,
                 show_progress=False,
                 **({} if case.method in layers.ATTRIBUTIONS else params),
+                **variant.contrast,
             )
         results = []
         for text, target, sequence in zip(inputs, targets, out.sequence_attributions):
@@ -168,6 +169,9 @@ class Peer:
                 results.append(self._layer_result(case, source, sequence, target))
             else:
                 results.append(result(source, sequence, target, draws))
+            if variant.contrast:
+                # Inseq puts both tokens into one text, without a number, where they differ.
+                results[-1].target = self.source(target)
         return results
 
     def _layer_result(self, case: Case, source: list[tuple[str, int]], sequence, generated_text: str) -> Result:

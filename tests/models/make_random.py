@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes ``gpt2-random``, ``t5-random`` and ``t5-relu-random``: whole checkpoints, tokenizers included.
+"""Makes the models ``…-random`` beside it: whole checkpoints, tokenizers included.
 
     pip install "torch==2.15.*" "transformers==5.23.*"
-    python tests/models/make_random.py
+    python tests/models/make_random.py            # all of them
+    python tests/models/make_random.py gpt2-random
 
 Their tokenizers are trained on the help texts of ``tests/data``, their weights are random: what is
 proven with them is arithmetic, for which no training is needed. Weights are large enough for
@@ -13,25 +14,43 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    Phi3Config,
+    Phi3ForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+    XGLMConfig,
+    XGLMForCausalLM,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VOCABULARY = 320
 # Weights this many times as large as the initialisation's, whose models predict nearly the same everywhere.
-LARGER = {"gpt2-random": 4.0, "t5-random": 1.0, "t5-relu-random": 1.0}
+LARGER = {"gpt2-random": 4.0, "xglm-random": 4.0, "phi3-random": 8.0}
+GPT2_TOKENS = {"tokenizer_class": "GPT2Tokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
+               "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+T5_TOKENS = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "unk_token": "<unk>", "eos_token": "</s>",
+             "pad_token": "<pad>"}
 
 
 def main() -> None:
-    write("gpt2-random", byte_level(), gpt2(), {"tokenizer_class": "GPT2Tokenizer", "unk_token": "<|endoftext|>",
-          "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})
-    t5_tokens = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "unk_token": "<unk>", "eos_token": "</s>",
-                 "pad_token": "<pad>"}
-    write("t5-random", unigram(), t5("gated-gelu", 48), t5_tokens)
-    # The T5 of the paper. Its activation is one that Captum's DeepLIFT knows.
-    write("t5-relu-random", unigram(), t5("relu", 24), t5_tokens)
+    # All are made, in this order, whatever is written: one's weights depend on what was drawn before.
+    models = {
+        "gpt2-random": (byte_level(), gpt2(), GPT2_TOKENS),
+        "t5-random": (unigram(), t5("gated-gelu", 48), T5_TOKENS),
+        # The T5 of the paper. Its activation is one that Captum's DeepLIFT knows.
+        "t5-relu-random": (unigram(), t5("relu", 24), T5_TOKENS),
+        "xglm-random": (byte_level(), xglm(), GPT2_TOKENS),
+        "phi3-random": (byte_level(), phi3(), GPT2_TOKENS),
+    }
+    for name in sys.argv[1:] or models:
+        write(name, *models[name])
 
 
 def texts() -> list[str]:
@@ -77,6 +96,33 @@ def t5(feed_forward: str, width: int) -> T5ForConditionalGeneration:
     return T5ForConditionalGeneration(T5Config(**shape, **tokens, feed_forward_proj=feed_forward))
 
 
+def xglm() -> XGLMForCausalLM:
+    """Returns an XGLM with more rows than tokens, whose special numbers are its configuration's own."""
+    shape = dict(vocab_size=VOCABULARY + 8, d_model=24, ffn_dim=24, num_layers=2, attention_heads=4)
+    return XGLMForCausalLM(XGLMConfig(**shape, max_position_embeddings=64))
+
+
+def phi3() -> Phi3ForCausalLM:
+    """Returns a Phi-3 that turns tokens otherwise once a text has more than eight."""
+    last = VOCABULARY - 1
+    shape = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=24, num_hidden_layers=2,
+                 num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
+    rope = dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.3, 1.7],
+                long_factor=[2.0, 3.0, 4.0, 5.0])
+    return Phi3ForCausalLM(Phi3Config(
+        **shape, original_max_position_embeddings=8, rope_parameters=rope, pad_token_id=last, bos_token_id=last,
+        eos_token_id=last))
+
+
+def in_older_words(path: pathlib.Path) -> None:
+    """Says of the rotation what transformers 4 understands too, where goldens of value zeroing are from."""
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["rope_theta"]
+    config["rope_scaling"] = {"type": "longrope", **{k: rope[k] for k in ("short_factor", "long_factor")}}
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
 def write(name: str, tokenizer: Tokenizer, model: torch.nn.Module, settings: dict) -> None:
     folder = ROOT / "tests/models" / name
     assert tokenizer.get_vocab_size() <= VOCABULARY, "the model has a row for each token"
@@ -88,8 +134,10 @@ def write(name: str, tokenizer: Tokenizer, model: torch.nn.Module, settings: dic
             if parameter.dim() == 1:
                 parameter += 0.1 * noise
             else:
-                parameter.copy_(noise * parameter.std() * LARGER[name])
+                parameter.copy_(noise * parameter.std() * LARGER.get(name, 1.0))
     model.half().save_pretrained(folder)
+    if name == "phi3-random":
+        in_older_words(folder / "config.json")
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 

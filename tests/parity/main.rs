@@ -34,6 +34,14 @@ const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random",
 /// A model whose activations Captum's rescale rule reaches; it has goldens of the methods that rescale.
 const RELU_MODEL: &str = "t5-relu-random";
 
+/// A model whose configuration calls special what are ordinary tokens of its tokenizer; it has goldens
+/// of the method that leaves special tokens where they are.
+const RENUMBERED_MODEL: &str = "xglm-random";
+
+/// A model that turns the tokens of long texts otherwise; it has goldens of the methods whose steps
+/// Inseq takes all from one pass.
+const LONG_MODEL: &str = "phi3-random";
+
 /// Goldens of random methods say what was drawn: any seed gives their scores.
 const SEED: u64 = 0;
 
@@ -104,6 +112,26 @@ fn a_t5_with_relu_is_as_near_to_the_truth_as_inseq() {
 #[test]
 fn a_t5_with_relu_in_double_precision_is_the_truth() {
     check_model(RELU_MODEL, Precision::Double);
+}
+
+#[test]
+fn an_xglm_with_another_tokenizer_is_as_near_to_the_truth_as_inseq() {
+    check_model(RENUMBERED_MODEL, Precision::Single);
+}
+
+#[test]
+fn an_xglm_with_another_tokenizer_in_double_precision_is_the_truth() {
+    check_model(RENUMBERED_MODEL, Precision::Double);
+}
+
+#[test]
+fn a_phi3_with_longrope_is_as_near_to_the_truth_as_inseq() {
+    check_model(LONG_MODEL, Precision::Single);
+}
+
+#[test]
+fn a_phi3_with_longrope_in_double_precision_is_the_truth() {
+    check_model(LONG_MODEL, Precision::Double);
 }
 
 #[test]
@@ -251,8 +279,9 @@ fn load(model: &str, precision: Precision) -> Engine {
 
 fn folder(model: &str) -> PathBuf {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    if COMMITTED_MODELS.contains(&model) || model == RELU_MODEL {
-        tests.join("models").join(model)
+    let committed = tests.join("models").join(model);
+    if committed.is_dir() {
+        committed
     } else {
         tests.join("../.models").join(model)
     }

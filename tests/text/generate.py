@@ -461,6 +461,15 @@ def gpt2():
     offsets_golden("gpt2", loaded)
 
 
+def special_golden():
+    """Writes the ids that each tokenizer calls special, by folder."""
+    folders = [*(HERE / "models").iterdir(), *(HERE.parent / "models").iterdir()]
+    # A GGUF file and bare weights have no folder of a tokenizer.
+    named = [folder for folder in sorted(folders) if (folder / "tokenizer_config.json").exists()]
+    load = lambda folder: AutoTokenizer.from_pretrained(folder)
+    write("special.json", {str(f.relative_to(HERE.parent)): sorted(set(load(f).all_special_ids)) for f in named})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smollm2", type=pathlib.Path, help="SmolLM2-135M-Instruct, GGUF file or folder; makes its goldens only")
@@ -485,6 +494,7 @@ def main():
     bart()
     marian_separate()
     described()
+    special_golden()
 
 
 if __name__ == "__main__":

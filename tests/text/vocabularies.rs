@@ -161,3 +161,15 @@ fn languages_are_chosen_by_their_codes() {
     }
     assert!(load("t5").speaking(Some("de_DE"), None).is_err());
 }
+
+#[test]
+fn tokens_without_text_are_those_that_transformers_tokenizers_call_special() {
+    for (folder, special) in golden::<HashMap<String, Vec<u32>>>("special.json") {
+        let path = here("..").join(&folder);
+        let files = ModelFiles::open(&path).unwrap();
+        // The model's own choice of a padding token is none of its tokenizer's business.
+        let tokenizer =
+            Tokenizer::load(&files, &json!({"eos_token_id": 0, "bos_token_id": 5})).unwrap();
+        assert_eq!(tokenizer.of(Side::Source).textless(), special, "{folder}");
+    }
+}

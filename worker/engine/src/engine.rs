@@ -104,7 +104,7 @@ impl Engine {
             .requirements(spec.compat)
             .sampler
             .map(|source| self.sampler(source));
-        Ok(Attributor {
+        let attributor = Attributor {
             engine: self,
             model: self.model.clone(),
             sampler: sampler.transpose()?,
@@ -122,7 +122,11 @@ impl Engine {
             seed: 0,
             spec,
             budget: ComputeBudget::of_host(MemoryBudget::Unbounded),
-        })
+        };
+        attributor.boundaries()?;
+        let vocabulary = self.model.spec().vocabulary;
+        attributor.generation.check_vocabulary(vocabulary)?;
+        Ok(attributor)
     }
 
     fn sampler(&self, source: &SamplerSource) -> Result<Arc<Sampler>, Error> {

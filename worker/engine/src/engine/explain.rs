@@ -12,6 +12,7 @@ use crate::collector::{CollectedStep, Collector};
 use crate::footprint::Footprint;
 use crate::gradient::{self, Pass};
 use crate::instance::Instance;
+use crate::methods::StepPass;
 use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, SequenceScores, StepAttribution};
 
@@ -22,12 +23,7 @@ impl Attributor<'_> {
         instances: &[Instance],
     ) -> Result<Vec<Result<Explained, Error>>, Error> {
         let model = &self.model;
-        let boundaries = Boundaries {
-            beyond: model.spec().long_rope_threshold(),
-            own_prefix: self.spec.contrast.contrast_force_inputs
-                && self.spec.compat == Compat::Inseq071,
-        };
-        let parts = InstanceParts::new(boundaries, instances);
+        let parts = InstanceParts::new(self.boundaries()?, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let passes = 1 + self.function.dropout_passes();
         let records = self.method.requirements(self.spec.compat).sequence_scores;
@@ -58,6 +54,35 @@ impl Attributor<'_> {
         sampler.map_or(0, |sampler| sampler.bytes(tokens as u64, lanes))
     }
 
+    /// Returns how steps of one instance may differ from each other.
+    ///
+    /// Fails if the method takes all steps from one pass and step scores would need several.
+    pub(super) fn boundaries(&self) -> Result<Boundaries, Error> {
+        let model = &self.model;
+        let is_compat = self.spec.compat == Compat::Inseq071;
+        let mut boundaries = Boundaries {
+            beyond: model.spec().long_rope_threshold(),
+            own_prefix: self.spec.contrast.contrast_force_inputs
+                && is_compat
+                && model.has_encoder(),
+        };
+        let step_pass = self.method.requirements(self.spec.compat).step_pass;
+        if step_pass == StepPass::LongestPrefix {
+            if boundaries.beyond.is_some() && !self.step_scores.is_empty() {
+                return Err(Error::Specification {
+                    reason: format!(
+                        "with `compat`, `{}` takes the scores of all steps from one pass over the longest \
+                         prefix, but in a model with longrope step scores need a pass per prefix; \
+                         record them in a separate job with the method `dummy`, or leave out `compat`",
+                        self.spec.method.name
+                    ),
+                });
+            }
+            boundaries.beyond = None;
+        }
+        Ok(boundaries)
+    }
+
     /// Explains `instances`. A result whose scores are not finite is that instance's error.
     fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Explained, Error>>, Error> {
         if instances.is_empty() {
@@ -74,8 +99,8 @@ impl Attributor<'_> {
         let passes = self.function.dropout_passes();
         let special_of = |side| self.tokenizer.of(side).special();
         let special_tokens = Sides {
-            source: special_of(Side::Source).ids(),
-            target: special_of(Side::Target).ids(),
+            source: self.tokenizer.of(Side::Source).textless().to_vec(),
+            target: self.tokenizer.of(Side::Target).textless().to_vec(),
         };
         let mut batch = Batch {
             model,

@@ -5,8 +5,8 @@
 //!
 //! * A model with another rotation for long texts turns *all* tokens of a long prefix otherwise. The
 //!   contrast's prefixes have lengths of their own.
-//! * Inseq takes the contrast's prefix for the example's own where both have the same tokens, and holds
-//!   it fixed where one differs, all of it.
+//! * In models with an encoder, Inseq takes the contrast's prefix for the example's own where both have
+//!   the same tokens, and holds it fixed where one differs, all of it.
 //!
 //! So an instance is cut into parts whose steps are alike, which are explained as if they were
 //! instances of their own, and joined again: methods never know.

@@ -54,6 +54,8 @@ pub struct Settings {
     /// Tokens that end a sequence.
     pub(super) end: Vec<u32>,
     pub(super) processors: Vec<Box<dyn LogitsProcessor>>,
+    /// Tokens that a sequence must have somewhere, each with the choice that says so.
+    forced: Vec<(&'static str, u32)>,
     max_new_tokens: Option<usize>,
     max_length: Option<usize>,
 }
@@ -101,9 +103,27 @@ impl Settings {
             length_penalty: choices.spec.length_penalty.unwrap_or(1.0),
             early_stopping: (choices.spec.early_stopping).unwrap_or(EarlyStopping::AtFull(false)),
             processors: processors::build(&choices)?,
+            forced: forced(&choices.spec),
             end: choices.end,
             max_new_tokens,
             max_length,
+        })
+    }
+
+    /// Fails if a sequence must have a token that a vocabulary of `size` tokens lacks. Tokens that are
+    /// forbidden or end a sequence may lie outside: they never come.
+    pub(crate) fn check_vocabulary(&self, size: usize) -> Result<(), Error> {
+        let outside = |(_, token): &&(&str, u32)| *token as usize >= size;
+        let Some((choice, token)) = self.forced.iter().find(outside) else {
+            return Ok(());
+        };
+        Err(Error::Specification {
+            reason: format!(
+                "`{choice}` is {token}, and the model's vocabulary has {size} tokens, 0 to {}; \
+                 correct it in the job's generation options or in the model's \
+                 generation_config.json",
+                size.saturating_sub(1)
+            ),
         })
     }
 
@@ -138,5 +158,54 @@ impl Settings {
             ),
         };
         Err(Error::NoRoom { reason })
+    }
+}
+
+/// Returns the tokens that `spec` forces, each with the choice that says so.
+fn forced(spec: &GenerationSpec) -> Vec<(&'static str, u32)> {
+    let start = spec.forced_bos_token_id.into_iter();
+    let end = spec.forced_eos_token_id.iter().flatten().copied();
+    start
+        .map(|token| ("forced_bos_token_id", token))
+        .chain(end.map(|token| ("forced_eos_token_id", token)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_forced_token_outside_the_vocabulary_is_refused_by_name() {
+        let read = |spec| serde_json::from_value::<GenerationSpec>(spec).unwrap();
+        let none = GenerationSpec::default();
+        for (spec, refused) in [
+            (
+                json!({"forced_bos_token_id": 47, "forced_eos_token_id": [0, 47]}),
+                None,
+            ),
+            (
+                json!({"forced_bos_token_id": 48}),
+                Some("forced_bos_token_id"),
+            ),
+            (
+                json!({"forced_eos_token_id": [2, 99]}),
+                Some("forced_eos_token_id"),
+            ),
+            // They never come, in transformers too.
+            (json!({"eos_token_id": 48, "suppress_tokens": [48]}), None),
+        ] {
+            // Said by the job or by the model's own file.
+            for (job, model) in [(read(spec.clone()), &none), (none.clone(), &read(spec))] {
+                let settings = Settings::new(&job, model, &[2]).unwrap();
+                let result = settings.check_vocabulary(48).map_err(|e| e.to_string());
+                match refused {
+                    None => assert_eq!(result, Ok(())),
+                    Some(name) => assert!(result.unwrap_err().contains(name)),
+                }
+            }
+        }
     }
 }

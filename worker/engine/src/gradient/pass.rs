@@ -5,7 +5,7 @@
 //! the same inputs: to change one changes both predictions, and a gradient has both shares. So a
 //! contrast is computed on the rows of its example as far as the tokens agree, and on its own
 //! embeddings from there on. Inseq takes a whole side for the example's own where its tokens are those
-//! of the example, and otherwise holds it fixed.
+//! of the example, and otherwise holds it fixed; in decoder-only models it always holds it fixed.
 //!
 //! A function of passes with dropout reads as many more passes over the same inputs. Their masks are
 //! drawn from the example's own stream, the same ones for every variant of the example: what is
@@ -168,6 +168,9 @@ impl Batch<'_> {
         let target = common(instance.decoder_input(), contrast.decoder_input());
         match self.function.compat {
             Compat::None => [source, target],
+            // Inseq runs the contrast of a decoder-only model on token ids: nothing of it moves with
+            // the example, not even a prefix that both share.
+            Compat::Inseq071 if !self.model.has_encoder() => [0, 0],
             Compat::Inseq071 => {
                 let is_same = contrast.source == instance.source;
                 // All steps of an instance are alike in this; see `engine/regimes.rs`.

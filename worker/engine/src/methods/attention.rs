@@ -6,6 +6,10 @@
 //! not attributed, is recorded beside them where it is asked for.
 //! The attributed function plays no part.
 //!
+//! Each step has the weights of the pass over its own prefix. That matters where a model turns the
+//! tokens of long texts otherwise (longrope): Inseq takes all steps from the pass over the longest
+//! prefix, and `compat` does so too.
+//!
 //! Cost: one forward pass for the batch.
 
 use candle_core::Tensor;
@@ -14,7 +18,7 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, StepPass, wrong_parameters};
 use super::support::self_scores::SelfScores;
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -94,6 +98,7 @@ impl Method for Attention {
     fn requirements(&self, compat: Compat) -> Requirements<'_> {
         Requirements {
             sequence_scores: self.self_scores().any(compat),
+            step_pass: StepPass::of_final_step(compat),
             ..Requirements::PASSES
         }
     }

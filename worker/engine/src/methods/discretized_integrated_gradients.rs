@@ -11,11 +11,15 @@
 //! ours are those of each text alone. Nearest neighbours are looked up for the tokens a path meets,
 //! so no graph of the vocabulary has to be stored, and none can be stale. Inseq's convergence delta
 //! takes the ends of the path for each other; `compat` does so too.
+//!
+//! Inseq walks over the rows of the embedding table. In models that scale a row when it is looked up
+//! (XGLM, M2M-100, BART) the model never sees those, only the scaled ones, over which we walk; under
+//! `compat` the scale is left out ([`missing_scale`]).
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use self::anchors::{PathRules, Paths, Strategy};
+use self::anchors::{PathRules, Paths, Strategy, missing_scale};
 use super::method::{Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, Point, Weight, times};
 use crate::Error;
@@ -65,7 +69,7 @@ impl Describe for DiscretizedIntegratedGradients {
 
 impl Method for DiscretizedIntegratedGradients {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
-        let ends = PathEndpoints::new(batch)?;
+        let ends = endpoints(batch)?;
         let distance = ends.distance()?;
         let paths = self.paths(batch)?;
         let at = |point: usize| point_of(batch, &ends, &paths, point);
@@ -136,6 +140,24 @@ impl DiscretizedIntegratedGradients {
             target: Paths::find(rules, batch, Side::Target, of_target)?,
         })
     }
+}
+
+/// Returns where the paths end.
+fn endpoints<'b>(batch: &'b Batch<'b>) -> Result<PathEndpoints<'b>, Error> {
+    let mut ends = PathEndpoints::new(batch)?;
+    let missing = missing_scale(batch);
+    if missing == 1.0 {
+        return Ok(ends);
+    }
+    for inputs in [&mut ends.input, &mut ends.baseline] {
+        if let Some(source) = &mut inputs.source {
+            source.rows = (&source.rows / missing)?;
+        }
+        if batch.attributes_target() {
+            inputs.target.rows = (&inputs.target.rows / missing)?;
+        }
+    }
+    Ok(ends)
 }
 
 /// Returns point `index` of the paths of all tokens.

@@ -47,6 +47,28 @@ pub struct Requirements<'m> {
     pub step_scores: &'static [MethodScore],
     /// Whether it records scores of a stack's tokens for each other.
     pub sequence_scores: bool,
+    /// The pass that the scores of a step come from.
+    pub step_pass: StepPass,
+}
+
+/// The pass that the scores of a step come from. It matters in models with longrope, which turn all
+/// tokens of a long text otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepPass {
+    /// The pass over the step's own prefix.
+    OwnPrefix,
+    /// The pass over the longest prefix, for all steps: what Inseq takes some methods' scores from.
+    LongestPrefix,
+}
+
+impl StepPass {
+    /// Returns the longest prefix's pass where Inseq's numbers are asked for.
+    pub(super) fn of_final_step(compat: Compat) -> Self {
+        match compat {
+            Compat::None => Self::OwnPrefix,
+            Compat::Inseq071 => Self::LongestPrefix,
+        }
+    }
 }
 
 impl Requirements<'_> {
@@ -57,6 +79,7 @@ impl Requirements<'_> {
         sampler: None,
         step_scores: &[],
         sequence_scores: false,
+        step_pass: StepPass::OwnPrefix,
     };
 
     /// Those of a method that only runs the model.

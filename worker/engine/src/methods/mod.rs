@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 use crate::Error;
 use crate::registry::{self, Describe, Entry};
 use method::wrong_parameters;
-pub use method::{DELTAS, Method, MethodScore, Requirements, Sink};
+pub use method::{DELTAS, Method, MethodScore, Requirements, Sink, StepPass};
 
 /// Every method, in the order `whence list methods` shows them.
 pub const METHODS: &[Entry<dyn Method>] = &[

@@ -14,8 +14,12 @@
 //! step and token, for the encoder a pair of tokens; Inseq takes one whole forward pass a token.
 //!
 //! `euclidean` is the distance of h and h̃ₖ; in Inseq it crashes. Behind the topmost layer h is what
-//! the head reads, after the final norm. Where models share key heads, `…_zeroed_units_indices`
+//! the head reads, after the final norm and the projection to the head's width. Where models share key heads, `…_zeroed_units_indices`
 //! choose key heads, as in Inseq.
+//!
+//! Each step has the scores of the pass over its own prefix. That matters where a model turns the
+//! tokens of long texts otherwise (longrope): Inseq takes all steps from the pass over the longest
+//! prefix, and `compat` does so too.
 
 mod units;
 
@@ -24,7 +28,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink, wrong_parameters};
+use super::method::{Method, Requirements, Sink, StepPass, wrong_parameters};
 use super::support::self_scores::SelfScores;
 use crate::Error;
 use crate::aggregate::RawScores;
@@ -125,6 +129,7 @@ impl Method for ValueZeroing {
     fn requirements(&self, compat: Compat) -> Requirements<'_> {
         Requirements {
             sequence_scores: self.self_scores().any(compat),
+            step_pass: StepPass::of_final_step(compat),
             ..Requirements::PASSES
         }
     }

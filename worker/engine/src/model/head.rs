@@ -62,14 +62,20 @@ impl Head {
 
     /// Returns the logits of hidden states. `[rows, hidden] → [rows, vocabulary]`
     pub(super) fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let hidden = match &self.projection {
-            Some(projection) => &projection.forward(hidden)?,
-            None => hidden,
-        };
-        let logits = self.linear.forward(&self.scaled(hidden)?)?;
+        let hidden = self.projected(hidden)?;
+        let logits = self.linear.forward(&self.scaled(&hidden)?)?;
         match self.softcap {
             Some(cap) => softcap::bound(&logits, cap),
             None => Ok(logits),
+        }
+    }
+
+    /// Returns hidden states in the width of the head: what transformers calls the last of them.
+    /// `[rows, hidden] → [rows, embedding width]`
+    pub(super) fn projected(&self, hidden: &Tensor) -> Result<Tensor> {
+        match &self.projection {
+            Some(projection) => projection.forward(hidden),
+            None => Ok(hidden.clone()),
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Transformer {
     embeddings: Sides<Arc<Embedding>>,
     pub(super) encoder: Option<Arc<Stack>>,
     pub(super) decoder: Arc<Stack>,
-    head: Arc<Head>,
+    pub(super) head: Arc<Head>,
     /// Ends the passes of this clone.
     pub(super) stop: Stop,
 }

@@ -146,7 +146,7 @@ fn check_positions(
 ) -> Result<(), Error> {
     let first = match waves {
         Waves::Vaswani => 0,
-        Waves::Tensor2tensor { offset } => offset.min(rows),
+        Waves::Tensor2tensor { offset, .. } => offset.min(rows),
     };
     let stored = checkpoint.stored(name, DType::F32)?;
     let stored = stored.narrow(0, first, rows - first)?;

@@ -7,6 +7,7 @@
 use candle_core::Tensor;
 
 use super::Transformer;
+use super::head::Head;
 use super::hooks::Recorded;
 use super::layers::EncoderOutput;
 use super::sequences::Sequences;
@@ -43,6 +44,8 @@ pub(crate) struct Zeroable<'a> {
     trace: &'a StackTrace,
     streams: &'a [Tensor],
     memory: Option<&'a EncoderOutput>,
+    /// What reads the stack's output; `None` for an encoder.
+    head: Option<&'a Head>,
     attended: &'a AttentionTrace,
     /// Number of the attention among the stack's sublayers.
     sublayer: usize,
@@ -92,6 +95,7 @@ impl Transformer {
             trace,
             streams,
             memory,
+            head,
         } = self.passed(recorded, stack)?;
         let Some(attended) = trace.sublayers[sublayer].attended() else {
             return Err(candle_core::Error::Msg("no attention to zero".to_owned()).bt());
@@ -109,6 +113,7 @@ impl Transformer {
             trace,
             streams,
             memory,
+            head,
             attended,
             sublayer,
             end: above.map_or(specs.len(), |above| sublayer + above),
@@ -127,6 +132,7 @@ impl Transformer {
                 trace: &recorded.trace.decoder,
                 streams: &recorded.target,
                 memory: encoder.map(|(_, memory)| memory),
+                head: Some(&self.head),
             });
         }
         let (Some(stack), Some(spec), Some((trace, _))) =
@@ -140,6 +146,7 @@ impl Transformer {
             trace,
             streams: &recorded.source,
             memory: None,
+            head: None,
         })
     }
 }
@@ -151,6 +158,7 @@ struct Passed<'a> {
     trace: &'a StackTrace,
     streams: &'a [Tensor],
     memory: Option<&'a EncoderOutput>,
+    head: Option<&'a Head>,
 }
 
 impl Zeroable<'_> {
@@ -190,10 +198,18 @@ impl Zeroable<'_> {
     }
 
     /// Returns what is seen of the stream behind the layer: behind the topmost, what the head reads.
+    /// In a model whose head is narrower than the stream, that is the projected stream.
     fn leave(&self, stream: Tensor) -> Result<Tensor> {
-        match &self.stack.final_norm {
-            Some(norm) if self.end == self.stack.sublayers.len() => Ok(norm.forward(&stream)?.0),
-            _ => Ok(stream),
+        if self.end < self.stack.sublayers.len() {
+            return Ok(stream);
+        }
+        let normalized = match &self.stack.final_norm {
+            Some(norm) => norm.forward(&stream)?.0,
+            None => stream,
+        };
+        match self.head {
+            Some(head) => head.projected(&normalized),
+            None => Ok(normalized),
         }
     }
 }

@@ -113,6 +113,11 @@ impl AddedTokens {
         self.special.contains(&id)
     }
 
+    /// Returns the tokens with a meaning of their own.
+    pub(super) fn special_ids(&self) -> Vec<u32> {
+        self.special.clone()
+    }
+
     /// Cuts a text at the added tokens in it, the longest where several begin.
     pub(super) fn split<'t>(&self, text: &'t str) -> Vec<Part<'t>> {
         let mut parts = Vec::new();
@@ -183,12 +188,16 @@ fn single(file: &ConfigFile, names: &[&str]) -> Vec<String> {
 }
 
 /// Returns the tokens a file lists without names.
-fn listed(file: &ConfigFile) -> Vec<String> {
+pub(super) fn listed(file: &ConfigFile) -> Vec<String> {
     let mut tokens = Vec::new();
     for name in ["additional_special_tokens", "extra_special_tokens"] {
-        if let Some(Value::Array(list)) = file.fields().get(name) {
-            tokens.extend(list.iter().filter_map(content).map(str::to_owned));
-        }
+        let list: Vec<&Value> = match file.fields().get(name) {
+            Some(Value::Array(list)) => list.iter().collect(),
+            // transformers 5 may give each a name.
+            Some(Value::Object(named)) => named.values().collect(),
+            _ => continue,
+        };
+        tokens.extend(list.into_iter().filter_map(content).map(str::to_owned));
     }
     tokens
 }

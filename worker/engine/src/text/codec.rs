@@ -24,6 +24,9 @@ pub(super) trait Codec: Debug + Send + Sync {
     /// Returns whether the vocabulary says that a token is special.
     fn is_special(&self, id: u32) -> bool;
 
+    /// Returns the tokens that the vocabulary itself has for something else than text.
+    fn special_ids(&self) -> Vec<u32>;
+
     /// Returns the number of ids, those of added tokens counted.
     fn size(&self) -> usize;
 }

@@ -58,6 +58,12 @@ impl Codec for Library {
         added.get(&id).is_some_and(|token| token.special)
     }
 
+    fn special_ids(&self) -> Vec<u32> {
+        let added = self.0.get_added_tokens_decoder().into_iter();
+        let special = added.filter(|(_, token)| token.special);
+        special.map(|(id, _)| id).collect()
+    }
+
     fn size(&self) -> usize {
         let largest = self.0.get_vocab(true).into_values().max();
         largest.map_or(0, |id| id as usize + 1)

@@ -155,6 +155,10 @@ impl Codec for Marian {
         false
     }
 
+    fn special_ids(&self) -> Vec<u32> {
+        self.vocabulary.special.special_ids()
+    }
+
     fn size(&self) -> usize {
         let largest = self.vocabulary.tokens.keys().max();
         largest.map_or(0, |&id| id as usize + 1)

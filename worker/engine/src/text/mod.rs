@@ -78,7 +78,8 @@ impl Tokenizer {
                 &special_tokens::of_own_vocabulary(config, side)
             };
             let special = SpecialTokens::resolve(files, config, |token| codec.id(token))?;
-            Ok::<_, Error>(Vocabulary::new(codec, special))
+            let textless = special_tokens::textless(files, &*codec, special.pad)?;
+            Ok::<_, Error>(Vocabulary::new(codec, special, textless))
         })?;
         let languages = match vocabularies.target.special().eos.first() {
             Some(&end) => Languages::from_model(files, end)?,

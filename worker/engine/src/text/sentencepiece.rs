@@ -231,6 +231,10 @@ impl Codec for SentencePiece {
         self.added.is_special(id)
     }
 
+    fn special_ids(&self) -> Vec<u32> {
+        self.added.special_ids()
+    }
+
     fn size(&self) -> usize {
         let largest = self.tokens.keys().max();
         largest.map_or(0, |&id| id as usize + 1)

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::added_tokens::content;
+use super::added_tokens::{content, listed};
+use super::codec::Codec;
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
@@ -29,15 +30,6 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Returns all of them, some perhaps twice.
-    pub fn ids(&self) -> Vec<u32> {
-        let mut ids = vec![self.pad, self.unk];
-        ids.extend(&self.eos);
-        ids.extend(self.bos);
-        ids.extend(self.decoder_start);
-        ids
-    }
-
     pub(super) fn resolve(
         files: &ModelFiles,
         config: &Value,
@@ -85,6 +77,32 @@ impl SpecialTokens {
             decoder_start,
         })
     }
+}
+
+/// Returns the tokens of `codec` that stand for no text, as the tokenizer has it: those its files
+/// name, which are transformers' `all_special_ids`, and `pad` where they name none that fills.
+///
+/// `config.json` is not asked. What it calls special may be an ordinary token of a tokenizer that
+/// the model was not made with.
+pub(super) fn textless(files: &ModelFiles, codec: &dyn Codec, pad: u32) -> Result<Vec<u32>, Error> {
+    let named = named(files, |id| codec.token(id))?;
+    let mut tokens: Vec<String> = named.values().cloned().collect();
+    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+        tokens.extend(listed(&ConfigFile::read_optional(files.folder(), file)?));
+    }
+    let mut ids: Vec<u32> = tokens.iter().filter_map(|token| codec.id(token)).collect();
+    // A `tokenizer.json` marks more than the other files name, in Llama 3 some hundred for later
+    // use. Where nothing is named it marks, and where there is none the vocabulary does, what
+    // transformers' classes name.
+    if ids.is_empty() || !files.folder().join("tokenizer.json").exists() {
+        ids.extend(codec.special_ids());
+    }
+    if !named.contains_key("pad_token") {
+        ids.push(pad);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// Returns what `config` says of the ids of `side`, where each side has a vocabulary of its own: where

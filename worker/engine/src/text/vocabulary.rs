@@ -14,11 +14,17 @@ use crate::Error;
 pub struct Vocabulary {
     codec: Arc<dyn Codec>,
     special: SpecialTokens,
+    /// Tokens that stand for no text, in the order of their ids.
+    textless: Vec<u32>,
 }
 
 impl Vocabulary {
-    pub(super) fn new(codec: Arc<dyn Codec>, special: SpecialTokens) -> Self {
-        Self { codec, special }
+    pub(super) fn new(codec: Arc<dyn Codec>, special: SpecialTokens, textless: Vec<u32>) -> Self {
+        Self {
+            codec,
+            special,
+            textless,
+        }
     }
 
     /// Encodes a text, with the special tokens the model expects around it or without.
@@ -62,6 +68,11 @@ impl Vocabulary {
             || *pad == id
             || [*bos, *decoder_start].contains(&Some(id))
             || self.codec.is_special(id)
+    }
+
+    /// Returns the tokens that stand for no text, as the tokenizer alone has it.
+    pub fn textless(&self) -> &[u32] {
+        &self.textless
     }
 
     /// Returns the tokens with a meaning of their own.

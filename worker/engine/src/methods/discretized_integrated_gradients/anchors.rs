@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use whence_schemas::Compat;
 
 use crate::Error;
 use crate::batch::Batch;
@@ -59,7 +60,10 @@ impl Paths {
                 dtype: batch.model.dtype(),
             });
         }
-        let table = batch.model.embedding(side)?;
+        let table = match missing_scale(batch) {
+            1.0 => batch.model.embedding(side)?,
+            missing => (batch.model.embedding(side)? / missing)?,
+        };
         let mut neighbours = Neighbours::new(table.clone(), rules.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
             .into_iter()
@@ -100,6 +104,17 @@ impl Paths {
         let row = |pair: &(u32, u32)| self.points[pair].narrow(0, index, 1);
         let rows = pairs.iter().map(row).collect::<Result<Vec<_>, _>>()?;
         Ok(Tensor::cat(&rows, 0)?.to_dtype(self.dtype)?)
+    }
+}
+
+/// Returns the factor that the embeddings on Inseq's paths lack. It multiplies them only by a scale
+/// it finds in the encoder, which there is in Marian and Pegasus alone: those whose decoders scale
+/// what they are given.
+pub(super) fn missing_scale(batch: &Batch<'_>) -> f64 {
+    let spec = batch.model.spec();
+    match batch.function.compat {
+        Compat::Inseq071 if spec.decoder.given_scale == 1.0 => spec.embedding_scale,
+        _ => 1.0,
     }
 }
 

@@ -7,7 +7,7 @@
 //! <https://arxiv.org/abs/1804.00344>) differ in where the norms sit and in their positions; weight
 //! names are the same. Embeddings are scaled by √hidden where `scale_embedding` says so.
 
-use super::fields::{activation, head_dim, require};
+use super::fields::{activation, head_dim, padding_row, require};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
@@ -21,6 +21,12 @@ const EPSILON: f64 = 1e-5;
 /// Rows of learned position tables before that of position 0.
 const LEARNED_OFFSET: usize = 2;
 
+/// Rows that transformers adds to M2M-100's table of positions.
+const M2M_EXTRA_POSITIONS: usize = 2;
+
+/// What transformers takes for M2M-100's `pad_token_id` where a file does not say it.
+const M2M_DEFAULT_PADDING: usize = 1;
+
 /// What tells one relative from another.
 struct Variant {
     /// Whether norms come before cores, with one more after the last, or after sums.
@@ -32,6 +38,17 @@ struct Variant {
     scales_given: bool,
     /// What transformers assumes where a file names no activation.
     default_activation: &'static str,
+    /// What transformers assumes where a file does not say `scale_embedding`.
+    default_scale: DefaultScale,
+}
+
+/// Whether transformers scales embeddings where a file does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DefaultScale {
+    /// By nothing.
+    One,
+    /// By the root of the width.
+    RootOfWidth,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +65,7 @@ pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
         positions: PositionKind::Learned,
         scales_given: false,
         default_activation: "gelu",
+        default_scale: DefaultScale::One,
     };
     variant.spec(config)
 }
@@ -60,6 +78,7 @@ pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
         positions: PositionKind::Learned,
         scales_given: false,
         default_activation: "gelu",
+        default_scale: DefaultScale::One,
     };
     variant.spec(config)
 }
@@ -72,18 +91,32 @@ pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
         default_activation: "gelu",
+        default_scale: DefaultScale::One,
     };
     variant.spec(config)
 }
 
 /// Reads the specification of an M2M-100 or NLLB model.
 pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    // Positions are counted from behind the padding row, as in fairseq.
+    let rows = M2M_EXTRA_POSITIONS + config.size("max_position_embeddings")?;
+    let Some(padding) = padding_row(config, rows, M2M_DEFAULT_PADDING)? else {
+        return Err(config.refused(
+            "`pad_token_id` is null, and positions are counted from behind it; name the token"
+                .to_owned(),
+        ));
+    };
+    let waves = Waves::Tensor2tensor {
+        offset: padding + 1,
+        padding: None,
+    };
     let variant = Variant {
         is_pre_norm: true,
         normalizes_embeddings: false,
-        positions: PositionKind::Sinusoidal(Waves::Tensor2tensor { offset: 2 }),
+        positions: PositionKind::Sinusoidal(waves),
         scales_given: false,
         default_activation: "relu",
+        default_scale: DefaultScale::RootOfWidth,
     };
     variant.spec(config)
 }
@@ -98,6 +131,7 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
         default_activation: "gelu",
+        default_scale: DefaultScale::One,
     };
     let spec = variant.spec(config)?;
     if config.flag_or("share_encoder_decoder_embeddings", true)? {
@@ -134,7 +168,10 @@ fn with_an_embedding_for_each_side(
 impl Variant {
     fn spec(&self, config: &ConfigFile) -> Result<ModelSpec, Error> {
         let hidden = config.size("d_model")?;
-        let scale = if config.flag_or("scale_embedding", false)? {
+        let scale = if config.flag_or(
+            "scale_embedding",
+            self.default_scale == DefaultScale::RootOfWidth,
+        )? {
             (hidden as f64).sqrt()
         } else {
             1.0

@@ -4,7 +4,7 @@
 //! <https://arxiv.org/abs/2210.10341>. Weight names as transformers saves them. XGLM has sinusoidal
 //! positions, `BioGPT` learned ones.
 
-use super::fields::{activation, head_dim, head_weight};
+use super::fields::{activation, head_dim, head_weight, padding_row};
 use super::layer::{Layer, sublayers};
 use crate::Error;
 use crate::model::config::ConfigFile;
@@ -18,6 +18,9 @@ const EPSILON: f64 = 1e-5;
 
 /// The place of position 0 in the table.
 const POSITION_OFFSET: usize = 2;
+
+/// What transformers takes for XGLM's `pad_token_id` where a file does not say it.
+const DEFAULT_PADDING: usize = 1;
 
 /// What a family calls things.
 struct Names {
@@ -41,8 +44,12 @@ pub(super) fn xglm(config: &ConfigFile) -> Result<ModelSpec, Error> {
         activation: "activation_function",
         head: "lm_head.weight",
     };
+    // The padding row is made of zeros whether or not a position falls on it: with a
+    // `pad_token_id` of 2 or more, the token at position `pad_token_id - 2` has no position.
+    let rows = POSITION_OFFSET + config.size("max_position_embeddings")?;
     let waves = Waves::Tensor2tensor {
         offset: POSITION_OFFSET,
+        padding: padding_row(config, rows, DEFAULT_PADDING)?,
     };
     names.spec(config, AddedPositions::Sinusoidal(waves))
 }

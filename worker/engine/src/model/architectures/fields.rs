@@ -129,6 +129,35 @@ pub(super) fn number_or(
     }
 }
 
+/// Reads the row of a table of positions that transformers leaves for padding: `pad_token_id`, or
+/// `default` where the file does not have it; `null` is none.
+///
+/// Fails if the table of `rows` rows does not have it, where transformers fails too.
+pub(super) fn padding_row(
+    config: &ConfigFile,
+    rows: usize,
+    default: usize,
+) -> Result<Option<usize>, Error> {
+    const FIELD: &str = "pad_token_id";
+    if !config.has(FIELD) {
+        return Ok(Some(default));
+    }
+    let row = match config.token_ids(FIELD)?.as_slice() {
+        [] => return Ok(None),
+        [id] => *id as usize,
+        ids => {
+            return Err(config.refused(format!("`{FIELD}` is {ids:?}, expected one token id")));
+        }
+    };
+    if row < rows {
+        return Ok(Some(row));
+    }
+    Err(config.refused(format!(
+        "`{FIELD}` is {row}, and the table of positions, whose row of that number stands for \
+         padding, has {rows} rows"
+    )))
+}
+
 /// Reads a size that goes by one of several names.
 pub(super) fn size_of(config: &ConfigFile, names: &[&str]) -> Result<usize, Error> {
     for name in names {

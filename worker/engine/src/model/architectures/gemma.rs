@@ -137,7 +137,7 @@ fn layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
         network.activation = match config.optional_text("hidden_activation")? {
             Some(_) => activation(config, "hidden_activation", GEMMA.activation)?,
             // The first files say `gelu` and mean the tanh form.
-            None if network.activation == Activation::Gelu => Activation::TanhGelu,
+            None if config.optional_text("hidden_act")? == Some("gelu") => Activation::TanhGelu,
             None => network.activation,
         };
     }

@@ -4,6 +4,7 @@
 //! saves them. Scores are not scaled. All layers of a stack share the position buckets of its first
 //! layer; in UMT5 each has its own. T5's original models scale the hidden states before the head.
 
+use super::fields;
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
@@ -174,7 +175,12 @@ fn feed_forward(config: &ConfigFile, prefix: &str, name: &str) -> Result<FeedFor
         Some(gate) => (named(config, gate)?, true),
         None => (named(config, name)?, false),
     };
-    let gate = if is_gated {
+    // A file that transformers wrote says both again, and there the last word is theirs.
+    let activation = match config.optional_text("dense_act_fn")? {
+        Some(name) => fields::activation(config, "dense_act_fn", name)?,
+        None => activation,
+    };
+    let gate = if config.flag_or("is_gated_act", is_gated)? {
         Gate::Gated {
             gate: linear("wi_0"),
             up: linear("wi_1"),

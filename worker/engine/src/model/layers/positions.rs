@@ -39,6 +39,10 @@ pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize)
         Waves::Tensor2tensor { .. } => hidden / 2,
     };
     for position in 0..positions {
+        if waves.is_padding(position) {
+            values.extend(vec![0.0; hidden]);
+            continue;
+        }
         for column in 0..hidden {
             let (wave, is_sine) = match column.checked_sub(num_sines) {
                 None => (column, true),
@@ -48,7 +52,7 @@ pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize)
                 Waves::Vaswani => {
                     position as f64 / 10_000_f64.powf(2.0 * wave as f64 / hidden as f64)
                 }
-                Waves::Tensor2tensor { offset } => {
+                Waves::Tensor2tensor { offset, .. } => {
                     f64::from((position + offset) as f32 * frequency(wave, num_sines))
                 }
             };

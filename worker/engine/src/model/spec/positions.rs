@@ -26,7 +26,19 @@ pub enum Waves {
     Tensor2tensor {
         /// Where position 0 stands.
         offset: usize,
+        /// Where there are zeros instead of waves, if anywhere.
+        padding: Option<usize>,
     },
+}
+
+impl Waves {
+    /// Returns whether there are zeros at `position` instead of waves.
+    pub(in crate::model) fn is_padding(self, position: usize) -> bool {
+        match self {
+            Self::Vaswani => false,
+            Self::Tensor2tensor { offset, padding } => padding == Some(offset + position),
+        }
+    }
 }
 
 /// What is added to attention scores for the positions of query and key.
