@@ -70,7 +70,7 @@ pub(super) fn is_tiktoken(bytes: &[u8]) -> bool {
 fn of_kind(folder: &Path, file: &str, kind: &str, class: &TokenizerClass) -> Error {
     // Llama 3's original files have the name of Llama 2's SentencePiece model.
     let holds_tiktoken = || disk::read(&folder.join(file)).is_ok_and(|bytes| is_tiktoken(&bytes));
-    if file.ends_with(".tiktoken") || (file.ends_with(".model") && holds_tiktoken()) {
+    if file.ends_with(".tiktoken") || (file == "tokenizer.model" && holds_tiktoken()) {
         return tiktoken(folder, file);
     }
     let of_class = match class.name() {
