@@ -1,6 +1,7 @@
 //! A worker's life against a coordinator that answers as a test tells it.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -53,12 +54,13 @@ impl Stage {
     /// Runs a worker until the coordinator was asked what `is_enough` wants, then shuts it down.
     async fn work_until(&self, is_enough: impl Fn(&Script) -> bool) -> Result<(), Error> {
         let shutdown = CancellationToken::new();
-        let working = run(config(), self.coordinator.clone(), shutdown.clone());
-        let watching = async {
-            self.fake.until(is_enough).await;
-            shutdown.cancel();
-        };
-        tokio::join!(working, watching).0
+        let mut working = pin!(run(config(), self.coordinator.clone(), shutdown.clone()));
+        tokio::select! {
+            // A worker that ends by itself would never do what is waited for.
+            ended = &mut working => return ended,
+            () = self.fake.until(is_enough) => shutdown.cancel(),
+        }
+        working.await
     }
 
     fn link(&self) -> Link {
@@ -68,7 +70,7 @@ impl Stage {
 
 fn config() -> Config {
     Config {
-        memory: Some(1 << 20),
+        memory: Some(1 << 30),
         orphan_grace: Duration::from_mins(1),
         ..Config::default()
     }
