@@ -5,13 +5,11 @@
 
 mod features;
 mod imports;
+mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Lines of a file without its tests.
-const MAX_FILE_LINES: usize = 500;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,15 +53,6 @@ fn every_file_opens_with_its_page() {
         "a file opens with `//!`: what it does, why, what must stay true",
         &broken,
     );
-}
-
-#[test]
-fn files_stay_small() {
-    let long = files(".rs").into_iter().filter_map(|(name, text)| {
-        let lines = without_tests(&text).count();
-        (lines > MAX_FILE_LINES).then(|| format!("{name}: {lines} lines"))
-    });
-    assert_none("split by responsibility", &long.collect::<Vec<_>>());
 }
 
 #[test]

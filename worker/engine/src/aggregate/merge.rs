@@ -29,16 +29,7 @@ impl Merge {
     /// Merges tokens, scores and positions of `attribution`.
     pub(super) fn apply(&self, attribution: Attribution, context: &Context<'_>) -> Attribution {
         let (first, steps) = (attribution.attr_pos_start, attribution.steps.len());
-        // Runs of generated tokens, counted from the first of them. A run that begins in the prompt
-        // counts as generated, with the pieces that are.
-        let of_steps: Vec<_> = self
-            .target
-            .iter()
-            .filter(|span| span.end > first)
-            .map(|span| span.start.saturating_sub(first)..(span.end - first).min(steps))
-            .filter(|span| !span.is_empty())
-            .collect();
-        let columns = groups(&of_steps, steps);
+        let columns = groups(&self.runs_of_steps(first, steps), steps);
         let source_rows = groups(&self.source, attribution.source.len());
         let target_rows = groups(&self.target, attribution.target.len());
         let new_first = target_rows.iter().take_while(|run| run.end <= first);
@@ -89,6 +80,17 @@ impl Merge {
             sequence_scores,
             ..attribution
         }
+    }
+
+    /// Returns the runs of generated tokens, counted from the first of them. A run that begins in the
+    /// prompt counts as generated, but only with its generated pieces.
+    fn runs_of_steps(&self, first: usize, steps: usize) -> Vec<Range<usize>> {
+        self.target
+            .iter()
+            .filter(|span| span.end > first)
+            .map(|span| span.start.saturating_sub(first)..(span.end - first).min(steps))
+            .filter(|span| !span.is_empty())
+            .collect()
     }
 
     fn reduce(&self, values: &[f64]) -> f64 {

@@ -25,39 +25,11 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let dim = head_dim(config, hidden, heads)?;
     let epsilon = config.optional_number("layer_norm_eps")?;
     let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
-    let attention_bias = config.flag_or("attention_bias", true)?;
-    let is_parallel = config.flag_or("use_parallel_residual", true)?;
-    let mut layers = Vec::new();
-    for index in 0..config.size("num_hidden_layers")? {
-        let prefix = format!("gpt_neox.layers.{index}");
-        let linear = |name: &str, bias| LinearSpec::new(format!("{prefix}.{name}"), bias);
-        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
-        let stored = linear("attention.query_key_value", attention_bias);
-        let attention = AttentionSpec {
-            rotation: Some(0),
-            ..AttentionSpec::causal(
-                (heads, heads, dim),
-                stored.split_in_groups(heads, [dim; 3]),
-                linear("attention.dense", attention_bias),
-            )
-        };
-        let network = FeedForwardSpec {
-            inner: config.size("intermediate_size")?,
-            activation: activation(config, "hidden_act", "gelu")?,
-            gate: Gate::Plain {
-                up: linear("mlp.dense_h_to_4h", true),
-            },
-            down: linear("mlp.dense_4h_to_h", true),
-        };
-        layers.push(Layer {
-            is_parallel,
-            ..Layer::pre_norm(
-                (norm("input_layernorm"), attention),
-                (norm("post_attention_layernorm"), network),
-            )
-        });
-    }
-    // The names files of transformers 4 have for theta and the part that is turned.
+    let layer = |index| layer(config, index, (heads, dim), epsilon);
+    let layers: Vec<_> = (0..config.size("num_hidden_layers")?)
+        .map(layer)
+        .collect::<Result<_, _>>()?;
+    // `config.json` files written by transformers 4 name theta and the rotated part so.
     let theta = config.optional_number("rotary_emb_base")?;
     let partial = config.optional_number("rotary_pct")?;
     let defaults = RopeDefaults {
@@ -79,5 +51,42 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             ..StackSpec::new(sublayers(layers))
         },
         head: HeadSpec::plain(head_weight(config, "embed_out.weight", false)?),
+    })
+}
+
+/// Describes layer `index` of a model with `heads` of `dim` entries.
+fn layer(
+    config: &ConfigFile,
+    index: usize,
+    (heads, dim): (usize, usize),
+    epsilon: f64,
+) -> Result<Layer, Error> {
+    let attention_bias = config.flag_or("attention_bias", true)?;
+    let prefix = format!("gpt_neox.layers.{index}");
+    let linear = |name: &str, bias| LinearSpec::new(format!("{prefix}.{name}"), bias);
+    let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
+    let stored = linear("attention.query_key_value", attention_bias);
+    let attention = AttentionSpec {
+        rotation: Some(0),
+        ..AttentionSpec::causal(
+            (heads, heads, dim),
+            stored.split_in_groups(heads, [dim; 3]),
+            linear("attention.dense", attention_bias),
+        )
+    };
+    let network = FeedForwardSpec {
+        inner: config.size("intermediate_size")?,
+        activation: activation(config, "hidden_act", "gelu")?,
+        gate: Gate::Plain {
+            up: linear("mlp.dense_h_to_4h", true),
+        },
+        down: linear("mlp.dense_4h_to_h", true),
+    };
+    Ok(Layer {
+        is_parallel: config.flag_or("use_parallel_residual", true)?,
+        ..Layer::pre_norm(
+            (norm("input_layernorm"), attention),
+            (norm("post_attention_layernorm"), network),
+        )
     })
 }

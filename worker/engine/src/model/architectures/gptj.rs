@@ -26,32 +26,10 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let dim = head_dim(config, hidden, heads)?;
     let epsilon = config.optional_number("layer_norm_epsilon")?;
     let epsilon = epsilon.unwrap_or(DEFAULT_EPSILON);
-    let mut layers = Vec::new();
-    for index in 0..config.size("n_layer")? {
-        let prefix = format!("transformer.h.{index}");
-        let linear = |name: &str, bias| LinearSpec::new(format!("{prefix}.{name}"), bias);
-        let norm = NormSpec::layer(format!("{prefix}.ln_1"), epsilon);
-        let attention = AttentionSpec {
-            rotation: Some(0),
-            ..AttentionSpec::causal(
-                (heads, heads, dim),
-                ["attn.q_proj", "attn.k_proj", "attn.v_proj"].map(|name| linear(name, false)),
-                linear("attn.out_proj", false),
-            )
-        };
-        let network = FeedForwardSpec {
-            inner: config.optional_size("n_inner")?.unwrap_or(4 * hidden),
-            activation: activation(config, "activation_function", "gelu_new")?,
-            gate: Gate::Plain {
-                up: linear("mlp.fc_in", true),
-            },
-            down: linear("mlp.fc_out", true),
-        };
-        layers.push(Layer {
-            is_parallel: true,
-            ..Layer::pre_norm((norm.clone(), attention), (norm, network))
-        });
-    }
+    let layer = |index| layer(config, index, (hidden, heads, dim), epsilon);
+    let layers: Vec<_> = (0..config.size("n_layer")?)
+        .map(layer)
+        .collect::<Result<_, _>>()?;
     let turned = config.optional_size("rotary_dim")?.unwrap_or(dim);
     if turned > dim {
         return Err(config.refused(format!(
@@ -79,5 +57,37 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             bias: Some(HeadBias::Linear("lm_head.bias".to_owned())),
             ..HeadSpec::plain(head_weight(config, "lm_head.weight", false)?)
         },
+    })
+}
+
+/// Describes layer `index` of a model with `hidden` entries per row and `heads` of `dim` entries.
+fn layer(
+    config: &ConfigFile,
+    index: usize,
+    (hidden, heads, dim): (usize, usize, usize),
+    epsilon: f64,
+) -> Result<Layer, Error> {
+    let prefix = format!("transformer.h.{index}");
+    let linear = |name: &str, bias| LinearSpec::new(format!("{prefix}.{name}"), bias);
+    let norm = NormSpec::layer(format!("{prefix}.ln_1"), epsilon);
+    let attention = AttentionSpec {
+        rotation: Some(0),
+        ..AttentionSpec::causal(
+            (heads, heads, dim),
+            ["attn.q_proj", "attn.k_proj", "attn.v_proj"].map(|name| linear(name, false)),
+            linear("attn.out_proj", false),
+        )
+    };
+    let network = FeedForwardSpec {
+        inner: config.optional_size("n_inner")?.unwrap_or(4 * hidden),
+        activation: activation(config, "activation_function", "gelu_new")?,
+        gate: Gate::Plain {
+            up: linear("mlp.fc_in", true),
+        },
+        down: linear("mlp.fc_out", true),
+    };
+    Ok(Layer {
+        is_parallel: true,
+        ..Layer::pre_norm((norm.clone(), attention), (norm, network))
     })
 }

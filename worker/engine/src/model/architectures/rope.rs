@@ -91,24 +91,7 @@ pub(super) fn from_fields(
     head_dim: usize,
     defaults: RopeDefaults,
 ) -> Result<Rope, Error> {
-    let number = |name: &str| -> Result<Option<f64>, Error> {
-        Ok(fields
-            .optional_number(name)?
-            .or(config.optional_number(name)?))
-    };
-    let partial = match (number("partial_rotary_factor")?, defaults.partial) {
-        (Some(partial), None) if partial != 1.0 => {
-            return Err(config.refused(format!(
-                "`partial_rotary_factor` is {partial}, this architecture turns whole heads"
-            )));
-        }
-        (given, default) => given.or(default).unwrap_or(1.0),
-    };
-    let parameters = Parameters {
-        theta: number("rope_theta")?.unwrap_or(defaults.theta),
-        dim: (head_dim as f64 * partial) as usize,
-        fields,
-    };
+    let parameters = Parameters::read(config, fields, head_dim, defaults)?;
     let kind = match parameters.fields.optional_text("rope_type")? {
         Some(kind) => kind.to_owned(),
         None => parameters
@@ -154,6 +137,33 @@ pub(super) fn from_fields(
 }
 
 impl Parameters {
+    /// Reads theta and the number of rotated entries per head, from `fields` or beside them.
+    fn read(
+        config: &ConfigFile,
+        fields: ConfigFile,
+        head_dim: usize,
+        defaults: RopeDefaults,
+    ) -> Result<Self, Error> {
+        let number = |name: &str| -> Result<Option<f64>, Error> {
+            Ok(fields
+                .optional_number(name)?
+                .or(config.optional_number(name)?))
+        };
+        let partial = match (number("partial_rotary_factor")?, defaults.partial) {
+            (Some(partial), None) if partial != 1.0 => {
+                return Err(config.refused(format!(
+                    "`partial_rotary_factor` is {partial}, but this architecture rotates whole heads"
+                )));
+            }
+            (given, default) => given.or(default).unwrap_or(1.0),
+        };
+        Ok(Self {
+            theta: number("rope_theta")?.unwrap_or(defaults.theta),
+            dim: (head_dim as f64 * partial) as usize,
+            fields,
+        })
+    }
+
     fn number(&self, name: &str) -> Result<f64, Error> {
         let number = self.fields.optional_number(name)?;
         number.ok_or_else(|| {
