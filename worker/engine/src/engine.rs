@@ -283,7 +283,7 @@ impl Attributor<'_> {
         }
     }
 
-    /// Returns the names of the step scores, in the order [`StepAttribution::step_scores`] has them.
+    /// Returns the names of the step scores, in the order [`crate::StepAttribution::step_scores`] has them.
     pub fn step_score_names(&self) -> Vec<String> {
         let scores = self.step_score_merges().into_iter();
         scores.map(|(name, _)| name).collect()

@@ -117,7 +117,7 @@ pub const DELTAS: MethodScore = MethodScore {
 
 /// Takes the raw scores of steps, in any order, from any thread.
 pub trait Sink: Sync {
-    /// Takes the scores of step `step`, an index into [`Batch::steps`].
+    /// Takes the scores of step `step`, an index into `Batch::steps`.
     fn record(&self, step: usize, scores: RawScores) -> Result<(), Error>;
 
     /// Takes the value of `score`, one of [`Requirements::step_scores`], of step `step`.

@@ -1,11 +1,9 @@
 //! Hooks: what methods see and change between the sublayers of a model.
 //!
 //! Every hook is an argument of one pass, none is state of the model: passes with and without them
-//! may run at the same time. [`Transformer::forward_recorded`] shows the streams,
-//! [`Transformer::forward_above`] replaces one, [`Wanted::Stream`] asks for gradients at one,
-//! [`Trace::cached_prefixes`] lets many passes share what came before the rows they change.
-//!
-//! [`Wanted::Stream`]: super::Wanted::Stream
+//! may run at the same time. `Transformer::forward_recorded` shows the streams,
+//! `Transformer::forward_above` replaces one, `Wanted::Stream` asks for gradients at one,
+//! `Trace::cached_prefixes` lets many passes share what came before the rows they change.
 
 use candle_core::Tensor;
 
