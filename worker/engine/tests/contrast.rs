@@ -230,15 +230,17 @@ fn what_cannot_be_contrasted_says_so() {
         ..AttributionSpec::of_method("saliency")
     };
     assert!(message(&twice, &example).contains("give one of them a `label`"));
-    let blank = AttributionSpec {
+    let against = |text: &str| AttributionSpec {
         contrast: ContrastSpec {
-            contrast_targets: Some(" ".to_owned()),
+            contrast_targets: Some(text.to_owned()),
             ..ContrastSpec::default()
         },
         ..AttributionSpec::of_method("saliency")
     };
     assert_eq!(
-        message(&blank, &example),
+        message(&against(""), &example),
         "the contrast target text is empty"
     );
+    let blank = message(&against(" "), &example);
+    assert!(blank.contains("has one token"), "{blank}");
 }
