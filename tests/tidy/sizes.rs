@@ -42,14 +42,12 @@ fn functions(name: &str, text: &str) -> Vec<Sized> {
         };
         let indent = &line[..line.len() - line.trim_start().len()];
         let close = format!("{indent}}}");
-        let body = lines[start..].iter();
-        let has_ended = |line: &&str| {
-            **line == close
-                || (line.starts_with(indent)
-                    && line.ends_with(';')
-                    && !line[indent.len()..].starts_with(' '))
+        // A trait's function without a body ends with a semicolon.
+        let has_ended = |line: &str| {
+            let rest = line.strip_prefix(indent).unwrap_or_default();
+            line == close || (rest.ends_with(';') && !rest.starts_with(' '))
         };
-        if let Some(length) = body.clone().position(|line| has_ended(&line)) {
+        if let Some(length) = lines[start..].iter().position(|line| has_ended(line)) {
             found.push((length + 1, format!("{name}: `{function}`")));
         }
     }
