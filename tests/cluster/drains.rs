@@ -13,16 +13,16 @@ use whence_tests::fixtures::{translation_job, translations};
 use whence_tests::processes::Process;
 use whence_tests::table;
 
-const ROWS: u64 = 60;
-const GROUP: u64 = 4;
+const ROWS: u64 = 30;
+const GROUP: u64 = 2;
 
 /// One shard of all rows, slow enough to be stopped in the middle.
 fn job() -> JobSpec {
     let mut spec = JobSpec {
         shard_tokens: 1_000_000,
-        ..translation_job(&translations(), "test[:60]", "integrated_gradients")
+        ..translation_job(&translations(), "test[:30]", "integrated_gradients")
     };
-    let n_steps = serde_json::json!({"n_steps": 12});
+    let n_steps = serde_json::json!({"n_steps": 4});
     spec.attribution.method = FunctionSpec {
         params: n_steps.as_object().unwrap().clone(),
         ..FunctionSpec::named("integrated_gradients")
