@@ -1,7 +1,7 @@
-//! `attention` and `value_zeroing` of whole examples, against transformers' own passes over each prefix.
+//! `attention` and `value_zeroing` of whole examples, compared with a transformers pass over each
+//! prefix.
 //!
-//! The models of `tests/families` have no tokenizer; here they get one whose words are the numbers of
-//! tokens.
+//! The models of `tests/families` have no tokenizer. Here they get one whose words are token ids.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,8 @@ use whence_tests::fixtures::attribute;
 
 use crate::reference::Reference;
 
-/// Rounding of double precision in a ratio of small differences, and of scores to single precision.
+/// Double-precision rounding in a ratio of small differences, plus rounding of scores to single
+/// precision.
 const TOLERANCE: f64 = 1e-6;
 
 #[test]
@@ -45,7 +46,7 @@ fn each_step_has_the_attention_and_the_value_zeroing_of_its_own_prefix() {
     assert_ne!(compared, 0, "run `generate.py --maps`");
 }
 
-/// Loads a model with a tokenizer of words that are the numbers of tokens.
+/// Loads a model with a tokenizer whose words are token ids.
 fn with_numbered_words(model: &Path, home: &Path) -> Engine {
     for file in ["config.json", "model.safetensors"] {
         fs::copy(model.join(file), home.join(file)).unwrap();
@@ -66,8 +67,8 @@ fn with_numbered_words(model: &Path, home: &Path) -> Engine {
     Engine::load(home, Dtype::Float64).unwrap()
 }
 
-/// Returns the raw scores of every step of the last target, those of `attention` as means over heads.
-/// `[prefix tokens, layers]`
+/// Returns the raw scores of every step of the last target, each with shape
+/// `[prefix tokens, layers]`. Those of `attention` are averaged over heads.
 fn scores(engine: &Engine, reference: &Reference, method: &str) -> Vec<f64> {
     let words: Vec<_> = reference
         .sequences
@@ -92,7 +93,7 @@ fn scores(engine: &Engine, reference: &Reference, method: &str) -> Vec<f64> {
     steps.flat_map(by_layer).collect()
 }
 
-/// Returns one number for each token and layer.
+/// Returns one number per token and layer: the mean over heads, if there are several.
 fn by_layer(rows: &ScoreRows) -> Vec<f64> {
     let heads = rows.row_shape.get(1).copied().unwrap_or(1);
     let cells = rows.values.chunks_exact(heads);
@@ -105,5 +106,5 @@ fn largest_difference(found: &[f64], truth: &Tensor) -> f64 {
     let truth: Vec<f64> = truth.flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(found.len(), truth.len());
     let differences = found.iter().zip(truth).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |a, b| if b <= a { a } else { b })
+    differences.fold(0.0, |a, b| if a.is_nan() || b <= a { a } else { b })
 }

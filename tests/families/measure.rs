@@ -1,4 +1,4 @@
-//! What the engine makes of a model, and how far it is from the truth.
+//! Runs the engine on a model and measures how far its results are from the truth.
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -9,21 +9,21 @@ use whence_schemas::GenerationSpec;
 
 use crate::reference::{Reference, Sequence};
 
-/// How far the engine is from transformers.
+/// The differences between the engine and transformers.
 pub(crate) struct Measured {
-    /// Largest difference of logits over the largest logit, in single precision.
+    /// Largest difference between logits, relative to the largest logit, in single precision.
     pub(crate) logits_f32: f64,
     /// The same in double precision.
     pub(crate) logits_f64: f64,
-    /// Largest difference of gradients over the largest entry, in double precision.
+    /// Largest difference between gradients, relative to the largest entry, in double precision.
     pub(crate) gradients: f64,
     /// Whether greedy search in single precision gives the same tokens.
     pub(crate) generation_is_equal: bool,
-    /// Whether a sequence of a batch has the bits it has alone.
+    /// Whether a sequence gets the same bits in a batch as alone.
     pub(crate) batch_is_alone: bool,
 }
 
-/// Runs a model on everything that is known about it.
+/// Runs a model and compares it with everything in its reference.
 pub(crate) fn measure(reference: &Reference) -> Result<Measured> {
     let single = model::load(&reference.folder, DType::F32)?;
     let double = model::load(&reference.folder, DType::F64)?;
@@ -54,16 +54,16 @@ pub(crate) fn measure(reference: &Reference) -> Result<Measured> {
     Ok(measured)
 }
 
-/// Returns the largest difference over the largest true value.
+/// Returns the largest difference, relative to the largest true value.
 fn error(values: &[f64], truth: &[f64]) -> f64 {
     assert_eq!(values.len(), truth.len());
     let largest = truth.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     let differences = values.iter().zip(truth).map(|(a, b)| (a - b).abs());
-    // Unlike `f64::max`, this keeps what is not a number.
-    differences.fold(0.0, |a, b| if b <= a { a } else { b }) / largest
+    // A NaN stays to the end, which `f64::max` would skip, and then fails the comparison.
+    differences.fold(0.0, |a, b| if a.is_nan() || b <= a { a } else { b }) / largest
 }
 
-/// Embeds sequences, one batch.
+/// Embeds `sequences` as one batch.
 pub(crate) fn inputs(model: &Transformer, sequences: &[Sequence]) -> Result<Inputs> {
     let mut source = None;
     if model.has_encoder() {
@@ -81,7 +81,7 @@ fn explained(sequence: usize, rows: impl Iterator<Item = usize>) -> Vec<Explaine
         .collect()
 }
 
-/// Returns the logits of every row of each sequence, run together.
+/// Returns the logits of every row of each sequence, computed in one batch.
 fn batch_logits(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<f64>>> {
     let trace = model.forward(&inputs(model, sequences)?)?;
     let of_sequence = |(index, sequence): (usize, &Sequence)| {
@@ -95,8 +95,8 @@ fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
 }
 
-/// Returns the gradients of all explained probabilities, from one batch: what it is called in the
-/// reference, the sequence, the entries.
+/// Returns the gradients of all explained probabilities, computed in one batch: for each its name
+/// in the reference, the index of the sequence, and the entries.
 fn gradients(
     model: &Transformer,
     sequences: &[Sequence],
@@ -124,7 +124,7 @@ fn gradients(
     let (mut source_row, mut target_row) = (0, 0);
     for (index, sequence) in sequences.iter().enumerate() {
         if let Some(rows) = &pulled.target {
-            // Rows after the explained one have no gradient.
+            // Rows after the explained one do not influence it, so their gradient is 0.
             let mut gradient = flat(&rows.narrow(0, target_row, sequence.row + 1)?)?;
             gradient.resize(sequence.target.len() * rows.dim(1)?, 0.0);
             gradients.push(("target_gradient", index, gradient));
@@ -155,7 +155,7 @@ fn probability_gradient(logits: &[f64], token: usize) -> Vec<f64> {
     logits.iter().enumerate().map(entry).collect()
 }
 
-/// Continues all sequences of a model together by the likeliest tokens, as many as transformers did.
+/// Continues all sequences in one batch by greedy search, with as many tokens as transformers did.
 fn greedy(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<u32>>> {
     let prompt = |sequence: &Sequence| Prompt {
         source: sequence.source.clone().unwrap_or_default(),
