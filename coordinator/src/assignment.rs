@@ -1,4 +1,4 @@
-//! What workers and coordinator tell each other about attempts, in types of our own.
+//! The messages between workers and coordinator as plain Rust types, independent of protobuf.
 
 use whence_schemas::{Attempt, JobId, SlotId, WorkerId};
 
@@ -16,29 +16,29 @@ pub struct AttemptAt {
 /// A slot handed to a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assigned {
-    /// What it may fill, and in whose name.
+    /// The slot to fill, and the attempt to report it under.
     pub at: AttemptAt,
     /// The job's specification as canonical JSON.
     pub spec_json: String,
-    /// Object name of the slot.
+    /// Name of the slot's object, relative to the storage root.
     pub slot_key: String,
-    /// Rows of the slot.
+    /// Number of rows in the slot.
     pub rows: u64,
 }
 
-/// How far an attempt is.
+/// The progress of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptProgress {
     /// The attempt.
     pub at: AttemptAt,
-    /// Rows done.
+    /// Rows done so far.
     pub rows_done: u64,
-    /// Tokens done.
+    /// Tokens attributed so far.
     pub tokens_done: u64,
 }
 
 impl AttemptProgress {
-    /// An attempt of which no progress is known.
+    /// Makes the progress of an attempt that has not reported any yet.
     pub(crate) fn none(at: &AttemptAt) -> Self {
         Self {
             at: at.clone(),
@@ -48,24 +48,25 @@ impl AttemptProgress {
     }
 }
 
-/// What a worker says of itself.
+/// What a worker says about itself when it registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// Its name.
     pub worker: WorkerId,
-    /// Protocol it speaks.
+    /// Version of the protocol it speaks; must equal the coordinator's.
     pub protocol_version: u32,
-    /// Numerics of its engine.
+    /// Numerics version of its engine; must equal the coordinator's, so that all workers of a job
+    /// compute the same scores.
     pub numerics_version: u32,
-    /// Attempts it works on.
+    /// Attempts it is working on, if it registers again after losing its connection.
     pub in_flight: Vec<AttemptAt>,
 }
 
 /// The answer to a request for slots.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Acquired {
-    /// The slots.
+    /// The leased slots; empty if none became free in time.
     pub assigned: Vec<Assigned>,
-    /// The coordinator is shutting down.
+    /// Whether the coordinator is shutting down.
     pub is_draining: bool,
 }

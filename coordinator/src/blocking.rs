@@ -1,8 +1,8 @@
-//! Work that may block, and may panic, away from the threads that serve calls.
+//! Runs work that may block or panic on its own thread, away from the threads that serve requests.
 
 use crate::error::Error;
 
-/// Does `work` where blocking is allowed. A panic in it becomes an error that names `action`.
+/// Runs `work` on a blocking thread. A panic in it becomes an error that names `action`.
 pub(crate) async fn blocking<T: Send + 'static>(
     action: &str,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,

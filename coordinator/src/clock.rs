@@ -1,7 +1,7 @@
-//! Time, in the one place that reads it.
+//! The only place that reads the time.
 //!
-//! Leases are measured on a monotonic clock that a test can pause; the calendar is only written down,
-//! for people who look, and orders jobs.
+//! Leases are measured on a monotonic clock that tests can pause. Calendar time is only recorded,
+//! for people to read and for sorting jobs by submission.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 
 use crate::job::Timestamp;
 
-/// The time since it was started.
+/// A monotonic clock that starts at zero.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// Starts counting.
+    /// Starts a clock.
     pub(crate) fn start() -> Self {
         Self {
             start: Instant::now(),
         }
     }
 
-    /// Returns how long ago that was.
+    /// Returns the time since the clock was started.
     pub(crate) fn now(self) -> Timestamp {
         Timestamp(self.start.elapsed())
     }
 
-    /// Returns the instant of a timestamp, to wait for it.
+    /// Converts a timestamp of this clock to an instant that tokio can wait for.
     pub(crate) fn instant(self, at: Timestamp) -> Instant {
         self.start + at.0
     }
 
-    /// Returns milliseconds since 1970, for people; 0 before.
+    /// Returns the calendar time in milliseconds since 1970; 0 if the system clock is before that.
     #[expect(clippy::disallowed_methods, reason = "the clock is what reads it")]
     pub(crate) fn calendar_ms() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -1,7 +1,7 @@
-//! Filling the slots that no worker could: with a tombstone, or with error rows.
+//! Fills the slots that no worker could fill: with a tombstone, or with error rows.
 //!
-//! A worker may fill the slot in the same moment. Whoever comes first has filled it, and what is in
-//! the slot afterwards is what counts.
+//! A worker may fill the slot at the same moment. The first write wins, and the coordinator goes on
+//! with whatever the slot then holds.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::durable::{Author, inspect, quarantine, tombstone, unread_rows};
 use crate::job::{Event, FailureClass};
 use crate::{Error, dataset};
 
-/// Fills the slots of one job.
+/// Fills given-up slots of one job.
 pub(crate) struct Closer<'c> {
     core: &'c Core,
     job: &'c JobId,
@@ -25,7 +25,7 @@ pub(crate) struct Closer<'c> {
 }
 
 impl<'c> Closer<'c> {
-    /// Fails if there is no such job.
+    /// Prepares to fill slots of the job `id`. Fails if there is no such job.
     pub(crate) fn new(core: &'c Core, id: &'c JobId) -> Result<Self, Error> {
         core.state.read(|state| {
             let job = state.job(id)?;
@@ -39,7 +39,7 @@ impl<'c> Closer<'c> {
         })
     }
 
-    /// Splits a slot. Returns what fills it then.
+    /// Splits a slot by filling it with a tombstone. Returns the event for what it then holds.
     pub(crate) async fn split(&self, slot: SlotId) -> Result<Event, Error> {
         tracing::info!(job = %self.job, %slot, "splitting slot");
         let attempt = Attempt::of(ulid::Ulid::new());
@@ -47,7 +47,8 @@ impl<'c> Closer<'c> {
         self.fill(slot, bytes).await
     }
 
-    /// Gives up on a slot's rows. Returns what fills it then.
+    /// Gives up on a slot's rows and fills it with error rows. Returns the event for what it then
+    /// holds.
     pub(crate) async fn quarantine(
         &self,
         slot: SlotId,
@@ -60,7 +61,7 @@ impl<'c> Closer<'c> {
             let rows = dataset::read_rows(&spec.dataset, &plan, &of_slot)?;
             rows.for_attribution(&spec.attribution).next_batch()
         };
-        // The rows may be what no attempt could read: their numbers are known all the same.
+        // Perhaps the slot failed because its rows cannot be read. Their ids are known anyway.
         let rows = match blocking("read the rows", read).await {
             Ok(Some(rows)) => rows,
             _ => unread_rows(&self.spec, self.plan.rows(&slot).unwrap_or_default())?,
@@ -80,7 +81,7 @@ impl<'c> Closer<'c> {
         }
     }
 
-    /// Tries to fill a slot. Returns what is in it then, whoever came first.
+    /// Tries to fill a slot. Returns the event for what it then holds, whoever wrote it.
     async fn fill(&self, slot: SlotId, bytes: Bytes) -> Result<Event, Error> {
         let store = self.core.store.as_ref();
         let key = layout::slot(&self.table, &slot);
@@ -90,6 +91,7 @@ impl<'c> Closer<'c> {
         };
         let object = match store.create(&key, bytes).await? {
             Created::Now => ours,
+            // Somebody else filled it first, perhaps with another kind of object: read that one.
             Created::Already => store.head(&key).await?.unwrap_or(ours),
         };
         Ok(inspect(store, &object).await?.seen_in(slot, 0))

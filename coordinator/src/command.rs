@@ -1,4 +1,5 @@
-//! What a coordinator process is told and does: one for the program and for `whence coordinator`.
+//! The arguments and the main loop of a coordinator process. Both the `whence-coordinator` program
+//! and the `whence coordinator` subcommand use them.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct Arguments {
     lease_ttl: Duration,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process receives SIGTERM or SIGINT, then shuts down gracefully.
 ///
 /// Fails if the address or the storage root cannot be used, or a newer coordinator takes over.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
@@ -55,6 +56,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // Serving ends once the requests in progress are finished.
     shutdown.cancel();
     serving.await
 }

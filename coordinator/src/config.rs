@@ -1,24 +1,27 @@
-//! How a coordinator is set up.
+//! The settings of a coordinator, their defaults and their limits.
 
 use std::time::Duration;
 
 use crate::Error;
 use crate::job::LeaseRules;
 
-/// Below it, heartbeats are all that a machine does.
+/// Shortest heartbeat interval and lease lifetime. With anything shorter, workers would spend their
+/// time on heartbeats alone.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// A worker that vanished must be noticed some day, and far beyond it times overflow.
+/// Longest heartbeat interval and lease lifetime. A vanished worker has to be noticed eventually,
+/// and much longer durations would overflow when they are added to a time.
 const LONGEST: Duration = Duration::from_hours(24);
-/// One heartbeat may be lost or late without costing the lease.
+/// Heartbeats that must fit into one lease, so that one may be lost or late without losing it.
 const LEAST_HEARTBEATS_PER_LEASE: u32 = 2;
 
-/// Which jobs of its root a coordinator serves.
+/// Which jobs of its storage root a coordinator serves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Every one, and the root has no other coordinator: an older one steps down.
+    /// All of them. The root then has only this coordinator: an older one steps down.
     #[default]
     Root,
-    /// Those submitted to it, beside whoever else serves the root. For one process that runs one job.
+    /// Only those submitted to it, alongside any other coordinator of the root. Used by a process
+    /// that runs a single job by itself.
     Submitted,
 }
 
@@ -27,26 +30,27 @@ pub enum Scope {
 pub struct Config {
     /// URL of the storage root.
     pub store_url: String,
-    /// URL by which workers reach the same root, where it is another.
+    /// URL by which workers reach the same root, if it differs from `store_url`.
     pub advertised_store_url: Option<String>,
     /// Which jobs are served.
     pub scope: Scope,
     /// How often a worker renews its leases.
     pub heartbeat_interval: Duration,
-    /// How long a lease lives unrenewed.
+    /// How long a lease lasts after it was granted or last renewed.
     pub lease_ttl: Duration,
-    /// How long an attempt may live without progress.
+    /// How long an attempt may go without progress, even if its lease is renewed.
     pub stuck_after: Duration,
-    /// The least age of an attempt before an idle worker may race it.
+    /// How old an attempt must be, at least, before an idle worker may start a backup attempt.
     pub backup_after: Duration,
-    /// How often the store is asked for commits nobody told us of, and for a newer coordinator.
+    /// How often the store is polled for unreported commits and cancellations, and for a newer
+    /// coordinator.
     pub poll_interval: Duration,
-    /// Least time between two statuses of a job that is watched.
+    /// Shortest time between two status updates of a watched job.
     pub watch_interval: Duration,
 }
 
 impl Config {
-    /// Returns the defaults for the storage root at `store_url`.
+    /// Returns the default settings for the storage root at `store_url`.
     pub fn new(store_url: impl Into<String>) -> Self {
         Self {
             store_url: store_url.into(),
@@ -54,7 +58,7 @@ impl Config {
         }
     }
 
-    /// Fails, naming the setting, if the settings cannot serve.
+    /// Fails if a coordinator could not work with these settings. The error names the setting.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |setting: &'static str, value: Duration, reason: String| {
             Err(Error::Setting {
@@ -107,7 +111,7 @@ impl Default for Config {
             heartbeat_interval: Duration::from_secs(5),
             // Six renewals, so that a slow batch or a short outage costs no lease.
             lease_ttl: Duration::from_secs(30),
-            // Loading a large model and one slow batch are no progress either.
+            // While a worker loads a large model or computes a slow batch, it reports no progress.
             stuck_after: Duration::from_mins(10),
             backup_after: Duration::from_mins(1),
             poll_interval: Duration::from_secs(10),

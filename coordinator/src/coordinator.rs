@@ -1,8 +1,9 @@
-//! A coordinator of one storage root: the state that everything shares, and the doors to it.
+//! The coordinator of one storage root: the shared state and the interfaces to it.
 //!
-//! Decisions are the [`Job`](crate::job::Job)'s. The doors read the store, tell the jobs what they
-//! saw, and answer: [`Jobs`] to people, [`Dispatch`] to workers, [`Reconciler`] to nobody. Nothing
-//! in the state is worth saving: a coordinator that starts anew finds everything in the store.
+//! All decisions are made in [`Job`](crate::job::Job). The interfaces read the store, tell the jobs
+//! what they saw, and act on the outcome: [`Jobs`] serves people, [`Dispatch`] serves workers, and
+//! [`Reconciler`] runs in the background. The state itself is never saved, because a coordinator
+//! rebuilds it from the store when it starts.
 
 use std::sync::Arc;
 
@@ -26,11 +27,13 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Serves the storage root of `config`: checks the store, claims an epoch and finds the jobs if
-    /// the root is its own.
+    /// Opens the storage root of `config` and checks that the store can be used.
     ///
-    /// Fails if the settings contradict each other, or the store does not answer, cannot be trusted
-    /// with slots, or has another layout.
+    /// With [`Scope::Root`] it then claims a new epoch and recovers every job below the root. With
+    /// [`Scope::Submitted`] it does neither, so it can run beside the root's own coordinator.
+    ///
+    /// Fails if the settings contradict each other, or if the store does not answer, does not
+    /// guarantee create-once writes, or has another layout version.
     pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
         config.check()?;
         let store = store::open(&config.store_url)?;
@@ -68,22 +71,22 @@ impl Coordinator {
         self.core.store.url()
     }
 
-    /// Returns what people ask.
+    /// Returns the interface for people: submit, watch, list and cancel jobs.
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs::new(&self.core)
     }
 
-    /// Returns what workers ask.
+    /// Returns the interface for workers: register, acquire slots and report on them.
     pub fn dispatch(&self) -> Dispatch<'_> {
         Dispatch::new(&self.core)
     }
 
-    /// Returns what works unasked.
+    /// Returns the background work: expire leases, write due objects and poll the store.
     pub fn reconciler(&self) -> Reconciler<'_> {
         Reconciler::new(&self.core)
     }
 
-    /// Hands out nothing any more and wakes whoever waits.
+    /// Stops handing out slots, and wakes waiting workers so that they learn of the shutdown.
     pub fn drain(&self) {
         self.core.state.change(|state| state.is_draining = true);
     }

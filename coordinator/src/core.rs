@@ -1,4 +1,4 @@
-//! What every door of a coordinator borrows: its store, its settings, its clock, its state.
+//! What all interfaces of a coordinator borrow: its store, settings, epoch, clock and state.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::shared::SharedState;
 
-/// The parts of a coordinator.
+/// The parts of a coordinator that [`Jobs`](crate::Jobs), [`Dispatch`](crate::Dispatch) and
+/// [`Reconciler`](crate::Reconciler) share.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn SlotStore>,
@@ -21,7 +22,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Fails if this coordinator must not serve any more.
+    /// Fails if this coordinator must no longer serve: it is draining, or a newer one took over.
     pub(crate) fn serving(&self) -> Result<(), Error> {
         self.state.read(|state| state.serving(self.epoch))
     }

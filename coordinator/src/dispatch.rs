@@ -1,7 +1,8 @@
-//! What workers ask of the coordinator.
+//! The coordinator's interface for workers.
 //!
-//! Every call names the attempt it speaks of and may be repeated, late or out of order. What a
-//! worker says of a slot is a hint to look; the object in the slot is what counts.
+//! Every call names the attempts it is about, and may arrive repeatedly, late or out of order. A
+//! worker's report that a slot is filled only tells the coordinator to look: the object in the slot
+//! is what counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::job::scheduler::Request;
 use crate::job::{Event, Failure, FailureClass, SlotState};
 use crate::shared::changed;
 
-/// A coordinator as workers ask it.
+/// The coordinator's interface for workers.
 #[derive(Debug, Clone, Copy)]
 pub struct Dispatch<'c>(&'c Core);
 
@@ -28,9 +29,9 @@ impl<'c> Dispatch<'c> {
         Self(core)
     }
 
-    /// Takes a worker in. Returns the attempts it should stop.
+    /// Registers a worker and renews the leases it reports. Returns the attempts it should stop.
     ///
-    /// Fails if its protocol or its numbers are not ours.
+    /// Fails if its protocol version or its numerics version differs from the coordinator's.
     pub fn register(self, registration: &Registration) -> Result<Vec<AttemptAt>, Error> {
         self.0.serving()?;
         check_versions(registration)?;
@@ -39,8 +40,9 @@ impl<'c> Dispatch<'c> {
         Ok(self.renew(&registration.worker, &in_flight.collect::<Vec<_>>()))
     }
 
-    /// Renews the leases of the attempts that `worker` makes, who need not be known. Returns those
-    /// it should stop.
+    /// Renews the leases of the attempts that `worker` reports, and returns those it should stop.
+    ///
+    /// The worker need not be registered, so that it can continue after a coordinator restart.
     pub fn heartbeat(
         self,
         worker: &WorkerId,
@@ -57,7 +59,7 @@ impl<'c> Dispatch<'c> {
             .change(|state| state.renew(worker, progress, now))
     }
 
-    /// Hands out slots; waits up to `wait` for the first.
+    /// Leases slots to a worker. Waits up to `wait` if none is free right now.
     pub async fn acquire(self, request: &Request, wait: Duration) -> Result<Acquired, Error> {
         let clock = self.0.clock;
         let until = clock.now().after(wait);
@@ -85,13 +87,16 @@ impl<'c> Dispatch<'c> {
                     is_draining: false,
                 });
             }
+            // The end of a slot's pause is not a change of the state, so it needs a timer.
             let rested = self.0.state.read(|state| state.next_rested(now));
             let until = rested.map_or(until, |rested| rested.min(until));
             changed(&mut changes, clock.instant(until)).await;
         }
     }
 
-    /// Opens the rows of a slot that is leased or was. Blocks.
+    /// Opens the rows of a slot, whether or not the attempt still holds its lease. Blocks.
+    ///
+    /// Fails if the job or the slot is unknown, or the data file cannot be read.
     pub fn rows(self, at: &AttemptAt) -> Result<ShardRows, Error> {
         let (spec, plan) = self.0.state.read(|state| {
             let job = state.job(&at.job)?;
@@ -107,8 +112,10 @@ impl<'c> Dispatch<'c> {
         Ok(rows.for_attribution(&spec.attribution))
     }
 
-    /// Hears that an attempt ended because its slot is filled or split, and looks. `tokens` were
-    /// attributed.
+    /// Handles a worker's report that its slot is filled or split, by looking at the slot.
+    ///
+    /// `tokens` is the number of tokens attributed. If the slot turns out to be empty, the lease of
+    /// the attempt ends, so that the slot can be leased again.
     pub async fn complete(self, at: &AttemptAt, tokens: u64) -> Result<(), Error> {
         let open = self.0.state.read(|state| {
             let job = state.job(&at.job)?;
@@ -129,7 +136,8 @@ impl<'c> Dispatch<'c> {
             });
         }
         let now = self.0.clock.now();
-        // All at once: what an attempt filled below a slot it split must not be leased meanwhile.
+        // Applied under one lock: between the split and the fill, a half that the attempt has
+        // already filled would look free and could be leased.
         self.0.state.change(|state| {
             for event in events {
                 state.apply(&at.job, event, now);
@@ -138,8 +146,10 @@ impl<'c> Dispatch<'c> {
         Ok(())
     }
 
-    /// Hears that an attempt failed. What counts against the slot is written down first, so that a
-    /// restart does not forget it.
+    /// Handles a worker's report that an attempt failed.
+    ///
+    /// The failure is first recorded in the store, so that it still counts against the slot after a
+    /// restart. Transient failures are not recorded, because they do not count.
     pub async fn fail(
         self,
         at: &AttemptAt,
@@ -167,7 +177,7 @@ impl<'c> Dispatch<'c> {
         Ok(())
     }
 
-    /// Takes attempts back unfinished.
+    /// Ends the leases of attempts that a worker gives back unfinished.
     pub fn release(self, attempts: &[AttemptAt]) {
         for at in attempts {
             let event = Event::Released {
@@ -184,7 +194,7 @@ impl<'c> Dispatch<'c> {
     }
 }
 
-/// Writes a failed attempt down.
+/// Records a failed attempt in the store.
 pub(crate) async fn record(core: &Core, job: &JobId, failure: &Failure) -> Result<(), Error> {
     let key = layout::failure(job, &failure.slot, &failure.attempt);
     let written = create_json(core.store.as_ref(), &key, failure).await;

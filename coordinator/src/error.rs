@@ -1,18 +1,18 @@
-//! What can go wrong in a coordinator.
+//! The coordinator's errors, and what kind of problem each one is.
 
 use std::path::PathBuf;
 
 use whence_schemas::store::StoreError;
 use whence_schemas::{Epoch, ErrorKind, InvalidId, JobId};
 
-/// Why the coordinator could not do what it was asked.
+/// Why the coordinator could not do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The storage root failed.
+    /// The store of the storage root failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Text that is no id.
+    /// Text that is not a valid id.
     #[error(transparent)]
     Id(#[from] InvalidId),
     /// A specification that cannot be read, or that this version cannot serve.
@@ -21,7 +21,7 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
-    /// A slice that the grammar of `datasets` does not have, or that these files cannot serve.
+    /// A split that is not in the grammar of `datasets`, or that these files do not have.
     #[error("cannot read the split `{split}`: {reason}")]
     Split {
         /// What was given.
@@ -29,7 +29,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A field path that is not one.
+    /// A field path that cannot be parsed.
     #[error(
         "`{field}` is not a field: {reason}; write `column`, `translation.en` or `answers.text[0]`"
     )]
@@ -39,20 +39,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A field that no row has.
+    /// A field that does not exist in any row.
     #[error("no row has a field `{field}`; the fields are {}{}", list(.columns), nearest(.suggestion.as_deref()))]
     MissingField {
-        /// What was asked for.
+        /// The missing field.
         field: String,
-        /// What there is.
+        /// The fields that do exist.
         columns: Vec<String>,
-        /// The nearest of them.
+        /// The existing field with the most similar name, if any is similar.
         suggestion: Option<String>,
     },
     /// A dataset without files, or a slice without rows.
     #[error("there is nothing to attribute: {reason}")]
     Empty {
-        /// Why not.
+        /// Why there is nothing.
         reason: String,
     },
     /// A data file that cannot be read.
@@ -60,11 +60,11 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
-    /// A data file of a kind we do not read.
+    /// A data file of an unsupported kind.
     #[error("cannot read the data file `{}`: {reason}", path.display())]
     Format {
         /// The file.
@@ -72,7 +72,7 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
-    /// A data file whose bytes are not those the job was submitted with, or are damaged.
+    /// A data file that is damaged, or that changed since the job was submitted.
     #[error("the data file `{}` is damaged or changed: {reason}", path.display())]
     Content {
         /// The file.
@@ -80,7 +80,7 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
-    /// A job nobody submitted.
+    /// A job that was never submitted.
     #[error("there is no job `{0}` below this storage root; `whence status` lists the jobs")]
     UnknownJob(JobId),
     /// An attempt at a slot that the job does not have.
@@ -88,7 +88,7 @@ pub enum Error {
     UnknownSlot {
         /// The job.
         job: JobId,
-        /// What was asked for.
+        /// The unknown slot.
         slot: String,
     },
     /// A job that ended without a result.
@@ -99,15 +99,15 @@ pub enum Error {
         /// How it ended.
         how: String,
     },
-    /// An object of the storage root that holds what it must not.
+    /// An object of the storage root whose content is invalid.
     #[error("stored object `{key}` cannot be read: {reason}")]
     Stored {
-        /// The object.
+        /// Name of the object.
         key: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A worker that cannot work with this coordinator.
+    /// A worker whose version does not match this coordinator's.
     #[error("this worker cannot serve here: {reason}")]
     Worker {
         /// What differs.
@@ -118,37 +118,38 @@ pub enum Error {
     SteppedDown {
         /// This one's epoch.
         ours: Epoch,
-        /// The other's.
+        /// The newer coordinator's epoch.
         newer: Epoch,
     },
     /// The coordinator is shutting down.
     #[error("the coordinator is shutting down; try again in a while")]
     Draining,
-    /// A setting that no coordinator can serve with.
+    /// A setting that a coordinator cannot work with.
     #[error("`{setting}` cannot be {value}: {reason}")]
     Setting {
-        /// The option.
+        /// The command-line option.
         setting: &'static str,
         /// What was given.
         value: String,
         /// What it should be.
         reason: String,
     },
-    /// An address that cannot be served.
+    /// An address that cannot be listened on, or connections that failed.
     #[error("cannot serve on `{address}`: {reason}")]
     Listen {
         /// The address.
         address: String,
-        /// What stands against it.
+        /// Why not.
         reason: String,
     },
-    /// A defect of ours.
+    /// A bug in whence.
     #[error("internal error: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Returns what can be done about it.
+    /// Returns the kind of error. It decides the gRPC status, the exit code and whether a caller
+    /// retries.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),

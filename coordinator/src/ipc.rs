@@ -1,7 +1,7 @@
-//! A shard's rows as one Arrow IPC stream, in pieces.
+//! Sends a shard's rows as one Arrow IPC stream, in pieces.
 //!
-//! One batch at a time is in memory, whatever the shard's size: the reader waits until a piece was
-//! taken before it reads on.
+//! Only one batch at a time is encoded in memory, whatever the shard's size: the channel holds few
+//! pieces, and reading stops until the receiver has taken some.
 
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 use crate::Error;
 use crate::dataset::ShardRows;
 
-/// Small beside the largest message, and few of them for a shard.
+/// Largest piece. Well below the largest gRPC message, and large enough that a shard needs few.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Reads `rows` and sends the stream's pieces, until the end or until nobody listens. Blocks.
+/// Reads `rows` and sends the stream's pieces until the end, or until the receiver is gone. Blocks.
 pub(crate) fn send(rows: ShardRows, pieces: &mpsc::Sender<Result<Bytes, Error>>) {
     if let Err(error) = try_send(rows, pieces) {
-        // Nobody listening any more is what ends the reading, not a failure.
+        // If the receiver is gone, the worker no longer wants the rows. That is not a failure.
         let _ = pieces.blocking_send(Err(error));
     }
 }
@@ -41,7 +41,8 @@ fn try_send(mut rows: ShardRows, pieces: &mpsc::Sender<Result<Bytes, Error>>) ->
     Ok(())
 }
 
-/// Sends what was written. Returns whether anybody listens.
+/// Takes the bytes out of `written` and sends them in pieces. Returns false if the receiver is
+/// gone.
 fn cut(written: &mut Vec<u8>, pieces: &mpsc::Sender<Result<Bytes, Error>>) -> bool {
     let mut written = Bytes::from(std::mem::take(written));
     while !written.is_empty() {

@@ -1,4 +1,4 @@
-//! What people ask of the coordinator: submit, watch, list, cancel.
+//! The coordinator's interface for people: submit, watch, list and cancel jobs.
 
 use std::sync::Arc;
 
@@ -18,10 +18,11 @@ use crate::durable::recover::{self, Submitted};
 use crate::job::{Event, Phase};
 use crate::state::JobSummary;
 
-/// What transformers generates where nobody says how much; for the estimate of a row's work.
+/// How many tokens `transformers` generates by default. Used to estimate a row's work if the job
+/// does not set `max_new_tokens`.
 const GENERATED_TOKENS: u64 = 20;
 
-/// A coordinator as people ask it.
+/// The coordinator's interface for people.
 #[derive(Debug, Clone, Copy)]
 pub struct Jobs<'c>(&'c Core);
 
@@ -30,10 +31,12 @@ impl<'c> Jobs<'c> {
         Self(core)
     }
 
-    /// Submits a job, or finds the one that is there. Returns its id and whether it was.
+    /// Submits a job. Returns its id, and whether the same job had been submitted before.
     ///
-    /// A job that failed for want of a model resumes. Fails if the specification cannot be served,
-    /// the dataset cannot be read, or the job ended without a result.
+    /// The id follows from the specification, so that submitting twice finds the same job. A job
+    /// that failed for a reason that may pass, such as a model that could not be loaded, resumes.
+    /// Fails if the specification cannot be served, the dataset cannot be read, or the job was
+    /// canceled or failed for good.
     pub async fn submit(self, spec: JobSpec) -> Result<(JobId, bool), Error> {
         let Core {
             store,
@@ -54,8 +57,10 @@ impl<'c> Jobs<'c> {
         let job = recover::job(store.as_ref(), &id, &objects, rules, now).await?;
         let job = job.ok_or_else(|| Error::Internal(format!("job `{id}` vanished")))?;
         state.change(|state| {
+            // Another request may have submitted the same job in the meantime; its state is kept.
             state.jobs.entry(id.clone()).or_insert(job);
         });
+        // The job may have existed in the store, and may have failed or been canceled there.
         self.resubmit(&id)?;
         tracing::info!(job = %id, existed, "job submitted");
         Ok((id, existed))
@@ -66,7 +71,10 @@ impl<'c> Jobs<'c> {
         self.0.state.change(|state| state.resubmit(id, now))
     }
 
-    /// Writes plan and specification, in this order. Returns whether they were there before.
+    /// Writes the plan and then the specification. Returns whether the specification existed.
+    ///
+    /// A job counts as submitted once its specification exists. The plan comes first, so that a
+    /// crash between the two never leaves a submitted job without a plan.
     async fn write_job(self, id: &JobId, spec: JobSpec) -> Result<bool, Error> {
         let store = self.0.store.as_ref();
         if store.head(&layout::spec(id)).await?.is_some() {
@@ -81,23 +89,23 @@ impl<'c> Jobs<'c> {
         Ok(create_json(store, &layout::spec(id), &spec).await? == Created::Already)
     }
 
-    /// Returns how far a job is.
+    /// Returns the status of a job. Fails if the job is unknown.
     pub fn summary(self, id: &JobId) -> Result<JobSummary, Error> {
         self.0.state.read(|state| state.summary(id))
     }
 
-    /// Returns a job's specification.
+    /// Returns a job's specification. Fails if the job is unknown.
     pub fn spec(self, id: &JobId) -> Result<Arc<JobSpec>, Error> {
         let spec = |state: &crate::state::State| Ok(Arc::clone(state.job(id)?.spec()));
         self.0.state.read(spec)
     }
 
-    /// Returns how far every job is, the newest first.
+    /// Returns the status of every job, newest first.
     pub fn list(self) -> Vec<JobSummary> {
         self.0.state.read(crate::state::State::summaries)
     }
 
-    /// Cancels a job: nothing of it is leased any more. Filled slots stay.
+    /// Cancels a job, unless it is already sealed. No more slots are leased; filled slots are kept.
     pub async fn cancel(self, id: &JobId) -> Result<JobSummary, Error> {
         self.0.serving()?;
         if self.summary(id)?.phase != Phase::Sealed {
@@ -111,7 +119,7 @@ impl<'c> Jobs<'c> {
     }
 }
 
-/// Streams how far a job is: now and after each change, until it has ended.
+/// Streams the status of a job: once immediately, then after each change, until the job ends.
 pub(crate) fn watch(core: Arc<Core>, id: JobId) -> impl Stream<Item = Result<JobSummary, Error>> {
     let changes = core.state.changes();
     let watching = Watching {
@@ -140,7 +148,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// Returns the next summary that differs from the last.
+    /// Waits for the next summary that differs from the last one.
     async fn next(&mut self) -> Result<JobSummary, Error> {
         loop {
             self.changes.mark_unchanged();
@@ -149,8 +157,9 @@ impl Watching {
                 self.last = Some(summary.clone());
                 return Ok(summary);
             }
-            // The sender lives in the coordinator, which this stream shares.
+            // This cannot fail: the stream keeps the coordinator alive, and with it the sender.
             let _ = self.changes.changed().await;
+            // Combines changes that follow each other closely into one update.
             tokio::time::sleep(self.core.config.watch_interval).await;
         }
     }
@@ -169,7 +178,7 @@ fn check_numerics(spec: &JobSpec) -> Result<(), Error> {
     })
 }
 
-/// Reads a job's dataset, where blocking is allowed, and cuts it into shards.
+/// Reads a job's dataset on a blocking thread and cuts it into shards.
 async fn plan(spec: &JobSpec) -> Result<Plan, Error> {
     let (source, tokens) = (spec.dataset.clone(), spec.shard_tokens);
     let generated = generated(spec);
@@ -177,7 +186,7 @@ async fn plan(spec: &JobSpec) -> Result<Plan, Error> {
     blocking("plan the job", planned).await
 }
 
-/// Estimates what is generated for each row of a job.
+/// Estimates how many tokens and sequences are generated for each row of a job.
 fn generated(spec: &JobSpec) -> Generated {
     if spec.forces_targets() {
         return Generated::NOTHING;

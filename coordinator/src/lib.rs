@@ -1,14 +1,17 @@
-//! What decides: datasets into shards, shards to workers, slots into sealed tables.
+//! The coordinator: cuts datasets into shards, leases shards to workers and seals finished tables.
 //!
-//! [`dataset`] cuts rows into shards; [`job`] knows what is filled, leased and missing, and decides
-//! with [`job::scheduler`] what is next, without clock, store or network; `state` holds all jobs and
-//! workers, as pure. [`Coordinator`] is the shell around them: [`Jobs`] answers people, [`Dispatch`]
-//! answers workers, [`Reconciler`] does what nobody asks for, [`durable`] writes the store's objects
-//! and finds them again. `service` puts the answers on the wire, [`server`] serves them.
+//! * [`dataset`] cuts rows into shards.
+//! * [`job`] tracks which slots of one job are filled, leased or missing. Its [`job::scheduler`]
+//!   chooses what to hand out next. Neither touches a clock, the store or the network.
+//! * `state` holds all jobs and workers, and is just as pure.
+//! * [`Coordinator`] connects them to the outside: [`Jobs`] answers people, [`Dispatch`] answers
+//!   workers, and [`Reconciler`] does the periodic work that nobody asks for.
+//! * [`durable`] writes the coordinator's objects to the store and reads them back after a restart.
+//! * `service` translates between these and gRPC; [`server`] listens and serves.
 //!
-//! What must stay true: nothing here is needed to know what was computed. The store's slots say it;
-//! a coordinator that lost its memory, or of which there are two, costs time and never a row. And
-//! nothing here knows what a method or a model is: to the coordinator those are names.
+//! Two things must stay true. First, the store alone says what has been computed: if a coordinator
+//! loses its memory, or two of them serve the same root, that costs time but never a row. Second,
+//! nothing here knows what a method or a model is: to the coordinator they are only names.
 
 pub mod config;
 pub mod error;

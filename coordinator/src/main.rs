@@ -1,4 +1,4 @@
-//! `whence-coordinator`: serves a storage root until it is told to stop.
+//! The `whence-coordinator` program: serves a storage root until it receives SIGTERM or SIGINT.
 
 #![allow(
     clippy::print_stderr,
@@ -15,6 +15,7 @@ use whence_schemas::chain;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // `RUST_LOG` chooses what is logged. Without it, or if it cannot be parsed, that is `info`.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()

@@ -1,19 +1,20 @@
-//! Damaged bytes that make a library panic are damaged bytes, and no defect of the process.
+//! Turns panics of a library into errors.
 //!
-//! The Parquet reader checks most of what it reads, not all. What it cannot take becomes an error
-//! that names the file, as any other damage does.
+//! The Parquet reader checks most of what it reads, but some damaged files make it panic. Such a
+//! file should give an error that names it, like any other damage, rather than look like a bug in
+//! whence.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `read`, whose panic becomes an error: what the panic said.
+/// Runs `read`. If it panics, returns the panic's message as the error.
 ///
-/// What `read` was changing must not be used again after an error.
+/// After an error, do not use anything that `read` was changing: it may be in an invalid state.
 pub fn caught<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read)).map_err(|panic| message(panic.as_ref()))
 }
 
-/// Returns what a panic said.
+/// Returns the message of a panic, or `no message` if its payload is not text.
 pub fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

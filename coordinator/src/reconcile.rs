@@ -1,7 +1,7 @@
-//! What the coordinator does unasked: ends lost leases, writes what is due, polls the store.
+//! The coordinator's background work: expires leases, writes due objects and polls the store.
 //!
-//! A pass that fails is repeated with the next tick: everything here only creates objects that may
-//! exist already.
+//! A pass that fails is repeated at the next tick. That is safe because every write only creates an
+//! object, and does nothing if the object already exists.
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +19,11 @@ use crate::job::{Due, Event, Job};
 use crate::shared::changed;
 use crate::state::State;
 
-/// Workers silent for as many lease lifetimes are forgotten: their leases ended one before.
+/// A worker is forgotten once it has been silent for this many lease lifetimes. Its leases ended
+/// one lifetime earlier.
 const FORGET_AFTER_TTLS: u32 = 2;
 
-/// A coordinator as it works unasked.
+/// The coordinator's background work.
 #[derive(Debug, Clone, Copy)]
 pub struct Reconciler<'c>(&'c Core);
 
@@ -31,7 +32,10 @@ impl<'c> Reconciler<'c> {
         Self(core)
     }
 
-    /// Reconciles jobs and store until `shutdown`. Fails if a newer coordinator serves the root.
+    /// Keeps jobs and store in step until `shutdown`.
+    ///
+    /// A pass runs after every change of the state, and at least twice per heartbeat interval.
+    /// Fails only if a newer coordinator serves the root; other errors are logged and retried.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let config = &self.0.config;
         let mut changes = self.0.state.changes();
@@ -55,6 +59,7 @@ impl<'c> Reconciler<'c> {
                 }
                 next_poll = Instant::now() + config.poll_interval;
             }
+            // Leases expire without an event, so they must be checked regularly.
             let tick = Instant::now() + config.heartbeat_interval / 2;
             tokio::select! {
                 () = changed(&mut changes, tick.min(next_poll)) => {}
@@ -63,7 +68,7 @@ impl<'c> Reconciler<'c> {
         }
     }
 
-    /// Ends the leases whose workers vanished, and forgets those workers.
+    /// Ends the leases of vanished or stuck attempts, and forgets workers that stay silent.
     async fn expire(self) {
         let now = self.0.clock.now();
         let silence = self.0.config.lease_ttl.saturating_mul(FORGET_AFTER_TTLS);
@@ -75,7 +80,7 @@ impl<'c> Reconciler<'c> {
         for (job, failure) in expired.lost {
             tracing::warn!(%job, slot = %failure.slot, worker = %failure.worker, "lease expired");
             if let Err(error) = record(self.0, &job, &failure).await {
-                // Only the memory of it across a restart is lost.
+                // The loss still counts until a restart, so it is not worth failing for.
                 tracing::warn!(%job, error = chain(&error), "a lost attempt could not be written down");
             }
         }
@@ -102,6 +107,7 @@ impl<'c> Reconciler<'c> {
         Ok(())
     }
 
+    /// Writes the manifest of a job whose slots are all filled.
     async fn seal(self, id: &JobId) -> Result<Event, Error> {
         let manifest = |state: &State| Ok::<_, Error>(Manifest::of(state.job(id)?));
         let manifest = self.0.state.read(manifest)?;
@@ -110,6 +116,7 @@ impl<'c> Reconciler<'c> {
         Ok(Event::Sealed)
     }
 
+    /// Writes the record that a job failed for good.
     async fn record_failed(self, id: &JobId, message: String) -> Result<Event, Error> {
         let failed = Failed {
             message: message.clone(),
@@ -119,10 +126,12 @@ impl<'c> Reconciler<'c> {
         Ok(Event::FoundFailed(message))
     }
 
-    /// Looks for a newer coordinator, and for commits and cancellations nobody told us of.
+    /// Looks in the store for a newer coordinator, and for commits and cancellations that were not
+    /// reported to this one.
     async fn poll_store(self) -> Result<(), Error> {
         let store = self.0.store.as_ref();
         let newest = epoch::newest(store).await?;
+        // With `Scope::Submitted`, other coordinators may serve the root's other jobs.
         if newest > self.0.epoch && self.0.config.scope == Scope::Root {
             self.0.state.change(|state| state.newer = Some(newest));
             return self.0.serving();

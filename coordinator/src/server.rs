@@ -1,4 +1,5 @@
-//! Serving a coordinator: over TCP for a cluster, in memory for one process. The same services.
+//! Serves a coordinator: over TCP for a cluster, or in memory within one process. Both offer the
+//! same gRPC services.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +17,17 @@ use tonic::transport::{Channel, Endpoint, Server};
 use crate::service::{self, jobs, workers};
 use crate::{Coordinator, Error};
 
-/// A peer that vanished without a word is noticed within half a minute.
+/// How often a connection is pinged, and how long to wait for the answer. A peer that vanished
+/// without closing its connection is noticed within half a minute.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes a connection in memory holds: one piece of a shard.
+/// Buffer size of an in-memory connection: enough for one piece of a shard.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Serves `coordinator` over `incoming` connections until `shutdown`, and reconciles its jobs meanwhile.
+/// Serves `coordinator` over `incoming` connections and does its background work, until `shutdown`.
 ///
-/// Fails if the connections fail, or a newer coordinator serves the root.
+/// On shutdown it hands out no more slots and finishes the requests in progress. Fails if the
+/// connections fail, or if a newer coordinator serves the root.
 pub async fn serve<C>(
     coordinator: Arc<Coordinator>,
     incoming: impl Stream<Item = std::io::Result<C>>,
@@ -38,6 +41,8 @@ where
         .set_serving::<whence_proto::v1::job_service_server::JobServiceServer<service::Service>>()
         .await;
     health.set_serving::<whence_proto::v1::worker_service_server::WorkerServiceServer<service::Service>>().await;
+    // A token of our own: when the background work ends, it must stop the server too, but must not
+    // cancel the caller's token.
     let stop = shutdown.child_token();
     let draining = {
         let (stop, coordinator) = (stop.clone(), Arc::clone(&coordinator));
@@ -67,7 +72,8 @@ where
     tokio::try_join!(serving, reconciling).map(|_| ())
 }
 
-/// Listens on `address`; port 0 takes a free one. Returns the connections and the address.
+/// Listens on `address`, where port 0 means any free port. Returns the incoming connections and the
+/// address with the actual port.
 pub async fn listen(address: &str) -> Result<(TcpListenerStream, SocketAddr), Error> {
     let failed = |error: std::io::Error| Error::Listen {
         address: address.to_owned(),
@@ -78,8 +84,9 @@ pub async fn listen(address: &str) -> Result<(TcpListenerStream, SocketAddr), Er
     Ok((TcpListenerStream::new(listener), address))
 }
 
-/// Connects a channel to a coordinator of the same process. Returns the channel and the connections
-/// to serve: nothing listens, nothing leaves the process.
+/// Returns a channel to a coordinator in the same process, and the connections to [`serve`].
+///
+/// The two are joined by in-memory pipes, so that no port is opened.
 pub fn in_process() -> (Channel, impl Stream<Item = std::io::Result<DuplexStream>>) {
     let (sender, receiver) = mpsc::channel(1);
     let connect = tower::service_fn(move |_| {

@@ -1,6 +1,7 @@
-//! The state behind its one lock, and waking whoever waits for a change of it.
+//! The shared state behind its one lock, and notifications for tasks that wait for it to change.
 //!
-//! The lock is never held across an await: every use of it is a function from state to value.
+//! The lock is never held across an await, because callers pass in a synchronous closure that
+//! reads or changes the state.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -9,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::state::State;
 
-/// The state that everything shares.
+/// The state that all requests and the background work share.
 #[derive(Debug)]
 pub(crate) struct SharedState {
     state: Mutex<State>,
-    /// Counts changes of the state; whoever waits for something waits for the next one.
+    /// The number of changes so far. Waiting tasks are woken when it goes up.
     changes: watch::Sender<u64>,
 }
 
@@ -30,12 +31,13 @@ impl SharedState {
         read(&self.lock())
     }
 
-    /// Changes the state and wakes whoever waits for a change.
+    /// Changes the state and wakes every task that waits for a change.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         self.change_if(|state| (change(state), true))
     }
 
-    /// Changes the state; wakes whoever waits only if `change` says that anything changed.
+    /// Runs `change` on the state. Wakes waiting tasks only if the returned flag says that
+    /// something changed.
     pub(crate) fn change_if<T>(&self, change: impl FnOnce(&mut State) -> (T, bool)) -> T {
         let (value, has_changed) = change(&mut self.lock());
         if has_changed {
@@ -44,7 +46,7 @@ impl SharedState {
         value
     }
 
-    /// Returns what to wait with for the next change.
+    /// Returns a receiver to wait for the next change with; see [`changed`].
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -54,9 +56,9 @@ impl SharedState {
     }
 }
 
-/// Waits for a change after `changes` was last looked at, or until `until`.
+/// Waits until the state changes after `changes` was last marked unchanged, or until `until`.
 pub(crate) async fn changed(changes: &mut watch::Receiver<u64>, until: Instant) {
-    // The sender lives as long as the coordinator, so only time or a change ends this.
+    // The sender lives as long as the coordinator, so this ends only by a change or at `until`.
     let _ = tokio::time::timeout_at(until, changes.changed()).await;
 }
 

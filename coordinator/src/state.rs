@@ -1,7 +1,7 @@
-//! What a coordinator knows: the jobs, the workers, and whether it still serves.
+//! What a coordinator knows: its jobs, its workers, and whether it still serves.
 //!
-//! Pure: no clock, no lock, no store. [`SharedState`](crate::shared::SharedState) puts it behind a
-//! lock, and what asks it is in `jobs`, `dispatch` and `reconcile`.
+//! This module is pure: it has no clock, lock or store. [`SharedState`](crate::shared::SharedState)
+//! puts the state behind a lock; `jobs`, `dispatch` and `reconcile` use it from there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,44 +13,44 @@ use crate::assignment::{Assigned, AttemptAt, AttemptProgress};
 use crate::job::scheduler::{self, Assignment, Request};
 use crate::job::{Due, Event, Failure, Job, Phase, SlotState, Timestamp, Totals};
 
-/// How far a job is.
+/// The status of a job: its phase, its progress, and where its table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSummary {
     /// The job.
     pub id: JobId,
-    /// Where it stands.
+    /// Whether it is running, sealed, canceled or failed.
     pub phase: Phase,
-    /// Its counts.
+    /// Its progress in rows, slots, tokens and estimated work.
     pub totals: Totals,
-    /// Folder of its slots below the root.
+    /// The folder that holds its slots, relative to the storage root.
     pub table: String,
-    /// Workers there are.
+    /// Workers that the coordinator heard from recently, whichever job they work on.
     pub workers: u64,
 }
 
-/// What the coordinator knows.
+/// Everything that the coordinator knows.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) jobs: BTreeMap<JobId, Job>,
-    /// When each worker was last heard of.
+    /// When the coordinator last heard from each worker.
     pub(crate) workers: BTreeMap<WorkerId, Timestamp>,
-    /// The epoch of a coordinator that came after us.
+    /// The epoch of a newer coordinator, once one has been seen. This one then steps down.
     pub(crate) newer: Option<Epoch>,
-    /// Nothing is handed out any more.
+    /// Whether the coordinator is shutting down and hands out no more slots.
     pub(crate) is_draining: bool,
 }
 
-/// What came of looking for leases that ran out.
+/// What [`State::expire`] ended.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Expired {
-    /// The attempts that are lost, to be recorded.
+    /// The lost attempts, each with its job. The caller records them in the store.
     pub(crate) lost: Vec<(JobId, Failure)>,
-    /// Whether anything changed.
+    /// Whether anything changed: an attempt was lost or a worker was forgotten.
     pub(crate) is_any: bool,
 }
 
 impl State {
-    /// Knows `jobs` and nobody yet.
+    /// Makes a state with these jobs and no workers.
     pub(crate) fn of_jobs(jobs: Vec<Job>) -> Self {
         let by_id = jobs.into_iter().map(|job| (job.id().clone(), job));
         Self {
@@ -59,14 +59,14 @@ impl State {
         }
     }
 
-    /// Returns a job. Fails if there is none of this id.
+    /// Returns a job. Fails with [`Error::UnknownJob`] if there is none with this id.
     pub(crate) fn job(&self, id: &JobId) -> Result<&Job, Error> {
         self.jobs
             .get(id)
             .ok_or_else(|| Error::UnknownJob(id.clone()))
     }
 
-    /// Fails if this coordinator, of epoch `ours`, must not serve any more.
+    /// Fails if this coordinator, whose epoch is `ours`, must no longer serve.
     pub(crate) fn serving(&self, ours: Epoch) -> Result<(), Error> {
         match self.newer {
             Some(newer) => Err(Error::SteppedDown { ours, newer }),
@@ -75,12 +75,12 @@ impl State {
         }
     }
 
-    /// Returns how far a job is.
+    /// Returns the status of a job.
     pub(crate) fn summary(&self, id: &JobId) -> Result<JobSummary, Error> {
         self.job(id).map(|job| self.summary_of(job))
     }
 
-    /// Returns how far every job is, the newest first.
+    /// Returns the status of every job, newest first.
     pub(crate) fn summaries(&self) -> Vec<JobSummary> {
         let mut jobs: Vec<_> = self.jobs.values().collect();
         jobs.sort_by_cached_key(|job| std::cmp::Reverse((job.order().0, job.id().clone())));
@@ -97,16 +97,16 @@ impl State {
         }
     }
 
-    /// Tells a job what happened, if there is such a job.
+    /// Applies an event to a job. Does nothing if the job is unknown.
     pub(crate) fn apply(&mut self, id: &JobId, event: Event, now: Timestamp) {
         if let Some(job) = self.jobs.get_mut(id) {
             job.apply(event, now);
         }
     }
 
-    /// Takes a job that is known up again. Returns whether it is known.
+    /// Resumes a known job if it can be resumed. Returns false if the job is unknown.
     ///
-    /// Fails if it ended without a result.
+    /// Fails with [`Error::Ended`] if the job was canceled or failed for good.
     pub(crate) fn resubmit(&mut self, id: &JobId, now: Timestamp) -> Result<bool, Error> {
         let Some(job) = self.jobs.get_mut(id) else {
             return Ok(false);
@@ -123,8 +123,10 @@ impl State {
         }
     }
 
-    /// Renews the leases of the attempts that `worker` makes, who need not be known. Returns those
-    /// it should stop.
+    /// Renews the leases of the attempts that `worker` reports, and returns those it should stop.
+    ///
+    /// Neither the worker nor the attempts need to be known: after a coordinator restart, this is
+    /// how running attempts get their leases back.
     pub(crate) fn renew(
         &mut self,
         worker: &WorkerId,
@@ -149,7 +151,7 @@ impl State {
         unwanted
     }
 
-    /// Returns whether an attempt's result is of any use.
+    /// Returns whether an attempt's result is still of use: its job runs and its slot is open.
     fn is_wanted(&self, at: &AttemptAt) -> bool {
         let Some(job) = self.jobs.get(&at.job) else {
             return false;
@@ -161,7 +163,7 @@ impl State {
         is_open && *job.phase() == Phase::Running
     }
 
-    /// Chooses slots for a worker and leases them, each under an attempt that `new_attempt` names.
+    /// Chooses slots for a worker and leases them. `new_attempt` makes the id of each attempt.
     pub(crate) fn assign(
         &mut self,
         request: &Request,
@@ -201,14 +203,16 @@ impl State {
         })
     }
 
-    /// Returns when the next slot that rests now may be leased. Nothing changes at that moment, so
-    /// whoever waits for a slot must wake up by themselves.
+    /// Returns when the pause of the next slot that is resting after a failure ends.
+    ///
+    /// No event happens at that moment, so a task that waits for a slot must set its own timer.
     pub(crate) fn next_rested(&self, now: Timestamp) -> Option<Timestamp> {
         let pending = self.jobs.values().filter_map(Job::next_pending);
         pending.filter(|at| *at > now).min()
     }
 
-    /// Ends the leases whose workers vanished, and forgets workers that said nothing for `silence`.
+    /// Ends the leases of vanished or stuck attempts, and forgets workers that have been silent for
+    /// `silence`.
     pub(crate) fn expire(&mut self, now: Timestamp, silence: Duration) -> Expired {
         let num_workers = self.workers.len();
         self.workers.retain(|_, seen| now.since(*seen) < silence);
@@ -224,7 +228,7 @@ impl State {
         }
     }
 
-    /// Returns what should be in the store and is not yet.
+    /// Returns the objects that should be written to the store, each with its job.
     pub(crate) fn due(&self) -> Vec<(JobId, Due)> {
         let of_job = |job: &Job| {
             let due = job.due().into_iter();
@@ -234,7 +238,7 @@ impl State {
         self.jobs.values().flat_map(of_job).collect()
     }
 
-    /// Returns the jobs that are not over, with the folders of their slots.
+    /// Returns the running jobs, each with the folder of its slots.
     pub(crate) fn running(&self) -> Vec<(JobId, String)> {
         let running = self.jobs.values();
         let running = running.filter(|job| *job.phase() == Phase::Running);

@@ -1,4 +1,4 @@
-//! A coordinator of a temporary root and a small dataset, for the tests of what asks it.
+//! A coordinator with a temporary root and a small dataset, for the tests of its interfaces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::job::FailureClass;
 use crate::job::scheduler::Request;
 use crate::{Config, Coordinator, dataset};
 
-/// A coordinator, its root and its data.
+/// A coordinator with its storage root and a folder for its datasets.
 pub(crate) struct Stage {
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) root: TempDir,
@@ -20,7 +20,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts a coordinator of an empty root.
+    /// Starts a coordinator on an empty root.
     pub(crate) async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         Self {
@@ -30,12 +30,12 @@ impl Stage {
         }
     }
 
-    /// Starts another coordinator of the same root.
+    /// Starts another coordinator on the same root.
     pub(crate) async fn restart(&mut self) {
         self.coordinator = start(&self.root).await;
     }
 
-    /// Returns a job of `num_rows` rows, each a shard of its own.
+    /// Returns the specification of a job with `num_rows` rows, each of them its own shard.
     pub(crate) fn job(&self, num_rows: usize) -> JobSpec {
         let file = self.data.path().join(format!("{num_rows}.jsonl"));
         let rows: Vec<_> = (0..num_rows)
@@ -72,7 +72,7 @@ impl Stage {
         acquired.await.unwrap().assigned
     }
 
-    /// Reports that the worker `a` failed at an attempt.
+    /// Reports that an attempt of the worker `a` failed.
     pub(crate) async fn fail(&self, at: &AttemptAt, class: FailureClass) {
         let (dispatch, worker) = (self.coordinator.dispatch(), worker("a"));
         let failed = dispatch.fail(at, &worker, class, "it broke".to_owned());

@@ -1,7 +1,8 @@
-//! Comma- and tab-separated values: a header, then a record a row.
+//! Comma- and tab-separated values: a header, then one record per row.
 //!
-//! Quotes as in RFC 4180: a field that starts with `"` ends with one, `""` inside is one, line ends
-//! inside belong to it. A quote that is never closed spoils its own line only.
+//! Quotes work as in RFC 4180: a field that starts with `"` ends with `"`, and in between, `""`
+//! stands for one quote and line ends belong to the field. A quote that is never closed makes only
+//! its first line unreadable: reading resumes with the next line.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::lines::{Lines, MAX_LINE_BYTES};
 use super::{Cell, FieldPath, Format, Row, RowReader};
 use crate::Error;
 
-/// The format, by what separates its fields.
+/// The format, with the character that separates its fields.
 #[derive(Debug)]
 pub(super) struct Delimited {
     name: &'static str,
@@ -45,6 +46,7 @@ impl Delimited {
         })?;
         let place = |field: &FieldPath| rows.header.iter().position(|name| name == field.as_str());
         rows.places = fields.iter().map(place).collect();
+        // Offset 0 stands for the first row, and the header has just been read.
         if offset > rows.lines.offset() {
             rows.lines.seek(offset)?;
         }
@@ -87,12 +89,16 @@ struct DelimitedRows {
     lines: Lines,
     separator: u8,
     header: Vec<String>,
-    /// Of each asked field, its column.
+    /// The column of each requested field; `None` if the header lacks it.
     places: Vec<Option<usize>>,
 }
 
 impl DelimitedRows {
-    /// Returns where the next record starts, and its fields or what is wrong with it.
+    /// Returns the offset of the next record, and its fields or what is wrong with it; `None` at
+    /// the end.
+    ///
+    /// If a quote is never closed or the record is too long, only the record's first line is given
+    /// up: reading resumes with the line after it.
     fn record(&mut self) -> Result<Option<(u64, Fields)>, Error> {
         let mut record = Record::default();
         let mut first: Option<(u64, u64)> = None;
@@ -161,7 +167,7 @@ impl RowReader for DelimitedRows {
     }
 }
 
-/// One record as its lines come in.
+/// One record while its lines are being read. A record has several lines if a quoted field does.
 #[derive(Default)]
 struct Record {
     fields: Vec<Vec<u8>>,
@@ -171,7 +177,7 @@ struct Record {
 }
 
 impl Record {
-    /// Takes the record's next line. Returns whether the record ends with it.
+    /// Adds the record's next line. Returns whether the record is now complete.
     fn push(&mut self, line: &[u8], separator: u8) -> bool {
         if self.is_quoted {
             self.field.push(b'\n');
@@ -180,6 +186,7 @@ impl Record {
         let mut bytes = line.iter().copied().peekable();
         let mut at_start = !self.is_quoted;
         while let Some(byte) = bytes.next() {
+            // Only a quote at the start of a field opens a quoted one; elsewhere it is plain text.
             let starts_field = std::mem::replace(&mut at_start, false);
             if self.is_quoted {
                 if byte != b'"' {

@@ -1,7 +1,7 @@
-//! Field paths: `translation.en`, `answers.text[0]`, `messages[-1].content`.
+//! Paths to a field of a row: `translation.en`, `answers.text[0]`, `messages[-1].content`.
 //!
-//! A column whose own name looks like a path wins over the path: what a person sees in the header
-//! is what they may type.
+//! If a column's own name looks like a path, the column takes precedence, so that people can type
+//! any name that they see in the header.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use whence_schemas::suggest;
 
 use crate::Error;
 
-/// Where in a row a value stands.
+/// Where in a row to find a value: a column, and the way from there into nested values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath {
     text: String,
@@ -20,24 +20,24 @@ pub struct FieldPath {
     steps: Vec<Step>,
 }
 
-/// One step from a value into it.
+/// One step into a nested value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
-    /// Negative from the end.
+    /// Index into a list. A negative one counts from the end.
     Index(i64),
 }
 
-/// What stands at a path in a row.
+/// What a row holds at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
     /// The row has no such field.
     Absent,
-    /// The field holds nothing.
+    /// The field exists but is null, or empty in a CSV or TSV file.
     Null,
     /// The field holds text.
     Text(String),
-    /// The field holds something else: this, as JSON. Its keys keep their order.
+    /// The field holds another kind of value, given here as JSON. Object keys keep their order.
     Json(String),
 }
 
@@ -47,17 +47,17 @@ impl FieldPath {
         &self.text
     }
 
-    /// Returns the column the path starts in.
+    /// Returns the column that the path starts in.
     pub(super) fn column(&self) -> &str {
         &self.column
     }
 
-    /// Returns the steps from the column on.
+    /// Returns the steps from the column to the value; none if the path is just a column.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// Returns what stands at the path in a row that is a JSON object.
+    /// Returns what a row, given as a JSON object, holds at this path.
     pub(super) fn of_object(&self, row: &IndexMap<String, OrderedJson>) -> Cell {
         if let Some(value) = row.get(&self.text) {
             return Cell::from(value);
@@ -86,7 +86,8 @@ impl From<&OrderedJson> for Cell {
     }
 }
 
-/// Returns the place of the item `index` of `len`, or `None` past the ends.
+/// Converts an index that may count from the end into a position in a list of `len` items. Returns
+/// `None` if it is out of range.
 pub(super) fn item_index(index: i64, len: usize) -> Option<usize> {
     let place = if index < 0 { index + len as i64 } else { index };
     usize::try_from(place).ok().filter(|place| *place < len)
@@ -134,7 +135,10 @@ impl FromStr for FieldPath {
     }
 }
 
-/// Returns the name nearest to `wanted`, if one is near.
+/// Returns the name most similar to `wanted`, if any is similar enough to suggest.
+///
+/// A nested field whose last part is exactly `wanted` is suggested first: for `en`, that is
+/// `translation.en`.
 pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
     let child = |name: &&str| name.rsplit('.').next() == Some(wanted);
     let mut names = names.iter().map(String::as_str);

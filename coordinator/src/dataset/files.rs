@@ -1,4 +1,4 @@
-//! Which files a dataset is, and whether they are still what they were.
+//! Finds the files of a dataset, and checks that they have not changed since the job was submitted.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,16 +12,18 @@ use super::format::unreadable;
 use super::formats::format_of;
 use crate::Error;
 
-/// Describes the data files at `paths`: a file, several, or a folder's.
+/// Describes the data files at `paths`, each of which is a file or a folder of files.
 ///
-/// Files of a folder are taken in the order of their names; hidden ones and those of another format
-/// than most are left out, as `datasets` does. Fails if a path does not exist, is of no known
-/// format, or is a folder without data files. Reads every file once, for its digest.
+/// The files of a folder and its subfolders are sorted by path. As in `datasets`, hidden files are
+/// left out, and so are files that do not have the most common format. Reads every file once to
+/// compute its digest. Fails if a path does not exist, is a file of an unknown format, or is a
+/// folder without data files.
 pub fn describe(paths: &[impl AsRef<str>]) -> Result<Vec<DataFile>, Error> {
     let mut files = Vec::new();
     for path in paths {
         let path = local_path(path.as_ref())?;
-        // Before its real name is asked for, which a pipe of the shell's (`<(…)`) does not have.
+        // This comes before `canonicalize`, which fails on a shell's pipe (`<(…)`) because the pipe
+        // has no real path. The user should hear that pipes are not supported instead.
         refuse_streams(&path)?;
         let path = path.canonicalize().map_err(unreadable(&path))?;
         if path.is_dir() {
@@ -39,7 +41,7 @@ pub fn describe(paths: &[impl AsRef<str>]) -> Result<Vec<DataFile>, Error> {
     files.iter().map(|path| describe_file(path)).collect()
 }
 
-/// Checks that a file still has the bytes it was described with.
+/// Checks that a file still has the length and digest it was described with. Returns its path.
 pub fn verify(file: &DataFile) -> Result<PathBuf, Error> {
     let path = local_path(&file.path)?;
     let found = describe_file(&path)?;
@@ -57,7 +59,7 @@ pub fn verify(file: &DataFile) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Returns the file a path or `file://` URL names.
+/// Returns the file that a path or `file://` URL names. Fails on any other kind of URL.
 pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
     let refuse = |reason: &str| Error::Format {
         path: path.into(),
@@ -73,8 +75,8 @@ pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
         .ok_or_else(|| refuse("only local paths and `file:///…` are read; copy it here first"))
 }
 
-/// Fails if `path` gives its bytes only once, or never ends: planning, reading and resuming each
-/// need the rows again.
+/// Fails if `path` is a pipe or a device. Planning, reading and resuming each read the rows anew,
+/// but a pipe gives its bytes only once, and a device may never end.
 fn refuse_streams(path: &Path) -> Result<(), Error> {
     let kind = fs::metadata(path).map_err(unreadable(path))?.file_type();
     if kind.is_file() || kind.is_dir() {
@@ -88,7 +90,7 @@ fn refuse_streams(path: &Path) -> Result<(), Error> {
 }
 
 fn describe_file(path: &Path) -> Result<DataFile, Error> {
-    // First, because looking into a pipe waits for a writer.
+    // This comes first, because opening a pipe would wait for a writer.
     refuse_streams(path)?;
     refuse_pointer(path)?;
     let mut file = File::open(path).map_err(unreadable(path))?;
@@ -105,7 +107,7 @@ fn describe_file(path: &Path) -> Result<DataFile, Error> {
     })
 }
 
-/// Fails if Git LFS keeps a pointer in the file's place: none of its lines is a row.
+/// Fails if the file is only a Git LFS pointer, whose lines would otherwise be read as bad rows.
 fn refuse_pointer(path: &Path) -> Result<(), Error> {
     if !path.is_file() || !lfs::is_pointer_file(path).map_err(unreadable(path))? {
         return Ok(());
@@ -120,6 +122,7 @@ fn refuse_pointer(path: &Path) -> Result<(), Error> {
     })
 }
 
+/// Returns the data files of a folder that have its most common format, sorted by path.
 fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     collect(folder, &mut found)?;
@@ -128,7 +131,8 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     for path in &found {
         *counts.entry(format_of(path)?.name()).or_default() += 1;
     }
-    // Of equally many, the format that stands first in the table.
+    // `max_by_key` returns the last of several maxima. Reversing the table makes a tie go to the
+    // format that is listed first.
     let commonest = super::FORMATS
         .iter()
         .rev()
@@ -143,6 +147,7 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
+/// Adds the data files of a folder and its subfolders to `found`, in any supported format.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
@@ -150,7 +155,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
         if name.is_none_or(|name| name.starts_with('.') || name.starts_with("__")) {
             continue;
         }
-        // Hugging Face's own descriptions lie beside the rows.
+        // Hugging Face stores these descriptions next to the data files. They hold no rows.
         let is_description = matches!(
             name,
             Some(
@@ -213,7 +218,8 @@ mod tests {
         assert!(matches!(verify(&file), Err(Error::Content { .. })));
     }
 
-    /// Opening a pipe waits for a writer, and a device such as `/dev/zero` never ends.
+    /// If one of these were opened, the test would hang: opening a pipe waits for a writer, and
+    /// `/dev/zero` never ends.
     #[test]
     fn what_can_be_read_only_once_is_refused_unopened() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a format of data files must answer, and how its rows are read.
+//! The interfaces of a data file format and of the reader of its rows.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,16 @@ use crate::Error;
 
 /// A format of data files.
 pub trait Format: Sync {
-    /// Returns its public name.
+    /// Returns its name, as shown to users.
     fn name(&self) -> &'static str;
 
     /// Returns the extensions of its files, without the dot.
     fn extensions(&self) -> &'static [&'static str];
 
-    /// Opens a file at `offset`, which an earlier reader of the same file gave, or at 0. Of each
-    /// row, `fields` are read.
+    /// Opens a file to read `fields` of each row, starting at `offset`.
+    ///
+    /// The offset is 0 or comes from [`RowReader::offset`] of an earlier reader of the same file.
+    /// Each format chooses its unit: bytes in text files, rows in Parquet files.
     fn open(
         &self,
         path: &Path,
@@ -22,29 +24,30 @@ pub trait Format: Sync {
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error>;
 
-    /// Counts the rows without looking into them.
+    /// Counts the rows. Rows that cannot be read count too, because each of them has a number.
     fn count(&self, path: &Path) -> Result<u64, Error>;
 }
 
-/// The fields of one row, in the order they were asked for; or why the row cannot be read.
+/// The requested fields of one row, in the order of the request; or why the row cannot be read.
 pub type Row = Result<Vec<Cell>, String>;
 
-/// The rows of one file, one after the other.
+/// Reads the rows of one file in order.
 pub trait RowReader: Send {
-    /// Returns where the next row starts: what [`Format::open`] takes.
+    /// Returns where the next row starts, as an offset for [`Format::open`].
     fn offset(&self) -> u64;
 
-    /// Returns the next row, or `None` at the end.
+    /// Returns the next row, or `None` at the end. Fails if the file cannot be read any further;
+    /// a single bad row is an error inside [`Row`].
     fn next(&mut self) -> Result<Option<Row>, Error>;
 
-    /// Passes over the next row. Returns whether there was one.
+    /// Skips the next row. Returns false at the end.
     fn skip(&mut self) -> Result<bool, Error>;
 
-    /// Returns the fields that rows so far had, for messages.
+    /// Returns the names of the fields known so far, for error messages.
     fn columns(&self) -> Vec<String>;
 }
 
-/// Wraps what the file system said of `path`.
+/// Returns a function that turns an I/O error into one that names `path`.
 pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = PathBuf::from(path);
     move |source| Error::File {

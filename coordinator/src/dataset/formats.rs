@@ -1,4 +1,4 @@
-//! The table of formats, and the format of a file.
+//! The table of supported formats, and the lookup of a file's format by its extension.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::format::Format;
 use super::{csv, json, parquet};
 use crate::Error;
 
-/// Every format a data file can have.
+/// Every supported format. In a folder with equally many files of two formats, the first one wins.
 pub const FORMATS: &[&dyn Format] = &[
     &parquet::Parquet,
     &json::JsonLines,
@@ -14,7 +14,7 @@ pub const FORMATS: &[&dyn Format] = &[
     &csv::Delimited::TAB,
 ];
 
-/// Returns the format of a file by its extension.
+/// Returns the format of a file by its extension, in any case. Fails if no format has it.
 pub fn format_of(path: &Path) -> Result<&'static dyn Format, Error> {
     let extension = path
         .extension()
@@ -33,7 +33,7 @@ pub fn format_of(path: &Path) -> Result<&'static dyn Format, Error> {
         Error::Format {
             path: path.to_owned(),
             reason: format!(
-                "its extension says no format we read ({}); unpack or rename it",
+                "unsupported file extension; supported: {}; unpack or rename the file",
                 known.join(", ")
             ),
         }

@@ -1,4 +1,4 @@
-//! JSON lines: one object a line.
+//! JSON Lines: one object per line. Blank lines are ignored.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,10 +10,11 @@ use super::lines::{Line, Lines, MAX_LINE_BYTES};
 use super::{FieldPath, Format, Row, RowReader};
 use crate::Error;
 
-/// Names to remember for messages; data with keys for values must not fill the memory.
+/// How many field names to remember for error messages, at least. Remembering stops there, because
+/// data that uses values as keys could otherwise fill the memory with names.
 const MAX_COLUMNS: usize = 64;
 
-/// The format.
+/// The JSON Lines format.
 #[derive(Debug)]
 pub(super) struct JsonLines;
 
@@ -60,7 +61,7 @@ struct JsonRows {
 }
 
 impl JsonRows {
-    /// A file that is one array has no lines to stream.
+    /// Fails if the file is a single JSON array, which cannot be streamed line by line.
     fn refuse_array(&mut self) -> Result<(), Error> {
         let start = self.lines.offset();
         let first = loop {
@@ -81,6 +82,7 @@ impl JsonRows {
         self.lines.seek(start)
     }
 
+    /// Remembers the names of a row's fields for error messages, and of those one level inside it.
     fn remember_columns(&mut self, row: &IndexMap<String, OrderedJson>) {
         if self.columns.len() >= MAX_COLUMNS {
             return;
@@ -137,7 +139,7 @@ impl RowReader for JsonRows {
     }
 }
 
-/// Reads the object of a line. Fails with where the line starts and what is wrong with it.
+/// Parses the object in a line. The error is the line's offset and what is wrong with it.
 fn parse(line: Line) -> Result<IndexMap<String, OrderedJson>, (u64, String)> {
     let refuse = |reason: String| Err((line.start, reason));
     if line.is_cut {
@@ -147,7 +149,8 @@ fn parse(line: Line) -> Result<IndexMap<String, OrderedJson>, (u64, String)> {
         Ok(OrderedJson::Object(row)) => Ok(row),
         Ok(_) => refuse("is not a JSON object".to_owned()),
         Err(error) => {
-            // The parser saw one line, and calls it the first.
+            // The parser saw only this line, so the line number in its message is always 1. It is
+            // dropped here, because the caller names the line in the file.
             let text = error.to_string();
             let what = text.split(" at line ").next().unwrap_or(&text);
             let column = error.column();

@@ -1,5 +1,7 @@
-//! Lines of a file, each with where it starts. One line at a time is in memory, and not more of it
-//! than a bound: a file without line ends must not fill the machine.
+//! Reads a file line by line and tells where each line starts.
+//!
+//! Only one line at a time is in memory, and no more than [`MAX_LINE_BYTES`] of it, so that a file
+//! without line ends cannot exhaust the memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::format::unreadable;
 use crate::Error;
 
-/// Longer than any text that a model can take.
+/// Most bytes of a line that are kept. Longer than any text that a model can take.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Reads a file line by line.
@@ -19,34 +21,35 @@ pub(super) struct Lines {
     reader: BufReader<File>,
     offset: u64,
     line: Vec<u8>,
-    /// A place in the file, and the number of the line that starts there.
+    /// The offset of a line and its number. Later lines are numbered by counting on from there.
     counted: (u64, u64),
 }
 
-/// Lines before a place further into the file are not counted for a message: a table of many bad
-/// rows must not read its data file once per shard.
+/// How many bytes are searched for line ends, at most, to number a line for an error message.
+/// Without a limit, a dataset with many bad rows would be read again from its start for each shard.
 const MAX_COUNTED_BYTES: u64 = 256 << 20;
 
 /// One line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
-    /// Its bytes without the line end; the first [`MAX_LINE_BYTES`] of them.
+    /// Its bytes without the line end, cut off after [`MAX_LINE_BYTES`].
     pub(super) bytes: &'a [u8],
-    /// Where it starts.
+    /// Where it starts in the file, in bytes.
     pub(super) start: u64,
-    /// Whether it is longer than [`MAX_LINE_BYTES`].
+    /// Whether it was longer than [`MAX_LINE_BYTES`] and is therefore cut off.
     pub(super) is_cut: bool,
 }
 
 impl Line<'_> {
-    /// Returns whether nothing stands in it.
+    /// Returns whether it is empty or holds only ASCII whitespace.
     pub(super) fn is_blank(&self) -> bool {
         self.bytes.trim_ascii().is_empty()
     }
 }
 
 impl Lines {
-    /// Opens a file at a line's start. A byte order mark at the file's start is not part of a line.
+    /// Opens a file at `offset`, which must be the start of a line. A byte order mark at the start
+    /// of the file is skipped.
     pub(super) fn open(path: &Path, offset: u64) -> Result<Self, Error> {
         let file = File::open(path).map_err(unreadable(path))?;
         let mut lines = Self {
@@ -60,7 +63,7 @@ impl Lines {
         Ok(lines)
     }
 
-    /// Goes to a line's start.
+    /// Moves to `offset`, which must be the start of a line.
     pub(super) fn seek(&mut self, offset: u64) -> Result<(), Error> {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         let to_start = SeekFrom::Start(offset);
@@ -76,18 +79,18 @@ impl Lines {
         Ok(())
     }
 
-    /// Returns where the next line starts.
+    /// Returns where the next line starts, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Returns the file.
+    /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns how messages name the line that starts at `start`: by its number, from 1, or by its
-    /// place in a file too long to count in.
+    /// Returns the name of the line that starts at `start`, for error messages: its number, counted
+    /// from 1, or its byte offset if counting would take too long.
     pub(super) fn name(&mut self, start: u64) -> Result<String, Error> {
         if start < self.counted.0 {
             self.counted = (0, 1);
@@ -105,6 +108,7 @@ impl Lines {
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
         let start = self.offset;
         self.line.clear();
+        // One byte more than the limit, for the line end of a line that just fits.
         let mut kept = (&mut self.reader).take(MAX_LINE_BYTES as u64 + 1);
         let read = kept
             .read_until(b'\n', &mut self.line)
@@ -126,6 +130,7 @@ impl Lines {
         }))
     }
 
+    /// Skips the rest of the current line and its line end.
     fn pass_line_end(&mut self) -> Result<(), Error> {
         loop {
             let buffer = self.reader.fill_buf().map_err(unreadable(&self.path))?;
@@ -140,7 +145,8 @@ impl Lines {
     }
 }
 
-/// Counts the line ends in `range` of a file, which is opened anew so that no reader's place moves.
+/// Counts the line ends in `range` of a file. It opens the file separately, so that the position of
+/// the caller's reader does not move.
 fn count_line_ends(path: &Path, range: Range<u64>) -> std::io::Result<u64> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(range.start))?;
@@ -177,7 +183,7 @@ mod tests {
         );
         lines.seek(9).unwrap();
         assert_eq!(lines.next().unwrap().unwrap().bytes, b"two");
-        // In any order, also for a reader that began in the middle.
+        // Lines can be numbered in any order, also by a reader that was opened in the middle.
         for (start, name) in [(9, "line 3"), (8, "line 2"), (3, "line 1"), (9, "line 3")] {
             assert_eq!(lines.name(start).unwrap(), name);
         }

@@ -1,7 +1,9 @@
-//! Datasets: files into numbered rows, rows into shards, shards into Arrow batches.
+//! Datasets: reads files as numbered rows, cuts the rows into shards, and reads shards as Arrow
+//! batches.
 //!
-//! Rows stream: no file is ever whole in memory, and a shard is read from where it starts. A row
-//! that cannot be read is a row that says so; a file that cannot be read is an error at submission.
+//! Rows are streamed: no file is ever held in memory as a whole, and a shard is read from where it
+//! starts in its file. A row that cannot be read becomes a row with an error. A file that cannot be
+//! read is an error when the job is submitted.
 
 mod csv;
 mod fields;

@@ -1,4 +1,4 @@
-//! Parquet files: only the asked columns are read, a row group's pages at a time.
+//! Parquet files: reads only the columns that are needed, in batches of a few hundred rows.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use super::format::{Format, Row, RowReader, unreadable};
 use super::{Cell, FieldPath};
 use crate::{Error, panics};
 
-/// Rows decoded at a time: few enough that long texts stay small in memory.
+/// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;
 
-/// The format.
+/// The Parquet format. An offset in its files is a row number.
 #[derive(Debug)]
 pub(super) struct Parquet;
 
@@ -41,6 +41,7 @@ impl Format for Parquet {
     ) -> Result<Box<dyn RowReader>, Error> {
         let (file, metadata) = open_file(path)?;
         let schema = metadata.schema().clone();
+        // A column is read if a path starts in it, or if its own name is the whole path.
         let wanted = |field: &Field| {
             fields
                 .iter()
@@ -52,6 +53,7 @@ impl Format for Parquet {
         let (groups, passed) = groups_from(&metadata, offset);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_row_groups(groups)
+            // Counted from the first of the chosen row groups.
             .with_offset((offset - passed) as usize)
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
@@ -79,7 +81,8 @@ fn open_file(path: &Path) -> Result<(File, ArrowReaderMetadata), Error> {
     Ok((file, metadata))
 }
 
-/// Runs a step of the Parquet reader, which fails over most damage and panics over some.
+/// Runs a step of the Parquet reader. On damaged files it usually fails but sometimes panics; both
+/// become an error that names the file.
 fn guarded<T, E: std::error::Error>(
     path: &Path,
     read: impl FnOnce() -> Result<T, E>,
@@ -93,7 +96,8 @@ fn guarded<T, E: std::error::Error>(
     }
 }
 
-/// Returns the row groups that hold row `offset` and what follows, and how many rows lie before.
+/// Returns the row groups from the one that holds row `offset` onward, and how many rows come
+/// before the first of them.
 fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64) {
     let mut passed = 0;
     let groups = metadata.metadata().row_groups();
@@ -111,14 +115,14 @@ struct ParquetRows {
     path: PathBuf,
     schema: SchemaRef,
     reader: ParquetRecordBatchReader,
-    /// The rows at hand and how many of them are used up.
+    /// The current batch, and how many of its rows have been read.
     batch: Option<(RecordBatch, usize)>,
     offset: u64,
     fields: Vec<FieldPath>,
 }
 
 impl ParquetRows {
-    /// Makes the next row the current one. Returns its batch and place in it.
+    /// Moves to the next row. Returns its batch and its index in it, or `None` at the end.
     fn advance(&mut self) -> Result<Option<(RecordBatch, usize)>, Error> {
         loop {
             if let Some((batch, used)) = &mut self.batch
@@ -171,6 +175,7 @@ impl RowReader for ParquetRows {
     }
 }
 
+/// Returns what a row holds at the path `field`. A column with that very name takes precedence.
 fn cell(batch: &RecordBatch, row: usize, field: &FieldPath) -> Cell {
     if let Some(column) = batch.column_by_name(field.as_str()) {
         return Cell::from(&value(column, row));
@@ -200,6 +205,7 @@ fn child(array: &ArrayRef, key: &str) -> Option<ArrayRef> {
     array.as_struct_opt()?.column_by_name(key).cloned()
 }
 
+/// Returns the items of the list in `row`; `None` if the column does not hold lists.
 fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::List(_) => Some(array.as_list::<i32>().value(row)),
@@ -209,7 +215,8 @@ fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
     }
 }
 
-/// Returns one value as JSON. Kinds that JSON lacks become the text that Arrow shows.
+/// Returns one value as JSON. A type that JSON lacks, such as a date, becomes the text that Arrow
+/// displays for it.
 fn value(array: &ArrayRef, row: usize) -> OrderedJson {
     if array.is_null(row) {
         return OrderedJson::Null;
@@ -227,7 +234,7 @@ fn value(array: &ArrayRef, row: usize) -> OrderedJson {
         DataType::Boolean => OrderedJson::Bool(array.as_boolean().value(row)),
         kind => {
             let text = arrow::util::display::array_value_to_string(array, row).unwrap_or_default();
-            // Numbers read back as numbers; what does not (NaN) stays text.
+            // A number whose text is not valid JSON, such as NaN, stays text.
             let number = kind.is_numeric().then(|| serde_json::from_str(&text).ok());
             number.flatten().unwrap_or(OrderedJson::Text(text))
         }

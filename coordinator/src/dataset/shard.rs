@@ -1,7 +1,8 @@
-//! Rows into shards, and a shard's rows into Arrow batches.
+//! Cuts rows into shards, and reads a shard's rows as Arrow batches.
 //!
-//! Planning is one pass over the selected rows: it estimates each row's work, cuts where a shard is
-//! full, and notes where in the file each shard starts, so that nobody reads what comes before.
+//! Planning is one pass over the selected rows. It estimates each row's work, starts a new shard
+//! when one is full, and notes where in the file each shard starts. A shard can then be read
+//! without reading what comes before it.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,35 +18,36 @@ use super::fields::nearest_name;
 use super::{Cell, FieldPath, Row, RowReader, Split, files, format_of};
 use crate::Error;
 
-/// So that a dataset of one-word rows does not make one shard of everything.
+/// Most rows in a shard, so that a dataset of one-word rows does not become a single shard.
 const MAX_SHARD_ROWS: u64 = 8192;
-/// Languages differ; four bytes a token is near enough to cut shards of similar work.
+/// Bytes of text that are estimated to make one token. Languages differ, but four is close enough
+/// to cut shards of similar work.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Rows and bytes of text of one batch, whichever comes first.
+/// A batch ends after this many rows or this many bytes of text, whichever comes first.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 
-/// What is generated for each row: work beside that of its own texts.
+/// How much is generated for each row, which adds to the work of the row's own texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generated {
-    /// Tokens of each sequence.
+    /// Tokens generated for each sequence.
     pub tokens: u64,
-    /// Sequences, each attributed by itself.
+    /// Sequences per row. Each is attributed separately, so the work of a row is multiplied by it.
     pub sequences: u64,
 }
 
 impl Generated {
-    /// Nothing: the dataset gives one target a row.
+    /// Nothing is generated: the dataset gives one target per row.
     pub const NOTHING: Self = Self {
         tokens: 0,
         sequences: 1,
     };
 }
 
-/// Cuts the rows that `dataset` selects into shards of about `shard_tokens`.
+/// Cuts the rows that `dataset` selects into shards of about `shard_tokens` estimated tokens.
 ///
-/// Fails if a file changed or cannot be read, if no row has a field that is asked for, or if no row
-/// is selected.
+/// Fails if a file has changed or cannot be read, if a requested field exists in no row, or if no
+/// row is selected.
 pub fn plan(
     dataset: &DatasetSource,
     shard_tokens: u64,
@@ -72,6 +74,7 @@ pub fn plan(
     let mut num_rows_there_are = 0;
     for part in split.parts() {
         let chosen = split.files(part, &dataset.files)?;
+        // Counting may read whole files, so it is done only for slices that depend on the count.
         let num_rows = if part.needs_count() {
             let counts = chosen
                 .iter()
@@ -86,7 +89,8 @@ pub fn plan(
     planner.finish(dataset, &fields, num_rows_there_are)
 }
 
-/// Opens the rows `rows` of the shard that `slot` belongs to. Reads from where the shard starts.
+/// Opens the rows of `slot`. A split slot is read from the start of its shard, because only shards
+/// have a known position in the file; the rows before it are skipped.
 pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<ShardRows, Error> {
     let unknown = || Error::Internal(format!("the plan has no slot `{slot}`"));
     let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
@@ -115,17 +119,19 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
     Ok(reader)
 }
 
-/// Returns the paths to read of each row: the texts that are asked for, then what is carried along.
+/// Returns the fields to read of each row: first its texts, then the columns that are carried
+/// along to the result.
 fn fields(dataset: &DatasetSource) -> Result<Vec<FieldPath>, Error> {
     let texts = text_fields(dataset).into_iter().flatten();
     let names = texts.chain(&dataset.columns);
     names.map(|name| name.parse()).collect()
 }
 
-/// Number of text columns of an input batch.
+/// Number of text columns in an input batch.
 const NUM_TEXTS: usize = 4;
 
-/// Returns the field of each text column of an input batch, in the order of [`input::schema`].
+/// Returns the field for each text column of an input batch, in the order of [`input::schema`].
+/// `None` means that the dataset has no such text.
 fn text_fields(dataset: &DatasetSource) -> [Option<&String>; NUM_TEXTS] {
     [
         Some(&dataset.input_field),
@@ -140,15 +146,19 @@ struct Planner {
     generated: Generated,
     num_texts: usize,
     shards: Vec<PlannedShard>,
+    /// The shard that rows are being added to.
     open: Option<PlannedShard>,
     next_row: u64,
+    /// Whether each requested field exists in some row so far.
     found: Vec<bool>,
+    /// Field names seen so far, for error messages.
     columns: Vec<String>,
     has_readable_row: bool,
 }
 
 impl Planner {
-    /// Adds the rows `rows` of the files `chosen`. Returns how many rows it passed in all.
+    /// Adds the rows `rows` of the files `chosen`, numbered across these files. Returns how many
+    /// rows it read or skipped.
     fn add_part(
         &mut self,
         paths: &[PathBuf],
@@ -156,7 +166,8 @@ impl Planner {
         rows: &Range<u64>,
         fields: &[FieldPath],
     ) -> Result<u64, Error> {
-        // A shard is read onwards from its start, so it ends where the rows stop being consecutive.
+        // A shard is read straight on from its start, so its rows must be consecutive in the file,
+        // and may continue only in the next file of the dataset.
         self.cut();
         let mut previous = None;
         let mut row = 0;
@@ -187,6 +198,7 @@ impl Planner {
     }
 
     fn add_row(&mut self, cursor: Cursor, row: &Row) {
+        // Every row costs something, even if it is empty or cannot be read.
         let mut tokens = 1;
         if let Ok(cells) = row {
             self.has_readable_row = true;
@@ -218,6 +230,7 @@ impl Planner {
         self.next_row += 1;
     }
 
+    /// Ends the open shard, so that the next row starts a new one.
     fn cut(&mut self) {
         self.shards.extend(self.open.take());
     }
@@ -235,6 +248,7 @@ impl Planner {
                 reason: format!("`{split}` selects none of the {num_rows_there_are} rows read"),
             });
         }
+        // If no row could be read, nobody knows which fields exist. The rows get their own errors.
         let missing = fields.iter().zip(&self.found).find(|(_, found)| !**found);
         if let Some((field, _)) = missing
             && self.has_readable_row
@@ -269,12 +283,12 @@ pub struct ShardRows {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inputs {
     Texts,
-    /// Texts, and lists of messages, which are handed on as their JSON.
+    /// Texts, and also lists of messages, which are passed on as JSON.
     Conversations,
 }
 
 impl ShardRows {
-    /// Takes lists of messages for input texts too where `spec` has a chat template.
+    /// Accepts lists of messages as inputs, besides texts, if `spec` uses a chat template.
     #[must_use]
     pub fn for_attribution(self, spec: &AttributionSpec) -> Self {
         let inputs = match spec.chat {
@@ -284,12 +298,15 @@ impl ShardRows {
         Self { inputs, ..self }
     }
 
-    /// Returns the schema of the batches.
+    /// Returns the schema of the batches, which is an [`input::schema`].
     pub fn schema(&self) -> Schema {
         input::schema(&self.columns)
     }
 
-    /// Returns the next rows, or `None` after the last.
+    /// Returns the next batch of rows, or `None` after the last.
+    ///
+    /// A row that cannot be read becomes a row with an error. Fails if a file cannot be read or has
+    /// fewer rows than when the job was submitted.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
         if self.rows.is_empty() {
             return Ok(None);
@@ -335,7 +352,7 @@ impl ShardRows {
 
 struct BatchBuilder {
     texts: [StringBuilder; NUM_TEXTS],
-    /// Whether the first of a row's texts is a list of messages.
+    /// Whether a row's input is a list of messages.
     are_messages: BooleanBuilder,
     errors: StringBuilder,
     columns: Vec<StringBuilder>,
@@ -361,7 +378,7 @@ impl BatchBuilder {
     ) {
         let mut error = row.as_ref().err().cloned();
         let cells = row.as_deref().unwrap_or_default();
-        // Only a list in the data is one: a text is a text, whatever it begins with.
+        // Only a real list in the data counts. A text is a text, even if it looks like JSON.
         let is_list = matches!(cells.first(), Some(Cell::Json(_)));
         self.are_messages
             .append_value(is_list && inputs == Inputs::Conversations);
@@ -371,7 +388,7 @@ impl BatchBuilder {
             let mut found = None;
             if has_text {
                 let of_field = |(cell, field)| match inputs {
-                    // The input is the first of the texts.
+                    // Only the input, the first of the texts, may be a conversation.
                     Inputs::Conversations if num_texts == 0 => conversation_of(cell, field),
                     _ => text_of(cell, field),
                 };
@@ -434,7 +451,7 @@ impl BatchBuilder {
     }
 }
 
-/// Returns a text, or a list of messages as JSON.
+/// Returns the cell's text, or its list of messages as JSON. Fails if it holds anything else.
 fn conversation_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
     match cell {
         Cell::Json(list) if list.starts_with('[') => Ok(list),

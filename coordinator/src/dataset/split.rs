@@ -1,7 +1,8 @@
 //! The split grammar of `datasets`: `train[:20]`, `train[10%:20%]`, `train[:1%]+test[-5:]`.
 //!
-//! Bounds, rounding and refusals are theirs: half a row rounds to the even one, a bound past the
-//! end is the end, `(pct1_dropremainder)` makes every percent the same number of rows.
+//! Bounds, rounding and errors follow `datasets`. A bound past the end means the end. Percentages
+//! round to the nearest row, and halves to the even one. With `(pct1_dropremainder)`, every percent
+//! is the same number of rows, and the remainder of the dataset is dropped.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +11,7 @@ use whence_schemas::job::DataFile;
 
 use crate::Error;
 
-/// Which rows of a dataset are meant.
+/// Which rows of a dataset are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     text: String,
@@ -39,12 +40,14 @@ enum Slice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rounding {
+    /// A percentage is rounded to the nearest row. The default.
     Closest,
+    /// Every percent is the same whole number of rows.
     Pct1DropRemainder,
 }
 
 impl Split {
-    /// Reads a split. Fails with what is wrong and which form it must have.
+    /// Parses a split. The error says what is wrong and what a split must look like.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |reason: String| Error::Split {
             split: text.to_owned(),
@@ -67,12 +70,12 @@ impl Split {
         })
     }
 
-    /// Returns its parts in order.
+    /// Returns its parts, which are joined by `+`, in order.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Returns the rows `part` selects of `num_rows`.
+    /// Returns the rows that `part` selects out of `num_rows` rows.
     pub fn resolve(&self, part: &Part, num_rows: u64) -> Result<Range<u64>, Error> {
         part.slice.resolve(num_rows).map_err(|reason| Error::Split {
             split: self.text.clone(),
@@ -80,10 +83,10 @@ impl Split {
         })
     }
 
-    /// Returns the indices of the files `part` is about.
+    /// Returns the indices of the files that belong to the split of `part`.
     ///
-    /// A file belongs to the split its name carries (`opus.test.jsonl`). `all` is every file, and so
-    /// is `train` where no file says that it is the training one.
+    /// A file belongs to the split in its name, such as `opus.test.jsonl`. `all` means every file,
+    /// and so does `train` if no file is named for the training split.
     pub fn files(&self, part: &Part, files: &[DataFile]) -> Result<Vec<usize>, Error> {
         let of_name: Vec<_> = files.iter().map(|file| split_of(&file.path)).collect();
         let named = |name: &str| -> Vec<usize> {
@@ -114,7 +117,7 @@ impl Split {
 }
 
 impl Part {
-    /// Returns whether the rows it selects depend on how many there are.
+    /// Returns whether the selected rows depend on the total number of rows.
     pub fn needs_count(&self) -> bool {
         let from_end = |bound: Option<i64>| bound.is_some_and(i64::is_negative);
         match self.slice {
@@ -219,7 +222,8 @@ impl Slice {
     }
 }
 
-/// Reads one bound: its value, if any, and whether it is a percentage.
+/// Parses one bound of a slice. Returns its value, if it has one, and whether it is a percentage.
+/// Returns `None` if it is not valid.
 fn bound(text: &str) -> Option<(Option<i64>, bool)> {
     if text.is_empty() {
         return Some((None, false));
@@ -236,7 +240,7 @@ fn bound(text: &str) -> Option<(Option<i64>, bool)> {
     Some((Some(value), is_percent))
 }
 
-/// Words in file names that say which split a file is, as `datasets` reads them.
+/// Words in a file name that tell its split. These are the ones that `datasets` knows.
 const KEYWORDS: &[(&str, &[&str])] = &[
     ("train", &["train", "training"]),
     ("validation", &["validation", "valid", "dev", "val"]),
@@ -248,7 +252,7 @@ fn canonical_name(word: &str) -> Option<&'static str> {
     of_word.map(|(name, _)| *name)
 }
 
-/// Returns the split a file's name carries.
+/// Returns the split that a file's name mentions, if any.
 fn split_of(path: &str) -> Option<&'static str> {
     let name = Path::new(path).file_name()?.to_str()?;
     let is_boundary = |c: char| matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit();
@@ -270,7 +274,7 @@ mod tests {
     #[test]
     #[expect(clippy::single_range_in_vec_init, reason = "a part selects one range")]
     fn slices_are_those_of_datasets() {
-        // Made by `datasets` 5.2 with 250 rows.
+        // These are the results of `datasets` 5.2 for 250 rows.
         let table: &[(&str, &[Range<u64>])] = &[
             ("train", &[0..250]),
             ("train[:20]", &[0..20]),

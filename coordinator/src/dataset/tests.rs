@@ -1,4 +1,4 @@
-//! One suite over every format: the same rows, whatever file they stand in.
+//! One test suite for every format: the same rows must come out, whatever the file's format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use whence_schemas::{Plan, SlotId, input};
 use super::*;
 use crate::Error;
 
-/// Source, target and a label of each row; a missing source is null.
+/// Source, target and label of each row. `None` is written as a null or empty source.
 const ROWS: [(Option<&str>, &str, &str); 7] = [
     (Some("one, \"quoted\""), "un", "a"),
     (Some("two"), "deux", "b"),
@@ -82,10 +82,10 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
     }
 }
 
-/// Id, source, target and label.
+/// Id, source, target and label of a row that was read.
 type ReadRow = (i64, Option<String>, Option<String>, Option<String>);
 
-/// Reads every row of every shard, each shard from its own cursor.
+/// Reads every row of every shard. Each shard is opened at its own cursor, as a worker would.
 fn read_all(dataset: &DatasetSource, plan: &Plan) -> Vec<ReadRow> {
     let mut rows = Vec::new();
     for index in 0..plan.shards.len() {
@@ -245,7 +245,7 @@ fn what_is_generated_counts_for_every_sequence() {
         let tokens = plan.shards.iter().map(|shard| shard.estimated_tokens);
         tokens.sum::<u64>()
     };
-    // One token a row is the row itself.
+    // Each row costs one token in addition to its texts.
     let (rows, texts) = (7, work(0, 1) - 7);
     assert_eq!(work(20, 1), rows + texts + 20 * rows);
     assert_eq!(work(20, 3), rows + 3 * (texts + 20 * rows));

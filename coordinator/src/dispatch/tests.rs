@@ -1,4 +1,4 @@
-//! What workers are answered, against a real store of a temporary folder.
+//! Tests of the answers to workers, with a real store in a temporary folder.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::job::Phase;
 use crate::testing::{Stage, registration, request, worker};
 
-/// Fills the slot of `at` as a worker would: with an object whose footer says so.
+/// Fills the slot of `at` as a worker would. Only the footer is right: the object has no rows.
 async fn fill(stage: &Stage, slot_key: &str, at: &AttemptAt) {
     let spec = stage.coordinator.jobs().spec(&at.job).unwrap();
     let schema = whence_schemas::output::schema(&[], &arrow::datatypes::Fields::empty());
@@ -115,7 +115,7 @@ async fn a_report_counts_only_if_the_object_is_there() {
     let totals = || stage.coordinator.jobs().summary(&id).unwrap().totals;
     assert_eq!((totals().rows_done, totals().slots_leased), (0, 1));
     fill(&stage, &leased[1].slot_key, &leased[1].at).await;
-    // Told twice, counted once.
+    // Reported twice, but counted once.
     dispatch.complete(&leased[1].at, 40).await.unwrap();
     dispatch.complete(&leased[1].at, 40).await.unwrap();
     assert_eq!((totals().rows_done, totals().tokens_done), (1, 40));

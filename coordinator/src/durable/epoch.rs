@@ -1,6 +1,8 @@
-//! Epochs: which coordinator is the newest. An older one steps down when it hears of a newer.
+//! Epochs: each coordinator of a storage root claims the next number when it starts. An older one
+//! steps down when it sees a newer epoch.
 //!
-//! Two that serve at once waste work and do no harm, so hearing of it late is no danger.
+//! Two coordinators that serve at once waste work but do no harm, because a slot can be filled only
+//! once. It is therefore safe if the older one notices late.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::store::{Created, SlotStore};
@@ -9,10 +11,10 @@ use whence_schemas::{Epoch, layout};
 use super::create_json;
 use crate::Error;
 
-/// What stands in an epoch's object, for people who look.
+/// The content of an epoch's object. No program reads it; it is there for people who investigate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Milliseconds since 1970.
+    /// When the epoch was claimed, in milliseconds since 1970.
     pub at_ms: u64,
     /// Process id on the coordinator's machine.
     pub process: u32,
@@ -20,18 +22,18 @@ pub struct Claim {
     pub code_version: String,
 }
 
-/// Claims the next epoch of the storage root.
+/// Claims the next epoch of the storage root and returns it.
 pub async fn claim(store: &dyn SlotStore, claim: &Claim) -> Result<Epoch, Error> {
     loop {
         let epoch = Epoch(newest(store).await?.0 + 1);
-        // Losing a race costs a turn of the loop: the winner's claim is in the next listing.
+        // If another coordinator claimed it first, its claim is in the next listing: try again.
         if create_json(store, &layout::epoch(epoch), claim).await? == Created::Now {
             return Ok(epoch);
         }
     }
 }
 
-/// Returns the newest epoch claimed; 0 if none was.
+/// Returns the newest epoch that was claimed; 0 if there is none.
 pub async fn newest(store: &dyn SlotStore) -> Result<Epoch, Error> {
     let claims = store.list(layout::EPOCHS).await?;
     let numbers = claims.iter().filter_map(|claim| {

@@ -1,4 +1,4 @@
-//! What the coordinator itself puts into slots that no worker could fill: tombstones and error rows.
+//! Encodes the objects that the coordinator itself puts into slots: tombstones and error rows.
 
 use std::sync::Arc;
 
@@ -13,29 +13,32 @@ use whence_schemas::{
 
 use crate::Error;
 
-/// The worker that such files name.
+/// The worker name in the footers of these objects.
 const AUTHOR: &str = "coordinator";
 
-/// Who writes, for the footer.
+/// What the footer says about the origin of an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
     /// The job.
     pub spec: &'a JobSpec,
     /// The slot.
     pub slot: &'a SlotId,
-    /// This write.
+    /// The attempt that this write counts as.
     pub attempt: &'a Attempt,
-    /// The coordinator.
+    /// The coordinator's epoch.
     pub epoch: Epoch,
 }
 
-/// Returns the object that says that a slot was split: the table's schema and no rows.
+/// Returns the object that marks a slot as split: it has the table's schema and no rows.
 pub fn tombstone(author: Author) -> Result<Bytes, Error> {
     let schema = Arc::new(schema(author.spec));
     encode(author, SlotKind::Tombstone, &RecordBatch::new_empty(schema))
 }
 
-/// Returns the object that gives up on `rows`, a batch of [`input::schema`]: an error row for each.
+/// Returns the object that gives up on `rows`, a batch of [`input::schema`].
+///
+/// It has one error row per input row. Besides the error, a row has the id, the texts and the
+/// carried columns of its input; the columns with results are null.
 pub fn quarantine(author: Author, rows: &RecordBatch, error: &RowError) -> Result<Bytes, Error> {
     let schema = Arc::new(schema(author.spec));
     let num_rows = rows.num_rows();
@@ -65,7 +68,7 @@ pub fn quarantine(author: Author, rows: &RecordBatch, error: &RowError) -> Resul
     encode(author, SlotKind::Quarantine, &batch)
 }
 
-/// Returns rows of which nothing is known but their ids, for when the dataset cannot be read.
+/// Returns input rows in which everything but the ids is null, for when the dataset cannot be read.
 pub fn unread_rows(spec: &JobSpec, ids: std::ops::Range<u64>) -> Result<RecordBatch, Error> {
     let schema = Arc::new(input::schema(&input::text_columns(&spec.dataset.columns)));
     let ids = Int64Array::from_iter_values(ids.start as i64..ids.end as i64);

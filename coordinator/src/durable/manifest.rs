@@ -1,44 +1,44 @@
-//! The manifest that ends a job: which objects are its table.
+//! The manifest that seals a finished job: the list of the objects that make up its table.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::{JobId, SlotKind, layout};
 
 use crate::job::{FillKind, Job, SlotState, Totals};
 
-/// What stands in `sealed.json`. Once it does, the table's listing never changes again.
+/// The content of `sealed.json`. Once it is written, the table never changes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The job.
     pub job: JobId,
-    /// [`layout::LAYOUT_VERSION`] of the objects.
+    /// The [`layout::LAYOUT_VERSION`] with which the objects were written.
     pub layout_version: u32,
-    /// The table's objects, in the order of their names.
+    /// The table's objects, sorted by name.
     pub files: Vec<ManifestFile>,
-    /// Rows of the dataset that all of them answer.
+    /// Rows of the dataset that the objects cover, error rows included.
     pub rows: u64,
-    /// How many of them have an error row.
+    /// How many of the rows ended in an error row.
     pub errors: u64,
-    /// Bytes of all of them.
+    /// Total size of the objects.
     pub bytes: u64,
 }
 
 /// One object of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
-    /// Its name below the root.
+    /// Its name, relative to the storage root.
     pub key: String,
-    /// What it holds.
+    /// Whether it holds results, error rows, or the tombstone of a split slot.
     pub kind: SlotKind,
-    /// Rows of the dataset it answers.
+    /// Rows of the dataset it covers; 0 for a tombstone.
     pub rows: u64,
-    /// How many of them have an error row.
+    /// How many of them ended in an error row.
     pub errors: u64,
-    /// Its length.
+    /// Length of the object.
     pub bytes: u64,
 }
 
 impl Manifest {
-    /// Lists the objects of a job whose every slot is filled.
+    /// Lists the objects of a job. Every slot of the job must be filled or split.
     pub fn of(job: &Job) -> Self {
         let files = job.slots().filter_map(|(slot, state)| {
             let (kind, rows, errors, bytes) = match state {
@@ -72,7 +72,7 @@ impl Manifest {
         }
     }
 
-    /// Returns how far a job with this manifest is: all the way.
+    /// Returns the progress of a job with this manifest, which is complete.
     pub fn totals(&self) -> Totals {
         let tombstones = self
             .files

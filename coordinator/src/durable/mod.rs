@@ -1,7 +1,7 @@
-//! What the coordinator makes stand in the store, and how it finds everything again from there.
+//! The objects that the coordinator writes to the store, and how it recovers from them.
 //!
-//! No object is ever replaced, so each module here only creates and reads. Two coordinators that do
-//! the same at once make the same thing stand.
+//! No object is ever replaced: the modules here only create objects and read them. If two
+//! coordinators write the same object at once, the first write wins and the other has no effect.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ mod slot_object;
 pub use fallback::{Author, quarantine, tombstone, unread_rows};
 pub use slot_object::{SlotObject, inspect, seen_below};
 
-/// Creates an object that holds `value` as JSON.
+/// Creates an object that holds `value` as canonical JSON, unless the object already exists.
 pub(crate) async fn create_json<T: Serialize + Sync>(
     store: &dyn SlotStore,
     key: &str,
@@ -31,7 +31,9 @@ pub(crate) async fn create_json<T: Serialize + Sync>(
     Ok(store.create(key, text.into()).await?)
 }
 
-/// Reads an object that holds JSON; `None` if there is none.
+/// Reads an object that holds JSON; `None` if it does not exist.
+///
+/// Fails with [`Error::Stored`] if the content is not valid.
 pub(crate) async fn get_json<T: DeserializeOwned>(
     store: &dyn SlotStore,
     key: &str,

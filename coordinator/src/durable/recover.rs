@@ -1,4 +1,4 @@
-//! Everything a coordinator knows, from nothing but the listing of its storage root.
+//! Rebuilds everything a coordinator knows from the objects below its storage root.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,18 +13,20 @@ use super::{SlotObject, get_json, inspect};
 use crate::Error;
 use crate::job::{Event, Failure, Job, LeaseRules, SlotState, Timestamp};
 
-/// Footers read at a time: round trips overlap, and the store is not flooded.
+/// Objects read at the same time. Enough to overlap the round trips without flooding the store.
 const READS_AT_ONCE: usize = 32;
 
-/// What stands in `submitted.json`.
+/// The content of `submitted.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
-    /// Milliseconds since 1970.
+    /// When the job was submitted, in milliseconds since 1970.
     pub at_ms: u64,
 }
 
-/// Rebuilds every job below the storage root. A job that cannot be rebuilt is left out, with a
-/// message; the others are served.
+/// Rebuilds every job below the storage root.
+///
+/// A job whose objects are damaged is logged and left out, so that the others can be served. Fails
+/// if the store fails.
 pub async fn jobs(
     store: &dyn SlotStore,
     rules: LeaseRules,
@@ -50,7 +52,7 @@ pub async fn jobs(
     Ok(jobs)
 }
 
-/// Rebuilds the job `id` from its `objects`; `None` if it was never wholly submitted.
+/// Rebuilds the job `id` from its `objects`; `None` if its submission was never completed.
 pub async fn job(
     store: &dyn SlotStore,
     id: &JobId,
@@ -65,6 +67,7 @@ pub async fn job(
     let submitted: Option<Submitted> = get_json(store, &layout::submitted(id)).await?;
     let submitted_ms = submitted.map_or(0, |submitted| submitted.at_ms);
     let stands = |key: String| objects.iter().any(|object| object.key == key);
+    // A sealed job needs neither its plan nor its slots any more: the manifest has the totals.
     if stands(layout::sealed(id))
         && let Some(manifest) = get_json::<Manifest>(store, &layout::sealed(id)).await?
     {
@@ -75,7 +78,7 @@ pub async fn job(
             rules,
         )));
     }
-    // The plan is written first, so that a specification never stands without one.
+    // The plan is written before the specification, so it exists if the specification does.
     let Some(plan) = get_json::<Plan>(store, &layout::plan(id)).await? else {
         return Ok(None);
     };
@@ -83,6 +86,8 @@ pub async fn job(
     for object in unknown_slots(store, &job).await? {
         job.apply(object, now);
     }
+    // Failures come after the slots: those of a filled or split slot no longer count, and those of
+    // its halves need the halves to exist.
     for failure in failures(store, id, objects).await? {
         job.apply(Event::FoundFailure(failure), now);
     }
@@ -96,21 +101,22 @@ pub async fn job(
     Ok(Some(job))
 }
 
-/// What stands in `failed.json`.
+/// The content of `failed.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// Why, and what to do.
     pub message: String,
 }
 
-/// Lists a job's table. Returns what stands in the slots that the job does not know to be filled,
-/// split slots before their halves.
+/// Lists a job's table and reads every slot object that the job does not know yet.
+///
+/// Returns one event per object, with split slots before their halves.
 pub async fn unknown_slots(store: &dyn SlotStore, job: &Job) -> Result<Vec<Event>, Error> {
     let found = unread_slots(job, store.list(job.table()).await?);
     read_slots(store, found).await
 }
 
-/// Returns the listed slots of which `job` does not know what stands in them.
+/// Returns the listed slots that `job` does not yet know to be filled or split, in slot order.
 pub fn unread_slots(job: &Job, listed: Vec<Listed>) -> Vec<(SlotId, Listed)> {
     let found = listed.into_iter().filter_map(|object| {
         let slot = layout::slot_of_key(&object.key)?;
@@ -121,12 +127,13 @@ pub fn unread_slots(job: &Job, listed: Vec<Listed>) -> Vec<(SlotId, Listed)> {
         (!is_known).then_some((slot, object))
     });
     let mut found: Vec<_> = found.collect();
-    // A slot's id is a prefix of its halves', so it comes before them.
+    // A slot's id is a prefix of the ids of its halves, so it sorts before them. The job has to
+    // hear of the split first, because only then do the halves exist for it.
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     found
 }
 
-/// Reads what stands in the slots `found`, in their order.
+/// Reads the footers of the slot objects `found`. Returns one event per slot, in the same order.
 pub async fn read_slots(
     store: &dyn SlotStore,
     found: Vec<(SlotId, Listed)>,
@@ -141,6 +148,7 @@ pub async fn read_slots(
         .await
 }
 
+/// Reads the recorded failures of a job's attempts.
 async fn failures(
     store: &dyn SlotStore,
     id: &JobId,

@@ -1,4 +1,5 @@
-//! A storage root: whether it can be trusted with slots, and whether it is ours.
+//! Checks of a storage root: whether its store is safe to use, and whether its layout version is
+//! the one that this program reads and writes.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::layout;
@@ -7,16 +8,17 @@ use whence_schemas::store::{Created, SlotStore, probe};
 use super::{create_json, get_json};
 use crate::Error;
 
-/// What stands in `format.json`.
+/// The content of `format.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Format {
     layout_version: u32,
 }
 
-/// Checks that `store` creates objects once and has, or now gets, this version's layout.
+/// Checks that `store` never overwrites objects and that its layout version is ours. A new root
+/// gets our version.
 ///
-/// Fails with [`whence_schemas::store::StoreError::Unsafe`] on a store that overwrites, and with
-/// [`Error::Stored`] on a root of another version.
+/// Fails with [`whence_schemas::store::StoreError::Unsafe`] if the store overwrites objects, and
+/// with [`Error::Stored`] if the root has another layout version.
 pub async fn check(store: &dyn SlotStore) -> Result<(), Error> {
     probe(store).await?;
     let ours = Format {
@@ -25,12 +27,13 @@ pub async fn check(store: &dyn SlotStore) -> Result<(), Error> {
     if create_json(store, layout::FORMAT, &ours).await? == Created::Now {
         return Ok(());
     }
+    // The root existed already, so its version may be another one.
     is_root(store).await.map(|_| ())
 }
 
-/// Returns whether `store` holds a storage root. Only reads.
+/// Returns whether `store` holds a storage root. Writes nothing.
 ///
-/// Fails with [`Error::Stored`] on a root of another version.
+/// Fails with [`Error::Stored`] if the root has another layout version.
 pub async fn is_root(store: &dyn SlotStore) -> Result<bool, Error> {
     let Some(found) = get_json::<Format>(store, layout::FORMAT).await? else {
         return Ok(false);

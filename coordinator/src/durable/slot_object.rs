@@ -1,21 +1,22 @@
-//! What fills a slot, read from the object's footer alone.
+//! Reads what kind of object fills a slot. Only the object's footer is read, not its rows.
 
 use whence_schemas::store::{Listed, SlotStore, StoreError, read_footer};
 use whence_schemas::{SlotId, SlotKind, layout};
 
 use crate::job::{Event, Fill, FillKind};
 
-/// What fills a slot.
+/// The object that fills a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotObject {
-    /// Rows.
+    /// An object with rows.
     Filled(Fill),
     /// A tombstone of this length.
     Tombstone(u64),
 }
 
 impl SlotObject {
-    /// Returns what this means for the slot it was seen in.
+    /// Returns the event for a job in whose `slot` this object was seen. `tokens` were attributed
+    /// for it; 0 if unknown.
     pub fn seen_in(self, slot: SlotId, tokens: u64) -> Event {
         match self {
             Self::Filled(fill) => Event::Filled { slot, fill, tokens },
@@ -24,7 +25,7 @@ impl SlotObject {
     }
 }
 
-/// Reads what fills the slot `object`. Fails if it is not a slot's object.
+/// Reads the footer of a slot's object. Fails if `object` is not a valid slot object.
 pub async fn inspect(store: &dyn SlotStore, object: &Listed) -> Result<SlotObject, StoreError> {
     let footer = read_footer(store, object).await?;
     let kind = match footer.kind {
@@ -40,8 +41,10 @@ pub async fn inspect(store: &dyn SlotStore, object: &Listed) -> Result<SlotObjec
     }))
 }
 
-/// Looks at a slot and, where it is split, at those below it. Returns what fills them, a slot before
-/// its halves; `tokens` were attributed for the first that has rows.
+/// Looks at a slot and, if it is split, at the slots below it.
+///
+/// Returns one event per filled or split slot, each slot before its halves. The `tokens` that a
+/// worker reported are counted once, for the first slot that has rows.
 pub async fn seen_below(
     store: &dyn SlotStore,
     table: &str,

@@ -1,11 +1,11 @@
-//! What happens to a job.
+//! The events that change a job's state.
 
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
 use super::failure::Failure;
 use super::slot::Fill;
 
-/// What happened.
+/// Something that happened to a job. Events may arrive late, repeatedly or out of order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A slot was leased.
@@ -14,36 +14,39 @@ pub enum Event {
         slot: SlotId,
         /// The new attempt.
         attempt: Attempt,
-        /// Who makes it.
+        /// The worker that makes it.
         worker: WorkerId,
     },
-    /// A worker still works on an attempt. One we do not know is adopted, if its slot has room.
+    /// A worker reports that it is still working on an attempt. An unknown attempt, such as one
+    /// from before a restart, gets a lease if its slot is pending or has only one lease.
     Renewed {
         /// The slot.
         slot: SlotId,
         /// The attempt.
         attempt: Attempt,
-        /// Who makes it.
+        /// The worker that makes it.
         worker: WorkerId,
         /// Rows done so far.
         rows_done: u64,
         /// Tokens done so far.
         tokens_done: u64,
     },
-    /// A worker gave an attempt back.
+    /// A worker gave an attempt back unfinished.
     Released {
         /// The slot.
         slot: SlotId,
         /// The attempt.
         attempt: Attempt,
     },
-    /// An attempt failed.
+    /// A worker reported that an attempt failed.
     Failed {
-        /// What is known of it.
+        /// Which attempt failed, and how.
         failure: Failure,
-        /// In `0..1`: spreads the retries of many.
+        /// A random number in `0..1` that scales the pause before the next attempt. It keeps the
+        /// slots that failed together from being retried together.
         jitter: f64,
-        /// Workers there are, to know when all of them agree.
+        /// How many workers are known. With few of them, a model that none can load fails the job
+        /// sooner.
         num_workers: usize,
     },
     /// An object with rows was seen in a slot.
@@ -52,26 +55,26 @@ pub enum Event {
         slot: SlotId,
         /// The object.
         fill: Fill,
-        /// Tokens attributed for it, if we were told.
+        /// Tokens attributed for it; 0 if its worker did not report them.
         tokens: u64,
     },
     /// A tombstone was seen in a slot.
     Split {
         /// The slot.
         slot: SlotId,
-        /// Its length.
+        /// Length of the tombstone.
         bytes: u64,
     },
-    /// Time passed.
+    /// Time passed: leases may have expired.
     Tick,
-    /// The manifest stands.
+    /// The manifest was written.
     Sealed,
-    /// A person cancelled the job.
+    /// Somebody canceled the job.
     Cancelled,
-    /// A person submitted the job again.
+    /// Somebody submitted the job again.
     Resubmitted,
-    /// The record of an earlier coordinator says that the job failed for good.
+    /// The store holds the record that the job failed for good.
     FoundFailed(String),
-    /// The record of an earlier coordinator says that an attempt failed.
+    /// The store holds the record of an attempt that failed under an earlier coordinator.
     FoundFailure(Failure),
 }

@@ -3,30 +3,31 @@
 use serde::{Deserialize, Serialize};
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
-/// What kind of failure.
+/// What kind of failure it was. The class decides whether the slot is retried, split or given up,
+/// or the whole job fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// May pass: store or network.
+    /// A failure of the store or the network, which may pass.
     Transient,
-    /// Did not fit into memory.
+    /// The rows did not fit into the worker's memory.
     OutOfMemory,
     /// The result does not fit into one object.
     TooLarge,
-    /// The model cannot be loaded there.
+    /// The worker could not load the model.
     Model,
-    /// The specification asks for what does not exist.
+    /// The specification asks for something that does not exist.
     Specification,
-    /// The input arrived damaged.
+    /// The worker received damaged input.
     Input,
-    /// A defect of ours.
+    /// A bug in whence.
     Internal,
-    /// The worker vanished or stood still.
+    /// The worker vanished, or made no progress for too long.
     Lost,
 }
 
 impl FailureClass {
-    /// Returns its name in records and in the `error_code` of rows that were given up.
+    /// Returns its name, as used in failure records and in the `error_code` of error rows.
     pub fn code(self) -> &'static str {
         match self {
             Self::Transient => "transient",
@@ -41,17 +42,17 @@ impl FailureClass {
     }
 }
 
-/// A failed attempt.
+/// A failed attempt, as it is recorded in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The slot.
     pub slot: SlotId,
     /// The attempt.
     pub attempt: Attempt,
-    /// Who made it.
+    /// The worker that made it.
     pub worker: WorkerId,
     /// What kind of failure.
     pub class: FailureClass,
-    /// What the worker said.
+    /// The error message of the worker, or of the coordinator if the attempt was lost.
     pub message: String,
 }

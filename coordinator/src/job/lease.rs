@@ -1,7 +1,8 @@
 //! Leases: which worker holds which slot, until when.
 //!
-//! A lease is permission to spend time, not permission to commit: whoever fills the slot first has
-//! filled it. So a lease that was expired too early costs work, never a row.
+//! A lease is permission to spend time on a slot, not permission to commit to it: the first object
+//! in the slot wins, whoever wrote it. A lease that is expired too early therefore costs duplicate
+//! work, but never a row.
 
 use std::time::Duration;
 
@@ -9,32 +10,35 @@ use whence_schemas::{Attempt, WorkerId};
 
 use super::Timestamp;
 
-/// How long leases last.
+/// How long leases last, and when a slow attempt gets a backup.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseRules {
-    /// Unrenewed, a lease ends after this.
+    /// A lease that is not renewed for this long ends.
     pub ttl: Duration,
-    /// Renewed but without progress, it ends after this.
+    /// A lease whose attempt makes no progress for this long ends, even if it is renewed.
     pub stuck_after: Duration,
-    /// The least time before a straggler gets a backup.
+    /// How long an attempt must have run, at least, before it can get a backup.
     pub backup_after: Duration,
 }
 
-/// One attempt at a slot.
+/// One attempt at a slot, with its deadline and its reported progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The attempt.
     pub attempt: Attempt,
-    /// Who makes it.
+    /// The worker that makes it.
     pub worker: WorkerId,
-    /// Whether it races an earlier attempt that takes too long.
+    /// Whether it is a backup for an earlier attempt that takes too long.
     pub is_backup: bool,
-    /// Rows done, as reported.
+    /// Rows done, as last reported.
     pub rows_done: u64,
-    /// Tokens done, as reported.
+    /// Tokens done, as last reported.
     pub tokens_done: u64,
+    /// When the lease was granted.
     pub(super) since: Timestamp,
+    /// When it ends unless it is renewed.
     pub(super) expires: Timestamp,
+    /// When more rows or tokens were last reported; at first, when the lease was granted.
     pub(super) progressed: Timestamp,
 }
 
@@ -52,6 +56,7 @@ impl Lease {
         }
     }
 
+    /// Renews the lease. Reports may arrive out of order, so the reported progress never goes down.
     pub(super) fn renew(
         &mut self,
         rows_done: u64,
@@ -67,7 +72,8 @@ impl Lease {
         }
     }
 
-    /// Returns whether the attempt is lost: its worker is silent, or speaks but does nothing.
+    /// Returns whether the attempt is lost: its worker fell silent or made no progress for too
+    /// long.
     pub(super) fn is_lost(&self, now: Timestamp, rules: &LeaseRules) -> bool {
         now >= self.expires || now.since(self.progressed) >= rules.stuck_after
     }

@@ -1,8 +1,9 @@
 //! A job as the coordinator knows it: which slots are filled, who works on which, what is next.
 //!
-//! Pure: no clock, no store, no await. What the store holds comes in as an [`Event`]; what the store
-//! should hold goes out through [`Job::due`], again and again until an event says that it does.
-//! Everything here but the filled slots may be lost, and then costs time, never a row.
+//! This module is pure: it has no clock, no store and no await. What the store holds comes in as an
+//! [`Event`]. What should be written to the store goes out through [`Job::due`], which repeats each
+//! object until an event confirms that it exists. Everything here except the filled slots may be
+//! lost. Losing it costs time, but never a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -33,49 +34,49 @@ pub use timestamp::Timestamp;
 use slot::Slot;
 use work::CountedWork;
 
-/// Where a job stands.
+/// Whether a job is running, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// Slots are missing and may be leased.
+    /// Not every slot is filled, or the manifest is not written yet. Open slots may be leased.
     Running,
-    /// Every slot is filled and the manifest stands.
+    /// Every slot is filled and the manifest is written.
     Sealed,
-    /// A person cancelled it.
+    /// Somebody canceled it.
     Cancelled,
-    /// It cannot be completed.
+    /// It failed, either for good or until somebody submits it again.
     Failed {
         /// Why, and what to do.
         message: String,
-        /// The specification is at fault, so that no retry can help; otherwise submitting it again
-        /// resumes it.
+        /// Whether the specification is at fault, so that no retry can help. Otherwise the job
+        /// resumes when it is submitted again.
         is_final: bool,
     },
 }
 
-/// What the coordinator should make stand in the store.
+/// An object that the coordinator should write to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
-    /// A tombstone in this slot.
+    /// A tombstone in this slot, which splits it into its two halves.
     Split(SlotId),
     /// An error row in this slot.
     Quarantine {
         /// The slot.
         slot: SlotId,
-        /// Of which kind the error is.
+        /// The kind of the last failure.
         class: FailureClass,
-        /// What to say in the row.
+        /// The message of the last failure, for the error row.
         message: String,
     },
-    /// The manifest.
+    /// The manifest: every slot is filled.
     Seal,
-    /// The record that the job failed for good.
+    /// The record that the job failed for good, with the reason.
     Fail(String),
 }
 
-/// How far a job is.
+/// A job's progress in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Rows of the plan.
+    /// Rows in the plan.
     pub rows: u64,
     /// Rows in filled slots.
     pub rows_done: u64,
@@ -83,28 +84,28 @@ pub struct Totals {
     pub rows_failed: u64,
     /// Slots that are not split.
     pub slots: u64,
-    /// Those of them that are filled.
+    /// Filled slots among them.
     pub slots_done: u64,
-    /// Slots somebody works on.
+    /// Slots that at least one worker is working on.
     pub slots_leased: u64,
-    /// Rows done in them, as reported.
+    /// Rows done in leased slots, as their workers reported. Backup attempts do not count.
     pub rows_in_flight: u64,
-    /// Tokens attributed since the coordinator started, as reported.
+    /// Tokens attributed since the coordinator started, as workers reported them.
     pub tokens_done: u64,
-    /// Work of all rows, in tokens as the plan estimates them.
+    /// Estimated work of all rows, in tokens.
     pub work: u64,
-    /// Work of the rows done, those in flight included.
+    /// Estimated work of the rows done, including those in flight.
     pub work_done: u64,
 }
 
-/// A job.
+/// The state of one job. It changes only through [`Job::apply`].
 #[derive(Debug)]
 pub struct Job {
     id: JobId,
     spec: Arc<JobSpec>,
     plan: Arc<Plan>,
     table: String,
-    /// Orders jobs: milliseconds since 1970 at submission.
+    /// When the job was submitted, in milliseconds since 1970. Earlier jobs are served first.
     submitted_ms: u64,
     phase: Phase,
     slots: BTreeMap<SlotId, Slot>,
@@ -112,18 +113,18 @@ pub struct Job {
     leased: BTreeSet<SlotId>,
     closing: BTreeSet<SlotId>,
     totals: Totals,
-    /// When something of it was last leased: a job that waits long gets its turn.
+    /// When one of its slots was last leased. The scheduler prefers a job that waited too long.
     last_leased: Timestamp,
     durations: Vec<Duration>,
     counted: CountedWork,
     refused_by: BTreeSet<WorkerId>,
-    /// Whether the store says that the job failed for good.
+    /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
     rules: LeaseRules,
 }
 
 impl Job {
-    /// Makes the job whose every planned slot is pending `now`.
+    /// Makes a running job in which every slot of the plan is pending.
     pub fn new(
         spec: Arc<JobSpec>,
         plan: Arc<Plan>,
@@ -158,7 +159,7 @@ impl Job {
         job
     }
 
-    /// Makes a job that is sealed, of which `totals` is all that matters any more.
+    /// Makes a sealed job. It has no slots: only its `totals` are still needed.
     pub fn sealed(
         spec: Arc<JobSpec>,
         submitted_ms: u64,
@@ -182,22 +183,22 @@ impl Job {
         &self.spec
     }
 
-    /// Returns its plan.
+    /// Returns its plan, which is empty if the job was already sealed when it was recovered.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
-    /// Returns the folder of its slots.
+    /// Returns the folder that holds its slots, relative to the storage root.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// Returns where it stands.
+    /// Returns its phase.
     pub fn phase(&self) -> &Phase {
         &self.phase
     }
 
-    /// Returns what orders jobs: the earlier submitted first.
+    /// Returns the key to sort jobs by: submission time first, then the id to break ties.
     pub fn order(&self) -> (u64, &JobId) {
         (self.submitted_ms, &self.id)
     }
@@ -208,17 +209,17 @@ impl Job {
         self.submitted_ms = submitted_ms;
     }
 
-    /// Returns the state of a slot.
+    /// Returns the state of a slot, or `None` if the job has no such slot.
     pub fn slot(&self, slot: &SlotId) -> Option<&SlotState> {
         self.slots.get(slot).map(|slot| &slot.state)
     }
 
-    /// Returns every slot in row order, split ones before their halves.
+    /// Returns every slot in row order, each split slot before its halves.
     pub fn slots(&self) -> impl Iterator<Item = (&SlotId, &SlotState)> {
         self.slots.iter().map(|(id, slot)| (id, &slot.state))
     }
 
-    /// Returns how far it is.
+    /// Returns its progress, including what the leased slots have reported so far.
     pub fn totals(&self) -> Totals {
         let mut totals = self.totals.clone();
         totals.slots_leased = self.leased.len() as u64;
@@ -230,7 +231,8 @@ impl Job {
         totals
     }
 
-    /// Estimates the work done in the slots that are leased.
+    /// Estimates the work done so far in the leased slots. Of two attempts at a slot, the one that
+    /// is further along counts.
     fn work_in_flight(&self) -> u64 {
         let of_slot = |id: &SlotId| match &self.slots.get(id)?.state {
             SlotState::Leased(leases) => {
@@ -246,7 +248,8 @@ impl Job {
         self.leased.iter().filter_map(of_slot).sum()
     }
 
-    /// Returns what should stand in the store and does not yet.
+    /// Returns the objects that should be written to the store and, as far as the job knows, are
+    /// not there yet.
     pub fn due(&self) -> Vec<Due> {
         match &self.phase {
             Phase::Failed {
@@ -271,12 +274,12 @@ impl Job {
         closing.collect()
     }
 
-    /// Returns when the next pending slot may be leased, if one may.
+    /// Returns the earliest time at which a pending slot may be leased; `None` if none is pending.
     pub fn next_pending(&self) -> Option<Timestamp> {
         self.pending_slots().map(|(_, not_before)| not_before).min()
     }
 
-    /// Returns the slots nobody works on, and from when each may be leased.
+    /// Returns the pending slots, each with the time from which it may be leased.
     fn pending_slots(&self) -> impl Iterator<Item = (&SlotId, Timestamp)> {
         self.pending.iter().filter_map(|id| match self.slot(id)? {
             SlotState::Pending { not_before } => Some((id, *not_before)),
@@ -284,7 +287,7 @@ impl Job {
         })
     }
 
-    /// Returns every lease.
+    /// Returns every lease of the job, backups included.
     fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.leased.iter().flat_map(|id| match self.slot(id) {
             Some(SlotState::Leased(leases)) => leases.as_slice(),
@@ -300,6 +303,7 @@ impl Job {
         }
     }
 
+    /// Adds a pending slot, and counts it and its estimated work.
     fn add_slot(&mut self, id: SlotId, rows: Range<u64>) {
         self.totals.slots += 1;
         self.totals.work += self.plan.estimated_tokens(&id);
@@ -307,7 +311,7 @@ impl Job {
         self.slots.insert(id, Slot::new(rows));
     }
 
-    /// Changes a slot's state and the sets that follow from it.
+    /// Changes a slot's state, and keeps the sets of pending, leased and closing slots in step.
     fn set_state(&mut self, id: &SlotId, state: SlotState) {
         for set in [&mut self.pending, &mut self.leased, &mut self.closing] {
             set.remove(id);

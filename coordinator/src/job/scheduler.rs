@@ -1,8 +1,10 @@
-//! What to hand out next. Reads nothing but its arguments.
+//! Chooses which slots to hand out next. Reads nothing but its arguments.
 //!
-//! Jobs are served first come, first served, except that a worker keeps the model it has loaded
-//! while that model has work: loading one costs more than a job's turn. A job that has waited long
-//! gets its turn all the same. Where nothing is left to hand out, a straggler gets one backup.
+//! Jobs are served in the order of their submission, with two exceptions. A worker keeps working
+//! with a model it has loaded as long as that model has work, because loading another one is slow.
+//! And a job that nobody works on and that has waited too long goes first, whatever the worker has
+//! loaded. If no slot is left to hand out, the worker may get a backup attempt at a slot whose
+//! first attempt takes much longer than usual.
 
 use std::time::Duration;
 
@@ -10,17 +12,18 @@ use whence_schemas::{JobId, SlotId, WorkerId};
 
 use super::{Job, Lease, Phase, SlotState, Timestamp};
 
-/// About twice as long as a large model takes to load.
+/// How long a job may wait before a worker switches models for it. About twice as long as a large
+/// model takes to load, so that workers do not spend most of their time on loading.
 const SWITCH_AFTER: Duration = Duration::from_mins(2);
 
 /// What a worker asks for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who asks.
+    /// The worker that asks.
     pub worker: WorkerId,
-    /// Most slots it takes.
+    /// The most slots it will accept.
     pub credits: usize,
-    /// Digests of the models it has ready, most recently used first.
+    /// Digests of the models it has loaded, most recently used first.
     pub loaded: Vec<String>,
 }
 
@@ -33,7 +36,8 @@ pub struct Assignment {
     pub slot: SlotId,
 }
 
-/// Chooses slots for a worker among `jobs`.
+/// Chooses up to `request.credits` pending slots of `jobs` for a worker, or one backup attempt if
+/// there are none.
 pub fn assign<'a>(
     jobs: impl Iterator<Item = &'a Job>,
     request: &Request,
@@ -62,7 +66,8 @@ pub fn assign<'a>(
     backup.into_iter().collect()
 }
 
-/// Returns a job's place in the queue: starved jobs, then those whose model is loaded, then others.
+/// Returns a job's place in the queue; lower goes first. Starved jobs that need another model come
+/// first, then jobs whose model the worker has loaded (most recently used first), then the rest.
 fn turn(job: &Job, request: &Request, now: Timestamp) -> usize {
     let loaded = request
         .loaded
@@ -75,7 +80,11 @@ fn turn(job: &Job, request: &Request, now: Timestamp) -> usize {
     }
 }
 
-/// Returns a slot whose one attempt, by another worker, takes much longer than the others did.
+/// Returns a slot whose only attempt, made by another worker, takes much longer than usual.
+///
+/// "Usual" is twice the 95th percentile of the job's finished attempts, but at least
+/// `backup_after`. At most a tenth of a job's leased slots, rounded up, have a backup at a time, so
+/// that backups stay a small part of the work.
 fn backup(job: &Job, worker: &WorkerId, now: Timestamp) -> Option<Assignment> {
     let too_long = job
         .rules

@@ -1,8 +1,9 @@
-//! Any order of leases, commits, crashes, restarts and lost messages: every row exactly once.
+//! Simulates random orders of leases, commits, crashes, restarts and lost messages, and checks that
+//! the table holds every row exactly once.
 //!
-//! The store is a map that creates once, the coordinator a [`Job`] that may be rebuilt from it at any
-//! moment, the workers attempts that may commit long after anybody expects them to. What proptest
-//! finds shrinks to the shortest history that breaks the promise.
+//! The store is a map in which each key is created only once. The coordinator is a [`Job`] that may
+//! be rebuilt from the store at any moment. The workers are attempts that may commit long after
+//! their lease is gone. If a history breaks the promise, proptest shrinks it to a short one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,28 +18,29 @@ use super::scheduler::{self, Request};
 use super::tests::{RULES, spec};
 use super::*;
 
-/// One thing that happens. Numbers choose among what there is, modulo how much there is.
+/// One thing that happens. A number picks a worker or an attempt, modulo how many there are.
 #[derive(Debug, Clone, Copy)]
 enum Action {
     /// A worker asks for a slot.
     Acquire(u8),
-    /// An attempt writes its result, if nothing is there, and reports.
+    /// An attempt writes its result unless the slot is taken, and the coordinator hears of it.
     Commit(usize),
-    /// An attempt writes its result, and nobody hears of it.
+    /// An attempt writes its result, but the report is lost.
     CommitSilently(usize),
-    /// An attempt ends early with some of its first rows, and dies after so many writes.
+    /// An attempt ends early and publishes some of its first rows, but dies after a number of
+    /// writes. The numbers pick the attempt, the rows done and the writes.
     CommitPart(usize, u8, u8),
-    /// An attempt fails, and reports.
+    /// An attempt fails, and the coordinator hears of it.
     Fail(usize, FailureClass),
-    /// An attempt is never heard of again, unless it commits.
+    /// An attempt vanishes: it neither commits nor reports.
     Forget(usize),
-    /// The coordinator makes stand what is due.
+    /// The coordinator writes every object that is due.
     WriteDue,
-    /// The coordinator decides that something is due and dies before the store takes it.
+    /// The coordinator restarts: it forgets everything and rebuilds the job from the store.
     Restart,
-    /// The coordinator looks at the store.
+    /// The coordinator polls the store.
     PollStore,
-    /// Time passes.
+    /// This many seconds pass.
     Pass(u8),
 }
 
@@ -165,7 +167,8 @@ impl World {
         (len > 0).then(|| self.attempts.swap_remove(index % len))
     }
 
-    /// Writes the rows `done` of an attempt at `slot` as a worker does, `writes` objects at most.
+    /// Publishes the rows `done` of an attempt at `slot` as a worker does, but stops after `writes`
+    /// objects.
     fn publish(&mut self, slot: &SlotId, done: &Range<u64>, writes: usize) {
         let mut open = vec![slot.clone()];
         let mut left = writes;
@@ -187,7 +190,7 @@ impl World {
         }
     }
 
-    /// Tells the job what stands in a slot and below it.
+    /// Tells the job what a slot and the slots below it hold.
     fn see_below(&mut self, slot: &SlotId) {
         let mut open = vec![slot.clone()];
         while let Some(slot) = open.pop() {
@@ -198,7 +201,7 @@ impl World {
         }
     }
 
-    /// Makes stand what is due, as far as the store has not got it already.
+    /// Writes every object that is due, unless its slot is already taken.
     fn write_due(&mut self) {
         for due in self.job.due() {
             let (slot, object) = match due {
@@ -211,7 +214,7 @@ impl World {
         }
     }
 
-    /// Tells the job what stands in a slot.
+    /// Tells the job what a slot holds, if anything.
     fn see(&mut self, slot: &SlotId) {
         let rows = self.plan.rows(slot).expect("a slot of the plan");
         let event = match self.store.get(slot) {
@@ -241,7 +244,7 @@ impl World {
         }
     }
 
-    /// Works on until the job could be sealed. Fails if it never could.
+    /// Keeps working until the job can be sealed. Fails if that never happens.
     fn finish(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..2000 {
             if self.job.due() == [Due::Seal] {
@@ -253,6 +256,7 @@ impl World {
                 self.act(Action::Commit(last));
             }
             self.poll_store();
+            // One second longer than a lease lasts, so that the leases of forgotten attempts end.
             self.act(Action::Pass(31));
         }
         Err(TestCaseError::fail("the job never ends"))
@@ -313,7 +317,7 @@ proptest! {
         }
         world.finish()?;
         world.check()?;
-        // Zombies that wake up now find every slot taken.
+        // Attempts whose lease is long gone wake up now, and must find every slot taken.
         while !world.attempts.is_empty() {
             world.act(Action::CommitPart(0, 1, 7));
             world.act(Action::Commit(0));

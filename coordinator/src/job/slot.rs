@@ -1,4 +1,4 @@
-//! One slot: what stands in it, or who tries to fill it, and how often that went wrong.
+//! One slot: what it holds or who is trying to fill it, and how often that has failed.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,40 +7,40 @@ use whence_schemas::WorkerId;
 
 use super::{FailureClass, Lease, Timestamp};
 
-/// Attempts that may fail or be lost before the slot's rows are taken apart.
+/// Attempts that may fail or be lost before the slot is split, or given up if it has one row.
 const MAX_FAILURES: usize = 3;
 
-/// What stands in a slot, or how it comes to be filled.
+/// What a slot holds, or how it is being filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotState {
     /// Nobody works on it.
     Pending {
-        /// Not to be leased before.
+        /// The slot must not be leased before this time, to pause after a transient failure.
         not_before: Timestamp,
     },
-    /// Somebody does; two where the second is a straggler's backup.
+    /// One worker is working on it, or two if the first is slow and has a backup.
     Leased(Vec<Lease>),
-    /// Given up: the coordinator is about to fill it itself. Not to be leased.
+    /// No worker will try it again, and the coordinator is about to fill it itself.
     Closing(Closing),
-    /// An object with rows stands in it.
+    /// It holds an object with rows.
     Filled(Fill),
-    /// A tombstone stands in it: its halves hold the rows.
+    /// It holds a tombstone: its rows belong in its two halves.
     Split {
         /// Length of the tombstone.
         bytes: u64,
     },
 }
 
-/// How the coordinator fills a slot that no worker could.
+/// How the coordinator fills a slot that no worker could fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closing {
-    /// With a tombstone, so that its halves can be tried.
+    /// With a tombstone, so that workers can try its halves separately.
     Split,
     /// With an error row: it has one row and cannot be split.
     Quarantine {
         /// What went wrong.
         class: FailureClass,
-        /// The same in words.
+        /// The error message.
         message: String,
     },
 }
@@ -59,11 +59,11 @@ pub enum FillKind {
 pub struct Fill {
     /// Who filled it.
     pub kind: FillKind,
-    /// Rows of the dataset it answers.
+    /// Rows of the dataset it covers, error rows included.
     pub rows: u64,
-    /// How many of them have an error row.
+    /// How many of them ended in an error row.
     pub errors: u64,
-    /// Its length.
+    /// Length of the object.
     pub bytes: u64,
 }
 
@@ -72,12 +72,14 @@ pub struct Fill {
 pub(super) struct Slot {
     pub(super) rows: Range<u64>,
     pub(super) state: SlotState,
-    /// Attempts that vanished with their worker, and the workers.
+    /// Attempts that were lost: their worker vanished or made no progress.
     pub(super) losses: usize,
+    /// The workers of the lost attempts. Losing several suggests that the rows are at fault rather
+    /// than one machine.
     lost_on: BTreeSet<WorkerId>,
     failures: usize,
     out_of_memory: usize,
-    /// Pauses so far; each is twice as long as the last.
+    /// Pauses after transient failures so far. The longest possible pause doubles each time.
     pub(super) pauses: u32,
 }
 
@@ -100,12 +102,15 @@ impl Slot {
         self.rows.end - self.rows.start
     }
 
-    /// Counts a failed attempt. Returns whether the slot should be given up.
+    /// Counts a failed attempt. Returns whether workers should stop trying to fill the slot.
     ///
-    /// What may pass never counts: an outage of the store must not take the dataset apart.
+    /// A transient failure never counts: an outage of the store must not split the whole dataset
+    /// into single rows. A failure to load the model says nothing about the slot either, and a
+    /// faulty specification fails the whole job.
     pub(super) fn count(&mut self, class: FailureClass, worker: &WorkerId) -> bool {
         match class {
             FailureClass::Transient | FailureClass::Model | FailureClass::Specification => false,
+            // Another attempt would give the same result, so only smaller slots can help.
             FailureClass::TooLarge => true,
             FailureClass::OutOfMemory => {
                 self.out_of_memory += 1;
@@ -118,7 +123,8 @@ impl Slot {
             FailureClass::Lost => {
                 self.losses += 1;
                 self.lost_on.insert(worker.clone());
-                // One row gets every chance: giving it up costs the row.
+                // Losses on two different workers are enough to split a slot. A slot of one row
+                // needs a third loss, because giving it up costs the row.
                 let enough = if self.num_rows() > 1 { 2 } else { MAX_FAILURES };
                 self.losses >= MAX_FAILURES || self.lost_on.len() >= enough
             }

@@ -1,4 +1,4 @@
-//! What a job decides, event by event.
+//! Tests of what a job decides, one event at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(super) fn spec(model: &str) -> JobSpec {
     }
 }
 
-/// A job with a shard of each of these lengths.
+/// Makes a job that has one shard of each of these lengths.
 pub(crate) fn job_of(model: &str, lengths: &[u64]) -> Job {
     let mut start = 0;
     let shard = |length: &u64| {
@@ -218,7 +218,7 @@ fn the_work_done_includes_what_is_in_flight() {
     assert_eq!(work(&job), (5, 60));
     job.apply(filled(&slot(0), 2), at(2));
     assert_eq!(work(&job), (20, 60));
-    // The first slot took 7 tokens where 20 were estimated: as many as the second has done.
+    // The first slot took 7 tokens where 20 were estimated, so 7 tokens in the second count as 20.
     job.apply(renewed(&slot(1), 2, 7), at(3));
     assert_eq!(work(&job), (40, 60));
     let split = Event::Split {

@@ -1,8 +1,8 @@
-//! Time as a job sees it: a number that comes in with every event.
+//! Time as a job sees it: an argument that comes in with every event, so that tests need no clock.
 
 use std::time::Duration;
 
-/// Time since the coordinator started.
+/// The time since the coordinator started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Duration);
 
@@ -13,7 +13,7 @@ impl Timestamp {
         Self(self.0 + wait)
     }
 
-    /// Returns how long before this `earlier` was; zero if it was not.
+    /// Returns the time from `earlier` to this; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

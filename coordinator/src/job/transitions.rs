@@ -1,4 +1,7 @@
-//! What follows from what happens to a job.
+//! How each event changes a job's state.
+//!
+//! Events may arrive late or twice, so each transition first checks that it still applies. The
+//! first object seen in a slot decides what the slot holds; nothing that comes later changes it.
 
 use std::time::Duration;
 
@@ -6,15 +9,16 @@ use whence_schemas::{Attempt, SlotId, WorkerId};
 
 use super::{Closing, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp};
 
-/// Longest pause between attempts that fail for a reason that may pass.
+/// Longest pause between two attempts at a slot after a transient failure.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
-/// Workers that cannot load a model before the job is taken to be at fault.
+/// Workers that must have failed to load a model before the job fails. If fewer workers are known,
+/// all of them must have failed.
 const MODEL_VERDICTS: usize = 3;
-/// Attempts remembered to tell a straggler by.
+/// Durations of finished attempts to remember, for telling which running attempts are slow.
 const MAX_DURATIONS: usize = 512;
 
 impl Job {
-    /// Takes in what happened. Returns the attempts that are lost by it, to be recorded.
+    /// Applies an event. Returns the attempts that were lost by it, which the caller records.
     pub fn apply(&mut self, event: Event, now: Timestamp) -> Vec<Failure> {
         match event {
             Event::Leased {
@@ -61,6 +65,8 @@ impl Job {
         Vec::new()
     }
 
+    /// Leases a slot to `worker`. If the slot has one lease already, the new one is a backup; if it
+    /// has two or is not open, nothing happens.
     fn lease(&mut self, id: &SlotId, attempt: Attempt, worker: WorkerId, now: Timestamp) {
         if self.phase != Phase::Running {
             return;
@@ -90,7 +96,9 @@ impl Job {
         }
     }
 
-    /// Ends an attempt. Returns whether it was under way.
+    /// Ends the lease of an attempt. Returns false if there is no such lease.
+    ///
+    /// If a backup is left, it becomes the slot's regular attempt; otherwise the slot is pending.
     fn drop_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
         if !self.is_leased(id, attempt) {
             return false;
@@ -107,6 +115,8 @@ impl Job {
         true
     }
 
+    /// Handles a failed attempt according to its class. An attempt without a lease is ignored, so
+    /// that a failure that is reported twice counts once.
     fn fail(&mut self, failure: &Failure, jitter: f64, num_workers: usize, now: Timestamp) {
         if !self.drop_lease(&failure.slot, &failure.attempt, now) {
             return;
@@ -132,7 +142,10 @@ impl Job {
         }
     }
 
-    /// Lets a slot rest: twice as long each time, and not as long as the others that rest too.
+    /// Lets a slot rest after a transient failure.
+    ///
+    /// The longest possible pause doubles each time, from one second up to [`MAX_PAUSE`]. The pause
+    /// is a random part of that, so that slots that failed together are not retried together.
     fn pause(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
         let Some(slot) = self.slots.get_mut(id) else {
             return;
@@ -145,7 +158,8 @@ impl Job {
         }
     }
 
-    /// Counts a failure against its slot, and gives the slot up if that is one too many.
+    /// Counts a failure against its slot. After too many of them, the slot is to be split, or given
+    /// up if it has only one row.
     fn count(&mut self, failure: &Failure) {
         let Some(slot) = self.slots.get_mut(&failure.slot) else {
             return;
@@ -162,10 +176,12 @@ impl Job {
                 message: failure.message.clone(),
             }
         };
-        // An attempt still under way keeps its chance: the slot decides who came first.
+        // Another attempt at the slot may still finish, and it counts if it fills the slot first.
         self.set_state(&failure.slot, SlotState::Closing(closing));
     }
 
+    /// Records the object with rows that was seen in a slot. The job fails if the object does not
+    /// have the planned number of rows.
     fn fill(&mut self, id: &SlotId, fill: Fill, tokens: u64, now: Timestamp) {
         let Some(slot) = self.slots.get(id) else {
             return;
@@ -202,6 +218,7 @@ impl Job {
         self.set_state(id, SlotState::Filled(fill));
     }
 
+    /// Records the tombstone that was seen in a slot, and adds the slot's halves as pending slots.
     fn split(&mut self, id: &SlotId, bytes: u64) {
         let is_open = self.slots.get(id).is_some_and(|slot| {
             !matches!(slot.state, SlotState::Filled(_) | SlotState::Split { .. })
@@ -219,6 +236,7 @@ impl Job {
         }
     }
 
+    /// Ends every lost lease and counts it against its slot. Returns the lost attempts.
     fn expire(&mut self, now: Timestamp) -> Vec<Failure> {
         let mut lost = Vec::new();
         for id in &self.leased {
@@ -245,6 +263,8 @@ impl Job {
         lost
     }
 
+    /// Resumes a job that failed for a reason that may pass. Workers that could not load the model
+    /// may try again.
     fn resume(&mut self) {
         if let Phase::Failed {
             is_final: false, ..

@@ -1,11 +1,11 @@
-//! How much of a slot's work is done while a worker is still at it.
+//! Estimates how much of a slot's work is done while a worker is still on it.
 //!
-//! A plan estimates work from bytes, workers report tokens: the slots that are filled say how many of
-//! these there are to one of those.
+//! A plan estimates work from the bytes of the texts, but workers report real tokens. The slots
+//! filled so far have both numbers, so their ratio converts one into the other.
 
 use super::lease::Lease;
 
-/// Tokens that workers reported for filled slots, and what the plan estimated for the same.
+/// Tokens that workers reported for filled slots, and what the plan estimated for the same slots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CountedWork {
     estimated: u64,
@@ -13,7 +13,7 @@ pub(super) struct CountedWork {
 }
 
 impl CountedWork {
-    /// Counts a filled slot, if its worker said how many tokens it has.
+    /// Counts a filled slot. A slot without a reported number of tokens is ignored.
     pub(super) fn add(&mut self, estimated: u64, reported: u64) {
         if reported > 0 {
             self.estimated += estimated;
@@ -23,9 +23,10 @@ impl CountedWork {
 
     /// Estimates how much of the `work` of a slot with `rows` rows is done in `lease`.
     ///
-    /// Workers take short rows first, so that the share of rows is the most it can be.
+    /// The share of rows done is an upper bound, because workers take short rows first.
     pub(super) fn work_in_flight(&self, lease: &Lease, work: u64, rows: u64) -> u64 {
         let share = |part: u64, of: u64, whole: u64| {
+            // The product of two `u64` may not fit into one.
             let part = u128::from(whole) * u128::from(part) / u128::from(of.max(1));
             u64::try_from(part).unwrap_or(u64::MAX)
         };
@@ -61,10 +62,10 @@ mod tests {
     #[test]
     fn work_in_flight_is_measured_by_what_filled_slots_took() {
         let mut counted = CountedWork::default();
-        // Nothing to compare with yet: a token is a token, and rows are the limit.
+        // No slot is filled yet: tokens count as they are, up to the share of rows done.
         assert_eq!(counted.work_in_flight(&lease(5, 30), 100, 10), 30);
         assert_eq!(counted.work_in_flight(&lease(5, 80), 100, 10), 50);
-        // The texts have half as many tokens as was estimated.
+        // The texts have half as many tokens as estimated.
         counted.add(100, 50);
         assert_eq!(counted.work_in_flight(&lease(9, 30), 100, 10), 60);
         assert_eq!(counted.work_in_flight(&lease(20, 300), 100, 10), 100);

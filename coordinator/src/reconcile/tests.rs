@@ -1,4 +1,4 @@
-//! What a coordinator does unasked, against a real store of a temporary folder.
+//! Tests of the background work, with a real store in a temporary folder.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::Config;
 use crate::job::{FailureClass, Phase};
 use crate::testing::Stage;
 
-/// Fails a leased slot as often as it takes to be given up.
+/// Leases up to `num_slots` slots and fails them, three times over, so that they are given up.
 async fn give_up(stage: &Stage, num_slots: usize) {
     for _ in 0..3 {
         let leased = stage.acquire("a", num_slots).await;

@@ -1,4 +1,4 @@
-//! What a person asks.
+//! The gRPC service for people: submit, watch, list and cancel jobs.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,6 +61,7 @@ impl JobService for Service {
         request: Request<WatchJobRequest>,
     ) -> Result<Response<Self::WatchJobStream>, Status> {
         let id = job_id(&request.into_inner().job_id)?;
+        // An unknown job should fail the call itself, not its first update.
         self.0.jobs().summary(&id)?;
         let root = self.0.store_url().to_owned();
         let statuses = watch(Arc::clone(&self.0.core), id).map(move |summary| {
@@ -80,7 +81,7 @@ impl JobService for Service {
     }
 }
 
-/// Reads a specification. Fails with the option that is wrong.
+/// Reads a job specification from JSON. The error names the option that is wrong.
 fn job_spec(json: &str) -> Result<JobSpec, Error> {
     let refused = |reason: String| Error::Specification { reason };
     let json: serde_json::Value =

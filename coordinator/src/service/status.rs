@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses.
+//! Converts errors to gRPC statuses.
 
 use tonic::Status;
 use whence_proto::status;
@@ -12,7 +12,7 @@ impl From<Error> for Status {
     }
 }
 
-/// Returns the status for a field that must be there and is not.
+/// Returns the status for a request that lacks a required field.
 pub(super) fn missing(field: &str) -> Status {
     Status::invalid_argument(format!("the request lacks `{field}`"))
 }

@@ -1,4 +1,4 @@
-//! What a worker asks.
+//! The gRPC service for workers: register, acquire and fetch shards, and report on them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,9 +24,10 @@ use crate::job::FailureClass;
 use crate::job::scheduler;
 use crate::{Error, ipc};
 
-/// A long poll that outlives proxies' patience is no help.
+/// Longest time that a request for shards waits. Proxies often cut requests that are silent for
+/// longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Pieces of a shard read ahead of the worker.
+/// Pieces of a shard that may be read before the worker has taken them.
 const PIECES_AHEAD: usize = 2;
 
 #[tonic::async_trait]
@@ -95,7 +96,7 @@ impl WorkerService for Service {
         let at = attempt(request.into_inner().attempt)?;
         let coordinator = Arc::clone(&self.0);
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
-        // Ends with the shard or with the stream, whichever is first.
+        // This task ends with the shard, or when the worker drops the stream.
         tokio::task::spawn_blocking(move || match coordinator.dispatch().rows(&at) {
             Ok(rows) => ipc::send(rows, &pieces),
             Err(error) => drop(pieces.blocking_send(Err(error))),
@@ -203,7 +204,7 @@ fn failure_class(class: v1::FailureClass) -> FailureClass {
         v1::FailureClass::Model => FailureClass::Model,
         v1::FailureClass::Specification => FailureClass::Specification,
         v1::FailureClass::Input => FailureClass::Input,
-        // A class we do not know counts against the slot, so that it cannot fail for ever.
+        // An unknown class must count against the slot; otherwise the slot could fail forever.
         v1::FailureClass::Unspecified | v1::FailureClass::Internal => FailureClass::Internal,
     }
 }

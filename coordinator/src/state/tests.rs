@@ -1,4 +1,4 @@
-//! What the state answers: no clock, no lock, no store.
+//! Tests of the state, which need no clock, lock or store.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn attempt() -> Attempt {
     Attempt::of(ulid::Ulid(7))
 }
 
-/// A state with one job of two slots. Returns it and the job's id.
+/// Returns a state with one job of two slots, and the job's id.
 fn with_job() -> (State, JobId) {
     let job = jobs::job(&[2, 2]);
     let id = job.id().clone();
