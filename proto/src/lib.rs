@@ -1,17 +1,18 @@
 //! The wire protocol: the gRPC services of coordinator and workers.
 //!
-//! The messages are generated from `attribution/v1/*.proto`, where each call documents who sends it,
-//! when, and what a retry does. Only the services use these types; the rest of coordinator and worker
-//! uses the types of `whence-schemas`. [`status`] says what an error means on the wire, and [`retry`]
-//! how a caller waits for a server that does not answer.
+//! The messages are generated from `attribution/v1/*.proto`, where each call documents who sends
+//! it, when, and what a retry does. Only the services use these types; the rest of the coordinator
+//! and the worker uses the types of `whence-schemas`. [`status`] defines what an error means on the
+//! wire, and [`retry`] defines how a caller waits for a server that does not answer.
 
 pub mod retry;
 pub mod status;
 
-/// Version of the worker protocol. It is raised when an older worker could do harm.
+/// Version of the worker protocol. It is raised when a worker that speaks an older version could do
+/// harm.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Package `attribution.v1`, as generated.
+/// The generated code of the package `attribution.v1`.
 #[allow(
     missing_docs,
     clippy::pedantic,

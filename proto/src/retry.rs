@@ -1,8 +1,8 @@
-//! Trying again: the one policy by which every caller waits for who does not answer.
+//! Retries: the one policy that every caller follows when a server or a store does not answer.
 //!
 //! Pauses grow exponentially up to a cap, with full jitter, so that the workers of a cluster do not
-//! all come back at the same moment. Only errors that may pass are retried ([`status::may_pass`]),
-//! and only until the budget's time is up.
+//! all come back at the same moment. Only transient errors are retried ([`status::may_pass`]), and
+//! only until the time budget is used up.
 
 use std::time::Duration;
 
@@ -14,18 +14,19 @@ use crate::status;
 /// How long to pause between tries, and when to give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Longest pause before the second try; doubled before each later one.
+    /// Longest pause before the second try. It doubles before each later try.
     pub first_pause: Duration,
-    /// No pause is longer.
+    /// Upper bound of every pause, whatever the doubling gives.
     pub longest_pause: Duration,
-    /// No try begins later than this after the first error.
+    /// No try begins later than this, counted from the first error.
     pub give_up_after: Duration,
 }
 
 impl RetryPolicy {
-    /// Returns the pause after `failures` failures in a row. `jitter` in `0..1` draws it from zero
-    /// up to the longest allowed.
+    /// Returns the pause after `failures` failures in a row. `jitter` is a random number in `0..1`
+    /// that scales the longest pause allowed at this point.
     pub fn pause(&self, failures: u32, jitter: f64) -> Duration {
+        // At most 31 doublings, because a `u32` shifted any further would overflow.
         let doublings = failures.saturating_sub(1).min(31);
         let longest = self.first_pause.saturating_mul(1 << doublings);
         longest
@@ -34,7 +35,8 @@ impl RetryPolicy {
     }
 }
 
-/// What is left of a [`RetryPolicy`]: the failures so far, and since when.
+/// What is left of a [`RetryPolicy`]: how many failures there were so far, and when the first one
+/// was.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryBudget {
     policy: RetryPolicy,
@@ -49,17 +51,17 @@ pub enum Verdict {
     Retry {
         /// After this pause.
         pause: Duration,
-        /// And for this long, pause included, if it keeps failing.
+        /// How much longer the caller will keep trying, this pause included.
         time_left: Duration,
     },
     /// Give up: trying again cannot help.
     WillNotPass,
-    /// Give up: it has lasted too long.
+    /// Give up: the calls have failed for longer than the policy allows.
     OutOfTime,
 }
 
 impl RetryBudget {
-    /// Starts with the whole budget.
+    /// Returns a budget of which nothing is spent.
     pub fn new(policy: RetryPolicy) -> Self {
         Self {
             policy,
@@ -68,7 +70,8 @@ impl RetryBudget {
         }
     }
 
-    /// Spends budget on a failure of this kind that was seen `now`.
+    /// Records a failure of this kind, seen at `now`, and decides what to do about it. The clock
+    /// starts at the first failure, not when the budget was made.
     pub fn spend(&mut self, kind: ErrorKind, now: Instant, jitter: f64) -> Verdict {
         if !status::may_pass(kind) {
             return Verdict::WillNotPass;
@@ -82,18 +85,18 @@ impl RetryBudget {
             return Verdict::OutOfTime;
         }
         self.failures += 1;
-        // The last try comes when the time is up, not a whole pause later.
+        // The last try is made when the time is up, not a whole pause later.
         let pause = self.policy.pause(self.failures, jitter).min(time_left);
         Verdict::Retry { pause, time_left }
     }
 }
 
-/// Why [`retry`] gave up, with the last error.
+/// Why [`retry`] gave up, with the last error it saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GaveUp<E> {
-    /// Trying again could not help.
+    /// The error was not transient, so trying again could not help.
     WillNotPass(E),
-    /// It lasted longer than the policy allows.
+    /// The calls failed for longer than the policy allows.
     OutOfTime(E),
 }
 
@@ -108,8 +111,8 @@ impl<E> GaveUp<E> {
 
 /// Calls `call` until it succeeds, fails for good, or `policy` gives up.
 ///
-/// `kind` says what can be done about an error; `on_wait` hears of each error that is waited out,
-/// and for how much longer that will go on.
+/// `kind` classifies an error. `on_wait` is called for each error that is waited out, with the time
+/// for which the caller will keep trying.
 pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     policy: RetryPolicy,
     kind: impl Fn(&E) -> ErrorKind,
@@ -133,13 +136,15 @@ pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     }
 }
 
-/// Returns a number in `0..1` that differs from call to call: it spreads retries and decides nothing.
+/// Returns a random number in `0..1` that spreads the retries of several callers. No result depends
+/// on it, so it is not seeded.
 pub fn jitter() -> f64 {
     const STEPS: u128 = 1 << 20;
+    // The random part of a ULID is good enough to spread retries, and needs no other generator.
     (ulid::Ulid::new().random() % STEPS) as f64 / STEPS as f64
 }
 
-/// Says a time as a person would: `14 min`, `40 s`.
+/// Formats a duration the way a person would say it: `14 min`, `40 s`.
 pub fn in_words(time: Duration) -> String {
     match time.as_secs_f64() {
         minutes if minutes >= 90.0 => format!("{:.0} min", minutes / 60.0),

@@ -1,14 +1,16 @@
-//! What an [`ErrorKind`] means outside a program: its gRPC code, whether to try again, how to exit.
+//! What an [`ErrorKind`] means outside a program: its gRPC code, whether to retry, and the exit
+//! status.
 //!
-//! The one place that says so. A server turns a kind into a code and a client turns the code back,
-//! so that both sides and the shell draw the same conclusion from the same error.
+//! Nothing else in the workspace decides this. A server turns a kind into a code and a client turns
+//! the code back into a kind, so that both sides and the shell draw the same conclusion from the
+//! same error.
 
 use std::error::Error;
 
 use tonic::{Code, Status};
 use whence_schemas::ErrorKind;
 
-/// Returns the gRPC code of an error.
+/// Returns the gRPC code that a server sends for an error of this kind.
 pub fn code(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Invalid => Code::InvalidArgument,
@@ -19,10 +21,11 @@ pub fn code(kind: ErrorKind) -> Code {
     }
 }
 
-/// Returns what can be done about a call that failed.
+/// Classifies a failed call. This also covers the codes that [`code`] never returns, because the
+/// transport or a proxy may answer with them.
 pub fn kind(status: &Status) -> ErrorKind {
-    // Only what a client itself found wrong with the connection has a cause; it says nothing of
-    // the request, whichever code HTTP/2 suggested.
+    // A status has a source only if the client itself found the connection broken. Such an error
+    // says nothing about the request, whichever code HTTP/2 suggested.
     if status.source().is_some() {
         return ErrorKind::Unavailable;
     }
@@ -47,13 +50,13 @@ pub fn kind(status: &Status) -> ErrorKind {
     }
 }
 
-/// Returns whether trying the same again may succeed.
+/// Returns whether the same call may succeed if it is tried again.
 pub fn may_pass(kind: ErrorKind) -> bool {
     kind == ErrorKind::Unavailable
 }
 
-/// Returns the exit status of a program that ends with an error: 2 where the request must change,
-/// 1 where the request may be right.
+/// Returns the exit status of a program that ends with an error: 2 if the request must change, 1 if
+/// the request may be right.
 pub fn exit_status(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Invalid | ErrorKind::NotFound => 2,

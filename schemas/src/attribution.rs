@@ -1,8 +1,9 @@
 //! What to compute for one example, in the public names of Inseq.
 //!
-//! Names of methods, step functions and aggregators are plain text here: the engine's registries
-//! say which exist, and refuse the others. Everything in this file changes the numbers, so it is
-//! part of a job's identity; what only changes the speed (batch sizes, threads) is not here.
+//! Names of methods, step functions and aggregators are plain text here. The engine's registries
+//! know which ones exist and refuse the others. Everything in this file changes the numbers, so it
+//! is part of a job's identity. Settings that only change the speed (batch sizes, threads) are not
+//! here.
 
 use std::fmt;
 
@@ -16,16 +17,16 @@ use crate::generation::GenerationSpec;
 
 /// A method, step function or aggregator, and the parameters given to it.
 ///
-/// JSON has it as an object, or as the bare name where every parameter keeps its default.
+/// In JSON it is an object, or just the name if every parameter has its default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionSpec {
     /// Public name, as `whence list` shows it.
     pub name: String,
-    /// Parameters that differ from the defaults.
+    /// Parameters that differ from the function's defaults.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
-    /// Name of the result, where the function's own will not do: two expressions among the step
-    /// scores need two names.
+    /// Name of the result, if the function's own name is ambiguous: two expressions among the step
+    /// scores need two different names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
@@ -48,7 +49,8 @@ impl FunctionSpec {
 
 impl<'de> Deserialize<'de> for FunctionSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// The long form; a name of its own, so that what is misspelt in it is still named.
+        /// The object form. It is a separate type so that serde can name a misspelled field; an
+        /// untagged enum would only report that no variant matched.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Long {
@@ -90,26 +92,27 @@ impl<'de> Deserialize<'de> for FunctionSpec {
     }
 }
 
-/// What each example is contrasted with, for the step functions whose names begin with `contrast_`
-/// and their kin. The names are those of Inseq's arguments.
+/// What each example is contrasted with. Used by the step functions whose names begin with
+/// `contrast_` and by the other contrastive ones. The field names are those of Inseq's arguments.
 ///
-/// A dataset gives the texts row by row through [`crate::DatasetSource`]; the texts here serve
-/// every example that brings none.
+/// A dataset gives the texts row by row through [`crate::DatasetSource`]. The texts here apply to
+/// every example that has none of its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContrastSpec {
-    /// Encoder input of the contrast; the example's own when absent. Needs a model with an encoder.
+    /// Encoder input of the contrast; defaults to the example's own. Needs a model with an encoder.
     #[serde(deserialize_with = "one_text", skip_serializing_if = "Option::is_none")]
     pub contrast_sources: Option<String>,
-    /// Target of the contrast, for decoder-only models prompt and continuation; the example's own
-    /// when absent.
+    /// Target of the contrast; defaults to the example's own. For decoder-only models it is the
+    /// prompt followed by the continuation.
     #[serde(deserialize_with = "one_text", skip_serializing_if = "Option::is_none")]
     pub contrast_targets: Option<String>,
-    /// Which position of the contrast belongs to which position of the target.
+    /// Which position of the contrast each position of the target is compared with.
     #[serde(skip_serializing_if = "Alignments::is_default")]
     pub contrast_targets_alignments: Alignments,
-    /// Attributed functions only: compare with what the model predicts after the contrast, not with
-    /// what it predicts for the contrast's token after the example itself. Step scores always do.
+    /// Compare with what the model predicts after the contrast, instead of with what it predicts
+    /// for the contrast's token after the example itself. Only attributed functions read this: step
+    /// scores always compare with the prediction after the contrast.
     #[serde(skip_serializing_if = "is_false")]
     pub contrast_force_inputs: bool,
 }
@@ -120,8 +123,8 @@ impl ContrastSpec {
     }
 }
 
-/// Reads one text for every example. Lists are what people try who have several examples, so the
-/// message says where those go.
+/// Reads the one text that applies to every example. People who have several examples try to pass a
+/// list, so the message explains where a list goes.
 fn one_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     struct OneText;
 
@@ -154,17 +157,18 @@ fn one_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     expecting = "expected \"auto\" or a list of [target, contrast] pairs"
 )]
 pub enum Alignments {
-    /// These pairs (target position, contrast position); the others are counted from the ends.
+    /// These pairs (target position, contrast position). All other positions are paired by counting
+    /// from the ends.
     Pairs(Vec<(usize, usize)>),
-    /// By a named rule.
+    /// Pairs found by a named rule.
     Rule(AlignmentRule),
 }
 
-/// A rule that finds pairs of positions.
+/// A rule by which the positions of a target and its contrast are paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlignmentRule {
-    /// By the likeness of the model's own token embeddings.
+    /// Pairs positions by the similarity of their tokens in the model's own embeddings.
     Auto,
 }
 
@@ -189,14 +193,14 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// Whose numbers to compute where Inseq's differ from what the model really does.
+/// Whose numbers to compute when Inseq's differ from what the model really does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compat {
     /// The model's own numbers.
     #[default]
     #[serde(rename = "none")]
     None,
-    /// The numbers of Inseq 0.7.1, its defects included.
+    /// The numbers of Inseq 0.7.1, including its bugs.
     #[serde(rename = "inseq-0.7.1")]
     Inseq071,
 }
@@ -214,58 +218,64 @@ pub struct AttributionSpec {
     /// The function of a step's logits that is attributed.
     #[serde(default = "probability")]
     pub attributed_fn: FunctionSpec,
-    /// Functions that are only recorded, one score a step each.
+    /// Functions that are recorded but not attributed, with one score per step each.
     #[serde(default)]
     pub step_scores: Vec<FunctionSpec>,
-    /// Names of the scores that the method itself records of each step, such as its convergence
-    /// deltas. Submitting a job fills them in from what the method says of itself, so that all who
-    /// write or read the job's table agree on its columns; what a person puts here is replaced.
+    /// Names of the scores that the method itself records at each step, such as its convergence
+    /// deltas. Submitting a job fills them in from the method's own description, so that everyone
+    /// who writes or reads the job's table agrees on its columns. A value from the user is
+    /// replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub method_scores: Vec<String>,
-    /// Encoder-decoder models: attribute to the target prefix too. Decoder-only models always do.
+    /// For encoder-decoder models: attribute to the target prefix too. Decoder-only models always
+    /// do.
     #[serde(default)]
     pub attribute_target: bool,
-    /// Replace end-of-sequence tokens by the baseline token too.
+    /// Replace end-of-sequence tokens by the baseline token as well.
     #[serde(default)]
     pub include_eos_baseline: bool,
-    /// What the contrastive step functions contrast each example with.
+    /// What the contrastive functions compare each example with.
     #[serde(default, skip_serializing_if = "ContrastSpec::is_default")]
     pub contrast: ContrastSpec,
-    /// Aggregators from raw scores to one score a token; the method's own when absent, raw scores when empty.
+    /// Aggregators that turn raw scores into one score per token. When absent, the method's own are
+    /// used; when empty, the scores stay raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregators: Option<Vec<FunctionSpec>>,
     /// Divide each step's scores by the sum of their absolute values after each aggregator.
     #[serde(default = "yes")]
     pub normalize: bool,
-    /// First target position to attribute; the first generated token when absent. Negative counts from the end.
+    /// First target position to attribute; the first generated token when absent. A negative
+    /// position counts from the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attr_pos_start: Option<i64>,
-    /// Target position after the last to attribute; the end when absent. Negative counts from the end.
+    /// Target position after the last one to attribute; the end when absent. A negative position
+    /// counts from the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attr_pos_end: Option<i64>,
     /// Encode texts without the tokenizer's special tokens.
     #[serde(default)]
     pub skip_special_tokens: bool,
-    /// Whose numbers to compute.
+    /// Whose numbers to compute: the model's or Inseq's.
     #[serde(default)]
     pub compat: Compat,
     /// How to generate targets that are not forced.
     #[serde(default)]
     pub generation: GenerationSpec,
-    /// Language of the input texts, in models of many languages: its code, as the model has it.
+    /// Language code of the input texts, spelled as the model spells it. Only for multilingual
+    /// models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src_lang: Option<String>,
-    /// Language of the targets. Those that are generated begin with its code.
+    /// Language code of the targets. Generated targets begin with this code's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tgt_lang: Option<String>,
-    /// Put input texts into the model's chat template.
+    /// Put input texts into the model's chat template as this describes; no template when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatSpec>,
 }
 
 impl AttributionSpec {
-    /// Returns the names of the scores recorded of each step, in their order: those asked for, then
-    /// the method's own.
+    /// Returns the names of the scores recorded at each step, in column order: first the requested
+    /// ones, then the method's own.
     pub fn step_score_labels(&self) -> Vec<String> {
         let asked = self.step_scores.iter();
         let asked = asked.map(|score| score.label().to_owned());
@@ -296,7 +306,7 @@ impl AttributionSpec {
     }
 }
 
-/// Inseq's default attributed function.
+/// Returns Inseq's default attributed function.
 fn probability() -> FunctionSpec {
     FunctionSpec::named("probability")
 }

@@ -1,15 +1,15 @@
-//! Canonical JSON: one byte string for one value.
+//! Canonical JSON: equal values always give the same bytes.
 //!
-//! Job ids are hashes of specifications, so two processes must serialise a specification to the
-//! same bytes whatever order their maps iterate in. Keys are sorted at every level; numbers and
+//! Job ids are hashes of specifications, so two processes must serialize a specification to the
+//! same bytes, whatever order their maps iterate in. Keys are sorted at every level. Numbers and
 //! strings are written as `serde_json` writes them.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Serialises `value` with sorted keys and no blanks.
+/// Serializes `value` with sorted keys and no whitespace.
 ///
-/// Fails if the value holds something JSON cannot, such as a map with non-string keys.
+/// Fails if the value holds something that JSON cannot express, such as a map with non-string keys.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     write(&serde_json::to_value(value)?, &mut text);
@@ -19,6 +19,8 @@ pub fn to_string<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
 fn write(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
+            // Sorted here because `serde_json` keeps the insertion order if any crate in the build
+            // enables its feature `preserve_order`.
             let mut keys: Vec<_> = map.keys().collect();
             keys.sort_unstable();
             write_joined(out, ['{', '}'], keys, |key, out| {

@@ -7,45 +7,45 @@ use crate::ordered::{JsonText, OrderedJson};
 
 /// How an input is put into a chat template.
 ///
-/// A text is the content of one message of a user, whatever it begins with. A list of messages,
-/// `[{"role": "user", "content": "…"}]`, comes from a column that holds lists; from texts only where
-/// `messages` asks for it. A generated text that is given is the answer alone, or the whole
-/// conversation as the template writes it.
+/// A text is the content of one user message, whatever it begins with. A list of messages,
+/// `[{"role": "user", "content": "…"}]`, comes from a column that holds lists. A text is read as
+/// such a list only if `messages` asks for it. A forced target text is either the answer alone or
+/// the whole conversation as the template writes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChatSpec {
-    /// The template, in Jinja; the model's own where absent.
+    /// The template, in Jinja; the model's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// What an input text is; where a row holds a list of messages, it is one either way.
+    /// How an input text is read. A row that holds a list of messages is read as one either way.
     #[serde(skip_serializing_if = "MessageTexts::is_default")]
     pub messages: MessageTexts,
-    /// A message of the system before the others, where they do not begin with one.
+    /// System message put before the others if they do not begin with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// The day templates are told it is, `2026-11-25`. They are told none where it is absent: a
-    /// result must not depend on the day it is computed.
+    /// The current date that templates see, such as `2026-11-25`. When absent they see none,
+    /// because a result must not depend on the day it is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// Tools the model may call, each a JSON schema.
+    /// Tools the model may call, each described by a JSON schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<JsonText>,
     /// Documents to answer from, each with `title` and `text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<JsonText>,
-    /// Further variables of the template, such as `{"enable_thinking": false}`.
+    /// Additional variables of the template, such as `{"enable_thinking": false}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variables: Option<JsonText>,
 }
 
-/// What an input text is to a chat template.
+/// How an input text is read before it is put into a chat template.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageTexts {
-    /// The content of one message of a user.
+    /// As the content of one user message.
     #[default]
     Content,
-    /// The JSON of a list of messages.
+    /// As JSON: a list of messages.
     Json,
 }
 
@@ -59,7 +59,7 @@ impl MessageTexts {
     }
 }
 
-/// Fields that hold JSON of their own: what they are allowed to be, and whether it is.
+/// A field that holds JSON of its own: its name, what it must be in words, and the check.
 type Shape = (&'static str, &'static str, fn(&OrderedJson) -> bool);
 
 const JSON_FIELDS: &[Shape] = &[
@@ -79,9 +79,10 @@ fn is_list_of_objects(json: &OrderedJson) -> bool {
 }
 
 impl ChatSpec {
-    /// Reads what a person wrote. The keys of tools, documents and variables keep their order.
+    /// Reads a specification written by a user. The keys of tools, documents and variables keep
+    /// their order.
     ///
-    /// Fails with a sentence that names the option at fault.
+    /// Fails with a message that names the option at fault.
     pub fn read(given: &OrderedJson) -> Result<Self, OptionError> {
         let mut given = given.clone();
         if let OrderedJson::Object(fields) = &mut given {
@@ -92,6 +93,7 @@ impl ChatSpec {
                 if !fits(json) {
                     return Err(OptionError::of_option(name, expected, &json.to_value()));
                 }
+                // Passed on as a text, because `to_value` below sorts the keys of objects.
                 *json = OrderedJson::Text(json.to_string());
             }
         }

@@ -1,28 +1,29 @@
-//! What can be done about an error: one vocabulary for every crate and every program.
+//! What can be done about an error: one classification for every crate and every program.
 //!
-//! Whether a call is tried again, which gRPC status it gets and how a program exits all derive from
-//! the [`ErrorKind`] (`proto/src/status.rs`), so that they cannot disagree.
+//! Whether a call is retried, which gRPC status it gets and how a program exits are all derived
+//! from the [`ErrorKind`] (`proto/src/status.rs`), so they cannot disagree.
 
 use std::error::Error;
 
 /// What can be done about an error, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The request asks for something impossible: change it.
+    /// The request asks for something impossible. Change it.
     Invalid,
-    /// What was named does not exist: name something else.
+    /// The thing the request names does not exist. Name something else.
     NotFound,
-    /// It may pass: try again.
+    /// The failure may be transient. Try again.
     Unavailable,
-    /// Stored bytes are not what they must be: restore or remove them.
+    /// Stored bytes are damaged. Restore or remove them.
     Data,
-    /// A defect of ours: report it.
+    /// A bug in whence. Report it.
     Internal,
 }
 
-/// Returns the message of `error` followed by those of its causes, as one sentence.
+/// Returns the message of `error` followed by the messages of its causes, joined by colons.
 ///
-/// Many libraries repeat their cause's message in their own; no message appears twice here.
+/// Many libraries repeat the cause's message in their own, so a message that was already said is
+/// left out.
 pub fn chain(error: &dyn Error) -> String {
     let mut messages: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -31,7 +32,8 @@ pub fn chain(error: &dyn Error) -> String {
         let is_said = messages.iter().any(|said| said.contains(&message));
         match messages.last_mut() {
             _ if is_said => {}
-            // A cause that begins with its wrapper's words says the same and more.
+            // A cause that begins with its wrapper's words says the same and more, so it replaces
+            // the wrapper's message.
             Some(last) if message.starts_with(last.as_str()) => *last = message,
             _ => messages.push(message),
         }

@@ -1,9 +1,9 @@
-//! A slot's footer: who filled it, with what, for which job. Written with every table file.
+//! A slot's footer: who filled it, with what, for which job. It is written with every table file.
 //!
-//! The footer is what makes a slot self-describing: a worker recognizes its own object after a lost
-//! acknowledgement, a coordinator rebuilds a job's state, and a person sees where a file is from,
-//! all without reading a row. [`Footer::pairs`] writes every key and [`Footer::parse`] reads every
-//! key; nothing else in the workspace knows one.
+//! The footer makes a slot self-describing. A worker recognizes its own object after a lost
+//! acknowledgement, a coordinator rebuilds a job's state, and a person sees where a file comes
+//! from, all without reading a row. [`Footer::pairs`] writes every key and [`Footer::parse`] reads
+//! every key; nothing else in the workspace knows them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,8 @@ const EPOCH: &str = "whence.epoch";
 const SPEC: &str = "whence.spec";
 const CODE_VERSION: &str = "whence.code_version";
 
-/// Number of keys.
+/// Number of keys above. It is the length of the array that [`Footer::pairs`] returns, so a key
+/// that is counted here but not written there does not compile.
 const NUM_KEYS: usize = 9;
 
 /// What a slot's object holds.
@@ -33,14 +34,14 @@ pub enum SlotKind {
     Full,
     /// No rows: the slot was split, and its halves hold the result.
     Tombstone,
-    /// Error rows only: every attempt at the slot's one row failed.
+    /// Error rows only: the slot has one row, and every attempt at it failed.
     Quarantine,
 }
 
 impl SlotKind {
     const ALL: [Self; 3] = [Self::Full, Self::Tombstone, Self::Quarantine];
 
-    /// Returns its name in footers and manifests.
+    /// Returns the kind's name in footers and manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -65,14 +66,14 @@ pub struct Footer {
     pub attempt: Attempt,
     /// What the file holds.
     pub kind: SlotKind,
-    /// Number of dataset rows the file answers; it has more rows of its own where several sequences
-    /// are generated for one.
+    /// Number of dataset rows the file covers. The file has more rows of its own if several
+    /// sequences are generated per dataset row.
     pub examples: u64,
-    /// How many of them have a row with status `error`.
+    /// How many of those dataset rows have a row with status `error`.
     pub errors: u64,
     /// Who computed the file.
     pub worker: WorkerId,
-    /// The coordinator's epoch when the attempt was leased.
+    /// Epoch of the coordinator that leased the attempt.
     pub epoch: Epoch,
     /// Canonical JSON of the [`crate::JobSpec`].
     pub spec_json: String,
@@ -89,7 +90,7 @@ pub enum FooterError {
         /// The key.
         key: &'static str,
     },
-    /// A value is not what its key says.
+    /// A value is malformed.
     #[error("its footer's `{key}` is `{value}`, not {expected}")]
     Value {
         /// The key.
@@ -117,9 +118,10 @@ impl Footer {
         ]
     }
 
-    /// Reads the footer whose values `value_of` gives by key.
+    /// Reads a footer. `value_of` returns the value of a key, or `None` if the file does not have
+    /// the key.
     ///
-    /// Fails if a key is missing, or a value cannot be read.
+    /// Fails if a key is missing or a value cannot be parsed.
     pub fn parse<'a>(value_of: impl Fn(&str) -> Option<&'a str>) -> Result<Self, FooterError> {
         let text = |key| value_of(key).ok_or(FooterError::Missing { key });
         let kind = text(KIND)?;

@@ -1,7 +1,7 @@
 //! How targets are generated, in the names of transformers' `generate`.
 //!
-//! What is absent is the model's own choice (its `generation_config.json`), then transformers'
-//! default. Source of the names: `GenerationConfig` of transformers.
+//! An absent option falls back to the model's own choice (its `generation_config.json`), then to
+//! transformers' default. The names come from `GenerationConfig` of transformers.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -11,80 +11,82 @@ use crate::suggest::nearest;
 
 /// How a target is generated when the dataset does not force one.
 ///
-/// JSON with another field than these is refused, with the nearest one in the message.
+/// JSON with any other field is refused, and the message suggests the closest known name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, remote = "Self")]
 pub struct GenerationSpec {
-    /// Most tokens to generate.
+    /// Maximum number of tokens to generate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_new_tokens: Option<usize>,
-    /// Most tokens of the decoder, its prompt counted.
+    /// Maximum length of the decoder's sequence in tokens, its prompt included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
-    /// Fewest tokens before one that ends the target.
+    /// Minimum number of generated tokens before an end-of-sequence token is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_new_tokens: Option<usize>,
-    /// Fewest tokens of the decoder before one that ends the target, its prompt counted.
+    /// Minimum length of the decoder's sequence, its prompt included, before an end-of-sequence
+    /// token is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_length: Option<usize>,
-    /// Draw tokens by their probability instead of taking the likeliest.
+    /// Sample tokens by their probability instead of taking the most likely one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub do_sample: Option<bool>,
-    /// Divides the logits before drawing.
+    /// Divisor of the logits before sampling; above 1 flattens the distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Draw from this many of the likeliest tokens; 0 draws from all.
+    /// Sample from this many of the most likely tokens; 0 samples from all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
-    /// Draw from the likeliest tokens that together have this probability.
+    /// Sample from the smallest set of most likely tokens whose total probability reaches this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Draw from tokens at least this times as likely as the likeliest.
+    /// Sample from tokens whose probability is at least this fraction of the most likely token's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_p: Option<f64>,
-    /// Hypotheses carried along; 1 is greedy search.
+    /// Number of beams in beam search; 1 is greedy search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_beams: Option<usize>,
-    /// Exponent of the length that divides a finished hypothesis' score.
+    /// A finished hypothesis' score is divided by its length raised to this power.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length_penalty: Option<f64>,
     /// When beam search ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
-    /// Sequences to generate for each example.
+    /// Number of sequences to generate per example.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_return_sequences: Option<usize>,
-    /// Makes tokens that were there before less likely where above 1.
+    /// Above 1, makes tokens that already occurred less likely.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repetition_penalty: Option<f64>,
-    /// Length of sequences that may stand in the target once only; 0 allows all.
+    /// N-grams of this length may occur only once in the target; 0 allows repetitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_repeat_ngram_size: Option<usize>,
-    /// Sequences of tokens that are not generated.
+    /// Token sequences that are never generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_words_ids: Option<Vec<Vec<u32>>>,
-    /// Tokens that are not generated.
+    /// Tokens that are never generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppress_tokens: Option<Vec<u32>>,
-    /// Tokens that are not generated first.
+    /// Tokens that are not generated as the first token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begin_suppress_tokens: Option<Vec<u32>>,
-    /// The token after the decoder's start token, such as the code of the target language.
+    /// Token forced after the decoder's start token, such as the code of the target language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forced_bos_token_id: Option<u32>,
-    /// Replaces whatever would be the last possible token.
+    /// Tokens forced at the last position when the maximum length is reached.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Option::is_none"
     )]
     pub forced_eos_token_id: Option<Vec<u32>>,
-    /// Tokens that end a target.
+    /// End-of-sequence tokens: any of them ends a target.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Option::is_none"
     )]
     pub eos_token_id: Option<Vec<u32>>,
-    /// Encoder-decoder models: continue the example's generated text instead of forcing it.
+    /// For encoder-decoder models: continue the example's given target text instead of forcing it
+    /// as the whole target.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub generate_from_target_prefix: bool,
 }
@@ -93,22 +95,23 @@ pub struct GenerationSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected true, false or \"never\"")]
 pub enum EarlyStopping {
-    /// As soon as there are as many finished hypotheses as beams, or once better ones are unlikely.
+    /// `true` ends the search once there are as many finished hypotheses as beams; `false` ends it
+    /// once better hypotheses are unlikely.
     AtFull(bool),
-    /// Once no better hypothesis can come.
+    /// Ends the search only once no better hypothesis is possible.
     When(Never),
 }
 
-/// The word `never`.
+/// The word `never`; an enum of its own because [`EarlyStopping`] is untagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Never {
-    /// Only once no better hypothesis can come.
+    /// Ends the search only once no better hypothesis is possible.
     Never,
 }
 
 impl GenerationSpec {
-    /// Every field, as JSON has it.
+    /// The names of all fields, as spelled in JSON.
     pub const FIELDS: &[&str] = &[
         "max_new_tokens",
         "max_length",
@@ -134,18 +137,20 @@ impl GenerationSpec {
         "generate_from_target_prefix",
     ];
 
-    /// Reads JSON whose fields are all known.
+    /// Reads JSON whose field names are known to be valid.
     fn from_known(fields: Map<String, Value>) -> Result<Self, OptionError> {
-        /// The same fields, read as they are declared.
+        /// Reads the fields by the derived implementation. [`GenerationSpec`]'s own `Deserialize`
+        /// checks the names and then calls this function.
         #[derive(Deserialize)]
         struct Known(#[serde(with = "GenerationSpec")] GenerationSpec);
 
         options::read::<Known>(fields).map(|known| known.0)
     }
 
-    /// Reads what a model's own file says, whose other fields are somebody else's.
+    /// Reads the known fields of a model's `generation_config.json` and ignores the others, which
+    /// are meant for other programs.
     ///
-    /// Fails if a field is not of its type.
+    /// Fails if a known field has the wrong type.
     pub fn of_model(fields: &Map<String, Value>) -> Result<Self, OptionError> {
         let known = |(name, value): &(&String, &Value)| {
             Self::FIELDS.contains(&name.as_str()) && !value.is_null()
@@ -154,10 +159,10 @@ impl GenerationSpec {
         Self::from_known(fields.map(|(n, v)| (n.clone(), v.clone())).collect())
     }
 
-    /// Returns these choices, and those of `defaults` where there is none here.
+    /// Returns these choices, filled up with `defaults` where this specification makes none.
     ///
-    /// A length in new tokens and one of the whole decoder exclude each other: whichever is chosen
-    /// here rules out the other of the defaults.
+    /// A length in new tokens and a length of the whole sequence exclude each other, so choosing
+    /// one of them here discards both defaults.
     #[must_use]
     pub fn over(&self, defaults: &Self) -> Self {
         let fields = |spec: &Self| match serde_json::to_value(spec) {

@@ -1,20 +1,20 @@
-//! Options of Inseq and transformers that change no number here.
+//! Options of Inseq and transformers that change no numbers in whence.
 //!
-//! People bring their command lines. An option that would change nothing is taken, with the values
-//! that change nothing; with any other value it is refused, and the reason says why, because a
-//! number that silently is another one is worse than a stop.
+//! People reuse the command lines they have. An option that would change nothing is accepted, with
+//! the values that change nothing. Any other value is refused and the message gives the reason,
+//! because a number that is silently different is worse than an error.
 
 use serde_json::Value;
 
 use crate::suggest::nearest;
 
-/// An option that is taken and changes nothing.
+/// An option that is accepted and ignored.
 #[derive(Debug)]
 pub struct Harmless {
-    /// Its name.
+    /// Name of the option.
     pub name: &'static str,
     values: Values,
-    /// Why it changes nothing, or what decides instead.
+    /// Why the option changes nothing, or what decides instead. Printed when a value is refused.
     pub why: &'static str,
 }
 
@@ -24,9 +24,9 @@ enum Values {
     Any,
     /// A whole number above 0.
     Count,
-    /// A token's id: 0 or more.
+    /// A token id: a whole number, 0 or more.
     TokenId,
-    /// One of these, as JSON.
+    /// One of these values, written as JSON. An empty list accepts only null.
     Only(&'static [&'static str]),
 }
 
@@ -52,7 +52,8 @@ impl Values {
     }
 }
 
-/// Returns whether `value` is what `json` says; numbers by their value, `1` is `1.0`.
+/// Returns whether `value` equals the value written as `json`. Numbers are compared as numbers, so
+/// `1` equals `1.0`.
 fn is(value: &Value, json: &str) -> bool {
     let known: Value = serde_json::from_str(json).unwrap_or_default();
     match (value.as_f64(), known.as_f64()) {
@@ -68,6 +69,7 @@ const fn taken(name: &'static str, values: Values, why: &'static str) -> Harmles
 const FALSE: Values = Values::Only(&["false"]);
 const NOTHING: Values = Values::Only(&[]);
 
+// Reasons that several options share.
 const MEMORY: &str = "how much is computed at once changes no number; --memory bounds it";
 const SHOWN: &str = "progress is shown as --quiet says";
 const CACHED: &str = "it says where files are cached or fetched; the model is a folder here";
@@ -76,7 +78,7 @@ const FOLLOWED_BY_NOBODY: &str = "whence does not follow it when generating";
 const OWN_FILES: &str = "the model's own files decide";
 const CPU: &str = "whence runs on the CPU";
 
-/// `--attribution-kwargs` that belong to no method and no step function here.
+/// Keys of `--attribution-kwargs` that belong to no method or step function in whence.
 pub const ATTRIBUTION: &[Harmless] = &[
     taken("internal_batch_size", Values::Count, MEMORY),
     taken("perturbations_per_eval", Values::Count, MEMORY),
@@ -110,7 +112,7 @@ pub const ATTRIBUTION: &[Harmless] = &[
     ),
 ];
 
-/// `--generation-kwargs` that are none of [`crate::GenerationSpec`].
+/// Keys of `--generation-kwargs` that are not fields of [`crate::GenerationSpec`].
 pub const GENERATION: &[Harmless] = &[
     taken("use_cache", Values::Any, "the cache changes no number"),
     taken(
@@ -158,8 +160,8 @@ pub const GENERATION: &[Harmless] = &[
     ),
 ];
 
-/// Choices of generation that whence does not follow, each with the value that changes nothing: a job
-/// or a model that has another would get other texts.
+/// Generation options that whence does not implement, each with the value that turns it off. With
+/// any other value, a job or a model would get other texts than in transformers.
 pub const NOT_FOLLOWED: &[Harmless] = &[
     taken("penalty_alpha", NOTHING, FOLLOWED_BY_NOBODY),
     taken("guidance_scale", ONE, FOLLOWED_BY_NOBODY),
@@ -182,7 +184,7 @@ pub const NOT_FOLLOWED: &[Harmless] = &[
 const ONE: Values = Values::Only(&["1"]);
 const ZERO: Values = Values::Only(&["0"]);
 
-/// `--tokenizer-kwargs`, of which only the languages change something.
+/// Keys of `--tokenizer-kwargs`. Only the languages, which are not in this table, change anything.
 pub const TOKENIZER: &[Harmless] = &[
     taken(
         "use_fast",
@@ -209,7 +211,7 @@ pub const TOKENIZER: &[Harmless] = &[
     taken("revision", Values::Only(&["\"main\""]), CACHED),
 ];
 
-/// `--model-kwargs` but for the precision, which `--dtype` says.
+/// Keys of `--model-kwargs`, except for the precision, which `--dtype` sets.
 pub const MODEL: &[Harmless] = &[
     taken("low_cpu_mem_usage", Values::Any, MEMORY),
     taken(
@@ -253,9 +255,10 @@ pub const MODEL: &[Harmless] = &[
     taken("revision", Values::Only(&["\"main\""]), CACHED),
 ];
 
-/// Returns whether `name` is in `table`, with a value that changes nothing.
+/// Returns `true` if `table` has the option `name` and `value` changes nothing, and `false` if the
+/// table does not have the option.
 ///
-/// Fails if it is in the table and its value would change something, or is none it can have.
+/// Fails if the table has the option and `value` would change something or is invalid.
 pub fn takes(table: &[Harmless], name: &str, value: &Value) -> Result<bool, String> {
     let Some(option) = table.iter().find(|option| option.name == name) else {
         return Ok(false);
@@ -268,13 +271,13 @@ pub fn takes(table: &[Harmless], name: &str, value: &Value) -> Result<bool, Stri
 }
 
 impl Harmless {
-    /// Returns whether `value` would change something.
+    /// Returns whether `value` would change the results.
     pub fn changes(&self, value: &Value) -> bool {
         !self.values.have(value)
     }
 }
 
-/// Returns what to say of an option that nobody knows, where `known` are those that somebody does.
+/// Returns the message for an unknown option. It suggests the closest of the `known` names.
 pub fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     match nearest(name, known) {
         Some(near) => format!("unknown option `{name}`, did you mean `{near}`?"),

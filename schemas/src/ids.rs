@@ -1,34 +1,35 @@
 //! Identifiers: each its own type, so that a swapped argument does not compile.
 //!
-//! A [`JobId`] is the hash of what the job computes: the same specification is the same job, which
-//! makes submitting idempotent and resuming the same act as submitting. A [`SlotId`] names the one
-//! place where a shard's result may stand; its suffix records how the shard was split.
+//! A [`JobId`] is the hash of what the job computes. The same specification is therefore the same
+//! job: submitting is idempotent, and submitting again is how a job is resumed. A [`SlotId`] names
+//! the one place where a shard's result may be written; its suffix records how the shard was split.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Text that is not an id of the kind that was asked for.
+/// A text that is not a valid id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {kind}: expected {expected}")]
 pub struct InvalidId {
-    /// Which id was being read.
+    /// The kind of id that was expected.
     pub kind: &'static str,
-    /// What stood there.
+    /// The text that was found.
     pub text: String,
     /// The form it must have.
     pub expected: &'static str,
 }
 
-/// Names a job: 26 letters of the hash of its canonical specification.
+/// Names a job: the first 26 base32 characters of the hash of its canonical specification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(String);
 
 impl JobId {
+    /// 130 bits of the hash, at five bits per character: enough that two jobs never share an id.
     const LENGTH: usize = 26;
 
-    /// Hashes canonical bytes into an id.
+    /// Returns the id of the job with this canonical specification.
     pub fn of(canonical: &str) -> Self {
         let hash = blake3::hash(canonical.as_bytes());
         let mut text = data_encoding::BASE32_NOPAD.encode(hash.as_bytes());
@@ -59,7 +60,8 @@ impl FromStr for JobId {
     }
 }
 
-/// Names the slot of a shard: `p000123`, or `p000123-01` for the second half of its first half.
+/// Names the slot of a shard: `p000123`, or `p000123-01` for the second half of the first half of
+/// that shard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(String);
 
@@ -71,11 +73,13 @@ impl SlotId {
 
     /// Returns the slots of the two halves this slot splits into, first half first.
     pub fn split(&self) -> [Self; 2] {
+        // The first split adds the hyphen, and every further split appends one digit.
         let joint = if self.0.contains('-') { "" } else { "-" };
         ["0", "1"].map(|half| Self(format!("{}{joint}{half}", self.0)))
     }
 
-    /// Returns which halves were taken from the planned shard to get here: `false` first, `true` second.
+    /// Returns the path from the planned shard to this slot: for each split, `false` for the first
+    /// half and `true` for the second.
     pub fn halves(&self) -> impl Iterator<Item = bool> + '_ {
         self.0
             .split_once('-')
@@ -123,8 +127,9 @@ impl FromStr for SlotId {
     }
 }
 
-/// Names one attempt at one slot. Minted by the coordinator when it leases, written into the file's
-/// footer, so that a worker can recognise its own object after a lost acknowledgement.
+/// Names one attempt at one slot. The coordinator creates it with the lease, and the worker writes
+/// it into the file's footer, so that a worker can recognize its own object after a lost
+/// acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt(String);
 
@@ -155,7 +160,7 @@ impl FromStr for Attempt {
     }
 }
 
-/// Names a worker process for as long as it lives. Chosen by the worker.
+/// Names a worker process for as long as it runs. Chosen by the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(String);
 
@@ -182,7 +187,8 @@ impl FromStr for WorkerId {
     }
 }
 
-/// Counts the coordinators that have served a storage root. The newest one's number is the largest.
+/// Counts the coordinators that have served a storage root. The newest coordinator has the largest
+/// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -193,24 +199,24 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A row of the attribution table: an example and one of its sequences.
+/// Names a row of the attribution table: an example and one of its sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId {
-    /// Number of the dataset's row as the split selects it.
+    /// Number of the dataset row, counted within the split.
     pub example: i64,
-    /// Number of the sequence among those generated for it, from 0.
+    /// 0-based number of the sequence among those generated for the example.
     pub sample: i32,
 }
 
 impl RowId {
-    /// Returns the id of the first sequence of `example`, which most examples have alone.
+    /// Returns the id of the first sequence of `example`. Most examples have only this one.
     pub fn first_of(example: i64) -> Self {
         Self { example, sample: 0 }
     }
 }
 
 impl fmt::Display for RowId {
-    /// Names the sequence only where it is not the first.
+    /// Writes the sequence's number only if it is not the first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "example {}", self.example)?;
         if self.sample > 0 {

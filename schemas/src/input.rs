@@ -1,24 +1,25 @@
 //! The Arrow schema of the batches a worker receives.
 //!
-//! One row per example, whatever the dataset looked like: nested fields are already resolved, rows
-//! that could not be read carry the reason instead of a text, so that a bad row costs only itself.
+//! One row per example, whatever the dataset looked like. Nested fields are already resolved. A row
+//! that could not be read carries the reason instead of a text, so that it does not fail the rest
+//! of the shard.
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema};
 
-/// Number of the row as the split selects it; `int64`.
+/// Number of the row, counted within the split; `int64`.
 pub const EXAMPLE_ID: &str = "example_id";
 /// Input text; null if the row has none.
 pub const INPUT_TEXT: &str = "input_text";
-/// Whether the row's input is a list of messages, whose JSON `input_text` then holds; `bool`, null for no. How a
-/// text begins never says so: `[1] …` is a text.
+/// Whether the row's input is a list of messages, in which case `input_text` holds its JSON;
+/// `bool`, null means no. This is never guessed from how a text begins: `[1] …` is a text.
 pub const INPUT_IS_MESSAGES: &str = "input_is_messages";
-/// Forced target text; the column is null throughout where targets are generated.
+/// Forced target text. The column is all null if targets are generated.
 pub const GENERATED_TEXT: &str = "generated_text";
-/// Encoder input to contrast with; the column is null throughout where the job names none.
+/// Encoder input to contrast with. The column is all null if the job names no such field.
 pub const CONTRAST_SOURCE: &str = "contrast_source";
-/// Target text to contrast with; the column is null throughout where the job names none.
+/// Target text to contrast with. The column is all null if the job names no such field.
 pub const CONTRAST_TARGET: &str = "contrast_target";
 /// Why the row could not be read; null for good rows.
 pub const ROW_ERROR: &str = "row_error";
@@ -42,7 +43,7 @@ pub fn schema(columns: &Fields) -> Schema {
     Schema::new(fields)
 }
 
-/// Returns the columns a schema made by [`schema`] carries along.
+/// Returns the passed-through columns of a schema made by [`schema`]; no fields if it has none.
 pub fn columns(schema: &Schema) -> Fields {
     match schema.field_with_name(COLUMNS).map(Field::data_type) {
         Ok(DataType::Struct(fields)) => fields.clone(),
@@ -50,8 +51,8 @@ pub fn columns(schema: &Schema) -> Fields {
     }
 }
 
-/// Returns the fields of passed-through columns called `names`, all of them text: JSON, where a
-/// column holds anything but text, so that one schema serves every row of every file.
+/// Returns the fields of the passed-through columns called `names`. All of them are text: a value
+/// that is not text is written as JSON, so that one schema fits every row of every file.
 pub fn text_columns(names: &[String]) -> Fields {
     names
         .iter()

@@ -1,17 +1,18 @@
 //! A job: which model, which rows, which attribution.
 //!
 //! Two specifications with the same canonical JSON are the same job. Digests pin the bytes of model
-//! and dataset, so that a job means the same tomorrow, on another machine, after a restart.
+//! and dataset, so that a job means the same tomorrow, on another machine and after a restart.
 
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::AttributionSpec;
 use crate::{JobId, canonical};
 
-/// Raised whenever the engine's numbers change, so that one table never mixes two.
+/// Version of the engine's numbers. Raised whenever they change, so that one table never mixes two
+/// versions.
 pub const NUMERICS_VERSION: u32 = 1;
 
-/// Everything that determines a job's result.
+/// Everything that determines a job's result. A job's id is the hash of this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
@@ -24,38 +25,40 @@ pub struct JobSpec {
     /// Precision the engine computes in.
     #[serde(default)]
     pub dtype: Dtype,
-    /// Seed of everything random; each example's own is derived from it and the example's id.
+    /// Seed of everything random. Each example's own seed is derived from it and the example's id.
     #[serde(default)]
     pub seed: u64,
-    /// Estimated work of one shard, in tokens.
+    /// Target size of a shard: its estimated work, in tokens.
     #[serde(default = "default_shard_tokens")]
     pub shard_tokens: u64,
-    /// Distinguishes a deliberate repetition from the job it repeats.
+    /// Distinguishes a deliberate repetition of a job from the job it repeats, which would
+    /// otherwise have the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// [`NUMERICS_VERSION`] of the engine that submitted.
+    /// [`NUMERICS_VERSION`] of the program that submitted the job.
     pub numerics_version: u32,
 }
 
 impl JobSpec {
-    /// Returns the id: the hash of the canonical specification.
+    /// Returns the job's id: the hash of the canonical specification.
     pub fn id(&self) -> JobId {
         JobId::of(&self.canonical_json())
     }
 
-    /// Returns the specification as canonical JSON: what travels, is stored, and is hashed.
+    /// Returns the specification as canonical JSON. This form is sent to workers, stored, and
+    /// hashed.
     pub fn canonical_json(&self) -> String {
         canonical::to_string(self).expect("a specification holds only what JSON can")
     }
 
-    /// Returns whether the dataset gives the targets, so that none is generated.
+    /// Returns whether the dataset gives the targets, so that none are generated.
     pub fn forces_targets(&self) -> bool {
         let generation = &self.attribution.generation;
         self.dataset.generated_field.is_some() && !generation.generate_from_target_prefix
     }
 
-    /// Returns how many sequences this job asks for of each row. Where it does not say, the model
-    /// decides, which is 1 here: nearly every model leaves it at that.
+    /// Returns how many sequences the job asks for per row. If it does not say, the model's own
+    /// setting applies; this returns 1 then, because nearly every model leaves it at that.
     pub fn num_samples(&self) -> usize {
         if self.forces_targets() {
             return 1;
@@ -65,29 +68,29 @@ impl JobSpec {
     }
 }
 
-/// Minutes of work on a small machine, seconds on a large one: little is lost with a worker, and
-/// the coordinator is asked rarely.
+/// Returns the default shard size: minutes of work on a small machine, seconds on a large one. A
+/// lost worker then costs little, and the coordinator is not asked too often.
 pub const fn default_shard_tokens() -> u64 {
     16_384
 }
 
-/// A folder in Hugging Face layout, and what its files held when the job was submitted.
+/// A folder in Hugging Face layout, pinned to the contents it had when the job was submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSource {
-    /// Folder, as every worker sees it.
+    /// Path of the folder, which must be the same on every worker.
     pub path: String,
-    /// Digest of the folder's files; workers refuse a folder with another.
+    /// Digest of the folder's files. Workers refuse a folder with a different digest.
     pub digest: String,
 }
 
-/// Files of rows, and which rows and columns of them are meant.
+/// The dataset's files, and which of their rows and columns to use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSource {
     /// The files, in row order.
     pub files: Vec<DataFile>,
-    /// Slice of the rows, in the grammar of `datasets`: `train[:20]`, `train[10%:20%]`.
+    /// Slice of the rows, in the syntax of `datasets`: `train[:20]`, `train[10%:20%]`.
     #[serde(default = "default_split")]
     pub split: String,
     /// Field with the input text; a path such as `translation.en`.
@@ -116,9 +119,9 @@ fn default_split() -> String {
 pub struct DataFile {
     /// Path or URL, as the coordinator sees it.
     pub path: String,
-    /// Its length.
+    /// Length of the file in bytes.
     pub bytes: u64,
-    /// Digest of its bytes.
+    /// Digest of the file's bytes.
     pub digest: String,
 }
 
@@ -129,7 +132,7 @@ pub enum Dtype {
     /// Single precision.
     #[default]
     Float32,
-    /// Double precision: slower, the truth other precisions are held against.
+    /// Double precision: slower. It is the reference that other precisions are compared with.
     Float64,
 }
 

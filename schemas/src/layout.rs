@@ -1,34 +1,36 @@
-//! Object names below a storage root. Nothing else formats a path.
+//! Object names below a storage root. No other module formats them.
 //!
-//! Every object is created once and never overwritten: that is what makes "exists" a decision.
+//! Every object is created once and never overwritten. That is why the existence of an object can
+//! be a decision, for example that a slot is filled or a job canceled.
 
 use crate::job::DatasetSource;
 use crate::{Attempt, Epoch, JobId, JobSpec, SlotId};
 
-/// Version of the object names and of what stands in the objects.
+/// Version of the object names and of the contents of the objects.
 pub const LAYOUT_VERSION: u32 = 1;
 
-/// Says which [`LAYOUT_VERSION`] the root has.
+/// Records the [`LAYOUT_VERSION`] of the root.
 pub const FORMAT: &str = "_meta/format.json";
-/// Below it, one object a coordinator that has served this root.
+/// Folder with one object per coordinator that has served this root.
 pub const EPOCHS: &str = "_meta/epochs";
-/// Below it, the objects with which a store was first tried.
+/// Folder of the objects that the probe of a store creates.
 pub const PROBES: &str = "_meta/probe";
-/// Stands once a store was tried and found safe.
+/// Exists once a store was probed and found safe.
 pub const PROBED: &str = "_meta/probe/passed.json";
-/// Below it, one folder a job.
+/// Folder with one folder per job.
 pub const JOBS: &str = "jobs";
-/// Below it, the slots of every job.
+/// Folder of the slots of all jobs.
 pub const ATTRIBUTIONS: &str = "tables/attributions";
-/// Where local stores write before they link; never read.
+/// Folder where local stores write files before they link them to their names. Readers ignore it.
 pub const STAGING: &str = "_staging";
 
-/// Returns the name of the object that claims `epoch`. Fixed width, so that a listing sorts.
+/// Returns the name of the object that claims `epoch`. The number has a fixed width, so that a
+/// listing sorts by epoch.
 pub fn epoch(epoch: Epoch) -> String {
     format!("{EPOCHS}/{:020}.json", epoch.0)
 }
 
-/// Returns the folder of what describes a job.
+/// Returns the folder of the objects that describe a job.
 pub fn job(job: &JobId) -> String {
     format!("{JOBS}/{job}")
 }
@@ -58,7 +60,7 @@ pub fn failed(job: &JobId) -> String {
     format!("{JOBS}/{job}/failed.json")
 }
 
-/// Returns the name of the manifest that ends a job.
+/// Returns the name of the manifest that marks a job as complete.
 pub fn sealed(job: &JobId) -> String {
     format!("{JOBS}/{job}/sealed.json")
 }
@@ -73,8 +75,9 @@ pub fn failures(job: &JobId) -> String {
     format!("{JOBS}/{job}/failures")
 }
 
-/// Returns the folder of a job's slots: Hive partitions, so that every reader of Parquet gets the
-/// columns `model`, `method`, `dataset` and `job` from the path and can prune by them.
+/// Returns the folder of a job's slots. It consists of Hive partitions, so that every Parquet
+/// reader gets the columns `model`, `method`, `dataset` and `job` from the path and can prune by
+/// them.
 pub fn table(spec: &JobSpec) -> String {
     let model = partition_value(file_stem(&spec.model.path));
     let method = partition_value(&spec.attribution.method.name);
@@ -85,13 +88,13 @@ pub fn table(spec: &JobSpec) -> String {
     )
 }
 
-/// Returns the key of a slot in a [`table`]. The object that stands there is the shard's one result.
+/// Returns the key of a slot in a [`table`]. The object with this key is the shard's only result.
 pub fn slot(table: &str, slot: &SlotId) -> String {
     format!("{table}/part-{slot}.parquet")
 }
 
-/// Returns what a dataset is called: a file's name, or a folder's name and which splits of it are
-/// read, because a folder's files say neither.
+/// Returns a dataset's display name: the name of its one file, or the name of the common folder and
+/// the splits that are read, because the names of the files say neither.
 fn dataset_name(dataset: &DatasetSource) -> String {
     let [first, others @ ..] = &dataset.files[..] else {
         return String::new();
@@ -116,17 +119,19 @@ fn dataset_name(dataset: &DatasetSource) -> String {
     format!("{name}-{}", splits.join("-"))
 }
 
-/// Returns the folder of a path; empty at the top.
+/// Returns the folder of a path; empty if the path has no folder.
 fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// Returns whether `path` is inside `folder`. The empty folder contains every path, so that the
+/// search for a common folder ends.
 fn is_below(path: &str, folder: &str) -> bool {
     let rest = path.strip_prefix(folder);
     folder.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Returns the last component of a path or URL, without a file's extension.
+/// Returns the last component of a path or URL, without its file extension.
 fn file_stem(path: &str) -> &str {
     let name = path
         .trim_end_matches('/')
@@ -143,14 +148,15 @@ fn file_stem(path: &str) -> &str {
     }
 }
 
-/// Longer names are cut: a file system takes 255 bytes, the partition's own name among them. The
-/// job's id tells tables apart.
+/// Maximum length of a partition value. File systems allow 255 bytes, which include the partition's
+/// name, so longer values are cut. The job's id still tells the tables apart.
 const MAX_PARTITION_VALUE: usize = 200;
-/// What readers of Hive partitions take for null.
+/// The value that readers of Hive partitions interpret as null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// Replaces what would need escaping in a path, because readers differ in how they unescape, and
-/// names that mean no name to them.
+/// Returns `text` as a safe partition value. Characters that would need escaping are replaced,
+/// because readers differ in how they unescape, and so are values that readers interpret as
+/// missing.
 fn partition_value(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let plain: String = text
@@ -165,7 +171,7 @@ fn partition_value(text: &str) -> String {
     }
 }
 
-/// Returns the slot a key of [`table`] names, or `None` for a foreign object.
+/// Returns the slot that a key of [`table`] names, or `None` if the object is not a slot.
 pub fn slot_of_key(key: &str) -> Option<SlotId> {
     let name = key.rsplit('/').next()?;
     name.strip_prefix("part-")?

@@ -1,18 +1,18 @@
-//! Git LFS pointers: the few lines of text that Git checks out where a large file was not fetched.
+//! Git LFS pointers: the few lines of text that Git checks out if a large file was not fetched.
 //!
-//! Models and datasets both meet them, and both refuse them by name: a pointer is neither damaged
-//! weights nor a malformed row.
+//! Both models and datasets can contain them, and both report them by name: a pointer is neither
+//! damaged weights nor a malformed row.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What every pointer begins with.
+/// The bytes that every pointer begins with.
 ///
 /// Source: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
 const START: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Returns whether `bytes` are a pointer, or its beginning.
+/// Returns whether `bytes` are a pointer or the beginning of one.
 pub fn is_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(START)
 }

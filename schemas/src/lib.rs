@@ -1,12 +1,13 @@
-//! What is on disk: the vocabulary every other crate speaks.
+//! The data model shared by all crates: specifications, identifiers, object names and table
+//! columns.
 //!
-//! A job is described by a [`JobSpec`], cut by a [`Plan`] into shards, and each shard's result
-//! is one Parquet object under the slot key that [`layout`] names. Nothing else formats a path,
-//! nothing else decides what a column is called.
+//! A job is described by a [`JobSpec`] and cut into shards by a [`Plan`]. Each shard's result is
+//! one Parquet object under the slot key that [`layout`] gives. Paths and column names are defined
+//! only here.
 //!
-//! Version rule: a public name here (field, column, key) is only ever added to. What changes the
-//! bytes a reader sees raises [`layout::LAYOUT_VERSION`]; what changes the numbers raises
-//! [`job::NUMERICS_VERSION`], so that results of two engines never share a job.
+//! Version rule: public names (fields, columns, keys) may be added but never changed or removed. A
+//! change of the bytes that a reader sees raises [`layout::LAYOUT_VERSION`]. A change of the
+//! numbers raises [`job::NUMERICS_VERSION`], so that results of two engines never share a job.
 
 pub mod attribution;
 pub mod canonical;

@@ -1,8 +1,8 @@
 //! JSON whose objects keep the order of their keys.
 //!
-//! `serde_json` sorts keys, which is right for a specification and wrong for a conversation: a chat
-//! template prints a tool call's arguments in the order the row has them, and the prompt must be
-//! what transformers makes of it, byte for byte.
+//! `serde_json` sorts keys. That is right for a specification and wrong for a conversation: a chat
+//! template prints a tool call's arguments in the order the row has them, and the prompt must equal
+//! the one of transformers byte for byte.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Number, Value};
 
-/// Any JSON value, its keys in the order they were written.
+/// Any JSON value, with the keys of objects in the order they were written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum OrderedJson {
@@ -25,7 +25,7 @@ pub enum OrderedJson {
     Text(String),
     /// A list.
     List(Vec<OrderedJson>),
-    /// An object. Of a key that is there twice, the last value counts, as in Python.
+    /// An object. If a key occurs twice, its last value counts, as in Python.
     Object(#[serde(serialize_with = "in_order")] IndexMap<String, OrderedJson>),
 }
 
@@ -37,7 +37,7 @@ fn in_order<S: Serializer>(
 }
 
 impl OrderedJson {
-    /// Returns the value as `serde_json` has it, whose keys are sorted.
+    /// Converts to a `serde_json` value, which sorts the keys.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -119,12 +119,12 @@ impl<'de> Deserialize<'de> for OrderedJson {
 }
 
 /// JSON kept as its text, so that its keys are still in order after a specification was written in
-/// its canonical form, which sorts them.
+/// its canonical form, which sorts keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JsonText(String);
 
 impl JsonText {
-    /// Returns the JSON.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

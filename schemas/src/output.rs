@@ -1,24 +1,25 @@
 //! The Arrow schema of the attribution table: one row per example, steps nested inside.
 //!
-//! An example for which several sequences are generated has a row for each, numbered by [`SAMPLE`];
-//! [`EXAMPLE_ID`] and it together name a row.
+//! An example for which several sequences are generated has one row per sequence, numbered by
+//! [`SAMPLE`]. [`EXAMPLE_ID`] and [`SAMPLE`] together identify a row.
 //!
-//! Nested, because an example's tokens are written once however many steps it has: a third smaller
-//! and several times cheaper to write and scan than one row per score. The long form is a view.
-//! List children are called `element`, as the Parquet format says, whatever Arrow would call them.
+//! The table is nested because an example's tokens are then stored once, however many steps it has.
+//! That is a third smaller than one row per score, and several times cheaper to write and scan. The
+//! long form is a view. List children are called `element`, as the Parquet format says, not by
+//! Arrow's own name for them.
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema};
 
-/// Number of the row as the split selects it; `int64`.
+/// Number of the dataset row, counted within the split; `int64`.
 pub const EXAMPLE_ID: &str = "example_id";
-/// 0-based number of the sequence among those generated for the example, best first where a search
-/// ranks them; 0 where there is one, or an error of the example itself.
+/// 0-based number of the sequence among those generated for the example, best first if a search
+/// ranks them. 0 if there is only one, or if the example itself has an error.
 pub const SAMPLE: &str = "sample";
 /// [`STATUS_OK`] or [`STATUS_ERROR`].
 pub const STATUS: &str = "status";
-/// What kind of error; null for good rows.
+/// Code of the error; null for good rows.
 pub const ERROR_CODE: &str = "error_code";
 /// What went wrong and what to do about it; null for good rows.
 pub const ERROR_MESSAGE: &str = "error_message";
@@ -26,36 +27,36 @@ pub const ERROR_MESSAGE: &str = "error_message";
 pub const INPUT_TEXT: &str = "input_text";
 /// The target text, forced or generated.
 pub const GENERATED_TEXT: &str = "generated_text";
-/// Whether the target was forced.
+/// Whether the target was forced, that is, given by the dataset instead of generated.
 pub const TARGET_FORCED: &str = "target_forced";
 /// Tokens the encoder saw; empty for decoder-only models.
 pub const SOURCE_TOKENS: &str = "source_tokens";
-/// Ids of [`SOURCE_TOKENS`]; -1 for a token merged of several.
+/// Ids of [`SOURCE_TOKENS`]; -1 for a token that was merged from several.
 pub const SOURCE_TOKEN_IDS: &str = "source_token_ids";
-/// Where [`SOURCE_TOKENS`] stand in the input text: characters from [`START`] up to [`END`], without
-/// surrounding blanks; null for a token that no text produced.
+/// Positions of [`SOURCE_TOKENS`] in the input text: characters from [`START`] up to [`END`],
+/// without surrounding whitespace; null for a token that does not come from the text.
 pub const SOURCE_TOKEN_OFFSETS: &str = "source_token_offsets";
-/// Tokens the decoder saw, prompt and start token included.
+/// Tokens the decoder saw, including the prompt and the start token.
 pub const TARGET_TOKENS: &str = "target_tokens";
-/// Ids of [`TARGET_TOKENS`]; -1 for a token merged of several.
+/// Ids of [`TARGET_TOKENS`]; -1 for a token that was merged from several.
 pub const TARGET_TOKEN_IDS: &str = "target_token_ids";
-/// Where [`TARGET_TOKENS`] stand in the target text, as [`SOURCE_TOKEN_OFFSETS`].
+/// Positions of [`TARGET_TOKENS`] in the target text, in the form of [`SOURCE_TOKEN_OFFSETS`].
 pub const TARGET_TOKEN_OFFSETS: &str = "target_token_offsets";
-/// Position of the first attributed target token.
+/// Position of the first attributed token in [`TARGET_TOKENS`].
 pub const ATTR_POS_START: &str = "attr_pos_start";
-/// Position after the last attributed target token.
+/// Position after the last attributed token in [`TARGET_TOKENS`].
 pub const ATTR_POS_END: &str = "attr_pos_end";
 /// One struct per attributed token; see [`step_fields`].
 pub const STEPS: &str = "steps";
-/// One struct per query token of a stack's own attention; see [`sequence_fields`]. Null unless the
+/// One struct per query token of a stack's self-attention; see [`sequence_fields`]. Null unless the
 /// method was asked for such scores.
 pub const SEQUENCE_SCORES: &str = "sequence_scores";
-/// Dataset columns carried along; a struct, absent if none were asked for.
+/// Dataset columns copied into the table; a struct, absent if none were requested.
 pub const COLUMNS: &str = "columns";
 
-/// A token's first character, counted from 0.
+/// Position of a token's first character, counted from 0.
 pub const START: &str = "start";
-/// The character behind its last.
+/// Position after a token's last character.
 pub const END: &str = "end";
 
 /// Value of [`STATUS`] for an attributed example.
@@ -69,39 +70,39 @@ pub const STEP: &str = "step";
 pub const TARGET_POS: &str = "target_pos";
 /// The generated token.
 pub const TOKEN: &str = "token";
-/// Its id.
+/// Id of [`TOKEN`].
 pub const TOKEN_ID: &str = "token_id";
-/// The token the generated one is contrasted with; null where there is no contrast.
+/// The token that the generated one is contrasted with; null if there is no contrast.
 pub const CONTRAST_TOKEN: &str = "contrast_token";
 /// Id of [`CONTRAST_TOKEN`].
 pub const CONTRAST_TOKEN_ID: &str = "contrast_token_id";
-/// One score per source token; null where the source was not attributed.
+/// One score per source token; null if the source was not attributed.
 pub const SOURCE_SCORES: &str = "source_scores";
-/// One score per prefix token, as many as the prefix is long; null where it was not attributed. A
-/// token merged of several may have one more: the score of its earlier pieces for its later ones.
+/// One score per token of the prefix; null if the prefix was not attributed. A token that was
+/// merged from several may have one score more: that of its earlier pieces for its later ones.
 pub const TARGET_SCORES: &str = "target_scores";
-/// One `float32` per requested step function; absent if none were requested.
+/// One `float32` per recorded step score; absent if none are recorded.
 pub const STEP_SCORES: &str = "step_scores";
 
-/// Inseq's name of some sequence scores, such as `encoder_self_attentions`.
+/// Inseq's name for a kind of sequence scores, such as `encoder_self_attentions`.
 pub const NAME: &str = "name";
-/// [`SIDE_SOURCE`] or [`SIDE_TARGET`]: whose tokens both query and key are.
+/// [`SIDE_SOURCE`] or [`SIDE_TARGET`]: the side that both the query and the key tokens are on.
 pub const SIDE: &str = "side";
-/// Index of the query token among the tokens of its side; on the target side, of the token it
-/// predicts.
+/// Index of the query token among the tokens of its side. On the target side, it is the index of
+/// the token that the query token predicts.
 pub const POSITION: &str = "position";
-/// One score per key token, from the first on: all of the source, or the prefix.
+/// One score per key token, starting with the first: all source tokens, or the prefix.
 pub const SCORES: &str = "scores";
 
 /// Value of [`SIDE`] for the encoder's tokens.
 pub const SIDE_SOURCE: &str = "source";
-/// Value of [`SIDE`] for the decoder's.
+/// Value of [`SIDE`] for the decoder's tokens.
 pub const SIDE_TARGET: &str = "target";
 
-/// Why a row could not be attributed: what [`ERROR_CODE`] and [`ERROR_MESSAGE`] say.
+/// Why a row could not be attributed. Written to [`ERROR_CODE`] and [`ERROR_MESSAGE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError {
-    /// What kind of error; constant for each kind.
+    /// Code of the error. All errors of one kind have the same code.
     pub code: String,
     /// What went wrong and what to do about it.
     pub message: String,
@@ -117,8 +118,8 @@ impl RowError {
     }
 }
 
-/// Returns the schema of the attribution table for a job that records `step_scores` (in order) and
-/// carries `columns` along.
+/// Returns the schema of the attribution table for a job that records `step_scores` (in this order)
+/// and copies the dataset columns `columns`.
 pub fn schema(step_scores: &[String], columns: &Fields) -> Schema {
     let mut fields = vec![
         Field::new(EXAMPLE_ID, DataType::Int64, false),
@@ -201,13 +202,14 @@ pub fn offsets_fields() -> Fields {
     vec![position(START), position(END)].into()
 }
 
-/// Returns the field of the values of a list of offsets, of which some may be missing.
+/// Returns the element field of a list of offsets. Elements may be null: special tokens, for
+/// example, have no offsets.
 pub fn offsets_element() -> Arc<Field> {
     let element = element(DataType::Struct(offsets_fields()));
     Arc::new(element.as_ref().clone().with_nullable(true))
 }
 
-/// Returns the field of a list's values.
+/// Returns the element field of a list whose values are never null.
 pub fn element(values: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", values, false))
 }

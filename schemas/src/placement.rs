@@ -1,26 +1,28 @@
-//! Where the rows of an attempt belong: in its slot, or in slots below it.
+//! Which slots an attempt writes its rows to: its own slot, or slots below it.
 //!
-//! An attempt that ends early has the first rows of its slot. It splits the slot with a tombstone and
-//! fills those slots below it whose rows it has; the others stay open. An attempt that has all rows
-//! but finds a tombstone does the same. Nobody writes below a slot before the slot's tombstone is
-//! known to stand: that is what keeps each row in one object. Whoever does it decides here, so that
-//! workers and the simulation of the protocol cannot differ.
+//! An attempt that ends early has only the first rows of its slot. It splits the slot with a
+//! tombstone and fills those slots below it whose rows it has; the others stay open. An attempt
+//! that has all rows but finds a tombstone does the same.
+//!
+//! Nobody writes below a slot before the slot's tombstone is known to exist. That is what keeps
+//! each row in one object. All callers use the functions below to decide, so that the workers and
+//! the simulation of the protocol cannot differ.
 
 use std::ops::Range;
 
-/// What an attempt puts into a slot.
+/// What an attempt writes to a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Its rows: it has all of them.
+    /// The slot's rows: the attempt has all of them.
     Rows,
-    /// A tombstone: it has some of them, which belong into the halves.
+    /// A tombstone: the attempt has some of the slot's rows, and they go to the halves.
     Tombstone,
-    /// Nothing: it has none of them.
+    /// Nothing: the attempt has none of the slot's rows.
     Nothing,
 }
 
 impl Placement {
-    /// Returns what an attempt that has the rows `done` puts into the slot of `rows`.
+    /// Returns what an attempt that has finished the rows `done` writes to the slot of `rows`.
     pub fn of(rows: &Range<u64>, done: &Range<u64>) -> Self {
         let common = rows.start.max(done.start)..rows.end.min(done.end);
         if common.is_empty() {
@@ -33,8 +35,8 @@ impl Placement {
     }
 }
 
-/// Returns the rows of the two halves that a slot of `rows` splits into: the first is the smaller one
-/// of an odd number. `None` for a single row, which cannot be split.
+/// Returns the rows of the two halves that a slot of `rows` splits into. If the number of rows is
+/// odd, the first half is the smaller one. Returns `None` for a single row, which cannot be split.
 pub fn halves(rows: &Range<u64>) -> Option<[Range<u64>; 2]> {
     let middle = rows.start + (rows.end.saturating_sub(rows.start)) / 2;
     (rows.start < middle).then_some([rows.start..middle, middle..rows.end])

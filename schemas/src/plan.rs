@@ -1,7 +1,7 @@
-//! How a job's rows are cut into shards. Written once, never changed.
+//! How a job's rows are cut into shards. A plan is written once and never changed.
 //!
-//! Rows are numbered as the split selects them, from 0; the number is the example's id. The planned
-//! shards cover the selected rows exactly once, in order; a split of a shard halves its row range.
+//! Rows are numbered from 0 within the split; the number is the example's id. The planned shards
+//! cover the selected rows exactly once, in order. Splitting a shard halves its row range.
 
 use std::ops::Range;
 
@@ -18,38 +18,39 @@ pub struct Plan {
     pub shards: Vec<PlannedShard>,
 }
 
-/// One shard: consecutive rows and what they are expected to cost.
+/// One shard: consecutive rows and their estimated cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedShard {
-    /// Example ids, end exclusive.
+    /// Example ids of the rows; the end is exclusive.
     pub rows: Range<u64>,
-    /// Where reading starts.
+    /// Position in the dataset where reading starts.
     pub cursor: Cursor,
     /// Estimated work in tokens.
     pub estimated_tokens: u64,
 }
 
-/// A place in a dataset from which rows can be read onwards without reading what comes before.
+/// A position in a dataset from which rows can be read without reading the rows before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     /// Index of the file in [`crate::job::DatasetSource::files`].
     pub file: usize,
-    /// Byte offset in line formats, row number in columnar ones.
+    /// Byte offset for line formats, row number for columnar formats.
     pub offset: u64,
 }
 
 impl Plan {
-    /// Returns the number of rows of all shards.
+    /// Returns the total number of rows of all shards.
     pub fn num_rows(&self) -> u64 {
         self.shards.last().map_or(0, |shard| shard.rows.end)
     }
 
     /// Returns the rows of `slot`, or `None` if the plan has no such slot.
     ///
-    /// A slot of a shard that was split has the half its suffix names: the first half is the
-    /// smaller one of an odd number, and a single row cannot be split.
+    /// The suffix of a slot names the half of its shard that it holds. If the number of rows is
+    /// odd, the first half is the smaller one. A single row cannot be split, so deeper slots do not
+    /// exist.
     pub fn rows(&self, slot: &SlotId) -> Option<Range<u64>> {
         let mut rows = self.shards.get(slot.shard_index())?.rows.clone();
         for second_half in slot.halves() {
@@ -59,12 +60,14 @@ impl Plan {
         Some(rows)
     }
 
-    /// Returns the estimated work of `slot` in tokens: its share of its shard's, by rows.
+    /// Returns the estimated work of `slot` in tokens: the shard's estimate, scaled by the slot's
+    /// share of the rows. Returns 0 if the plan has no such slot.
     pub fn estimated_tokens(&self, slot: &SlotId) -> u64 {
         let Some((rows, shard)) = self.rows(slot).zip(self.shards.get(slot.shard_index())) else {
             return 0;
         };
         let of_shard = (shard.rows.end - shard.rows.start).max(1);
+        // The product of two 64-bit numbers needs 128 bits.
         let share = u128::from(shard.estimated_tokens) * u128::from(rows.end - rows.start);
         (share / u128::from(of_shard)) as u64
     }

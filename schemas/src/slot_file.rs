@@ -1,8 +1,8 @@
-//! A slot's object as a Parquet file: a batch of the attribution table under its [`Footer`].
+//! A slot's object as a Parquet file: a batch of the attribution table and its [`Footer`].
 //!
-//! Scores are split into byte streams before they are compressed, which suits floating-point
-//! numbers of similar size; everything else is left to dictionaries. The bytes depend on the rows
-//! and the footer alone: attempts at one slot are compared byte for byte.
+//! Scores are encoded as byte streams before compression, which suits floating-point numbers of
+//! similar size. All other columns use dictionaries. The bytes depend only on the rows and the
+//! footer, because attempts at one slot are compared byte for byte.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -18,11 +18,12 @@ use parquet::schema::types::ColumnPath;
 use crate::footer::{Footer, FooterError};
 use crate::output;
 
-/// Rows of one row group: enough to compress well, few enough to find one example quickly.
+/// Maximum rows per row group: enough to compress well, few enough to find one example quickly.
 const ROW_GROUP_ROWS: usize = 16_384;
 
 /// Encodes the result of a shard.
 pub fn encode(batch: &RecordBatch, footer: &Footer) -> Result<Vec<u8>, ParquetError> {
+    // Level 3 is zstd's default.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
@@ -34,7 +35,7 @@ pub fn encode(batch: &RecordBatch, footer: &Footer) -> Result<Vec<u8>, ParquetEr
     write(batch, footer, properties)
 }
 
-/// Encodes a tombstone or error rows: too little to be worth compressing.
+/// Encodes a tombstone or error rows, uncompressed: they are too small for compression to matter.
 pub fn encode_without_scores(
     batch: &RecordBatch,
     footer: &Footer,
@@ -45,7 +46,7 @@ pub fn encode_without_scores(
 /// A decoded slot file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlotFile {
-    /// Who filled the slot, with what.
+    /// Who filled the slot, with what, and for which job.
     pub footer: Footer,
     /// The rows.
     pub batches: Vec<RecordBatch>,
@@ -54,18 +55,18 @@ pub struct SlotFile {
 /// Why bytes are not a slot file.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotFileError {
-    /// They are not a whole Parquet file.
+    /// The bytes are not a complete Parquet file.
     #[error("it is not a whole Parquet file: {0}")]
     Parquet(#[from] ParquetError),
-    /// Its pages cannot be decoded.
+    /// The file's rows cannot be decoded.
     #[error("its rows cannot be read: {0}")]
     Rows(#[from] arrow::error::ArrowError),
-    /// The footer is another program's.
+    /// The footer lacks keys or has malformed values: another program may have written the file.
     #[error(transparent)]
     Footer(#[from] FooterError),
 }
 
-/// Decodes what [`encode`] or [`encode_without_scores`] wrote.
+/// Decodes a file written by [`encode`] or [`encode_without_scores`].
 pub fn decode(bytes: Bytes) -> Result<SlotFile, SlotFileError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let footer = footer_of(builder.metadata())?;
@@ -99,7 +100,8 @@ fn write(
     Ok(bytes)
 }
 
-/// Returns the paths of the columns that hold scores.
+/// Returns the paths of the columns that hold scores. Parquet inserts `list` and `element` into the
+/// path of each nested list.
 fn score_columns(schema: &Schema) -> Vec<ColumnPath> {
     let path = |parts: &[&str]| ColumnPath::new(parts.iter().map(|&part| part.into()).collect());
     let element_of = |list: &str, name: &str| path(&[list, "list", "element", name]);
@@ -120,7 +122,7 @@ fn score_columns(schema: &Schema) -> Vec<ColumnPath> {
     of_tokens.into_iter().chain(of_functions).collect()
 }
 
-/// Returns the names of the step functions whose scores `schema` has.
+/// Returns the names of the step functions whose scores are in `schema`.
 fn step_functions(schema: &Schema) -> Vec<String> {
     let step_scores = schema
         .field_with_name(output::STEPS)

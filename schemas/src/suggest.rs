@@ -1,6 +1,7 @@
-//! What somebody may have meant by a name that does not exist.
+//! Suggestions for misspelled names.
 
-/// Returns the candidate most like `name`, if any is alike enough to be what was meant.
+/// Returns the candidate closest to `name` by edit distance, or `None` if none is close enough: the
+/// distance may be at most half the length of the longer name.
 pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let (distance, candidate) = candidates
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))

@@ -1,11 +1,11 @@
-//! Paths as people type them: a leading `~` is their home folder.
+//! Paths as users type them: a leading `~` is the home folder.
 //!
-//! Shells replace it in some places only: not in quotes, not in `--root=~/tables`, and not in the
-//! environment that a container is given. A folder called `~` is never what was meant.
+//! Shells expand `~` only in some places: not in quotes, not in `--root=~/tables`, and not in the
+//! environment of a container. A folder that is really called `~` is never what the user meant.
 
 /// Returns `path` with a leading `~` replaced by the home folder.
 ///
-/// Fails if there is none, or if another user's is asked for.
+/// Fails if the home folder is unknown, or if `path` begins with another user's (`~name`).
 pub fn expand(path: &str) -> Result<String, String> {
     expand_with(path, std::env::var("HOME").ok().as_deref())
 }

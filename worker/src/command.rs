@@ -1,4 +1,4 @@
-//! What a worker process is told and does: one for the program and for `whence worker`.
+//! The command line of a worker process, shared by `whence-worker` and `whence worker`.
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,9 +22,9 @@ pub struct Arguments {
     config: Config,
 }
 
-/// Works until the process is told to stop.
+/// Runs a worker until the process receives SIGTERM or SIGINT. It then ends its tasks and returns.
 ///
-/// Fails as [`crate::run`] does.
+/// Fails in the same cases as [`crate::run`], and if the system cannot deliver signals.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let no_signals = |source| Error::System {
         action: "listen for signals",
@@ -42,5 +42,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         _ = interrupt.recv() => {}
     }
     shutdown.cancel();
+    // Polled again, not dropped: the worker still commits and reports the rows it has finished.
     working.await
 }

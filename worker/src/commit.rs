@@ -1,8 +1,8 @@
-//! Filling a slot, exactly once.
+//! Fills a slot, exactly once.
 //!
-//! Creating the slot's object is the commit. Somebody else's object, a tombstone, or our own whose
-//! acknowledgement was lost may already stand there: the footer says which. No answer at all means
-//! we look before we try again.
+//! Creating the slot's object is the commit. An object may already exist there: somebody else's, a
+//! tombstone, or our own if its acknowledgement was lost. Its footer says which. After an error we
+//! look at the slot before we try again.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use whence_proto::v1::Outcome;
 use whence_schemas::store::{Created, Listed, SlotStore, StoreError, read_footer};
 use whence_schemas::{Attempt, SlotKind, chain};
 
-/// How long a store that does not answer is asked, before the attempt is given back. Below it, the
-/// store's own client has tried for up to a minute already.
+/// How long to retry if the store does not answer, before the attempt is given up. The store's own
+/// client has by then retried each call for up to a minute.
 const COMMITTING: RetryPolicy = RetryPolicy {
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(2),
     give_up_after: Duration::from_secs(5),
 };
 
-/// Puts `bytes` into the slot `key`, or finds out what stands there.
+/// Puts `bytes` into the slot `key`, or finds out what is there.
 pub async fn commit(
     store: &dyn SlotStore,
     key: &str,
@@ -40,6 +40,7 @@ pub async fn commit(
     committed.map_err(GaveUp::into_error)
 }
 
+/// Tries once to create the object. If it was not created now, finds out what is in the slot.
 async fn try_commit(
     store: &dyn SlotStore,
     key: &str,
@@ -49,12 +50,14 @@ async fn try_commit(
     let refused = match store.create(key, bytes).await {
         Ok(Created::Now) => return Ok(Outcome::Committed),
         Ok(Created::Already) => None,
-        // The object may have landed before the error: look, and only if nothing is there, fail.
+        // The object may have been created before the error. Look, and fail only if nothing is
+        // there.
         Err(error) => Some(error),
     };
     match (store.head(key).await, refused) {
         (Ok(Some(object)), _) => what_stands(store, &object, attempt).await,
         (_, Some(error)) | (Err(error), None) => Err(error),
+        // The store said that an object exists and then found none, so it was removed in between.
         (Ok(None), None) => Err(StoreError::Unavailable {
             url: store.url().to_owned(),
             action: "find what stands at",
@@ -64,7 +67,7 @@ async fn try_commit(
     }
 }
 
-/// Reads who filled a slot.
+/// Reads the footer of the object in a slot and returns what it means for `attempt`.
 async fn what_stands(
     store: &dyn SlotStore,
     object: &Listed,

@@ -1,4 +1,4 @@
-//! What a worker process can be told.
+//! The settings of a worker process.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The thread that owns the device.
 //!
-//! Models live on it and are touched nowhere else. Tasks hand it groups of examples through a
-//! bounded queue and wait; it computes one group at a time. A group that panics is halved until the
-//! example at fault is alone: that one becomes an error, the rest is computed.
+//! Only this thread uses the models. Tasks send it groups of examples through a bounded queue and
+//! wait; it computes one group at a time. If a group panics, it is halved until the example at
+//! fault is alone. That example becomes an error, and the rest is computed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -18,20 +18,22 @@ use crate::error::Failure;
 use crate::memory;
 use crate::models::{ModelError, Models};
 
-/// Groups waiting for the device: one being prepared while another is computed.
+/// Number of groups that may wait for the device, so that it never waits while a task prepares the
+/// next group.
 const QUEUE: usize = 2;
 
-/// What became of each example of a group: of every sequence generated for it, or of the one that
-/// was forced.
+/// The results of a group: for each example, one result per generated sequence, or a single one if
+/// its target was forced.
 pub type Results = Vec<Vec<Result<Attribution, RowError>>>;
 
-/// A way to the thread that owns the device.
+/// A handle to the thread that owns the device. Clones share the thread.
 #[derive(Debug, Clone)]
 pub struct Device {
     queue: mpsc::Sender<Request>,
     loaded: Arc<Mutex<Vec<String>>>,
 }
 
+/// A group to attribute, and where to send its results.
 #[derive(Debug)]
 struct Request {
     spec: Arc<JobSpec>,
@@ -40,7 +42,7 @@ struct Request {
     reply: oneshot::Sender<Result<Results, Failure>>,
 }
 
-/// Asks a computation to stop when whoever waits for it goes away.
+/// Stops a computation when the task that waits for it is dropped.
 struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
@@ -50,15 +52,17 @@ impl Drop for StopOnDrop {
 }
 
 impl Device {
-    /// Starts the thread, which ends when the last way to it is dropped.
+    /// Starts the thread. It ends when the last handle to it is dropped.
     ///
-    /// Computations take at most about `memory` bytes, half of what is free when absent. Fails if
-    /// the system has no thread to give.
+    /// A computation takes at most about `memory` bytes, or half of the free memory if `memory` is
+    /// absent, or any amount if the system does not report its free memory. Fails if the system
+    /// cannot start a thread.
     pub fn start(loaded_models: usize, memory: Option<u64>) -> std::io::Result<Self> {
         let memory = memory.or_else(memory::half_of_free);
         let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&loaded);
+        // A thread of its own, because a computation would block the async threads for seconds.
         thread::Builder::new()
             .name("device".to_owned())
             .spawn(move || {
@@ -70,7 +74,7 @@ impl Device {
                     reply,
                 }) = requests.blocking_recv()
                 {
-                    // Whoever asked may be gone before its turn comes.
+                    // The task may have been stopped while its group was in the queue.
                     if stop.is_requested() {
                         continue;
                     }
@@ -83,15 +87,16 @@ impl Device {
                     if results.is_ok() {
                         remember(&known, &spec.model.digest, loaded_models);
                     }
-                    // The task may have been stopped in the meantime; then nobody wants the results.
+                    // Sending fails if the task was stopped in the meantime. Then nobody wants the
+                    // results.
                     let _ = reply.send(results);
                 }
             })?;
         Ok(Self { queue, loaded })
     }
 
-    /// Attributes `examples` together. Fails at once when `stopped` is cancelled; the device is free
-    /// again soon after.
+    /// Attributes `examples` together. Fails as soon as `stopped` is canceled; the device itself is
+    /// free again shortly after.
     pub async fn attribute(
         &self,
         spec: Arc<JobSpec>,
@@ -117,7 +122,7 @@ impl Device {
         }
     }
 
-    /// Returns the digests of the models held ready, most recently used first.
+    /// Returns the digests of the loaded models, most recently used first.
     pub fn loaded_models(&self) -> Vec<String> {
         self.loaded.lock().expect("no holder panics").clone()
     }
@@ -125,12 +130,14 @@ impl Device {
 
 fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
     let mut known = known.lock().expect("no holder panics");
+    // Follows the order in which `Models` unloads; `Models` itself lives on the device's thread
+    // only.
     known.retain(|other| other != digest);
     known.insert(0, digest.to_owned());
     known.truncate(capacity.max(1));
 }
 
-/// How examples are attributed.
+/// The settings of one attribution.
 struct Attribute<'a> {
     spec: &'a JobSpec,
     memory: Option<u64>,
@@ -138,7 +145,8 @@ struct Attribute<'a> {
 }
 
 impl Attribute<'_> {
-    /// Attributes `examples` by one of `models`.
+    /// Attributes `examples` with the model of the job, which is loaded if `models` does not have
+    /// it.
     fn on(&self, models: &mut Models, examples: &[Example]) -> Result<Results, Failure> {
         let engine = models
             .get(&self.spec.model, self.spec.dtype)
@@ -147,7 +155,8 @@ impl Attribute<'_> {
             ErrorScope::Model => Failure::Model(error.to_string()),
             _ => Failure::Specification(error.to_string()),
         };
-        // Not the job's fault: a worker with more memory can take it.
+        // This is a failure of the model, not of the job's specification: a worker with more memory
+        // can run it.
         if let Some(bytes) = self.memory {
             let checked = engine.check_memory(bytes);
             checked.map_err(|error| Failure::Model(error.to_string()))?;
@@ -166,6 +175,8 @@ impl Attribute<'_> {
     }
 }
 
+/// Attributes a group. An error of one example becomes its result. An error of the specification,
+/// or a request to stop, fails the whole group.
 fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
     let outcome = |result: Result<Attribution, whence_engine::Error>| match result {
         Ok(attribution) => Ok(Ok(attribution)),
@@ -183,7 +194,7 @@ fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<
     results.into_iter().map(samples).collect()
 }
 
-/// Computes `examples`; halves them where that panics, until the one at fault is alone.
+/// Computes `examples`. If that panics, computes their halves, until the example at fault is alone.
 fn isolate(
     examples: &[Example],
     compute: &dyn Fn(&[Example]) -> Result<Results, Failure>,

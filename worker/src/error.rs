@@ -1,67 +1,67 @@
-//! What can go wrong in a worker, and what the coordinator should make of it.
+//! The errors of a worker, and how they are reported to the coordinator.
 
 use whence_proto::v1::FailureClass;
 use whence_schemas::ErrorKind;
 use whence_schemas::store::StoreError;
 
-/// Why a worker stopped.
+/// Why a worker process ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The coordinator refuses this worker for good.
+    /// The coordinator refuses this worker, and will do so again.
     #[error("the coordinator at {address} refuses this worker: {reason}")]
     Refused {
-        /// Where it listens.
+        /// Address of the coordinator.
         address: String,
-        /// What it said.
+        /// The message of its answer.
         reason: String,
     },
-    /// The coordinator answers, but cannot serve.
+    /// The coordinator answers, but with an error of its own.
     #[error("the coordinator at {address} failed: {reason}")]
     Coordinator {
-        /// Where it listens.
+        /// Address of the coordinator.
         address: String,
-        /// What can be done about it.
+        /// The kind of the error, which says what can be done about it.
         kind: ErrorKind,
-        /// What it said.
+        /// The message of its answer.
         reason: String,
     },
-    /// The working memory is less than any computation needs.
+    /// The allowed working memory is less than any computation needs.
     #[error(
         "--memory allows {} MiB, and a worker needs at least {} MiB, more for large models; raise --memory",
         allowed >> 20,
         least.div_ceil(1 << 20)
     )]
     Memory {
-        /// What a computation may take, in bytes.
+        /// Memory that a computation may use, in bytes.
         allowed: u64,
-        /// What the smallest needs, in bytes.
+        /// Memory that the smallest computation needs, in bytes.
         least: u64,
     },
-    /// Nobody answered for too long.
+    /// No coordinator answered for longer than the grace period.
     #[error("no coordinator answered at {address} for {grace}; start one, then this worker again, or name another with `--coordinator`", grace = humantime::format_duration(*.grace))]
     Orphaned {
-        /// Where one was expected.
+        /// Address where a coordinator was expected.
         address: String,
         /// How long the worker waited.
         grace: std::time::Duration,
     },
-    /// The store the coordinator named cannot be used from here.
+    /// The store that the coordinator named cannot be used from this machine.
     #[error("the coordinator's store cannot be used from here")]
     Store(#[from] StoreError),
-    /// The operating system did not give what a worker needs.
+    /// The operating system refused something that a worker needs.
     #[error("cannot {action}")]
     System {
-        /// What was attempted.
+        /// What the worker tried to do, as a verb with its object.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// Returns what can be done about it.
+    /// Returns the kind of the error, from which the exit status follows.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Refused { .. } | Self::Memory { .. } => ErrorKind::Invalid,
@@ -72,53 +72,56 @@ impl Error {
     }
 }
 
-/// Why one attempt could not fill its slot.
+/// Why an attempt could not fill its slot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Told to stop: the slot is filled, the job cancelled, or the worker shutting down.
+    /// The task was told to stop: its slot is filled, its job was canceled, or the worker is
+    /// shutting down.
     #[error("stopped")]
     Stopped,
     /// The coordinator did not send the rows.
     #[error("fetch shard: {}", .0.message())]
     Fetch(Box<tonic::Status>),
-    /// The rows came damaged.
+    /// The rows that arrived are damaged.
     #[error("decode shard")]
     Input(#[from] arrow::error::ArrowError),
-    /// The specification asks for what does not exist.
+    /// The specification asks for something that does not exist, such as an unknown method.
     #[error("{0}")]
     Specification(String),
-    /// The model cannot be loaded here.
+    /// The model cannot be loaded or run on this machine.
     #[error("{0}")]
     Model(String),
     /// The table could not be encoded.
     #[error("encode table")]
     Encode(#[from] parquet::errors::ParquetError),
-    /// The result is larger than one object may be.
+    /// The result of a single row is larger than one object may be.
     #[error("the result has {bytes} bytes, the limit is {limit}")]
     TooLarge {
-        /// Its size.
+        /// Size of the result, in bytes.
         bytes: usize,
-        /// The limit.
+        /// Maximum size of one object, in bytes.
         limit: usize,
     },
-    /// The store did not take the result.
+    /// The store did not accept the result.
     #[error("commit")]
     Store(#[from] StoreError),
-    /// The device's thread is gone.
+    /// The device's thread has ended.
     #[error("the device stopped")]
     Device,
-    /// The worker panicked.
+    /// The task panicked outside the engine.
     #[error("the worker panicked: {0}; please report it")]
     Panicked(String),
 }
 
 impl Failure {
-    /// Returns what the coordinator should make of it.
+    /// Returns the class that is reported to the coordinator. It decides whether the slot is tried
+    /// again, split, or fails its job.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Stopped | Self::Fetch(_) => FailureClass::Transient,
-            // A damaged object in the slot stays damaged: computing again would not help.
+            // All but damage: an object in the slot that is damaged stays damaged, so trying again
+            // would not help.
             Self::Store(error) if error.kind() != ErrorKind::Data => FailureClass::Transient,
             Self::Input(_) => FailureClass::Input,
             Self::Specification(_) => FailureClass::Specification,

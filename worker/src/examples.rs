@@ -1,4 +1,4 @@
-//! Rows of a shard as examples, and the groups they are attributed in.
+//! Turns the rows of a shard into examples, and cuts them into groups that are attributed together.
 
 use std::ops::Range;
 
@@ -7,7 +7,8 @@ use whence_schemas::{DatasetSource, RowError};
 
 use crate::input::InputRow;
 
-/// Returns the example a row describes, or what is wrong with the row.
+/// Returns the example that a row describes. Fails with the row's error if the row could not be
+/// read or lacks a text that the job needs.
 pub(crate) fn example(row: &InputRow, dataset: &DatasetSource) -> Result<Example, RowError> {
     let error = |code: &str, message: String| {
         Err(RowError {
@@ -54,7 +55,7 @@ pub(crate) fn example(row: &InputRow, dataset: &DatasetSource) -> Result<Example
     })
 }
 
-/// Refuses scores the table has no column for.
+/// Refuses scores that the table cannot store: those with more than one value per token.
 pub(crate) fn storable(attribution: Attribution) -> Result<Attribution, RowError> {
     let mut sides = attribution
         .steps
@@ -62,6 +63,7 @@ pub(crate) fn storable(attribution: Attribution) -> Result<Attribution, RowError
         .flat_map(|step| [&step.source, &step.target])
         .flatten();
     let is_raw = sides.any(|scores| !scores.row_shape.is_empty());
+    // Ends the borrow of `attribution`, which is returned below.
     drop(sides);
     if is_raw {
         let message = "the scores are not aggregated to one per token; name as many aggregators as the method has axes";
@@ -73,11 +75,12 @@ pub(crate) fn storable(attribution: Attribution) -> Result<Attribution, RowError
     Ok(attribution)
 }
 
-/// Cuts rows into groups of consecutive ones, none with more than about `max_tokens` tokens or
-/// `max_size` rows: what is finished when a task must end are the first rows of its shard.
+/// Cuts rows into groups of consecutive rows, each with at most about `max_tokens` tokens and
+/// `max_size` rows. Groups keep the order of the rows, so that a task that must end has finished
+/// the first rows of its shard.
 ///
-/// Nothing is padded, so lengths in a group may differ. What a group costs is known only after
-/// tokenizing; the length of its texts is near enough.
+/// Nothing is padded, so the lengths in a group may differ. The exact number of tokens is known
+/// only after tokenizing; the length of the texts is a good enough estimate.
 pub(crate) fn groups(
     rows: &[Result<Example, RowError>],
     max_tokens: usize,
@@ -86,7 +89,7 @@ pub(crate) fn groups(
     let mut groups: Vec<Range<usize>> = Vec::new();
     let mut tokens = 0;
     for (index, row) in rows.iter().enumerate() {
-        // A row that is no example costs nothing.
+        // A bad row is not computed, so it costs nothing.
         let own = row.as_ref().map_or(0, estimated_tokens);
         match groups.last_mut() {
             Some(group) if tokens + own <= max_tokens && group.len() < max_size => {
@@ -102,8 +105,8 @@ pub(crate) fn groups(
     groups
 }
 
-/// Estimates an example's tokens: text has about four bytes per token, and a target that is to be
-/// generated is about as long as its source.
+/// Estimates an example's number of tokens. Text has about four bytes per token, and a target that
+/// is yet to be generated is taken to be as long as its source.
 fn estimated_tokens(example: &Example) -> usize {
     let target = example
         .generated_text

@@ -1,4 +1,4 @@
-//! The rows of a shard, out of the Arrow batches they came in.
+//! Decodes the rows of a shard from the Arrow batches in which they arrive.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 use arrow::compute::concat;
@@ -10,32 +10,33 @@ use whence_schemas::input;
 /// The rows of a shard, in row order.
 #[derive(Debug, Clone)]
 pub struct InputRows {
-    /// One entry per row of the dataset.
+    /// One entry per dataset row.
     pub rows: Vec<InputRow>,
-    /// Dataset columns carried along, one value per row.
+    /// Dataset columns that are copied into the table, one value per row.
     pub columns: Option<StructArray>,
 }
 
 /// One row of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputRow {
-    /// Number of the row as the split selects it.
+    /// Number of the row, counted within the split.
     pub example_id: i64,
     /// The input text, or the JSON of a list of messages.
     pub input_text: Option<String>,
-    /// Whether it is a list of messages.
+    /// Whether `input_text` is the JSON of a list of messages.
     pub is_messages: bool,
-    /// The forced target text.
+    /// The forced target text; `None` if the target is to be generated.
     pub generated_text: Option<String>,
     /// Encoder input to contrast with.
     pub contrast_source: Option<String>,
     /// Target text to contrast with.
     pub contrast_target: Option<String>,
-    /// Why the row could not be read.
+    /// Why the row could not be read; `None` for good rows.
     pub row_error: Option<String>,
 }
 
-/// Decodes an Arrow IPC stream. Fails if it is damaged or lacks a column.
+/// Decodes an Arrow IPC stream. Fails if it is damaged, lacks a column or has one of the wrong
+/// type.
 pub fn decode(ipc: &[u8]) -> Result<InputRows, ArrowError> {
     let mut rows = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();

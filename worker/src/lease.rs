@@ -1,7 +1,7 @@
-//! A lease as it comes over the wire, parsed into one that cannot be wrong.
+//! Leases, parsed from the wire into a type that cannot be inconsistent.
 //!
-//! A worker fills exactly the slot that its lease names. A lease that names none, or whose parts
-//! contradict each other, is therefore refused before any work, and reported to the coordinator.
+//! A worker fills exactly the slot that its lease names. A lease that names no slot, or whose parts
+//! contradict each other, is therefore refused before any work and reported to the coordinator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,29 +9,29 @@ use std::time::Duration;
 use whence_proto::v1::{self, AttemptRef, FailureClass};
 use whence_schemas::{Attempt, Epoch, InvalidId, JobId, JobSpec, SlotId, layout};
 
-/// Permission to work on a slot, until it expires unrenewed.
+/// Permission to work on a slot, until it expires without being renewed.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// The job.
     pub job: JobId,
     /// The slot.
     pub slot: SlotId,
-    /// This attempt at it.
+    /// The attempt at the slot that this lease permits.
     pub attempt: Attempt,
-    /// The coordinator's epoch.
+    /// Epoch of the coordinator that gave the lease.
     pub epoch: Epoch,
-    /// How long the lease lives unrenewed.
+    /// Time after which the lease expires if it is not renewed.
     pub ttl: Duration,
     /// What to compute.
     pub spec: Arc<JobSpec>,
     /// Object name of the slot below the storage root.
     pub slot_key: String,
-    /// Rows of the slot.
+    /// Number of rows in the slot.
     pub rows: u64,
 }
 
 impl Lease {
-    /// Returns how messages name the attempt.
+    /// Returns the reference by which protocol messages name the attempt.
     pub fn attempt_ref(&self) -> AttemptRef {
         AttemptRef {
             job_id: self.job.to_string(),
@@ -47,43 +47,44 @@ pub enum LeaseError {
     /// A field is missing.
     #[error("the lease has no `{0}`")]
     Missing(&'static str),
-    /// An id cannot be read.
+    /// An id is malformed.
     #[error("the lease names no slot: {0}")]
     Id(#[from] InvalidId),
-    /// The specification cannot be read here.
+    /// The specification cannot be parsed by this release.
     #[error(
         "the lease's specification cannot be read: {0}; use the same release of whence as the coordinator"
     )]
     Spec(#[source] serde_json::Error),
-    /// The specification is another job's.
+    /// The specification belongs to another job.
     #[error("the lease is for job `{named}`, but its specification is that of job `{found}`")]
     OtherJob {
-        /// The job it names.
+        /// The job that the lease names.
         named: JobId,
-        /// The job it describes.
+        /// The job that the specification describes.
         found: JobId,
     },
-    /// The object to create is not the slot's.
+    /// The object to create is not the object of the slot.
     #[error("the lease says to write `{named}`, but its slot is `{expected}`")]
     OtherKey {
-        /// What it says.
+        /// The object name in the lease.
         named: String,
-        /// What slot and specification say.
+        /// The object name that follows from the slot and the specification.
         expected: String,
     },
-    /// A time that no lease can live.
-    #[error("the lease lives {seconds} s, which is no time to work in")]
+    /// The lease's lifetime is zero, negative or out of range.
+    #[error("the lease lasts {seconds} s; it must last longer than that")]
     Ttl {
-        /// What it says.
+        /// The lifetime in the lease, in whole seconds.
         seconds: i64,
     },
-    /// A slot without rows.
+    /// The slot has no rows.
     #[error("the lease's slot has no rows")]
     NoRows,
 }
 
 impl LeaseError {
-    /// Returns what the coordinator should make of it.
+    /// Returns the class that is reported to the coordinator. A specification that this release
+    /// cannot parse fails the job; everything else is a bug of the coordinator.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Spec(_) => FailureClass::Specification,
@@ -100,6 +101,8 @@ impl TryFrom<&v1::Lease> for Lease {
         let at = at.ok_or(LeaseError::Missing("attempt"))?;
         let (job, slot, attempt) = (at.job_id.parse()?, at.slot.parse()?, at.attempt.parse()?);
         let spec: JobSpec = serde_json::from_str(&lease.spec_json).map_err(LeaseError::Spec)?;
+        // A job's id is the hash of its specification, so this detects a lease whose parts belong
+        // to two jobs.
         if spec.id() != job {
             let found = spec.id();
             return Err(LeaseError::OtherJob { named: job, found });
@@ -163,7 +166,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A lease of the shard at `index`, as a coordinator sends it.
+    /// Returns a lease of the shard at `index`, as a coordinator sends it.
     pub(crate) fn sent(index: usize) -> v1::Lease {
         let spec = spec();
         let slot = SlotId::of_shard(index);

@@ -1,12 +1,13 @@
-//! The service around the engine: leases in, Parquet tables out.
+//! The worker service around the engine: it takes leases and writes Parquet tables.
 //!
-//! A worker dials the coordinator, asks for shards, and for each [`lease`] does one [`task`]: fetch
-//! the rows, attribute them on the [`device`], encode the [`table`], [`commit`] it into its slot. A
-//! task that must end early puts what it has finished into slots below.
-//! `session` keeps the connection: it registers, renews leases and reports.
+//! A worker dials the coordinator, asks for shards, and runs one [`task`] for each [`lease`]: fetch
+//! the rows, attribute them on the [`device`], encode the [`table`], and [`commit`] it into its
+//! slot. A task that must end early puts the rows it has finished into slots below its own.
+//! `session` maintains the connection: it registers, renews leases and reports.
 //!
-//! What must stay true: nothing a worker does can overwrite a result or write one twice, whatever
-//! it believes about its leases; the slot decides. Compute never runs on the async threads.
+//! Two things must stay true. Nothing a worker does can overwrite a result or write one twice,
+//! whatever it believes about its leases, because only the slot decides. And computation never runs
+//! on the async threads.
 
 pub mod config;
 mod session;

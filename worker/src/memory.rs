@@ -1,16 +1,17 @@
-//! How much memory a worker may take: as told, or as the machine and its container have free.
+//! How much memory a worker may use: the amount it was given, or what the machine and its container
+//! have free.
 
 use std::fs;
 use std::path::Path;
 
-/// Where Linux says what the machine has free.
+/// Where Linux reports the free memory of the machine.
 const MACHINE: &str = "/proc/meminfo";
 
-/// Where a container says what it may take and what it has taken.
+/// Where Linux reports the memory limit and usage of a container (cgroup v2).
 const CONTAINER: &str = "/sys/fs/cgroup";
 
-/// Reads a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`, `TiB`.
-/// Fails, saying what to write, if `text` is none.
+/// Parses a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`, `TiB`. Fails if
+/// `text` is not such a number, with a message that shows how to write one.
 pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text
@@ -23,20 +24,26 @@ pub fn parse(text: &str) -> Result<u64, String> {
         "m" | "mib" => 20,
         "g" | "gib" => 30,
         "t" | "tib" => 40,
-        _ => return Err(format!("`{unit}` is no unit of memory; write `6GiB`")),
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a memory unit; use KiB, MiB or GiB, as in `6GiB`"
+            ));
+        }
     };
     let number: f64 = number
         .parse()
-        .map_err(|_| format!("`{text}` is no amount of memory; write `6GiB`"))?;
+        .map_err(|_| format!("`{text}` is not an amount of memory; write it as in `6GiB`"))?;
     Ok((number * (1_u64 << shift) as f64) as u64)
 }
 
-/// Returns half of what is free, if the system says.
+/// Returns half of the free memory, or `None` if the system does not report it. The other half is
+/// left to the models and other processes.
 pub fn half_of_free() -> Option<u64> {
     free().map(|bytes| bytes / 2)
 }
 
-/// Returns what machine and container have free, if the system says.
+/// Returns the free bytes of the machine or of its container, whichever is less; `None` if the
+/// system does not report them.
 pub fn free() -> Option<u64> {
     let machine = fs::read_to_string(MACHINE).ok()?;
     let machine = available(&machine)?;
@@ -44,7 +51,7 @@ pub fn free() -> Option<u64> {
     Some(machine.min(container))
 }
 
-/// Returns the bytes that `/proc/meminfo` calls available.
+/// Returns the bytes that `/proc/meminfo` reports as available.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo
         .lines()
@@ -53,9 +60,10 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// Returns the bytes a container has left; `None` where it has no limit.
+/// Returns the bytes a container has left, or `None` if it has no limit.
 fn left_in(cgroup: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(cgroup.join(name)).ok();
+    // Without a limit, the file holds the word `max`, which does not parse.
     let limit: u64 = read("memory.max")?.trim().parse().ok()?;
     let used: u64 = read("memory.current")?.trim().parse().ok()?;
     Some(limit.saturating_sub(used))

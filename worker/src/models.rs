@@ -1,8 +1,8 @@
-//! The models a device holds ready.
+//! The cache of loaded models.
 //!
-//! Loading takes as long as many shards, so models stay until newer ones push them out. A folder
-//! whose files are not those the job was submitted with is refused: its numbers would be another
-//! job's.
+//! Loading a model takes as long as computing many shards, so models stay loaded until newer ones
+//! replace them. A folder whose files differ from those the job was submitted with is refused,
+//! because its numbers would be those of another job.
 
 use std::path::Path;
 
@@ -26,39 +26,40 @@ struct Loaded {
     engine: Engine,
 }
 
-/// Why a model is not there.
+/// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// It cannot be read.
+    /// The model cannot be loaded.
     #[error("load model `{path}`: {source}{}", after_semicolon(.source.next_step()))]
     Load {
-        /// The folder.
+        /// Folder of the model.
         path: String,
-        /// What is wrong with it.
+        /// Why it cannot be loaded.
         #[source]
         source: whence_engine::Error,
     },
-    /// Its files are others than the job's.
+    /// The model's files have changed since the job was submitted.
     #[error(
         "model `{path}` is not the one the job was submitted with: its files have digest {found}, the job says {expected}; submit the job again or restore the files"
     )]
     Changed {
-        /// The folder.
+        /// Folder of the model.
         path: String,
-        /// Digest of the files that are there now.
+        /// Digest of the current files.
         found: String,
         /// Digest in the job's specification.
         expected: String,
     },
 }
 
-/// Returns what to do next as the end of a message: what a job says has no line of its own for it.
+/// Formats the next step as the end of the message. Failures of a job are one line each, so there
+/// is no separate line for help.
 fn after_semicolon(next: Option<String>) -> String {
     next.map_or_else(String::new, |next| format!("; {next}"))
 }
 
 impl Models {
-    /// Makes room for `capacity` models, one at least.
+    /// Returns an empty cache for `capacity` models, but at least one.
     pub fn new(capacity: usize) -> Self {
         Self {
             loaded: Vec::new(),
@@ -66,13 +67,14 @@ impl Models {
         }
     }
 
-    /// Returns the model, loaded now if it was not.
+    /// Returns the model, and loads it first if it is not in the cache. Fails if it cannot be
+    /// loaded, or if its files are not those of the job.
     pub fn get(&mut self, model: &ModelSource, dtype: Dtype) -> Result<&Engine, ModelError> {
         let is_it = |loaded: &Loaded| loaded.digest == model.digest && loaded.dtype == dtype;
         let loaded = if let Some(index) = self.loaded.iter().position(is_it) {
             self.loaded.remove(index)
         } else {
-            // Room first: two large models need not fit at once.
+            // Unload before loading: two large models may not fit into memory at the same time.
             self.loaded
                 .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
             load(model, dtype)?
@@ -99,7 +101,7 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
     }
     let engine = Engine::load_within(folder, dtype, memory::free()).map_err(failed)?;
     for notice in engine.notices() {
-        warn!(model = %model.path, %notice, "the model's files say something to know");
+        warn!(model = %model.path, %notice, "notice about the model's files");
     }
     Ok(Loaded {
         digest: found,

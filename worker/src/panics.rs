@@ -1,7 +1,8 @@
-//! A panic in a task is a bug of ours that fails the attempt, as any failure does.
+//! Catches panics of tasks. A panic is a bug in whence, and it fails the attempt like any other
+//! failure.
 //!
-//! Were it let through, the task would end without a word while its lease is renewed for ever, and
-//! the job would never end.
+//! Without this, a task that panics would end silently while its lease is renewed forever, and the
+//! job would never end.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,11 +11,12 @@ use futures::FutureExt;
 
 use crate::error::Failure;
 
-/// Runs `task`; a panic in it becomes [`Failure::Panicked`].
+/// Runs `task` and turns a panic in it into [`Failure::Panicked`].
 pub(crate) async fn caught<T>(
     task: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    // Nothing a task changes outlives it, but counters of its progress.
+    // Unwind safe, because nothing that a task changes outlives it, except for counters of its
+    // progress.
     let ended = AssertUnwindSafe(task).catch_unwind().await;
     ended.unwrap_or_else(|panic| Err(Failure::Panicked(message(panic.as_ref()))))
 }

@@ -1,8 +1,8 @@
-//! From finished rows to objects in slots.
+//! Publishes finished rows: encodes them and fills the slots they belong to.
 //!
-//! As a rule an attempt has all rows of its slot and fills it. One that had to end early, whose result
-//! is too large for one object, or that finds a tombstone, fills slots below: see
-//! [`whence_schemas::placement`]. Rows that were computed are not computed again.
+//! Usually an attempt has all rows of its slot and fills it. An attempt that had to end early,
+//! whose result is too large for one object, or that finds a tombstone fills slots below its own:
+//! see [`whence_schemas::placement`]. No row is computed again for that.
 
 use std::ops::Range;
 
@@ -23,36 +23,36 @@ use crate::input::InputRows;
 use crate::lease::Lease;
 use crate::table::{self, TableRow};
 
-/// What became of one row of the dataset: one result per sequence, and one where the row is bad.
+/// The results of one dataset row: one per sequence, or a single error if the row is bad.
 pub(crate) type Samples = Vec<Result<Attribution, RowError>>;
 
-/// The rows of a leased slot, of which the first are finished.
+/// The rows of a leased slot and the results of the first of them, ready to be written.
 pub(crate) struct Publication<'a> {
-    /// Where slots are filled.
+    /// The store that holds the slots.
     pub(crate) store: &'a dyn SlotStore,
-    /// Who fills them.
+    /// The worker's id, written into every footer.
     pub(crate) worker: &'a WorkerId,
-    /// Largest object.
+    /// Maximum size of one object, in bytes.
     pub(crate) max_bytes: usize,
     pub(crate) lease: &'a Lease,
     pub(crate) input: &'a InputRows,
-    /// What became of the first rows.
+    /// Results of the first rows of `input`; all rows, if the attempt was not interrupted.
     pub(crate) results: &'a [Samples],
 }
 
-/// What was published.
+/// What was written to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Published {
-    /// What stands in the leased slot.
+    /// What is now in the leased slot.
     pub(crate) outcome: Outcome,
-    /// Bytes of the objects that were offered.
+    /// Total size of the objects that were written or offered, in bytes.
     pub(crate) bytes: u64,
 }
 
 impl Publication<'_> {
-    /// Fills the leased slot, or those below it whose rows are finished.
+    /// Fills the leased slot, or the slots below it whose rows are finished.
     ///
-    /// Fails if the store does not answer, or one row alone is too large for an object.
+    /// Fails if the store does not answer, or if a single row is too large for one object.
     pub(crate) async fn publish(&self) -> Result<Published, Failure> {
         let root = &self.lease.slot;
         let all = 0..self.input.rows.len() as u64;
@@ -61,7 +61,7 @@ impl Publication<'_> {
             outcome: Outcome::Superseded,
             bytes: 0,
         };
-        // The first half is above the second, so that slots are filled in the order of their rows.
+        // A stack with the first half on top, so that slots are filled in the order of their rows.
         let mut open = vec![(root.clone(), all)];
         while let Some((slot, rows)) = open.pop() {
             let Some(bytes) = self.object(&slot, &rows, &done)? else {
@@ -71,11 +71,14 @@ impl Publication<'_> {
             let key = self.key(&slot);
             let mut outcome = commit(self.store, &key, &self.lease.attempt, bytes.object).await?;
             if outcome == Outcome::Committed && bytes.placement == Placement::Tombstone {
+                // `commit` only sees that our object was written; that it is a tombstone makes the
+                // slot split.
                 outcome = Outcome::Split;
             }
             if outcome == Outcome::Split {
                 info!(%slot, "slot split, its finished rows go into its halves");
-                // A single row is never split.
+                // `halves` is `None` for a single row, which is never split, so nothing is added
+                // then.
                 let rows = halves(&rows).into_iter().flatten();
                 let mut below: Vec<_> = slot.split().into_iter().zip(rows).collect();
                 below.reverse();
@@ -88,7 +91,9 @@ impl Publication<'_> {
         Ok(published)
     }
 
-    /// Returns what goes into the slot of `rows`, if anything does, where the rows `done` are finished.
+    /// Returns the object for the slot of `rows` when the rows `done` are finished, or `None` if
+    /// none of them is in the slot. A result that is too large becomes a tombstone, so that its
+    /// halves hold it.
     fn object(
         &self,
         slot: &SlotId,
@@ -124,14 +129,14 @@ impl Publication<'_> {
         }))
     }
 
-    /// Returns the name of a slot's object: beside that of the leased slot.
+    /// Returns the key of a slot's object, which is in the same folder as that of the leased slot.
     fn key(&self, slot: &SlotId) -> String {
         let key = &self.lease.slot_key;
         let (folder, _) = key.rsplit_once('/').unwrap_or_default();
         layout::slot(folder, slot)
     }
 
-    /// Encodes the table of some rows, all of which are finished.
+    /// Encodes the table of `rows`, which must all be finished.
     fn encode(&self, slot: &SlotId, rows: Range<u64>) -> Result<Vec<u8>, Failure> {
         let rows = rows.start as usize..rows.end as usize;
         let results = &self.results[rows.clone()];
@@ -144,7 +149,7 @@ impl Publication<'_> {
         Ok(slot_file::encode(&batch, &footer)?)
     }
 
-    /// Encodes the object that says that a slot is split: the table without rows.
+    /// Encodes a tombstone, the object that marks a slot as split: the table without rows.
     fn tombstone(&self, slot: &SlotId) -> Result<Vec<u8>, Failure> {
         let step_scores = self.lease.spec.attribution.step_score_labels();
         let columns = self.input.columns.as_ref();
@@ -168,8 +173,8 @@ impl Publication<'_> {
         }
     }
 
-    /// Returns a row of the table for every result of the dataset's `rows`, and the carried columns of
-    /// each.
+    /// Returns one table row per result of the dataset's `rows`, and the carried columns, repeated
+    /// for each of a row's results.
     fn table_rows(
         &self,
         rows: Range<usize>,
@@ -201,13 +206,13 @@ impl Publication<'_> {
     }
 }
 
-/// What goes into one slot.
+/// The object to write to one slot.
 struct Object {
     placement: Placement,
     object: Bytes,
 }
 
-/// Returns how many rows of the dataset have a result that is an error.
+/// Returns the number of dataset rows with at least one result that is an error.
 pub(crate) fn count_failed(results: &[Samples]) -> u64 {
     let has_failed = |samples: &&Samples| samples.iter().any(Result::is_err);
     results.iter().filter(has_failed).count() as u64

@@ -1,8 +1,8 @@
-//! One lease, from top to bottom: fetch the rows, attribute them, encode the table, fill the slot.
+//! The work for one lease: fetch the rows, attribute them, encode the table, fill the slot.
 //!
-//! Rows that cannot be attributed become error rows of the same table, so that a bad row costs only
-//! itself. A task that must end publishes the rows it has finished: only the group of examples that
-//! was under way is lost.
+//! A row that cannot be attributed becomes an error row of the same table, so that a bad row costs
+//! only itself. A task that must end publishes the rows it has finished, and loses only the group
+//! of examples that was being computed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,31 +20,31 @@ use crate::input::{self, InputRows};
 use crate::lease::Lease;
 use crate::publish::{Publication, Samples, count_failed};
 
-/// A way to the coordinator.
+/// The gRPC client of the coordinator.
 pub type Client = WorkerServiceClient<tonic::transport::Channel>;
 
-/// What every task of a worker shares.
+/// What all tasks of a worker share.
 #[derive(Debug, Clone)]
 pub struct TaskContext {
     /// This worker's name.
     pub id: WorkerId,
-    /// A way to the coordinator.
+    /// The client of the coordinator.
     pub client: Client,
-    /// The store of the coordinator's root.
+    /// The store that the coordinator named.
     pub store: Arc<dyn SlotStore>,
     /// The device.
     pub device: Device,
-    /// Tokens attributed together.
+    /// Maximum number of tokens attributed together, approximately.
     pub batch_tokens: usize,
-    /// Examples attributed together at most.
+    /// Maximum number of examples attributed together.
     pub batch_size: usize,
-    /// Largest result of one shard.
+    /// Maximum size of one object, in bytes. A larger result is split.
     pub max_result_bytes: usize,
-    /// Woken when there is progress to report.
+    /// Notified when there is progress to report.
     pub progressed: Arc<tokio::sync::Notify>,
 }
 
-/// How far a task is. Read by the heartbeat.
+/// How far a task has come. Read by the heartbeat.
 #[derive(Debug, Default)]
 pub struct TaskProgress {
     /// Rows attributed, error rows included.
@@ -56,19 +56,21 @@ pub struct TaskProgress {
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    /// What stands in the slot.
+    /// What is now in the leased slot.
     pub outcome: Outcome,
-    /// Rows of the dataset that were answered.
+    /// Number of dataset rows that have a result.
     pub rows: u64,
-    /// How many of them have an error row.
+    /// Number of those rows that have an error row.
     pub failed: u64,
-    /// Tokens of what was attributed.
+    /// Number of tokens of the attributed examples.
     pub tokens: u64,
-    /// Length of the encoded tables.
+    /// Total size of the encoded objects, in bytes.
     pub bytes: u64,
 }
 
-/// Does what `lease` permits, or publishes what is finished of it when `stop` is cancelled.
+/// Computes and publishes the rows of `lease`, or those that are finished when `stop` is canceled.
+///
+/// Fails with [`Failure::Stopped`] if it was stopped before any row was finished.
 pub async fn run(
     context: &TaskContext,
     lease: &Lease,
@@ -89,6 +91,7 @@ pub async fn run(
         Err(Failure::Stopped) if !results.is_empty() => {}
         Err(failure) => return Err(failure),
     }
+    // Not interrupted by `stop`: finished rows are published even if the task must end.
     let publication = Publication {
         store: context.store.as_ref(),
         worker: &context.id,
@@ -137,7 +140,7 @@ async fn fetch(
     }
 }
 
-/// A lease under way.
+/// A lease that is being worked on.
 struct Task<'a> {
     context: &'a TaskContext,
     spec: &'a Arc<JobSpec>,
@@ -146,8 +149,8 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Attributes the rows of `input`, one group after another, and adds to `results` what became of
-    /// each. Where it fails, the rows before the group under way have their results.
+    /// Attributes the rows of `input` group by group, and appends each row's results to `results`.
+    /// If it fails, `results` holds the rows before the group that was being computed.
     async fn attribute(
         &self,
         input: &InputRows,
@@ -155,6 +158,7 @@ impl Task<'_> {
     ) -> Result<(), Failure> {
         let rows = input.rows.iter();
         let rows: Vec<_> = rows.map(|row| example(row, &self.spec.dataset)).collect();
+        // Every example of a group is attributed once per generated sequence.
         let batch_tokens = self.context.batch_tokens / self.spec.num_samples();
         for group in groups(&rows, batch_tokens, self.context.batch_size) {
             let examples: Vec<_> = rows[group.clone()].iter().flatten().cloned().collect();
@@ -166,6 +170,8 @@ impl Task<'_> {
             }
             for row in &rows[group] {
                 let samples = match row {
+                    // The device answers in the order of the examples, which are the good rows of
+                    // the group.
                     Ok(_) => attributed.next().ok_or(Failure::Device)?,
                     Err(error) => vec![Err(error.clone())],
                 };
@@ -176,7 +182,8 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Counts what became of a row as progress. Returns it without what the table cannot hold.
+    /// Adds a row to the progress. Replaces results that the table cannot hold by errors, and
+    /// returns the results.
     fn count(&self, samples: Samples) -> Samples {
         let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
         self.progress.rows.fetch_add(1, Ordering::Relaxed);

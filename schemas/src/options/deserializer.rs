@@ -1,4 +1,4 @@
-//! Walks through a JSON value and remembers the way to what is wrong.
+//! A serde deserializer over a JSON value that records the path to the value at fault.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::{OptionError, one_of};
 
-/// A value on its way into a type.
+/// A JSON value that is being deserialized.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node<'v>(pub(super) &'v Value);
 
@@ -27,6 +27,8 @@ impl<'de> Deserializer<'de> for Node<'_> {
             Value::Array(items) => {
                 let mut rest = Items { items, next: 0 };
                 let value = visitor.visit_seq(&mut rest)?;
+                // A tuple reads only as many items as it has fields. Items left over mean the list
+                // is too long.
                 if rest.next < items.len() {
                     return Err(OptionError::unfit(format!("a list of {}", rest.next)));
                 }
@@ -36,6 +38,8 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
+    // Written out, because `deserialize_any` would call `visit_unit` for null and would not wrap
+    // any other value in `Some`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionError> {
         match self.0 {
             Value::Null => visitor.visit_none(),

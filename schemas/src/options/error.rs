@@ -1,4 +1,4 @@
-//! What is wrong with an option, as one sentence.
+//! Errors of options, each formatted as one sentence.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::suggest::nearest;
 
-/// Characters of a value that a message shows.
+/// Number of characters of a value that a message shows.
 const SHOWN_CHARS: usize = 60;
 
-/// What is wrong with which option.
+/// An invalid option: which one it is, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionError {
-    /// `bad_words_ids[0]`; empty for the whole.
+    /// Path of the value at fault, such as `bad_words_ids[0]`; empty for the outermost value.
     path: String,
     problem: Problem,
     /// The value at fault, as JSON.
@@ -22,13 +22,13 @@ pub struct OptionError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
-    /// It must be something else.
+    /// The value must be something else.
     Unfit { expected: String },
-    /// There is no such option.
+    /// There is no option with this name.
     Unknown { name: String, known: Vec<String> },
-    /// An option that must be there is not.
+    /// A required option is missing.
     Missing { name: String },
-    /// A sentence of its own.
+    /// Any other problem, described by a complete sentence.
     Other { reason: String },
 }
 
@@ -66,7 +66,8 @@ impl fmt::Display for OptionError {
 }
 
 impl OptionError {
-    /// Adds the step that led to where it went wrong: errors come up from within.
+    /// Puts `step` in front of the path. An error starts at the innermost value and passes through
+    /// every enclosing one, each of which adds its own step.
     pub(super) fn within(mut self, step: &str) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') {
             ""
@@ -77,13 +78,13 @@ impl OptionError {
         self
     }
 
-    /// Says that `value` is at fault, unless a value within it is.
+    /// Records `value` as the one at fault, unless an inner value was recorded already.
     pub(super) fn about(mut self, value: &Value) -> Self {
         self.value.get_or_insert_with(|| shown(value));
         self
     }
 
-    /// Fails because the option `name` must be `expected` and not `value`.
+    /// Returns the error that the option `name` must be `expected` and not `value`.
     pub fn of_option(name: &str, expected: &str, value: &Value) -> Self {
         Self::unfit(expected).about(value).within(name)
     }
@@ -96,7 +97,7 @@ impl OptionError {
         }
     }
 
-    /// Fails because a value must be `expected`.
+    /// Returns the error that a value must be `expected`.
     pub(super) fn unfit(expected: impl Into<String>) -> Self {
         Self::new(Problem::Unfit {
             expected: expected.into(),
@@ -107,6 +108,8 @@ impl OptionError {
 impl de::Error for OptionError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
+        // The prefix comes from a type's `#[serde(expecting = "expected …")]`, see the module
+        // `options`.
         match message.strip_prefix("expected ") {
             Some(expected) => Self::unfit(expected),
             None => Self::new(Problem::Other { reason: message }),
@@ -159,7 +162,7 @@ pub(super) fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// Returns the least and the largest value of an integer type, by serde's name of it.
+/// Returns the smallest and the largest value of an integer type, given serde's name for the type.
 fn range_of(expected: &str) -> Option<(i64, u64)> {
     Some(match expected {
         "u8" => (0, u8::MAX.into()),
@@ -172,7 +175,7 @@ fn range_of(expected: &str) -> Option<(i64, u64)> {
     })
 }
 
-/// Returns what serde expected in words for a person.
+/// Translates serde's description of an expected type into words for a user.
 fn plainly(expected: &str) -> String {
     if let Some((least, _)) = range_of(expected) {
         let words = if least == 0 {
@@ -197,6 +200,7 @@ fn plainly(expected: &str) -> String {
     words.to_owned()
 }
 
+/// Returns `value` as JSON, cut to [`SHOWN_CHARS`] characters.
 fn shown(value: &Value) -> String {
     let json = value.to_string();
     match json.char_indices().nth(SHOWN_CHARS) {

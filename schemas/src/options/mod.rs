@@ -1,12 +1,13 @@
-//! JSON that a person wrote, as typed options: the one place where it becomes either a value or a
-//! sentence about the option that is wrong.
+//! Typed options from JSON that a user wrote. All such JSON is read here, and becomes either a
+//! value or a sentence about the option that is wrong.
 //!
-//! A derived `Deserialize` says what a type expected but not which option it was, and says it in the
-//! words of a library (`data did not match any variant of untagged enum`). Here every error names the
-//! option by its path and says what it must be: `bad_words_ids[0][1] must be 0 or more, not -1`.
+//! A derived `Deserialize` says what a type expected but not which option it was, and says it in
+//! serde's own terms (`data did not match any variant of untagged enum`). Here every error names
+//! the path of the option and says what it must be:
+//! `bad_words_ids[0][1] must be 0 or more, not -1`.
 //!
-//! A type that takes several shapes says which in its `#[serde(expecting = "expected …")]`: what
-//! follows `expected` completes the sentence `option must be …`.
+//! A type that accepts several shapes lists them in its `#[serde(expecting = "expected …")]`. The
+//! words after `expected` complete the sentence `option must be …`.
 
 mod deserializer;
 mod error;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 
 pub use error::OptionError;
 
-/// Reads options. Fails with a sentence that names the option at fault.
+/// Reads options into their type. Fails with a sentence that names the option at fault.
 pub fn read<T: DeserializeOwned>(options: Map<String, Value>) -> Result<T, OptionError> {
     read_value(&Value::Object(options))
 }

@@ -1,8 +1,9 @@
-//! Objects as files of a directory, so that a result is a folder any reader opens.
+//! Objects as files in a directory, so that a result is a folder that any reader opens.
 //!
-//! A file appears under its name whole and on the disk, or not at all: it is written and synced in
-//! `_staging`, outside every folder a reader scans, then linked to its name. `link(2)` fails if the
-//! name is taken, which is the put-if-absent; syncing the folder makes the name itself durable.
+//! A file appears under its name complete and durable, or not at all. It is written and synced in
+//! `_staging`, outside every folder that a reader scans, and then linked to its name. `link(2)`
+//! fails if the name is taken, which makes it a put-if-absent. Syncing the folder makes the name
+//! itself durable.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -24,7 +25,7 @@ pub struct LocalSlotStore {
 }
 
 impl LocalSlotStore {
-    /// Opens `directory`, which is made if it does not exist. Fails if it cannot be made.
+    /// Opens `directory` and creates it if it does not exist. Fails if it cannot be created.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let made = fs::create_dir_all(directory.join(layout::STAGING));
         made.and_then(|()| Self::at(directory))
@@ -34,7 +35,7 @@ impl LocalSlotStore {
             })
     }
 
-    /// Opens `directory` to read from it. Makes nothing. Fails if there is no such directory.
+    /// Opens `directory` for reading and creates nothing. Fails if there is no such directory.
     pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
         Self::at(directory).map_err(|source| StoreError::Url {
             url: directory.display().to_string(),
@@ -54,7 +55,7 @@ impl LocalSlotStore {
         })
     }
 
-    /// Runs file operations where they may block.
+    /// Runs file operations on a thread where they may block.
     async fn blocking<T: Send + 'static>(
         &self,
         action: &'static str,
@@ -130,9 +131,11 @@ impl SlotStore for LocalSlotStore {
     }
 }
 
+/// Creates a file in the steps that the top of this module describes.
 fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
     let path = path_of(root, key)?;
-    // Most losers come long after the winner: spare them the writing.
+    // An attempt that comes second usually comes much later, so this check saves it from writing
+    // the file.
     if path.exists() {
         return Ok(Created::Already);
     }
@@ -142,8 +145,10 @@ fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
     fs::create_dir_all(&staging)?;
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
+    // `tempfile` makes files that only their owner can read; readers of the table need the usual
+    // mode.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // Unlinks itself when dropped, however this ends.
+    // Removes itself when dropped, whether or not the link succeeds.
     let mut staged = builder.tempfile_in(&staging)?;
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
@@ -152,12 +157,13 @@ fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Created::Already,
         Err(error) => return Err(error),
     };
-    // The loser too: whoever hears that the object stands may act on it.
+    // Also when the object already existed: the caller may act on its existence, which must be
+    // durable by then.
     sync_folder(folder)?;
     Ok(created)
 }
 
-/// Makes `folder` and what is missing above it, each synced into its parent.
+/// Creates `folder` and its missing parents, and syncs each new folder's parent.
 fn create_folders(root: &Path, folder: &Path) -> io::Result<()> {
     if folder == root || folder.is_dir() {
         return Ok(());
@@ -174,7 +180,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Returns where `key` lies. Refuses what could leave the root: keys come over the network too.
+/// Returns the path of `key`. Refuses keys that could lead out of the root, because keys also come
+/// over the network.
 fn path_of(root: &Path, key: &str) -> io::Result<PathBuf> {
     let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
     if key.split('/').all(is_name) {
@@ -187,6 +194,8 @@ fn path_of(root: &Path, key: &str) -> io::Result<PathBuf> {
     }
 }
 
+/// Adds all files below `folder` to `found`, except those in the staging folder. Names that are not
+/// Unicode are skipped, because no key has such a name. A missing folder is empty, as in a bucket.
 fn collect(folder: &Path, prefix: &str, found: &mut Vec<Listed>) -> io::Result<()> {
     let Some(entries) = absent_as_none(fs::read_dir(folder))? else {
         return Ok(());
@@ -212,6 +221,7 @@ fn collect(folder: &Path, prefix: &str, found: &mut Vec<Listed>) -> io::Result<(
     Ok(())
 }
 
+/// Turns the error that something does not exist into `None`.
 fn absent_as_none<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),

@@ -1,7 +1,8 @@
-//! Where objects live. Always a URL; always created once.
+//! Stores of objects. A store is named by a URL, and each of its objects is created once.
 //!
-//! [`SlotStore::create`] is the one decision of the whole system: of everybody who tries to create
-//! an object, exactly one succeeds. Nothing here can overwrite, and nothing above here needs to.
+//! [`SlotStore::create`] is the only operation that decides anything: of all who try to create an
+//! object, exactly one succeeds. Nothing in this module can overwrite an object, and no caller
+//! needs to.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,14 +26,14 @@ pub use slot_store::{Created, Listed, SlotStore, StoreError};
 /// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`.
 ///
 /// S3 credentials, region and endpoint come from the usual `AWS_…` variables. Fails if the scheme
-/// is not served or the location cannot be used.
+/// is not supported or the location cannot be used.
 pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
     open_with(url, LocalSlotStore::open)
 }
 
-/// Opens the store at `url` to read what it holds. Writes nothing, and needs no permission to.
+/// Opens the store at `url` for reading. Writes nothing, and needs no permission to write.
 ///
-/// Takes what [`open`] takes; fails also if a directory does not exist.
+/// Accepts the same URLs as [`open`]. Also fails if a directory does not exist.
 pub fn open_to_read(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
     open_with(url, LocalSlotStore::open_to_read)
 }
@@ -64,7 +65,8 @@ fn open_with(
     }
 }
 
-/// Returns the directory that `url` names, if it names one of this machine.
+/// Returns the directory that `url` names, or `None` if it does not name a directory of this
+/// machine.
 pub fn local_root(url: &str) -> Option<PathBuf> {
     if !url.contains("://") {
         return Some(url.into());
@@ -73,23 +75,25 @@ pub fn local_root(url: &str) -> Option<PathBuf> {
     parsed.to_file_path().ok()
 }
 
-/// A storage root as `object_store` reaches it, for readers that bring their own way of reading.
+/// A storage root as an `object_store` client, for query engines that read Parquet in their own
+/// way.
 #[derive(Debug)]
 pub struct Objects {
-    /// What reads.
+    /// The client of the whole store; paths are relative to the bucket or file system, not to the
+    /// root.
     pub store: Arc<dyn ObjectStore>,
     root: Url,
 }
 
 impl Objects {
-    /// Returns the URL of a folder below the root, by which `store` is to be asked.
+    /// Returns the URL of a folder below the root, in the form that a reader of `store` expects.
     pub fn url_of(&self, folder: &str) -> String {
         format!("{}/{folder}/", self.root.as_str().trim_end_matches('/'))
     }
 }
 
-/// Reaches the storage root at `url`, to read. Takes what [`open_to_read`] takes, and fails as it
-/// does.
+/// Opens the storage root at `url` for reading. Accepts the same URLs as [`open_to_read`] and fails
+/// in the same cases.
 pub fn objects(url: &str) -> Result<Objects, StoreError> {
     let opened = open_to_read(url)?;
     let refuse = |reason: String| StoreError::Url {
@@ -102,6 +106,7 @@ pub fn objects(url: &str) -> Result<Objects, StoreError> {
     } else {
         remote::bucket(&root)?.objects
     };
+    // The query holds settings such as `endpoint`, which are already in `store`.
     root.set_query(None);
     Ok(Objects { store, root })
 }

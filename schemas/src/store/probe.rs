@@ -1,7 +1,8 @@
-//! Whether a store keeps its one promise: of many who create an object, one succeeds.
+//! Checks that a store keeps its one promise: of many who create an object, exactly one succeeds.
 //!
-//! Some servers that speak S3 take the condition and ignore it, and would silently corrupt tables.
-//! The probe catches those. It cannot prove that a store is atomic; which stores are is documented.
+//! Some S3-compatible servers accept the condition and ignore it, and would silently corrupt
+//! tables. The probe detects those. It cannot prove that a store is atomic; the documentation lists
+//! the stores that are.
 
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
@@ -10,15 +11,17 @@ use ulid::Ulid;
 use super::{Created, SlotStore, StoreError};
 use crate::layout;
 
-/// Enough to catch a store that sometimes lets two writers in, and few enough to take no time.
+/// Number of keys that are raced for: enough to catch a store that sometimes lets two writers win,
+/// few enough to take almost no time.
 const KEYS: usize = 8;
+/// Number of concurrent writers per key.
 const WRITERS: usize = 16;
 
-/// Checks that `store` creates objects once and lists them at once.
+/// Checks that `store` creates objects only once, and lists them as soon as they are created.
 ///
-/// The whole check runs once a root and leaves a marker; later calls only ask to create the marker
-/// again, which an honest store refuses. Fails with [`StoreError::Unsafe`] if the store must not be
-/// used, with [`StoreError::Unavailable`] if it does not answer.
+/// The full check runs once per root and leaves a marker. Later calls only try to create the marker
+/// again, which a correct store refuses. Fails with [`StoreError::Unsafe`] if the store must not be
+/// used, and with [`StoreError::Unavailable`] if it does not answer.
 pub async fn probe(store: &dyn SlotStore) -> Result<(), StoreError> {
     let unsafe_if = |is_unsafe: bool, finding: &str| {
         if is_unsafe {
@@ -63,7 +66,7 @@ pub async fn probe(store: &dyn SlotStore) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lets writers race for `key`; returns how many were told that they created it.
+/// Lets writers race for `key`. Returns how many of them were told that they created it.
 async fn race(store: &dyn SlotStore, key: String) -> Result<usize, StoreError> {
     let writers = (0..WRITERS).map(|writer| store.create(&key, Bytes::from(writer.to_string())));
     let mut winners = 0;

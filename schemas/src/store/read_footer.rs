@@ -1,4 +1,4 @@
-//! Reading who filled a slot, and with what, from the end of its object alone.
+//! Reads a slot's footer from the end of its object, without reading the rows.
 //!
 //! One read is enough for nearly every footer, however large the object.
 
@@ -8,14 +8,14 @@ use super::{Listed, SlotStore, StoreError};
 use crate::footer::Footer;
 use crate::slot_file::footer_of;
 
-/// Holds most footers, so that one read is enough.
+/// Bytes read at first. Most footers fit, so that one read is enough.
 const TAIL_BYTES: u64 = 64 << 10;
-/// Length and magic number at the end of every Parquet file.
+/// Size of the last fields of every Parquet file: the length of the metadata and the magic number.
 const END_BYTES: usize = 8;
 
 /// Reads the footer of a slot's object.
 ///
-/// Fails with [`StoreError::Damaged`] if the object is not a slot's.
+/// Fails with [`StoreError::Damaged`] if the object is not a slot file.
 pub async fn read_footer(store: &dyn SlotStore, object: &Listed) -> Result<Footer, StoreError> {
     let metadata = read_metadata(store, object).await?;
     footer_of(&metadata).map_err(|error| damaged(store, object, error.to_string()))
@@ -40,7 +40,7 @@ async fn read_metadata(
         let from = object.bytes - needed;
         tail = store.get_range(&object.key, from..object.bytes).await?;
     }
-    // A store may give less than it was asked for.
+    // A store may return fewer bytes than it was asked for.
     let start = tail.len().checked_sub(needed as usize);
     let start = start.ok_or_else(|| damaged("it is shorter than the store lists it".to_owned()))?;
     ParquetMetaDataReader::decode_metadata(&tail[start..tail.len() - END_BYTES])

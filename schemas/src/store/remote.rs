@@ -1,8 +1,8 @@
-//! Objects in a bucket: whatever `object_store` reaches, created with a condition.
+//! Objects in a bucket, reached through `object_store` and created with a condition.
 //!
-//! A create whose answer was lost is repeated by the client below us, and then finds its own object
-//! in the way. [`Created::Already`] therefore means "something stands there", never "another's":
-//! who needs to know whose it is reads it.
+//! If the answer to a create is lost, the underlying client repeats the request and then finds its
+//! own object in the way. [`Created::Already`] therefore means "an object exists", not "somebody
+//! else's object exists". A caller that needs to know whose it is reads the object.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,23 +20,25 @@ use url::Url;
 
 use super::{Created, Listed, SlotStore, StoreError};
 
-/// A folder of a bucket.
+/// A folder of a bucket, whose objects are the store's.
 #[derive(Debug)]
 pub struct RemoteSlotStore {
     objects: Arc<dyn ObjectStore>,
     root: Path,
     url: String,
-    /// Where credentials are asked for if none were given: a machine in a cloud has some there.
+    /// Address that is asked for credentials if none were given, because machines in a cloud have
+    /// some there. `None` if credentials were given.
     metadata_endpoint: Option<String>,
 }
 
-/// Where machines in AWS answer questions about themselves.
+/// Address of the instance metadata service on AWS machines.
 const METADATA_ENDPOINT: &str = "http://169.254.169.254";
 
 impl RemoteSlotStore {
-    /// Uses the folder `root` of `objects`; `url` is how messages and workers name it.
+    /// Uses the folder `root` of `objects`. `url` is the name used in messages and by workers.
     ///
-    /// `objects` must refuse [`PutMode::Create`] where an object stands: [`super::probe`] checks.
+    /// `objects` must refuse [`PutMode::Create`] if an object exists, which [`super::probe`]
+    /// checks.
     pub fn new(objects: Arc<dyn ObjectStore>, root: Path, url: &str) -> Self {
         Self {
             objects,
@@ -64,13 +66,14 @@ impl RemoteSlotStore {
         Ok(self.root.parts().chain(relative.parts()).collect())
     }
 
-    /// Returns the name below the root, or `None` for what lies elsewhere.
+    /// Returns the key of the object at `path`, or `None` if it is outside the root.
     fn key(&self, path: &Path) -> Option<String> {
         let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
         let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
         Some(parts.join("/"))
     }
 
+    /// Turns the error that an object does not exist into `None`.
     fn found<T>(
         &self,
         action: &'static str,
@@ -91,6 +94,8 @@ impl RemoteSlotStore {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> StoreError {
         let metadata_endpoint = self.metadata_endpoint.as_deref();
+        // A failure to reach the metadata service means that no credentials were found anywhere,
+        // which is what the user must hear.
         if metadata_endpoint.is_some_and(|endpoint| source.to_string().contains(endpoint)) {
             let bucket = self.url.split('?').next().unwrap_or(&self.url);
             return StoreError::NoCredentials {
@@ -106,15 +111,15 @@ impl RemoteSlotStore {
     }
 }
 
-/// A bucket, and the folder of it that a URL names.
+/// A bucket, and the folder in it that a URL names.
 pub(super) struct Bucket {
     pub(super) objects: Arc<dyn ObjectStore>,
     root: Path,
     metadata_endpoint: Option<String>,
 }
 
-/// Reaches the bucket of `s3://bucket/prefix`; settings such as `?endpoint=…` override the
-/// environment's.
+/// Returns a client for the bucket of `s3://bucket/prefix`. Settings such as `?endpoint=…` override
+/// the environment's.
 pub(super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
     let refuse = |reason: String| StoreError::Url {
         url: url.to_string(),
@@ -125,6 +130,8 @@ pub(super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
         .filter(|bucket| !bucket.is_empty())
         .ok_or_else(|| refuse("it names no bucket".to_owned()))?;
     let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+    // `ETagMatch` makes `PutMode::Create` send `If-None-Match: *`, the condition that commits rely
+    // on.
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
@@ -146,7 +153,7 @@ pub(super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
     })
 }
 
-/// Returns where `builder` will ask for credentials, if it was given none.
+/// Returns the address that `builder` will ask for credentials, or `None` if it was given some.
 fn metadata_endpoint(builder: &AmazonS3Builder) -> Option<String> {
     let set = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
     let is_given = set(AmazonS3ConfigKey::AccessKeyId).is_some()
@@ -214,7 +221,8 @@ impl SlotStore for RemoteSlotStore {
     }
 }
 
-/// An answer within seconds or an error: who waits above decides whether to try again.
+/// Returns the client's retry settings. They only bridge short outages: the caller decides whether
+/// to keep trying.
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
@@ -227,7 +235,8 @@ fn retries() -> RetryConfig {
     }
 }
 
-/// Returns the setting a URL may give. A URL is logged and handed out, so it carries no secret.
+/// Returns the setting that a query parameter of a URL stands for. Secrets are refused, because
+/// URLs are logged and sent to workers.
 fn setting(name: &str) -> Result<AmazonS3ConfigKey, String> {
     let allowed = [
         "endpoint",
@@ -246,7 +255,8 @@ fn setting(name: &str) -> Result<AmazonS3ConfigKey, String> {
         .map_err(|error: Error| error.to_string())
 }
 
-/// Plain HTTP is for a store on this machine; anywhere else `AWS_ALLOW_HTTP` must ask for it.
+/// Returns whether `endpoint` is on this machine. Only such a store may use plain HTTP; for any
+/// other, `AWS_ALLOW_HTTP` must be set.
 fn is_loopback(endpoint: &str) -> bool {
     let Ok(url) = Url::parse(endpoint) else {
         return false;

@@ -1,7 +1,7 @@
-//! What a store of objects must answer, and how it fails.
+//! The interface of a store of objects, and its errors.
 //!
-//! [`SlotStore::create`] is the one decision of the whole system: of everybody who tries to create
-//! an object, exactly one succeeds. Nothing here can overwrite, and nothing above here needs to.
+//! [`SlotStore::create`] is the only operation that decides anything: of all who try to create an
+//! object, exactly one succeeds. Nothing here can overwrite an object, and no caller needs to.
 
 use std::ops::Range;
 
@@ -10,30 +10,31 @@ use bytes::Bytes;
 
 use crate::error::ErrorKind;
 
-/// What became of an attempt to create an object.
+/// The result of trying to create an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// The object stands, durably, with the given bytes.
+    /// The object was created and is durable, with the given bytes.
     Now,
-    /// Another object, or this one from an earlier try, already stood there.
+    /// An object already existed: somebody else's, or this one from an earlier try.
     Already,
 }
 
 /// One object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Name below the root.
+    /// Name of the object, relative to the root.
     pub key: String,
-    /// Its length in bytes.
+    /// Length of the object in bytes.
     pub bytes: u64,
 }
 
 /// A store of objects that are created once and never change.
 #[async_trait]
 pub trait SlotStore: std::fmt::Debug + Send + Sync {
-    /// Creates the object `key` unless one exists. Durable when it returns [`Created::Now`].
+    /// Creates the object `key` unless it exists. The object is durable once this returns
+    /// [`Created::Now`].
     ///
-    /// After an error the object may or may not exist: try again, or look.
+    /// After an error the object may or may not exist. The caller must try again or check.
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StoreError>;
 
     /// Returns an object's bytes, or `None` if it does not exist.
@@ -42,7 +43,7 @@ pub trait SlotStore: std::fmt::Debug + Send + Sync {
     /// Returns part of an object's bytes. Fails if the object does not exist.
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError>;
 
-    /// Returns what stands at `key`, or `None`.
+    /// Returns the name and length of the object `key`, or `None` if it does not exist.
     async fn head(&self, key: &str) -> Result<Option<Listed>, StoreError>;
 
     /// Returns every object below the folder `prefix`, sorted by key.
@@ -52,48 +53,48 @@ pub trait SlotStore: std::fmt::Debug + Send + Sync {
     fn url(&self) -> &str;
 }
 
-/// Why a store could not do what it was asked.
+/// Why a store could not do what was requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The URL names no store we know.
+    /// The URL does not name a supported store.
     #[error(
         "`{url}` is not a store: {reason}; use a directory, `file:///…` or `s3://bucket/prefix`"
     )]
     Url {
-        /// What was given.
+        /// The URL that was given.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The store did not answer, or refused.
+    /// The store did not answer, or refused the request.
     #[error("store `{url}`: {action} `{key}`")]
     Unavailable {
         /// The store.
         url: String,
-        /// Verb of what was attempted.
+        /// What was attempted, as a verb.
         action: &'static str,
         /// The object.
         key: String,
-        /// What the store said.
+        /// The error of the file system or of the store's client.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nobody said as whom to use the store, and this machine is nobody by itself.
+    /// No credentials were given, and this machine has none of its own.
     #[error("no credentials for {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
     NoCredentials {
-        /// The bucket and the folder in it.
+        /// URL of the bucket and folder, without settings.
         url: String,
     },
-    /// The store does not honor put-if-absent, so its results could be wrong.
+    /// The store does not honor put-if-absent, so tables in it could be wrong.
     #[error("store `{url}` is unsafe: {finding}; it cannot hold whence's tables")]
     Unsafe {
         /// The store.
         url: String,
-        /// What the probe saw.
+        /// What the probe found.
         finding: String,
     },
-    /// An object's bytes are not what they must be.
+    /// An object is damaged.
     #[error("store `{url}`: object `{key}` is damaged: {reason}; remove it and run the job again")]
     Damaged {
         /// The store.
@@ -106,7 +107,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns what can be done about it.
+    /// Returns the kind of the error, which says what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. } | Self::NoCredentials { .. } | Self::Unsafe { .. } => {

@@ -1,4 +1,4 @@
-//! One suite over every store, and what each way of naming a store opens.
+//! One conformance suite for all stores, and tests of how URLs are opened.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ fn in_memory() -> RemoteSlotStore {
     RemoteSlotStore::new(Arc::new(InMemory::new()), "root".into(), "memory://root")
 }
 
-/// What the rest of the system relies on, whatever the store.
+/// Checks what the rest of the system relies on, whatever the store.
 async fn conforms(store: &dyn SlotStore) {
     let first = Bytes::from_static(b"first");
     let second = Bytes::from_static(b"second");
@@ -62,7 +62,7 @@ async fn a_bucket_conforms() {
     conforms(&in_memory()).await;
 }
 
-/// Ignores the condition, as some servers that speak S3 do.
+/// A store that ignores the condition, as some S3-compatible servers do.
 #[derive(Debug)]
 struct Overwrites(RemoteSlotStore);
 

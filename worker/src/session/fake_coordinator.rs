@@ -1,4 +1,5 @@
-//! A coordinator of this process for tests: answers as it is told, and remembers what it was asked.
+//! A coordinator for tests, inside the test's process. It answers as its script says and records
+//! its requests.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,18 +22,18 @@ use whence_proto::v1::{
 
 use super::Coordinator;
 
-/// What it was asked, and what it will answer.
+/// The requests it received, and the answers it will give.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    /// Answers to the next calls of each kind, if they are to fail.
+    /// Failures with which the next calls of each kind are answered, in order. Later calls succeed.
     pub(super) register_failures: VecDeque<Status>,
     pub(super) acquire_failures: VecDeque<Status>,
     pub(super) report_failures: VecDeque<Status>,
-    /// Leases of the next answer; none for ever after.
+    /// Leases of the next answer. Later requests for leases are never answered.
     pub(super) leases: Vec<whence_proto::v1::Lease>,
-    /// What every heartbeat hears it should stop.
+    /// Attempts that every heartbeat is told to stop.
     pub(super) stop: Vec<AttemptRef>,
-    /// The storage root it names.
+    /// URL of the storage root that it names when a worker registers.
     pub(super) store_url: String,
 
     pub(super) registered: Vec<RegisterRequest>,
@@ -43,7 +44,7 @@ pub(super) struct Script {
     pub(super) released: Vec<ReleaseShardsRequest>,
 }
 
-/// The coordinator. Clones are the same one.
+/// The coordinator. Clones share their script.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FakeCoordinator {
     script: Arc<Mutex<Script>>,
@@ -55,7 +56,7 @@ impl FakeCoordinator {
         self.script.lock().unwrap()
     }
 
-    /// Waits until what it was asked satisfies `is_enough`.
+    /// Waits until the script and the requests so far satisfy `is_enough`.
     pub(super) async fn until(&self, is_enough: impl Fn(&Script) -> bool) {
         loop {
             let asked = self.asked.notified();
@@ -66,7 +67,7 @@ impl FakeCoordinator {
         }
     }
 
-    /// Serves in `tasks`. Returns the way to it.
+    /// Starts serving in `tasks`, over in-memory connections. Returns how to reach it.
     pub(super) fn serve(&self, tasks: &mut JoinSet<()>) -> Coordinator {
         let (sender, incoming) = mpsc::channel(1);
         let connect = tower::service_fn(move |_| {
@@ -84,7 +85,7 @@ impl FakeCoordinator {
         Coordinator::behind(channel, "http://fake")
     }
 
-    /// Remembers a call, and fails it if the script says so.
+    /// Records a call, and fails it if the script says so.
     fn hear(
         &self,
         remember: impl FnOnce(&mut Script),
@@ -129,7 +130,7 @@ impl WorkerService for FakeCoordinator {
         )?;
         let leases = std::mem::take(&mut self.script().leases);
         if leases.is_empty() {
-            // A long poll that nothing ends.
+            // A long poll that never ends.
             std::future::pending::<()>().await;
         }
         Ok(Response::new(AcquireShardsResponse {
@@ -144,7 +145,7 @@ impl WorkerService for FakeCoordinator {
         &self,
         _request: Request<FetchShardRequest>,
     ) -> Result<Response<Self::FetchShardStream>, Status> {
-        // Rows that never come: the task runs until it is stopped.
+        // The rows never arrive, so the task runs until it is stopped.
         Ok(Response::new(Box::pin(futures::stream::pending())))
     }
 

@@ -1,4 +1,4 @@
-//! Renewing leases: at every interval, and soon after progress, so that people see it move.
+//! Renews leases: at every interval, and earlier if a task progressed, so that users see it soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tracing::warn;
 use super::link::Link;
 use super::running::RunningTasks;
 
-/// Least time between two heartbeats that were sent early to show progress.
+/// Minimum time before an early heartbeat that only reports progress.
 const EARLY: Duration = Duration::from_millis(250);
 
-/// What renews the leases of the running tasks.
+/// Renews the leases of the running tasks.
 pub(super) struct Heartbeat {
     pub(super) link: Link,
     pub(super) running: RunningTasks,
@@ -23,8 +23,8 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Renews until `ended`. A heartbeat that nobody hears is not repeated: the next one is due soon
-    /// enough, and leases survive several.
+    /// Sends heartbeats until `ended`. A heartbeat that fails is not repeated: the next one follows
+    /// soon, and a lease lasts for several.
     pub(super) async fn run(self, ended: CancellationToken) {
         let mut last = Instant::now();
         loop {
@@ -40,7 +40,9 @@ impl Heartbeat {
         }
     }
 
+    /// Waits until the next heartbeat after the one at `last` is due.
     async fn is_due(&self, last: Instant) {
+        // An early heartbeat needs progress and a pause of at least `EARLY` since the last one.
         let early = async {
             self.progressed.notified().await;
             sleep_until(last + EARLY).await;
@@ -51,6 +53,7 @@ impl Heartbeat {
         }
     }
 
+    /// Sends one heartbeat and stops the tasks that the answer names.
     async fn beat(&self) {
         match self.link.heartbeat(self.running.progress()).await {
             Ok(stop) => self.running.stop(&stop),

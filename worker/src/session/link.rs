@@ -1,4 +1,4 @@
-//! A worker's calls to its coordinator, each with a deadline, and their answers checked.
+//! A worker's calls to its coordinator. Each call has a deadline, and its answer is checked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,15 @@ use whence_proto::v1::{self, AttemptRef};
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::{Epoch, WorkerId};
 
-/// How long a request for leases may wait at the coordinator.
+/// How long the coordinator may hold a request for leases until it has some (long polling).
 const ACQUIRE_WAIT: Duration = Duration::from_secs(20);
-/// Answer time of every other call.
+/// Deadline of every other call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Messages carry shards and specifications; tonic's own limit is too small for long texts.
+/// Limit for one message. Messages carry shards and specifications, and tonic's default of 4 MiB is
+/// too small for long texts.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
-/// A coordinator to work for.
+/// The coordinator that a worker works for.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
     channel: Channel,
@@ -26,12 +27,13 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// The coordinator that listens at `endpoint`; nothing is connected before the first call.
+    /// Returns the coordinator that listens at `endpoint`. Nothing is connected before the first
+    /// call.
     pub fn at(endpoint: &Endpoint) -> Self {
         Self::behind(endpoint.connect_lazy(), &endpoint.uri().to_string())
     }
 
-    /// The coordinator behind `channel`, which messages call `address`.
+    /// Returns the coordinator behind `channel`, which messages to the user call `address`.
     pub fn behind(channel: Channel, address: &str) -> Self {
         Self {
             channel,
@@ -40,7 +42,7 @@ impl Coordinator {
     }
 }
 
-/// A way to the coordinator. Cheap to clone.
+/// A connection to the coordinator, with the worker's id. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     client: WorkerServiceClient<Channel>,
@@ -48,14 +50,14 @@ pub(super) struct Link {
     worker: WorkerId,
 }
 
-/// What a coordinator says to a worker that registers.
+/// The coordinator's answer to a worker that registers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Registered {
     /// URL of the storage root.
     pub(super) store_url: String,
     pub(super) epoch: Epoch,
     pub(super) heartbeat_interval: Duration,
-    /// Attempts whose result nobody needs.
+    /// Attempts to stop, because their results are no longer needed.
     pub(super) stop: Vec<AttemptRef>,
 }
 
@@ -69,16 +71,18 @@ impl Link {
         }
     }
 
-    /// Returns how messages name the coordinator.
+    /// Returns the address by which messages name the coordinator.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Returns the client, for calls that stream.
+    /// Returns the client, for streaming calls, which have no single answer to wait for.
     pub(super) fn client(&self) -> WorkerServiceClient<Channel> {
         self.client.clone()
     }
 
+    /// Registers the worker. `in_flight` are the attempts it is still running, so that a new
+    /// coordinator knows of them.
     pub(super) async fn register(&self, in_flight: Vec<AttemptRef>) -> Result<Registered, Status> {
         let request = v1::RegisterRequest {
             worker_id: self.worker.to_string(),
@@ -91,6 +95,7 @@ impl Link {
         registered(in_time(CALL_TIMEOUT, self.client().register(request)).await?)
     }
 
+    /// Asks for at most `credits` leases. `loaded_models` are digests of the models in memory.
     pub(super) async fn acquire(
         &self,
         credits: usize,
@@ -102,11 +107,13 @@ impl Link {
             wait: ACQUIRE_WAIT.try_into().ok(),
             loaded_models,
         };
+        // The wait is spent at the coordinator on purpose; only what comes on top of it counts as
+        // slow.
         let deadline = ACQUIRE_WAIT + CALL_TIMEOUT;
         in_time(deadline, self.client().acquire_shards(request)).await
     }
 
-    /// Renews leases. Returns the attempts to stop.
+    /// Renews the leases of the attempts in `progress`. Returns the attempts to stop.
     pub(super) async fn heartbeat(
         &self,
         progress: Vec<v1::AttemptProgress>,
@@ -139,7 +146,8 @@ impl Link {
     }
 }
 
-/// Checks what the coordinator answered. An answer without what a worker needs is refused by name.
+/// Checks the coordinator's answer. Fails, with the name of the field, if a field that the worker
+/// needs is missing or unusable.
 fn registered(response: v1::RegisterResponse) -> Result<Registered, Status> {
     let interval = response
         .heartbeat_interval
@@ -160,6 +168,7 @@ fn registered(response: v1::RegisterResponse) -> Result<Registered, Status> {
     })
 }
 
+/// Makes `call`. Fails with `DEADLINE_EXCEEDED` if it takes longer than `deadline`.
 async fn in_time<T>(
     deadline: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,

@@ -1,9 +1,10 @@
-//! One worker's life: register, acquire, work, renew, report, drain.
+//! The life of a worker: register, acquire, work, renew, report, drain.
 //!
-//! Leases are for efficiency: a worker that loses its coordinator goes on with what it has, commits,
-//! and reports when somebody answers again. Two tasks run at once, one computing while the other
-//! fetches or uploads. [`link`] asks the coordinator, [`retry`] waits for one, [`heartbeat`] renews
-//! the leases of the [`running`] tasks, and [`report`] tells how they ended.
+//! Leases are only for efficiency, so a worker that loses its coordinator goes on with the tasks it
+//! has, commits them, and reports when a coordinator answers again. Two tasks run at once, so that
+//! one computes while the other fetches or uploads. [`link`] makes the calls, [`retry`] waits for a
+//! coordinator that does not answer, [`heartbeat`] renews the leases of the [`running`] tasks, and
+//! [`report`] tells the coordinator how they ended.
 
 #[cfg(test)]
 mod fake_coordinator;
@@ -40,15 +41,16 @@ use link::{Link, Registered};
 use report::Report;
 use running::RunningTasks;
 
-/// Tasks at once: one computes while the other fetches or uploads.
+/// Number of tasks at once: one computes while the other fetches or uploads.
 const CREDITS: usize = 2;
-/// Pause before a coordinator that is shutting down is asked again: its successor needs a moment.
+/// Pause before a coordinator that is shutting down is asked again. Its successor needs a moment to
+/// start.
 const WHILE_DRAINING: Duration = Duration::from_millis(200);
 
-/// Works for `coordinator` until `shutdown`.
+/// Works for `coordinator` until `shutdown` is canceled, then ends the tasks and returns.
 ///
-/// Fails if the coordinator refuses this worker, its store cannot be used, or nobody answers for
-/// [`Config::orphan_grace`].
+/// Fails if the memory limit is too small, the coordinator refuses this worker, its store cannot be
+/// used, or no coordinator answers for [`Config::orphan_grace`].
 pub async fn run(
     config: Config,
     coordinator: Coordinator,
@@ -84,11 +86,12 @@ struct Session {
     device: Device,
     config: Config,
     running: RunningTasks,
-    /// Woken when a task has progress to report.
+    /// Notified when a task has progress to report.
     progressed: Arc<Notify>,
 }
 
 impl Session {
+    /// Runs the session from registration to the end of the last task.
     async fn live(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let registered = tokio::select! {
             registered = self.register() => registered?,
@@ -107,13 +110,15 @@ impl Session {
         heartbeats.spawn(heartbeat.run(ended.clone()));
         let mut tasks = JoinSet::new();
         let result = self.work(&context, &mut tasks, shutdown).await;
+        // Leases are renewed until the last task has ended, so the heartbeats stop after the tasks.
         self.drain(&mut tasks).await;
         ended.cancel();
         while heartbeats.join_next().await.is_some() {}
         result
     }
 
-    /// Takes leases and works on them until shutdown.
+    /// Takes leases and works on them until shutdown. Asks for leases only when another task may
+    /// start.
     async fn work(
         &self,
         context: &TaskContext,
@@ -127,6 +132,8 @@ impl Session {
                     () = shutdown.cancelled() => return Ok(()),
                 }
             }
+            // Also collects any other tasks that have ended, so that all free places are asked for
+            // at once.
             while tasks.try_join_next().is_some() {}
             let leases = tokio::select! {
                 leases = self.acquire(CREDITS - tasks.len()) => leases?,
@@ -146,6 +153,7 @@ impl Session {
         }
     }
 
+    /// Starts the task of `lease`, which ends with its report to the coordinator.
     fn start(&self, context: &TaskContext, lease: Lease, tasks: &mut JoinSet<()>) {
         let task = self.running.start(&lease);
         let span = info_span!("task", attempt = %lease.attempt, slot = %lease.slot);
@@ -160,22 +168,25 @@ impl Session {
         tasks.spawn(work.instrument(span));
     }
 
-    /// Registers, as soon as somebody answers.
+    /// Registers, as soon as a coordinator answers.
     async fn register(&self) -> Result<Registered, Error> {
         let grace = self.config.orphan_grace;
         retry::until_answered(&self.link, grace, || self.try_register()).await
     }
 
+    /// Registers once, with the attempts that are running here. Stops those that the coordinator no
+    /// longer needs.
     async fn try_register(&self) -> Result<Registered, tonic::Status> {
         let registered = self.link.register(self.running.attempts()).await?;
         self.running.stop(&registered.stop);
         Ok(registered)
     }
 
-    /// Asks for leases until there are some.
+    /// Asks for leases until the coordinator has some.
     async fn acquire(&self, credits: usize) -> Result<Vec<v1::Lease>, Error> {
         loop {
-            // After a failure it may be another coordinator that answers, which does not know us.
+            // After a failure, the next answer may come from a new coordinator, which does not know
+            // this worker yet. So the worker registers again first.
             let is_known = AtomicBool::new(true);
             let ask = || async {
                 if !is_known.load(Ordering::Relaxed) {
@@ -197,13 +208,13 @@ impl Session {
         }
     }
 
-    /// Asks the tasks to end, and waits until each has published what it finished and said so.
+    /// Asks the tasks to end, and waits until each has published its finished rows and reported.
     async fn drain(&self, tasks: &mut JoinSet<()>) {
         self.running.stop_all();
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Returns what every task shares.
+    /// Returns the context that all tasks share. Fails if the coordinator's store cannot be opened.
     fn context(&self, registered: &Registered) -> Result<TaskContext, Error> {
         Ok(TaskContext {
             id: self.id.clone(),

@@ -1,7 +1,7 @@
-//! How an attempt ended, and telling the coordinator.
+//! Reports to the coordinator how an attempt ended.
 //!
-//! A report is a courtesy: without it the coordinator finds the filled slot in the store, or the
-//! lease expires. So it is repeated for a few seconds and then let go.
+//! A report only saves time. Without it, the coordinator finds the filled slot in the store, or the
+//! lease expires. So a report is retried for a few seconds and then given up.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::lease::{Lease, LeaseError};
 use crate::task::Finished;
 
-/// How long a report is repeated: a coordinator that restarts is back by then.
+/// How long a report is retried. A coordinator that restarts is usually back by then.
 const REPORTING: RetryPolicy = RetryPolicy {
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(5),
@@ -26,16 +26,16 @@ const REPORTING: RetryPolicy = RetryPolicy {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Report {
-    /// Its slot is filled, by it or by another.
+    /// Its slot is filled or split, by this attempt or by another one.
     Completed(CompleteShardRequest),
-    /// It could not fill its slot.
+    /// The attempt could not fill its slot.
     Failed(FailShardRequest),
-    /// It was told to stop before anything was finished: its lease is given back.
+    /// The attempt was told to stop before any row was finished, so it gives its lease back.
     Released(AttemptRef),
 }
 
 impl Report {
-    /// Says how the attempt of `lease` ended.
+    /// Builds the report of the attempt of `lease`, and logs how it ended.
     pub(super) fn of(worker: &WorkerId, lease: &Lease, ended: &Result<Finished, Failure>) -> Self {
         let (worker_id, attempt) = (worker.to_string(), Some(lease.attempt_ref()));
         match ended {
@@ -69,7 +69,7 @@ impl Report {
         }
     }
 
-    /// Says that the lease of `attempt` cannot be worked on.
+    /// Builds the report that the lease of `attempt` is malformed.
     pub(super) fn malformed(
         worker: &WorkerId,
         attempt: Option<AttemptRef>,
@@ -83,6 +83,7 @@ impl Report {
         })
     }
 
+    /// Sends the report once.
     async fn tell(&self, link: &Link) -> Result<(), tonic::Status> {
         match self.clone() {
             Self::Completed(request) => link.complete(request).await,
@@ -92,7 +93,7 @@ impl Report {
     }
 }
 
-/// Tells the coordinator, again for a few seconds if nobody answers.
+/// Sends the report, and retries for a few seconds if the coordinator does not answer.
 pub(super) async fn send(report: Report, link: &Link) {
     let told = retry(REPORTING, status::kind, |_, _| {}, || report.tell(link)).await;
     match told {

@@ -1,4 +1,4 @@
-//! Waiting for a coordinator that does not answer, and saying so.
+//! Waits for a coordinator that does not answer, and tells the user so.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use whence_schemas::ErrorKind;
 use super::link::Link;
 use crate::error::Error;
 
-/// Returns how a worker waits for a coordinator: one that restarts is back within seconds, and the
-/// workers of a whole cluster may be waiting for it.
+/// Returns the policy for waiting for a coordinator. Its pauses are short, because a coordinator
+/// that restarts is back within seconds. They grow, because all workers of a cluster may be waiting
+/// for it.
 fn policy(orphan_grace: Duration) -> RetryPolicy {
     RetryPolicy {
         first_pause: Duration::from_millis(200),
@@ -21,7 +22,8 @@ fn policy(orphan_grace: Duration) -> RetryPolicy {
     }
 }
 
-/// Asks the coordinator until it answers. Fails if it refuses, or nobody answers for `orphan_grace`.
+/// Calls `ask` until the coordinator answers. Fails if it refuses, or if no coordinator answers for
+/// `orphan_grace`.
 pub(super) async fn until_answered<T, F: Future<Output = Result<T, Status>>>(
     link: &Link,
     orphan_grace: Duration,
@@ -35,7 +37,7 @@ pub(super) async fn until_answered<T, F: Future<Output = Result<T, Status>>>(
     answered.map_err(|gave_up| given_up(address, orphan_grace, &gave_up))
 }
 
-/// Returns what a person reads while a worker waits.
+/// Returns the message that is logged while a worker waits.
 fn waiting(address: &str, left: Duration) -> String {
     format!(
         "no coordinator at {address}; trying for another {}",
@@ -43,6 +45,7 @@ fn waiting(address: &str, left: Duration) -> String {
     )
 }
 
+/// Returns the error with which a worker ends when the coordinator refuses it or does not answer.
 fn given_up(address: &str, grace: Duration, gave_up: &GaveUp<Status>) -> Error {
     let address = address.to_owned();
     match gave_up {

@@ -1,4 +1,4 @@
-//! The tasks under way: what heartbeats tell of them, and how they are stopped.
+//! The running tasks: their progress for heartbeats, and their stop signals.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,11 @@ use whence_schemas::Attempt;
 use crate::lease::Lease;
 use crate::task::TaskProgress;
 
-/// The tasks under way, by attempt. Clones share them.
+/// The running tasks by attempt. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RunningTasks(Arc<Mutex<BTreeMap<Attempt, RunningTask>>>);
 
-/// A task under way.
+/// One running task: its attempt, its progress, and the token that stops it.
 #[derive(Debug, Clone)]
 pub(super) struct RunningTask {
     at: AttemptRef,
@@ -24,7 +24,7 @@ pub(super) struct RunningTask {
 }
 
 impl RunningTasks {
-    /// Adds the task of `lease`.
+    /// Adds a task for `lease` and returns its handles.
     pub(super) fn start(&self, lease: &Lease) -> RunningTask {
         let task = RunningTask {
             at: lease.attempt_ref(),
@@ -35,18 +35,18 @@ impl RunningTasks {
         task
     }
 
-    /// Removes a task that ended.
+    /// Removes a task that has ended.
     pub(super) fn end(&self, attempt: &Attempt) {
         self.lock().remove(attempt);
     }
 
-    /// Returns how messages name the tasks.
+    /// Returns the references of the running attempts, as protocol messages name them.
     pub(super) fn attempts(&self) -> Vec<AttemptRef> {
         let tasks = self.lock();
         tasks.values().map(|task| task.at.clone()).collect()
     }
 
-    /// Returns how far the tasks are.
+    /// Returns the progress of each task.
     pub(super) fn progress(&self) -> Vec<AttemptProgress> {
         let of_task = |task: &RunningTask| AttemptProgress {
             attempt: Some(task.at.clone()),
@@ -56,7 +56,8 @@ impl RunningTasks {
         self.lock().values().map(of_task).collect()
     }
 
-    /// Stops those of the named attempts that are under way here.
+    /// Stops the named attempts that are running here. Others are ignored: they may have just
+    /// ended.
     pub(super) fn stop(&self, attempts: &[AttemptRef]) {
         let tasks = self.lock();
         let named = attempts.iter().filter_map(|at| at.attempt.parse().ok());
@@ -65,7 +66,7 @@ impl RunningTasks {
         }
     }
 
-    /// Stops every task.
+    /// Stops all tasks.
     pub(super) fn stop_all(&self) {
         for task in self.lock().values() {
             task.stop.cancel();

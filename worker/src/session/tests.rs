@@ -1,4 +1,4 @@
-//! A worker's life against a coordinator that answers as a test tells it.
+//! A worker's session against a fake coordinator that answers as the test says.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -25,7 +25,7 @@ use crate::lease::tests::sent;
 use crate::lease::{Lease, LeaseError};
 use crate::{Config, Coordinator};
 
-/// A coordinator that serves as `script` says, and the way to it.
+/// A fake coordinator that follows `script`, and the handle by which a worker reaches it.
 struct Stage {
     fake: FakeCoordinator,
     coordinator: Coordinator,
@@ -51,12 +51,13 @@ impl Stage {
         }
     }
 
-    /// Runs a worker until the coordinator was asked what `is_enough` wants, then shuts it down.
+    /// Runs a worker until the coordinator's requests satisfy `is_enough`, then shuts the worker
+    /// down.
     async fn work_until(&self, is_enough: impl Fn(&Script) -> bool) -> Result<(), Error> {
         let shutdown = CancellationToken::new();
         let mut working = pin!(run(config(), self.coordinator.clone(), shutdown.clone()));
         tokio::select! {
-            // A worker that ends by itself would never do what is waited for.
+            // A worker that ends by itself would never satisfy the condition.
             ended = &mut working => return ended,
             () = self.fake.until(is_enough) => shutdown.cancel(),
         }
@@ -199,7 +200,7 @@ async fn progress_is_told_early_but_not_at_every_step() {
     };
     tokio::join!(heartbeat.run(ended.clone()), progress);
     let script = stage.fake.script();
-    // A second of steps: one heartbeat per quarter of it, not a hundred.
+    // One second of progress gives one heartbeat per quarter of a second, not a hundred.
     assert!(
         (3..=5).contains(&script.heartbeats.len()),
         "{:?}",
@@ -217,7 +218,7 @@ async fn a_heartbeat_stops_the_tasks_nobody_needs() {
     let lease = Lease::try_from(&sent(0)).unwrap();
     let stage = Stage::new(Script {
         stop: vec![lease.attempt_ref()],
-        // The first heartbeat is lost, which the next one makes good.
+        // The first heartbeat is lost. The next one makes up for it.
         report_failures: failing([Status::unavailable("lost")]),
         ..Script::default()
     });

@@ -1,7 +1,8 @@
-//! A record batch of [`output::schema`] back into rows.
+//! Decodes a record batch of [`output::schema`] into rows.
 //!
-//! What is read may have been written by another program or be damaged: every column is looked up
-//! by its name and checked for its type, and a value that must be there is not made up.
+//! The batch may come from another program or be damaged. So every column is looked up by name and
+//! checked for its type, and a required value that is missing is an error, never replaced by a
+//! default.
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Float32Array, GenericListArray, PrimitiveArray,
@@ -14,9 +15,10 @@ use whence_schemas::{RowError, RowId, output};
 
 use super::row::TableRow;
 
-/// Decodes a batch that has the step scores `step_scores`.
+/// Decodes a batch whose step scores are named `step_scores`, in this order.
 ///
-/// Fails, naming the column, if one is missing, of another type, or lacks a value it must have.
+/// Fails, with the column's name, if a column is missing, has another type, or lacks a required
+/// value.
 pub fn decode(batch: &RecordBatch, step_scores: &[String]) -> Result<Vec<TableRow>, ArrowError> {
     let table = StructArray::from(batch.clone());
     let columns = Columns(&table);
@@ -112,6 +114,7 @@ fn tokens(columns: Columns, side: &TokenColumns, row: usize) -> Result<Vec<Token
     let token = |index: usize| {
         let bound = |name| Columns(offsets).position(name, index);
         Ok(Token {
+            // -1 marks a token that was merged from several and has no id.
             id: u32::try_from(ids.value(index)).ok(),
             text: texts.value(index).to_owned(),
             offsets: if offsets.is_valid(index) {
@@ -138,6 +141,7 @@ fn step(
         Some(text) => {
             let id = columns.number::<Int32Type>(output::CONTRAST_TOKEN_ID, index)?;
             let id = u32::try_from(id).ok();
+            // The table has no offsets for contrast tokens.
             let offsets = None;
             Some(Token { id, text, offsets })
         }
@@ -152,7 +156,8 @@ fn step(
     })
 }
 
-/// Puts the scores of consecutive query tokens of the same name together.
+/// Groups the scores of consecutive query tokens that have the same name, which is how they are
+/// encoded.
 fn sequences(queries: &StructArray) -> Result<Vec<SequenceScores>, ArrowError> {
     let columns = Columns(queries);
     let mut sequences: Vec<SequenceScores> = Vec::new();
@@ -177,7 +182,7 @@ fn sequences(queries: &StructArray) -> Result<Vec<SequenceScores>, ArrowError> {
     Ok(sequences)
 }
 
-/// Columns side by side, of the table or of a nested struct, looked up by name.
+/// The columns of the table or of a nested struct, looked up by name.
 #[derive(Clone, Copy)]
 struct Columns<'a>(&'a StructArray);
 
@@ -187,7 +192,7 @@ impl<'a> Columns<'a> {
         self.0.column_by_name(name).ok_or_else(missing)
     }
 
-    /// Returns a number that must be there.
+    /// Returns a required number.
     fn number<T: ArrowPrimitiveType>(
         self,
         name: &str,
@@ -200,11 +205,13 @@ impl<'a> Columns<'a> {
             .ok_or_else(|| wrong(name))
     }
 
+    /// Returns a required position, which must not be negative.
     fn position(self, name: &str, row: usize) -> Result<usize, ArrowError> {
         let position = self.number::<Int32Type>(name, row)?;
         usize::try_from(position).map_err(|_| wrong(name))
     }
 
+    /// Returns a required boolean.
     fn flag(self, name: &str, row: usize) -> Result<bool, ArrowError> {
         let flags = self.array(name)?.as_boolean_opt();
         let flags = flags.filter(|flags| flags.is_valid(row));
@@ -213,17 +220,19 @@ impl<'a> Columns<'a> {
             .ok_or_else(|| wrong(name))
     }
 
+    /// Returns a text, or `None` if it is null.
     fn text(self, name: &str, row: usize) -> Result<Option<String>, ArrowError> {
         let texts = self.array(name)?.as_string_opt::<i32>();
         let texts = texts.ok_or_else(|| wrong(name))?;
         Ok(texts.is_valid(row).then(|| texts.value(row).to_owned()))
     }
 
+    /// Returns a required text.
     fn required_text(self, name: &str, row: usize) -> Result<String, ArrowError> {
         self.text(name, row)?.ok_or_else(|| wrong(name))
     }
 
-    /// Returns the values of a list; none where it is null.
+    /// Returns the values of a list, or `None` if the list is null.
     fn list(self, name: &str, row: usize) -> Result<Option<ArrayRef>, ArrowError> {
         let lists: Option<&GenericListArray<i32>> = self.array(name)?.as_list_opt();
         let lists = lists.ok_or_else(|| wrong(name))?;
@@ -234,7 +243,7 @@ impl<'a> Columns<'a> {
         self.list(name, row)?.ok_or_else(|| wrong(name))
     }
 
-    /// Returns the structs of a list; none where it is null.
+    /// Returns the structs of a list, or `None` if the list is null.
     fn structs(self, name: &str, row: usize) -> Result<Option<StructArray>, ArrowError> {
         let Some(elements) = self.list(name, row)? else {
             return Ok(None);
@@ -243,6 +252,7 @@ impl<'a> Columns<'a> {
         structs.map(Some).ok_or_else(|| wrong(name))
     }
 
+    /// Returns the scores of a list, or `None` if the list is null.
     fn scores(self, name: &str, row: usize) -> Result<Option<ScoreRows>, ArrowError> {
         let Some(values) = self.list(name, row)? else {
             return Ok(None);
@@ -251,11 +261,13 @@ impl<'a> Columns<'a> {
         let values = values.ok_or_else(|| wrong(name))?;
         Ok(Some(ScoreRows {
             values: values.values().to_vec(),
+            // The table holds one value per token, so the values have no further axes.
             row_shape: Vec::new(),
         }))
     }
 }
 
+/// Returns the error that a column has the wrong type or lacks a required value.
 fn wrong(name: &str) -> ArrowError {
     ArrowError::SchemaError(format!(
         "column `{name}` does not hold what the attribution table has there"

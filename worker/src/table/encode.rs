@@ -1,4 +1,4 @@
-//! Rows into a record batch of [`output::schema`].
+//! Encodes rows as a record batch of [`output::schema`].
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use whence_schemas::output;
 
 use super::row::TableRow;
 
-/// Builds the batch of `rows`, with the dataset columns `columns`, one value per row, carried along.
+/// Builds the batch of `rows`. `columns` are the carried dataset columns, with one value per row.
 ///
-/// Fails if a row's scores are not those of `step_scores`.
+/// Fails if a row does not have a score for each of `step_scores`.
 pub fn encode(
     rows: &[TableRow],
     step_scores: &[String],
@@ -34,7 +34,7 @@ pub fn encode(
     RecordBatch::try_new(schema, arrays)
 }
 
-/// Builds one column that does not depend on the step functions.
+/// Builds one column that does not depend on the step scores.
 fn column(rows: &[TableRow], name: &str) -> Result<ArrayRef, ArrowError> {
     let array: ArrayRef = match name {
         output::EXAMPLE_ID => Arc::new(Int64Array::from_iter_values(
@@ -85,7 +85,7 @@ fn positions(rows: &[TableRow], position: fn(&Attribution) -> usize) -> ArrayRef
     Arc::new(Int32Array::from_iter(rows.iter().map(of_row)))
 }
 
-/// The tokens of one side.
+/// Selects the tokens of one side.
 type Tokens = fn(&Attribution) -> &[Token];
 
 fn source(attribution: &Attribution) -> &[Token] {
@@ -115,6 +115,7 @@ fn token_offsets(rows: &[TableRow], side: Tokens) -> Result<ArrayRef, ArrowError
             output::END => |(_, end)| end,
             _ => return Err(no_values(name)),
         };
+        // The children of a null struct need values too; these zeros are never read.
         let values = offsets
             .iter()
             .map(|offsets| offsets.map_or(0, bound) as i32);
@@ -133,7 +134,7 @@ fn all_tokens(rows: &[TableRow], side: Tokens) -> impl Iterator<Item = &Token> {
     rows.iter().filter_map(TableRow::attribution).flat_map(side)
 }
 
-/// Builds the lists of one side's tokens over their consecutive `values`.
+/// Builds a column with one list per row, over the `values` of one side's tokens in row order.
 fn token_list(
     rows: &[TableRow],
     side: Tokens,
@@ -146,12 +147,12 @@ fn token_list(
     list(lengths, element, values)
 }
 
-/// Returns a token's id; -1, as in Inseq's files, for one merged of several.
+/// Returns a token's id. A token that was merged from several has -1, as in Inseq's files.
 fn id_of(token: &Token) -> i32 {
     token.id.map_or(-1, |id| id as i32)
 }
 
-/// A step with what its attribution knows of it.
+/// A step's scores, with its number and token, which come from the attribution.
 struct Step<'r> {
     number: i32,
     token: &'r Token,
@@ -227,8 +228,8 @@ fn scores<'s>(
     )
 }
 
-/// Builds the struct of the step functions' values, which an attribution has in the order that the
-/// specification asks for them: the order of the struct's fields.
+/// Builds the struct of the step scores. An attribution has them in the order of the specification,
+/// which is also the order of the struct's fields.
 fn functions(steps: &[Step], field: &FieldRef) -> Result<ArrayRef, ArrowError> {
     let DataType::Struct(names) = field.data_type() else {
         return Err(no_values(field.name()));
@@ -245,14 +246,14 @@ fn functions(steps: &[Step], field: &FieldRef) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(values))
 }
 
-/// A query token of a stack's own attention, and its scores for the key tokens.
+/// A query token of a stack's self-attention, and its scores for the key tokens.
 struct Query<'r> {
     of: &'r SequenceScores,
     position: i32,
     scores: &'r ScoreRows,
 }
 
-/// Builds the scores of a stack's tokens for each other; null for rows that have none.
+/// Builds the scores between tokens of the same side; null for rows that have none.
 fn sequences(rows: &[TableRow]) -> Result<ArrayRef, ArrowError> {
     let attributions = rows.iter().filter_map(TableRow::attribution);
     let queries: Vec<_> = attributions.flat_map(queries).collect();
@@ -273,7 +274,7 @@ fn sequences(rows: &[TableRow]) -> Result<ArrayRef, ArrowError> {
 
 fn queries(attribution: &Attribution) -> impl Iterator<Item = Query<'_>> {
     attribution.sequence_scores.iter().flat_map(|of| {
-        // In the target, only the tokens from the first attributed one on have been queried.
+        // On the target side there is one entry per step, starting with the first attributed token.
         let first = match of.side {
             Side::Source => 0,
             Side::Target => attribution.attr_pos_start as i32,
@@ -318,7 +319,7 @@ fn query_column(queries: &[Query], name: &str) -> Result<ArrayRef, ArrowError> {
     Ok(array)
 }
 
-/// Builds lists of the given lengths, null where there is none, over consecutive values.
+/// Builds lists of the given lengths over consecutive values. A list without a length is null.
 fn list(
     lengths: impl Iterator<Item = Option<usize>> + Clone,
     element: FieldRef,

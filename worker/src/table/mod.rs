@@ -1,7 +1,9 @@
-//! The attribution table's rows and their Arrow form: [`encode`] makes a batch, [`decode`] undoes it.
+//! The rows of the attribution table and their Arrow form. [`encode`] makes a batch, and [`decode`]
+//! reverses it.
 //!
-//! One row per sequence of an example, steps nested. Both directions go by the names of
-//! [`whence_schemas::output`], never by a column's place, and a property test holds them together.
+//! There is one row per sequence of an example, with its steps nested inside. Both directions use
+//! the names in [`whence_schemas::output`], never the position of a column, and a property test
+//! checks that they agree.
 
 mod decode;
 mod encode;

@@ -1,4 +1,4 @@
-//! One row of the table, before it is written and after it is read.
+//! One row of the table, in the form used before encoding and after decoding.
 
 use whence_engine::Attribution;
 use whence_schemas::{RowError, RowId};
@@ -6,18 +6,18 @@ use whence_schemas::{RowError, RowId};
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableRow {
-    /// Example and sequence.
+    /// The example and its sequence.
     pub id: RowId,
-    /// The input text; none if the row had none.
+    /// The input text; `None` if the row had none.
     pub input_text: Option<String>,
     /// Whether the dataset forced the target.
     pub forced: bool,
-    /// What became of the example.
+    /// The attribution, or why there is none.
     pub result: Result<Attribution, RowError>,
 }
 
 impl TableRow {
-    /// Returns what was computed, if the example could be attributed.
+    /// Returns the attribution, or `None` for an error row.
     pub(super) fn attribution(&self) -> Option<&Attribution> {
         self.result.as_ref().ok()
     }

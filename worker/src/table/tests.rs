@@ -1,4 +1,4 @@
-//! What is encoded is decoded, through Parquet and back; what is damaged is named.
+//! Encoding and decoding agree, through Parquet and back, and errors name the damaged column.
 
 use std::sync::Arc;
 
@@ -209,7 +209,7 @@ fn a_column_that_is_missing_or_wrong_is_named() {
             output::SAMPLE => Arc::new(StringArray::from(vec!["x"])),
             _ => Arc::new(Int32Array::from(vec![-1])),
         };
-        // An attributed row has no error to read.
+        // For an attributed row, the error columns are not read.
         let is_read = !matches!(name, output::ERROR_CODE | output::ERROR_MESSAGE);
         let damaged = with_column(&batch, name, &of_wrong_type);
         match decode(&damaged, &names(1)) {
