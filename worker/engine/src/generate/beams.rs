@@ -1,10 +1,11 @@
-//! Beam search: the likeliest hypotheses are carried along together.
+//! Beam search: several of the likeliest hypotheses are extended in parallel.
 //!
-//! A step takes the best continuations of all hypotheses, twice as many as there are beams at
-//! least, so that enough are left when some have ended. Those among the best that have ended
-//! compete for the result by their score over a power of their length; the others run on.
-//! Behaviour and its order of decisions as in transformers 5 (`GenerationMixin._beam_search`),
-//! for each prompt alone: there, a batch of prompts ends together.
+//! Each step takes the best continuations over all hypotheses, at least twice as many as there are
+//! beams, so that enough unfinished ones remain when some end. Those among the best that have
+//! ended compete for the result by their score divided by a power of their length; the others are
+//! extended further. The behavior and the order of decisions are those of transformers 5
+//! (`GenerationMixin._beam_search`), except that each prompt is searched on its own; in
+//! transformers a batch of prompts ends together.
 
 use std::cmp::Ordering;
 
@@ -22,38 +23,41 @@ pub(super) struct Beams<'s> {
     prompt: usize,
     max_length: usize,
     random: Option<Random>,
-    /// Best first.
+    /// Unfinished hypotheses, best first.
     running: Vec<Beam>,
-    /// Best first, as many as there are beams at most.
+    /// Finished hypotheses, best first, at most one per beam.
     finished: Vec<Finished>,
-    /// Whether a running hypothesis may still become better than the finished ones.
+    /// Whether a running hypothesis could still beat a finished one.
     improvable: bool,
 }
 
+/// A hypothesis that has not ended.
 struct Beam {
-    /// Prompt and what follows it.
+    /// The prompt and the tokens generated so far.
     tokens: Vec<u32>,
-    /// Sum of the log-probabilities of what follows it.
+    /// Sum of the log-probabilities of the generated tokens.
     log_probability: f64,
 }
 
+/// A hypothesis that has ended.
 struct Finished {
     tokens: Vec<u32>,
     score: f64,
 }
 
-/// A hypothesis with one of the tokens that may follow it.
+/// A hypothesis extended by one possible next token.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     parent: usize,
     token: u32,
     log_probability: f64,
-    /// What candidates are chosen by: the log-probability, with noise where they are drawn.
+    /// What candidates are ranked by: the log-probability, plus noise when sampling.
     key: f64,
 }
 
 impl<'s> Beams<'s> {
-    /// Starts the search for what follows a prompt, which may become `max_length` tokens long.
+    /// Starts the search for a prompt. Prompt and continuation together have at most `max_length`
+    /// tokens.
     pub(super) fn new(prompt: &'s Prompt, settings: &'s Settings, max_length: usize) -> Self {
         let (job_seed, example_id) = prompt.seed;
         Self {
@@ -72,7 +76,7 @@ impl<'s> Beams<'s> {
         }
     }
 
-    /// Returns the best continuations of all hypotheses, best first.
+    /// Returns the best continuations over all hypotheses, best first.
     fn candidates(&mut self, scores: Vec<Vec<f64>>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (parent, (beam, scores)) in self.running.iter().zip(scores).enumerate() {
@@ -88,8 +92,8 @@ impl<'s> Beams<'s> {
             for (token, own) in log_probabilities.into_iter().enumerate() {
                 let log_probability = beam.log_probability + own;
                 if log_probability > f64::NEG_INFINITY {
-                    // The largest of values with Gumbel noise are a draw without replacement.
-                    // Source: Kool et al. 2019, <https://arxiv.org/abs/1903.06059>.
+                    // Taking the largest values after adding Gumbel noise draws without
+                    // replacement. Source: Kool et al. 2019, <https://arxiv.org/abs/1903.06059>.
                     let noise = self.random.as_mut().map(gumbel).unwrap_or_default();
                     candidates.push(Candidate {
                         parent,
@@ -100,14 +104,19 @@ impl<'s> Beams<'s> {
                 }
             }
         }
+        // Each hypothesis ends with at most one continuation per end token. With this many
+        // candidates, at least `num_beams` therefore run on, unless all reach the maximum length.
         let wanted = self.settings.num_beams * (1 + self.settings.end.len()).max(2);
         let order = |a: &Candidate, b: &Candidate| {
             b.key
                 .partial_cmp(&a.key)
                 .unwrap_or(Ordering::Equal)
+                // Ties have a fixed order, so that a result can be reproduced.
                 .then((a.parent, a.token).cmp(&(b.parent, b.token)))
         };
         if candidates.len() > wanted {
+            // Selecting before sorting: there are as many candidates as beams times tokens of the
+            // vocabulary.
             candidates.select_nth_unstable_by(wanted, order);
             candidates.truncate(wanted);
         }
@@ -115,19 +124,19 @@ impl<'s> Beams<'s> {
         candidates
     }
 
-    /// Lets the sequences that ended compete with those that had ended before.
+    /// Adds hypotheses that have just ended to the finished ones and keeps the best.
     fn finish(&mut self, ended: Vec<Finished>) {
         if !self.improvable || (self.is_full() && self.stops_when_full()) {
             return;
         }
         self.finished.extend(ended);
-        // Stable: of equally good ones the older stays.
+        // A stable sort, so that of equally good hypotheses the older one stays ahead.
         self.finished
             .sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
         self.finished.truncate(self.settings.num_beams);
     }
 
-    /// Returns whether the best running hypothesis may become better than the worst finished one.
+    /// Returns whether the best running hypothesis could still beat the worst finished one.
     fn can_improve(&self) -> bool {
         let Some(best) = self.running.first() else {
             return false;
@@ -136,6 +145,8 @@ impl<'s> Beams<'s> {
             return true;
         };
         let never = matches!(self.settings.early_stopping, EarlyStopping::When(_));
+        // With a positive penalty, the same log-probability scores better in a longer sequence. A
+        // search that must never stop early assumes the best case, the maximum length.
         let length = if never && self.settings.length_penalty > 0.0 {
             self.max_length
         } else {
@@ -144,6 +155,8 @@ impl<'s> Beams<'s> {
         self.score(best.log_probability, length) > worst.score
     }
 
+    /// Returns the log-probability divided by a power of the number of generated tokens. This
+    /// compensates for longer sequences being less likely.
     fn score(&self, log_probability: f64, length: usize) -> f64 {
         let new = length.saturating_sub(self.prompt) as f64;
         log_probability / new.powf(self.settings.length_penalty)
@@ -175,7 +188,7 @@ impl Search for Beams<'_> {
                 });
             }
         }
-        // Drawn candidates come in the order they were drawn in.
+        // Sampled candidates arrive in the order they were drawn, not by probability.
         kept.sort_by(|a, b| {
             let order = b.log_probability.partial_cmp(&a.log_probability);
             order.unwrap_or(Ordering::Equal)
@@ -206,7 +219,7 @@ impl Search for Beams<'_> {
 
     fn sequences(self: Box<Self>) -> Vec<Vec<u32>> {
         let finished = self.finished.into_iter().map(|finished| finished.tokens);
-        // A prompt that leaves no room for more has nothing but running hypotheses.
+        // If the prompt leaves no room for another token, all hypotheses are still running.
         let running = self.running.into_iter().map(|beam| beam.tokens);
         finished
             .chain(running)
@@ -218,6 +231,6 @@ impl Search for Beams<'_> {
 
 /// Draws from the standard Gumbel distribution.
 fn gumbel(random: &mut Random) -> f64 {
-    // 1 − u is never 0, whose logarithm there is not.
+    // `1 − u` is never 0, so its logarithm is finite.
     -(-(1.0 - random.uniform()).ln()).ln()
 }

@@ -1,5 +1,5 @@
-//! One hypothesis per sequence, which never looks back: the likeliest token each time, or one drawn
-//! by its probability.
+//! Greedy decoding and sampling: each sequence is one hypothesis that is extended by the likeliest
+//! token, or by one drawn by its probability, and never revised.
 
 use super::probabilities::softmax;
 use super::processors::Hypothesis;
@@ -12,21 +12,23 @@ pub(super) struct Chains<'s> {
     settings: &'s Settings,
     prompt: usize,
     max_length: usize,
-    /// One a sequence that is asked for.
+    /// One chain per requested sequence.
     all: Vec<Chain>,
 }
 
+/// One sequence.
 struct Chain {
-    /// Prompt and what follows it.
+    /// The prompt and the tokens generated so far.
     tokens: Vec<u32>,
-    /// Draws the tokens; `None` where the likeliest are taken.
+    /// Source of randomness for sampling; `None` for greedy decoding.
     random: Option<Random>,
-    /// Which of the step's scores are this chain's; `None` once it has ended.
+    /// Which row of the step's scores belongs to this chain; `None` once it has ended.
     row: Option<usize>,
 }
 
 impl<'s> Chains<'s> {
-    /// Starts the sequences of a prompt, which may become `max_length` tokens long.
+    /// Starts the sequences for a prompt. Prompt and continuation together have at most
+    /// `max_length` tokens.
     pub(super) fn new(prompt: &'s Prompt, settings: &'s Settings, max_length: usize) -> Self {
         let (job_seed, example_id) = prompt.seed;
         let chain = |index: usize| Chain {
@@ -34,6 +36,7 @@ impl<'s> Chains<'s> {
             random: settings
                 .do_sample
                 .then(|| Random::new(job_seed, example_id, &format!("generate {index}"))),
+            // In the first step, all chains share the scores of the prompt.
             row: Some(0),
         };
         Self {
@@ -80,7 +83,7 @@ impl Search for Chains<'_> {
     }
 }
 
-/// Returns the likeliest token, the first of several equally likely.
+/// Returns the likeliest token; on a tie, the one with the smallest id.
 fn likeliest(scores: &[f64]) -> u32 {
     let mut best = 0;
     for (id, score) in scores.iter().enumerate() {
@@ -94,6 +97,8 @@ fn likeliest(scores: &[f64]) -> u32 {
 /// Draws a token by its probability.
 fn draw(probabilities: &[f64], random: &mut Random) -> u32 {
     let mut left = random.uniform() * probabilities.iter().sum::<f64>();
+    // Rounding may leave a little of `left` after the last token. Then the last possible token is
+    // drawn.
     let mut last_possible = 0;
     for (id, &probability) in probabilities.iter().enumerate() {
         if probability > 0.0 {

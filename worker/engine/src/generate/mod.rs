@@ -1,13 +1,14 @@
-//! Continuing prompts, as transformers does.
+//! Continuing prompts as transformers does.
 //!
-//! Each prompt has a search of its own (`chains`: greedy or sampled; `beams`), which decides what
-//! follows from the scores of its hypotheses; the model runs once a step for the hypotheses of all
-//! prompts together, each with its own keys and values kept. What a search does never depends on
-//! the other prompts.
+//! Each prompt has its own search (`chains`: greedy or sampled; `beams`), which picks the next
+//! tokens from the scores of its hypotheses. The model runs once per step over the hypotheses of
+//! all prompts together, with the keys and values of each one cached. The result of a search never
+//! depends on the other prompts.
 //!
-//! A model that turns the tokens of long texts otherwise turns all of them anew when a text becomes
-//! long, so what is kept of a hypothesis is computed again at that moment, as transformers does for
-//! the models that are made like this. A prompt that may get there is continued alone.
+//! A long-RoPE model uses another rotation for *all* tokens of a text once the text passes a
+//! length threshold. The cached keys of a hypothesis are invalid from that step on, so they are
+//! computed again, as transformers does for these models. A prompt that may reach the threshold is
+//! continued alone.
 
 mod beams;
 mod chains;
@@ -32,16 +33,16 @@ use search::{Extended, Search};
 pub use settings::{Settings, choices_of};
 pub(crate) use token_ids::check as check_token_ids;
 
-/// What becomes of a prompt: the new tokens of every sequence, end tokens included.
+/// The result for one prompt: the new tokens of every sequence, end tokens included.
 pub type Continued = Result<Vec<Vec<u32>>, Error>;
 
-/// Continues `prompts`, as far as the memory goes.
+/// Continues `prompts` without a memory limit.
 pub fn generate(model: &Transformer, prompts: &[Prompt], settings: &Settings) -> Vec<Continued> {
     generate_within(model, prompts, settings, MemoryBudget::Unbounded)
 }
 
-/// Continues `prompts`, as many together as fit into `memory`. A prompt that does not fit alone
-/// fails, before anything is allocated where its own pass is too large already.
+/// Continues `prompts`, batching as many as fit into `memory`. A prompt that does not fit even
+/// alone fails; if its own first pass is already too large, it fails before anything is allocated.
 pub(crate) fn generate_within(
     model: &Transformer,
     prompts: &[Prompt],
@@ -63,7 +64,7 @@ pub(crate) fn generate_within(
     continued
 }
 
-/// How prompts are continued, and by which model.
+/// The model and settings that prompts are continued with.
 #[derive(Clone, Copy)]
 struct Generation<'a> {
     model: &'a Transformer,
@@ -72,8 +73,8 @@ struct Generation<'a> {
 }
 
 impl Generation<'_> {
-    /// Cuts the indices of `prompts` into runs that are continued together: what might cross the
-    /// long-RoPE threshold while it grows is alone, and so is what might not fit.
+    /// Splits the indices of `prompts` into runs that are continued together. A prompt that may
+    /// cross the long-RoPE threshold, or may not fit into memory, is a run of its own.
     fn runs(self, prompts: &[Prompt]) -> Vec<Vec<usize>> {
         let crosses_threshold = |index: &usize| {
             let prompt = &prompts[*index];
@@ -90,7 +91,8 @@ impl Generation<'_> {
         let mut runs: Vec<Vec<usize>> = Vec::new();
         let mut next = 0;
         for run in self.memory.runs(&together, &needs) {
-            // One that may not fit is tried alone: it may end long before its limit.
+            // A prompt that might not fit is tried alone, because it may end long before its
+            // limit.
             let run = run.map_or(&together[next..=next], |run| run);
             next += run.len();
             runs.push(run.to_vec());
@@ -99,8 +101,8 @@ impl Generation<'_> {
         runs
     }
 
-    /// Continues the prompts of a run together, and one by one where that fails: so it is found out
-    /// whose fault it is, if anyone's.
+    /// Continues the prompts of a run together. If that fails, continues them one by one, so that
+    /// only the prompt that causes the failure fails.
     fn of_run(self, prompts: &[&Prompt]) -> Vec<Continued> {
         match self.together(prompts) {
             Ok(sequences) => sequences.into_iter().map(Ok).collect(),
@@ -115,21 +117,21 @@ impl Generation<'_> {
         }
     }
 
-    /// Returns how long a prompt may become.
+    /// Returns the maximum length of a prompt with its continuation, in tokens.
     fn limit(self, prompt: &Prompt) -> usize {
         self.settings
             .max_length(prompt, self.model.spec().max_positions)
     }
 
-    /// Returns what a prompt takes once its hypotheses are `length` tokens long.
+    /// Returns the bytes that a prompt needs once its hypotheses are `length` tokens long.
     fn bytes(self, prompt: &Prompt, length: usize) -> u64 {
         let sizes = (prompt.source.len() as u64, prompt.ids.len() as u64);
         let hypotheses = self.settings.num_beams.max(self.settings.num_sequences) as u64;
         Footprint::of(self.model).generation(sizes, (hypotheses, length as u64))
     }
 
-    /// Fails if a prompt that is continued alone does not fit once it is `length` tokens long. Of
-    /// prompts that are continued together it is known that all fit to the end.
+    /// Fails if a prompt that is continued alone does not fit at `length` tokens per hypothesis.
+    /// Prompts that are continued together were grouped so that all fit at their maximum length.
     fn check_memory(self, prompts: &[&Prompt], length: usize) -> Result<(), Error> {
         match prompts {
             [alone] => self.memory.check(self.bytes(alone, length)),
@@ -137,13 +139,14 @@ impl Generation<'_> {
         }
     }
 
-    /// Continues `prompts`; if one of them crosses the long-RoPE threshold, it is the only one.
+    /// Continues `prompts` together. A prompt that crosses the long-RoPE threshold must be the
+    /// only one.
     fn together(self, prompts: &[&Prompt]) -> Result<Vec<Vec<Vec<u32>>>, Error> {
         let searches = prompts
             .iter()
             .map(|prompt| search(prompt, self.settings, self.limit(prompt)));
         let mut searches: Vec<_> = searches.collect();
-        // Which search each sequence of the running pass belongs to.
+        // The search that each sequence of the current pass belongs to.
         let mut running: Vec<usize> = (0..prompts.len())
             .filter(|&index| self.limit(prompts[index]) > prompts[index].ids.len())
             .collect();
@@ -168,22 +171,27 @@ impl Generation<'_> {
                 trace = self.whole_pass(prompts, &running, &hypotheses)?;
                 last = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
             } else {
+                // The cache follows the hypotheses: beam search may extend one parent several
+                // times and drop another.
                 trace.keep(&parents);
                 let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
                 trace = (self.model).forward_on(&self.model.embed(Side::Target, new)?, trace)?;
+                // This pass had one row per hypothesis, that of its new token.
                 last = vec![0; running.len()];
             }
         }
     }
 
-    /// Returns whether a hypothesis has just become longer than the long-RoPE threshold.
+    /// Returns whether a hypothesis has crossed the long-RoPE threshold with its last token.
     fn crosses_threshold(self, hypotheses: &[Vec<u32>]) -> bool {
         let beyond = self.model.spec().long_rope_threshold();
+        // Hypotheses grow by one token per step, so each crosses the threshold at this length.
         let crosses = |tokens: &Vec<u32>| beyond == Some(tokens.len() - 1);
         hypotheses.iter().any(crosses)
     }
 
-    /// Runs the model over whole hypotheses; hypothesis `i` belongs to prompt `running[i]`.
+    /// Runs the model over complete hypotheses, without a cache. Hypothesis `i` belongs to prompt
+    /// `running[i]`.
     fn whole_pass(
         self,
         prompts: &[&Prompt],
@@ -205,8 +213,8 @@ impl Generation<'_> {
     }
 }
 
-/// Lets every search go on from the scores of its `hypotheses`; hypothesis `i` belongs to search
-/// `running[i]`. Returns those that run on, each behind the number of the one it continues.
+/// Advances every search by the scores of its `hypotheses`; hypothesis `i` belongs to search
+/// `running[i]`. Returns the extended hypotheses, each with the index of the one it extends.
 fn advance_all(
     searches: &mut [Box<dyn Search + '_>],
     running: &[usize],
@@ -226,7 +234,7 @@ fn advance_all(
     longer
 }
 
-/// Returns the search for what follows `prompt`.
+/// Creates the search for `prompt`: beam search with several beams, chains otherwise.
 fn search<'s>(prompt: &'s Prompt, settings: &'s Settings, limit: usize) -> Box<dyn Search + 's> {
     if settings.num_beams > 1 {
         Box::new(Beams::new(prompt, settings, limit))
@@ -235,7 +243,7 @@ fn search<'s>(prompt: &'s Prompt, settings: &'s Settings, limit: usize) -> Box<d
     }
 }
 
-/// Returns the logits behind row `last[i]` of each sequence.
+/// Returns the next-token logits at row `last[i]` of each sequence `i`.
 fn scores(model: &Transformer, trace: &Trace, last: &[usize]) -> Result<Vec<Vec<f64>>> {
     let explained: Vec<_> = last
         .iter()

@@ -1,19 +1,20 @@
-//! Scores as probabilities.
+//! Conversion of scores to probabilities.
 
-/// Returns the probabilities that scores of minus infinity and up stand for.
+/// Returns the softmax of scores, which may include minus infinity.
 pub(super) fn softmax(scores: &[f64]) -> Vec<f64> {
     let shift = log_sum(scores);
     scores.iter().map(|score| (score - shift).exp()).collect()
 }
 
-/// Returns the logarithms of the probabilities.
+/// Returns the log-softmax of scores.
 pub(super) fn log_softmax(scores: &[f64]) -> Vec<f64> {
     let shift = log_sum(scores);
     scores.iter().map(|score| score - shift).collect()
 }
 
-/// Returns the logarithm of the sum of the scores' exponentials.
+/// Returns the logarithm of the sum of the exponentials of the scores.
 fn log_sum(scores: &[f64]) -> f64 {
+    // Relative to the largest score, so that no exponential overflows.
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
     largest + sum.ln()

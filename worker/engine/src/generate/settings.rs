@@ -1,4 +1,4 @@
-//! What governs generation, once model and job have both been asked.
+//! The settings of generation, merged from the model's and the job's options.
 
 use serde_json::{Map, Value};
 use whence_schemas::harmless::{Harmless, NOT_FOLLOWED};
@@ -10,15 +10,15 @@ use super::search::Prompt;
 use crate::Error;
 use crate::model::ModelFiles;
 
-/// What transformers generates where neither model nor job says how much.
+/// How many tokens transformers generates if neither model nor job limits it.
 const DEFAULT_NEW_TOKENS: usize = 20;
-/// What transformers draws from where neither model nor job says it.
+/// The `top_k` that transformers samples with if neither model nor job gives one.
 const DEFAULT_TOP_K: usize = 50;
 
-/// Reads the choices of a model: those of its `generation_config.json`, or of its configuration
-/// where there is none, as older models have them.
+/// Reads a model's generation options from `generation_config.json`. Older models have no such
+/// file and keep them in their configuration.
 ///
-/// Fails if one is not of its type, or is one we do not follow.
+/// Fails if an option has the wrong type, or is one that whence does not support.
 pub fn choices_of(files: &ModelFiles) -> Result<GenerationSpec, Error> {
     let mut file = files.generation_config()?;
     if file.fields().is_empty() {
@@ -34,7 +34,8 @@ pub fn choices_of(files: &ModelFiles) -> Result<GenerationSpec, Error> {
     GenerationSpec::of_model(fields).map_err(|error| file.refused(error.to_string()))
 }
 
-/// Returns the first choice that we do not follow.
+/// Returns the first option in `fields` that would change the result and that whence does not
+/// support.
 fn not_followed(fields: &Map<String, Value>) -> Option<&'static str> {
     let changes = |option: &&Harmless| {
         let value = fields.get(option.name);
@@ -43,7 +44,7 @@ fn not_followed(fields: &Map<String, Value>) -> Option<&'static str> {
     NOT_FOLLOWED.iter().find(changes).map(|option| option.name)
 }
 
-/// The rules of generation.
+/// The settings that govern one generation.
 #[derive(Debug)]
 pub struct Settings {
     pub(super) num_beams: usize,
@@ -54,17 +55,17 @@ pub struct Settings {
     /// Tokens that end a sequence.
     pub(super) end: Vec<u32>,
     pub(super) processors: Vec<Box<dyn LogitsProcessor>>,
-    /// Tokens that a sequence must have somewhere, each with the choice that says so.
+    /// Tokens that every sequence must contain, each with the option that demands it.
     forced: Vec<(&'static str, u32)>,
     max_new_tokens: Option<usize>,
     max_length: Option<usize>,
 }
 
 impl Settings {
-    /// Puts the choices of a job over those of a model, whose sequences are ended by `end` where
-    /// neither says it.
+    /// Merges the options of a job with those of its model; the job's take precedence. `end` are
+    /// the tokens that end a sequence if neither names any.
     ///
-    /// Fails if a choice is out of its range, or two exclude each other.
+    /// Fails if an option is out of range, or if two exclude each other.
     pub fn new(job: &GenerationSpec, model: &GenerationSpec, end: &[u32]) -> Result<Self, Error> {
         let mut spec = job.over(model);
         let end = spec.eos_token_id.clone().unwrap_or_else(|| end.to_vec());
@@ -92,6 +93,7 @@ impl Settings {
         }
         let (max_new_tokens, max_length) = (spec.max_new_tokens, spec.max_length);
         let choices = Choices {
+            // One more than there are end tokens, so that at least one candidate runs on.
             min_tokens_to_keep: if num_beams > 1 { end.len() + 1 } else { 1 },
             end,
             spec,
@@ -110,8 +112,8 @@ impl Settings {
         })
     }
 
-    /// Fails if a sequence must have a token that a vocabulary of `size` tokens lacks. Tokens that are
-    /// forbidden or end a sequence may lie outside: they never come.
+    /// Fails if a forced token is not in a vocabulary of `size` tokens. Forbidden tokens and end
+    /// tokens may be outside: they are simply never generated.
     pub(crate) fn check_vocabulary(&self, size: usize) -> Result<(), Error> {
         let outside = |(_, token): &&(&str, u32)| *token as usize >= size;
         let Some((choice, token)) = self.forced.iter().find(outside) else {
@@ -127,14 +129,14 @@ impl Settings {
         })
     }
 
-    /// Returns how many tokens a prompt and what follows it may have together.
+    /// Returns the maximum length of a prompt with its continuation, in tokens.
     pub(super) fn max_length(&self, prompt: &Prompt, max_positions: usize) -> usize {
         self.length_behind(prompt.ids.len(), max_positions)
     }
 
-    /// Returns how many tokens a prompt of `prompt` tokens and what follows it may have together.
+    /// As [`Self::max_length`], for a prompt of `prompt` tokens.
     fn length_behind(&self, prompt: usize, max_positions: usize) -> usize {
-        // The last token is never an input, so it needs no position.
+        // The last generated token is never fed to the model, so it needs no position.
         let by_positions = max_positions.saturating_add(1);
         match (self.max_new_tokens, self.max_length) {
             (Some(tokens), _) => prompt.saturating_add(tokens).min(by_positions),
@@ -143,7 +145,7 @@ impl Settings {
         }
     }
 
-    /// Fails if nothing can follow a prompt of `prompt` tokens.
+    /// Fails if a prompt of `prompt` tokens leaves no room for another token.
     pub(crate) fn check_room(&self, prompt: usize, max_positions: usize) -> Result<(), Error> {
         if self.length_behind(prompt, max_positions) > prompt {
             return Ok(());
@@ -161,7 +163,7 @@ impl Settings {
     }
 }
 
-/// Returns the tokens that `spec` forces, each with the choice that says so.
+/// Returns the tokens that `spec` forces, each with the option that demands it.
 fn forced(spec: &GenerationSpec) -> Vec<(&'static str, u32)> {
     let start = spec.forced_bos_token_id.into_iter();
     let end = spec.forced_eos_token_id.iter().flatten().copied();
@@ -194,10 +196,10 @@ mod tests {
                 json!({"forced_eos_token_id": [2, 99]}),
                 Some("forced_eos_token_id"),
             ),
-            // They never come, in transformers too.
+            // These are never generated, in transformers either.
             (json!({"eos_token_id": 48, "suppress_tokens": [48]}), None),
         ] {
-            // Said by the job or by the model's own file.
+            // Once as the job's options, once as the model's own.
             for (job, model) in [(read(spec.clone()), &none), (none.clone(), &read(spec))] {
                 let settings = Settings::new(&job, model, &[2]).unwrap();
                 let result = settings.check_vocabulary(48).map_err(|e| e.to_string());

@@ -1,11 +1,11 @@
-//! Tokens that the options of generation name.
+//! Checks the tokens that generation options name.
 
 use whence_schemas::GenerationSpec;
 
 use crate::Error;
 
-/// Fails if an option names a token that a vocabulary of `size` tokens does not have. Such a token is
-/// never generated, so the option would silently do nothing, or forbid everything else.
+/// Fails if an option names a token outside a vocabulary of `size` tokens. Such a token is never
+/// generated, so the option would silently have no effect, or would forbid every other token.
 pub(crate) fn check(spec: &GenerationSpec, size: usize) -> Result<(), Error> {
     let words = spec.bad_words_ids.iter().flatten().flatten();
     let words: Vec<u32> = words.copied().collect();

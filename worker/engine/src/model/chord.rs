@@ -1,13 +1,15 @@
-//! Mean Jacobians between two passes: what a sublayer does to a difference of its inputs.
+//! Mean Jacobians between two passes: how a sublayer maps a difference of its inputs to a
+//! difference of its outputs.
 //!
-//! Along the straight line from what a sublayer meets in one pass to what it meets in another, the
-//! mean of its Jacobians takes the difference of its inputs to the difference of its outputs, to
-//! the digit; a product of such means takes differences through the model, whatever it is made of.
-//! Of a single nonlinearity the mean slope is the slope of its chord, the rescale rule. Means are
-//! quadratures: exact as far as the points are many enough.
+//! Consider the straight line from a sublayer's inputs in one pass to its inputs in another. The
+//! mean of the sublayer's Jacobians along this line maps the difference of the inputs exactly to
+//! the difference of the outputs. The product of such means over all sublayers therefore carries
+//! differences through the whole model, whatever its layers are made of. For a single
+//! nonlinearity, the mean slope is the slope of the chord, which is the rescale rule. The means
+//! are computed by quadrature, so their accuracy depends on the number of points.
 //!
-//! Points are computed again for every chunk of explained tokens, so that one point of one sublayer is all
-//! that is in memory at once.
+//! The points are computed again for every chunk of explained tokens, so that only one point of
+//! one sublayer is in memory at a time.
 
 use candle_core::Tensor;
 
@@ -21,28 +23,28 @@ use crate::kernels::rows;
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 
-/// A point of the line between two passes.
+/// A quadrature point on the line between two passes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChordPoint {
-    /// How far from the first pass to the second, in `[0, 1]`.
+    /// Position on the line: 0 is the first pass, 1 the second.
     pub(crate) alpha: f64,
-    /// Weight of the Jacobian there.
+    /// Quadrature weight of the Jacobian at this point.
     pub(crate) weight: f64,
 }
 
 /// Two passes over sequences of the same lengths, and points between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chord<'a> {
-    /// Inputs of the first pass and the second.
+    /// Inputs of the first and the second pass.
     pub(crate) inputs: [&'a Inputs; 2],
-    /// The two passes.
+    /// The first (reference) and the second pass, with their streams.
     pub(crate) passes: [&'a Recorded; 2],
-    /// Points whose weights sum to 1.
+    /// The quadrature points. Their weights must sum to 1.
     pub(crate) points: &'a [ChordPoint],
 }
 
 impl Chord<'_> {
-    /// Returns the second pass with the head's inputs at `alpha` of the way.
+    /// Returns the second pass, with the head's inputs replaced by those at `alpha` on the line.
     pub(crate) fn head_inputs(&self, alpha: f64) -> Result<Trace> {
         let [reference, input] = self.passes.map(|pass| &pass.trace.hidden);
         Ok(Trace {
@@ -51,7 +53,7 @@ impl Chord<'_> {
         })
     }
 
-    /// Returns what one stack meets.
+    /// Collects what one stack needs from both passes.
     fn side<'s>(&'s self, stack: &'s Stack, trace: &'s StackTrace, side: Side) -> StackChord<'s> {
         let memory = |pass: &'s Recorded| pass.trace.encoder.as_ref().map(|(_, memory)| memory);
         let (embeddings, streams, memory) = match side {
@@ -78,7 +80,8 @@ impl Chord<'_> {
 }
 
 impl Transformer {
-    /// As [`Transformer::vjp`], with the mean Jacobians of `chord` in the place of Jacobians.
+    /// As [`Transformer::vjp`], with the mean Jacobians of `chord` instead of the Jacobians of a
+    /// pass.
     pub(crate) fn vjp_between(
         &self,
         chord: &Chord<'_>,
@@ -94,12 +97,12 @@ impl Transformer {
     }
 }
 
-/// What one stack meets in both passes.
+/// What one stack reads and computes in both passes.
 struct StackChord<'a> {
     stack: &'a Stack,
     trace: &'a StackTrace,
     embeddings: [Option<&'a Tensor>; 2],
-    /// In front of every sublayer, and behind the last.
+    /// Streams of the two passes: before every sublayer, and after the last one.
     streams: [&'a [Tensor]; 2],
     memory: [Option<&'a EncoderOutput>; 2],
     points: &'a [ChordPoint],
@@ -119,7 +122,8 @@ impl StackChord<'_> {
                 norm.vjp(&saved, &dy)
             })?,
         };
-        // What a sublayer read that runs beside the one below it.
+        // Cotangents of a stream that a parallel sublayer reads. They are added one sublayer
+        // further down, where that stream is.
         let mut beside: Option<Cotangents> = None;
         for index in (self.stack.lowest(depth)..sublayers.len()).rev() {
             let sublayer = &sublayers[index];
@@ -154,7 +158,7 @@ impl StackChord<'_> {
         })
     }
 
-    /// Takes cotangents at the bottom of the residual stream to the embeddings.
+    /// Pulls cotangents at the bottom of the residual stream back to the embeddings.
     fn leave(&self, cotangents: &Cotangents) -> Result<Cotangents> {
         self.mean(cotangents, |alpha, dy| {
             let saved = match self.embeddings {
@@ -168,7 +172,7 @@ impl StackChord<'_> {
         })
     }
 
-    /// Sums `vjp` of the cotangents over the points, each by its weight.
+    /// Returns the weighted sum over the points of what `vjp` makes of the cotangents.
     fn mean(
         &self,
         cotangents: &Cotangents,
@@ -183,12 +187,12 @@ impl StackChord<'_> {
         total.ok_or_else(|| candle_core::Error::Msg("a chord without points".to_owned()).bt())
     }
 
-    /// Returns the stream in front of sublayer `index`. `[rows, hidden]`
+    /// Returns the stream before sublayer `index`, at `alpha` on the line. `[rows, hidden]`
     fn stream(&self, index: usize, alpha: f64) -> Result<Tensor> {
         between(self.streams.map(|streams| &streams[index]), alpha)
     }
 
-    /// Returns what the encoder gives.
+    /// Returns the encoder's output at `alpha` on the line; `None` without an encoder.
     fn memory(&self, alpha: f64) -> Result<Option<EncoderOutput>> {
         let [Some(reference), Some(input)] = self.memory else {
             return Ok(None);
@@ -200,13 +204,13 @@ impl StackChord<'_> {
     }
 }
 
-/// Returns what lies at `alpha` of the way from the first to the second.
+/// Returns the point at `alpha` on the line from `first` to `second`.
 fn between([first, second]: [&Tensor; 2], alpha: f64) -> Result<Tensor> {
     let first = rows::add_scaled(None, first, 1.0 - alpha)?;
     rows::add_scaled(Some(&first), second, alpha)
 }
 
-/// Adds cotangents of the same rows.
+/// Adds cotangents to a running total over the same rows.
 fn sum(total: Option<Cotangents>, added: Cotangents) -> Result<Cotangents> {
     match total {
         None => Ok(added),

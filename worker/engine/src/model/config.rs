@@ -1,8 +1,8 @@
 //! A model folder's `config.json` and `generation_config.json`, read field by field.
 //!
-//! Architectures differ in which fields they have, so a field is asked for where it is needed and
-//! an answer names the file. Absent and `null` mean the same, as in transformers. Anything that
-//! changes the numbers and is not understood is refused, never ignored.
+//! Architectures have different fields, so each field is read where it is needed, and errors name
+//! the file. An absent field and `null` mean the same, as in transformers. A value that changes
+//! the numbers and is not understood is refused, never ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl ConfigFile {
         }
     }
 
-    /// Reads `folder/name`, or returns an empty file if there is none.
+    /// Reads `folder/name`. Returns a file without fields if there is none.
     pub fn read_optional(folder: &Path, name: &str) -> Result<Self, Error> {
         if folder.join(name).exists() {
             return Self::read(folder, name);
@@ -47,7 +47,7 @@ impl ConfigFile {
         })
     }
 
-    /// Takes `fields` as a file at `path`: what another kind of file says in its own way.
+    /// Creates a file at `path` from `fields`, for values that come from another file format.
     pub(crate) fn from_fields(path: &Path, fields: Map<String, Value>) -> Self {
         Self {
             path: path.to_owned(),
@@ -55,12 +55,12 @@ impl ConfigFile {
         }
     }
 
-    /// Returns where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns every field.
+    /// Returns all fields.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -70,7 +70,7 @@ impl ConfigFile {
         Value::Object(self.fields.clone())
     }
 
-    /// Returns the object `field` as a file of its own, or `None` where it is absent.
+    /// Returns the object in `field` as a file of its own, or `None` if it is absent.
     pub fn object(&self, field: &str) -> Result<Option<Self>, Error> {
         match self.value(field) {
             None => Ok(None),
@@ -82,7 +82,7 @@ impl ConfigFile {
         }
     }
 
-    /// Returns a file at the same place without any field.
+    /// Returns a file at the same path without any fields.
     #[must_use]
     pub fn empty(&self) -> Self {
         Self {
@@ -91,12 +91,13 @@ impl ConfigFile {
         }
     }
 
-    /// Returns whether the file has `field`, be it `null`: some fields mean another thing absent.
+    /// Returns whether the file has `field`, even if it is `null`. For some fields, `null` and
+    /// absent mean different things.
     pub fn has(&self, field: &str) -> bool {
         self.fields.contains_key(field)
     }
 
-    /// Returns a list of numbers. Fails if it is absent.
+    /// Returns a list of numbers. Fails if the field is absent.
     pub fn numbers(&self, field: &str) -> Result<Vec<f64>, Error> {
         let value = self.value(field).ok_or_else(|| self.absent(field))?;
         let refused = || self.unusable(field, value, "a list of numbers");
@@ -107,7 +108,7 @@ impl ConfigFile {
             .collect()
     }
 
-    /// Returns a list of texts, or `None` where it is absent.
+    /// Returns a list of strings, or `None` if the field is absent.
     pub fn optional_texts(&self, field: &str) -> Result<Option<Vec<&str>>, Error> {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -118,12 +119,12 @@ impl ConfigFile {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Returns a positive integer. Fails if it is absent.
+    /// Returns a positive integer. Fails if the field is absent.
     pub fn size(&self, field: &str) -> Result<usize, Error> {
         self.optional_size(field)?.ok_or_else(|| self.absent(field))
     }
 
-    /// Returns a positive integer, or `None` where it is absent.
+    /// Returns a positive integer, or `None` if the field is absent.
     pub fn optional_size(&self, field: &str) -> Result<Option<usize>, Error> {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -134,7 +135,7 @@ impl ConfigFile {
         }
     }
 
-    /// Returns a number, or `None` where it is absent.
+    /// Returns a number, or `None` if the field is absent.
     pub fn optional_number(&self, field: &str) -> Result<Option<f64>, Error> {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -145,7 +146,7 @@ impl ConfigFile {
             .ok_or_else(|| self.unusable(field, value, "a number"))
     }
 
-    /// Returns a truth value, or `default` where it is absent.
+    /// Returns a boolean, or `default` if the field is absent.
     pub fn flag_or(&self, field: &str, default: bool) -> Result<bool, Error> {
         let Some(value) = self.value(field) else {
             return Ok(default);
@@ -155,7 +156,7 @@ impl ConfigFile {
             .ok_or_else(|| self.unusable(field, value, "true or false"))
     }
 
-    /// Returns a text, or `None` where it is absent.
+    /// Returns a string, or `None` if the field is absent.
     pub fn optional_text(&self, field: &str) -> Result<Option<&str>, Error> {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -166,12 +167,12 @@ impl ConfigFile {
             .ok_or_else(|| self.unusable(field, value, "a text"))
     }
 
-    /// Returns a text. Fails if it is absent.
+    /// Returns a string. Fails if the field is absent.
     pub fn text(&self, field: &str) -> Result<&str, Error> {
         self.optional_text(field)?.ok_or_else(|| self.absent(field))
     }
 
-    /// Returns the token ids of a field that holds one or a list; empty where it is absent.
+    /// Returns the token ids of a field that holds one id or a list; empty if the field is absent.
     pub fn token_ids(&self, field: &str) -> Result<Vec<u32>, Error> {
         let one = |value: &Value| {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
@@ -184,12 +185,12 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the error of a field with a value that is not supported.
+    /// Returns the error for a field whose value is not supported.
     pub fn unusable(&self, field: &str, value: &Value, expected: &str) -> Error {
         self.refused(format!("`{field}` is {value}, expected {expected}"))
     }
 
-    /// Returns the error of a file with something that is not supported.
+    /// Returns the error for a file with content that is not supported.
     pub fn refused(&self, reason: String) -> Error {
         Error::ModelContent {
             path: self.path.clone(),

@@ -1,5 +1,5 @@
-//! Opens the files of a model. The only place that does, so that a Git LFS pointer is called one
-//! whatever file it stands for: weights, tokenizer or configuration.
+//! Opens the files of a model. Every read goes through here, so that a Git LFS pointer is reported
+//! as one whatever file it stands for: weights, tokenizer or configuration.
 
 use std::fs::File;
 use std::path::Path;

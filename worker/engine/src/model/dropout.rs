@@ -1,9 +1,10 @@
-//! Dropout: the shares of values that training drops, and the masks of one pass.
+//! Dropout: the rates of a model, and the masks of one pass.
 //!
-//! Each place where training drops values draws its own mask; what stays is divided by the share
-//! that stays. The rates are those of the model's `config.json`, under the names its authors use.
-//! Masks are drawn sequence by sequence from each sequence's own stream, so that they do not depend
-//! on the batch, and are kept in the trace for the backward pass. Whole layers, which some models skip in training, are not skipped.
+//! Each place where training drops values draws its own mask; the values that remain are divided
+//! by the share that remains, which keeps their expectation. The rates are those of the model's
+//! `config.json`, under the names that its authors use. Each sequence draws its masks from its own
+//! random stream, so that they do not depend on the batch. Masks are kept in the trace for the
+//! backward pass. Some models skip whole layers in training (`LayerDrop`); that is not done here.
 
 use candle_core::Tensor;
 
@@ -15,25 +16,25 @@ use crate::kernels::attention::AttentionTrace;
 use crate::kernels::dropout;
 use crate::random::Random;
 
-/// Shares of values that training drops.
+/// Dropout rates: the share of values that training drops at each place.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DropoutRates {
-    /// Of what enters a stack.
+    /// Applied to what enters a stack.
     pub embedding: f64,
-    /// Of what a sublayer adds to the stream.
+    /// Applied to what a sublayer adds to the residual stream.
     pub residual: f64,
-    /// Of the weights of an attention.
+    /// Applied to the weights of an attention.
     pub attention: f64,
-    /// Of the inner values of a feed-forward network.
+    /// Applied to the inner values of a feed-forward network.
     pub activation: f64,
-    /// Of what leaves a stack.
+    /// Applied to what leaves a stack.
     pub output: f64,
 }
 
 impl DropoutRates {
-    /// Reads the rates of a model's `config.json`; those it does not name are 0.
+    /// Reads the rates from a model's `config.json`. A rate that it does not name is 0.
     ///
-    /// Fails if one is not a share below 1.
+    /// Fails if a rate is not at least 0 and below 1.
     pub fn read(config: &ConfigFile) -> Result<Self, Error> {
         let first = |names: &[&str]| -> Result<Option<f64>, Error> {
             for name in names {
@@ -47,7 +48,7 @@ impl DropoutRates {
             }
             Ok(None)
         };
-        // T5 has one rate for every place.
+        // T5 has a single rate for all places.
         if let Some(rate) = first(&["dropout_rate"])? {
             return Ok(Self {
                 embedding: rate,
@@ -59,7 +60,7 @@ impl DropoutRates {
         }
         let residual = first(&["dropout", "resid_pdrop", "resid_dropout", "hidden_dropout"])?;
         let mut embedding = first(&["embd_pdrop", "embed_dropout", "embd_dropout", "emb_dropout"])?;
-        // BART and its relatives drop embeddings at the rate of everything else.
+        // BART and its relatives apply the residual rate to embeddings if they name no other.
         if config.flag_or("is_encoder_decoder", false)? {
             embedding = embedding.or(residual);
         }
@@ -73,7 +74,7 @@ impl DropoutRates {
     }
 }
 
-/// The masks of one pass, drawn where they are met.
+/// Draws the masks of one pass, in the order in which the pass needs them.
 pub(super) struct Masks<'a> {
     pub(super) rates: DropoutRates,
     /// One random stream per sequence.
@@ -81,14 +82,14 @@ pub(super) struct Masks<'a> {
 }
 
 impl<'a> Masks<'a> {
-    /// Draws masks at `rates`, those of sequence `i` from `streams[i]`.
+    /// Creates masks with the given rates. Those of sequence `i` are drawn from `streams[i]`.
     pub(super) fn new(rates: DropoutRates, streams: &'a mut [Random]) -> Self {
         Self { rates, streams }
     }
 }
 
 impl Masks<'_> {
-    /// Returns the masks of a pass without dropout: there are none.
+    /// Returns masks for a pass without dropout: nothing is dropped.
     pub(super) fn none() -> Self {
         Self {
             rates: DropoutRates::default(),
@@ -96,7 +97,8 @@ impl Masks<'_> {
         }
     }
 
-    /// Draws the mask of `rows` where a share `rate` of them is dropped; `None` where nothing is.
+    /// Draws a mask for `rows` that drops a share `rate` of the values. Returns `None` if nothing
+    /// is dropped.
     /// `[rows, width]`
     pub(super) fn draw_for_rows(
         &mut self,
@@ -112,8 +114,8 @@ impl Masks<'_> {
         dropout::mask(rows, rate, of_sequence, self.streams).map(Some)
     }
 
-    /// Draws the mask of the weights of an attention, laid out as they are; `None` where nothing is
-    /// dropped.
+    /// Draws a mask for the weights of an attention, in the same layout. Returns `None` if nothing
+    /// is dropped.
     pub(super) fn draw_for_weights(&mut self, attended: &AttentionTrace) -> Result<Option<Tensor>> {
         let rate = self.rates.attention;
         if rate == 0.0 {

@@ -1,4 +1,4 @@
-//! Passes with dropout: the model as it is trained, for what its uncertainty says.
+//! Passes with dropout, which run the model as in training, to estimate its uncertainty.
 
 use super::dropout::{DropoutRates, Masks};
 use super::pass::{Inputs, Trace};
@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::random::Random;
 
 impl Transformer {
-    /// Runs the model with dropout over whole sequences, drawing the masks of sequence `i` from
-    /// `streams[i]`. The backward pass of the result is that of the model with those masks.
+    /// Runs the model with dropout over whole sequences. The masks of sequence `i` are drawn from
+    /// `streams[i]`, and the backward pass of the result uses the same masks.
     pub(crate) fn forward_dropped(
         &self,
         inputs: &Inputs,
@@ -131,7 +131,7 @@ mod tests {
                         assert!((slope - found).abs() < 1e-7, "{index}: {slope}, {found}");
                     }
                 };
-            // The second sequence is the last one: its rows are the last of each side.
+            // The second sequence comes last, so its rows are the last ones on each side.
             let with_target = |target| Inputs {
                 target,
                 ..inputs.clone()

@@ -1,4 +1,4 @@
-//! The vectors of tokens: a table, kept in half precision where the checkpoint keeps it so.
+//! Token embeddings: a table that stays in half precision if the checkpoint keeps it that way.
 
 use candle_core::{DType, Tensor};
 
@@ -8,14 +8,15 @@ use crate::kernels::{RowIndex, rows};
 /// The token embedding.
 #[derive(Debug)]
 pub(super) struct Embedding {
-    /// Scaled unless it is kept in halves. `[vocabulary, width]`
+    /// Already multiplied by `scale`, unless it is kept in half precision: scaling would round
+    /// there. `[vocabulary, width]`
     table: Tensor,
     scale: f64,
     dtype: DType,
 }
 
 impl Embedding {
-    /// Takes `table`, `[vocabulary, width]`, whose rows times `scale` are the vectors.
+    /// Takes the stored table, `[vocabulary, width]`. A token's vector is its row times `scale`.
     pub(super) fn new(table: Tensor, scale: f64, dtype: DType) -> Result<Self> {
         let table = if table.dtype() == dtype {
             scaled(table, scale)?
@@ -29,7 +30,7 @@ impl Embedding {
         })
     }
 
-    /// Returns the vectors of tokens. `[ids, width]`
+    /// Returns the vectors of the tokens `ids`. `[ids, width]`
     pub(super) fn look_up(&self, ids: &RowIndex) -> Result<Tensor> {
         if self.table.dtype() == self.dtype {
             return rows::gather(&self.table, ids);
@@ -38,7 +39,7 @@ impl Embedding {
         scaled(vectors, self.scale)
     }
 
-    /// Returns the vectors of all tokens. `[vocabulary, width]`
+    /// Returns the vectors of the whole vocabulary. `[vocabulary, width]`
     pub(super) fn whole(&self) -> Result<Tensor> {
         if self.table.dtype() == self.dtype {
             return Ok(self.table.clone());

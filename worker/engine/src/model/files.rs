@@ -1,8 +1,8 @@
 //! A model on disk: a Hugging Face folder, or one GGUF file.
 //!
-//! A GGUF file holds what a folder keeps in several: it answers for whatever the folder around it
-//! lacks. It is opened once, here. What is beside the model and makes it another one is looked at
-//! first, so that nobody can read a model without that look.
+//! A GGUF file contains what a folder keeps in several files, so it stands in for whatever the
+//! folder around it lacks. It is opened once, here. Files that would turn the model into another
+//! one, such as an adapter, are checked first, so that no model can be read without this check.
 
 mod companions;
 
@@ -28,8 +28,8 @@ pub struct ModelFiles {
 impl ModelFiles {
     /// Opens the model at `path`: a folder, or a `.gguf` file.
     ///
-    /// Fails if a GGUF file is damaged, if the folder has several to choose from, or if what is
-    /// beside the model makes it one that cannot be read: an adapter, quantized weights.
+    /// Fails if a GGUF file is damaged, if the folder has several of them, or if a file beside the
+    /// model makes it unreadable for whence, such as an adapter or quantized weights.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let (folder, gguf) = if path.is_file() {
             if !is_gguf(path) {
@@ -60,17 +60,17 @@ impl ModelFiles {
         })
     }
 
-    /// Returns what was noticed beside the model.
+    /// Returns notices about files beside the model.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 
-    /// Returns where the model is, as it was given.
+    /// Returns the model's path as it was given.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the folder the model's files are in.
+    /// Returns the folder that contains the model's files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -86,12 +86,12 @@ impl ModelFiles {
         }
     }
 
-    /// Reads what the model says about generation; empty if it says nothing.
+    /// Reads the model's generation defaults; empty if it has none.
     pub fn generation_config(&self) -> Result<ConfigFile, Error> {
         ConfigFile::read_optional(&self.folder, "generation_config.json")
     }
 
-    /// Opens the model's tensors, to be read as `dtype`.
+    /// Opens the model's tensors, which will be read as `dtype`.
     pub fn checkpoint(&self, dtype: DType) -> Result<Checkpoint, Error> {
         match &self.gguf {
             Some(gguf) => Checkpoint::from_gguf(gguf.clone(), dtype),
@@ -99,19 +99,19 @@ impl ModelFiles {
         }
     }
 
-    /// Returns the GGUF file, if the model is one.
+    /// Returns the GGUF file, if the weights come from one.
     pub(crate) fn gguf(&self) -> Option<&GgufFile> {
         self.gguf.as_deref()
     }
 }
 
-/// Returns whether `path` is named as GGUF files are.
+/// Returns whether `path` has the extension of a GGUF file.
 pub(crate) fn is_gguf(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
-/// Returns the GGUF file in `folder`, or `None` if it has none.
+/// Returns the only GGUF file in `folder`, or `None` if there is none. Fails if there are several.
 fn only_gguf(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let at = |source| Error::ModelFile {
         path: folder.to_owned(),

@@ -1,4 +1,4 @@
-//! From hidden states to logits, and back.
+//! The language-model head: hidden states to logits, and cotangents back.
 
 use candle_core::Tensor;
 
@@ -13,18 +13,18 @@ use crate::kernels::{rows, softcap};
 /// The language-model head with its weights.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// From the stream to the width of the head, where that is another.
+    /// From the residual stream to the width of the head's weight, if the two differ.
     projection: Option<Linear>,
     linear: Linear,
-    /// Factor of the hidden states.
+    /// Factor of the hidden states before the weight.
     scale: f64,
-    /// Bound of the logits.
+    /// Soft cap of the logits, `c` in `c · tanh(logit / c)`.
     softcap: Option<f64>,
 }
 
 impl Head {
-    /// Reads the head's weights; `embedding`, `[vocabulary, embedding width]`, is its weight where
-    /// tied.
+    /// Reads the head's weights. If the head is tied, its weight is `embedding`,
+    /// `[vocabulary, embedding width]`.
     pub(super) fn load(
         spec: &ModelSpec,
         embedding: &Tensor,
@@ -70,7 +70,7 @@ impl Head {
         }
     }
 
-    /// Returns hidden states in the width of the head: what transformers calls the last of them.
+    /// Returns hidden states projected to the width of the head: transformers' last hidden states.
     /// `[rows, hidden] → [rows, embedding width]`
     pub(super) fn projected(&self, hidden: &Tensor) -> Result<Tensor> {
         match &self.projection {
@@ -79,7 +79,8 @@ impl Head {
         }
     }
 
-    /// Pulls cotangents of `logits` back. `[rows, vocabulary] → [rows, hidden]`
+    /// Pulls cotangents of `logits` back to the hidden states.
+    /// `[rows, vocabulary] → [rows, hidden]`
     pub(super) fn vjp(&self, logits: &Tensor, dlogits: &Tensor) -> Result<Tensor> {
         let dhidden = match self.softcap {
             Some(cap) => self.linear.vjp(&softcap::vjp(logits, dlogits, cap)?)?,

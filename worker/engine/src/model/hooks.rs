@@ -1,9 +1,9 @@
-//! Hooks: what methods see and change between the sublayers of a model.
+//! Hooks: how methods observe and change a model between its sublayers.
 //!
-//! Every hook is an argument of one pass, none is state of the model: passes with and without them
-//! may run at the same time. `Transformer::forward_recorded` shows the streams,
-//! `Transformer::forward_above` replaces one, `Wanted::Stream` asks for gradients at one,
-//! `Trace::cached_prefixes` lets many passes share what came before the rows they change.
+//! Every hook is an argument of one pass and never state of the model, so passes with and without
+//! hooks can run at the same time. `Transformer::forward_recorded` returns the streams,
+//! `Transformer::forward_above` replaces one, `Wanted::Stream` asks for gradients at one, and
+//! `Trace::cached_prefixes` lets many passes share the rows before those that they change.
 
 use candle_core::Tensor;
 
@@ -16,7 +16,7 @@ use super::transformer::Transformer;
 use crate::error::Result;
 use crate::sides::Side;
 
-/// A pass with the streams in front of every sublayer and behind the last. `[rows, hidden]` each.
+/// A pass with its streams: before every sublayer and after the last. `[rows, hidden]` each.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub(crate) trace: Trace,
@@ -25,7 +25,7 @@ pub(crate) struct Recorded {
 }
 
 impl Transformer {
-    /// Runs the model over whole sequences and keeps the streams.
+    /// Runs the model over whole sequences and keeps all streams.
     pub(crate) fn forward_recorded(&self, inputs: &Inputs) -> Result<Recorded> {
         let (mut source, mut target) = (Vec::new(), Vec::new());
         let trace = self.forward_observed(inputs, &mut |side, stream| match side {
@@ -39,8 +39,8 @@ impl Transformer {
         })
     }
 
-    /// Runs the model over whole sequences, with `stream` at `place` instead of what the sublayers
-    /// below would have made of the inputs. `[rows, hidden]`
+    /// Runs the model over whole sequences, with the stream at `place` replaced by `stream`,
+    /// `[rows, hidden]`. The sublayers below `place` in that stack are not run.
     pub(crate) fn forward_above(
         &self,
         place: StreamPlace,
@@ -58,9 +58,10 @@ impl Transformer {
         })
     }
 
-    /// Returns the pass of `input` with the slopes of the nonlinearities that `reach` includes
-    /// replaced by those of the lines from what they met in the pass of `reference`: the rescale
-    /// rule. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>, section 3.5.2.
+    /// Returns the pass of `input`, changed for the rescale rule: the slope of every nonlinearity
+    /// that `reach` includes is replaced by the slope of the line from its value in the pass of
+    /// `reference` to its value in the pass of `input`. Source: Shrikumar et al. 2017,
+    /// <https://arxiv.org/abs/1704.02685>, section 3.5.2.
     pub(crate) fn rescaled(
         &self,
         input: &Recorded,
@@ -88,7 +89,7 @@ impl Transformer {
         Ok(trace)
     }
 
-    /// Returns the nonlinearity of every feed-forward network, experts among them.
+    /// Returns the nonlinearity of every feed-forward network, including those of experts.
     pub(crate) fn activations(&self) -> impl Iterator<Item = Activation> {
         let stacks = self.spec().encoder.iter().chain([&self.spec().decoder]);
         let sublayers = stacks.flat_map(|stack| &stack.sublayers);
@@ -100,7 +101,7 @@ impl Transformer {
         networks.map(|network| network.activation)
     }
 
-    /// Returns the place behind layer `layer` of a stack, if it has that layer.
+    /// Returns the place after layer `layer` of a stack, or `None` if the stack has no such layer.
     pub(crate) fn behind_layer(&self, side: Side, layer: usize) -> Option<StreamPlace> {
         let stack = self.stack_spec(side)?;
         let mut sublayers = stack.sublayers.iter();
@@ -108,7 +109,7 @@ impl Transformer {
         Some(StreamPlace { side, sublayer })
     }
 
-    /// Returns what a stack is made of, if the model has it.
+    /// Returns the specification of a stack, or `None` if the model does not have it.
     pub(crate) fn stack_spec(&self, side: Side) -> Option<&StackSpec> {
         self.spec().stack(side)
     }
@@ -148,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Cotangents of two explained tokens, different in every entry.
+    /// Cotangents for two explained tokens, with a different value in every entry.
     fn cotangents(model: &Transformer) -> Tensor {
         let values: Vec<_> = (0..2 * model.spec().hidden)
             .map(|i| (i as f64).sin())
@@ -187,7 +188,8 @@ mod tests {
             };
             let expected = gradient(&whole, &explained([1, 1], 0));
             let found = gradient(&continued, &explained([0, 1], 2));
-            // Rows 2 and 3 of the first token, 2 to 5 of the second.
+            // The continued pass has only the rows from position 2 on: rows 2 and 3 of the first
+            // token, 2 to 5 of the second.
             let expected = Tensor::cat(
                 &[
                     expected.narrow(0, 2, 2).unwrap(),

@@ -1,13 +1,17 @@
-//! The hooked transformer: one implementation, described by data.
+//! The hooked transformer: one implementation for all architectures, which are described by data.
 //!
-//! `spec` says what a model is made of; `architectures` read it from `config.json`; `layers` are the
-//! pieces, `stack`, `head` and `transformer` put them together; `files` and `weights` read what is
-//! on disk. A forward pass returns everything its backward pass needs, and a backward
-//! pass serves all explained tokens at once.
+//! `spec` describes what a model is made of, and `architectures` derives that from `config.json`.
+//! `layers` are the building blocks; `stack`, `head` and `transformer` assemble them. `files` and
+//! `weights` read what is on disk. A forward pass returns everything that its backward pass needs,
+//! and one backward pass serves all explained tokens at once.
 //!
-//! Letters of tensor shapes, the same everywhere: *rows* are token positions of all sequences of a
-//! batch, one after another; *cotangent rows* those that the explained tokens of a backward pass have; *hidden* the width of the residual
-//! stream; *inner* that of a feed-forward network; *heads · dim* that of an attention.
+//! Names of tensor dimensions, the same everywhere:
+//!
+//! * *rows* are the token positions of all sequences of a batch, one after another;
+//! * *cotangent rows* are the rows that the explained tokens of a backward pass have;
+//! * *hidden* is the width of the residual stream;
+//! * *inner* is the width of a feed-forward network's hidden layer;
+//! * *heads · dim* is the width of an attention's queries, *dim* per head.
 
 pub mod architectures;
 pub mod config;
@@ -47,14 +51,15 @@ pub use pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
 pub use transformer::Transformer;
 pub use weight_memory::WeightMemory;
 
-/// Loads the model at `path`, a folder or a GGUF file, to compute in `dtype`.
+/// Loads the model at `path`, a folder or a GGUF file, for computing in `dtype`.
 ///
 /// Fails as [`OpenedModel::open`] and [`OpenedModel::load`] do.
 pub fn load(path: &Path, dtype: DType) -> Result<Transformer, Error> {
     load_files(&ModelFiles::open(path)?, dtype, None)
 }
 
-/// Loads the model of `files`, to compute in `dtype`, into `free` bytes of memory.
+/// Loads the model in `files` for computing in `dtype`. `free` is the available memory in bytes,
+/// if it is limited.
 ///
 /// Fails as [`OpenedModel::open`] and [`OpenedModel::load`] do.
 pub fn load_files(
@@ -65,7 +70,7 @@ pub fn load_files(
     OpenedModel::open(files, dtype)?.load(free)
 }
 
-/// Returns the precision a job calls `dtype`.
+/// Returns the candle type for a job's `dtype`.
 pub(crate) fn precision(dtype: Dtype) -> DType {
     match dtype {
         Dtype::Float32 => DType::F32,

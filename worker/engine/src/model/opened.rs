@@ -1,7 +1,7 @@
-//! A model whose files were opened and compared with each other, its weights still to be read.
+//! A model whose files were opened and checked against each other, with its weights not yet read.
 //!
-//! Every way to a model leads through here: loading it, `whence doctor`, and the commands that submit a
-//! job. What one of them refuses, all of them refuse, with the same words.
+//! Everything that uses a model goes through here: loading it, `whence doctor`, and the commands
+//! that submit a job. What one of them refuses, all of them refuse with the same message.
 
 use std::collections::HashSet;
 
@@ -24,17 +24,17 @@ use crate::{Error, Notice};
 pub struct OpenedModel {
     spec: ModelSpec,
     checkpoint: Checkpoint,
-    /// Names, in the files, of the tensors the model is made of.
+    /// Names, as in the files, of the tensors that the model uses.
     tensors: HashSet<String>,
     notices: Vec<Notice>,
 }
 
 impl OpenedModel {
-    /// Opens the model of `files`, to compute in `dtype`. Reads its configuration and the directories
-    /// of its tensors, and of the tensors only a few small ones.
+    /// Opens the model in `files` for computing in `dtype`. Reads the configuration and the tensor
+    /// directories; of the tensors themselves, only a few small ones.
     ///
-    /// Fails if its `model_type` is not in [`super::ARCHITECTURES`], a file is missing or damaged, or
-    /// the tensors are not those that the configuration speaks of.
+    /// Fails if its `model_type` is not in [`super::ARCHITECTURES`], if a file is missing or
+    /// damaged, or if the tensors do not match the configuration.
     pub fn open(files: &ModelFiles, dtype: DType) -> Result<Self, Error> {
         let config = files.config()?;
         let spec = architectures::spec(&config)?;
@@ -56,25 +56,25 @@ impl OpenedModel {
         })
     }
 
-    /// Returns what the model is made of.
+    /// Returns the model's specification.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
     }
 
-    /// Returns what a person should know about the model's files.
+    /// Returns notices about the model's files.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 
-    /// Returns what its weights take in memory.
+    /// Returns how much memory the weights need.
     pub fn memory(&self) -> WeightMemory {
         WeightMemory::new(&self.checkpoint)
     }
 
-    /// Reads every tensor of the model once, a block at a time, and keeps none; only an embedding that
-    /// is stored more than once is held, to be compared.
+    /// Reads every tensor of the model once, block by block, without keeping any of them. Only an
+    /// embedding that is stored more than once is held, for comparison.
     ///
-    /// Fails if a number is not finite, a file is damaged where only its bytes tell, or copies of the
+    /// Fails if a number is not finite, if the contents of a file are damaged, or if copies of the
     /// embedding differ.
     pub fn check_weights(&self) -> Result<(), Error> {
         self.checkpoint.check_finite(self.tensors.par_iter())?;
@@ -89,11 +89,11 @@ impl OpenedModel {
         Ok(())
     }
 
-    /// Reads the weights. Where they would not fit into `free` bytes in the precision the engine
-    /// computes in, those that are stored as halves stay halves, and are widened where they are used:
-    /// the numbers are the same, a pass takes a little longer.
+    /// Reads the weights. If they would not fit into `free` bytes in the precision the engine
+    /// computes in, weights that are stored in half precision stay that way and are widened where
+    /// they are used. The numbers are the same; a pass takes a little longer.
     ///
-    /// Fails if a file is damaged, or a number is not finite.
+    /// Fails if a file is damaged, or if a number is not finite.
     pub fn load(self, free: Option<u64>) -> Result<Transformer, Error> {
         let memory = self.memory();
         if free.is_some_and(|free| memory.needs_halves(free)) {

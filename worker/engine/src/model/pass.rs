@@ -1,4 +1,4 @@
-//! What goes into a pass of the model, and what comes out of it.
+//! Inputs and outputs of a pass of the model.
 
 use candle_core::Tensor;
 
@@ -9,16 +9,16 @@ use super::stream::StreamPlace;
 use crate::kernels::attention::AttentionTrace;
 use crate::sides::Side;
 
-/// Embedded sequences, one after another.
+/// Embeddings of several sequences, one after another.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    /// `[rows, embedding width]`, the width of the stream where nothing projects embeddings.
+    /// `[rows, embedding width]`, which is the width of the stream unless a projection follows.
     pub rows: Tensor,
-    /// Where each sequence lies.
+    /// Where each sequence is in `rows`.
     pub sequences: Sequences,
 }
 
-/// What goes into a forward pass. Source `i` belongs to target `i`.
+/// The inputs of a forward pass. Source `i` belongs to target `i`.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     /// Encoder input; `None` for decoder-only models.
@@ -27,7 +27,7 @@ pub struct Inputs {
     pub target: Embedded,
 }
 
-/// One forward pass, with what the backward pass needs.
+/// One forward pass, with everything its backward pass needs.
 #[derive(Debug, Clone)]
 pub struct Trace {
     pub(super) encoder: Option<(StackTrace, EncoderOutput)>,
@@ -36,47 +36,52 @@ pub struct Trace {
     pub(super) hidden: Tensor,
 }
 
-/// One explained token: the row whose logits predict it.
+/// One explained token, given by the row whose logits predict it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedToken {
-    /// Index of the sequence.
+    /// Index of the sequence in the batch.
     pub sequence: usize,
-    /// Position of the row that predicts the token.
+    /// Position, in the sequence, of the row that predicts the token.
     pub position: usize,
 }
 
-/// Which inputs gradients are wanted for.
+/// The inputs that gradients are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// Source embeddings only.
     Source,
     /// Target embeddings only.
     Target,
-    /// Target embeddings, and source embeddings where there are any.
+    /// Target embeddings, and source embeddings if there are any.
     All,
-    /// The stream at a place between the layers, in whose stack it is.
+    /// The residual stream at a place between sublayers; the place names its stack.
     Stream(StreamPlace),
 }
 
-/// Gradients of several explained tokens, one after another.
+/// Gradients of several explained tokens, concatenated.
 #[derive(Debug)]
 pub struct Gradients {
-    /// For each explained token the rows of its whole source. `[cotangent source rows, hidden]`
+    /// For each explained token, the rows of its whole source; `None` if not wanted.
+    /// `[cotangent source rows, hidden]`
     pub source: Option<Tensor>,
-    /// For each explained token the rows up to and including its position. `[cotangent target rows, hidden]`
+    /// For each explained token, the rows up to and including its position; `None` if not wanted.
+    /// `[cotangent target rows, hidden]`
     pub target: Option<Tensor>,
 }
 
 impl Wanted {
+    /// Returns how far cotangents go down in the decoder.
     pub(super) fn depth_in_decoder(self) -> Depth {
         match self {
             Self::Target | Self::All => Depth::Embeddings,
             Self::Stream(place) if place.side == Side::Target => Depth::Sublayer(place.sublayer),
+            // The encoder's cotangents come from the cross-attentions, so nothing below the lowest
+            // one is needed.
             Self::Source | Self::Stream(_) => Depth::LowestCrossAttention,
         }
     }
 
-    /// Returns how far the encoder's cotangents are taken, if at all.
+    /// Returns how far cotangents go down in the encoder; `None` if they need not enter it.
     pub(super) fn depth_in_encoder(self) -> Option<Depth> {
         match self {
             Self::Source | Self::All => Some(Depth::Embeddings),
@@ -89,32 +94,32 @@ impl Wanted {
 }
 
 impl Trace {
-    /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
+    /// Drops all sequences but `kept`, to serve as the past of a later pass over those alone.
     pub fn keep(&mut self, kept: &[usize]) {
         self.decoder.keep(kept);
     }
 
-    /// Forgets everything but the head's inputs.
+    /// Drops everything except the head's inputs.
     pub(crate) fn head_only(mut self) -> Self {
         self.encoder = None;
         self.decoder.sublayers.clear();
         self
     }
 
-    /// Returns the self-attentions of the encoder, bottom up; none where there is no encoder.
+    /// Returns the self-attentions of the encoder, bottom up; empty if there is no encoder.
     pub(crate) fn encoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         let encoders = self.encoder.iter();
         encoders.flat_map(|(trace, _)| trace.attentions())
     }
 
-    /// Returns the attentions of the decoder, bottom up; in a model with an encoder each
+    /// Returns the attentions of the decoder, bottom up. In an encoder-decoder model, each
     /// self-attention is followed by a cross-attention.
     pub(crate) fn decoder_attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         self.decoder.attentions()
     }
 
-    /// Returns the prefixes `cut` of the decoder's sequences, each as often as it is named, as
-    /// the past of a later pass. Nothing is computed again.
+    /// Returns the prefixes `cut` of the decoder's sequences, as the past of a later pass. A
+    /// sequence may be named several times. Nothing is recomputed.
     pub(crate) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         Self {
             decoder: self.decoder.cached_prefixes(cut),

@@ -1,4 +1,5 @@
-//! Tiny random models for tests: real checkpoints, written to disk and loaded as any other.
+//! Tiny random models for tests: real checkpoints that are written to disk and loaded like any
+//! other.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Transformer;
 
-/// Hands out tensors of reproducible noise.
+/// A source of reproducible noise tensors.
 struct Noise {
     state: u64,
     tensors: HashMap<String, Tensor>,
@@ -45,7 +46,7 @@ impl Noise {
     }
 }
 
-/// Returns a Llama of two layers, with grouped queries and an untied head.
+/// Returns a two-layer Llama with grouped queries and an untied head.
 pub(crate) fn random_llama(dtype: DType) -> Transformer {
     let config = json!({
         "model_type": "llama", "hidden_size": 12, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
@@ -82,7 +83,7 @@ pub(crate) fn random_llama(dtype: DType) -> Transformer {
     load(&config, &noise, dtype)
 }
 
-/// Returns a Marian of two layers a side, with scaled embeddings and a logits bias.
+/// Returns a Marian with two layers per side, scaled embeddings and a logits bias.
 pub(crate) fn random_marian(dtype: DType) -> Transformer {
     let config = json!({
         "model_type": "marian", "d_model": 12, "vocab_size": 10, "max_position_embeddings": 16, "scale_embedding": true,

@@ -2,8 +2,8 @@
 //!
 //! A transformer is one or two stacks; a stack is a list of sublayers around a residual stream; a
 //! sublayer is a core between norms. Architectures differ in the values below and in the names of
-//! their weights, not in code: the files of `architectures` read `config.json` into a
-//! [`ModelSpec`], and nothing below this file knows an architecture's name.
+//! their weights, not in code. The files of `architectures` turn a `config.json` into a
+//! [`ModelSpec`], and nothing that uses it knows the name of an architecture.
 
 mod attention;
 mod feed_forward;
@@ -21,38 +21,39 @@ pub use crate::kernels::activation_function::Activation;
 pub use crate::kernels::rotary::{LongRotary, Pairing, RotarySpec};
 use crate::sides::Side;
 
-/// `max_positions` of a model that computes positions of any length: more tokens than a text has.
+/// `max_positions` of a model without a length limit: more tokens than any text has.
 pub const UNBOUNDED: usize = u32::MAX as usize;
 
-/// A whole model.
+/// The specification of a whole model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Number of tokens, of the target where the source has a vocabulary of its own.
+    /// Size of the vocabulary; that of the target if each side has its own.
     pub vocabulary: usize,
-    /// Longest sequence either stack has positions for; [`UNBOUNDED`] where nothing limits it.
+    /// Maximum length of a sequence in either stack; [`UNBOUNDED`] if there is no limit.
     pub max_positions: usize,
-    /// Checkpoint name of the token embedding of all stacks without one of their own.
+    /// Checkpoint name of the token embedding that stacks share unless they have their own.
     pub embedding: String,
-    /// Factor between the embedding table and the vectors attribution speaks of.
+    /// Factor of the embedding table. Attribution is with respect to the scaled vectors.
     pub embedding_scale: f64,
-    /// Reads the source; `None` for decoder-only models.
+    /// The stack that reads the source; `None` for decoder-only models.
     pub encoder: Option<StackSpec>,
-    /// Reads the target.
+    /// The stack that reads the target.
     pub decoder: StackSpec,
-    /// From hidden states to logits.
+    /// The head, which maps hidden states to logits.
     pub head: HeadSpec,
 }
 
 impl ModelSpec {
-    /// Returns the width of token embeddings, which is that of the stream unless a map leads there.
+    /// Returns the width of token embeddings: that of the residual stream, unless a projection
+    /// leads there.
     pub fn embedding_width(&self) -> usize {
         let projection = self.decoder.input_projection.as_ref();
         projection.map_or(self.hidden, |projection| projection.width)
     }
 
-    /// Returns the stack of `side`, if the model has it.
+    /// Returns the stack of `side`, or `None` if the model does not have it.
     pub fn stack(&self, side: Side) -> Option<&StackSpec> {
         match side {
             Side::Source => self.encoder.as_ref(),
@@ -60,7 +61,7 @@ impl ModelSpec {
         }
     }
 
-    /// Returns the checkpoint name of the token embedding of `side`, and how many tokens it has.
+    /// Returns the checkpoint name of the token embedding of `side`, and its number of tokens.
     pub fn embedding_of(&self, side: Side) -> (&str, usize) {
         match self.stack(side).map(|stack| &stack.embedding) {
             Some(StackEmbedding::Own { name, vocabulary }) => (name, *vocabulary),
@@ -68,8 +69,8 @@ impl ModelSpec {
         }
     }
 
-    /// Returns how many tokens a target has at most whose tokens are turned as usual; `None` where
-    /// all targets are.
+    /// Returns the maximum length, in tokens, of targets with the short-text rotation of a
+    /// long-RoPE model; `None` if the rotation does not depend on the length.
     pub fn long_rope_threshold(&self) -> Option<usize> {
         let rotations = self.decoder.rotations.iter();
         let beyond = rotations.filter_map(|rotation| Some(rotation.long.as_ref()?.beyond));
@@ -77,51 +78,51 @@ impl ModelSpec {
     }
 }
 
-/// Where the token embedding of a stack is.
+/// Where the token embedding of a stack comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackEmbedding {
-    /// It is the model's.
+    /// The model's shared embedding.
     Shared,
-    /// It is the model's, which a checkpoint may repeat under this name.
+    /// The model's shared embedding, of which a checkpoint may contain a copy under this name.
     Repeated(String),
-    /// It is the stack's own: an encoder's, of a vocabulary of its own.
+    /// An embedding of its own, for an encoder with its own vocabulary.
     Own {
         /// Checkpoint name.
         name: String,
-        /// Number of tokens.
+        /// Size of the vocabulary.
         vocabulary: usize,
     },
 }
 
-/// A stack of sublayers.
+/// A stack of sublayers: an encoder or a decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackSpec {
     /// Where its token embedding is.
     pub embedding: StackEmbedding,
-    /// From embeddings to the stream, where those are narrower.
+    /// Projection from embeddings to the residual stream, if embeddings are narrower.
     pub input_projection: Option<Projection>,
     /// Factor of the embeddings inside the stack.
     pub input_scale: f64,
-    /// What transformers multiplies embeddings by that a caller gives it in place of token ids,
-    /// though they are scaled already. Attributing what the model does leaves it out; Inseq's
-    /// numbers have it in.
+    /// Factor that transformers applies to embeddings that a caller passes instead of token ids,
+    /// although they are already scaled. Attribution of what the model really does leaves it out;
+    /// Inseq's numbers include it.
     pub given_scale: f64,
-    /// What is added to the embeddings for their positions.
+    /// Position vectors that are added to the embeddings.
     pub added_positions: Option<AddedPositions>,
-    /// Norm of the embeddings, after positions were added.
+    /// Norm of the embeddings, after positions are added.
     pub embedding_norm: Option<NormSpec>,
-    /// Rotations that attentions name by index.
+    /// Rotations; attentions refer to them by index.
     pub rotations: Vec<RotarySpec>,
-    /// Biases of attention scores that attentions name by index.
+    /// Biases on attention scores; attentions refer to them by index.
     pub score_biases: Vec<ScoreBiasSpec>,
-    /// The sublayers in order; several make up what papers call a layer.
+    /// The sublayers, in order. What papers call a layer consists of several of these.
     pub sublayers: Vec<SublayerSpec>,
     /// Norm after the last sublayer.
     pub final_norm: Option<NormSpec>,
 }
 
 impl StackSpec {
-    /// Returns a stack of `sublayers` without anything around them.
+    /// Returns a stack that consists of `sublayers` only.
     pub fn new(sublayers: Vec<SublayerSpec>) -> Self {
         Self {
             embedding: StackEmbedding::Shared,
@@ -139,30 +140,30 @@ impl StackSpec {
 }
 
 /// One step of the residual stream:
-/// `y = norm_sum(x + scale · norm_after(core(norm_before(input))))`, where absent norms do nothing
-/// and x is the stream or, where `carried` says so, what the core reads.
+/// `y = norm_sum(x + scale · norm_after(core(norm_before(input))))`.
+/// Absent norms do nothing. `x` is the stream or, if `carried` says so, the normalized stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SublayerSpec {
-    /// Layer this sublayer belongs to, from 0.
+    /// Index of the layer that this sublayer belongs to, from 0.
     pub layer: usize,
-    /// What the core reads.
+    /// Which stream the core reads.
     pub input: SublayerInput,
     /// What the core's output is added to.
     pub carried: Carried,
-    /// Norm of what the core reads.
+    /// Norm of the core's input.
     pub norm_before: Option<NormSpec>,
-    /// What is added to the stream.
+    /// The function whose output is added to the stream.
     pub core: CoreSpec,
-    /// Norm of what the core returns.
+    /// Norm of the core's output.
     pub norm_after: Option<NormSpec>,
-    /// Factor of what is added.
+    /// Factor of the core's output, after its norm.
     pub scale: f64,
     /// Norm of the sum.
     pub norm_sum: Option<NormSpec>,
 }
 
 impl SublayerSpec {
-    /// Returns a sublayer that normalises what its core reads.
+    /// Returns a sublayer that normalizes the core's input.
     pub fn pre_norm(layer: usize, norm: NormSpec, core: CoreSpec) -> Self {
         Self {
             norm_before: Some(norm),
@@ -170,7 +171,7 @@ impl SublayerSpec {
         }
     }
 
-    /// Returns a sublayer that normalises the sum.
+    /// Returns a sublayer that normalizes the sum.
     pub fn post_norm(layer: usize, norm: NormSpec, core: CoreSpec) -> Self {
         Self {
             norm_sum: Some(norm),
@@ -193,25 +194,25 @@ impl SublayerSpec {
     }
 }
 
-/// What a sublayer's core reads.
+/// Which stream a sublayer's core reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SublayerInput {
-    /// The stream as the sublayer before left it.
+    /// The stream that the preceding sublayer produces.
     Stream,
-    /// The stream as the sublayer before found it: the two run in parallel.
+    /// The stream before the preceding sublayer, so that the two run in parallel.
     AsSublayerBefore,
 }
 
-/// What a sublayer's core adds to.
+/// What the output of a sublayer's core is added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// The stream.
+    /// The residual stream.
     Stream,
-    /// The stream as the norm in front of the core leaves it.
+    /// The stream as normalized by the norm before the core.
     Normalized,
 }
 
-/// What a sublayer adds to the residual stream.
+/// The function of a sublayer, between its norms.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CoreSpec {
     /// Attention over the stack's own rows.
@@ -220,7 +221,7 @@ pub enum CoreSpec {
     CrossAttention(AttentionSpec),
     /// A function of each row alone.
     FeedForward(FeedForwardSpec),
-    /// One of several functions of each row, chosen by the row.
+    /// A mixture of feed-forward networks, chosen separately for each row.
     Experts(ExpertsSpec),
 }
 
@@ -236,23 +237,24 @@ impl From<ExpertsSpec> for CoreSpec {
     }
 }
 
-/// From hidden states to logits: `softcap(W (scale · P h) + bias)`, P absent in most models.
+/// The head, from hidden states to logits: `softcap(W (scale · P h) + bias)`. Most models have no
+/// `P`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadSpec {
-    /// From the stream to the width of the weight, where that is another.
+    /// `P`, from the residual stream to the width of the weight, if the two differ.
     pub projection: Option<Projection>,
-    /// Checkpoint name of the `[vocabulary, hidden]` weight.
+    /// Where the weight `W`, `[vocabulary, hidden]`, is.
     pub weight: HeadWeight,
-    /// Checkpoint name of a bias over the vocabulary, and whether it may be absent.
+    /// Checkpoint name and layout of a bias over the vocabulary; `None` if there is none.
     pub bias: Option<HeadBias>,
     /// Factor of the hidden states.
     pub scale: f64,
-    /// Bounds logits smoothly: `c · tanh(logit / c)`.
+    /// Soft cap of the logits, `c` in `c · tanh(logit / c)`.
     pub softcap: Option<f64>,
 }
 
 impl HeadSpec {
-    /// Returns a head that only multiplies.
+    /// Returns a head that only multiplies by its weight.
     pub fn plain(weight: HeadWeight) -> Self {
         Self {
             projection: None,
@@ -267,17 +269,17 @@ impl HeadSpec {
 /// Where the head's weight comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadWeight {
-    /// A tensor of its own.
+    /// A separate tensor, which must exist.
     Own(String),
-    /// A tensor of its own where the checkpoint has it, the token embedding elsewhere.
+    /// A separate tensor if the checkpoint has it, otherwise the token embedding.
     OwnOrTied(String),
 }
 
 /// A bias of the logits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadBias {
-    /// `[vocabulary]`.
+    /// `[vocabulary]`; must exist.
     Linear(String),
-    /// `[1, vocabulary]`, and zero where the checkpoint does not have it.
+    /// `[1, vocabulary]`; zero if the checkpoint does not have it.
     FinalLogits(String),
 }

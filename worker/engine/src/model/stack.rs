@@ -1,4 +1,5 @@
-//! A stack of sublayers: forward with everything kept, backward for many explained tokens at once.
+//! A stack of sublayers: a forward pass that keeps everything, and a backward pass for many
+//! explained tokens at once.
 
 use candle_core::{DType, Tensor};
 
@@ -20,7 +21,7 @@ use crate::kernels::score_bias::ScoreBias;
 use crate::kernels::{RowIndex, rows};
 use crate::stop::Stop;
 
-/// An encoder or a decoder.
+/// An encoder or a decoder, with its weights.
 #[derive(Debug)]
 pub(super) struct Stack {
     input_projection: Option<Linear>,
@@ -34,48 +35,48 @@ pub(super) struct Stack {
     pub(super) final_norm: Option<Norm>,
 }
 
-/// One forward pass of a stack.
+/// The trace of one forward pass of a stack.
 #[derive(Debug, Clone)]
 pub struct StackTrace {
-    /// Where each sequence's rows of this pass lie.
+    /// Where each sequence's rows are in this pass.
     pub(super) sequences: Sequences,
-    /// Where each row stands in its sequence.
+    /// Position of each row in its sequence, counting on from an earlier pass.
     pub(super) positions: Vec<RowPosition>,
     embedding_norm: Option<Normalized>,
-    /// Factors of what entered the stack, where dropout changes that. `[rows, hidden]`
+    /// Dropout factors at the entry of the stack; `None` without dropout. `[rows, hidden]`
     entry_mask: Option<Tensor>,
-    /// Sublayer the pass began in front of.
+    /// Index of the first sublayer that the pass ran.
     first: usize,
     /// One entry per sublayer from `first` on.
     pub(super) sublayers: Vec<SublayerTrace>,
     final_norm: Option<Normalized>,
-    /// Factors of what left the stack, where dropout changes that. `[rows, hidden]`
+    /// Dropout factors at the output of the stack; `None` without dropout. `[rows, hidden]`
     output_mask: Option<Tensor>,
-    /// Ends passes back through this one.
+    /// Cancels backward passes through this trace.
     pub(super) stop: Stop,
 }
 
-/// What the rows of a pass meet besides each other.
+/// What a pass needs besides its rows.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
-    /// Where each sequence's rows lie.
+    /// Where each sequence's rows are.
     pub(super) sequences: &'a Sequences,
-    /// What the encoder gave a decoder.
+    /// The encoder's output, for a decoder that reads it.
     pub(super) memory: Option<&'a EncoderOutput>,
-    /// An earlier pass whose sequences the rows continue.
+    /// An earlier pass, whose sequences the rows continue.
     pub(super) past: Option<&'a StackTrace>,
-    /// Ends the pass.
+    /// Cancels the pass.
     pub(super) stop: &'a Stop,
 }
 
 impl StackTrace {
-    /// Returns the attentions of the pass, bottom up: those of the stack's own rows and, in a
-    /// decoder that reads an encoder, those of the source between them.
+    /// Returns the attentions of the pass, bottom up. In a decoder that reads an encoder, self-
+    /// and cross-attentions alternate.
     pub(super) fn attentions(&self) -> impl Iterator<Item = &AttentionTrace> {
         self.sublayers.iter().filter_map(SublayerTrace::attended)
     }
 
-    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues those.
+    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues them.
     pub(super) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let sublayers = self.sublayers.iter();
         Self {
@@ -86,7 +87,7 @@ impl StackTrace {
         }
     }
 
-    /// Forgets every sequence but `kept`, as the past of a later pass over those alone.
+    /// Drops all sequences but `kept`, to serve as the past of a later pass over those alone.
     pub(super) fn keep(&mut self, kept: &[usize]) {
         for sublayer in &mut self.sublayers {
             sublayer.keep(kept);
@@ -94,20 +95,21 @@ impl StackTrace {
     }
 }
 
-/// What cotangents at a stack's output become at its inputs.
+/// Cotangents at the inputs of a stack.
 pub(super) struct StackCotangents {
-    /// At the embeddings or at the sublayer asked for; `None` where they were not wanted.
+    /// At the embeddings or the sublayer that was asked for; `None` if neither was.
     pub(super) stream: Option<Cotangents>,
-    /// At the encoder's output, for each explained token its whole source. `[cotangent source rows, hidden]`
+    /// At the encoder's output: for each explained token, the rows of its whole source.
+    /// `[cotangent source rows, hidden]`
     pub(super) memory: Option<Tensor>,
 }
 
-/// How far cotangents are taken.
+/// How far down cotangents are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     /// To the embeddings.
     Embeddings,
-    /// To the stream in front of a sublayer.
+    /// To the stream before this sublayer.
     Sublayer(usize),
     /// To the lowest sublayer that reads the encoder's output.
     LowestCrossAttention,
@@ -159,8 +161,8 @@ impl Stack {
         self.forward_observed(embeddings, around, &mut Masks::none(), &mut |_| ())
     }
 
-    /// As [`Self::forward`] with dropout, showing `observe` the stream in front of every sublayer
-    /// and, last, behind the topmost one. `[rows, hidden]` each.
+    /// As [`Self::forward`], with dropout. Calls `observe` with the stream before every sublayer
+    /// and, last, with the stream after the topmost one. `[rows, hidden]` each.
     pub(super) fn forward_observed(
         &self,
         embeddings: &Tensor,
@@ -183,11 +185,11 @@ impl Stack {
         Ok((y, trace))
     }
 
-    /// Runs the stack from the stream `x` in front of sublayer `first` on, with dropout.
+    /// Runs the stack with dropout, starting with the stream `x` before sublayer `first`.
     /// `[rows, hidden]`
     ///
-    /// Fails between two sublayers that run in parallel: the stream there does not say what the
-    /// second one reads.
+    /// Fails if `first` runs in parallel with the sublayer before it: `x` alone does not determine
+    /// what it reads.
     pub(super) fn forward_from(
         &self,
         (first, mut x): (usize, Tensor),
@@ -197,7 +199,7 @@ impl Stack {
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
         let rows = self.rows(around.sequences, &positions);
-        // The stream in front of the sublayer before, which a parallel one reads.
+        // The stream before the preceding sublayer, which a parallel sublayer reads.
         let mut before = None;
         let mut traces = Vec::with_capacity(self.sublayers.len() - first);
         for (index, sublayer) in self.sublayers.iter().enumerate().skip(first) {
@@ -241,7 +243,8 @@ impl Stack {
         Ok((x, trace))
     }
 
-    /// Takes embeddings to the bottom of the residual stream.
+    /// Maps embeddings to the bottom of the residual stream. Also returns the trace of the norm
+    /// there.
     /// `[rows, embedding width] → [rows, hidden]`
     pub(super) fn enter(
         &self,
@@ -282,7 +285,8 @@ impl Stack {
             (Some(norm), Some(normalized)) => norm.vjp(normalized, &output)?,
             _ => output,
         };
-        // What a sublayer read that runs beside the one below it.
+        // Cotangents of a stream that a parallel sublayer reads. They are added one sublayer
+        // further down, where that stream is.
         let mut beside: Option<Cotangents> = None;
         let lowest = self.lowest(depth).max(saved.first);
         let sublayers = self.sublayers[lowest..].iter();
@@ -314,7 +318,7 @@ impl Stack {
         })
     }
 
-    /// Returns the lowest sublayer that cotangents are taken through.
+    /// Returns the index of the lowest sublayer that cotangents are taken through.
     pub(super) fn lowest(&self, depth: Depth) -> usize {
         match depth {
             Depth::Embeddings => 0,
@@ -327,8 +331,8 @@ impl Stack {
         }
     }
 
-    /// Takes cotangents at the bottom of the residual stream to the embeddings; `saved` is what the
-    /// norm there kept.
+    /// Pulls cotangents at the bottom of the residual stream back to the embeddings. `saved` is
+    /// the trace of the norm there.
     pub(super) fn leave(
         &self,
         saved: Option<&Normalized>,
@@ -361,7 +365,7 @@ impl Stack {
     }
 }
 
-/// Prepares the rotations of a stack, each for the heads of the attentions that use it.
+/// Prepares the rotations of a stack, each for the head width of the attentions that use it.
 fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
     let head_dim = |index: usize| {
         let of_core = |core: &CoreSpec| match core {
@@ -377,7 +381,7 @@ fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
     stack.rotations.iter().enumerate().map(prepare).collect()
 }
 
-/// Returns where every row stands, counting on from an earlier pass.
+/// Returns the position of every row, counting on from the sequences of an earlier pass.
 fn positions(sequences: &Sequences, past: Option<&StackTrace>) -> Vec<RowPosition> {
     let mut first = vec![0; sequences.len()];
     if let Some(attended) = past.and_then(|past| past.attentions().next()) {

@@ -1,8 +1,8 @@
-//! Which tensors a model is made of, by name and shape.
+//! The tensors that a model is made of, by name and shape.
 //!
-//! The list is what loading reads, so that a checkpoint can be compared with it before any tensor is
-//! read: what is missing, what has another shape, and what the model would leave out. `tests/families`
-//! holds the two to each other for every architecture.
+//! This list matches what loading reads, so a checkpoint can be compared with it before any tensor
+//! is read: what is missing, what has another shape, and what the model would leave out.
+//! `tests/families` verifies for every architecture that list and loading agree.
 
 use super::spec::{
     AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadBias, HeadNormSpec,
@@ -11,33 +11,33 @@ use super::spec::{
 };
 use crate::sides::Side;
 
-/// A tensor that loading a model reads or looks for.
+/// A tensor that loading a model reads or checks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
     /// Its name in the checkpoint.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// What becomes of a checkpoint with or without it.
+    /// Whether a checkpoint needs it, and what it must contain.
     pub need: Need,
 }
 
-/// What a model needs of a tensor.
+/// How a model uses a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// The model cannot do without it.
+    /// Loading fails without it.
     Required,
-    /// It is read if it is there.
+    /// It is read if the checkpoint has it.
     Optional,
-    /// It repeats the embedding, bit by bit, if it is there.
+    /// If the checkpoint has it, it must equal the embedding bit for bit.
     RepeatsEmbedding,
-    /// It is zero if it is there: the configuration does without it.
+    /// If the checkpoint has it, it must be all zeros, because the configuration does not use it.
     Zero,
 }
 
 impl ModelSpec {
-    /// Returns every tensor that loading the model reads or looks for. Several projections may be
-    /// stored in one tensor, which is then listed once for each.
+    /// Returns every tensor that loading the model reads or checks for. A tensor that stores
+    /// several projections is listed once for each of them.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut list = List::default();
         let width = self.embedding_width();
@@ -104,7 +104,7 @@ impl ModelSpec {
     }
 }
 
-/// A list of tensors that grows part by part.
+/// The list under construction.
 #[derive(Default)]
 struct List(Vec<TensorSpec>);
 
@@ -117,7 +117,7 @@ impl List {
         });
     }
 
-    /// Adds a map with its outputs and inputs.
+    /// Adds a linear map with the given numbers of outputs and inputs.
     fn add_linear(&mut self, linear: &LinearSpec, [outputs, inputs]: [usize; 2]) {
         let outputs = linear.slice.map_or(outputs, |slice| slice.stored);
         let shape = if linear.is_transposed {

@@ -1,4 +1,5 @@
-//! Gradients are slopes, and a pass continued is the pass: of every kind of layer, in double precision.
+//! Tests, for every kind of layer and in double precision, that gradients equal numerical slopes
+//! and that a continued pass equals a whole one.
 
 use candle_core::{Device, Tensor};
 
@@ -20,7 +21,7 @@ fn inputs(model: &Transformer) -> Inputs {
     }
 }
 
-/// A scalar of the outputs: the logits of one row, weighted.
+/// A scalar function of the outputs: the weighted sum of one row's logits.
 fn scalar(model: &Transformer, inputs: &Inputs, token: &ExplainedToken, weights: &Tensor) -> f64 {
     let trace = model.forward(inputs).unwrap();
     let logits = model
@@ -34,7 +35,7 @@ fn scalar(model: &Transformer, inputs: &Inputs, token: &ExplainedToken, weights:
         .unwrap()
 }
 
-/// Returns the slope of `scalar` along every entry of the rows that `with` puts into the inputs.
+/// Returns the numerical slope of `scalar` along every entry of `rows`.
 fn slopes(rows: &Tensor, scalar: impl Fn(Tensor) -> f64) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let (values, shape) = (
@@ -97,8 +98,8 @@ fn assert_gradients_are_slopes(model: &Transformer) {
     }
 }
 
-/// Returns the slopes of a token's scalar along the entries of target and source; none of a
-/// source that is not there.
+/// Returns the slopes of a token's scalar along the entries of target and source. Those of the
+/// source are absent if the model has no encoder.
 fn slopes_of(
     model: &Transformer,
     inputs: &Inputs,
@@ -150,7 +151,7 @@ fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, le
             "entry {index}: {gradient}, slope {expected}"
         );
     }
-    // Rows the token cannot see have no slope.
+    // Rows that the token cannot see must have slope 0.
     assert!(
         expected[..first * hidden]
             .iter()
@@ -163,10 +164,10 @@ fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, le
     );
 }
 
-/// The tiny models of every family that the project knows, by folder.
+/// Tiny models of every supported family, one folder each.
 const FAMILIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/families/models");
 
-/// Returns `rows` moved by `step` along a fixed direction, and the direction.
+/// Returns `rows` moved by `step` along a fixed direction, and that direction.
 fn moved_along(embedded: &Embedded, step: f64) -> (Embedded, Tensor) {
     let (rows, hidden) = embedded.rows.dims2().unwrap();
     let direction: Vec<f64> = (0..rows * hidden)
@@ -184,10 +185,11 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
 }
 
-/// Returns how far the gradient of the token's scalar along a direction is from its slope, relative
-/// to the gradient's length along it.
+/// Returns the difference between gradient and numerical slope of the token's scalar along a fixed
+/// direction, relative to the gradient's length along it.
 fn error_along_a_direction(model: &Transformer, token: &ExplainedToken) -> f64 {
-    // Rows of the embedding table are small beside a direction of sines.
+    // A small step, because rows of the embedding table are small compared with the direction of
+    // sines.
     const STEP: f64 = 1e-6;
     let inputs = inputs(model);
     let vocabulary = model.spec().vocabulary;

@@ -1,7 +1,7 @@
 //! A loaded model: embeddings, one or two stacks, a head.
 //!
-//! Immutable after loading. What a method needs to see comes back in the [`Trace`] of a forward
-//! pass; gradients are taken with respect to the scaled token embeddings, as Inseq takes them.
+//! It is immutable after loading. What a method needs to see is in the [`Trace`] of a forward
+//! pass. Gradients are with respect to the scaled token embeddings, as in Inseq.
 
 use std::sync::Arc;
 
@@ -25,22 +25,23 @@ use crate::sides::{Side, Sides};
 use crate::stop::Stop;
 
 /// A loaded model.
+///
 /// Cheap to clone: clones share the weights.
 #[derive(Debug, Clone)]
 pub struct Transformer {
     spec: Arc<ModelSpec>,
     dtype: DType,
-    /// One and the same where the stacks share it.
+    /// Token embeddings of each side; both sides hold the same one if the stacks share it.
     embeddings: Sides<Arc<Embedding>>,
     pub(super) encoder: Option<Arc<Stack>>,
     pub(super) decoder: Arc<Stack>,
     pub(super) head: Arc<Head>,
-    /// Ends the passes of this clone.
+    /// Cancels the passes of this clone.
     pub(super) stop: Stop,
 }
 
 impl Transformer {
-    /// Loads the model `spec` describes, to compute in the precision `checkpoint` is read as.
+    /// Loads the model that `spec` describes, for computing in the checkpoint's `dtype`.
     pub fn load(spec: ModelSpec, checkpoint: &Checkpoint) -> Result<Self, Error> {
         let shape = [spec.vocabulary, spec.embedding_width()];
         let table = checkpoint.weight(&spec.embedding, &shape)?;
@@ -76,7 +77,7 @@ impl Transformer {
         })
     }
 
-    /// Returns the same model, whose passes end when `stop` is requested.
+    /// Returns the same model, with passes that fail as soon as `stop` is requested.
     #[must_use]
     pub fn stopped_by(&self, stop: Stop) -> Self {
         Self {
@@ -85,12 +86,12 @@ impl Transformer {
         }
     }
 
-    /// Returns what ends the passes of this model.
+    /// Returns the signal that cancels the passes of this model.
     pub(crate) fn stop(&self) -> &Stop {
         &self.stop
     }
 
-    /// Returns what the model is made of.
+    /// Returns the model's specification.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
     }
@@ -100,12 +101,13 @@ impl Transformer {
         self.encoder.is_some()
     }
 
-    /// Returns the scaled embedding of every token of `side`. `[vocabulary, embedding width]`
+    /// Returns the scaled embeddings of the whole vocabulary of `side`.
+    /// `[vocabulary, embedding width]`
     pub(crate) fn embedding(&self, side: Side) -> Result<Tensor> {
         self.embeddings.of(side).whole()
     }
 
-    /// Looks up the scaled embeddings of sequences of token ids of `side`.
+    /// Looks up the scaled embeddings for sequences of token ids of `side`.
     pub fn embed<'a>(
         &self,
         side: Side,
@@ -128,7 +130,7 @@ impl Transformer {
         self.forward_observed(inputs, &mut |_, _| ())
     }
 
-    /// Runs the model over whole sequences, showing `observe` every stream.
+    /// Runs the model over whole sequences and calls `observe` with every stream.
     pub(super) fn forward_observed(
         &self,
         inputs: &Inputs,
@@ -141,7 +143,7 @@ impl Transformer {
         self.forward_with(inputs, start)
     }
 
-    /// Runs both stacks by `run`.
+    /// Runs the encoder, if there is one, and the decoder, each with `run`.
     pub(super) fn forward_with(
         &self,
         inputs: &Inputs,
@@ -173,7 +175,7 @@ impl Transformer {
         })
     }
 
-    /// Continues the sequences of `past` by the rows of `next`.
+    /// Continues the sequences of `past` with the rows of `next`, which are only the new ones.
     pub fn forward_on(&self, next: &Embedded, past: Trace) -> Result<Trace> {
         let around = Around {
             sequences: &next.sequences,
@@ -198,7 +200,7 @@ impl Transformer {
         rows::gather(&trace.hidden, &indices)
     }
 
-    /// Returns the logits of head inputs. `[rows, vocabulary]`
+    /// Returns the logits for inputs of the head. `[rows, vocabulary]`
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         self.stop.check()?;
         self.head.forward(hidden)
@@ -210,8 +212,8 @@ impl Transformer {
         self.head.vjp(logits, dlogits)
     }
 
-    /// Pulls `dhidden`, one cotangent of the head's input a token, `[explained tokens, hidden]`, back to the
-    /// scaled embeddings.
+    /// Pulls `dhidden`, one cotangent of the head's input per token, back to the scaled
+    /// embeddings. `[explained tokens, hidden]`
     pub fn vjp(
         &self,
         trace: &Trace,
@@ -224,7 +226,8 @@ impl Transformer {
         })
     }
 
-    /// Pulls `dhidden` back through both stacks by what `through(side, stack, trace)` returns.
+    /// Pulls `dhidden` back through both stacks. `through` returns, for a stack and its trace, the
+    /// function that pulls cotangents back through that stack.
     pub(super) fn pull_back<'t, V>(
         &'t self,
         trace: &'t Trace,

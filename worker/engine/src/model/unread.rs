@@ -1,9 +1,9 @@
-//! Tensors of a checkpoint that the model would leave out, and what that means.
+//! Tensors of a checkpoint that the model would not use, and what that means.
 //!
-//! transformers loads such a checkpoint and reports the names. Here a tensor inside the model's body
-//! that nobody reads is refused: the numbers would be those of another model than the one that was
-//! trained. One outside of it, such as a classifier's head or a value head, changes no number and is
-//! noticed. What is known to be computed anyway is passed over.
+//! transformers loads such a checkpoint and reports the names. Here, an unused tensor in the
+//! model's body is an error: without it, the numbers would not be those of the model that was
+//! trained. An unused tensor outside the body, such as the head of a classifier or a value head,
+//! changes no number and gives a notice. Tensors with values that are computed anyway are ignored.
 
 use candle_core::DType;
 
@@ -14,14 +14,14 @@ use super::weights::comparison::Comparison;
 use crate::kernels::distance;
 use crate::{Error, Notice};
 
-/// How many names a message has at most.
+/// How many names a message lists at most.
 const MAX_NAMES: usize = 3;
 
-/// How far a stored position may be from the computed one: what bfloat16 rounds away, and little
-/// more. A table that was trained, or is laid out otherwise, is off by about 1.
+/// Maximum distance between a stored position vector and the computed one: slightly more than the
+/// rounding to bfloat16. A table that was trained or has another layout differs by about 1.
 const POSITION_TOLERANCE: f32 = 0.01;
 
-/// Ends of the names of tensors that hold nothing a model needs.
+/// Name endings of tensors that a model does not need, and what they hold.
 const COMPUTED: &[(&str, &str)] = &[
     (
         "rotary_emb.inv_freq",
@@ -56,15 +56,15 @@ const COMPUTED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Ends of the names of causal masks of GPT-2, GPT-BigCode, GPT-J, GPT-Neo and GPT-NeoX.
+/// Name endings of the causal masks that GPT-2, GPT-BigCode, GPT-J, GPT-Neo and GPT-NeoX store.
 const MASKS: &[&str] = &["attn.bias", "attn.attention.bias", "attention.bias"];
 
-/// Ends of the names of positions that are computed as sines and cosines.
+/// Name endings of position tables that are computed as sines and cosines.
 const POSITIONS: &[&str] = &["embed_positions.weight", "embed_positions.weights"];
 
-/// Judges what a model made of `spec` would leave out of `checkpoint`.
+/// Judges the tensors of `checkpoint` that a model made of `spec` would not use.
 ///
-/// Fails if that would change the numbers. Returns what else was left out.
+/// Fails if leaving them out would change the numbers. Returns a notice about any others.
 pub(crate) fn judge(
     spec: &ModelSpec,
     checkpoint: &Checkpoint,
@@ -101,21 +101,22 @@ pub(crate) fn judge(
     }))
 }
 
-/// Returns whether a tensor stands where those of the model do. llama.cpp calls a layer `blk`.
+/// Returns whether a tensor belongs to the model's body: its name begins like those of the model's
+/// own tensors, or like a layer of llama.cpp (`blk.`).
 fn is_in_body(name: &str, comparison: &Comparison) -> bool {
     let root = |name: &str| name.split('.').next().map(str::to_owned);
     let is_of_layer = name.starts_with("blk.");
     is_of_layer || comparison.read.iter().any(|read| root(read) == root(name))
 }
 
-/// Returns whether the model computes without `name` what it would compute with it.
+/// Returns whether the model computes the same without the tensor `name`.
 fn is_harmless(name: &str, spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<bool, Error> {
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     if COMPUTED.iter().any(|(end, _)| name.ends_with(end)) {
         return Ok(true);
     }
     let shape = checkpoint.shape(name).unwrap_or_default();
-    // A mask is square, a bias is a row.
+    // Masks and biases share these names. A mask is square, a bias has one dimension.
     if ends(MASKS) && shape.len() >= 2 {
         return Ok(true);
     }
@@ -129,7 +130,7 @@ fn is_harmless(name: &str, spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<
     Ok(false)
 }
 
-/// Returns the waves of a model whose positions are computed.
+/// Returns the waves of a model with sinusoidal positions; `None` for other models.
 fn waves(spec: &ModelSpec) -> Option<Waves> {
     match spec.decoder.added_positions {
         Some(AddedPositions::Sinusoidal(waves)) => Some(waves),
@@ -137,7 +138,7 @@ fn waves(spec: &ModelSpec) -> Option<Waves> {
     }
 }
 
-/// Fails if a stored table of positions is another than the one the model computes.
+/// Fails if a stored table of positions differs from the one that the model computes.
 fn check_positions(
     name: &str,
     checkpoint: &Checkpoint,
@@ -172,6 +173,7 @@ fn tensors(count: usize) -> String {
     }
 }
 
+/// Lists the first few names for a message.
 fn listed(names: &[&str]) -> String {
     let first: Vec<_> = names
         .iter()

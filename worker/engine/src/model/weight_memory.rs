@@ -1,20 +1,20 @@
-//! What the weights of a model take in memory.
+//! How much memory the weights of a model need.
 
 use candle_core::DType;
 
 use super::weights::Checkpoint;
 
-/// Memory the weights of a model take, in bytes.
+/// How much memory the weights of a model need, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeightMemory {
-    /// All widened to the precision the engine computes in.
+    /// If all weights are widened to the precision the engine computes in.
     pub widened: u64,
-    /// Those that are stored in half precision kept so.
+    /// If weights that are stored in half precision are kept that way.
     pub kept: u64,
 }
 
 impl WeightMemory {
-    /// Returns what the weights of `checkpoint` take in the precision it is read as.
+    /// Computes how much memory the weights of `checkpoint` need.
     pub(super) fn new(checkpoint: &Checkpoint) -> Self {
         let (numbers, halves) = checkpoint.numbers();
         let whole = numbers.saturating_sub(halves);
@@ -25,14 +25,14 @@ impl WeightMemory {
         }
     }
 
-    /// Returns whether the weights fit into `free` bytes only if halves stay halves.
+    /// Returns whether the weights fit into `free` bytes only if half precision is kept.
     pub(super) fn needs_halves(self, free: u64) -> bool {
         self.kept < self.widened && self.widened > free
     }
 }
 
-/// Returns what `numbers` weights take in `dtype`: linear maps are packed once for the forward and
-/// once for the backward pass.
+/// Returns the bytes that `numbers` weights need in `dtype`. Linear maps are packed twice, for the
+/// forward and for the backward pass.
 fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
     const PACKINGS: u64 = 2;
     numbers.saturating_mul(PACKINGS * dtype.size_in_bytes() as u64)

@@ -1,8 +1,8 @@
-//! A layer without the value of one key: what stands behind it instead.
+//! What a layer computes if the value of one key is zero.
 //!
-//! The layer reads its clean stream, so layers do not depend on each other. In the attention the
-//! row's output changes by a sum over heads (see `kernels::attention::removal`); the rest of the
-//! layer, row by row, is computed again for the changed rows alone.
+//! The layer reads its unmodified input stream, so layers do not depend on each other. In the
+//! attention, the row's output changes by a sum over heads (see `kernels::attention::removal`).
+//! The rest of the layer works row by row and is computed again for the changed rows only.
 
 use candle_core::Tensor;
 
@@ -19,17 +19,17 @@ use crate::kernels::{RowIndex, rows};
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 
-/// Whose rows look at whose tokens in an attention.
+/// Which rows attend to which in an attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttentionKind {
-    /// Those of a stack at the stack's own.
+    /// Self-attention of a stack.
     Own(Side),
-    /// The decoder's at the source.
+    /// Cross-attention, from the decoder to the source.
     Across,
 }
 
 impl AttentionKind {
-    /// Returns the stack whose rows are the queries.
+    /// Returns the stack that the queries belong to.
     pub(crate) fn stack(self) -> Side {
         match self {
             Self::Own(side) => side,
@@ -38,36 +38,36 @@ impl AttentionKind {
     }
 }
 
-/// One attention of one layer, ready to go without values.
+/// One attention of one layer, prepared for zeroing values.
 pub(crate) struct Zeroable<'a> {
     stack: &'a Stack,
     trace: &'a StackTrace,
     streams: &'a [Tensor],
     memory: Option<&'a EncoderOutput>,
-    /// What reads the stack's output; `None` for an encoder.
+    /// The head, which reads the stack's output; `None` for an encoder.
     head: Option<&'a Head>,
     attended: &'a AttentionTrace,
-    /// Number of the attention among the stack's sublayers.
+    /// Index of the attention among the stack's sublayers.
     sublayer: usize,
-    /// Number of the first sublayer of the next layer.
+    /// Index of the first sublayer of the next layer.
     end: usize,
-    /// What the attention adds to the stream. `[rows, hidden]`
+    /// The attention's unmodified output. `[rows, hidden]`
     added: Tensor,
-    /// What the values of each query head add to a row's output. `[key rows, hidden]` each.
+    /// What the values of each query head contribute to a row's output. `[key rows, hidden]` each.
     outputs: Vec<Option<Tensor>>,
 }
 
-/// Streams behind a layer, one row per pair. `[pairs, hidden]` each.
+/// Streams after a layer, one row per pair of query and key. `[pairs, hidden]` each.
 pub(crate) struct Streams {
-    /// As they are.
+    /// The unmodified streams.
     pub(crate) clean: Tensor,
-    /// Without the value of the pair's key.
+    /// The streams with the value of the pair's key set to zero.
     pub(crate) zeroed: Tensor,
 }
 
 impl Transformer {
-    /// Returns the attentions of one kind, bottom up: the layer of each, its number among the
-    /// sublayers of its stack, and what it is made of.
+    /// Returns the attentions of one kind, bottom up. For each: the index of its layer, its index
+    /// among the sublayers of its stack, and its specification.
     pub(crate) fn attentions_of(&self, kind: AttentionKind) -> Vec<(usize, usize, &AttentionSpec)> {
         let stack = self.stack_spec(kind.stack());
         let sublayers = stack.iter().flat_map(|stack| &stack.sublayers).enumerate();
@@ -81,8 +81,8 @@ impl Transformer {
         attentions.collect()
     }
 
-    /// Prepares sublayer `sublayer` of a stack of `recorded`, an attention, to go without values of
-    /// `key_heads`.
+    /// Prepares the attention in sublayer `sublayer` of a stack for zeroing the values of
+    /// `key_heads`, in the pass `recorded`.
     pub(crate) fn zeroable<'a>(
         &'a self,
         recorded: &'a Recorded,
@@ -122,7 +122,7 @@ impl Transformer {
         })
     }
 
-    /// Returns a stack with what a pass left of it. Fails where there is no such stack.
+    /// Returns a stack with the trace of a pass through it. Fails if the model has no such stack.
     fn passed<'a>(&'a self, recorded: &'a Recorded, side: Side) -> Result<Passed<'a>> {
         let encoder = recorded.trace.encoder.as_ref();
         if side == Side::Target {
@@ -151,7 +151,7 @@ impl Transformer {
     }
 }
 
-/// A stack, and what a pass left of it.
+/// A stack, and the trace of a pass through it.
 struct Passed<'a> {
     stack: &'a Stack,
     specs: &'a [SublayerSpec],
@@ -162,7 +162,7 @@ struct Passed<'a> {
 }
 
 impl Zeroable<'_> {
-    /// Returns the streams of `pairs`, which stand in the order of their sequences.
+    /// Returns the streams after the layer for `pairs`, which must be sorted by sequence.
     pub(crate) fn streams(&self, pairs: &[Pair]) -> Result<Streams> {
         self.trace.stop.check()?;
         let row = |pair: &Pair| self.trace.sequences.rows(pair.sequence).start + pair.query;
@@ -185,6 +185,8 @@ impl Zeroable<'_> {
             } else {
                 before
             };
+            // A cross-attention in this layer takes the source's keys and values from the recorded
+            // pass.
             let past = Some(&self.trace.sublayers[index]);
             let beside = (self.memory, past);
             let none = &mut Masks::none();
@@ -197,8 +199,8 @@ impl Zeroable<'_> {
         })
     }
 
-    /// Returns what is seen of the stream behind the layer: behind the topmost, what the head reads.
-    /// In a model whose head is narrower than the stream, that is the projected stream.
+    /// Maps the stream after the layer to what the next reader gets. After the topmost layer, that
+    /// is the normalized stream, projected if the head is narrower than the stream.
     fn leave(&self, stream: Tensor) -> Result<Tensor> {
         if self.end < self.stack.sublayers.len() {
             return Ok(stream);

@@ -1,12 +1,14 @@
-//! A masked language model: what it expects where a token of a text is masked.
+//! A masked language model: which tokens it expects at a masked place of a text.
 //!
-//! The bodies are candle-transformers' BERT and `XLM-RoBERTa`, which is `RoBERTa`'s too: positions are
-//! counted from behind the pad token's id. The head is put together here, and reads the masked rows
-//! alone: candle-transformers' heads make logits of every row, and `RoBERTa`'s leaves out the bias.
-//! Always in single precision, whatever the attributed model's: a proposal is drawn, not reported.
+//! The bodies are candle-transformers' BERT and `XLM-RoBERTa`. The latter also serves `RoBERTa`:
+//! both count positions from the one after the pad token's id. The head is assembled here and
+//! applied to the masked rows only, because candle-transformers' heads compute logits for every
+//! row, and its `RoBERTa` head leaves out the bias. The computation is always in single precision,
+//! whatever the attributed model uses: proposals are drawn from the logits, the logits themselves
+//! are not reported.
 //!
-//! Texts of one pass are equally long, so that nothing is padded and a row's bits depend on that
-//! pass's texts alone.
+//! All texts of one pass have the same length, so that nothing is padded and the result for a text
+//! depends, to the last bit, only on the texts of that pass.
 
 mod config;
 
@@ -31,9 +33,9 @@ use config::{Family, activation, bert_config, check_positions, norm_eps, roberta
 /// A text with one token masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MaskedText {
-    /// Its tokens, with the special ones around a text.
+    /// Token ids, with the special tokens around a text.
     pub(super) ids: Vec<u32>,
-    /// Which of them is the mask.
+    /// Index of the mask in `ids`.
     pub(super) mask: usize,
 }
 
@@ -43,17 +45,19 @@ pub(super) struct MaskedLm {
     head: Head,
     vocabulary: usize,
     max_tokens: usize,
-    /// Numbers that a token leaves in the widest moment of a layer, attention weights left out.
+    /// Numbers per token at a layer's peak memory, attention weights not included.
     width: u64,
     heads: u64,
 }
 
+/// The model without its head, from token ids to hidden states.
 enum Body {
     Bert(BertModel),
     Roberta(XLMRobertaModel),
 }
 
-/// From the masked rows to logits. Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>.
+/// Maps the hidden states of masked rows to logits. Devlin et al. 2019,
+/// <https://arxiv.org/abs/1810.04805>.
 struct Head {
     dense: Linear,
     activation: Activation,
@@ -62,7 +66,8 @@ struct Head {
 }
 
 impl MaskedLm {
-    /// Loads the model of `files`. Fails if it is none of those served, or has no head for masks.
+    /// Loads the model in `files`. Fails if its architecture is not supported, or if it has no
+    /// masked-language-model head.
     pub(super) fn load(files: &ModelFiles) -> Result<Self, Error> {
         let config = files.config()?;
         let family = Family::from_config(files, &config)?;
@@ -109,7 +114,7 @@ impl MaskedLm {
             }
             Family::Roberta => {
                 let config = roberta_config(config)?;
-                // Positions begin behind the pad token's id.
+                // Positions are numbered from the one after the pad token's id.
                 let first = config.pad_token_id as usize + 1;
                 let body = XLMRobertaModel::new(&config, tensors.pp(family.prefix()))?;
                 (Body::Roberta(body), positions.saturating_sub(first))
@@ -125,25 +130,26 @@ impl MaskedLm {
         })
     }
 
-    /// Returns the number of tokens it knows.
+    /// Returns the size of the vocabulary.
     pub(super) fn vocabulary(&self) -> usize {
         self.vocabulary
     }
 
-    /// Returns how many tokens a text may have, those around it counted.
+    /// Returns how many tokens a text may have, special tokens included.
     pub(super) fn max_tokens(&self) -> usize {
         self.max_tokens
     }
 
-    /// Returns what a pass over `tokens` tokens of one text takes. Nothing is kept of a layer.
+    /// Returns the bytes that a pass over one text of `tokens` tokens needs. Layers keep nothing
+    /// once they are done.
     pub(super) fn pass_bytes(&self, tokens: u64) -> u64 {
-        // Scores, what the softmax makes of them, and their product with the mask of padding.
+        // The attention scores, their softmax, and its product with the padding mask.
         const SCORES: u64 = 3;
         let numbers = tokens * (self.width + SCORES * self.heads * tokens);
         (numbers + self.vocabulary as u64) * size_of::<f32>() as u64
     }
 
-    /// Returns the logits at the mask of each of `texts`, all of the same length.
+    /// Returns the logits at the mask of each of `texts`, which must all have the same length.
     /// `[texts, vocabulary]`
     pub(super) fn logits(&self, texts: &[&MaskedText]) -> candle_core::Result<Tensor> {
         let len = texts.first().map_or(0, |text| text.ids.len());
@@ -187,7 +193,7 @@ impl Head {
             Family::Roberta => (tensors.pp("lm_head"), tensors.pp("lm_head.decoder")),
         };
         let weights = if tied { &embeddings } else { &decoder };
-        // The decoder's bias has a name of its own, and older files only one of the two.
+        // The decoder's bias is stored under two names, and older files have only one of them.
         let bias = [&owner, &decoder]
             .into_iter()
             .find(|place| place.contains_tensor("bias"))
@@ -214,14 +220,15 @@ impl Head {
     }
 }
 
-/// The checkpoint, as candle asks for tensors. The embedding, which head and body share, is read
-/// once; what is wrong with a tensor is kept, because candle's errors would lose what it is.
+/// Serves the checkpoint's tensors in the way candle asks for them. The embedding, which head and
+/// body share, is read once. An error about a tensor is recorded here, because candle's own error
+/// would lose the details.
 struct Weights<'c> {
     checkpoint: &'c Checkpoint,
     name: String,
     embedding: Tensor,
     failed: &'c Mutex<Option<Error>>,
-    /// The names that were asked for.
+    /// The names of the tensors that were asked for.
     read: &'c Mutex<HashSet<String>>,
 }
 

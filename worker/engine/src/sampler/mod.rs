@@ -1,11 +1,12 @@
-//! A masked language model that proposes tokens of another model, each in the context of its text.
+//! A masked language model that proposes replacement tokens for another model, in context.
 //!
-//! A token is masked in the text around it, and what the masked language model expects there is read
-//! as tokens of the attributed model. The two speak through text alone: the context is spelt out and
-//! encoded again, and an expected token counts where a token of the model stands for the very same
-//! characters, its leading blank included. What no one token of the model stands for is passed over.
+//! Each token is masked in turn, and what the masked language model expects in its place is
+//! translated into tokens of the attributed model. The two models exchange only text: the context
+//! is decoded and encoded again for the masked language model. An expected token counts if the
+//! attributed model has a token for exactly the same characters, a leading blank included.
+//! Expected tokens without such a counterpart are skipped.
 //!
-//! Proposals are numbers of one text: the passes they come from hold nothing of another.
+//! Proposals for a text depend on that text alone: no pass mixes in another text.
 
 mod masked_lm;
 mod source;
@@ -28,8 +29,8 @@ pub use source::SamplerSource;
 use source::refused;
 use vocabulary::Translation;
 
-/// Most tokens of one pass: enough for products at full speed, few enough for a step to have a pass for
-/// every thread.
+/// Maximum number of tokens per pass: enough for matrix products at full speed, and few enough
+/// that a step has a pass for every thread.
 const PASS_TOKENS: usize = 512;
 
 /// A masked language model, ready to propose tokens of an attributed model.
@@ -37,29 +38,31 @@ const PASS_TOKENS: usize = 512;
 pub struct Sampler {
     lm: MaskedLm,
     tokenizer: Tokenizer,
-    /// The mask, as it is written and as it is numbered.
+    /// The mask token: its text and its id.
     mask: (String, u32),
-    /// To the tokens of each side, the same where both have one vocabulary.
+    /// From the sampler's tokens to the attributed model's tokens of each side. Both sides share
+    /// one translation if they have the same vocabulary.
     translations: Sides<Arc<Translation>>,
-    /// The attributed model's.
+    /// Tokenizer of the attributed model.
     reader: Tokenizer,
 }
 
-/// A token that may take another's place.
+/// A token that may replace another one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proposal {
-    /// The token, of the attributed model.
+    /// The token's id in the attributed model's vocabulary.
     pub token: u32,
-    /// The masked language model's logit of it.
+    /// The logit that the masked language model gives it.
     pub logit: f32,
 }
 
 impl Sampler {
-    /// Loads the masked language model of `source`, to propose tokens of the model that `reader` is
-    /// the tokenizer of.
+    /// Loads the masked language model of `source`. `reader` is the tokenizer of the attributed
+    /// model.
     ///
-    /// Fails if the folder is missing or not the job's, its model is no masked language model that
-    /// is served, its tokenizer has no mask, or the two have no token in common.
+    /// Fails if the folder is missing or differs from what the job recorded, if its model is not a
+    /// supported masked language model, if its tokenizer has no mask token, or if the two
+    /// vocabularies have no token in common.
     pub fn load(source: &SamplerSource, reader: &Tokenizer) -> Result<Self, Error> {
         source.check()?;
         let files = ModelFiles::open(source.path())?;
@@ -95,10 +98,11 @@ impl Sampler {
         })
     }
 
-    /// Returns, for each of `tokens` of `side`, the `count` likeliest other tokens in its place, likeliest
-    /// first; none for a token without text, such as one that starts a text.
+    /// Returns, for each of `tokens` of `side`, the `count` likeliest other tokens in its place,
+    /// likeliest first. The list is empty for a token without text, such as one that starts a
+    /// text.
     ///
-    /// `tokens` is all the masked language model sees.
+    /// The masked language model sees only `tokens`, nothing of the other side.
     pub fn propose(
         &self,
         side: Side,
@@ -108,7 +112,7 @@ impl Sampler {
         self.propose_until(side, tokens, count, &Stop::default())
     }
 
-    /// As [`Self::propose`], until `stop` is requested.
+    /// As [`Self::propose`], but fails as soon as `stop` is requested.
     pub(crate) fn propose_until(
         &self,
         side: Side,
@@ -116,6 +120,8 @@ impl Sampler {
         count: usize,
         stop: &Stop,
     ) -> Result<Vec<Vec<Proposal>>, Error> {
+        // Grouped by length, because a pass takes only texts of the same length: nothing is
+        // padded.
         let mut by_length: BTreeMap<usize, Vec<(usize, MaskedText)>> = BTreeMap::new();
         let contexts = contexts(self.reader.of(side), tokens);
         for (index, context) in contexts.into_iter().enumerate() {
@@ -148,32 +154,33 @@ impl Sampler {
         Ok(proposals)
     }
 
-    /// Returns what proposing in the place of each of `tokens` tokens takes, where `lanes` passes run
-    /// at once: the text around each token, and the passes.
+    /// Returns the bytes needed to propose replacements for each of `tokens` tokens with `lanes`
+    /// passes in parallel: the text around each token, and the passes themselves.
     pub(crate) fn bytes(&self, tokens: u64, lanes: u64) -> u64 {
-        // Characters of a token, in the text before it, through it and behind it.
+        // Bytes of text per token, taken to be 8, in each of three strings: the text before a
+        // token, the text up to its end, and the text after it.
         const TEXTS: u64 = 3 * 8;
         let pass_tokens = self.lm.max_tokens().max(PASS_TOKENS) as u64;
         tokens * tokens * TEXTS + lanes * self.lm.pass_bytes(pass_tokens)
     }
 
-    /// Returns the logits of the token between `before` and `after`, one entry per token of the masked
+    /// Returns the logits for the place between `before` and `after`, one per token of the masked
     /// language model's vocabulary.
     pub fn logits(&self, before: &str, after: &str) -> Result<Vec<f32>, Error> {
         let text = self.masked(before, after)?;
         let logits = host::download(&self.lm.logits(&[&text])?)?;
-        // The masked language model computes in single precision: nothing is rounded here.
+        // The model computes in single precision, so this conversion rounds nothing.
         Ok(logits.into_iter().map(|logit| logit as f32).collect())
     }
 
-    /// Encodes a text with a mask in it, cut around the mask where it is longer than the masked
-    /// language model has positions for.
+    /// Encodes a text with a mask in it. A text with more tokens than the masked language model
+    /// has positions is cut around the mask.
     fn masked(&self, before: &str, after: &str) -> Result<MaskedText, Error> {
         let (written, id) = &self.mask;
         let text = format!("{before}{written}{after}");
         let encoding = self.tokenizer.encode_prompt(&text, false)?;
         let is_mask = |token: &u32| token == id;
-        // A text may have masks of its own.
+        // The text itself may contain mask tokens; count those before ours to find the right one.
         let earlier = if before.contains(written) {
             let before = self.tokenizer.encode_prompt(before, true)?;
             before.ids.iter().filter(|token| is_mask(token)).count()
@@ -187,6 +194,7 @@ impl Sampler {
             return Err(Error::Tokenize { reason });
         };
         let added = |range: &&Option<_>| range.is_none();
+        // Tokens without a range were added around the text and must survive a cut.
         let front = encoding.ranges.iter().take_while(added).count();
         let behind = encoding.ranges.iter().rev().take_while(added).count();
         let text = MaskedText {
@@ -197,7 +205,7 @@ impl Sampler {
     }
 }
 
-/// Returns the `count` likeliest tokens of the attributed model, `own` left out.
+/// Returns the `count` likeliest tokens of the attributed model, leaving out the token `own`.
 fn likeliest(translation: &Translation, logits: &[f64], own: u32, count: usize) -> Vec<Proposal> {
     let proposal = |(token, &logit): (usize, &f64)| {
         let token = translation.of(token).filter(|token| *token != own)?;
@@ -206,14 +214,14 @@ fn likeliest(translation: &Translation, logits: &[f64], own: u32, count: usize) 
     };
     let mut proposals: Vec<_> = logits.iter().enumerate().filter_map(proposal).collect();
     proposals.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
-    // Two tokens there may be one here.
+    // Two tokens of the sampler may translate to the same token of the attributed model.
     let mut seen = HashSet::new();
     proposals.retain(|proposal| seen.insert(proposal.token));
     proposals.truncate(count);
     proposals
 }
 
-/// Returns the mask of a tokenizer, as it is written and as it is numbered.
+/// Returns the mask token of a tokenizer: its text and its id.
 fn mask(path: &Path, tokenizer: &Tokenizer) -> Result<(String, u32), Error> {
     let Some(written) = tokenizer.named("mask_token") else {
         let reason = "its tokenizer has no mask: tokenizer_config.json names no `mask_token`";
@@ -235,8 +243,8 @@ struct Context {
     after: String,
 }
 
-/// Returns the text around each of `tokens`; `None` where a token adds no text of
-/// its own to that of the tokens before it.
+/// Returns the text around each of `tokens`, or `None` for a token that adds no text to that of
+/// the tokens before it.
 fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     let read = |len| reader.decode(&tokens[..len], true);
     let cached_prefixes: Vec<String> = (0..=tokens.len()).map(read).collect();
@@ -253,8 +261,8 @@ fn contexts(reader: &Vocabulary, tokens: &[u32]) -> Vec<Option<Context>> {
     cached_prefixes.windows(2).map(context).collect()
 }
 
-/// Cuts `text` to `limit` tokens, keeping the `front` and `behind` ones of every text, and
-/// of the others those nearest to the mask.
+/// Cuts `text` to `limit` tokens. Keeps the special tokens, the first `front` and the last
+/// `behind`, and of the others those nearest to the mask.
 fn cut(text: MaskedText, front: usize, behind: usize, limit: usize) -> MaskedText {
     let len = text.ids.len();
     if len <= limit {

@@ -1,4 +1,4 @@
-//! Where a sampler is, and what it held when a job was submitted.
+//! Where a sampler's files are, and their digest when the job was submitted.
 
 use std::path::Path;
 
@@ -9,25 +9,25 @@ use crate::Error;
 
 /// The folder of a masked language model.
 ///
-/// A person names the folder. A job also says what its files held, so that it means the same
-/// tomorrow and on another machine.
+/// A user gives just the folder. A submitted job also records a digest of its files, so that the
+/// job means the same tomorrow and on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected the path of a folder, or an object with its `path` and `digest`"
 )]
 pub enum SamplerSource {
-    /// Whatever the folder holds.
+    /// A folder, with whatever files it holds.
     Folder(String),
-    /// What it held.
+    /// A folder, with the digest of the files it held.
     Pinned(ModelSource),
 }
 
 impl SamplerSource {
-    /// The parameter that names it.
+    /// The name of the parameter that gives the sampler.
     pub(crate) const PARAMETER: &'static str = "sampler";
 
-    /// Returns the folder.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Folder(path) => Path::new(path),
@@ -35,9 +35,10 @@ impl SamplerSource {
         }
     }
 
-    /// Returns the same with the digest of what the folder holds now; pinned already, as it is.
+    /// Returns the source with a digest of the folder's current files. A source that already has a
+    /// digest is returned unchanged.
     ///
-    /// Fails if there is no such folder, or its name is not UTF-8.
+    /// Fails if there is no such folder, or if its path is not UTF-8.
     pub(crate) fn pinned(&self) -> Result<ModelSource, Error> {
         let path = match self {
             Self::Pinned(source) => return Ok(source.clone()),
@@ -53,7 +54,7 @@ impl SamplerSource {
         }
     }
 
-    /// Fails if there is no such folder, or it holds other files than the job says.
+    /// Fails if there is no such folder, or if its files differ from those the job recorded.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let path = self.path();
         if !path.is_dir() {
@@ -75,7 +76,7 @@ impl SamplerSource {
     }
 }
 
-/// Returns the error of a sampler that cannot be used.
+/// Returns the error for a sampler that cannot be used.
 pub(super) fn refused(path: &Path, reason: String) -> Error {
     Error::Sampler {
         path: path.to_owned(),

@@ -1,8 +1,9 @@
-//! From the tokens of one vocabulary to those of another, by the text they stand for.
+//! Translation between two vocabularies, by the text that tokens stand for.
 //!
-//! Vocabularies mark blanks each in its own way: `Ġcat`, `▁cat`, or `cat` where `##cat` has none. So a
-//! token is read as its tokenizer writes it behind another one, its leading blank included. What
-//! stands for no text, or for a part of a character only, has no counterpart.
+//! Each vocabulary marks blanks in its own way: `Ġcat`, `▁cat`, or a plain `cat` as opposed to
+//! `##cat`, which follows without a blank. A token's text is therefore what its tokenizer decodes
+//! it to after another token, leading blank included. A token that stands for no text, or for only
+//! part of a character, has no counterpart.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::text::Vocabulary;
 
-/// Texts that a vocabulary has a token for, whatever language it is of.
+/// Texts to decode tokens after. A vocabulary of any language should have a token for one of them.
 const ANCHORS: [&str; 4] = ["a", "e", "1", "."];
 
 /// For every token of one vocabulary, the token of another that stands for the same text.
@@ -19,11 +20,11 @@ const ANCHORS: [&str; 4] = ["a", "e", "1", "."];
 pub(super) struct Translation(Vec<Option<u32>>);
 
 impl Translation {
-    /// Pairs the tokens of `from`, as many as `size`, with those of `to`.
+    /// Pairs the first `size` tokens of `from` with those of `to`.
     pub(super) fn between(from: &Vocabulary, size: usize, to: &Vocabulary) -> Result<Self, Error> {
         let mut known = HashMap::new();
         for (id, text) in (0..).zip(texts(to, to.size())?) {
-            // Of two tokens that read alike, the first is what texts are made of.
+            // If two tokens have the same text, encoding uses the one with the smaller id.
             text.map(|text| known.entry(text).or_insert(id));
         }
         let counterpart = |text: Option<String>| known.get(&text?).copied();
@@ -42,7 +43,7 @@ impl Translation {
     }
 }
 
-/// Returns what each of the first `size` tokens stands for behind another one.
+/// Returns the text of each of the first `size` tokens when it follows another token.
 fn texts(vocabulary: &Vocabulary, size: usize) -> Result<Vec<Option<String>>, Error> {
     let mut anchor = (Vec::new(), String::new());
     for text in ANCHORS {

@@ -1,7 +1,7 @@
-//! Tokens that were added to a vocabulary: special ones, codes of languages, a model's own marks.
+//! Tokens that were added to a vocabulary: special tokens, language codes, a model's own markers.
 //!
-//! Four files may speak of them, and each is somebody's only one. They are split off a text before
-//! the vocabulary's own model sees it.
+//! Several files of a model can define them, and some models have only one of those files. Added
+//! tokens are split off a text before the tokenizer's own model (BPE, unigram, …) sees it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::Error;
 use crate::model::config::ConfigFile;
 
-/// Numbers of the `<extra_id_…>` that T5 adds where no file says how many.
+/// How many `<extra_id_…>` tokens T5 adds when no file gives the number.
 const T5_EXTRA_IDS: usize = 100;
 
-/// Fields that name a token each.
+/// Fields that each hold a single special token.
 const NAMES: &[&str] = &[
     "bos_token",
     "eos_token",
@@ -31,10 +31,10 @@ pub(super) struct AddedTokens {
     special: Vec<u32>,
 }
 
-/// A part of a text: an added token, or what is between them.
+/// One part of a split text: an added token, or the text between two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part<'t> {
-    /// Its first byte.
+    /// Byte offset of the part in the text.
     pub(super) start: usize,
     pub(super) text: &'t str,
     /// Id of the added token; `None` for text.
@@ -42,14 +42,14 @@ pub(super) struct Part<'t> {
 }
 
 impl Part<'_> {
-    /// Returns its first byte and the one behind its last.
+    /// Returns the part's byte range in the text: its start, and its end (exclusive).
     pub(super) fn range(&self) -> (usize, usize) {
         (self.start, self.start + self.text.len())
     }
 }
 
 impl AddedTokens {
-    /// Takes the special tokens among `tokens` that have an id.
+    /// Collects those of `tokens` for which `id_of` finds an id, and marks them as special.
     pub(super) fn special(tokens: &[&str], id_of: impl Fn(&str) -> Option<u32>) -> Self {
         let known = |token: &&str| Some(((*token).to_owned(), id_of(token)?));
         let ids: HashMap<_, _> = tokens.iter().filter_map(known).collect();
@@ -59,8 +59,8 @@ impl AddedTokens {
         }
     }
 
-    /// Reads the tokens the files in `folder` add to the vocabulary `ids`. Those without a number
-    /// get the ones from `next` on, in the order they are listed.
+    /// Reads the tokens that the files in `folder` add to the vocabulary `ids`. Tokens without an
+    /// id get the next free ones from `next` on, in the order they are listed.
     pub(super) fn read(
         folder: &Path,
         ids: &HashMap<String, u32>,
@@ -80,8 +80,8 @@ impl AddedTokens {
         Ok(added)
     }
 
-    /// Reads the tokens that come with a number: those of `added_tokens.json` and of the
-    /// `added_tokens_decoder` in `tokenizer_config.json`.
+    /// Reads the tokens that are listed with their ids, in `added_tokens.json` and in the
+    /// `added_tokens_decoder` of `tokenizer_config.json`.
     fn numbered(config: &ConfigFile, own: &ConfigFile) -> Result<Self, Error> {
         let mut added = Self::default();
         let numbered = own.fields().iter().map(|(token, id)| (token.as_str(), id));
@@ -103,22 +103,22 @@ impl AddedTokens {
         Ok(added)
     }
 
-    /// Returns every token and its number.
+    /// Returns every added token with its id.
     pub(super) fn ids(&self) -> impl Iterator<Item = (String, u32)> + '_ {
         self.ids.iter().map(|(token, id)| (token.clone(), *id))
     }
 
-    /// Returns whether a token has a meaning of its own, rather than being text.
+    /// Returns whether a token has a special meaning instead of standing for text.
     pub(super) fn is_special(&self, id: u32) -> bool {
         self.special.contains(&id)
     }
 
-    /// Returns the tokens with a meaning of their own.
+    /// Returns the ids of the tokens with a special meaning.
     pub(super) fn special_ids(&self) -> Vec<u32> {
         self.special.clone()
     }
 
-    /// Cuts a text at the added tokens in it, the longest where several begin.
+    /// Splits a text at its added tokens. If several begin at the same place, the longest wins.
     pub(super) fn split<'t>(&self, text: &'t str) -> Vec<Part<'t>> {
         let mut parts = Vec::new();
         let mut done = 0;
@@ -158,14 +158,15 @@ impl AddedTokens {
     }
 }
 
-/// Returns the tokens that are named without a number, in the order transformers numbers them.
+/// Returns the tokens that are listed without an id, in the order in which transformers assigns
+/// ids.
 fn in_order(folder: &Path, config: &ConfigFile, map: &ConfigFile) -> Result<Vec<String>, Error> {
     let mut named: Vec<String> = Vec::new();
     for file in [map, config] {
         named.extend(single(file, NAMES));
         named.extend(listed(file));
     }
-    // fairseq's mask comes after the codes of languages.
+    // fairseq puts the mask token after the language codes.
     named.extend(single(map, &["mask_token"]));
     named.extend(single(config, &["mask_token"]));
     if folder.join("spiece.model").exists() && !named.iter().any(|t| t.contains("extra_id")) {
@@ -173,7 +174,7 @@ fn in_order(folder: &Path, config: &ConfigFile, map: &ConfigFile) -> Result<Vec<
         named.extend((0..count).rev().map(|index| format!("<extra_id_{index}>")));
         return Ok(named);
     }
-    // T5 numbers them from the end.
+    // T5 numbers its `<extra_id_…>` tokens backwards: the last one gets the lowest id.
     let (extra, mut others): (Vec<_>, Vec<_>) = named
         .into_iter()
         .partition(|token| token.starts_with("<extra_id_"));
@@ -181,19 +182,19 @@ fn in_order(folder: &Path, config: &ConfigFile, map: &ConfigFile) -> Result<Vec<
     Ok(others)
 }
 
-/// Returns the tokens of a file's fields `names`.
+/// Returns the tokens in the fields `names` of a file, skipping fields the file does not have.
 fn single(file: &ConfigFile, names: &[&str]) -> Vec<String> {
     let token = |name: &&str| Some(content(file.fields().get(*name)?)?.to_owned());
     names.iter().filter_map(token).collect()
 }
 
-/// Returns the tokens a file lists without names.
+/// Returns the tokens in a file's `additional_special_tokens` and `extra_special_tokens`.
 pub(super) fn listed(file: &ConfigFile) -> Vec<String> {
     let mut tokens = Vec::new();
     for name in ["additional_special_tokens", "extra_special_tokens"] {
         let list: Vec<&Value> = match file.fields().get(name) {
             Some(Value::Array(list)) => list.iter().collect(),
-            // transformers 5 may give each a name.
+            // Files of transformers 5 may map a name to each token.
             Some(Value::Object(named)) => named.values().collect(),
             _ => continue,
         };
@@ -202,7 +203,8 @@ pub(super) fn listed(file: &ConfigFile) -> Vec<String> {
     tokens
 }
 
-/// Returns a token that is written as text or as an object with its text.
+/// Returns the text of a token that is written either as a string or as an object with its text in
+/// `content`.
 pub(super) fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["content"].as_str())
 }

@@ -1,14 +1,14 @@
-//! Which tokenizer class transformers would take for a model without `tokenizer.json`.
+//! Which tokenizer class transformers would use for a model without `tokenizer.json`.
 //!
-//! The same files mean other ids to other classes: `spiece.model` is numbered from 0 by T5 and from
-//! 103 by Pegasus, and the merges of `merges.txt` are of bytes for GPT-2 and of letters for `BioGPT`.
-//! So files are read only for the classes that are known to read them so.
+//! The same files mean different ids to different classes: T5 numbers the pieces of `spiece.model`
+//! from 0, Pegasus from 103, and the merges of `merges.txt` apply to bytes in GPT-2 and to letters
+//! in `BioGPT`. Files are therefore read only for classes that are known to read them this way.
 
 use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 
-/// What transformers takes where no file names a class, by `model_type`.
+/// The class that transformers uses if no file names one, by `model_type`.
 const BY_MODEL_TYPE: &[(&str, &str)] = &[
     ("bart", "BartTokenizer"),
     ("bert", "BertTokenizer"),
@@ -46,13 +46,13 @@ const BY_MODEL_TYPE: &[(&str, &str)] = &[
     ("xlm-roberta", "XLMRobertaTokenizer"),
 ];
 
-/// The name of a tokenizer's class, without `Fast`; unknown where no file tells.
+/// The name of a tokenizer class, without `Fast`; `None` if no file tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TokenizerClass(Option<String>);
 
 impl TokenizerClass {
-    /// Finds the class of the model in `files`: the tokenizer's own file speaks first, then the
-    /// model's, then its architecture.
+    /// Finds the class of the model in `files`. The tokenizer's own file takes precedence over the
+    /// model's, and that one over the default of the architecture.
     pub(super) fn of_model(files: &ModelFiles) -> Result<Self, Error> {
         let own = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
         let model = ConfigFile::read_optional(files.folder(), "config.json")?;
@@ -67,12 +67,12 @@ impl TokenizerClass {
         Ok(Self(known.map(|(_, class)| (*class).to_owned())))
     }
 
-    /// Returns the name, empty where it is unknown.
+    /// Returns the class name, empty if it is unknown.
     pub(super) fn name(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// Returns whether the class is one of `classes`, or may be because it is unknown.
+    /// Returns whether the class is, or could be, one of `classes`: an unknown class could be any.
     pub(super) fn may_be(&self, classes: &[&str]) -> bool {
         self.0.is_none() || classes.contains(&self.name())
     }

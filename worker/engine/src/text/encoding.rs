@@ -1,43 +1,44 @@
-//! Token ids, and where each token stands in the text that was encoded.
+//! Token ids, and where each token is in the text that was encoded.
 //!
-//! Tokenizers disagree on the blank before a word: some count it to the word's token, some to none.
-//! Here it belongs to no token, unless a token is nothing but blanks, so that a table means the
-//! same for every model: a token that begins where the one before it ends is in the same word.
+//! Tokenizers disagree on the blank before a word: some count it as part of the word's token, some
+//! do not. Here it never belongs to a token, unless the token is nothing but blanks. Offsets thus
+//! mean the same for every model: a token that begins where the one before it ends is in the same
+//! word.
 
 use crate::attribution::Offsets;
 
-/// Token ids, and where each token stands in the text.
+/// Token ids, and where each token is in the encoded text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// The tokens.
+    /// The token ids, in text order.
     pub ids: Vec<u32>,
-    /// First byte of each in the text and the one behind its last, blanks included; `None` for
-    /// tokens that were added.
+    /// Byte range of each token in the text (end exclusive), blanks included. `None` for tokens
+    /// that were added, such as special tokens.
     pub ranges: Vec<Option<(usize, usize)>>,
 }
 
 impl Encoding {
-    /// Adds a token.
+    /// Appends a token.
     pub(super) fn push(&mut self, id: u32, range: Option<(usize, usize)>) {
         self.ids.push(id);
         self.ranges.push(range);
     }
 
-    /// Returns these tokens and behind them those of `other`, an encoding of the same text.
+    /// Returns these tokens followed by those of `other`, an encoding of the same text.
     pub(crate) fn followed_by(mut self, other: Self) -> Self {
         self.ids.extend(other.ids);
         self.ranges.extend(other.ranges);
         self
     }
 
-    /// Returns where each token stands in `text`, which was encoded.
+    /// Returns the character offsets of each token in `text`, the text that was encoded.
     pub fn offsets(&self, text: &str) -> Vec<Offsets> {
         in_characters(text, &self.ranges)
     }
 }
 
-/// Turns ranges of bytes into ranges of characters, without the blanks at their sides. A character
-/// of which a range has some bytes is in it.
+/// Converts byte ranges into character ranges and trims blanks at both ends. A character belongs
+/// to a range if at least one of its bytes does.
 pub(super) fn in_characters(text: &str, ranges: &[Option<(usize, usize)>]) -> Vec<Offsets> {
     let characters: Vec<(usize, char)> = text.char_indices().collect();
     let begun_before = |byte: usize| characters.partition_point(|(start, _)| *start < byte);

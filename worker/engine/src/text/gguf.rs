@@ -1,8 +1,8 @@
-//! The tokenizer a GGUF file describes.
+//! The tokenizer that a GGUF file describes.
 //!
-//! The file has a vocabulary, merges and the *name* of the way texts are split before merging
-//! (`tokenizer.ggml.pre`). A wrong way gives other tokens and no error, so a name that is not in
-//! the table below is refused.
+//! The file holds a vocabulary, merges and only the *name* of the rule by which texts are split
+//! before merging (`tokenizer.ggml.pre`). The wrong rule gives different tokens without any error,
+//! so a name that is not in the table below is refused.
 
 use tokenizers::decoders::byte_level::ByteLevel as Bytes;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -17,25 +17,27 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 use crate::Error;
 use crate::model::weights::gguf::Metadata;
 
-/// `tokenizer.ggml.token_type` of tokens with a meaning of their own.
+/// `tokenizer.ggml.token_type` of tokens with a special meaning.
 const CONTROL: i64 = 3;
-/// `tokenizer.ggml.token_type` of words the model's makers added.
+/// `tokenizer.ggml.token_type` of words that the model's authors added.
 const USER_DEFINED: i64 = 4;
 
 /// How texts are split before merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Splitting {
-    /// GPT-2's expression.
+    /// GPT-2's regular expression.
     Words,
-    /// Single digits first, then GPT-2's expression.
+    /// Splits off single digits first, then applies GPT-2's regular expression.
     DigitsThenWords,
-    /// The expression of Llama 3: up to three digits together. Whole words need no merges.
+    /// The regular expression of Llama 3, which keeps up to three digits together. A word that is
+    /// a token needs no merges.
     Llama3,
-    /// The expression of Qwen 2: single digits, after canonical composition.
+    /// The regular expression of Qwen 2, with single digits, after canonical composition (NFC).
     Qwen2,
 }
 
-/// `tokenizer.ggml.pre`, as llama.cpp writes it. Source: `src/llama-vocab.cpp` of llama.cpp.
+/// The values of `tokenizer.ggml.pre`, as llama.cpp writes them. Source: `src/llama-vocab.cpp` of
+/// llama.cpp.
 const SPLITTINGS: &[(&str, Splitting)] = &[
     ("default", Splitting::Words),
     ("gpt-2", Splitting::Words),
@@ -58,7 +60,7 @@ const SPLITTINGS: &[(&str, Splitting)] = &[
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Builds the tokenizer. Fails if its kind, or its way of splitting, is not one of ours.
+/// Builds the tokenizer. Fails if its kind or its splitting rule is not supported.
 pub(super) fn build(metadata: &Metadata<'_>) -> Result<Tokenizer, Error> {
     let model = metadata.text("tokenizer.ggml.model")?;
     if model != "gpt2" {
@@ -114,8 +116,8 @@ fn assemble(
     })())
 }
 
-/// Returns the merges, best first. A merge is two tokens with a blank between them; byte-level
-/// vocabularies have no blank inside a token.
+/// Returns the merges, highest priority first. Each is stored as two tokens with a blank between
+/// them, which is unambiguous because tokens of byte-level vocabularies contain no blank.
 fn merges(metadata: &Metadata<'_>) -> Result<Vec<(String, String)>, Error> {
     let lines = (metadata.optional_texts("tokenizer.ggml.merges")?)
         .ok_or_else(|| metadata.refused("its metadata has no merges".to_owned()))?;
@@ -128,7 +130,8 @@ fn merges(metadata: &Metadata<'_>) -> Result<Vec<(String, String)>, Error> {
     lines.iter().map(pair).collect()
 }
 
-/// Returns what puts the start and end tokens around a text, where the model wants them.
+/// Returns the post-processor that puts start and end tokens around a text, if the model wants
+/// them.
 fn template(metadata: &Metadata<'_>, tokens: &[&str]) -> Result<Option<TemplateProcessing>, Error> {
     let wanted = |role: &str| -> Result<Option<(String, u32)>, Error> {
         let flag = metadata.optional_flag(&format!("tokenizer.ggml.add_{role}_token"))?;

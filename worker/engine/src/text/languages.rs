@@ -1,7 +1,7 @@
-//! Models of many languages: tokens that say which one a text is in.
+//! Multilingual models: tokens that say which language a text is in.
 //!
-//! Such a model expects the code of the language around every text, and its target to begin with
-//! the code of the target language. Their places depend on the tokenizer's class.
+//! Such a model expects a language code around every text, and its target to begin with the code
+//! of the target language. Where the codes go depends on the tokenizer's class.
 
 use serde_json::Value;
 
@@ -9,36 +9,36 @@ use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 
-/// The tokens around a text.
+/// The special tokens before and after a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) before: Vec<u32>,
     pub(super) behind: Vec<u32>,
 }
 
-/// The languages a tokenizer reads and writes.
+/// The languages of a multilingual tokenizer, and how it writes their codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Languages {
     family: Family,
-    /// Source language where none is given.
+    /// Source language if the job gives none.
     source: String,
-    /// Target language if none is given; without one, the source language.
+    /// Target language if the job gives none; `None` means the source language.
     target: Option<String>,
     end: u32,
 }
 
-/// How a family of tokenizers writes codes.
+/// How a family of tokenizers writes language codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Family {
     /// Class of the tokenizer, without `Fast`.
     class: &'static str,
-    /// What the code is written between: M2M100 has `__fr__` where others have `fr_XX`.
+    /// What surrounds the code: M2M100 writes `__fr__` where others write `fr_XX`.
     mark: &'static str,
     place: CodePlace,
     default_source: &'static str,
 }
 
-/// The place of a code.
+/// Where a language code goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CodePlace {
     /// `code text </s>`
@@ -47,6 +47,7 @@ enum CodePlace {
     Behind,
 }
 
+/// Every family of multilingual tokenizers.
 const FAMILIES: &[Family] = &[
     Family {
         class: "M2M100Tokenizer",
@@ -75,8 +76,8 @@ const FAMILIES: &[Family] = &[
 ];
 
 impl Languages {
-    /// Returns the languages of a model, or `None` if its texts carry no codes. `end` is the token
-    /// that ends a text.
+    /// Returns the languages of a model, or `None` if its texts carry no language codes. `end` is
+    /// the token that ends a text.
     pub(super) fn from_model(files: &ModelFiles, end: u32) -> Result<Option<Self>, Error> {
         let config = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
         let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
@@ -97,7 +98,7 @@ impl Languages {
         }))
     }
 
-    /// Returns these languages, with those that are given in their place.
+    /// Returns these languages with `source` and `target` replaced by those that are given.
     pub(super) fn chosen(&self, source: Option<&str>, target: Option<&str>) -> Self {
         let target = target.or(self.target.as_deref());
         Self {
@@ -107,17 +108,17 @@ impl Languages {
         }
     }
 
-    /// Returns the tokens around source texts. `id_of` knows the vocabulary.
+    /// Returns the tokens around source texts. `id_of` looks a token up in the vocabulary.
     pub(super) fn source(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
         self.frame(&self.source, id_of)
     }
 
-    /// Returns the tokens around target texts. `id_of` knows the vocabulary.
+    /// Returns the tokens around target texts. `id_of` looks a token up in the vocabulary.
     pub(super) fn target(&self, id_of: impl Fn(&str) -> Option<u32>) -> Result<Frame, Error> {
         self.frame(self.target.as_ref().unwrap_or(&self.source), id_of)
     }
 
-    /// Returns the token of a language. Fails if the model does not know it.
+    /// Returns the token of a language. Fails if the model does not know the language.
     pub(super) fn code(
         &self,
         language: &str,

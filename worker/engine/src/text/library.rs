@@ -1,5 +1,5 @@
-//! Tokenizers that the tokenizers library runs: those of `tokenizer.json`, and those we put
-//! together from the files older models come with.
+//! Tokenizers that the `tokenizers` crate runs: those of `tokenizer.json`, and those that we
+//! assemble from the files of older models.
 
 use tokenizers::Tokenizer;
 
@@ -7,12 +7,12 @@ use super::codec::Codec;
 use super::encoding::Encoding;
 use crate::Error;
 
-/// A tokenizer of the library.
+/// A tokenizer of the `tokenizers` crate.
 #[derive(Debug)]
 pub(super) struct Library(Tokenizer);
 
 impl Library {
-    /// Takes a tokenizer. What pads or cuts texts is taken off: batches are ragged here, and a
+    /// Wraps a tokenizer. Padding and truncation are switched off: batches are ragged here, and a
     /// text that is too long is an error.
     pub(super) fn new(mut tokenizer: Tokenizer) -> tokenizers::Result<Self> {
         tokenizer.with_padding(None);
@@ -40,7 +40,8 @@ impl Codec for Library {
     }
 
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        // Only a decoder that contradicts its vocabulary fails; the raw tokens then say more than nothing.
+        // Decoding fails only if the decoder contradicts its vocabulary. The raw tokens are then
+        // more useful than an empty text.
         let raw = |_| ids.iter().filter_map(|&id| self.token(id)).collect();
         self.0.decode(ids, skip_special).unwrap_or_else(raw)
     }

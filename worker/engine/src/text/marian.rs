@@ -1,10 +1,10 @@
-//! Marian's tokenizer: SentencePiece models for source and target, over one vocabulary for both or,
-//! where `separate_vocabs` says so, one for each.
+//! Marian's tokenizer: one SentencePiece model each for source and target, over one vocabulary for
+//! both or, if `separate_vocabs` is set, one vocabulary each.
 //!
-//! A leading language code `>>fr<<` is a token of its own; special tokens in the text
-//! are split off before SentencePiece sees the rest, as transformers splits off added tokens. Where
-//! the two vocabularies number a special token differently, each side's text gets its own number;
-//! transformers puts the source's into both.
+//! A leading language code such as `>>fr<<` is a single token. Special tokens in the text are
+//! split off before SentencePiece sees the rest, as transformers splits off added tokens. If the
+//! two vocabularies give a special token different ids, each side's text gets its own id;
+//! transformers uses the source's id on both sides.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,17 +22,17 @@ use crate::sides::Sides;
 const END: &str = "</s>";
 const UNKNOWN: &str = "<unk>";
 const SPECIAL: &[&str] = &[END, UNKNOWN, "<pad>"];
-/// How SentencePiece writes a blank.
+/// The character that SentencePiece writes for a blank.
 const BLANK: char = '▁';
 
-/// Marian's tokenizer of one side.
+/// Marian's tokenizer for one side.
 #[derive(Debug)]
 pub(super) struct Marian {
     pieces: Pieces,
     vocabulary: Arc<Vocabulary>,
 }
 
-/// Tokens and their numbers.
+/// Tokens and their ids.
 #[derive(Debug)]
 struct Vocabulary {
     special: AddedTokens,
@@ -69,13 +69,14 @@ impl Marian {
         })
     }
 
-    /// Adds the tokens of a part of a text to `encoding`.
+    /// Appends the tokens of one part of a text to `encoding`.
     fn push_part(&self, part: &Part<'_>, encoding: &mut Encoding) -> Result<(), Error> {
         if let Some(token) = part.token {
             encoding.push(token, Some(part.range()));
             return Ok(());
         }
         let (code, text) = split_language_code(part.text);
+        // `text` is the end of the part, so the difference in length is where it starts.
         let start = part.start + part.text.len() - text.len();
         if let Some(code) = code {
             let id = self.vocabulary.id_or_unknown(code);
@@ -150,7 +151,7 @@ impl Codec for Marian {
         self.vocabulary.ids.get(token).copied()
     }
 
-    /// The vocabulary marks none: Marian's special tokens are named in its configuration.
+    /// Always false: Marian names its special tokens in its configuration, not in the vocabulary.
     fn is_special(&self, _: u32) -> bool {
         false
     }
@@ -185,7 +186,7 @@ fn require_files(folder: &Path, is_separate: bool) -> Result<(), Error> {
     })
 }
 
-/// Cuts a leading `>>code<<` off a text.
+/// Splits a leading `>>code<<` off a text.
 fn split_language_code(text: &str) -> (Option<&str>, &str) {
     let code = text
         .strip_prefix(">>")

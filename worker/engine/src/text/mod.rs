@@ -1,10 +1,10 @@
-//! Between text and token ids.
+//! Conversion between text and token ids.
 //!
-//! Where a model's tokenizer comes from is one question (`sources`), what it does another (a
-//! `codec`): most run in the tokenizers library, others are SentencePiece models whose pieces the
-//! model numbers in a way of its own. Each side of a model has a [`Vocabulary`], in most models the
-//! same: an id means nothing without its side. None pads or truncates: batches are ragged, and a
-//! text that is too long is an error the user should see.
+//! Where a model's tokenizer comes from (`sources`) is separate from what it does (a `codec`).
+//! Most tokenizers run in the `tokenizers` crate; others are SentencePiece models whose pieces the
+//! model numbers in its own way. Each side of a model has a [`Vocabulary`], the same one in most
+//! models, and an id means nothing without its side. Nothing is padded or truncated: batches are
+//! ragged, and a text that is too long is an error that the user should see.
 
 mod codec;
 mod encoding;
@@ -50,21 +50,22 @@ pub use vocabulary::Vocabulary;
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     vocabularies: Sides<Vocabulary>,
-    /// Whether an id is the same token on both sides.
+    /// Whether an id means the same token on both sides.
     has_one_vocabulary: bool,
     /// Special tokens by their names in the tokenizer's configuration.
     named: BTreeMap<String, String>,
-    /// The chat templates that come with the model.
+    /// The chat templates in the model's files.
     chat_templates: chat::ModelTemplates,
-    /// The tokens around texts, in multilingual models.
+    /// Language codes of a multilingual model; `None` for other models.
     languages: Option<Languages>,
+    /// The special tokens around texts of each side in multilingual models.
     frames: Option<Sides<Frame>>,
 }
 
 impl Tokenizer {
     /// Loads the tokenizer of the model in `files`, whose configuration is `config`.
     ///
-    /// Fails if the model has no tokenizer of a kind we know, or its files are damaged.
+    /// Fails if the model has no tokenizer of a supported kind, or if its files are damaged.
     pub fn load(files: &ModelFiles, config: &Value) -> Result<Self, Error> {
         let Codecs {
             sides,
@@ -96,10 +97,10 @@ impl Tokenizer {
         tokenizer.speaking(None, None)
     }
 
-    /// Returns the tokenizer for texts in the languages `source` and `target`, codes as the model
-    /// has them; its own choice if none is given.
+    /// Returns the tokenizer for texts in the languages `source` and `target`, given as the
+    /// model's own language codes. A language that is `None` keeps the model's default.
     ///
-    /// Fails if the model does not know one of them, or knows nothing of languages.
+    /// Fails if the model does not know one of them, or is not multilingual.
     pub fn speaking(&self, source: Option<&str>, target: Option<&str>) -> Result<Self, Error> {
         let Some(languages) = &self.languages else {
             return match source.or(target) {
@@ -124,9 +125,10 @@ impl Tokenizer {
         })
     }
 
-    /// Returns the token of a language, which a target in it begins with.
+    /// Returns the token that a target in this language begins with; `None` in models of a single
+    /// language.
     ///
-    /// Fails if the model does not know it; `None` in models of a single language.
+    /// Fails if the model does not know the language.
     pub fn language_code(&self, language: &str) -> Result<Option<u32>, Error> {
         let languages = self.languages.as_ref();
         let id_of = |token: &str| self.of(Side::Target).id(token);
@@ -134,21 +136,24 @@ impl Tokenizer {
         code.transpose()
     }
 
-    /// Returns what puts texts into a chat template. Fails if there is none, or it is not one.
+    /// Returns the chat template that `spec` asks for. Fails if there is none, or if it does not
+    /// compile.
     pub fn chat_template(&self, spec: &ChatSpec) -> Result<ChatTemplate, Error> {
         ChatTemplate::new(spec, &self.chat_templates, &self.named)
     }
 
-    /// Encodes what an encoder reads.
+    /// Encodes a text for the encoder.
     pub fn encode_source(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
         self.framed(text, Side::Source, skip_special)
     }
 
-    /// Encodes what the decoder of an encoder-decoder model produces, without its start token.
+    /// Encodes a target text of an encoder-decoder model, without the decoder's start token.
     pub fn encode_target(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
         self.framed(text, Side::Target, skip_special)
     }
 
+    /// Encodes a text. In a multilingual model, the language codes and end tokens around it come
+    /// from the languages that were chosen, not from the vocabulary.
     fn framed(&self, text: &str, side: Side, skip_special: bool) -> Result<Encoding, Error> {
         let vocabulary = self.of(side);
         match &self.frames {
@@ -166,10 +171,10 @@ impl Tokenizer {
         }
     }
 
-    /// Encodes a text of a decoder-only model.
+    /// Encodes a text for a decoder-only model.
     ///
-    /// A second start token, which some templates add before a text that has one, is dropped, as
-    /// Inseq drops it.
+    /// Some chat templates write a start token in front of a text to which the tokenizer adds one
+    /// as well. The second one is dropped, as Inseq does.
     pub fn encode_prompt(&self, text: &str, skip_special: bool) -> Result<Encoding, Error> {
         let vocabulary = self.of(Side::Target);
         let mut encoding = vocabulary.encode(text, !skip_special)?;
@@ -184,17 +189,18 @@ impl Tokenizer {
         Ok(encoding)
     }
 
-    /// Returns the tokens of a side.
+    /// Returns the vocabulary of a side.
     pub fn of(&self, side: Side) -> &Vocabulary {
         self.vocabularies.of(side)
     }
 
-    /// Returns whether an id is the same token on both sides.
+    /// Returns whether an id means the same token on both sides.
     pub(crate) fn has_one_vocabulary(&self) -> bool {
         self.has_one_vocabulary
     }
 
-    /// Returns the special token that the tokenizer's configuration calls `role`, such as `mask_token`.
+    /// Returns the special token that the tokenizer's configuration calls `role`, such as
+    /// `mask_token`.
     pub(crate) fn named(&self, role: &str) -> Option<&str> {
         self.named.get(role).map(String::as_str)
     }

@@ -1,18 +1,18 @@
-//! What SentencePiece makes of a text before it looks for pieces, and where each byte of that came
-//! from.
+//! How SentencePiece normalizes a text before it looks for pieces, and where each normalized byte
+//! came from.
 //!
-//! The library that finds the pieces normalizes by itself and tells nothing of where; this is the
-//! same computation, with the places kept. The rules are in the model file: a table of sequences
-//! of characters and what they become, as a trie in the layout of Darts, and four switches. Source:
-//! `normalizer.cc` and `sentencepiece_model.proto` of SentencePiece.
+//! The library that finds the pieces normalizes internally and does not report positions. This
+//! module repeats the computation and keeps them. The rules are in the model file: a table from
+//! character sequences to their replacements, stored as a trie in the layout of Darts, and four
+//! switches. Source: `normalizer.cc` and `sentencepiece_model.proto` of SentencePiece.
 
 use prost::Message;
 use sentencepiece_rs::{PieceType, SentencePieceModel};
 
-/// How SentencePiece writes a blank.
+/// The character that SentencePiece writes for a blank.
 const BLANK: &str = "▁";
 
-/// The fields of a model file that say how texts are normalized.
+/// The fields of a SentencePiece model file that define normalization.
 #[derive(Message)]
 struct ModelFile {
     #[prost(message, optional, tag = "2")]
@@ -39,11 +39,11 @@ struct Rules {
     escape_whitespaces: Option<bool>,
 }
 
-/// The rules of a model.
+/// The normalization rules of a model.
 #[derive(Debug)]
 pub(super) struct Normalization {
     charsmap: Option<Charsmap>,
-    /// Pieces that are taken as they are, the longest first.
+    /// Pieces that are never normalized, longest first.
     literals: Vec<String>,
     blank: &'static str,
     blank_before: bool,
@@ -55,7 +55,7 @@ pub(super) struct Normalization {
 #[derive(Debug, Default)]
 pub(super) struct Normalized {
     pub(super) text: String,
-    /// For each byte of `text` the bytes of the original it came from.
+    /// For each byte of `text`, the byte range of the original that it came from.
     origins: Vec<(usize, usize)>,
 }
 
@@ -65,8 +65,8 @@ impl Normalized {
         self.origins.resize(self.text.len(), origin);
     }
 
-    /// Returns the bytes of the original that `start..end` came from; an empty range of them where
-    /// it is empty or beyond the end.
+    /// Returns the byte range of the original that `start..end` of the normalized text came from.
+    /// The result is empty if the range is empty or beyond the end.
     pub(super) fn origin(&self, start: usize, end: usize) -> (usize, usize) {
         match self.origins.get(start..end) {
             Some([first, .., last]) => (first.0, last.1),
@@ -80,8 +80,8 @@ impl Normalized {
 }
 
 impl Normalization {
-    /// Reads the rules from the bytes of a model file, which `model` was read from. Fails if they
-    /// are damaged, with what is wrong.
+    /// Reads the rules from the bytes of the model file that `model` was parsed from. If they are
+    /// damaged, the error says what is wrong.
     pub(super) fn read(bytes: &[u8], model: &SentencePieceModel) -> Result<Self, String> {
         let file = ModelFile::decode(bytes).map_err(|error| error.to_string())?;
         let rules = file.rules.unwrap_or_default();
@@ -124,6 +124,7 @@ impl Normalization {
         if self.blank_before {
             output.push(self.blank, (at, at));
         }
+        // Starts as if after a blank: what the first characters become may itself begin with one.
         let mut is_behind_blank = self.removes_extra_blanks;
         while at < text.len() {
             let (mut becomes, length) = self.first(&text[at..]);
@@ -153,8 +154,9 @@ impl Normalization {
         output
     }
 
-    /// Returns what the beginning of `text` becomes, and how many bytes that beginning has; nothing
-    /// of nothing.
+    /// Returns what a prefix of `text` becomes, and the length of that prefix in bytes. The prefix
+    /// is a literal piece, else the longest one with a rule, else the first character, which stays
+    /// as it is. An empty text gives an empty prefix.
     fn first<'a>(&'a self, text: &'a str) -> (&'a str, usize) {
         let literal = self.literals.iter().find(|l| text.starts_with(l.as_str()));
         if let Some(literal) = literal {
@@ -168,17 +170,19 @@ impl Normalization {
     }
 }
 
-/// Sequences of characters, and what they become.
+/// The trie from character sequences to their replacements.
 #[derive(Debug)]
 struct Charsmap {
-    /// A double array: each unit has a label, whether a value follows, and where its children are.
+    /// Units of a double-array trie. Each holds its label, whether a value follows, and the offset
+    /// to its children.
     units: Vec<u32>,
-    /// What they become, each ended by a zero; the trie's values are positions in it.
+    /// The replacements, each terminated by a zero byte. The trie's values are positions in this
+    /// text.
     texts: String,
 }
 
 impl Charsmap {
-    /// Reads the length of the trie, the trie and the texts. Fails if they do not fit together.
+    /// Parses the trie's length, the trie and the replacements. Fails if they do not fit together.
     fn read(blob: &[u8]) -> Result<Self, String> {
         let broken = || "its table of normalization rules is damaged".to_owned();
         let (length, rest) = blob.split_first_chunk::<4>().ok_or_else(broken)?;
@@ -193,7 +197,8 @@ impl Charsmap {
         })
     }
 
-    /// Returns what the longest known beginning of `text` becomes, and its length in bytes.
+    /// Returns the replacement for the longest known prefix of `text`, and the prefix's length in
+    /// bytes.
     fn longest(&self, text: &str) -> Option<(&str, usize)> {
         let mut found = None;
         let mut node = children(*self.units.first()?);
@@ -202,7 +207,7 @@ impl Charsmap {
             let Some(&unit) = self.units.get(node) else {
                 break;
             };
-            // The highest bit marks a value, which no byte leads to.
+            // The highest bit marks a value unit, which no byte can lead to.
             if unit & 0x8000_00FF != u32::from(byte) {
                 break;
             }
@@ -218,7 +223,7 @@ impl Charsmap {
     }
 }
 
-/// Returns how far a unit's children are from it.
+/// Returns the offset from a unit to its children.
 fn children(unit: u32) -> usize {
     ((unit >> 10) << ((unit & 0x200) >> 6)) as usize
 }

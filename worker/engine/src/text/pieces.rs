@@ -1,4 +1,4 @@
-//! The pieces a SentencePiece model cuts a text into, and their places in it.
+//! The pieces that a SentencePiece model splits a text into, and their positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,9 +19,10 @@ pub(super) struct Pieces {
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// As the model has it; the characters themselves where it has none for them.
+    /// The piece as the model spells it; the characters themselves if the model has no piece for
+    /// them.
     pub(super) text: String,
-    /// The bytes of the text it covers.
+    /// Byte range of the text that the piece covers.
     pub(super) range: (usize, usize),
 }
 
@@ -50,12 +51,12 @@ impl Pieces {
         })
     }
 
-    /// Returns the vocabulary.
+    /// Returns the underlying model, which holds the vocabulary.
     pub(super) fn model(&self) -> &SentencePieceModel {
         self.processor.model()
     }
 
-    /// Cuts a part of a text that begins at byte `start` of it.
+    /// Splits `part`, which begins at byte `start` of the whole text, into pieces.
     pub(super) fn cut(&self, part: &str, start: usize) -> Result<Vec<Piece>, Error> {
         let pieces = self.processor.encode(part);
         let pieces = pieces.map_err(|error| Error::Tokenize {
@@ -75,8 +76,8 @@ impl Pieces {
         Ok(pieces.into_iter().map(place).collect())
     }
 
-    /// Returns how many bytes of the normalized text a piece covers: its own, or one if it is
-    /// the name of a byte.
+    /// Returns how many bytes of the normalized text a piece covers: one if it is a byte piece
+    /// such as `<0x0A>`, otherwise its own length.
     fn length(&self, piece: &str) -> usize {
         let id = self.model().try_piece_to_id(piece);
         if id.is_some_and(|id| self.model().is_byte(id)) {
@@ -86,7 +87,7 @@ impl Pieces {
         }
     }
 
-    /// Returns what a text is normalized to by the library and by our own computation.
+    /// Normalizes a text with the library and with our own computation, to compare the two.
     #[cfg(test)]
     fn normalize_twice(&self, text: &str) -> (String, String) {
         let library = self.processor.normalize(text).unwrap();

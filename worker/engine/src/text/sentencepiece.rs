@@ -1,8 +1,9 @@
-//! SentencePiece models of T5, mBART, NLLB, M2M100 and Llama, for folders without `tokenizer.json`.
+//! SentencePiece tokenizers of T5, mBART, NLLB, M2M100 and Llama, for folders without
+//! `tokenizer.json`.
 //!
-//! The pieces are SentencePiece's; their numbers are the model's own, because fairseq and T5 put
-//! tokens of their own before or after SentencePiece's. Tokens that were added are split off before
-//! SentencePiece sees the text, as transformers splits them off.
+//! SentencePiece finds the pieces, but the model assigns their ids: fairseq and T5 put tokens of
+//! their own before or after SentencePiece's. Added tokens are split off before SentencePiece sees
+//! the text, as in transformers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,35 +20,37 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::disk;
 
-/// How SentencePiece writes a blank.
+/// The character that SentencePiece writes for a blank.
 const BLANK: char = '▁';
 
-/// How a family numbers its pieces.
+/// How a family assigns ids to its pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Numbering {
-    /// As SentencePiece.
+    /// The ids of SentencePiece.
     Own,
-    /// `<s> <pad> </s> <unk>` come first, in this order; SentencePiece's are one further.
+    /// `<s> <pad> </s> <unk>` come first, in this order, and SentencePiece's ids are shifted by
+    /// one.
     Fairseq,
-    /// As a vocabulary of its own says.
+    /// The ids of a separate vocabulary file.
     Vocabulary,
 }
 
 /// A family of tokenizers with one SentencePiece model.
 struct Family {
-    /// File of the SentencePiece model.
+    /// File name of the SentencePiece model.
     file: &'static str,
-    /// Classes of tokenizers that read the file so.
+    /// Tokenizer classes that read the file this way.
     classes: &'static [&'static str],
     numbering: Numbering,
-    /// Around a text: the start token, the end token. Languages put codes there themselves.
+    /// Whether a text begins with the start token (`starts`) and ends with the end token (`ends`).
+    /// In multilingual families the language codes take their place.
     starts: bool,
     ends: bool,
 }
 
 impl Family {
-    /// Returns whether a text begins with the start token and ends with the end token. Only Llama's
-    /// files say so themselves; elsewhere the class does.
+    /// Returns whether a text begins with the start token, and whether it ends with the end token.
+    /// Llama's files say so themselves; for other families it depends on the class.
     fn frame(&self, folder: &Path) -> Result<(bool, bool), Error> {
         if self.classes != ["LlamaTokenizer"] {
             return Ok((self.starts, self.ends));
@@ -60,7 +63,7 @@ impl Family {
     }
 }
 
-/// The first that fits is taken.
+/// The known families. The first one that fits is used.
 const FAMILIES: &[Family] = &[
     Family {
         file: "spiece.model",
@@ -92,14 +95,14 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// A tokenizer of one SentencePiece model.
+/// A tokenizer with a single SentencePiece model for both sides.
 pub(super) struct SentencePiece {
     pieces: Pieces,
     family: &'static Family,
     ids: HashMap<String, u32>,
     tokens: HashMap<u32, String>,
     added: AddedTokens,
-    /// Around a text; `None` if nothing is put there.
+    /// Tokens that begin and end every text; `None` if nothing is added there.
     start: Option<u32>,
     end: Option<u32>,
     unknown: u32,
@@ -115,8 +118,8 @@ impl std::fmt::Debug for SentencePiece {
 }
 
 impl SentencePiece {
-    /// Loads the tokenizer of `class` in `folder`, or returns `None` if it has no model that the
-    /// class reads as one of the families does.
+    /// Loads the tokenizer of `class` in `folder`. Returns `None` if the folder has no model that
+    /// this class reads in the way of a known family.
     ///
     /// Fails if a file is damaged.
     pub(super) fn load(folder: &Path, class: &TokenizerClass) -> Result<Option<Self>, Error> {
@@ -130,7 +133,7 @@ impl SentencePiece {
         };
         let (starts, ends) = family.frame(folder)?;
         let path = folder.join(family.file);
-        // Llama 3's original files have the name of Llama 2's.
+        // Llama 3's original files use the same file name as Llama 2's for another format.
         if unserved::is_tiktoken(&disk::read(&path)?) {
             return Err(unserved::tiktoken(folder, family.file));
         }
@@ -157,7 +160,7 @@ impl SentencePiece {
     }
 }
 
-/// Numbers the pieces of a SentencePiece model.
+/// Assigns ids to the pieces of a SentencePiece model.
 fn number(
     folder: &Path,
     numbering: Numbering,
@@ -171,6 +174,7 @@ fn number(
         let Ok(piece) = model.id_to_piece(index) else {
             continue;
         };
+        // fairseq has four special tokens where SentencePiece has three.
         let shift = u32::from(numbering == Numbering::Fairseq);
         ids.insert(piece.to_owned(), index as u32 + shift);
     }
@@ -216,6 +220,7 @@ impl Codec for SentencePiece {
             }
         }
         let text = text.replace(BLANK, " ");
+        // SentencePiece puts a blank before a text, which is not part of it.
         text.strip_prefix(' ').unwrap_or(&text).to_owned()
     }
 

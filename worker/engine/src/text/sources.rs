@@ -1,4 +1,4 @@
-//! Where a model's tokenizer comes from, the most telling source first.
+//! Where a model's tokenizer comes from. The most specific source is tried first.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{gguf, unserved, vocab_json};
 use crate::Error;
 use crate::model::{ModelFiles, disk};
 
-/// Loads the tokenizer. Fails if the model has none of a kind we know, or it is damaged.
+/// Loads the tokenizer. Fails if the model has none of a supported kind, or if it is damaged.
 pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
     let folder = files.folder();
     let described = folder.join("tokenizer.json");
@@ -44,7 +44,7 @@ pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
     Err(unserved::error(folder, &class))
 }
 
-/// Takes a tokenizer of the tokenizers library, which comes from the file at `path`.
+/// Wraps a tokenizer of the `tokenizers` crate that was read from the file at `path`.
 fn library(tokenizer: Tokenizer, path: &Path) -> Result<Codecs, Error> {
     match Library::new(tokenizer) {
         Ok(library) => Ok(Codecs::one(Arc::new(library))),

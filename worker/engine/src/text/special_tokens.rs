@@ -1,7 +1,8 @@
-//! Tokens with a meaning of their own, resolved in Inseq's order.
+//! Tokens with a special meaning, resolved in Inseq's order.
 //!
-//! `config.json` speaks first, the tokenizer's own files second; what neither names falls back to
-//! another special token, so that every model has a token for each role the methods need.
+//! `config.json` takes precedence over the tokenizer's own files. A role that neither names falls
+//! back to another special token, so that every model has a token for each role that the methods
+//! need.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +18,15 @@ use crate::sides::Side;
 /// The special tokens of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// Starts a text; for encoder-decoder models the decoder's start token.
+    /// Begins a text; in encoder-decoder models the decoder's start token.
     pub bos: Option<u32>,
-    /// Each of them ends a text; the first one is put where one is needed.
+    /// Each of these ends a text. Where one has to be inserted, it is the first.
     pub eos: Vec<u32>,
-    /// Fills what has no token.
+    /// The padding token.
     pub pad: u32,
-    /// Stands for what the vocabulary lacks; the baseline of several methods.
+    /// Stands for anything that is not in the vocabulary; the baseline of several methods.
     pub unk: u32,
-    /// What the decoder of an encoder-decoder model starts from.
+    /// The token that the decoder of an encoder-decoder model starts from.
     pub decoder_start: Option<u32>,
 }
 
@@ -56,6 +57,7 @@ impl SpecialTokens {
             .first()
             .copied()
             .or_else(|| named("pad_token", &["<pad>", "[PAD]"]));
+        // Many decoder-only models have no padding token and use an end token instead.
         let pad = pad.or_else(|| eos.first().copied());
         let Some(pad) = pad.or_else(|| named("eos_token", &["</s>"])) else {
             return Err(Error::ModelContent {
@@ -79,11 +81,12 @@ impl SpecialTokens {
     }
 }
 
-/// Returns the tokens of `codec` that stand for no text, as the tokenizer has it: those its files
-/// name, which are transformers' `all_special_ids`, and `pad` where they name none that fills.
+/// Returns the tokens of `codec` that stand for no text, as the tokenizer itself defines them:
+/// those that its files name, which are transformers' `all_special_ids`, and `pad` if the files
+/// name no padding token.
 ///
-/// `config.json` is not asked. What it calls special may be an ordinary token of a tokenizer that
-/// the model was not made with.
+/// `config.json` is ignored on purpose. With a tokenizer that the model was not trained with, an
+/// id that `config.json` calls special may be an ordinary token.
 pub(super) fn textless(files: &ModelFiles, codec: &dyn Codec, pad: u32) -> Result<Vec<u32>, Error> {
     let named = named(files, |id| codec.token(id))?;
     let mut tokens: Vec<String> = named.values().cloned().collect();
@@ -91,9 +94,9 @@ pub(super) fn textless(files: &ModelFiles, codec: &dyn Codec, pad: u32) -> Resul
         tokens.extend(listed(&ConfigFile::read_optional(files.folder(), file)?));
     }
     let mut ids: Vec<u32> = tokens.iter().filter_map(|token| codec.id(token)).collect();
-    // A `tokenizer.json` marks more than the other files name, in Llama 3 some hundred for later
-    // use. Where nothing is named it marks, and where there is none the vocabulary does, what
-    // transformers' classes name.
+    // A `tokenizer.json` may mark more tokens as special than the other files name; Llama 3's
+    // marks some hundred reserved ones. They count only if the files name none. Without a
+    // `tokenizer.json`, the vocabulary marks the tokens that transformers' classes name.
     if ids.is_empty() || !files.folder().join("tokenizer.json").exists() {
         ids.extend(codec.special_ids());
     }
@@ -105,8 +108,8 @@ pub(super) fn textless(files: &ModelFiles, codec: &dyn Codec, pad: u32) -> Resul
     Ok(ids)
 }
 
-/// Returns what `config` says of the ids of `side`, where each side has a vocabulary of its own: where
-/// a target starts and ends is the model's to say, the rest each vocabulary's.
+/// Returns the part of `config` that applies to `side` if each side has its own vocabulary. The
+/// model says where a target starts and ends; each vocabulary says the rest.
 pub(super) fn of_own_vocabulary(config: &Value, side: Side) -> Value {
     match side {
         Side::Source => Value::Null,
@@ -118,8 +121,8 @@ pub(super) fn of_own_vocabulary(config: &Value, side: Side) -> Value {
     }
 }
 
-/// Returns the special tokens under their names in the tokenizer's configuration, such as
-/// `bos_token`: what chat templates know them by.
+/// Returns the special tokens by their names in the tokenizer's configuration, such as
+/// `bos_token`. Chat templates use these names.
 pub(super) fn named(
     files: &ModelFiles,
     token_of: impl Fn(u32) -> Option<String>,
@@ -149,7 +152,7 @@ pub(super) fn named(
     Ok(tokens)
 }
 
-/// Returns the ids of a field that holds one, a list or nothing.
+/// Returns the ids in a field that holds one id, a list of them, or nothing.
 fn ids(value: &Value) -> Vec<u32> {
     let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {

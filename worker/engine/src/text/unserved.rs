@@ -1,4 +1,4 @@
-//! Why a model's tokenizer cannot be read, and how to make one that can.
+//! Explains why a model's tokenizer cannot be read, and how to convert it into one that can.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::class::TokenizerClass;
 use crate::Error;
 use crate::model::disk;
 
-/// Files of tokenizers that only transformers reads: the file or its extension, and what it is.
+/// Files of tokenizers that only transformers reads: a file name or extension, and a description.
 const KINDS: &[(&str, &str)] = &[
     ("vocab.txt", "a WordPiece vocabulary"),
     (".tiktoken", "a tiktoken vocabulary"),
@@ -18,10 +18,10 @@ const KINDS: &[(&str, &str)] = &[
     ("vocab.json", "a vocabulary without merges"),
 ];
 
-/// Classes that transformers has no `tokenizer.json` of.
+/// Classes for which transformers cannot produce a `tokenizer.json`.
 const WITHOUT_JSON: &[&str] = &["BioGptTokenizer", "CTRLTokenizer", "XLMTokenizer"];
 
-/// Returns the error of a folder without a tokenizer that whence reads.
+/// Returns the error for a folder without a tokenizer that whence can read.
 pub(super) fn error(folder: &Path, class: &TokenizerClass) -> Error {
     let is_marian = class.name() == "MarianTokenizer";
     match kind_of(folder) {
@@ -39,7 +39,7 @@ pub(super) fn error(folder: &Path, class: &TokenizerClass) -> Error {
     }
 }
 
-/// Returns the error of a folder with a tiktoken vocabulary in `file`.
+/// Returns the error for a folder whose tokenizer, in `file`, is a tiktoken vocabulary.
 pub(super) fn tiktoken(folder: &Path, file: &str) -> Error {
     let reason = format!(
         "has a tiktoken vocabulary as its tokenizer (`{file}`), which whence does not read"
@@ -51,7 +51,8 @@ pub(super) fn tiktoken(folder: &Path, file: &str) -> Error {
     }
 }
 
-/// Returns whether `bytes` are a tiktoken vocabulary: lines of a token in base64 and its rank.
+/// Returns whether `bytes` are a tiktoken vocabulary, whose lines are a token in base64 and its
+/// rank.
 pub(super) fn is_tiktoken(bytes: &[u8]) -> bool {
     let line = bytes
         .split(|&byte| byte == b'\n')
@@ -68,7 +69,8 @@ pub(super) fn is_tiktoken(bytes: &[u8]) -> bool {
 }
 
 fn of_kind(folder: &Path, file: &str, kind: &str, class: &TokenizerClass) -> Error {
-    // Llama 3's original files have the name of Llama 2's SentencePiece model.
+    // Llama 3's original files use the same name, `tokenizer.model`, as Llama 2's SentencePiece
+    // model.
     let holds_tiktoken = || disk::read(&folder.join(file)).is_ok_and(|bytes| is_tiktoken(&bytes));
     if file.ends_with(".tiktoken") || (file == "tokenizer.model" && holds_tiktoken()) {
         return tiktoken(folder, file);
@@ -99,7 +101,8 @@ fn how_to_make(folder: &Path) -> String {
     )
 }
 
-/// Returns the file that is a tokenizer of a kind we know by name, and the kind.
+/// Returns the first file that is recognizable by name as a tokenizer that only transformers
+/// reads, and what kind it is.
 fn kind_of(folder: &Path) -> Option<(String, &'static str)> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let mut names: Vec<_> = entries

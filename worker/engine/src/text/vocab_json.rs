@@ -14,8 +14,8 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::disk;
 
-/// Tokenizer classes that read `vocab.json` and `merges.txt` as GPT-2 does. Others cut texts before
-/// they merge in another way: Qwen by another expression, `BioGPT` as Moses does.
+/// Tokenizer classes that read `vocab.json` and `merges.txt` as GPT-2 does. Others split texts
+/// differently before they merge: Qwen by another regular expression, `BioGPT` with Moses' rules.
 pub(super) const CLASSES: &[&str] = &[
     "GPT2Tokenizer",
     "CodeGenTokenizer",
@@ -24,10 +24,10 @@ pub(super) const CLASSES: &[&str] = &[
     "LongformerTokenizer",
 ];
 
-/// Those that put texts between `<s>` and `</s>`.
+/// Those of them that put texts between `<s>` and `</s>`.
 const FRAMED: &[&str] = &["BartTokenizer", "RobertaTokenizer", "LongformerTokenizer"];
 
-/// Reads a vocabulary.
+/// Reads a vocabulary: tokens and their ids.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, u32>, Error> {
     let text = disk::read_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::ModelContent {
@@ -79,7 +79,7 @@ pub(super) fn byte_level(folder: &Path, class: &TokenizerClass) -> Result<Tokeni
     Ok(tokenizer)
 }
 
-/// Reads merges, best first. Lines that begin with `#version` are the format's.
+/// Reads merges, highest priority first, skipping the format's `#version` lines.
 fn merges(path: &Path) -> Result<Vec<(String, String)>, Error> {
     let text = disk::read_text(path)?;
     let lines = text
@@ -95,7 +95,7 @@ fn merges(path: &Path) -> Result<Vec<(String, String)>, Error> {
     lines.map(pair).collect()
 }
 
-/// Returns the tokens before and behind a text.
+/// Returns the tokens that go before and after a text.
 fn frame(
     config: &ConfigFile,
     class: &TokenizerClass,

@@ -1,4 +1,4 @@
-//! What tokens of one side are: their texts, and which have a meaning of their own.
+//! The tokens of one side: their texts, and which of them have a special meaning.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::Error;
 pub struct Vocabulary {
     codec: Arc<dyn Codec>,
     special: SpecialTokens,
-    /// Tokens that stand for no text, in the order of their ids.
+    /// Tokens that stand for no text, in ascending order of id.
     textless: Vec<u32>,
 }
 
@@ -27,35 +27,36 @@ impl Vocabulary {
         }
     }
 
-    /// Encodes a text, with the special tokens the model expects around it or without.
+    /// Encodes a text. `with_special` adds the special tokens that the model expects around a
+    /// text.
     ///
     /// Fails if the text cannot be encoded.
     pub fn encode(&self, text: &str, with_special: bool) -> Result<Encoding, Error> {
         self.codec.encode(text, with_special)
     }
 
-    /// Turns tokens back into text.
+    /// Decodes tokens into text, leaving out special tokens if `skip_special` is set.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         self.codec.decode(ids, skip_special)
     }
 
-    /// Returns a token as the vocabulary has it, marks included.
+    /// Returns a token as the vocabulary spells it, markers such as `Ġ` or `▁` included.
     pub fn token(&self, id: u32) -> String {
-        // Embedding tables are often padded beyond the vocabulary.
+        // Embedding tables are often padded beyond the vocabulary, so an id may have no token.
         self.codec.token(id).unwrap_or_else(|| format!("<{id}>"))
     }
 
-    /// Returns the id of a token of the vocabulary.
+    /// Returns the id of a token, spelled as in the vocabulary.
     pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.codec.id(token)
     }
 
-    /// Returns the number of ids, those of added tokens counted: every id it gives is smaller.
+    /// Returns the number of ids, added tokens included. Encoding returns only smaller ids.
     pub fn size(&self) -> usize {
         self.codec.size()
     }
 
-    /// Returns whether a token has a meaning of its own, rather than standing for text.
+    /// Returns whether a token has a special meaning instead of standing for text.
     pub fn is_special(&self, id: u32) -> bool {
         let SpecialTokens {
             bos,
@@ -70,12 +71,12 @@ impl Vocabulary {
             || self.codec.is_special(id)
     }
 
-    /// Returns the tokens that stand for no text, as the tokenizer alone has it.
+    /// Returns the tokens that stand for no text, as the tokenizer itself defines them.
     pub fn textless(&self) -> &[u32] {
         &self.textless
     }
 
-    /// Returns the tokens with a meaning of their own.
+    /// Returns the tokens with a special meaning.
     pub fn special(&self) -> &SpecialTokens {
         &self.special
     }

@@ -1,4 +1,5 @@
-//! Sequences of tokens that are not generated: their last token is forbidden behind the others.
+//! Forbids given token sequences: if a hypothesis ends with all tokens of one but the last, that
+//! last token is forbidden.
 
 use super::processor::{Hypothesis, LogitsProcessor, forbid};
 use crate::generate::choices::Choices;
@@ -15,7 +16,7 @@ pub(super) fn build(choices: &Choices) -> Result<Option<Box<dyn LogitsProcessor>
     if words.iter().any(Vec::is_empty) {
         return Err("`bad_words_ids` has an empty list, a word has one token at least".to_owned());
     }
-    // A token that ends a sequence cannot be bad: nothing would ever end.
+    // A single token that ends a sequence is never forbidden, or no sequence would end.
     let ends = |word: &Vec<u32>| matches!(word.as_slice(), [token] if choices.end.contains(token));
     let words: Vec<_> = words.iter().filter(|word| !ends(word)).cloned().collect();
     Ok(Some(Box::new(BadWords { words })))

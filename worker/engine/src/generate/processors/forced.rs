@@ -1,4 +1,5 @@
-//! Tokens that a sequence must begin or end with: the code of a target language, an end token.
+//! Tokens that a sequence must begin or end with, such as a target language's code or an end
+//! token.
 
 use super::processor::{Hypothesis, LogitsProcessor, force};
 use crate::generate::choices::Choices;
@@ -20,7 +21,8 @@ pub(super) fn build_end(choices: &Choices) -> Result<Option<Box<dyn LogitsProces
 }
 
 impl LogitsProcessor for ForcedStart {
-    /// Behind the start token alone, as in transformers: a longer prompt has its beginning.
+    /// Forces the first token only if the prompt is the start token alone, as in transformers: a
+    /// longer prompt already contains its beginning.
     fn process(&self, hypothesis: &Hypothesis<'_>, scores: &mut [f64]) {
         if hypothesis.tokens.len() == 1 {
             force(scores, &[self.0]);

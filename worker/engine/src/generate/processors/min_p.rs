@@ -1,4 +1,4 @@
-//! Lets tokens be drawn that are at least `min_p` times as likely as the likeliest.
+//! Restricts sampling to tokens at least `min_p` times as likely as the likeliest token.
 //!
 //! Source: Nguyen et al. 2024, <https://arxiv.org/abs/2407.01082>.
 

@@ -1,4 +1,4 @@
-//! Forbids the tokens that end a sequence until it is long enough.
+//! Forbids end tokens until a sequence has its minimum length.
 
 use super::processor::{Hypothesis, LogitsProcessor, forbid};
 use crate::generate::choices::Choices;
@@ -6,7 +6,7 @@ use crate::generate::choices::Choices;
 #[derive(Debug)]
 struct Minimum {
     new_tokens: usize,
-    /// With the prompt.
+    /// Minimum length in tokens, prompt included.
     length: usize,
     end: Vec<u32>,
 }

@@ -1,7 +1,7 @@
-//! What changes the scores of the next token before one is chosen.
+//! Processors: they change the scores of the next token before a search picks one.
 //!
-//! One file per processor, one row in [`PROCESSORS`], whose order is transformers': what forbids and
-//! forces first, what narrows drawing last.
+//! One file and one row in [`PROCESSORS`] per processor. The order is that of transformers: first
+//! the ones that forbid or force tokens, last the ones that restrict sampling.
 
 #![allow(
     clippy::unnecessary_wraps,
@@ -25,11 +25,11 @@ use super::choices::Choices;
 use crate::Error;
 pub(super) use processor::{Hypothesis, LogitsProcessor};
 
-/// Builds a processor, or none where the choices ask for none. An error says what is wrong with
-/// which choice.
+/// Builds a processor, or `None` if the options do not ask for it. The error says which option is
+/// wrong and why.
 type Build = fn(&Choices) -> Result<Option<Box<dyn LogitsProcessor>>, String>;
 
-/// Every processor, in the order they are applied.
+/// Every processor, in the order of application.
 const PROCESSORS: &[Build] = &[
     repetition_penalty::build,
     no_repeat_ngram::build,
@@ -65,7 +65,8 @@ mod tests {
     const NEVER: f64 = f64::NEG_INFINITY;
     const SCORES: [f64; 4] = [1.0, -1.0, 0.5, 2.0];
 
-    /// Applies what `spec` asks for to `scores`, behind the tokens `tokens` of which the first two are the prompt.
+    /// Applies the processors of `spec` to `scores`, after `tokens`. The first two tokens are the
+    /// prompt.
     fn processed(spec: serde_json::Value, tokens: &[u32], scores: &[f64]) -> Vec<f64> {
         let spec: GenerationSpec = serde_json::from_value(spec).unwrap();
         let choices = Choices {
@@ -85,7 +86,7 @@ mod tests {
         scores
     }
 
-    /// Asserts what becomes of the scores 1, −1, ½, 2 behind some tokens.
+    /// Asserts what the scores 1, −1, ½, 2 become, for each case's options and tokens.
     fn assert_processed(cases: &[(serde_json::Value, &[u32], [f64; 4])]) {
         for (spec, tokens, expected) in cases {
             let scores = processed(spec.clone(), tokens, &SCORES);

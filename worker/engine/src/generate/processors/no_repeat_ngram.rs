@@ -1,4 +1,4 @@
-//! Lets every sequence of `n` tokens stand once only, prompt included.
+//! Forbids tokens that would repeat a sequence of `n` tokens, prompt included.
 //!
 //! Source: Paulus et al. 2017, <https://arxiv.org/abs/1705.04304>.
 

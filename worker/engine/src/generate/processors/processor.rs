@@ -1,25 +1,25 @@
-//! What a processor of scores must answer, and the ways in which they change scores.
+//! The interface of score processors, and the basic operations on scores.
 
 use std::fmt::Debug;
 
 /// A sequence that is being continued.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::generate) struct Hypothesis<'h> {
-    /// Prompt and what follows it so far.
+    /// The prompt and the tokens generated so far.
     pub(in crate::generate) tokens: &'h [u32],
-    /// Length of the prompt.
+    /// Length of the prompt, in tokens.
     pub(in crate::generate) prompt: usize,
-    /// How many tokens the whole may have.
+    /// Maximum length of prompt and continuation together, in tokens.
     pub(in crate::generate) max_length: usize,
 }
 
 /// Changes the scores of the next token.
 pub(in crate::generate) trait LogitsProcessor: Debug + Send + Sync {
-    /// Changes `scores`, one a token of the vocabulary; minus infinity forbids the token.
+    /// Changes `scores`, one per token of the vocabulary. Minus infinity forbids a token.
     fn process(&self, hypothesis: &Hypothesis<'_>, scores: &mut [f64]);
 }
 
-/// Forbids `tokens`. Those beyond the vocabulary cannot be generated anyway.
+/// Forbids `tokens`. Ids beyond the vocabulary are ignored: they cannot be generated anyway.
 pub(super) fn forbid(scores: &mut [f64], tokens: &[u32]) {
     for &token in tokens {
         if let Some(score) = scores.get_mut(token as usize) {
@@ -28,7 +28,7 @@ pub(super) fn forbid(scores: &mut [f64], tokens: &[u32]) {
     }
 }
 
-/// Forbids every token but `tokens`, which become equally likely.
+/// Forbids every token except `tokens`, which become equally likely.
 pub(super) fn force(scores: &mut [f64], tokens: &[u32]) {
     scores.fill(f64::NEG_INFINITY);
     for &token in tokens {
@@ -38,7 +38,7 @@ pub(super) fn force(scores: &mut [f64], tokens: &[u32]) {
     }
 }
 
-/// Forbids the tokens with a score below that of the `kept`-th best.
+/// Forbids the tokens that score lower than the `kept`-th best one.
 pub(super) fn keep_best(scores: &mut [f64], kept: usize) {
     if kept >= scores.len() || kept == 0 {
         return;
@@ -52,7 +52,7 @@ pub(super) fn keep_best(scores: &mut [f64], kept: usize) {
     }
 }
 
-/// Returns the tokens, likeliest first.
+/// Returns the token ids sorted by score, best first.
 pub(super) fn by_score(scores: &[f64]) -> Vec<usize> {
     let mut tokens: Vec<_> = (0..scores.len()).collect();
     tokens.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

@@ -1,7 +1,7 @@
-//! Makes tokens that were there before less likely.
+//! Makes tokens that already occurred less likely.
 //!
-//! Source: Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>. The prompt of a decoder-only
-//! model counts, as in transformers.
+//! Source: Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>. As in transformers, tokens of a
+//! decoder-only model's prompt count as well.
 
 use super::processor::{Hypothesis, LogitsProcessor};
 use crate::generate::choices::Choices;
@@ -26,6 +26,8 @@ impl LogitsProcessor for RepetitionPenalty {
         seen.dedup();
         for token in seen {
             if let Some(score) = scores.get_mut(token as usize) {
+                // Either way, the token becomes less likely: dividing a negative score would raise
+                // it.
                 *score = if *score < 0.0 {
                     *score * self.0
                 } else {

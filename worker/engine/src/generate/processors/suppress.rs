@@ -1,4 +1,4 @@
-//! Tokens that are not generated, or not generated first.
+//! Tokens that are never generated, or never generated first.
 
 use super::processor::{Hypothesis, LogitsProcessor, forbid};
 use crate::generate::choices::Choices;
@@ -9,7 +9,7 @@ struct Suppress(Vec<u32>);
 #[derive(Debug)]
 struct SuppressFirst {
     tokens: Vec<u32>,
-    /// Whether a forced token comes before the first one that is free, if the prompt is one token.
+    /// Whether the first free token follows a forced one, if the prompt is a single token.
     behind_forced: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Divides the scores before drawing: below 1 likely tokens are drawn more often, above 1 less.
+//! Divides the scores by the temperature before sampling. Below 1, likely tokens are drawn more
+//! often; above 1, less often.
 
 use super::processor::{Hypothesis, LogitsProcessor};
 use crate::generate::choices::Choices;

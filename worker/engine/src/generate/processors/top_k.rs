@@ -1,4 +1,4 @@
-//! Lets the `k` likeliest tokens be drawn, and those as likely as the last of them.
+//! Restricts sampling to the `k` likeliest tokens, and to those that tie with the last of them.
 //!
 //! Source: Fan et al. 2018, <https://arxiv.org/abs/1805.04833>.
 

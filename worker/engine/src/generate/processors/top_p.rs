@@ -1,7 +1,7 @@
-//! Lets the likeliest tokens that together have probability `p` be drawn.
+//! Restricts sampling to the likeliest tokens that together reach probability `p`.
 //!
-//! Source: Holtzman et al. 2019, <https://arxiv.org/abs/1904.09751>. The token that crosses `p`
-//! may be drawn, as in transformers.
+//! Source: Holtzman et al. 2019, <https://arxiv.org/abs/1904.09751>. As in transformers, the token
+//! that crosses `p` is still allowed.
 
 use super::processor::{Hypothesis, LogitsProcessor, by_score, forbid};
 use crate::generate::choices::Choices;
@@ -31,7 +31,7 @@ impl LogitsProcessor for TopP {
         let probabilities = softmax(scores);
         let order = by_score(scores);
         let mut removed = Vec::new();
-        // From the least likely up, as transformers sums.
+        // Summed from the least likely token up, as in transformers, so that rounding agrees.
         let mut below = 0.0;
         for &token in order.iter().skip(self.min_tokens_to_keep).rev() {
             below += probabilities[token];

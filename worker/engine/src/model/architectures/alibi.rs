@@ -1,11 +1,11 @@
-//! Slopes of attention scores over distance, one a head.
+//! `ALiBi` slopes: one per head, multiplied by the distance to give a penalty on attention scores.
 //!
-//! Source: Press et al. 2021, <https://arxiv.org/abs/2108.12409>: the slopes of `n` heads, a power of
-//! two, are a geometric sequence from `2^(−8/n)` to `2^−8`. Other numbers take some of the slopes of
-//! the next power of two, and families differ in which.
+//! Source: Press et al. 2021, <https://arxiv.org/abs/2108.12409>. If the number of heads `n` is a
+//! power of two, the slopes are a geometric sequence from `2^(−8/n)` to `2^−8`. Other numbers of
+//! heads take some slopes of the next power of two, and model families differ in which ones.
 
-/// Returns the slopes of BLOOM and Falcon: those of the power of two below, then every other one of
-/// twice as many heads.
+/// Returns the slopes of BLOOM and Falcon: all slopes of the largest power of two that is not
+/// above `heads`, then every other slope of twice as many heads.
 pub(super) fn interleaved_slopes(heads: usize) -> Vec<f64> {
     let below = 1_usize << heads.max(1).ilog2();
     let mut slopes = geometric(below);
@@ -14,8 +14,8 @@ pub(super) fn interleaved_slopes(heads: usize) -> Vec<f64> {
     slopes
 }
 
-/// Returns the slopes of MPT, which fall to `2^−max`: of the power of two above, first those at odd
-/// places, then those at even ones.
+/// Returns the slopes of MPT, the smallest of which is `2^−max`. If `heads` is not a power of two,
+/// they come from the next one: first the slopes at odd positions, then those at even ones.
 pub(super) fn reordered_slopes(heads: usize, max: f64) -> Vec<f64> {
     let above = heads.next_power_of_two();
     let slope = |head: usize| {
@@ -30,7 +30,7 @@ pub(super) fn reordered_slopes(heads: usize, max: f64) -> Vec<f64> {
     odd.chain(even).take(heads).map(slope).collect()
 }
 
-/// Returns the slopes of `heads`, a power of two, in single precision as transformers computes them.
+/// Returns the slopes for a power of two of heads, rounded to single precision as in transformers.
 fn geometric(heads: usize) -> Vec<f64> {
     let base = f64::from((-8.0 / heads as f64).exp2() as f32);
     let slope = |head: usize| f64::from(base.powf((head + 1) as f64) as f32);

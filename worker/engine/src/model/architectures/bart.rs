@@ -1,4 +1,4 @@
-//! BART and its relatives: encoder-decoder with layer norms and biases everywhere.
+//! BART and its relatives: encoder-decoders with layer norms, and biases everywhere.
 //!
 //! BART (Lewis et al. 2019, <https://arxiv.org/abs/1910.13461>), mBART (Liu et al. 2020,
 //! <https://arxiv.org/abs/2001.08210>), Pegasus (Zhang et al. 2019,
@@ -15,39 +15,41 @@ use crate::model::spec::{
     LinearSpec, ModelSpec, NormSpec, StackEmbedding, StackSpec, SublayerSpec, Waves,
 };
 
-/// transformers leaves torch's default; no file says it.
+/// The default of torch, which transformers keeps; configuration files do not have this value.
 const EPSILON: f64 = 1e-5;
 
-/// Rows of learned position tables before that of position 0.
+/// Rows of a learned position table that come before the row of position 0.
 const LEARNED_OFFSET: usize = 2;
 
-/// Rows that transformers adds to M2M-100's table of positions.
+/// Extra rows that transformers adds to M2M-100's position table.
 const M2M_EXTRA_POSITIONS: usize = 2;
 
-/// What transformers takes for M2M-100's `pad_token_id` where a file does not say it.
+/// The `pad_token_id` that transformers assumes for M2M-100 if the file does not give one.
 const M2M_DEFAULT_PADDING: usize = 1;
 
-/// What tells one relative from another.
+/// What distinguishes the relatives from each other.
 struct Variant {
-    /// Whether norms come before cores, with one more after the last, or after sums.
+    /// If true, norms come before each core, plus one after the last layer; otherwise after each
+    /// sum.
     is_pre_norm: bool,
-    /// Whether embeddings are normalized.
+    /// Whether the embeddings pass through a norm.
     normalizes_embeddings: bool,
     positions: PositionKind,
-    /// Whether transformers' decoder scales the embeddings it is given once more.
+    /// Whether transformers' decoder scales embeddings again if a caller passes them in place of
+    /// ids.
     scales_given: bool,
-    /// What transformers assumes where a file names no activation.
+    /// The activation that transformers assumes if the file names none.
     default_activation: &'static str,
-    /// What transformers assumes where a file does not say `scale_embedding`.
+    /// How `scale_embedding` is set if the file does not have it.
     default_scale: DefaultScale,
 }
 
-/// Whether transformers scales embeddings where a file does not say it.
+/// The embedding scale that transformers assumes if the file does not give one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DefaultScale {
-    /// By nothing.
+    /// No scaling.
     One,
-    /// By the root of the width.
+    /// Scaling by the square root of the hidden width.
     RootOfWidth,
 }
 
@@ -98,7 +100,7 @@ pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
 
 /// Reads the specification of an M2M-100 or NLLB model.
 pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    // Positions are counted from behind the padding row, as in fairseq.
+    // Position 0 is in the row after the padding row, as in fairseq.
     let rows = M2M_EXTRA_POSITIONS + config.size("max_position_embeddings")?;
     let Some(padding) = padding_row(config, rows, M2M_DEFAULT_PADDING)? else {
         return Err(config.refused(
@@ -140,7 +142,7 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
     with_an_embedding_for_each_side(config, spec)
 }
 
-/// Gives the encoder an embedding of its own; head and its bias are over the decoder's tokens.
+/// Gives the encoder its own embedding. The head and its bias then cover the decoder's vocabulary.
 fn with_an_embedding_for_each_side(
     config: &ConfigFile,
     spec: ModelSpec,
@@ -190,7 +192,8 @@ impl Variant {
             encoder: Some(self.stack(config, "encoder", hidden)?),
             decoder,
             head: HeadSpec {
-                // M2M-100 has none, and no checkpoint of it has the tensor.
+                // M2M-100 has no such bias. Its checkpoints lack the tensor, which then counts as
+                // zero.
                 bias: Some(bias),
                 ..HeadSpec::plain(HeadWeight::OwnOrTied("lm_head.weight".to_owned()))
             },

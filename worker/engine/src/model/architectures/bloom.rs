@@ -1,8 +1,8 @@
-//! BLOOM: decoder-only, pre-norm with layer norms, a norm of the embeddings, slopes of scores over
-//! distance; queries, keys and values stored in one map, head by head.
+//! BLOOM: decoder-only, pre-norm with layer norms, a norm on the embeddings, `ALiBi` score biases.
+//! Queries, keys and values are stored in one linear map, head by head.
 //!
-//! Source: `BigScience` Workshop 2022, <https://arxiv.org/abs/2211.05100>; weight names as transformers
-//! saves them.
+//! Source: `BigScience` Workshop 2022, <https://arxiv.org/abs/2211.05100>; weight names as
+//! transformers saves them.
 
 use super::alibi::interleaved_slopes;
 use super::fields::{head_dim, head_weight, size_of};
@@ -14,7 +14,7 @@ use crate::model::spec::{
     NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 
 /// Reads the specification of a BLOOM model.

@@ -1,25 +1,25 @@
-//! What `architectures` in `config.json` says of a model, beside what `model_type` says.
+//! Checks the class in `architectures` of `config.json`, in addition to `model_type`.
 //!
-//! `model_type` decides what is computed, as in transformers. The class that a model was saved from
-//! tells whether it was trained to do that: a classifier has the body of a language model, and its
-//! numbers as a language model mean nothing.
+//! As in transformers, `model_type` decides what is computed. The class that the model was saved
+//! from tells whether it was trained for that: a classifier has the same body as a language model,
+//! but its outputs as a language model would be meaningless.
 
 use crate::model::config::ConfigFile;
 use crate::{Error, Notice};
 
-/// What generates text, as the names of classes say it.
+/// Parts of the names of classes that generate text without an encoder.
 const GENERATES: &[&str] = &["ForCausalLM", "LMHeadModel", "DoubleHeadsModel"];
 
-/// What generates text from an encoder's output.
+/// Parts of the names of classes that generate text from an encoder's output.
 const TRANSLATES: &[&str] = &["ForConditionalGeneration", "MTModel", "WithLMHeadModel"];
 
-/// Ends of names that are neither a head nor the lack of one.
+/// Parts of the names of classes with another task that end in `Model`, as headless classes do.
 const OTHER_MODELS: &[&str] = &["EncoderModel", "RewardModel"];
 
 /// Checks the class that the model of `config` was saved from.
 ///
-/// Fails if that class has another task than to generate text. Returns what a person should know
-/// about a class that has no head, or one of another family than `model_type`.
+/// Fails if the class was not trained to generate text. Returns a notice if the class has no head,
+/// or is from another family than `model_type` says.
 pub(crate) fn check(config: &ConfigFile, has_encoder: bool) -> Result<Option<Notice>, Error> {
     let classes = config.optional_texts("architectures")?.unwrap_or_default();
     let Some(&class) = classes.first() else {
@@ -35,7 +35,7 @@ pub(crate) fn check(config: &ConfigFile, has_encoder: bool) -> Result<Option<Not
     let class = class.to_owned();
     let model_type = config.text("model_type")?.to_owned();
     Ok(if !is_of_family(&class, &model_type) {
-        // Code of its own is told of by its own name.
+        // A model with its own code gets a notice about that code instead.
         let has_own_code = config.fields().contains_key("auto_map");
         (!has_own_code).then_some(Notice::OtherFamily {
             path,
@@ -64,8 +64,8 @@ fn refused(config: &ConfigFile, class: &str, has_encoder: bool) -> Error {
     }
 }
 
-/// Returns whether the name of a class begins with that of the family: `GPTNeoXForCausalLM` is of
-/// `gpt_neox`, `Gemma3ForCausalLM` of `gemma3_text`.
+/// Returns whether the class belongs to the family `model_type`, judging by the beginning of its
+/// name: `GPTNeoXForCausalLM` belongs to `gpt_neox`, `Gemma3ForCausalLM` to `gemma3_text`.
 fn is_of_family(class: &str, model_type: &str) -> bool {
     let class = class.to_lowercase();
     let family = model_type.replace('_', "");

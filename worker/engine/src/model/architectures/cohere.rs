@@ -1,5 +1,5 @@
-//! Cohere's Command R: Llama with attention and network in parallel behind one layer norm without
-//! bias, neighboring entries turned against each other, and scaled logits.
+//! Cohere's Command R: Llama with attention and feed-forward network in parallel after one layer
+//! norm without bias, rotary positions on pairs of neighboring entries, and scaled logits.
 //!
 //! Source: Cohere 2024, <https://huggingface.co/CohereLabs/c4ai-command-r-v01>.
 
@@ -19,7 +19,7 @@ const COHERE: Defaults = Defaults {
     ..DEFAULTS
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_LOGIT_SCALE: f64 = 0.0625;
 

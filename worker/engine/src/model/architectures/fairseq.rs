@@ -13,16 +13,16 @@ use crate::model::spec::{
     NormSpec, StackSpec, Waves,
 };
 
-/// transformers leaves torch's default; the `layer_norm_eps` of files is not read.
+/// The default of torch, which transformers keeps; it ignores the `layer_norm_eps` of the file.
 const EPSILON: f64 = 1e-5;
 
-/// The place of position 0 in the table.
+/// The row of the position table that belongs to position 0.
 const POSITION_OFFSET: usize = 2;
 
-/// What transformers takes for XGLM's `pad_token_id` where a file does not say it.
+/// The `pad_token_id` that transformers assumes for XGLM if the file does not give one.
 const DEFAULT_PADDING: usize = 1;
 
-/// What a family calls things.
+/// Names of tensors and fields, which differ between the two families.
 struct Names {
     prefix: &'static str,
     hidden: &'static str,
@@ -44,8 +44,8 @@ pub(super) fn xglm(config: &ConfigFile) -> Result<ModelSpec, Error> {
         activation: "activation_function",
         head: "lm_head.weight",
     };
-    // The padding row is made of zeros whether or not a position falls on it: with a
-    // `pad_token_id` of 2 or more, the token at position `pad_token_id - 2` has no position.
+    // The padding row is all zeros even if a position falls on it. With a `pad_token_id` of 2 or
+    // more, the token at position `pad_token_id - 2` therefore gets no position.
     let rows = POSITION_OFFSET + config.size("max_position_embeddings")?;
     let waves = Waves::Tensor2tensor {
         offset: POSITION_OFFSET,

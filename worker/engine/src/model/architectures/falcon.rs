@@ -1,10 +1,10 @@
-//! Falcon: decoder-only with layer norms; attention and network in parallel in most models; rotary
-//! positions, or slopes of scores over distance.
+//! Falcon: decoder-only with layer norms, attention and network in parallel in most models, and
+//! rotary positions or `ALiBi` score biases.
 //!
-//! Source: Almazrouei et al. 2023, <https://arxiv.org/abs/2311.16867>; weight names as transformers
-//! saves them. Queries, keys and values are stored in one map: head by head, or all queries before
-//! the one key and value head, or (`new_decoder_architecture`) each key and value head behind the
-//! queries it serves. Slopes are rounded to bfloat16.
+//! Source: Almazrouei et al. 2023, <https://arxiv.org/abs/2311.16867>; weight names as
+//! transformers saves them. Queries, keys and values are stored in one linear map: head by head,
+//! or all queries before the one key and value head, or (`new_decoder_architecture`) each key and
+//! value head after the queries it serves. `ALiBi` slopes are rounded to bfloat16.
 
 use super::alibi::interleaved_slopes;
 use super::fields::{activation, head_dim, head_weight};
@@ -17,7 +17,7 @@ use crate::model::spec::{
     StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_MAX_POSITIONS: usize = 2048;
 const ROPE: RopeDefaults = RopeDefaults {
@@ -25,32 +25,32 @@ const ROPE: RopeDefaults = RopeDefaults {
     partial: None,
 };
 
-/// How queries, keys and values lie in their one map.
+/// The layout of queries, keys and values in their common linear map.
 #[derive(Debug, Clone, Copy)]
 enum Stored {
-    /// Query, key and value of one head after those of another.
+    /// Query, key and value of the first head, then those of the next.
     HeadByHead,
-    /// All queries before the one key and value head.
+    /// All queries, then the one key and value head.
     QueriesFirst,
-    /// Each key and value head behind the queries it serves.
+    /// Each key and value head after the queries it serves.
     InGroups,
 }
 
-/// How attention and network follow each other, and the names of their norms.
+/// Whether attention and network run in parallel, and the names of their norms.
 #[derive(Debug, Clone, Copy)]
 struct Wiring {
     is_parallel: bool,
     norm_names: [&'static str; 2],
 }
 
-/// What a layer's parts depend on.
+/// Sizes and options that the parts of a layer depend on.
 struct Shape {
     hidden: usize,
     heads: usize,
     kv_heads: usize,
     dim: usize,
     epsilon: f64,
-    /// Whether scores have slopes; if not, queries and keys are rotated.
+    /// Whether scores have `ALiBi` slopes; if not, queries and keys are rotated.
     has_slopes: bool,
     stored: Stored,
     wiring: Wiring,
@@ -116,7 +116,7 @@ impl Shape {
         let num_norms = config.optional_size("num_ln_in_parallel_attn")?;
         let is_parallel = config.flag_or("parallel_attn", true)?;
         if is_new && !is_parallel {
-            // transformers wires these in parallel where it can run them at all.
+            // transformers runs these in parallel, if it can run them at all.
             return Err(config.refused(
                 "`parallel_attn` is false together with `new_decoder_architecture`, which is not supported"
                     .to_owned(),
@@ -174,6 +174,7 @@ impl Shape {
         })
     }
 
+    /// Splits the stored map into query, key and value projections.
     fn projections(&self, stored: LinearSpec) -> [LinearSpec; 3] {
         let dim = self.dim;
         match self.stored {

@@ -1,10 +1,10 @@
-//! Fields of `config.json` that many architectures share.
+//! Reads `config.json` fields that many architectures share.
 
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{Activation, HeadWeight};
 
-/// Reads the activation `field` names, or the one transformers assumes.
+/// Reads the activation in `field`, or takes the one that transformers assumes.
 pub(super) fn activation(
     config: &ConfigFile,
     field: &str,
@@ -18,10 +18,11 @@ pub(super) fn activation(
     })
 }
 
-/// Heads of queries, heads of keys, and their width.
+/// Number of query heads, number of key and value heads, and width of a head.
 pub(super) type HeadSizes = (usize, usize, usize);
 
-/// Reads the sizes of attention heads as Llama names them. Fails if they do not fit each other.
+/// Reads the sizes of the attention heads from fields named as Llama's. Fails if they are
+/// inconsistent.
 pub(super) fn head_sizes(config: &ConfigFile, hidden: usize) -> Result<HeadSizes, Error> {
     let heads = config.size("num_attention_heads")?;
     let kv_heads = config
@@ -39,7 +40,8 @@ pub(super) fn head_sizes(config: &ConfigFile, hidden: usize) -> Result<HeadSizes
     Ok((heads, kv_heads, head_dim))
 }
 
-/// Returns the width of a head of `heads` that share `hidden`. Fails if they do not divide it.
+/// Returns the width of each of `heads` heads that share `hidden`. Fails if it is not a whole
+/// number.
 pub(super) fn head_dim(config: &ConfigFile, hidden: usize, heads: usize) -> Result<usize, Error> {
     if !hidden.is_multiple_of(heads) {
         return Err(config.refused(format!(
@@ -49,8 +51,9 @@ pub(super) fn head_dim(config: &ConfigFile, hidden: usize, heads: usize) -> Resu
     Ok(hidden / heads)
 }
 
-/// Returns the head's weight, which is the embedding where `tie_word_embeddings` says so and the
-/// checkpoint has no other: transformers does not tie what it finds untied.
+/// Returns where the head's weight is. If `tie_word_embeddings` is set, that is the embedding,
+/// unless the checkpoint has a separate weight: transformers does not tie weights it finds
+/// separate.
 pub(super) fn head_weight(
     config: &ConfigFile,
     name: &str,
@@ -65,7 +68,7 @@ pub(super) fn head_weight(
     })
 }
 
-/// Fails if the flag `field` differs from `served`, the only value we serve.
+/// Fails if the flag `field` is not `served`, the only value that is supported.
 pub(super) fn require(config: &ConfigFile, field: &str, served: bool) -> Result<(), Error> {
     if config.flag_or(field, served)? == served {
         return Ok(());
@@ -73,9 +76,9 @@ pub(super) fn require(config: &ConfigFile, field: &str, served: bool) -> Result<
     Err(config.refused(format!("`{field}` is {}, which is not supported", !served)))
 }
 
-/// Reads how many keys each of `layers` layers sees, `None` where it sees all: `window` in the
-/// layers that `layer_types` calls `sliding_attention`, or, where the file has no such list, in
-/// those `slides` names.
+/// Reads the attention window of each of `layers` layers, in keys; `None` means no limit. The
+/// window is `window` in layers that `layer_types` calls `sliding_attention`. If the file has no
+/// such list, `slides` tells which layers have a window.
 pub(super) fn windows(
     config: &ConfigFile,
     layers: usize,
@@ -103,7 +106,7 @@ pub(super) fn windows(
     types.into_iter().map(of_type).collect()
 }
 
-/// Reads the size `field`, or `default` where the file does not have it; `null` is none.
+/// Reads the size `field`, or `default` if the field is absent. An explicit `null` gives `None`.
 pub(super) fn size_or(
     config: &ConfigFile,
     field: &str,
@@ -116,7 +119,7 @@ pub(super) fn size_or(
     }
 }
 
-/// Reads the number `field`, or `default` where the file does not have it; `null` is none.
+/// Reads the number `field`, or `default` if the field is absent. An explicit `null` gives `None`.
 pub(super) fn number_or(
     config: &ConfigFile,
     field: &str,
@@ -129,9 +132,10 @@ pub(super) fn number_or(
     }
 }
 
-/// Reads the row of a table of positions that transformers leaves for padding: `pad_token_id`, or
-/// `default` where the file does not have it; `null` is none.
+/// Reads which row of a position table transformers reserves for padding: `pad_token_id`, or
+/// `default` if the field is absent. An explicit `null` gives `None`.
 ///
+/// Fails if the table, of `rows` rows, does not have that row. transformers fails then as well.
 /// Fails if the table of `rows` rows does not have it, where transformers fails too.
 pub(super) fn padding_row(
     config: &ConfigFile,
@@ -158,7 +162,7 @@ pub(super) fn padding_row(
     )))
 }
 
-/// Reads a size that goes by one of several names.
+/// Reads a size from the first of `names` that the file has.
 pub(super) fn size_of(config: &ConfigFile, names: &[&str]) -> Result<usize, Error> {
     for name in names {
         if let Some(size) = config.optional_size(name)? {

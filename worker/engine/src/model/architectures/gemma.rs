@@ -1,9 +1,10 @@
-//! Gemma, Gemma 2 and Gemma 3 (text): Llama with RMS norms whose weights are offsets from 1, GELU
-//! gates, and embeddings scaled by √hidden.
+//! Gemma, Gemma 2 and Gemma 3 (text): Llama with RMS norms whose weights are stored as offsets
+//! from 1, GELU gates, and embeddings scaled by √hidden.
 //!
-//! Gemma 2 normalizes what attention and network return as well, bounds scores and logits smoothly,
-//! and sees a window in every other layer. Gemma 3 normalizes queries and keys instead of bounding
-//! scores, sees all keys in every sixth layer only, and rotates those layers by other frequencies.
+//! Gemma 2 also normalizes the outputs of attention and network, soft-caps scores and logits, and
+//! has a sliding window in every other layer. Gemma 3 normalizes queries and keys instead of
+//! capping scores, has a window in all but every sixth layer, and rotates the layers with a window
+//! by other frequencies.
 //!
 //! Sources: Gemma team 2024, <https://arxiv.org/abs/2403.08295> and
 //! <https://arxiv.org/abs/2408.00118>; 2025, <https://arxiv.org/abs/2503.19786>.
@@ -24,7 +25,7 @@ const GEMMA: Defaults = Defaults {
     ..DEFAULTS
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_WINDOW: usize = 4096;
 const DEFAULT_QUERY_SCALAR: f64 = 256.0;
 const DEFAULT_SCORE_CAP: f64 = 50.0;
@@ -66,7 +67,8 @@ pub(super) fn gemma2(config: &ConfigFile) -> Result<ModelSpec, Error> {
 pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     require(config, "use_bidirectional_attention", false)?;
     if let Some(cap) = config.optional_number("attn_logit_softcapping")? {
-        // No Gemma 3 was trained with one, and transformers reads it without applying it.
+        // No Gemma 3 model was trained with soft-capped scores, and transformers reads this field
+        // without applying it.
         return Err(config.refused(format!(
             "`attn_logit_softcapping` is {cap}, which is not supported in Gemma 3"
         )));
@@ -75,7 +77,8 @@ pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let window = size_or(config, "sliding_window", DEFAULT_WINDOW)?;
     let pattern = config.optional_size("sliding_window_pattern")?;
     let pattern = pattern.unwrap_or(DEFAULT_PATTERN);
-    // Which layers slide matters even without a window: they have their own rotation.
+    // Which layers have a window matters even if the window has no size: they use another
+    // rotation. The size 1 here only marks those layers.
     let slides = |layer: usize| !(layer + 1).is_multiple_of(pattern);
     let is_local = windows(config, layers.len(), Some(1), slides)?;
     let epsilon = llama::rms_epsilon(config, GEMMA)?;
@@ -99,7 +102,7 @@ pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     Ok(model)
 }
 
-/// Returns the rotation of layers that see all keys, and that of those with a window.
+/// Returns two rotations: of the layers without a window, then of those with one.
 fn rotations(config: &ConfigFile) -> Result<Vec<RotarySpec>, Error> {
     let (_, _, head_dim) = head_sizes(config, config.size("hidden_size")?)?;
     let defaults = |theta: f64| RopeDefaults {
@@ -127,7 +130,7 @@ fn rotations(config: &ConfigFile) -> Result<Vec<RotarySpec>, Error> {
     Ok(vec![global, local])
 }
 
-/// Reads the layers with Gemma's activation.
+/// Reads Llama layers and replaces the activation by Gemma's.
 fn layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
     let mut layers = llama::layers(config, GEMMA)?;
     for layer in &mut layers {
@@ -136,7 +139,8 @@ fn layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
         };
         network.activation = match config.optional_text("hidden_activation")? {
             Some(_) => activation(config, "hidden_activation", GEMMA.activation)?,
-            // The first files say `gelu` and mean the tanh form.
+            // Early Gemma files say `gelu` although the model was trained with the tanh
+            // approximation.
             None if config.optional_text("hidden_act")? == Some("gelu") => Activation::TanhGelu,
             None => network.activation,
         };
@@ -144,8 +148,8 @@ fn layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
     Ok(layers)
 }
 
-/// Reads layers with norms around attention and network, and scores scaled by a number of their
-/// own.
+/// Reads layers with norms before and after attention and network, and scores scaled by
+/// `1 / √query_pre_attn_scalar`.
 fn sandwiched_layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
     let mut layers = layers(config)?;
     let epsilon = llama::rms_epsilon(config, GEMMA)?;
@@ -167,7 +171,7 @@ fn sandwiched_layers(config: &ConfigFile) -> Result<Vec<Layer>, Error> {
 fn model(config: &ConfigFile, layers: Vec<Layer>) -> Result<ModelSpec, Error> {
     let epsilon = llama::rms_epsilon(config, GEMMA)?;
     let mut model = llama::model(config, GEMMA, layers)?;
-    // transformers keeps the factor in single precision.
+    // transformers rounds this factor to single precision.
     model.embedding_scale = f64::from((model.hidden as f64).sqrt() as f32);
     model.decoder.final_norm = Some(norm("model.norm", epsilon));
     Ok(model)

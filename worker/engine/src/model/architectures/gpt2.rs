@@ -1,10 +1,10 @@
 //! GPT-2 and GPT-BigCode: decoder-only, pre-norm with layer norms, learned positions.
 //!
-//! Sources: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Ben Allal et
-//! al. 2023, <https://arxiv.org/abs/2301.03988>. Weight names as transformers saves them. Queries,
-//! keys and values are stored in one map; GPT-2 stores its maps `[in, out]`, GPT-BigCode `[out, in]`
-//! with one key and value head for all queries, or head by head. GPT-Neo takes [`pre_norm`] and
-//! [`model`] from here.
+//! Sources: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Ben Allal
+//! et al. 2023, <https://arxiv.org/abs/2301.03988>. Weight names as transformers saves them.
+//! Queries, keys and values are stored in one linear map. GPT-2 stores its maps `[in, out]`;
+//! GPT-BigCode stores them `[out, in]`, with one key and value head for all queries, or head by
+//! head. GPT-Neo uses [`pre_norm`] and [`model`] from here.
 
 use super::fields::{activation, head_dim, head_weight};
 use super::layer::{Layer, sublayers};
@@ -15,7 +15,7 @@ use crate::model::spec::{
     NormSpec, StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 
 /// Sizes that all layers share.
@@ -65,8 +65,8 @@ pub(super) fn gpt_bigcode(config: &ConfigFile) -> Result<ModelSpec, Error> {
     })
 }
 
-/// Reads a model whose layers have the attention and the two maps of the network that `layer` makes
-/// of the sizes, the layer's number and a map's name.
+/// Reads a model. `layer` builds a layer's attention and the two linear maps of its network from
+/// the sizes, the layer's index and the name prefix.
 fn spec(
     config: &ConfigFile,
     default_activation: &str,
@@ -111,12 +111,13 @@ fn spec(
     )
 }
 
-/// Returns what the names of layer `index` start with.
+/// Returns the prefix of the tensor names of layer `index`.
 pub(super) fn prefix(index: usize) -> String {
     format!("transformer.h.{index}")
 }
 
-/// Puts an attention and a network behind the norms they have in all of GPT-2's family.
+/// Combines an attention and a network with the pre-norms that all models of the GPT-2 family
+/// have.
 pub(super) fn pre_norm(
     prefix: &str,
     epsilon: f64,
@@ -127,7 +128,7 @@ pub(super) fn pre_norm(
     Layer::pre_norm((norm("ln_1"), attention), (norm("ln_2"), network))
 }
 
-/// Puts `layers` between embedding and head as GPT-2 does.
+/// Combines `layers` with GPT-2's embedding, positions, final norm and head.
 pub(super) fn model(
     config: &ConfigFile,
     (hidden, max_positions): (usize, usize),

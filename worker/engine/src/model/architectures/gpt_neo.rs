@@ -1,7 +1,7 @@
-//! GPT-Neo: GPT-2 whose attention does not scale its scores and sees a window in some layers.
+//! GPT-Neo: GPT-2 with unscaled attention scores and a window in some layers.
 //!
-//! Source: Black et al. 2021, <https://doi.org/10.5281/zenodo.5297715>; weight names as transformers
-//! saves them.
+//! Source: Black et al. 2021, <https://doi.org/10.5281/zenodo.5297715>; weight names as
+//! transformers saves them.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{AttentionSpec, FeedForwardSpec, Gate, LinearSpec, ModelSpec};
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_WINDOW: usize = 256;
 
@@ -51,8 +51,8 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     gpt2::model(config, sizes, epsilon, layers)
 }
 
-/// Reads the window of each layer from `attention_types`: lists of kinds, each with how often it is
-/// repeated, `[[["global", "local"], 12]]`.
+/// Reads the window of each layer from `attention_types`, a list of patterns, each with its number
+/// of repetitions: `[[["global", "local"], 12]]`.
 fn windows(config: &ConfigFile) -> Result<Vec<Option<usize>>, Error> {
     let num_layers = config.size("num_layers")?;
     let window = config.optional_size("window_size")?;
@@ -68,7 +68,7 @@ fn windows(config: &ConfigFile) -> Result<Vec<Option<usize>>, Error> {
         )
     };
     if all["attention_types"].is_null() {
-        // transformers assumes `global` and `local` in turn.
+        // transformers assumes that `global` and `local` layers alternate.
         return Ok((0..num_layers)
             .map(|layer| (layer % 2 == 1).then_some(window))
             .collect());

@@ -1,8 +1,9 @@
-//! GPT-NeoX: attention and network in parallel behind layer norms of their own, rotary positions in
-//! part of each head; queries, keys and values stored in one map, head by head.
+//! GPT-NeoX: attention and network in parallel, each after its own layer norm, with rotary
+//! positions in part of each head. Queries, keys and values are stored in one linear map, head by
+//! head.
 //!
-//! Source: Black et al. 2022, <https://arxiv.org/abs/2204.06745>; weight names as transformers saves
-//! them. Pythia is of this family.
+//! Source: Black et al. 2022, <https://arxiv.org/abs/2204.06745>; weight names as transformers
+//! saves them. Pythia is of this family.
 
 use super::fields::{activation, head_dim, head_weight};
 use super::layer::{Layer, sublayers};
@@ -13,7 +14,7 @@ use crate::model::spec::{
     AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_THETA: f64 = 10_000.0;
 const DEFAULT_TURNED: f64 = 0.25;
@@ -29,7 +30,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let layers: Vec<_> = (0..config.size("num_hidden_layers")?)
         .map(layer)
         .collect::<Result<_, _>>()?;
-    // `config.json` files written by transformers 4 name theta and the rotated part so.
+    // The names of theta and the rotated fraction in files of transformers 4.
     let theta = config.optional_number("rotary_emb_base")?;
     let partial = config.optional_number("rotary_pct")?;
     let defaults = RopeDefaults {
@@ -54,7 +55,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     })
 }
 
-/// Describes layer `index` of a model with `heads` of `dim` entries.
+/// Describes layer `index` of a model with `heads` heads of `dim` entries.
 fn layer(
     config: &ConfigFile,
     index: usize,

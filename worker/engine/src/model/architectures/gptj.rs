@@ -1,5 +1,5 @@
-//! GPT-J: attention and network in parallel behind one layer norm, rotary positions of neighboring
-//! entries in part of each head.
+//! GPT-J: attention and network in parallel after one layer norm, rotary positions on pairs of
+//! neighboring entries in part of each head.
 //!
 //! Source: Wang & Komatsuzaki 2021, <https://github.com/kingoflolz/mesh-transformer-jax>; weight
 //! names as transformers saves them.
@@ -14,9 +14,9 @@ use crate::model::spec::{
     Pairing, RotarySpec, StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
-/// transformers writes it into the code.
+/// Fixed in transformers' code.
 const THETA: f64 = 10_000.0;
 
 /// Reads the specification of a GPT-J model.
@@ -60,7 +60,8 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     })
 }
 
-/// Describes layer `index` of a model with `hidden` entries per row and `heads` of `dim` entries.
+/// Describes layer `index` of a model with `hidden` entries per row and `heads` heads of `dim`
+/// entries.
 fn layer(
     config: &ConfigFile,
     index: usize,

@@ -1,4 +1,4 @@
-//! Granite: Llama with factors of embeddings, scores, what layers add, and logits.
+//! Granite: Llama with extra factors on embeddings, scores, layer outputs and logits.
 //!
 //! Source: IBM Research 2024, "Granite 3.0 Language Models".
 

@@ -1,4 +1,5 @@
-//! A decoder layer as architectures think of it: an attention and a network with their norms.
+//! A decoder layer as papers describe it: an attention and a feed-forward network with their
+//! norms.
 
 use crate::model::spec::{AttentionSpec, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
 
@@ -8,31 +9,32 @@ pub(super) struct Layer {
     pub(super) attention: AttentionSpec,
     /// The norms around the attention.
     pub(super) attention_norms: Norms,
-    /// The network behind it.
+    /// The feed-forward network after it.
     pub(super) network: CoreSpec,
     /// The norms around the network.
     pub(super) network_norms: Norms,
-    /// Factor of what either adds to the stream.
+    /// Factor of the outputs of both, before they are added to the residual stream.
     pub(super) scale: f64,
-    /// Whether the network reads what the attention reads.
+    /// Whether the network reads the same stream as the attention instead of the attention's
+    /// result.
     pub(super) is_parallel: bool,
 }
 
-/// The norms around a core.
+/// Where the norms around a core are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Norms {
-    /// Of what the core reads.
+    /// On the core's input.
     Before(NormSpec),
-    /// Of what the core returns.
+    /// On the core's output.
     After(NormSpec),
-    /// Of what the core reads, and of what it returns.
+    /// On the core's input and on its output, in this order.
     Around(NormSpec, NormSpec),
-    /// Of the stream with what the core returns added.
+    /// On the sum of the stream and the core's output.
     Sum(NormSpec),
 }
 
 impl Layer {
-    /// Returns a layer that normalizes what attention and network read.
+    /// Returns a layer with norms on the inputs of attention and network.
     pub(super) fn pre_norm(
         (attention_norm, attention): (NormSpec, AttentionSpec),
         (network_norm, network): (NormSpec, impl Into<CoreSpec>),
@@ -47,7 +49,7 @@ impl Layer {
         }
     }
 
-    /// Returns the sublayers of layer `index`.
+    /// Converts the layer, number `index`, into its two sublayers.
     fn into_sublayers(self, index: usize) -> [SublayerSpec; 2] {
         let attention = CoreSpec::SelfAttention(self.attention);
         let sublayer = |norms: Norms, core| SublayerSpec {
@@ -69,7 +71,7 @@ impl Layer {
     }
 }
 
-/// Returns the sublayers of all layers.
+/// Converts all layers into sublayers, numbering them from 0.
 pub(super) fn sublayers(layers: Vec<Layer>) -> Vec<SublayerSpec> {
     let numbered = layers.into_iter().enumerate();
     numbered
@@ -78,6 +80,7 @@ pub(super) fn sublayers(layers: Vec<Layer>) -> Vec<SublayerSpec> {
 }
 
 impl Norms {
+    /// Returns the sublayer of `core` in layer `layer`, with these norms in their places.
     fn around(self, layer: usize, core: CoreSpec) -> SublayerSpec {
         let bare = SublayerSpec::bare(layer, core);
         match self {

@@ -1,8 +1,9 @@
-//! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention, `SwiGLU`.
+//! Llama: decoder-only, pre-norm with RMS norms, rotary positions, grouped-query attention and
+//! `SwiGLU`.
 //!
 //! Source: Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>; weight names as transformers
-//! saves them. Most later decoders are Llama with a change: their files take [`layers`], change
-//! them, and put them together with [`model`].
+//! saves them. Most later decoders are Llama with changes: their files take the layers from
+//! [`layers`], change them, and build the model with [`model`].
 
 use super::fields::{HeadSizes, activation, head_sizes, head_weight};
 use super::layer::{Layer, sublayers};
@@ -13,7 +14,7 @@ use crate::model::spec::{
     AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// Values that transformers assumes if the file does not give them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
     pub(super) rms_epsilon: f64,
@@ -22,7 +23,7 @@ pub(super) struct Defaults {
     pub(super) rope: RopeDefaults,
 }
 
-/// What transformers assumes for Llama.
+/// The values that transformers assumes for Llama.
 pub(super) const DEFAULTS: Defaults = Defaults {
     rms_epsilon: 1e-6,
     activation: "silu",
@@ -38,7 +39,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     model(config, DEFAULTS, layers(config, DEFAULTS)?)
 }
 
-/// Reads the layers as Llama has them.
+/// Reads Llama's layers.
 pub(super) fn layers(config: &ConfigFile, defaults: Defaults) -> Result<Vec<Layer>, Error> {
     let sizes = head_sizes(config, config.size("hidden_size")?)?;
     let epsilon = rms_epsilon(config, defaults)?;
@@ -56,18 +57,18 @@ pub(super) fn layers(config: &ConfigFile, defaults: Defaults) -> Result<Vec<Laye
     (0..config.size("num_hidden_layers")?).map(layer).collect()
 }
 
-/// Returns what the names of layer `index` start with.
+/// Returns the prefix of the tensor names of layer `index`.
 pub(super) fn prefix(index: usize) -> String {
     format!("model.layers.{index}")
 }
 
-/// Reads what is added under the square roots of RMS norms.
+/// Reads the epsilon of RMS norms.
 pub(super) fn rms_epsilon(config: &ConfigFile, defaults: Defaults) -> Result<f64, Error> {
     let given = config.optional_number("rms_norm_eps")?;
     Ok(given.unwrap_or(defaults.rms_epsilon))
 }
 
-/// Puts `layers` between embedding and head as Llama does.
+/// Combines `layers` with Llama's embedding, final norm and head.
 pub(super) fn model(
     config: &ConfigFile,
     defaults: Defaults,

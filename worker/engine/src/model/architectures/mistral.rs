@@ -1,4 +1,5 @@
-//! Mistral and Mixtral: Llama whose queries see a window of keys; Mixtral chooses among experts.
+//! Mistral and Mixtral: Llama with a sliding window; Mixtral has a mixture of experts as its
+//! network.
 //!
 //! Sources: Jiang et al. 2023, <https://arxiv.org/abs/2310.06825>; Jiang et al. 2024,
 //! <https://arxiv.org/abs/2401.04088>.
@@ -10,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{CoreSpec, ExpertsSpec, FeedForwardSpec, Gate, LinearSpec, ModelSpec};
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_WINDOW: usize = 4096;
 const DEFAULT_EXPERTS: usize = 8;
 const DEFAULT_CHOSEN: usize = 2;

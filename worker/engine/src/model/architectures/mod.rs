@@ -1,7 +1,7 @@
-//! The architectures we can load: one file each, or one for a family that differs in fields only.
+//! The supported architectures: one file each, or one for a family that differs only in fields.
 //!
-//! A file reads `config.json` into a [`ModelSpec`], with transformers' defaults for what the file
-//! leaves out, and refuses by name what it cannot serve. `fields` reads what many of them share.
+//! Each file turns a `config.json` into a [`ModelSpec`], with transformers' defaults for absent
+//! fields. Whatever it cannot handle is refused by name. `fields` reads what many of them share.
 
 mod alibi;
 pub(crate) mod classes;
@@ -40,9 +40,9 @@ use super::config::ConfigFile;
 use super::spec::ModelSpec;
 use crate::Error;
 
-/// A family of models we can load.
+/// A family of models that can be loaded.
 pub struct Architecture {
-    /// `model_type` of its `config.json`.
+    /// The `model_type` in its `config.json`.
     pub name: &'static str,
     /// One line for `whence list models`.
     pub summary: &'static str,
@@ -235,8 +235,8 @@ pub const ARCHITECTURES: &[Architecture] = &[
 
 /// Reads the specification of the model whose `config.json` is `config`.
 ///
-/// Fails if its `model_type` is not in [`ARCHITECTURES`], or a field is missing or means what we
-/// do not have.
+/// Fails if its `model_type` is not in [`ARCHITECTURES`], or if a field is missing or asks for
+/// something that is not supported.
 pub fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let model_type = config.text("model_type")?;
     let Some(architecture) = ARCHITECTURES

@@ -1,5 +1,5 @@
-//! MPT: decoder-only, pre-norm with layer norms, no bias anywhere, slopes of scores over distance;
-//! queries, keys and values stored in one map.
+//! MPT: decoder-only, pre-norm with layer norms, no biases, `ALiBi` score biases. Queries, keys
+//! and values are stored in one linear map.
 //!
 //! Source: `MosaicML` 2023, <https://www.databricks.com/blog/mpt-7b>; weight names as transformers
 //! saves them.
@@ -14,7 +14,7 @@ use crate::model::spec::{
     NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const DEFAULT_BIAS_MAX: f64 = 8.0;
 
@@ -36,7 +36,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
         let mut attention = AttentionSpec {
             score_bias: Some(0),
-            // transformers takes 0 for none.
+            // As in transformers, 0 means no clipping.
             clip: clip.filter(|&limit| limit != 0.0),
             ..AttentionSpec::causal(
                 (heads, heads, dim),
@@ -80,8 +80,8 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     })
 }
 
-/// Fails where a file asks for what MPT's makers could train and transformers leaves out without a
-/// word.
+/// Fails if the file asks for a feature that MPT's original code has and transformers silently
+/// ignores.
 fn refuse_unserved(config: &ConfigFile, of_attention: &ConfigFile) -> Result<(), Error> {
     require(config, "no_bias", true)?;
     for (field, served) in [("alibi", true), ("qk_ln", false), ("prefix_lm", false)] {

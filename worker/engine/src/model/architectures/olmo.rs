@@ -1,5 +1,5 @@
-//! `OLMo` and `OLMo` 2: Llama with layer norms without weights (1), or with norms of what attention and
-//! network return, and of queries and keys (2).
+//! `OLMo` and `OLMo` 2: Llama with layer norms without weights (1), or with norms on the outputs
+//! of attention and network, and on queries and keys (2).
 //!
 //! Sources: Groeneveld et al. 2024, <https://arxiv.org/abs/2402.00838>; Team `OLMo` 2024,
 //! <https://arxiv.org/abs/2501.00656>.
@@ -10,7 +10,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{HeadNormSpec, HeadNormWeights, ModelSpec, NormKind, NormSpec};
 
-/// transformers writes it into the code.
+/// Fixed in transformers' code.
 const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 const OLMO2: Defaults = Defaults {

@@ -1,9 +1,9 @@
-//! OPT: decoder-only with layer norms, learned positions and `ReLU`; BART's decoder without its cross
-//! attention.
+//! OPT: decoder-only with layer norms, learned positions and `ReLU`: BART's decoder without
+//! cross-attention.
 //!
-//! Source: Zhang et al. 2022, <https://arxiv.org/abs/2205.01068>; weight names as transformers saves
-//! them. The 350-million model normalizes sums, and maps its embeddings, which are narrower than the
-//! stream, there and back.
+//! Source: Zhang et al. 2022, <https://arxiv.org/abs/2205.01068>; weight names as transformers
+//! saves them. The 350M model has its norms after the sums, and embeddings narrower than the
+//! residual stream, with linear maps from one to the other and back.
 
 use super::fields::{activation, head_dim, head_weight};
 use super::layer::{Layer, Norms, sublayers};
@@ -14,10 +14,10 @@ use crate::model::spec::{
     NormKind, NormSpec, Projection, StackSpec,
 };
 
-/// transformers leaves torch's default; no file says it.
+/// The default of torch, which transformers keeps; configuration files do not have this value.
 const EPSILON: f64 = 1e-5;
 
-/// Rows of the position table before that of position 0.
+/// Rows of the position table that come before the row of position 0.
 const POSITION_OFFSET: usize = 2;
 
 /// Reads the specification of an OPT model.

@@ -1,4 +1,4 @@
-//! Phi: attention and network in parallel behind one layer norm, rotary positions in part of each
+//! Phi: attention and network in parallel after one layer norm, rotary positions in part of each
 //! head, biases everywhere.
 //!
 //! Source: Li et al. 2023, <https://arxiv.org/abs/2309.05463>; weight names as transformers saves
@@ -14,7 +14,7 @@ use crate::model::spec::{
     LinearSpec, ModelSpec, NormKind, NormSpec, StackSpec,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 const ROPE: RopeDefaults = RopeDefaults {
     theta: 10_000.0,

@@ -1,5 +1,5 @@
-//! Phi-3: Llama with one stored map for queries, keys and values, one for gate and up projection,
-//! and a window.
+//! Phi-3: Llama with queries, keys and values in one linear map, gate and up projection in
+//! another, and a sliding window.
 //!
 //! Source: Abdin et al. 2024, <https://arxiv.org/abs/2404.14219>.
 

@@ -1,5 +1,5 @@
-//! Qwen 2 and Qwen 3: Llama with biases of queries, keys and values (2) or norms of queries and
-//! keys (3), and windows in the upper layers where `use_sliding_window` says so.
+//! Qwen 2 and Qwen 3: Llama with biases on queries, keys and values (2) or norms on queries and
+//! keys (3), and a sliding window in the upper layers if `use_sliding_window` is set.
 //!
 //! Sources: Yang et al. 2024, <https://arxiv.org/abs/2407.10671>; Yang et al. 2025,
 //! <https://arxiv.org/abs/2505.09388>.
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{HeadNormSpec, HeadNormWeights, ModelSpec, NormKind};
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_WINDOW: usize = 4096;
 const DEFAULT_MAX_WINDOW_LAYERS: usize = 28;
 
@@ -51,7 +51,7 @@ pub(super) fn qwen3(config: &ConfigFile) -> Result<ModelSpec, Error> {
     llama::model(config, DEFAULTS, layers)
 }
 
-/// Narrows the view of the layers that have a window.
+/// Sets the window of the layers that have one.
 fn slide(config: &ConfigFile, layers: &mut [Layer]) -> Result<(), Error> {
     let mut window = None;
     if config.flag_or("use_sliding_window", false)? {

@@ -1,45 +1,47 @@
-//! Rotary frequencies, with the ways to stretch them to longer texts.
+//! Rotary frequencies, and the ways to scale them for longer texts.
 //!
-//! `rope_theta` stands at the top level in files of transformers 4 and inside `rope_parameters` in
-//! those of 5, the stretching in `rope_scaling` or in `rope_parameters`; all are read. Frequencies
-//! are computed in single precision, in transformers' order of operations: models were trained
-//! with them.
+//! Files of transformers 4 have `rope_theta` at the top level, those of transformers 5 inside
+//! `rope_parameters`. The scaling is in `rope_scaling` or in `rope_parameters`. All of these are
+//! read. Frequencies are computed in single precision and in transformers' order of operations,
+//! because the models were trained with exactly these values.
 //!
-//! `longrope` turns *all* tokens otherwise once a text is longer than the model's original length: see
-//! [`LongRotary`]. `dynamic` turns them otherwise at every length beyond it, in transformers by what
-//! the longest text was that the process has seen: there is no one answer to give, so the model's
-//! length ends there, and a longer text is refused as too long.
+//! `longrope` rotates *all* tokens differently once a text is longer than the model's original
+//! length; see [`LongRotary`]. `dynamic` would do so at every length beyond it; in transformers
+//! the result even depends on the longest text that the process has seen so far. There is no
+//! single right answer for such lengths, so the model's maximum length is the original one, and a
+//! longer text is refused.
 
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{LongRotary, Pairing, RotarySpec};
 
-/// What transformers assumes where a file says nothing.
+/// Values that transformers assumes if the file does not give them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RopeDefaults {
-    /// Base of the wavelengths.
+    /// Base of the geometric sequence of wavelengths.
     pub(super) theta: f64,
-    /// How much of a head is turned; `None` where the architecture always turns all of it.
+    /// Fraction of a head that is rotated; `None` if the architecture always rotates whole heads.
     pub(super) partial: Option<f64>,
 }
 
-/// The rotary part of a configuration.
+/// The rotary embedding that a configuration describes.
 pub(super) struct Rope {
     /// The rotation.
     pub(super) rotary: RotarySpec,
-    /// Where the rotation would change with every token; `None` where it never does.
+    /// Maximum length up to which the rotation does not depend on the text's length; `None` if
+    /// there is no such limit.
     pub(super) valid_positions: Option<usize>,
 }
 
-/// What a configuration says about its rotation.
+/// The fields that describe a rotation.
 struct Parameters {
     fields: ConfigFile,
     theta: f64,
-    /// Entries of a head that are turned.
+    /// How many entries of each head are rotated.
     dim: usize,
 }
 
-/// Reads the rotation of heads of `head_dim` entries. Fails on a rope type we do not have.
+/// Reads the rotation of heads with `head_dim` entries. Fails if the rope type is not supported.
 pub(super) fn rope(
     config: &ConfigFile,
     head_dim: usize,
@@ -54,7 +56,7 @@ pub(super) fn rope(
     from_fields(config, fields, head_dim, defaults)
 }
 
-/// Returns the rotation of whole heads of `head_dim` entries without any stretching.
+/// Returns the unscaled rotation of whole heads with `head_dim` entries.
 pub(super) fn plain(head_dim: usize, theta: f64) -> RotarySpec {
     RotarySpec {
         inverse_frequencies: inverse_frequencies(head_dim, theta),
@@ -64,7 +66,7 @@ pub(super) fn plain(head_dim: usize, theta: f64) -> RotarySpec {
     }
 }
 
-/// Returns `theta^(−2j / dim)` of every plane.
+/// Returns `theta^(−2j / dim)` for every plane `j`, a pair of entries that are rotated together.
 pub(super) fn inverse_frequencies(dim: usize, theta: f64) -> Vec<f32> {
     wavelengths(dim, theta)
         .into_iter()
@@ -72,11 +74,12 @@ pub(super) fn inverse_frequencies(dim: usize, theta: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Returns how long texts can be once the rotation is stretched.
+/// Returns the maximum text length, scaling included.
 fn max_positions(config: &ConfigFile) -> Result<usize, Error> {
     config.size("max_position_embeddings")
 }
 
+/// Returns `theta^(2j / dim)` for every plane `j`: its wavelength, up to a factor of 2π.
 fn wavelengths(dim: usize, theta: f64) -> Vec<f32> {
     let exponent = |plane: usize| f64::from((2 * plane) as f32 / dim as f32);
     (0..dim / 2)
@@ -84,7 +87,7 @@ fn wavelengths(dim: usize, theta: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Reads the rotation `fields` describe.
+/// Reads the rotation that `fields` describe.
 pub(super) fn from_fields(
     config: &ConfigFile,
     fields: ConfigFile,
@@ -108,6 +111,7 @@ pub(super) fn from_fields(
         "llama3" => (parameters.llama3(config, &plain)?, 1.0),
         "yarn" => parameters.yarn(config)?,
         "dynamic" => {
+            // Up to the original length, this is the rotation without scaling.
             valid_positions = Some(parameters.original_positions(config)?);
             (plain, 1.0)
         }
@@ -137,7 +141,8 @@ pub(super) fn from_fields(
 }
 
 impl Parameters {
-    /// Reads theta and the number of rotated entries per head, from `fields` or beside them.
+    /// Reads theta and the number of rotated entries per head, from `fields` or from the top
+    /// level.
     fn read(
         config: &ConfigFile,
         fields: ConfigFile,
@@ -172,10 +177,10 @@ impl Parameters {
         })
     }
 
-    /// Returns how long texts were before the rotation was stretched.
+    /// Returns the maximum text length before scaling.
     fn original_positions(&self, config: &ConfigFile) -> Result<usize, Error> {
         const NAME: &str = "original_max_position_embeddings";
-        // Where both places say it, transformers reads the outer one.
+        // If both places give it, transformers takes the one at the top level.
         let outer = config.optional_size(NAME)?;
         match outer.or(self.fields.optional_size(NAME)?) {
             Some(positions) => Ok(positions),
@@ -183,13 +188,14 @@ impl Parameters {
         }
     }
 
-    /// Turns everything slower by the same factor.
+    /// Divides all frequencies by the same factor.
     fn linear(&self, plain: &[f32]) -> Result<Vec<f32>, Error> {
         let factor = self.number("factor")? as f32;
         Ok(plain.iter().map(|f| f / factor).collect())
     }
 
-    /// Turns slow planes slower, leaves fast ones, and passes smoothly between the two.
+    /// Llama 3's scaling: low frequencies are divided by a factor, high ones are kept, and those
+    /// in between are blended smoothly.
     fn llama3(&self, config: &ConfigFile, plain: &[f32]) -> Result<Vec<f32>, Error> {
         let factor = self.number("factor")? as f32;
         let (low, high) = (
@@ -212,7 +218,8 @@ impl Parameters {
         Ok(plain.iter().map(stretch).collect())
     }
 
-    /// Interpolates slow planes, extrapolates fast ones, and sharpens attention.
+    /// `YaRN`: interpolates low frequencies, extrapolates high ones, and sharpens attention.
+    /// Returns the frequencies and the factor for queries and keys.
     ///
     /// Source: Peng et al. 2023, <https://arxiv.org/abs/2309.00071>.
     fn yarn(&self, config: &ConfigFile) -> Result<(Vec<f32>, f64), Error> {
@@ -243,6 +250,7 @@ impl Parameters {
             nonzero(optional("beta_fast")?).unwrap_or(32.0),
             nonzero(optional("beta_slow")?).unwrap_or(1.0),
         );
+        // The plane that turns `turns` times over the original length.
         let plane_of = |turns: f64| {
             self.dim as f64 * (original / (turns * std::f64::consts::TAU)).ln()
                 / (2.0 * self.theta.ln())
@@ -253,6 +261,7 @@ impl Parameters {
         }
         let (first, mut last) = (first.max(0.0), last.min((self.dim - 1) as f64));
         if first == last {
+            // As in transformers, so that the ramp below does not divide by zero.
             last += 0.001;
         }
         let blend = |(plane, wavelength): (usize, f32)| {
@@ -268,7 +277,7 @@ impl Parameters {
         Ok((frequencies.collect(), magnitude))
     }
 
-    /// Divides each plane by a factor of its own, those that `name` lists.
+    /// Divides the frequency of each plane by its own factor from the list in the field `name`.
     ///
     /// Source: Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
     fn divided_by(&self, config: &ConfigFile, name: &str) -> Result<Vec<f32>, Error> {
@@ -285,7 +294,8 @@ impl Parameters {
         Ok(frequencies.collect())
     }
 
-    /// Returns how much a text longer than the original sharpens attention, in short texts too.
+    /// Returns the magnitude of rotated queries and keys, which sharpens attention. It grows with
+    /// the extension of the text length and also applies to short texts.
     fn longrope_magnitude(&self, config: &ConfigFile) -> Result<f64, Error> {
         let original = self.original_positions(config)? as f64;
         let factor = match self.fields.optional_number("factor")? {

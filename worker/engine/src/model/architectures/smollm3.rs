@@ -1,4 +1,4 @@
-//! `SmolLM` 3: Llama with layers that do not turn queries and keys.
+//! `SmolLM` 3: Llama with some layers that do not rotate queries and keys.
 //!
 //! Source: Hugging Face 2025, <https://huggingface.co/blog/smollm3>.
 
@@ -18,7 +18,7 @@ const SMOLLM3: Defaults = Defaults {
     ..DEFAULTS
 };
 
-/// Every how many layers one does not turn, where a file does not list them.
+/// One in this many layers has no rotation, if the file does not list the layers.
 const DEFAULT_INTERVAL: usize = 4;
 
 /// Reads the specification of a `SmolLM` 3 model.
@@ -26,7 +26,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let mut layers = llama::layers(config, SMOLLM3)?;
     let interval = config.optional_size("no_rope_layer_interval")?;
     let interval = interval.unwrap_or(DEFAULT_INTERVAL);
-    // Despite its name the list has a 1 where a layer turns.
+    // Despite its name, the list has a 1 for layers that do rotate.
     let turns: Vec<bool> = if config.has("no_rope_layers") {
         let listed = config.numbers("no_rope_layers")?;
         listed.into_iter().map(|flag| flag != 0.0).collect()

@@ -1,5 +1,5 @@
-//! `StableLM`: Llama with layer norms, part of each head turned, and, in some models, biases, norms of
-//! each query and key head, or attention and network in parallel.
+//! `StableLM`: Llama with layer norms, rotary positions in part of each head, and in some models
+//! biases, norms on each query and key head, or attention and network in parallel.
 //!
 //! Source: Bellagente et al. 2024, <https://arxiv.org/abs/2402.17834>.
 
@@ -18,7 +18,7 @@ const STABLELM: Defaults = Defaults {
     ..DEFAULTS
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 
 /// Reads the specification of a `StableLM` model.

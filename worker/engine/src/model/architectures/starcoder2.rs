@@ -1,4 +1,4 @@
-//! `StarCoder` 2: Llama with layer norms, a network without gate, biases and a window.
+//! `StarCoder` 2: Llama with layer norms, an ungated network, biases and a sliding window.
 //!
 //! Source: Lozhkov et al. 2024, <https://arxiv.org/abs/2402.19173>.
 
@@ -14,7 +14,7 @@ const STARCODER2: Defaults = Defaults {
     ..DEFAULTS
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-5;
 
 /// Reads the specification of a `StarCoder` 2 model.

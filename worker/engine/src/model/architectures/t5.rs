@@ -1,8 +1,9 @@
 //! T5, mT5 and UMT5: encoder-decoder, pre-norm with RMS norms, relative position buckets.
 //!
 //! Source: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>; weight names as transformers
-//! saves them. Scores are not scaled. All layers of a stack share the position buckets of its first
-//! layer; in UMT5 each has its own. T5's original models scale the hidden states before the head.
+//! saves them. Attention scores are not scaled. All layers of a stack share the position buckets
+//! of its first layer; in UMT5 each layer has its own. The original T5 models scale the hidden
+//! states before the head.
 
 use super::fields;
 use crate::Error;
@@ -12,17 +13,17 @@ use crate::model::spec::{
     ModelSpec, NormSpec, ScoreBiasSpec, StackEmbedding, StackSpec, SublayerSpec, UNBOUNDED,
 };
 
-/// What transformers assumes where a file says nothing.
+/// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-6;
 const DEFAULT_BUCKETS: usize = 32;
 const DEFAULT_MAX_DISTANCE: usize = 128;
 
-/// What tells one relative from another.
+/// What distinguishes the relatives from each other.
 #[derive(Debug, Clone, Copy)]
 struct Variant {
-    /// Whether every layer has position buckets of its own.
+    /// Whether every layer has its own position buckets.
     has_buckets_in_each_layer: bool,
-    /// What transformers assumes where a file names no `feed_forward_proj`.
+    /// The `feed_forward_proj` that transformers assumes if the file does not give one.
     default_network: &'static str,
 }
 
@@ -44,7 +45,7 @@ const UMT5: Variant = Variant {
 /// Reads the specification of a T5 model.
 pub(super) fn t5(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let mut spec = T5.spec(config)?;
-    // T5 1.1 and FLAN-T5 do not scale; files of transformers 4 say so by an untied head.
+    // T5 1.1 and FLAN-T5 do not scale; files of transformers 4 show this only by an untied head.
     let scales = config.flag_or("tie_word_embeddings", true)?;
     if config.flag_or("scale_decoder_outputs", scales)? {
         spec.head.scale = (spec.hidden as f64).powf(-0.5);
@@ -60,7 +61,7 @@ pub(super) fn mt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
 /// Reads the specification of a UMT5 model.
 pub(super) fn umt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let mut spec = UMT5.spec(config)?;
-    // As transformers does, whatever the file says of a tied head.
+    // transformers always scales UMT5's hidden states, whether or not the head is tied.
     spec.head.scale = (spec.hidden as f64).powf(-0.5);
     Ok(spec)
 }
@@ -111,7 +112,7 @@ impl Variant {
         })
     }
 
-    /// Returns the cores of one layer.
+    /// Returns the cores of one layer, in order.
     fn cores(
         self,
         config: &ConfigFile,
@@ -169,13 +170,13 @@ fn bias(config: &ConfigFile, prefix: &str, is_bidirectional: bool) -> Result<Sco
 
 fn feed_forward(config: &ConfigFile, prefix: &str, name: &str) -> Result<FeedForwardSpec, Error> {
     let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
-    // T5 1.1 writes `gated-gelu` and means the tanh form.
+    // T5 1.1 files say `gated-gelu` although the model was trained with the tanh approximation.
     let (activation, is_gated) = match name.strip_prefix("gated-") {
         Some("gelu") => (Activation::TanhGelu, true),
         Some(gate) => (named(config, gate)?, true),
         None => (named(config, name)?, false),
     };
-    // A file that transformers wrote says both again, and there the last word is theirs.
+    // Files written by transformers repeat both values in separate fields, which take precedence.
     let activation = match config.optional_text("dense_act_fn")? {
         Some(name) => fields::activation(config, "dense_act_fn", name)?,
         None => activation,

@@ -1,9 +1,9 @@
-//! Files beside a model that make it another model: adapters, quantization, code of its own.
+//! Files beside a model that turn it into another model: adapters, quantization, custom code.
 //!
-//! They are looked at before anything else is read. Without this look, an adapter would be explained
-//! as its base, a quantized model would fail on the name of a tensor, and a model with code of its
-//! own would be computed as the family it borrowed `model_type` from: wrong numbers, or right
-//! refusals with the wrong reason.
+//! They are checked before anything else is read. Otherwise an adapter would be attributed as if
+//! it were its base model, a quantized model would fail on the name of some tensor, and a model
+//! with custom code would be computed as the family whose `model_type` it borrows. The numbers
+//! would be wrong, or the refusal right but for a misleading reason.
 
 mod quantization;
 
@@ -14,10 +14,11 @@ use serde_json::Value;
 use crate::model::config::ConfigFile;
 use crate::{Error, Notice};
 
-/// Looks at what is beside the model in `folder`; `has_gguf` says that its weights are a GGUF file's.
+/// Checks the files beside the model in `folder`. `has_gguf` tells that its weights are in a GGUF
+/// file.
 ///
-/// Fails if there is an adapter, or if the weights are quantized in a way whence does not read.
-/// Returns what else a person should know.
+/// Fails if there is an adapter, or if the weights are quantized in a format that whence does not
+/// read. Returns notices about anything else that a user should know.
 pub(super) fn inspect(folder: &Path, has_gguf: bool) -> Result<Vec<Notice>, Error> {
     refuse_adapter(folder)?;
     let config = ConfigFile::read_optional(folder, "config.json")?;
@@ -33,7 +34,7 @@ pub(super) fn inspect(folder: &Path, has_gguf: bool) -> Result<Vec<Notice>, Erro
     Ok(notices.into_iter().flatten().collect())
 }
 
-/// Fails if `folder` has a PEFT adapter, alone or beside its base.
+/// Fails if `folder` contains a PEFT adapter, with or without its base model.
 fn refuse_adapter(folder: &Path) -> Result<(), Error> {
     const ADAPTER: &str = "adapter_config.json";
     if !folder.join(ADAPTER).exists() {
@@ -42,7 +43,7 @@ fn refuse_adapter(folder: &Path) -> Result<(), Error> {
     let adapter = ConfigFile::read(folder, ADAPTER)?;
     let text = |field: &str| adapter.fields().get(field).and_then(Value::as_str);
     let kind = text("peft_type").unwrap_or("PEFT");
-    // The older `adapters` library calls its base `model_name`.
+    // The older `adapters` library stores the base model under `model_name`.
     let base = text("base_model_name_or_path").or_else(|| text("model_name"));
     let base = base.map_or_else(String::new, |base| format!(" of `{base}`"));
     let is_beside_model = folder.join("config.json").exists();
@@ -66,9 +67,9 @@ fn refuse_adapter(folder: &Path) -> Result<(), Error> {
     })
 }
 
-/// Says how to make a whole model of an adapter and its base.
+/// Explains how to merge an adapter and its base into a whole model.
 fn how_to_merge(folder: &Path, kind: &str, task: &str) -> String {
-    // Learned prompts are no change of the weights, so there is nothing to merge them into.
+    // Learned prompts do not change the weights, so they cannot be merged into them.
     if kind.contains("PROMPT") || kind.contains("PREFIX") || kind == "P_TUNING" {
         return "learned prompts cannot be merged into a model; take a model that was fine-tuned \
                 without them"
@@ -87,9 +88,9 @@ fn how_to_merge(folder: &Path, kind: &str, task: &str) -> String {
     )
 }
 
-/// Returns the notice of a file that names Python code, if it does.
+/// Returns a notice if the file refers to Python code of the model's own.
 fn own_code(file: &ConfigFile, computed: &str) -> Option<Notice> {
-    /// The classes that generation would use, most telling first.
+    /// The classes that generation could use, most specific first.
     const CLASSES: [&str; 5] = [
         "AutoModelForCausalLM",
         "AutoModelForSeq2SeqLM",
@@ -100,7 +101,7 @@ fn own_code(file: &ConfigFile, computed: &str) -> Option<Notice> {
     let map = file.fields().get("auto_map")?.as_object()?;
     let named = CLASSES.iter().find_map(|class| map.get(*class));
     let code = named.or_else(|| map.values().next())?;
-    // A tokenizer names a slow and a fast class; either may be null.
+    // For a tokenizer, this is a list of a slow and a fast class, either of which may be null.
     let code = match code {
         Value::Array(classes) => classes.iter().find_map(Value::as_str)?,
         code => code.as_str()?,

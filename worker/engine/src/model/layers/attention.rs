@@ -1,4 +1,4 @@
-//! Attention over the stack's own rows, with its weights.
+//! Self-attention with its weights: the rows of a stack attend to each other.
 
 use candle_core::Tensor;
 
@@ -19,21 +19,22 @@ use crate::model::sequences::Sequences;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
-/// What a pass over a stack's rows needs to know of them.
+/// What a sublayer needs to know about the rows of a pass.
 pub(in crate::model) struct RowContext<'a> {
     pub(in crate::model) sequences: &'a Sequences,
-    /// Position of each row in its sequence, counted from the start of an earlier pass it continues.
+    /// Position of each row in its sequence. If the pass continues an earlier one, positions count
+    /// from the start of that one.
     pub(in crate::model) positions: &'a [RowPosition],
-    /// Rotations of the stack. Attentions refer to them by index.
+    /// Rotations of the stack; attentions refer to them by index.
     pub(in crate::model) rotations: &'a [Rotation],
-    /// Score biases of the stack. Attentions refer to them by index.
+    /// Score biases of the stack; attentions refer to them by index.
     pub(in crate::model) score_biases: &'a [ScoreBias],
 }
 
-/// Attention over the stack's own rows.
+/// Attention over the rows of the attention's own stack.
 #[derive(Debug)]
 pub(in crate::model) struct SelfAttention {
-    /// Query, key and value projection, stacked.
+    /// Query, key and value projections, stacked into one map.
     project: Linear,
     clip: Option<f64>,
     head_norms: Option<HeadNorms>,
@@ -42,17 +43,17 @@ pub(in crate::model) struct SelfAttention {
     pub(super) mixing: Mixing,
 }
 
-/// What the backward pass, and a later forward pass, need of a self-attention's forward pass.
+/// What the backward pass, or a later pass that continues this one, needs from the forward pass.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct SelfAttentionTrace {
     pub(in crate::model) attended: AttentionTrace,
     normalized: Projected,
 }
 
-/// What the backward pass needs to know of how projections were clipped and normalized.
+/// What the backward pass needs to know about clipping and head norms.
 #[derive(Debug, Clone, Default)]
 struct Projected {
-    /// Slopes of the clipping: 0 where a value was clipped, 1 elsewhere. `[rows, width]`
+    /// Slope of the clipping: 0 where a value was clipped, 1 elsewhere. `[rows, width]`
     unclipped: Option<Tensor>,
     head_norms: Option<NormalizedHeads>,
 }
@@ -84,8 +85,8 @@ impl SelfAttention {
         })
     }
 
-    /// Attends from each row to the rows of its sequence, and to those of the prefixes in `past`, which
-    /// an earlier pass cached. `[rows, hidden]`
+    /// Attends from each row to the rows of its sequence, and to the rows that an earlier pass
+    /// cached in `past`. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -147,7 +148,8 @@ impl SelfAttention {
         Ok((projected, saved))
     }
 
-    /// Pulls cotangents back. The result has rows for every position an explained token depends on.
+    /// Pulls cotangents back to the input. The result has a row for every position that an
+    /// explained token depends on.
     pub(super) fn vjp(
         &self,
         saved: &SelfAttentionTrace,
@@ -161,6 +163,7 @@ impl SelfAttention {
         };
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = dy.widened(num_keys, rows.sequences, dkv.clone());
+        // The steps of `project` are pulled back in reverse order: rotation, head norms, clipping.
         if let Some(index) = self.rotation {
             let rotation = &rows.rotations[index];
             dq = rotation.vjp(&dq, heads.queries, rows.positions, &dy.saved_rows)?;
@@ -181,7 +184,7 @@ impl SelfAttention {
     }
 }
 
-/// Returns keys and values side by side: of each sequence first the cached ones, then the new ones.
+/// Returns keys and values side by side. For each sequence, the cached rows precede the new ones.
 /// `[key rows, 2 · key width]`
 fn append(
     past: &AttentionTrace,

@@ -1,4 +1,4 @@
-//! Cotangents of many explained tokens, each with rows of its own.
+//! Cotangents for many explained tokens at once, each with its own rows.
 
 use std::sync::Arc;
 
@@ -9,22 +9,24 @@ use crate::kernels::attention::ExplainedQueries;
 use crate::kernels::{RowIndex, host, rows};
 use crate::model::sequences::Sequences;
 
-/// Cotangents of many explained tokens at one point of the residual stream.
+/// Cotangents for many explained tokens at one point of the residual stream.
 ///
-/// The cotangent of an explained token is zero outside the positions it has rows for. At
-/// the top it has one row, below the first self-attention as many as the token has predecessors.
+/// The cotangent of an explained token is zero at positions for which it has no row. At the top of
+/// the model it has a single row; below the first self-attention it has one row for each position
+/// that the token depends on.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Cotangents {
-    /// Which rows each token has, one token after another.
+    /// The rows of each token, token after token.
     pub(in crate::model) explained: Arc<[ExplainedQueries]>,
-    /// Row of the forward pass each row belongs to.
+    /// For each cotangent row, the row of the forward pass that it belongs to.
     pub(in crate::model) saved_rows: RowIndex,
     /// The cotangents. `[cotangent rows, hidden]`
     pub(in crate::model) rows: Tensor,
 }
 
 impl Cotangents {
-    /// Wraps `rows`, which `explained` of `sequences` have one after another.
+    /// Wraps `rows`, which hold the rows of each of the `explained` tokens, one token after
+    /// another.
     pub(in crate::model) fn new(
         explained: impl Into<Arc<[ExplainedQueries]>>,
         sequences: &Sequences,
@@ -48,11 +50,11 @@ impl Cotangents {
         }
     }
 
-    /// Returns the same explained tokens with cotangents for every position before `end_of` each, also
-    /// for those that have no rows here yet.
+    /// Returns the same explained tokens with `rows` as cotangents, which cover every position
+    /// before `end_of` of each token, including positions without a row so far.
     ///
-    /// Below the first self-attention a token has all these rows already. The layers from there on
-    /// share one index.
+    /// Below the first self-attention, a token already has all these rows. The row index is then
+    /// shared with `self` instead of being built again for every layer.
     pub(in crate::model) fn widened(
         &self,
         end_of: impl Fn(&ExplainedQueries) -> usize,
@@ -71,7 +73,7 @@ impl Cotangents {
         Self::new(explained, sequences, rows)
     }
 
-    /// Returns the same explained tokens with other cotangents, one for each row.
+    /// Returns the same explained tokens and rows with other cotangents.
     pub(in crate::model) fn with_rows(&self, rows: Tensor) -> Self {
         Self {
             explained: self.explained.clone(),
@@ -80,14 +82,13 @@ impl Cotangents {
         }
     }
 
-    /// Multiplies every row by the row of `mask` that belongs to the same row of the forward pass.
-    /// `[rows, hidden]`
+    /// Multiplies every row by the mask of its row in the forward pass. `[rows, hidden]`
     pub(in crate::model) fn masked(&self, mask: &Tensor) -> Result<Self> {
         let factors = rows::gather(mask, &self.saved_rows)?;
         Ok(self.with_rows(rows::multiply(&self.rows, &factors)?))
     }
 
-    /// Adds `other`, whose explained tokens have the same rows or only their last ones.
+    /// Adds `other`, whose explained tokens have either the same rows or only the last of them.
     pub(in crate::model) fn add(self, other: &Self) -> Result<Self> {
         if self.saved_rows.len() == other.saved_rows.len() {
             let rows = rows::add(&self.rows, &other.rows)?;
@@ -97,7 +98,7 @@ impl Cotangents {
         Ok(Self { rows, ..self })
     }
 
-    /// Returns rows for every position up to each token's last; those it has none for are zero.
+    /// Returns a row for every position up to each token's last one. Missing rows become zero.
     /// `[cotangent rows, hidden]`
     pub(in crate::model) fn into_whole_rows(self) -> Result<Tensor> {
         if self
@@ -118,7 +119,7 @@ impl Cotangents {
         rows::add_at(&zeros, &self.rows, &indices.into())
     }
 
-    /// Returns where the rows of the explained tokens of `other`, the last of their own, stand in `self`.
+    /// Returns where the rows of `other` are in `self`, for each token the last of its rows there.
     fn last_rows(&self, other: &Self) -> RowIndex {
         let mut end = 0;
         let mut indices = Vec::with_capacity(other.saved_rows.len());

@@ -1,4 +1,4 @@
-//! Attention over the encoder's output, with its weights.
+//! Cross-attention with its weights: the decoder's rows attend to the encoder's output.
 
 use candle_core::Tensor;
 
@@ -15,19 +15,19 @@ use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
-/// Attention over the encoder's output.
+/// Attention of the decoder's rows to the encoder's output.
 #[derive(Debug)]
 pub(in crate::model) struct CrossAttention {
     query: Linear,
-    /// Key and value projection, stacked.
+    /// Key and value projections, stacked into one map.
     keys_and_values: Linear,
     pub(super) mixing: Mixing,
 }
 
-/// Cotangents of the encoder's output, summed over the cross-attentions passed so far.
+/// Cotangents of the encoder's output, summed over the cross-attentions pulled through so far.
 #[derive(Debug, Default)]
 pub(in crate::model) struct MemoryCotangents {
-    /// The rows of each explained token's whole source. `[cotangent source rows, hidden]`
+    /// Rows of the whole source, for each explained token. `[cotangent source rows, hidden]`
     pub(in crate::model) rows: Option<Tensor>,
 }
 
@@ -50,8 +50,8 @@ impl CrossAttention {
         })
     }
 
-    /// Attends from each row to the source of its sequence. With `past`, from an earlier pass, the
-    /// source is not projected again. `[rows, hidden]`
+    /// Attends from each row to the source of its sequence. With `past`, the source's keys and
+    /// values are taken from an earlier pass. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -88,7 +88,8 @@ impl CrossAttention {
         self.mixing.forward(projections, sequences, None, masks)
     }
 
-    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's output to `memory`.
+    /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's output to
+    /// `memory`.
     pub(super) fn vjp(
         &self,
         saved: &AttentionTrace,

@@ -1,14 +1,14 @@
-//! What an encoder gives a decoder.
+//! The encoder's output, as the decoder reads it.
 
 use candle_core::Tensor;
 
 use crate::model::sequences::Sequences;
 
-/// What the encoder gave the decoder.
+/// The encoder's output for a batch.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct EncoderOutput {
-    /// The encoder's output. `[source rows, hidden]`
+    /// The output rows. `[source rows, hidden]`
     pub(in crate::model) rows: Tensor,
-    /// Source `i` belongs to target `i`.
+    /// Where each source is in `rows`. Source `i` belongs to target `i`.
     pub(in crate::model) sequences: Sequences,
 }

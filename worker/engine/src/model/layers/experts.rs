@@ -1,12 +1,13 @@
-//! A mixture of feed-forward networks with its weights.
+//! A mixture of experts with its weights.
 //!
-//! The router gives each row a score for every expert. The row takes the few with the largest scores
-//! and mixes their outputs with the softmax of those scores (which is the softmax over all experts,
-//! restricted to the chosen ones and scaled to sum to 1). As in autograd, the vector–Jacobian product
-//! goes through the mixing weights and the chosen experts; which experts are chosen is locally constant.
+//! The router gives each row a score for every expert. The row uses the few experts with the
+//! highest scores and mixes their outputs with the softmax of those scores (the softmax over all
+//! experts, restricted to the chosen ones and rescaled to sum to 1). As in autograd, the
+//! vector–Jacobian product goes through the mixing weights and the chosen experts; the choice
+//! itself is locally constant.
 //!
-//! With `y = Σ wₑ fₑ(x)` and cotangent dy: `dx = Σ wₑ Jₑᵀ dy + Rᵀ ds`, where R is the router's
-//! weight and `dsₑ = wₑ (fₑ·dy − y·dy)`.
+//! With `y = Σ wₑ fₑ(x)` and the cotangent `dy`: `dx = Σ wₑ Jₑᵀ dy + Rᵀ ds`, where `R` is the
+//! router's weight and `dsₑ = wₑ (fₑ·dy − y·dy)`.
 
 use candle_core::Tensor;
 
@@ -32,16 +33,16 @@ pub(in crate::model) struct Experts {
 /// What the backward pass needs of a mixture's forward pass.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Mixed {
-    /// What each row chose.
+    /// The experts that each row chose, and their mixing weights.
     choice: ExpertChoice,
     /// One entry per expert.
     outputs: Vec<ExpertOutputs>,
 }
 
-/// The output of an expert for the rows that chose it.
+/// The output of one expert for the rows that chose it.
 #[derive(Debug, Clone)]
 struct ExpertOutputs {
-    /// The rows, ascending.
+    /// Indices of the rows, ascending.
     rows: RowIndex,
     /// `[rows, hidden]`
     outputs: Tensor,
@@ -66,7 +67,7 @@ impl Experts {
         })
     }
 
-    /// Applies to each row the networks it chooses. `[rows, hidden]`
+    /// Applies to each row the experts that it chooses. `[rows, hidden]`
     pub(super) fn forward(&self, x: &Tensor) -> Result<(Tensor, Mixed)> {
         let choice = mixture::choose(&self.router.forward(x)?, self.num_chosen)?;
         let mut outputs = Vec::with_capacity(self.networks.len());
@@ -88,9 +89,10 @@ impl Experts {
         Ok((y, Mixed { choice, outputs }))
     }
 
-    /// Replaces the slopes of the experts' nonlinearities that `reach` includes by those of the lines
-    /// from their values at rows of `reference` to their values at the same rows of `x`. Which experts
-    /// a row chose, and how it mixes them, stays unchanged. `[rows, hidden]` each
+    /// Applies the rescale rule inside the experts: the slope of every nonlinearity that `reach`
+    /// includes becomes that of the line from its value for a row of `reference` to its value for
+    /// the same row of `x`. The choice of experts and the mixing weights stay unchanged.
+    /// `[rows, hidden]` each
     pub(super) fn rescale(
         &self,
         mixed: &mut Mixed,
@@ -107,19 +109,19 @@ impl Experts {
         Ok(())
     }
 
-    /// Returns the nonlinearity of each network.
+    /// Returns the nonlinearity of each expert.
     pub(super) fn activations(&self) -> impl Iterator<Item = Activation> {
         self.networks.iter().map(FeedForward::activation)
     }
 
-    /// Pulls cotangents back through the chosen networks and the router.
+    /// Pulls cotangents back through the chosen experts and the router.
     pub(super) fn vjp(&self, saved: &Mixed, dy: &Cotangents) -> Result<Cotangents> {
         let (num_rows, num_experts) = (dy.saved_rows.len(), self.networks.len());
         let mut dweights = vec![0.0; num_rows * num_experts];
         let mut dx = dy.rows.zeros_like()?;
         for (index, (expert, outputs)) in self.networks.iter().zip(&saved.outputs).enumerate() {
-            // Cotangent rows whose forward row chose this expert, and the place of that row among the
-            // expert's rows.
+            // The cotangent rows whose forward row chose this expert, and the index of that
+            // forward row among the expert's rows.
             let (own, places): (Vec<_>, Vec<_>) = dy
                 .saved_rows
                 .iter()
@@ -130,6 +132,7 @@ impl Experts {
                 .unzip();
             let (own, places) = (RowIndex::from(own), RowIndex::from(places));
             let dy_own = rows::gather(&dy.rows, &own)?;
+            // `fₑ·dy` of the formula at the top of this file, for the router's cotangents.
             let products = mixture::dot_rows(&dy_own, &outputs.outputs, &places)?;
             for (&row, product) in own.iter().zip(products) {
                 dweights[row * num_experts + index] = product;
@@ -159,7 +162,7 @@ mod tests {
     const HIDDEN: usize = 3;
     const INNER: usize = 4;
 
-    /// Returns two experts without a gate. A row takes one of them, so its weight is 1.
+    /// Returns two ungated experts. A row uses one of them, so its mixing weight is 1.
     fn one_of_two() -> Experts {
         let noise = |shape: (usize, usize), phase: f64| {
             let values = (0..shape.0 * shape.1).map(|i| (i as f64 * 1.7 + phase).sin());

@@ -16,14 +16,15 @@ use crate::model::weights::Checkpoint;
 /// A feed-forward network with its weights.
 #[derive(Debug)]
 pub(in crate::model) struct FeedForward {
-    /// Into the hidden layer; gate and up projection stacked if there is a gate.
+    /// Projection into the hidden layer; gate and up projections, stacked, if there is a gate.
     up: Linear,
     down: Linear,
     activation: Activation,
     is_gated: bool,
 }
 
-/// The derivative of every inner value. `[rows, inner]`, twice as wide if there is a gate
+/// The derivatives of the inner values with respect to the up projection's outputs.
+/// `[rows, inner]`, twice as wide if there is a gate
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Slopes(Tensor);
 
@@ -56,7 +57,7 @@ impl FeedForward {
         Ok((self.down.forward(&inner)?, Slopes(slopes)))
     }
 
-    /// As [`Self::forward`], with masks on the inner values. `[rows, hidden]`
+    /// As [`Self::forward`], with dropout masks on the inner values. `[rows, hidden]`
     pub(super) fn forward_masked(
         &self,
         x: &Tensor,
@@ -68,7 +69,8 @@ impl FeedForward {
         let Some(mask) = masks.draw_for_rows(&inner, sequences, rate)? else {
             return Ok((self.down.forward(&inner)?, Slopes(slopes)));
         };
-        // The mask of an inner value scales both its slopes: along the gate and along the gated value.
+        // The mask of an inner value scales both of its slopes: that of the gate and that of the
+        // gated value.
         let of_slopes = if self.is_gated {
             Tensor::cat(&[&mask, &mask], 1)?
         } else {
@@ -93,19 +95,21 @@ impl FeedForward {
         self.activation
     }
 
-    /// Returns slopes whose nonlinearity is the line from `reference` to `x`. `[rows, hidden]` each.
+    /// Returns slopes for the rescale rule: those of the line from the values for `reference` to
+    /// the values for `x`. `[rows, hidden]` each.
     pub(super) fn secants(&self, x: &Tensor, reference: &Tensor) -> Result<Slopes> {
         let (z, reference) = (self.up.forward(x)?, self.up.forward(reference)?);
         let secants = activation::secants(&z, &reference, self.activation, self.is_gated)?;
         Ok(Slopes(secants))
     }
 
-    /// Pulls cotangents back through the network.
+    /// Pulls cotangents of the network's output back to its input.
     pub(super) fn vjp(&self, saved: &Slopes, dy: &Cotangents) -> Result<Cotangents> {
         Ok(dy.with_rows(self.vjp_at(saved, &dy.rows, &dy.saved_rows)?))
     }
 
-    /// Pulls rows of cotangents back. Row `i` belongs to row `saved_rows[i]` of the forward pass.
+    /// As [`Self::vjp`], for plain rows: row `i` belongs to row `saved_rows[i]` of the forward
+    /// pass.
     /// `[cotangent rows, hidden]`
     pub(super) fn vjp_at(
         &self,

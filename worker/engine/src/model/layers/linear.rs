@@ -1,8 +1,9 @@
 //! A linear map `y = x Wᵀ + b`, prepared for fast products in both directions.
 //!
-//! Projections of the same input are stacked into one map, so that one product serves them all. Only
-//! the packed weight is kept, in half precision if the checkpoint keeps it so. The second packing, for
-//! cotangents, is made when it is first needed: a method without gradients never pays for it.
+//! Projections of the same input are stacked into one map, so that a single product computes them
+//! all. Only the packed weight is kept, in half precision if the checkpoint keeps it that way. The
+//! second packing, for cotangents, is created when it is first needed, so that a method without
+//! gradients never pays for it.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -17,12 +18,12 @@ use crate::kernels::linear::PackedWeight;
 use crate::model::spec::LinearSpec;
 use crate::model::weights::Checkpoint;
 
-/// A linear map.
+/// A linear map with its packed weights.
 #[derive(Debug)]
 pub(in crate::model) struct Linear {
-    /// For `x Wᵀ`.
+    /// Packed for `x Wᵀ`.
     forward: PackedWeight,
-    /// For `dy W`.
+    /// Packed for `dy W`, on first use.
     backward: OnceLock<PackedWeight>,
     /// `[out]`
     bias: Option<Tensor>,
@@ -30,7 +31,8 @@ pub(in crate::model) struct Linear {
 }
 
 impl Linear {
-    /// Reads maps of the same `inputs` inputs, each with its number of outputs, and stacks them.
+    /// Reads maps with the same `inputs` inputs, each given with its number of outputs, and stacks
+    /// them.
     pub(in crate::model) fn load(
         parts: &[(&LinearSpec, usize)],
         inputs: usize,
@@ -40,7 +42,7 @@ impl Linear {
         Ok(Self::from_weight(&weight, bias, checkpoint.dtype())?)
     }
 
-    /// Prepares a weight, `[out, in]`, to compute in `dtype`.
+    /// Packs a weight, `[out, in]`, for computing in `dtype`.
     pub(in crate::model) fn from_weight(
         weight: &Tensor,
         bias: Option<Tensor>,
@@ -60,7 +62,8 @@ impl Linear {
         self.forward.product(x, self.bias.as_ref())
     }
 
-    /// Returns `x W[:, inputs]ᵀ`, the share of the outputs that comes from the inputs in `inputs`.
+    /// Returns `x W[:, inputs]ᵀ`: the part of the outputs that is due to the inputs in the range
+    /// `inputs`.
     /// `[rows, inputs] → [rows, out]`
     pub(super) fn forward_of(&self, x: &Tensor, inputs: Range<usize>) -> Result<Tensor> {
         self.forward.product_of(x, inputs)
@@ -71,7 +74,8 @@ impl Linear {
         self.vjp_of(dy, 0..self.outputs)
     }
 
-    /// Returns `dy W` for cotangents of the outputs in `outputs` alone. `[rows, outputs] → [rows, in]`
+    /// Returns `dy W` for cotangents of only the outputs in `outputs`.
+    /// `[rows, outputs] → [rows, in]`
     pub(super) fn vjp_of(&self, dy: &Tensor, outputs: Range<usize>) -> Result<Tensor> {
         self.backward
             .get_or_init(|| self.forward.repacked())
@@ -79,7 +83,7 @@ impl Linear {
     }
 }
 
-/// A map as it is stored.
+/// A linear map as the checkpoint stores it, possibly several projections in one.
 struct StoredMap {
     /// `[stored outputs, in]`
     weight: Tensor,
@@ -88,7 +92,7 @@ struct StoredMap {
 }
 
 impl StoredMap {
-    /// Reads the stored map that `spec` is, or is part of.
+    /// Reads the stored map that `spec` is, or that it is a part of.
     fn read(
         spec: &LinearSpec,
         outputs: usize,
@@ -113,8 +117,9 @@ impl StoredMap {
     }
 }
 
-/// Reads and stacks maps of the same inputs. Returns the weight, `[out, in]`, and the bias, `[out]`,
-/// which is zero for maps without one. A stored map that several are part of is read once.
+/// Reads and stacks maps of the same inputs. Returns the weight, `[out, in]`, and the bias,
+/// `[out]`, with zeros for maps that have none. A stored map that contains several of them is read
+/// once.
 fn stacked(
     parts: &[(&LinearSpec, usize)],
     inputs: usize,
@@ -123,6 +128,8 @@ fn stacked(
     let has_bias = parts.iter().any(|(spec, _)| spec.bias);
     let mut weights = Vec::with_capacity(parts.len());
     let mut biases = Vec::new();
+    // Parts of one stored map follow each other, so keeping the last one is enough to read it
+    // once.
     let mut last: Option<(&str, StoredMap)> = None;
     for &(spec, outputs) in parts {
         let stored = match last.take() {
@@ -142,7 +149,7 @@ fn stacked(
     } else {
         None
     };
-    // Projections of one input may be stored in different precisions. Then all are widened.
+    // Projections of one input may be stored in different precisions. All are then widened.
     let first = weights.first().map(Tensor::dtype);
     if weights.iter().any(|weight| Some(weight.dtype()) != first) {
         for weight in &mut weights {
@@ -152,7 +159,7 @@ fn stacked(
     Ok((Tensor::cat(&weights, 0)?, bias))
 }
 
-/// Returns the entries along the first dimension that are `spec`'s.
+/// Returns the outputs of a stored map that belong to `spec`.
 fn cut(stored: &Tensor, spec: &LinearSpec) -> Result<Tensor> {
     let Some(slice) = spec.slice else {
         return Ok(stored.clone());

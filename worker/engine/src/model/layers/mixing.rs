@@ -1,5 +1,5 @@
-//! What self-attention and cross-attention have in common: heads that mix values, and the output
-//! projection that leads the mixed values back to the stream.
+//! The common part of self-attention and cross-attention: heads that mix values, and the output
+//! projection that maps the mixed values back to the residual stream.
 
 use std::ops::Range;
 
@@ -38,12 +38,12 @@ impl Mixing {
         })
     }
 
-    /// Returns the heads.
+    /// Returns the head configuration that kernels take.
     pub(super) fn heads(&self) -> Heads {
         self.heads
     }
 
-    /// Returns how wide queries are, and how wide keys and values each.
+    /// Returns the width of the queries, and that of the keys; values are as wide as keys.
     pub(super) fn widths(&self) -> (usize, usize) {
         let Heads {
             queries, keys, dim, ..
@@ -51,8 +51,8 @@ impl Mixing {
         (queries * dim, keys * dim)
     }
 
-    /// Attends from the query rows of each sequence to its key rows, with masks on the weights.
-    /// `[query rows, hidden]`
+    /// Attends from the query rows of each sequence to its key rows, with dropout masks on the
+    /// weights. `[query rows, hidden]`
     pub(super) fn forward(
         &self,
         projections: Projections,
@@ -69,8 +69,8 @@ impl Mixing {
         Ok((self.output.forward(&mixed)?, attended))
     }
 
-    /// Returns what the values of each query head, with a weight of 1, add to a row's output; `None`
-    /// for heads that are not among `key_heads`. `[key rows, hidden]` each
+    /// Returns what a value would add to a row's output at an attention weight of 1, for each
+    /// query head; `None` for heads that are not among `key_heads`. `[key rows, hidden]` each
     pub(super) fn value_outputs(
         &self,
         attended: &AttentionTrace,
@@ -81,7 +81,7 @@ impl Mixing {
         })
     }
 
-    /// Pulls cotangents back to queries, keys and values.
+    /// Pulls cotangents of the output back to queries, keys and values.
     pub(super) fn vjp(
         &self,
         saved: &AttentionTrace,
@@ -91,7 +91,7 @@ impl Mixing {
     }
 }
 
-/// Returns the heads of an attention as the kernels expect them.
+/// Returns the head configuration that kernels take.
 fn heads(spec: &AttentionSpec) -> Heads {
     let AttentionSpec {
         heads: queries,

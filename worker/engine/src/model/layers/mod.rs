@@ -1,5 +1,5 @@
-//! The layers that stacks are made of. Each knows its forward pass, what to keep of it, and its
-//! vector–Jacobian product for many explained tokens at once.
+//! The layers that stacks are made of. Each has a forward pass, a trace of what its backward pass
+//! needs, and a vector–Jacobian product for many explained tokens at once.
 
 mod cotangents;
 mod encoder_output;

@@ -1,4 +1,4 @@
-//! Norms with their weights: of whole rows, and of the heads of queries and keys.
+//! Norms with their weights: on whole rows, and on the heads of queries and keys.
 
 use candle_core::Tensor;
 
@@ -11,7 +11,7 @@ use crate::kernels::{RowIndex, host, rows};
 use crate::model::spec::{AttentionSpec, HeadNormSpec, HeadNormWeights, NormKind, NormSpec};
 use crate::model::weights::Checkpoint;
 
-/// A norm of rows with its weights.
+/// A norm on rows, with its weights.
 #[derive(Debug)]
 pub(in crate::model) struct Norm(Scaling);
 
@@ -32,6 +32,7 @@ impl Norm {
             NormKind::Layer => Some(read("bias")?),
             NormKind::LayerWithoutWeights => None,
             _ => {
+                // A nonzero bias that this norm does not add would change the model.
                 checkpoint.require_no(&format!("{}.bias", spec.name))?;
                 None
             }
@@ -56,7 +57,7 @@ impl Norm {
     }
 }
 
-/// Norms of the heads of queries and of keys.
+/// Norms on the heads of queries and of keys.
 #[derive(Debug)]
 pub(super) struct HeadNorms {
     queries: Scaling,
@@ -103,7 +104,8 @@ impl HeadNorms {
         })
     }
 
-    /// Normalizes the queries and keys at the start of rows of projections. `[rows, width]`
+    /// Normalizes the queries and keys, which come first in each row of projections.
+    /// `[rows, width]`
     pub(super) fn forward(&self, projected: &Tensor) -> Result<(Tensor, NormalizedHeads)> {
         let [queries, keys, rest] = self.parts(projected)?;
         let (queries, of_queries) = norm::forward(&queries, &self.queries)?;
@@ -118,7 +120,7 @@ impl HeadNorms {
         ))
     }
 
-    /// Pulls cotangents of queries back. `[cotangent rows, query width]`
+    /// Pulls cotangents of normalized queries back. `[cotangent rows, query width]`
     pub(super) fn vjp_of_queries(
         &self,
         saved: &NormalizedHeads,
@@ -128,8 +130,8 @@ impl HeadNorms {
         norm::vjp(dqueries, &self.queries, &saved.queries, saved_rows)
     }
 
-    /// Pulls cotangents of keys back, which stand before those of values.
-    /// `[cotangent rows, 2 · key width]`
+    /// Pulls cotangents of normalized keys back. Each row holds keys, then values, which pass
+    /// through unchanged. `[cotangent rows, 2 · key width]`
     pub(super) fn vjp_of_keys(
         &self,
         saved: &NormalizedHeads,
@@ -143,7 +145,7 @@ impl HeadNorms {
         Tensor::cat(&[&dkeys, &dvalues], 1)?.contiguous()
     }
 
-    /// Cuts projections into queries, keys and the rest.
+    /// Splits projections into queries, keys and the rest.
     fn parts(&self, projected: &Tensor) -> Result<[Tensor; 3]> {
         let (queries, keys) = (self.queries.weight.dim(0)?, self.keys.weight.dim(0)?);
         let (_, width) = projected.dims2()?;
@@ -156,7 +158,7 @@ impl HeadNorms {
     }
 }
 
-/// Reads the weights or biases of `groups` groups of `len` entries. `[groups · len]`
+/// Reads the weights or biases (`what`) for `groups` groups of `len` entries. `[groups · len]`
 fn head_weights(
     weights: &HeadNormWeights,
     what: &str,

@@ -1,5 +1,5 @@
-//! Position information: tables that are added to embeddings, and biases that are added to attention
-//! scores. Rotations are in `kernels::rotary`.
+//! Position information that is added: tables for embeddings, and biases for attention scores.
+//! Rotations are in `kernels::rotary`.
 
 use candle_core::Tensor;
 
@@ -10,7 +10,7 @@ use crate::kernels::score_bias::{KeySlopes, ScoreBias};
 use crate::model::spec::{AddedPositions, ScoreBiasSpec, Waves};
 use crate::model::weights::Checkpoint;
 
-/// Reads or computes the table that is added to the embeddings of positions `0..max_positions`.
+/// Reads or computes the table that is added to embeddings at positions `0..max_positions`.
 /// `[positions, hidden]`
 pub(in crate::model) fn added_positions(
     spec: &AddedPositions,
@@ -30,8 +30,9 @@ pub(in crate::model) fn added_positions(
     }
 }
 
-/// Returns waves of falling frequency: sines in the first half of the columns, cosines in the second,
-/// rounded to single precision as in transformers. `[positions, hidden]`
+/// Returns sinusoidal positions: sines in the first half of the columns, cosines in the second,
+/// frequencies falling within each half. Rounded to single precision as in transformers.
+/// `[positions, hidden]`
 pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize) -> Result<Tensor> {
     let mut values = Vec::with_capacity(positions * hidden);
     let num_sines = match waves {
@@ -57,7 +58,7 @@ pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize)
                 }
             };
             values.push(match (wave < num_sines, is_sine) {
-                // In an odd width, the last column has no wave.
+                // If the width is odd, the last column stays zero.
                 (false, _) => 0.0,
                 (_, true) => angle.sin() as f32,
                 (_, false) => angle.cos() as f32,
@@ -67,13 +68,13 @@ pub(in crate::model) fn sinusoids(waves: Waves, positions: usize, hidden: usize)
     host::upload(values, (positions, hidden))
 }
 
-/// Returns a frequency of tensor2tensor's waves, with its roundings to single precision.
+/// Returns a frequency of tensor2tensor's waves, rounded to single precision in the same places.
 fn frequency(wave: usize, num_sines: usize) -> f32 {
     let step = 10_000_f64.ln() / (num_sines - 1) as f64;
     f64::from(wave as f32 * -(step as f32)).exp() as f32
 }
 
-/// Reads or computes a bias of attention scores.
+/// Reads or computes a bias on attention scores.
 pub(in crate::model) fn score_bias(
     spec: &ScoreBiasSpec,
     checkpoint: &Checkpoint,
@@ -118,8 +119,8 @@ pub(in crate::model) fn score_bias(
     }
 }
 
-/// Which distances share a value. Short distances have a value of their own; the longer they get, the
-/// more of them share one.
+/// Maps distances to buckets that share a learned value. Each short distance has its own bucket;
+/// longer ones share buckets that grow logarithmically up to `max_distance`.
 #[derive(Debug, Clone, Copy)]
 struct Bucketing {
     buckets: usize,
@@ -128,10 +129,11 @@ struct Bucketing {
 }
 
 impl Bucketing {
-    /// Returns the bucket of a key `distance` after the query.
+    /// Returns the bucket for a key that is `distance` positions after the query.
     fn bucket(self, distance: i64) -> usize {
         let mut first = 0;
         let mut buckets = self.buckets;
+        // In a bidirectional stack, keys after the query use the upper half of the buckets.
         let steps = if self.is_bidirectional {
             buckets /= 2;
             if distance > 0 {
@@ -145,7 +147,7 @@ impl Bucketing {
         if steps < num_exact {
             return first + steps;
         }
-        // In single precision, as in transformers: where a bucket begins depends on the rounding.
+        // In single precision, as in transformers, because rounding decides where a bucket begins.
         let octaves = f64::from((steps as f32) / num_exact as f32).ln() as f32;
         let all = (self.max_distance as f64 / num_exact as f64).ln() as f32;
         let beyond = (octaves / all * (buckets - num_exact) as f32) as usize;
@@ -159,7 +161,8 @@ mod tests {
 
     #[test]
     fn distances_fall_into_the_buckets_of_t5() {
-        // From `_relative_position_bucket` of transformers' T5, 32 buckets up to distance 128.
+        // Expected values from `_relative_position_bucket` of transformers' T5, with 32 buckets up
+        // to distance 128.
         let both = Bucketing {
             buckets: 32,
             max_distance: 128,

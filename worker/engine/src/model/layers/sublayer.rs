@@ -1,7 +1,7 @@
 //! One step of the residual stream: a core, with norms before and after it.
 //!
-//! Models differ in where the norms are, in what the core reads, and in what is carried past it. All of
-//! that is data (`SublayerSpec`), so that every architecture runs through the same two functions.
+//! Models differ in where the norms are, in what the core reads, and in what it is added to. All
+//! of that is data (`SublayerSpec`), so every architecture runs through the same two functions.
 
 use candle_core::Tensor;
 
@@ -20,7 +20,7 @@ use crate::model::sequences::CachedPrefix;
 use crate::model::spec::{Activation, Carried, NormSpec, SublayerInput, SublayerSpec};
 use crate::model::weights::Checkpoint;
 
-/// One step of the residual stream.
+/// One step of the residual stream, with its weights.
 #[derive(Debug)]
 pub(in crate::model) struct Sublayer {
     input: SublayerInput,
@@ -32,38 +32,40 @@ pub(in crate::model) struct Sublayer {
     norm_sum: Option<Norm>,
 }
 
-/// What the backward pass, and a later forward pass, need of a sublayer's forward pass.
+/// What the backward pass, or a later pass that continues this one, needs from the forward pass.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct SublayerTrace {
     norm_before: Option<Normalized>,
     core: CoreTrace,
-    /// Dropout factors of the core's output, if any. `[rows, hidden]`
+    /// Dropout factors of the core's output; `None` without dropout. `[rows, hidden]`
     mask: Option<Tensor>,
     norm_after: Option<Normalized>,
     norm_sum: Option<Normalized>,
 }
 
-/// Cotangents at what a sublayer read.
+/// Cotangents at the streams that a sublayer reads.
 pub(in crate::model) struct SublayerCotangents {
-    /// At the stream that it adds to.
+    /// At the stream that the sublayer adds to.
     pub(in crate::model) stream: Cotangents,
-    /// At the stream in front of the sublayer before it, if it runs in parallel with that one.
+    /// At the stream before the preceding sublayer, if this one runs in parallel with it and reads
+    /// that stream.
     pub(in crate::model) before: Option<Cotangents>,
 }
 
 impl SublayerTrace {
-    /// Returns the attention of the forward pass, if the sublayer has any.
+    /// Returns the trace of the attention, if the sublayer is one.
     pub(in crate::model) fn attended(&self) -> Option<&AttentionTrace> {
         self.core.attended()
     }
 
-    /// Returns the prefixes `cut` of sequences, as the past of a later pass that continues them.
+    /// Returns the prefixes `cut` of the sequences, as the past of a later pass that continues
+    /// them.
     pub(in crate::model) fn cached_prefixes(&self, cut: &[CachedPrefix]) -> Self {
         let mut cut_trace = self.clone();
         if let Some(attended) = cut_trace.core.attended_mut() {
             let cut_sequence = |prefix: &CachedPrefix| {
                 let mut sequence = attended.sequences[prefix.sequence].clone();
-                // A cross-attention sees the whole source.
+                // A cross-attention always sees the whole source, so only causal keys are cut.
                 if attended.heads.causal {
                     sequence.keys.end = sequence.keys.start + prefix.len;
                 }
@@ -74,7 +76,7 @@ impl SublayerTrace {
         cut_trace
     }
 
-    /// Keeps only the sequences `kept`, as the past of a later pass that continues those.
+    /// Drops all sequences but `kept`, to serve as the past of a later pass that continues those.
     pub(in crate::model) fn keep(&mut self, kept: &[usize]) {
         if let Some(attended) = self.core.attended_mut() {
             attended.sequences = kept
@@ -112,7 +114,8 @@ impl Sublayer {
         matches!(self.core, SublayerCore::CrossAttention(_))
     }
 
-    /// Returns which stream this sublayer, number `index`, reads: the one in front of that sublayer.
+    /// Returns the index of the stream that sublayer `index` reads. Stream `i` is the one before
+    /// sublayer `i`.
     pub(in crate::model) fn place_read(&self, index: usize) -> usize {
         match self.input {
             SublayerInput::Stream => index,
@@ -120,8 +123,8 @@ impl Sublayer {
         }
     }
 
-    /// Returns the stream behind the sublayer, where `x` is the stream in front of it and the core reads
-    /// `input`. `[rows, hidden]`
+    /// Returns the stream after the sublayer. `x` is the stream before it, `input` is the stream
+    /// that the core reads. `[rows, hidden]`
     pub(in crate::model) fn forward(
         &self,
         (x, input): (&Tensor, &Tensor),
@@ -147,8 +150,8 @@ impl Sublayer {
         Ok((y, trace))
     }
 
-    /// Adds the core's output, `added`, to the stream `x`. Also returns what the norms behind the core
-    /// and behind the sum keep. `[rows, hidden]` each
+    /// Adds the core's output, `added`, to the stream `x`. Also returns the traces of the norm on
+    /// the core's output and of the norm on the sum. `[rows, hidden]` each
     fn finish(&self, x: &Tensor, added: &Tensor) -> Result<(Tensor, [Option<Normalized>; 2])> {
         let (added, norm_after) = normalize(self.norm_after.as_ref(), added)?;
         let x = match self.carried {
@@ -164,8 +167,9 @@ impl Sublayer {
         Ok((y, [norm_after, norm_sum]))
     }
 
-    /// Returns the core's output for `input` and, if it is an attention, what the values of each query
-    /// head add to it; see [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
+    /// Returns the core's output for `input`. For an attention, also returns what the values of
+    /// each query head contribute to it; see
+    /// [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
     pub(in crate::model) fn decompose(
         &self,
         input: &Tensor,
@@ -181,13 +185,14 @@ impl Sublayer {
         Ok((added, outputs))
     }
 
-    /// Returns the stream behind the sublayer if its core adds `added` to `x`. `[rows, hidden]`
+    /// Returns the stream after the sublayer if its core's output is `added`. `[rows, hidden]`
     pub(in crate::model) fn add(&self, x: &Tensor, added: &Tensor) -> Result<Tensor> {
         Ok(self.finish(x, added)?.0)
     }
 
-    /// Replaces the slopes of a nonlinearity that `reach` includes by those of the line from its input
-    /// where the core reads `reference` to its input where the core reads `input`. `[rows, hidden]` each
+    /// Applies the rescale rule to `trace`: the slope of every nonlinearity that `reach` includes
+    /// becomes that of the line from its value for `reference` to its value for `input`.
+    /// `[rows, hidden]` each
     pub(in crate::model) fn rescale(
         &self,
         trace: &mut SublayerTrace,
@@ -203,7 +208,7 @@ impl Sublayer {
         self.core.rescale(&mut trace.core, &x, &reference, reach)
     }
 
-    /// Pulls cotangents behind the sublayer back to what it read.
+    /// Pulls cotangents of the stream after the sublayer back to the streams that it reads.
     pub(in crate::model) fn vjp(
         &self,
         trace: &SublayerTrace,
@@ -242,6 +247,7 @@ impl Sublayer {
     }
 }
 
+/// Applies a norm, if there is one. `[rows, hidden]`
 fn normalize(norm: Option<&Norm>, x: &Tensor) -> Result<(Tensor, Option<Normalized>)> {
     let Some(norm) = norm else {
         return Ok((x.clone(), None));
@@ -250,6 +256,7 @@ fn normalize(norm: Option<&Norm>, x: &Tensor) -> Result<(Tensor, Option<Normaliz
     Ok((y, Some(saved)))
 }
 
+/// Pulls cotangents back through a norm, if there is one.
 fn pull_back(
     norm: Option<&Norm>,
     saved: Option<&Normalized>,

@@ -1,4 +1,4 @@
-//! What a sublayer computes between its norms: an attention, a network, or a mixture of networks.
+//! The core of a sublayer: an attention, a feed-forward network, or a mixture of experts.
 
 use candle_core::Tensor;
 
@@ -24,7 +24,7 @@ pub(super) enum SublayerCore {
     Experts(Experts),
 }
 
-/// What the backward pass, and a later forward pass, need of a core's forward pass.
+/// What the backward pass, or a later pass that continues this one, needs from the forward pass.
 #[derive(Debug, Clone)]
 pub(super) enum CoreTrace {
     SelfAttention(SelfAttentionTrace),
@@ -34,7 +34,7 @@ pub(super) enum CoreTrace {
 }
 
 impl CoreTrace {
-    /// Returns the attention of the forward pass, if the core is one.
+    /// Returns the trace of the attention, if the core is one.
     pub(super) fn attended(&self) -> Option<&AttentionTrace> {
         match self {
             Self::SelfAttention(saved) => Some(&saved.attended),
@@ -43,7 +43,7 @@ impl CoreTrace {
         }
     }
 
-    /// As [`Self::attended`], to be changed.
+    /// As [`Self::attended`], mutably.
     pub(super) fn attended_mut(&mut self) -> Option<&mut AttentionTrace> {
         match self {
             Self::SelfAttention(saved) => Some(&mut saved.attended),
@@ -74,8 +74,8 @@ impl SublayerCore {
         })
     }
 
-    /// Computes what the core adds to the stream from what it reads, `x`. `past` is what the same core
-    /// kept of an earlier pass that this one continues. `[rows, hidden]`
+    /// Computes the core's output from its input `x`. `past` is the trace of this core's attention
+    /// in an earlier pass that this one continues. `[rows, hidden]`
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -99,7 +99,7 @@ impl SublayerCore {
                 let (y, slopes) = network.forward_masked(x, rows, masks)?;
                 Ok((y, CoreTrace::FeedForward(slopes)))
             }
-            // Mixtures of experts are trained without dropout inside.
+            // Mixtures of experts are trained without dropout inside the experts.
             (Self::Experts(experts), _) => {
                 let (y, mixed) = experts.forward(x)?;
                 Ok((y, CoreTrace::Experts(mixed)))
@@ -107,7 +107,7 @@ impl SublayerCore {
         }
     }
 
-    /// Pulls cotangents of what the core adds back to what it read.
+    /// Pulls cotangents of the core's output back to its input.
     pub(super) fn vjp(
         &self,
         trace: &CoreTrace,
@@ -128,8 +128,8 @@ impl SublayerCore {
         }
     }
 
-    /// Returns what the values of each query head add to the output of an attention; nothing for
-    /// other cores. See [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
+    /// Returns what the values of each query head contribute to the output of an attention; empty
+    /// for other cores. See [`Mixing::value_outputs`](super::mixing::Mixing::value_outputs).
     pub(super) fn value_outputs(
         &self,
         trace: &CoreTrace,
@@ -156,9 +156,8 @@ impl SublayerCore {
         }
     }
 
-    /// Replaces the slopes of the nonlinearities that `reach` includes by those of the lines from their
-    /// input where the core reads `reference` to their input where it reads `x`.
-    /// `[rows, hidden]` each
+    /// Applies the rescale rule: the slope of every nonlinearity that `reach` includes becomes
+    /// that of the line from its value for `reference` to its value for `x`. `[rows, hidden]` each
     pub(super) fn rescale(
         &self,
         trace: &mut CoreTrace,

@@ -1,4 +1,4 @@
-//! Feed-forward networks, alone and as experts.
+//! Specification of feed-forward networks and mixtures of them.
 
 use super::linear::LinearSpec;
 use crate::kernels::activation_function::Activation;
@@ -10,9 +10,9 @@ pub struct FeedForwardSpec {
     pub inner: usize,
     /// Its nonlinearity.
     pub activation: Activation,
-    /// Multiplies the activated values where the network is gated.
+    /// The projections into the hidden layer, with or without a gate.
     pub gate: Gate,
-    /// From the hidden layer back to the stream.
+    /// Projection from the hidden layer back to the stream.
     pub down: LinearSpec,
 }
 
@@ -21,28 +21,28 @@ pub struct FeedForwardSpec {
 pub enum Gate {
     /// `down(act(up(x)))`.
     Plain {
-        /// Into the hidden layer.
+        /// Projection into the hidden layer.
         up: LinearSpec,
     },
     /// `down(act(gate(x)) · up(x))`. Source: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
     Gated {
-        /// The activated projection.
+        /// The projection that the nonlinearity is applied to.
         gate: LinearSpec,
-        /// The other one.
+        /// The projection that is multiplied by the activated gate.
         up: LinearSpec,
     },
 }
 
-/// Several feed-forward networks, of which each row takes the likeliest few and mixes them by
-/// their probabilities, scaled to sum to 1.
+/// A mixture of experts: each row uses the few networks with the highest probabilities and mixes
+/// them by those probabilities, rescaled to sum to 1.
 ///
 /// Source: Shazeer et al. 2017, <https://arxiv.org/abs/1701.06538>.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertsSpec {
-    /// From a row to the scores of the experts.
+    /// Linear map from a row to one score per expert.
     pub router: LinearSpec,
-    /// The networks.
+    /// The experts.
     pub experts: Vec<FeedForwardSpec>,
-    /// How many of them a row takes.
+    /// How many experts a row uses.
     pub num_chosen: usize,
 }

@@ -1,43 +1,43 @@
-//! Linear maps, and where a checkpoint keeps them.
+//! Specification of linear maps, and of where a checkpoint keeps them.
 
 /// A linear map with or without a bias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearSpec {
-    /// Checkpoint name up to `.weight` and `.bias`.
+    /// Checkpoint name without `.weight` or `.bias`.
     pub name: String,
     /// Whether it has a bias.
     pub bias: bool,
-    /// Whether the weight is stored `[in, out]`, as GPT-2's layers do, not `[out, in]`.
+    /// Whether the weight is stored `[in, out]`, as in GPT-2, instead of `[out, in]`.
     pub is_transposed: bool,
-    /// Which outputs of the stored map are this one's; `None` where all are.
+    /// Which outputs of the stored map belong to this one; `None` if all do.
     pub slice: Option<Slice>,
 }
 
-/// A map between the stream and embeddings of another width.
+/// A linear map between the residual stream and embeddings of another width.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Projection {
     /// The map.
     pub linear: LinearSpec,
-    /// Width of its end that is not the stream.
+    /// Width of the end that is not the stream.
     pub width: usize,
 }
 
-/// Some outputs of a map that several projections are stored in: from `start` on `length` of every
-/// `stride`.
+/// The outputs that belong to one projection in a map that stores several. They come in runs of
+/// `length` outputs; the first run begins at `start`, and each next one `stride` outputs later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Outputs of the stored map.
+    /// Number of outputs of the stored map.
     pub stored: usize,
-    /// First output.
+    /// Index of the first output.
     pub start: usize,
-    /// Outputs of one run.
+    /// Number of outputs per run.
     pub length: usize,
-    /// Outputs between the starts of two runs.
+    /// Distance between the starts of two runs.
     pub stride: usize,
 }
 
 impl LinearSpec {
-    /// Returns a map stored by itself, `[out, in]`.
+    /// Returns a map that is stored by itself, as `[out, in]`.
     pub fn new(name: impl Into<String>, bias: bool) -> Self {
         Self {
             name: name.into(),
@@ -47,7 +47,7 @@ impl LinearSpec {
         }
     }
 
-    /// Returns the map, stored `[in, out]`.
+    /// Returns the same map, stored as `[in, out]`.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl LinearSpec {
         }
     }
 
-    /// Returns the map of some outputs of what is stored.
+    /// Returns the map that consists of the outputs in `slice` of the stored one.
     #[must_use]
     pub fn sliced(self, slice: Slice) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl LinearSpec {
         }
     }
 
-    /// Returns the maps of consecutive runs of outputs, as long as `widths` says.
+    /// Splits the stored map into maps of consecutive outputs, with the given widths.
     #[must_use]
     pub fn split<const N: usize>(self, widths: [usize; N]) -> [Self; N] {
         let stored = widths.iter().sum();
@@ -81,8 +81,8 @@ impl LinearSpec {
         })
     }
 
-    /// Returns the maps of runs of outputs as long as `widths` says, which repeat `groups` times:
-    /// queries, keys and values head by head.
+    /// Splits the stored map into maps with the given widths, in a pattern that repeats `groups`
+    /// times, such as queries, keys and values head by head.
     #[must_use]
     pub fn split_in_groups<const N: usize>(self, groups: usize, widths: [usize; N]) -> [Self; N] {
         let stride: usize = widths.iter().sum();
@@ -100,7 +100,7 @@ impl LinearSpec {
 }
 
 impl Slice {
-    /// Returns the runs of stored outputs.
+    /// Returns the ranges of stored outputs that belong to the slice.
     pub fn runs(self) -> impl Iterator<Item = std::ops::Range<usize>> {
         (self.start..self.stored)
             .step_by(self.stride)

@@ -1,13 +1,13 @@
-//! Normalisations.
+//! Specification of norms.
 
-/// A normalisation of each row.
+/// A norm that is applied to each row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormSpec {
-    /// Checkpoint name up to `.weight` and `.bias`.
+    /// Checkpoint name without `.weight` or `.bias`.
     pub name: String,
-    /// Which one.
+    /// The kind of norm.
     pub kind: NormKind,
-    /// Added to the mean square or variance.
+    /// Added to the mean square or the variance, so that the norm never divides by zero.
     pub epsilon: f64,
 }
 
@@ -17,12 +17,12 @@ impl NormSpec {
         Self::new(name, NormKind::Rms, epsilon)
     }
 
-    /// Returns a layer norm with weight and bias.
+    /// Returns a layer norm with a weight and a bias.
     pub fn layer(name: impl Into<String>, epsilon: f64) -> Self {
         Self::new(name, NormKind::Layer, epsilon)
     }
 
-    /// Returns a norm of any kind.
+    /// Returns a norm of the given kind.
     pub fn new(name: impl Into<String>, kind: NormKind, epsilon: f64) -> Self {
         Self {
             name: name.into(),
@@ -32,14 +32,15 @@ impl NormSpec {
     }
 }
 
-/// Which normalisation.
+/// The kind of norm, with its formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormKind {
     /// `x / rms(x) · weight`. Source: Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
     Rms,
     /// `x / rms(x) · (1 + weight)`.
     RmsPlusOne,
-    /// `(x − mean) / std · weight + bias`. Source: Ba et al. 2016, <https://arxiv.org/abs/1607.06450>.
+    /// `(x − mean) / std · weight + bias`. Source: Ba et al. 2016,
+    /// <https://arxiv.org/abs/1607.06450>.
     Layer,
     /// `(x − mean) / std · weight`.
     LayerWithoutBias,
@@ -48,7 +49,7 @@ pub enum NormKind {
 }
 
 impl NormKind {
-    /// Returns whether the mean is subtracted.
+    /// Returns whether the norm subtracts the mean.
     pub fn is_centered(self) -> bool {
         !matches!(self, Self::Rms | Self::RmsPlusOne)
     }

@@ -1,38 +1,39 @@
-//! How token positions enter a stack.
+//! Specification of how token positions enter a stack.
 
-/// What is added to the embeddings of a stack.
+/// Position vectors that are added to the embeddings of a stack.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AddedPositions {
-    /// Row `offset + position` of a table. `[offset + max_positions, hidden]`
+    /// Row `offset + position` of a learned table, `[offset + max_positions, hidden]`.
     Learned {
         /// Checkpoint name of the table.
         name: String,
-        /// Rows of the table before that of position 0.
+        /// Rows of the table that come before the row of position 0.
         offset: usize,
     },
-    /// Sines in the first half of the columns, cosines in the second.
+    /// Sines in the first half of the columns, cosines in the second half.
     Sinusoidal(Waves),
 }
 
-/// Which waves a sinusoidal position has.
+/// The frequencies of sinusoidal positions.
 ///
 /// Source: Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waves {
-    /// Wave `j` has the frequency `10000^(−2j / hidden)`, in double precision.
+    /// Wave `j` has the frequency `10000^(−2j / hidden)`, computed in double precision.
     Vaswani,
-    /// Wave `j` has the frequency `10000^(−j / (hidden / 2 − 1))`, in single precision, and
-    /// position 0 stands at `offset`: the waves of tensor2tensor, which fairseq took over.
+    /// The waves of tensor2tensor, which fairseq adopted. Wave `j` has the frequency
+    /// `10000^(−j / (hidden / 2 − 1))`, computed in single precision, and position 0 uses row
+    /// `offset`.
     Tensor2tensor {
-        /// Where position 0 stands.
+        /// The row of position 0.
         offset: usize,
-        /// Where there are zeros instead of waves, if anywhere.
+        /// The row that holds zeros instead of waves; `None` if there is no such row.
         padding: Option<usize>,
     },
 }
 
 impl Waves {
-    /// Returns whether there are zeros at `position` instead of waves.
+    /// Returns whether `position` falls on the row of zeros.
     pub(in crate::model) fn is_padding(self, position: usize) -> bool {
         match self {
             Self::Vaswani => false,
@@ -41,33 +42,34 @@ impl Waves {
     }
 }
 
-/// What is added to attention scores for the positions of query and key.
+/// Biases on attention scores that depend on the positions of query and key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ScoreBiasSpec {
-    /// One slope per head times the key's position.
+    /// `ALiBi`: a slope per head times the key's position. The query's position would add the same
+    /// to all keys of a row, which the softmax cancels.
     ///
     /// Source: Press et al. 2021, <https://arxiv.org/abs/2108.12409>.
     Alibi {
-        /// One a head.
+        /// One slope per head.
         slopes: Vec<f64>,
         /// Whether slope, position and product are rounded to bfloat16.
         is_bfloat16: bool,
-        /// Factor after rounding.
+        /// Factor that is applied after the rounding.
         factor: f64,
     },
-    /// A learned value for each head and bucket of distances.
+    /// A learned value for each head and each bucket of distances.
     ///
     /// Source: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>, section 2.1.
     Relative {
-        /// Checkpoint name of the table. `[buckets, heads]`
+        /// Checkpoint name of the table, `[buckets, heads]`.
         name: String,
         /// Number of heads.
         heads: usize,
         /// Number of buckets.
         buckets: usize,
-        /// Distance from which on all keys share the last bucket.
+        /// Distance from which all keys share the last bucket.
         max_distance: usize,
-        /// Whether keys after the query have buckets of their own.
+        /// Whether keys after the query have their own buckets.
         is_bidirectional: bool,
     },
 }

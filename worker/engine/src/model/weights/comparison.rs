@@ -1,4 +1,4 @@
-//! A checkpoint compared with the tensors a model is made of, before any of them is read.
+//! Compares a checkpoint with the tensors that a model is made of, before reading any of them.
 
 use std::collections::HashSet;
 
@@ -6,23 +6,24 @@ use super::{Checkpoint, missing};
 use crate::Error;
 use crate::model::tensors::{Need, TensorSpec};
 
-/// What a model would leave out of its checkpoint, and what it takes.
+/// Which tensors of a checkpoint the model uses, and which it does not.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Comparison {
-    /// Names, in the files, of the tensors the model is made of.
+    /// Names, as in the files, of the tensors that the model uses.
     pub(crate) read: HashSet<String>,
-    /// Names of those it would leave out, sorted.
+    /// Names of the tensors that it does not use, sorted.
     pub(crate) unread: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Compares the names and shapes in the checkpoint with `tensors`. Reads the directories of
-    /// tensors, not the tensors.
+    /// Compares the names and shapes in the checkpoint with `tensors`. This reads only the tensor
+    /// directories, not the tensors.
     ///
-    /// Fails if a required one is missing, or one has another shape or numbers that are not
-    /// floating-point ones.
+    /// Fails if a required tensor is missing, or if a tensor has another shape or numbers that are
+    /// not floating point.
     pub(crate) fn compare(&self, tensors: &[TensorSpec]) -> Result<Comparison, Error> {
-        // What is missing says more than a shape: a model of another layout has both.
+        // Missing tensors are reported first, because they say more than a wrong shape: a model of
+        // another layout has both.
         let required = tensors
             .iter()
             .filter(|tensor| tensor.need == Need::Required);
@@ -36,7 +37,8 @@ impl Checkpoint {
             let Some((stored, _)) = self.find(&tensor.name) else {
                 continue;
             };
-            // What must be zero is looked at number by number, whatever its shape.
+            // Tensors that must be zero are checked number by number later, so their shape does
+            // not matter.
             if tensor.need != Need::Zero {
                 self.check_stored(&tensor.name, &tensor.shape)?;
             }

@@ -1,7 +1,8 @@
-//! Floating-point numbers from a file, widened as they are read unless halves are wanted.
+//! Reads floating-point numbers from a file and widens them on the way, unless half precision is
+//! wanted.
 //!
-//! A block at a time goes from the file into the precision the engine computes in, so that loading
-//! a model needs the memory of the model and of one block.
+//! One block at a time goes from the file into the precision the engine computes in, so that
+//! loading a model needs the memory of the model plus one block.
 
 use std::io::{self, Read};
 
@@ -10,10 +11,10 @@ use half::{bf16, f16};
 
 use crate::kernels::host;
 
-/// Bytes read at once: large enough for the disk, small enough for the cache.
+/// Bytes per read: large enough for the disk, small enough for the CPU cache.
 const BLOCK_BYTES: usize = 1 << 18;
 
-/// How a file writes a number, little-endian.
+/// How a file stores a number. All formats are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     F16,
@@ -23,7 +24,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Returns the precision.
+    /// Returns the corresponding candle type.
     pub(super) fn dtype(self) -> DType {
         match self {
             Self::F16 => DType::F16,
@@ -33,7 +34,7 @@ impl Format {
         }
     }
 
-    /// Returns how many bytes a number takes.
+    /// Returns the number of bytes per number.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
@@ -42,8 +43,8 @@ impl Format {
         }
     }
 
-    /// Returns which number of `block` is the first that is infinite or none: the exponent of such a
-    /// number has all its bits set.
+    /// Returns the index of the first number of `block` that is infinite or NaN, that is, whose
+    /// exponent bits are all set.
     fn first_not_finite(self, block: &[u8]) -> Option<usize> {
         match self {
             Self::F16 => first(block, |bytes| u16::from_le_bytes(bytes) & 0x7C00 == 0x7C00),
@@ -54,8 +55,9 @@ impl Format {
     }
 }
 
-/// Returns the first number of `N` bytes that `is_bad`. Goes over all of them without a branch first:
-/// hardly ever is there one.
+/// Returns the index of the first number of `N` bytes for which `is_bad` is true. The first loop
+/// only tells whether there is one, without branches, so that the compiler can vectorize it. The
+/// second one, which finds the index, hardly ever runs.
 fn first<const N: usize>(block: &[u8], is_bad: impl Fn([u8; N]) -> bool) -> Option<usize> {
     let (numbers, _) = block.as_chunks::<N>();
     let any = numbers
@@ -71,22 +73,22 @@ pub(super) enum ReadError {
     /// The file could not be read.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// A number is infinite or none, in the file or in the precision the engine computes in.
+    /// A number is infinite or NaN, in the file or after conversion to the engine's precision.
     #[error(
-        "number {index} of {count} is not finite; copy the file again, or take another checkpoint: no score of this one would be a number"
+        "number {index} of {count} is not finite; copy the file again, or take another checkpoint: every score of this one would be NaN"
     )]
     NotFinite {
-        /// Which, from 0.
+        /// Index of the number, from 0.
         index: usize,
-        /// How many there are.
+        /// How many numbers there are.
         count: usize,
     },
-    /// The tensor could not be made.
+    /// candle could not create the tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
 }
 
-/// Reads `count` numbers as a flat tensor of `dtype`. Fails if one of them is not finite.
+/// Reads `count` numbers into a flat tensor of `dtype`. Fails if one of them is not finite.
 pub(super) fn read(
     reader: impl Read,
     format: Format,
@@ -108,7 +110,7 @@ pub(super) fn read(
         }
         _ => {}
     }
-    // Through the wider of the two precisions: what a file says is never rounded twice.
+    // Convert through the wider of the two precisions, so that a number is never rounded twice.
     if format == Format::F64 || dtype == DType::F64 {
         let values = widened(reader, format, count, |bytes| match format {
             Format::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f64(),
@@ -116,7 +118,7 @@ pub(super) fn read(
             Format::F32 => f64::from(f32::from_le_bytes(fixed(bytes))),
             Format::F64 => f64::from_le_bytes(fixed(bytes)),
         })?;
-        // A double may be larger than any single.
+        // A double may be too large for single precision.
         let overflows = |value: &f64| dtype == DType::F32 && !(*value as f32).is_finite();
         if let Some(index) = values.iter().position(overflows) {
             return Err(ReadError::NotFinite { index, count });
@@ -131,16 +133,18 @@ pub(super) fn read(
     Ok(flat(values, dtype)?)
 }
 
-/// Fails if one of `count` numbers is not finite. Keeps none of them.
+/// Fails if one of `count` numbers is not finite. Keeps none of them in memory.
 pub(super) fn check(reader: impl Read, format: Format, count: usize) -> Result<(), ReadError> {
     for_each_block(reader, format, count, |_| ())
 }
 
+/// Makes a tensor of `values`, `[values]`, in the precision `dtype`.
 fn flat<T: WithDType>(values: Vec<T>, dtype: DType) -> Result<Tensor, candle_core::Error> {
     let count = values.len();
     host::upload(values, count)?.to_dtype(dtype)
 }
 
+/// Reads `count` numbers and converts each with `widen`.
 fn widened<T>(
     reader: impl Read,
     format: Format,
@@ -154,7 +158,7 @@ fn widened<T>(
     Ok(values)
 }
 
-/// Hands `count` numbers to `take`, a block at a time. Fails if one of them is not finite.
+/// Passes `count` numbers to `take`, block by block. Fails if one of them is not finite.
 fn for_each_block(
     mut reader: impl Read,
     format: Format,
@@ -178,7 +182,7 @@ fn for_each_block(
     Ok(())
 }
 
-/// Returns the bytes of one number; the chunk has exactly as many.
+/// Returns the bytes of one number as an array. `bytes` must have exactly `N` of them.
 fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut number = [0; N];
     number.copy_from_slice(bytes);

@@ -1,13 +1,13 @@
-//! Why a checkpoint lacks tensors, as far as its names tell.
+//! Explains, from the names in a checkpoint, why tensors are missing.
 //!
-//! Most checkpoints that lack everything have it under other names: training wrappers put their own
-//! in front of the model's, and quantization replaces a weight by several packed ones.
+//! A checkpoint that lacks all of them usually has them under other names: training wrappers add a
+//! prefix, and quantization replaces a weight by several packed tensors.
 
 use std::path::Path;
 
 use crate::Error;
 
-/// Parts that a wrapper puts into the names of tensors, and the wrapper.
+/// Parts that wrappers insert into tensor names, and the wrapper that does so.
 const WRAPPERS: &[(&str, &str)] = &[
     ("_orig_mod.", "torch.compile"),
     ("_fsdp_wrapped_module.", "FSDP"),
@@ -16,10 +16,10 @@ const WRAPPERS: &[(&str, &str)] = &[
     ("module.", "DataParallel or DeepSpeed"),
 ];
 
-/// What peft puts in front of the names of an adapted model, and behind those of adapted layers.
+/// The prefix that peft puts on the names of an adapted model.
 const PEFT: &str = "base_model.model.";
 
-/// Ends of the names of packed weights and what belongs to them.
+/// Name endings of quantized weights and of the tensors that belong to them.
 const QUANTIZED: &[&str] = &[
     ".qweight",
     ".qzeros",
@@ -31,8 +31,8 @@ const QUANTIZED: &[&str] = &[
     ".quant_map",
 ];
 
-/// Returns the error of a checkpoint at `path` without the tensors `absent`, which has those of
-/// `names`.
+/// Returns the error for the checkpoint at `path`, which has the tensors `names` and lacks
+/// `absent`.
 pub(super) fn error(path: &Path, absent: &[&str], names: &[String]) -> Error {
     if let Some((reason, next)) = explanation(path, absent, names) {
         return Error::ModelRefused {
@@ -53,7 +53,7 @@ pub(super) fn error(path: &Path, absent: &[&str], names: &[String]) -> Error {
     }
 }
 
-/// Returns why the tensors are missing and what to do about it, if the names tell.
+/// Returns the reason why tensors are missing and the next step, if the names reveal them.
 fn explanation(path: &Path, absent: &[&str], names: &[String]) -> Option<(String, String)> {
     let first = absent.first()?;
     if let Some(name) = names.iter().find(|name| name.starts_with(PEFT)) {
@@ -104,8 +104,8 @@ fn is_head(name: &str) -> bool {
     name.starts_with("lm_head.") || name.starts_with("embed_out.")
 }
 
-/// Returns the part that the names of the checkpoint have and those of the model do not, and what
-/// puts it there.
+/// Returns the part that the checkpoint's names have in addition to the model's, and what puts it
+/// there.
 fn wrapped<'n>(absent: &[&str], names: &'n [String]) -> Option<(&'n str, &'static str)> {
     let is_absent = |name: &str| absent.contains(&name);
     for &(part, wrapper) in WRAPPERS {
@@ -116,7 +116,7 @@ fn wrapped<'n>(absent: &[&str], names: &'n [String]) -> Option<(&'n str, &'stati
             return Some((part, wrapper));
         }
     }
-    // A training script's own module around the model puts its own name in front.
+    // A training script may wrap the model in a module of its own, whose name becomes a prefix.
     let prefix_of = |name: &'n String| {
         let mut ends = absent.iter().filter(|absent| absent.contains('.'));
         let end = ends.find(|absent| name.ends_with(**absent))?;
@@ -127,7 +127,8 @@ fn wrapped<'n>(absent: &[&str], names: &'n [String]) -> Option<(&'n str, &'stati
     Some((prefix, "the module around the model"))
 }
 
-/// Returns whether `name` is absent, be it without the first part that a bare model lacks.
+/// Returns whether `name` is one of the absent names, with or without the first part, which a
+/// model saved without its head lacks.
 fn matches(name: &str, is_absent: &impl Fn(&str) -> bool, absent: &[&str]) -> bool {
     let is_bare = |absent: &&str| absent.split_once('.').is_some_and(|(_, bare)| bare == name);
     is_absent(name) || absent.iter().any(is_bare)

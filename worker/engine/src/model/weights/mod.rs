@@ -1,9 +1,10 @@
-//! A model's tensors, whatever files they come in: safetensors, PyTorch pickles, GGUF.
+//! The tensors of a model in any file format: safetensors, PyTorch pickles, GGUF.
 //!
-//! Directories of tensors are read and checked when the checkpoint is opened, each tensor's bytes
-//! when it is asked for, once, straight into the precision the engine computes in: a model is
-//! never in memory twice. Where it would not fit even so, the weights of linear maps and the
-//! embedding stay in the half precision they are stored in, and are widened where they are used.
+//! The tensor directories are read and checked when the checkpoint is opened. The bytes of a
+//! tensor are read once, when it is asked for, directly into the precision the engine computes in,
+//! so that a model is never in memory twice. If the model would not fit even so, the embedding and
+//! the weights of linear maps stay in the half precision they are stored in, and are widened where
+//! they are used.
 
 pub(crate) mod comparison;
 mod missing;
@@ -34,7 +35,7 @@ use tensor_file::TensorFile;
 pub struct Checkpoint {
     path: PathBuf,
     files: Vec<Box<dyn TensorFile>>,
-    /// Which file has a tensor.
+    /// For each tensor name, the index of the file that has it.
     file_of: HashMap<String, usize>,
     dtype: DType,
     keeps_halves: bool,
@@ -42,9 +43,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `folder`, to be read as `dtype`.
+    /// Opens the checkpoint in `folder`, which will be read as `dtype`.
     ///
-    /// Fails if there is none, or if a file of it is truncated or damaged.
+    /// Fails if there is none, or if one of its files is truncated or damaged.
     pub fn open(folder: &Path, dtype: DType) -> Result<Self, Error> {
         Ok(Self::from_files(folder, shards::open(folder)?, dtype))
     }
@@ -54,7 +55,7 @@ impl Checkpoint {
         shards::exist(folder)
     }
 
-    /// Takes the tensors of an open GGUF file, to be read as `dtype`.
+    /// Wraps the tensors of an open GGUF file, which will be read as `dtype`.
     pub(crate) fn from_gguf(file: Arc<gguf::GgufFile>, dtype: DType) -> Result<Self, Error> {
         let path = file.path().to_owned();
         let files: Vec<Box<dyn TensorFile>> = vec![Box::new(gguf::GgufTensors::new(file)?)];
@@ -76,13 +77,13 @@ impl Checkpoint {
         }
     }
 
-    /// Reads the tensor `name` of shape `shape`. Fails if it is absent or has another shape.
+    /// Reads the tensor `name`. Fails if it is absent or its shape is not `shape`.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         self.read(name, shape, |_, _| self.dtype)
     }
 
-    /// Reads the weight `name` of shape `shape`, in the half precision it is stored in where the
-    /// checkpoint keeps halves. Fails if it is absent or has another shape.
+    /// Reads the weight `name`. If the checkpoint keeps half precision, a weight stored that way
+    /// is not widened. Fails if it is absent or its shape is not `shape`.
     pub fn weight(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         self.read(name, shape, |file, stored| {
             let kept = file.precision(stored).filter(|_| self.keeps_halves);
@@ -91,7 +92,7 @@ impl Checkpoint {
         })
     }
 
-    /// Reads a tensor in the precision `dtype` gives for its file and its name there.
+    /// Reads a tensor. `dtype` chooses the precision from the tensor's file and its name there.
     fn read(
         &self,
         name: &str,
@@ -104,8 +105,8 @@ impl Checkpoint {
         Ok(tensor)
     }
 
-    /// Finds the tensor `name`. Fails if it is absent, has another shape, or numbers that are not
-    /// floating-point ones.
+    /// Finds the tensor `name`. Fails if it is absent, if its shape is not `shape`, or if its
+    /// numbers are not floating point.
     fn check_stored<'n>(
         &self,
         name: &'n str,
@@ -135,14 +136,14 @@ impl Checkpoint {
         Ok((stored, file))
     }
 
-    /// Reads the weight `name` of shape `shape` of a linear map, stored as its transpose, as GPT-2's
-    /// `Conv1D` stores it. `shape` is the shape of the result. Fails as [`Self::weight`] does.
+    /// Reads the weight `name` of a linear map that is stored transposed, as in GPT-2's `Conv1D`.
+    /// `shape` is the shape of the result. Fails as [`Self::weight`] does.
     pub fn transposed_weight(&self, name: &str, shape: [usize; 2]) -> Result<Tensor, Error> {
         let [rows, columns] = shape;
         Ok(self.weight(name, &[columns, rows])?.t()?.contiguous()?)
     }
 
-    /// Returns the checkpoint, whose weights of half precision [`Self::weight`] reads as they are.
+    /// Returns the same checkpoint, with [`Self::weight`] no longer widening half precision.
     #[must_use]
     pub(crate) fn keeping_halves(self) -> Self {
         Self {
@@ -151,7 +152,7 @@ impl Checkpoint {
         }
     }
 
-    /// Returns how many numbers the checkpoint has, and how many of them in half precision.
+    /// Returns how many numbers the checkpoint has, and how many of them are in half precision.
     pub(crate) fn numbers(&self) -> (u64, u64) {
         let (mut all, mut halves) = (0_u64, 0_u64);
         for (name, &file) in &self.file_of {
@@ -173,8 +174,8 @@ impl Checkpoint {
         self.find(name).is_some()
     }
 
-    /// Fails if the checkpoint has the tensor `name`, which the configuration does without, with
-    /// anything but zeros in it: the model would not be the one that was trained.
+    /// Fails if the checkpoint has a tensor `name` that is not all zeros. The configuration does
+    /// not use this tensor, so the model would not be the one that was trained.
     pub(crate) fn require_no(&self, name: &str) -> Result<(), Error> {
         let Some((stored, file)) = self.find(name) else {
             return Ok(());
@@ -189,13 +190,13 @@ impl Checkpoint {
         })
     }
 
-    /// Returns whether the tensor that a file calls `stored` has zeros only.
+    /// Returns whether the tensor with the name `stored` in its file is all zeros.
     pub(crate) fn is_zero(&self, stored: &str) -> Result<bool, Error> {
         let sizes = rows::absolute(&self.stored(stored, DType::F32)?)?;
         Ok(host::sum(&sizes)? == 0.0)
     }
 
-    /// Reads the tensor that a file calls `stored`, whatever its shape.
+    /// Reads the tensor with the name `stored` in its file, whatever its shape.
     pub(crate) fn stored(&self, stored: &str, dtype: DType) -> Result<Tensor, Error> {
         match self.file_of.get(stored) {
             Some(&file) => self.files[file].read(stored, dtype),
@@ -203,25 +204,25 @@ impl Checkpoint {
         }
     }
 
-    /// Returns the shape of the tensor that a file calls `stored`.
+    /// Returns the shape of the tensor with the name `stored` in its file.
     pub(crate) fn shape(&self, stored: &str) -> Option<Vec<usize>> {
         self.files[*self.file_of.get(stored)?].shape(stored)
     }
 
-    /// Returns the names that the files have for their tensors, sorted.
+    /// Returns the names of all tensors as in the files, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.file_of.keys().cloned().collect();
         names.sort_unstable();
         names
     }
 
-    /// Returns where the checkpoint is.
+    /// Returns the path of the checkpoint.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Fails if one of the tensors that files call `stored` has a number that is not finite. Takes
-    /// the memory of one block per thread, not of the tensors.
+    /// Fails if one of the tensors `stored`, named as in the files, has a number that is not
+    /// finite. Needs the memory of one block per thread, not that of the tensors.
     pub(crate) fn check_finite<'s>(
         &self,
         stored: impl ParallelIterator<Item = &'s String>,
@@ -232,8 +233,8 @@ impl Checkpoint {
         })
     }
 
-    /// Fails if the checkpoint has the tensor `name`, and it differs from `other`, which the model
-    /// uses in its place.
+    /// Fails if the checkpoint has a tensor `name` that differs from `other`, which the model uses
+    /// instead.
     pub(crate) fn require_same(&self, name: &str, other: &Tensor) -> Result<(), Error> {
         let Some((stored, file)) = self.find(name) else {
             return Ok(());
@@ -249,13 +250,14 @@ impl Checkpoint {
         })
     }
 
-    /// Returns the precision tensors are read as.
+    /// Returns the precision that tensors are read as.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Finds a tensor. One that was saved from the model without its head has no first part:
-    /// `h.0.ln_1.weight` is `transformer.h.0.ln_1.weight`, as transformers has it.
+    /// Finds a tensor. A model that was saved without its head lacks the first part of every name,
+    /// so `transformer.h.0.ln_1.weight` may be stored as `h.0.ln_1.weight`. transformers accepts
+    /// both.
     fn find<'n>(&self, name: &'n str) -> Option<(&'n str, &dyn TensorFile)> {
         let of_base_model = name.split_once('.').map(|(_, rest)| rest);
         let spellings = [Some(name), of_base_model.filter(|rest| rest.contains('.'))];

@@ -1,10 +1,10 @@
-//! How much of a checkpoint was read, for the log.
+//! Logs the progress of reading a checkpoint.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::info;
 
-/// How much of a checkpoint was read. Tells the log at each tenth.
+/// Counts the tensors that were read and logs at every tenth of the total.
 #[derive(Debug)]
 pub(super) struct LoadProgress {
     tensors: usize,
@@ -12,7 +12,7 @@ pub(super) struct LoadProgress {
 }
 
 impl LoadProgress {
-    /// Starts with none of `tensors` read.
+    /// Starts counting towards a total of `tensors`.
     pub(super) fn over(tensors: usize) -> Self {
         Self {
             tensors,
@@ -20,7 +20,7 @@ impl LoadProgress {
         }
     }
 
-    /// Counts one more.
+    /// Counts one more tensor.
     pub(super) fn advance(&self) {
         let read = self.read.fetch_add(1, Ordering::Relaxed) + 1;
         let tenth = |read: usize| read * 10 / self.tensors.max(1);

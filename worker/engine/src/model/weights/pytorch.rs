@@ -1,8 +1,8 @@
-//! One `pytorch_model.bin`: a zip archive of a pickled dictionary and the tensors' bytes.
+//! A `pytorch_model.bin` file: a zip archive of a pickled dictionary and the bytes of the tensors.
 //!
-//! Source of the format: `torch/serialization.py` and `torch/_utils.py` of PyTorch. The pickle is
-//! decoded by candle, which builds objects and runs nothing; what the objects say is checked here,
-//! because a file from outside may say anything.
+//! Source of the format: `torch/serialization.py` and `torch/_utils.py` of PyTorch. candle decodes
+//! the pickle, which only builds objects and never runs code. What the objects say is checked
+//! here, because a file from outside may contain anything.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ use super::tensor_file::TensorFile;
 use crate::Error;
 use crate::model::disk;
 
-/// An open file.
+/// An open PyTorch file.
 #[derive(Debug)]
 pub(super) struct PytorchFile {
     path: PathBuf,
@@ -27,21 +27,21 @@ pub(super) struct PytorchFile {
     tensors: HashMap<String, Stored>,
 }
 
-/// Where a tensor lies.
+/// Where a tensor is in the archive, and how it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stored {
-    /// Name of the archive's entry.
+    /// Name of the archive entry that holds its bytes.
     entry: String,
-    /// `None` where the numbers are not floating-point ones.
+    /// `None` if the numbers are not floating point.
     format: Option<Format>,
-    /// Number of its first number in the entry.
+    /// Index, in the entry, of the tensor's first number.
     offset: usize,
     shape: Vec<usize>,
     strides: Vec<usize>,
 }
 
 impl PytorchFile {
-    /// Opens the file. Fails if it is truncated or not of the zip format.
+    /// Opens the file. Fails if it is truncated or not in the zip format.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         let file = disk::open(&path)?;
         let damaged = |reason: String| Error::ModelContent {
@@ -60,7 +60,7 @@ impl PytorchFile {
             let Object::Unicode(name) = name else {
                 continue;
             };
-            // A state dictionary may hold more than tensors.
+            // A state dictionary may contain objects other than tensors.
             if let Some(mut stored) = stored(object) {
                 stored.entry = format!("{folder}{}", stored.entry);
                 tensors.insert(name, stored);
@@ -74,8 +74,8 @@ impl PytorchFile {
     }
 }
 
-/// Reads the dictionary, and the folder of the archive it is in. The archive's check sum tells
-/// a damaged pickle from a whole one.
+/// Reads the pickled dictionary and the name of the archive folder that it is in. The archive's
+/// checksum detects a damaged pickle.
 fn pickled_dictionary(
     archive: &mut ZipArchive<BufReader<File>>,
 ) -> Result<(String, Vec<(Object, Object)>), String> {
@@ -101,7 +101,7 @@ fn pickled_dictionary(
     Ok((folder, entries))
 }
 
-/// Reads what a pickled object says of a tensor, or `None` if it is not one.
+/// Reads a tensor's description from a pickled object, or returns `None` if it is not a tensor.
 fn stored(object: Object) -> Option<Stored> {
     let (callable, args) = object.reduce().ok()?;
     let (module, function) = callable.class().ok()?;
@@ -133,6 +133,7 @@ fn stored(object: Object) -> Option<Stored> {
     })
 }
 
+/// Returns the value of a pickled non-negative integer, or `None` for any other object.
 fn size(object: &Object) -> Option<usize> {
     match object {
         Object::Int(value) => usize::try_from(*value).ok(),
@@ -141,13 +142,14 @@ fn size(object: &Object) -> Option<usize> {
     }
 }
 
+/// Returns the values of a pickled tuple of non-negative integers, such as a shape.
 fn sizes(object: Object) -> Option<Vec<usize>> {
     object.tuple().ok()?.iter().map(size).collect()
 }
 
 impl Stored {
-    /// Returns how many numbers lie between the first and the last of the tensor, both counted;
-    /// `None` where that is more than any file has.
+    /// Returns how many numbers the tensor spans, from its first to its last inclusive; `None` if
+    /// that overflows.
     fn extent(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -159,8 +161,8 @@ impl Stored {
         last.checked_add(1)
     }
 
-    /// Returns the byte of an entry of `entry_bytes` bytes that the tensor begins at, and its extent;
-    /// `None` where it reaches beyond the entry.
+    /// Returns the tensor's first byte within its entry, which has `entry_bytes` bytes, and its
+    /// extent in numbers; `None` if it reaches beyond the entry.
     fn section(&self, format: Format, entry_bytes: u64) -> Option<(u64, usize)> {
         let start = self.offset.checked_mul(format.bytes())? as u64;
         let extent = self.extent()?;
@@ -168,7 +170,7 @@ impl Stored {
         (start.checked_add(bytes)? <= entry_bytes).then_some((start, extent))
     }
 
-    /// Returns whether the numbers lie in the order of the shape, last dimension fastest.
+    /// Returns whether the numbers are stored contiguously, last dimension fastest.
     fn is_in_order(&self) -> bool {
         let mut expected = 1;
         let dimensions = self.shape.iter().zip(&self.strides).rev();
@@ -213,8 +215,8 @@ impl TensorFile for PytorchFile {
 }
 
 impl PytorchFile {
-    /// Hands the bytes of a tensor to `take`, with how its numbers are written and how many there are
-    /// from its first to its last.
+    /// Passes the bytes of a tensor to `take`, together with the format of its numbers and how
+    /// many it spans.
     fn extract<T>(
         &self,
         name: &str,
@@ -250,19 +252,19 @@ impl PytorchFile {
         skip(&mut entry.by_ref().take(start))
             .map_err(ReadError::from)
             .and_then(|_| take(&mut entry, format, count))
-            // The archive's check sum is compared at the entry's end.
+            // Reading to the end of the entry makes the archive verify its checksum.
             .and_then(|taken| Ok(skip(&mut entry).map(|_| taken)?))
             .map_err(|error| refused(format!("`{}`: {error}", stored.entry)))
     }
 }
 
-/// Gives a tensor its shape; numbers that lie in another order in the file are put in order.
+/// Gives a tensor its shape. Numbers that are stored in another order are reordered.
 fn lay_out(flat: &Tensor, stored: &Stored) -> candle_core::Result<Tensor> {
     let shape = stored.shape.as_slice();
     if stored.is_in_order() {
         return flat.reshape(shape);
     }
-    // [numbers] → one index per number of the tensor, its last dimension fastest
+    // Builds one index per number of the tensor, last dimension fastest.
     let mut index = vec![0_u32];
     for (&size, &stride) in shape.iter().zip(&stored.strides) {
         index = index

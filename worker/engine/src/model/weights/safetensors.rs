@@ -1,7 +1,7 @@
-//! One safetensors file.
+//! A safetensors file.
 //!
 //! Source of the format: <https://huggingface.co/docs/safetensors>. The header is read and checked
-//! when the file is opened, each tensor's bytes when it is asked for.
+//! when the file is opened, and the bytes of a tensor when it is asked for.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,12 +16,12 @@ use super::tensor_file::TensorFile;
 use crate::Error;
 use crate::model::disk;
 
-/// The header follows its own length, which takes eight bytes.
+/// The file begins with the length of the header, in eight bytes.
 const LENGTH_BYTES: u64 = 8;
-/// The format's own limit; a longer header means the file is something else.
+/// The limit of the format. A longer header means that this is another kind of file.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// An open file.
+/// An open safetensors file.
 #[derive(Debug)]
 pub(super) struct SafetensorsFile {
     path: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    /// Opens the file. Fails if it is truncated or not safetensors.
+    /// Opens the file. Fails if it is truncated or not a safetensors file.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         let file = disk::open(&path)?;
         let (file_bytes, header_bytes) = match read_length(&file) {
@@ -63,6 +63,7 @@ impl SafetensorsFile {
             serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
         let data_start = LENGTH_BYTES + header_bytes;
         let expected = data_start + header.data_len() as u64;
+        // This finds an incomplete copy before any tensor is read.
         if expected != file_bytes {
             return Err(damaged(format!(
                 "it has {file_bytes} bytes where its header says {expected}; copy it again"
@@ -77,7 +78,7 @@ impl SafetensorsFile {
     }
 }
 
-/// Reads how long the file is, and how long it says its header is.
+/// Returns the length of the file, and the length of the header according to the file.
 fn read_length(file: &File) -> io::Result<(u64, u64)> {
     let file_bytes = file.metadata()?.len();
     let mut length = [0; LENGTH_BYTES as usize];
@@ -116,7 +117,7 @@ impl TensorFile for SafetensorsFile {
     }
 }
 
-/// A tensor's place in its file.
+/// Where a tensor is in its file, and how it is stored.
 struct Stored<'f> {
     bytes: Section<'f>,
     format: Format,
@@ -125,7 +126,7 @@ struct Stored<'f> {
 }
 
 impl SafetensorsFile {
-    /// Finds a tensor of floating-point numbers.
+    /// Finds a floating-point tensor.
     fn stored(&self, name: &str) -> Result<Stored<'_>, Error> {
         let Some(info) = self.header.info(name) else {
             return Err(self.refused(name, "the file does not have it".to_owned()));
@@ -158,7 +159,7 @@ impl SafetensorsFile {
     }
 }
 
-/// Returns how numbers of a type are written, if they are floating-point ones we read.
+/// Returns the format of a data type, or `None` if it is not a supported floating-point type.
 fn format(dtype: safetensors::Dtype) -> Option<Format> {
     match dtype {
         safetensors::Dtype::F16 => Some(Format::F16),
@@ -169,7 +170,8 @@ fn format(dtype: safetensors::Dtype) -> Option<Format> {
     }
 }
 
-/// Reads a file from a position on, without moving the file's own cursor.
+/// Reads from a position of a file without moving the file's own cursor, so that threads can share
+/// it.
 struct Section<'a> {
     file: &'a File,
     position: u64,

@@ -1,7 +1,7 @@
-//! Which files of a folder make up its checkpoint.
+//! Determines which files of a folder make up its checkpoint.
 //!
-//! In transformers' order: one safetensors file, a safetensors index, one PyTorch file, a PyTorch
-//! index. An index names the files its tensors are in.
+//! The order is that of transformers: a single safetensors file, a safetensors index, a single
+//! PyTorch file, a PyTorch index. An index names the files that hold its tensors.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use crate::model::disk;
 /// Opens a file of one kind.
 type Open = fn(PathBuf) -> Result<Box<dyn TensorFile>, Error>;
 
-/// A kind of file and its name if the checkpoint is a single one; its index is named after it.
+/// File name of a single-file checkpoint of each kind, and how to open it. The index has the same
+/// name plus a suffix.
 const KINDS: &[(&str, Open)] = &[
     ("model.safetensors", |path| {
         Ok(Box::new(SafetensorsFile::open(path)?))
@@ -33,7 +34,7 @@ struct ShardIndex {
     weight_map: HashMap<String, String>,
 }
 
-/// Opens every file of the checkpoint in `folder`, each once, in a fixed order.
+/// Opens every file of the checkpoint in `folder` once, in a fixed order.
 pub(super) fn open(folder: &Path) -> Result<Vec<Box<dyn TensorFile>>, Error> {
     for (single, open) in KINDS {
         let path = folder.join(single);
@@ -59,7 +60,8 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Box<dyn TensorFile>>, Error> {
     Err(no_checkpoint(folder))
 }
 
-/// Returns the error of a folder without a checkpoint of one of our kinds: what it has instead.
+/// Returns the error for a folder without a supported checkpoint. It says what the folder has
+/// instead.
 fn no_checkpoint(folder: &Path) -> Error {
     let refused = |reason: String, next: String| Error::ModelRefused {
         path: folder.to_owned(),
@@ -99,11 +101,11 @@ fn no_checkpoint(folder: &Path) -> Error {
     )
 }
 
-/// The kinds of files that are read, as an error lists them.
+/// The supported kinds of files, as an error message lists them.
 const SERVED: &str =
     "`model.safetensors`, `pytorch_model.bin`, their shards with an index, or a GGUF file";
 
-/// Ends of the names of files that hold weights, ours or not.
+/// Name endings of files that hold weights, supported or not.
 const WEIGHT_FILES: &[&str] = &[
     "safetensors",
     "bin",
@@ -125,7 +127,7 @@ fn weight_files(folder: &Path) -> Vec<String> {
     let is_weights = |name: &String| {
         let extension = name.rsplit_once('.').map(|(_, extension)| extension);
         extension.is_some_and(|extension| WEIGHT_FILES.contains(&extension))
-            // Arguments of a trainer, which Trainer saves beside every model.
+            // transformers' `Trainer` saves its arguments beside every model.
             && name != "training_args.bin"
     };
     let mut names: Vec<_> = names.filter(is_weights).collect();
@@ -133,13 +135,14 @@ fn weight_files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Returns whether `folder` has a checkpoint of one of our kinds.
+/// Returns whether `folder` has a checkpoint of a supported kind.
 pub(super) fn exist(folder: &Path) -> bool {
     KINDS.iter().any(|(single, _)| {
         folder.join(single).exists() || folder.join(format!("{single}.index.json")).exists()
     })
 }
 
+/// Returns the names of the files that an index refers to, each once, sorted.
 fn file_names(index_path: &Path) -> Result<Vec<String>, Error> {
     let text = disk::read_text(index_path)?;
     let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::ModelContent {
@@ -149,7 +152,8 @@ fn file_names(index_path: &Path) -> Result<Vec<String>, Error> {
     let mut names: Vec<_> = index.weight_map.into_values().collect();
     names.sort_unstable();
     names.dedup();
-    // An index comes from outside: it may name files beside it, not climb out of its folder.
+    // The index comes from outside, so it may name only files beside itself, not paths outside its
+    // folder.
     match names
         .iter()
         .find(|name| Path::new(name).components().count() != 1 || name.as_str() == "..")

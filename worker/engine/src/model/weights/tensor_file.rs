@@ -1,4 +1,4 @@
-//! What a file with tensors in it must answer, whatever its format.
+//! The interface of a file that holds tensors, whatever its format.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -7,24 +7,25 @@ use candle_core::{DType, Tensor};
 
 use crate::Error;
 
-/// One file with tensors in it.
+/// A file that holds tensors.
 pub(super) trait TensorFile: Debug + Send + Sync {
-    /// Returns where the file is.
+    /// Returns the path of the file.
     fn path(&self) -> &Path;
 
-    /// Returns the tensors' names.
+    /// Returns the names of the tensors.
     fn names(&self) -> Vec<String>;
 
-    /// Returns a tensor's shape, or `None` if the file does not have it.
+    /// Returns the shape of a tensor, or `None` if the file does not have it.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
-    /// Returns the precision a tensor is stored in, or `None` if it is none that whence computes with.
+    /// Returns the precision that a tensor is stored in, or `None` if whence cannot compute with
+    /// it.
     fn precision(&self, name: &str) -> Option<DType>;
 
-    /// Reads a tensor as `dtype`. Fails if the file does not have it, or it is no tensor of
+    /// Reads a tensor as `dtype`. Fails if the file does not have it, or if it is not a tensor of
     /// finite floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
 
-    /// Fails as [`Self::read`] does, in the memory of a block.
+    /// Fails as [`Self::read`] does, with the memory of only one block.
     fn check(&self, name: &str) -> Result<(), Error>;
 }

@@ -1,4 +1,4 @@
-//! Checkpoints: what is read, in which precision, and what is refused.
+//! Tests of checkpoints: what is read, in which precision, and what is refused.
 
 use candle_core::Device;
 

@@ -1,4 +1,4 @@
-//! What `config.json` says of a masked language model, in candle's words.
+//! Reads the `config.json` of a masked language model into candle's configuration types.
 
 use candle_nn::Activation;
 use candle_transformers::models::{bert, xlm_roberta};
@@ -8,10 +8,10 @@ use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 use crate::sampler::source::refused;
 
-/// `model_type`s served, as an error lists them.
+/// The supported `model_type`s, as an error message lists them.
 const SERVED: &str = "`bert`, `camembert`, `roberta`, `xlm-roberta`";
 
-/// What tells the names of tensors apart.
+/// The model family, which decides how tensors are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Bert,
@@ -19,7 +19,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    /// Finds the family of the model in `files`. Fails if it is not one of those served.
+    /// Determines the family of the model in `files`. Fails if it is not supported.
     pub(super) fn from_config(files: &ModelFiles, config: &ConfigFile) -> Result<Self, Error> {
         match config.text("model_type")? {
             "bert" => Ok(Self::Bert),
@@ -31,7 +31,7 @@ impl Family {
         }
     }
 
-    /// Returns what the names of the body's tensors begin with.
+    /// Returns the prefix of the names of the body's tensors.
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Self::Bert => "bert",
@@ -39,15 +39,15 @@ impl Family {
         }
     }
 
-    /// Returns whether a tensor called `name` is of the body. The pooler serves other tasks, and
-    /// `position_ids` are 0, 1, 2, …
+    /// Returns whether the body reads the tensor `name`. The pooler serves other tasks, and
+    /// `position_ids` are just 0, 1, 2, ….
     pub(super) fn needs(self, name: &str) -> bool {
         let of_body = name.strip_prefix(self.prefix());
         let of_body = of_body.and_then(|name| name.strip_prefix('.'));
         of_body.is_some_and(|name| !name.starts_with("pooler.") && !name.ends_with("position_ids"))
     }
 
-    /// Returns the name of the head's first map.
+    /// Returns the name of the head's first linear map.
     pub(super) fn dense(self) -> &'static str {
         match self {
             Self::Bert => "cls.predictions.transform.dense",
@@ -64,7 +64,7 @@ impl Family {
     }
 }
 
-/// Fails if positions are not added embeddings, or if tokens see only those before them.
+/// Fails if positions are not absolute embeddings, or if attention is causal.
 pub(super) fn check_positions(files: &ModelFiles, config: &ConfigFile) -> Result<(), Error> {
     let kind = config.optional_text("position_embedding_type")?;
     if let Some(kind) = kind.filter(|kind| *kind != "absolute") {
@@ -78,12 +78,13 @@ pub(super) fn check_positions(files: &ModelFiles, config: &ConfigFile) -> Result
     Ok(())
 }
 
-/// Reads what is added to variances.
+/// Reads the epsilon that norms add to variances.
 pub(super) fn norm_eps(config: &ConfigFile) -> Result<f64, Error> {
     Ok(config.optional_number("layer_norm_eps")?.unwrap_or(1e-12))
 }
 
-/// Returns the activation of the feed-forward networks, one that both bodies have.
+/// Returns the activation of the feed-forward networks. Only those that both bodies implement are
+/// supported.
 pub(super) fn activation(config: &ConfigFile) -> Result<Activation, Error> {
     match config.optional_text("hidden_act")?.unwrap_or("gelu") {
         "gelu" => Ok(Activation::Gelu),
@@ -109,7 +110,7 @@ pub(super) fn bert_config(config: &ConfigFile) -> Result<bert::Config, Error> {
         max_position_embeddings: config.size("max_position_embeddings")?,
         type_vocab_size: config.size("type_vocab_size")?,
         layer_norm_eps: norm_eps(config)?,
-        // What is left says nothing about inference.
+        // The remaining fields do not affect inference.
         ..bert::Config::default()
     })
 }
@@ -126,7 +127,7 @@ pub(super) fn roberta_config(config: &ConfigFile) -> Result<xlm_roberta::Config,
         max_position_embeddings: config.size("max_position_embeddings")?,
         type_vocab_size: config.size("type_vocab_size")?,
         layer_norm_eps: norm_eps(config)?,
-        // RoBERTa's own, where the file does not say.
+        // RoBERTa's own value, if the file does not give one.
         pad_token_id: config
             .token_ids("pad_token_id")?
             .first()

@@ -1,4 +1,4 @@
-//! The day a chat template is told it is.
+//! The date that a chat template sees as today.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::Error;
 pub(super) struct Date(NaiveDate);
 
 impl Date {
-    /// Reads `2026-11-25`. Fails if there is no such day.
+    /// Parses a date such as `2026-11-25`. Fails if there is no such day.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
         date.map(Self).map_err(|_| Error::Specification {
@@ -20,10 +20,11 @@ impl Date {
         })
     }
 
-    /// Writes the date as Python's `strftime` does. Fails at a mark that is not of a date.
+    /// Formats the date as Python's `strftime` does. Fails on a directive that is unknown or asks
+    /// for a time of day.
     pub(super) fn format(self, format: &str) -> Result<String, TemplateError> {
         let mut text = String::new();
-        // A mark that is unknown, or of a time of day, fails while it is written.
+        // chrono reports an unknown or time-of-day directive only when it writes the text.
         write!(text, "{}", self.0.format(format)).map_err(|_| {
             let reason = format!("`{format}` asks for more than a date");
             TemplateError::new(ErrorKind::InvalidOperation, reason)

@@ -1,4 +1,4 @@
-//! The filter `tojson` as chat templates know it: Python's `json.dumps`, nothing escaped for HTML.
+//! The `tojson` filter of chat templates: Python's `json.dumps`, without escaping for HTML.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::python;
 
-/// Writes a value as JSON.
+/// The filter itself: writes `value` as JSON.
 #[allow(
     clippy::needless_pass_by_value,
     reason = "the template engine hands keyword arguments over"
@@ -24,9 +24,9 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     Ok(writer.out)
 }
 
-/// How it is laid out.
+/// How the JSON is laid out.
 struct Style {
-    /// What each level is indented by; one line where absent.
+    /// Indentation per level; `None` writes everything on one line.
     indent: Option<String>,
     between_items: String,
     behind_key: String,
@@ -64,7 +64,7 @@ impl Style {
     }
 }
 
-/// A value being written.
+/// Writes one value as JSON.
 struct Writer {
     style: Style,
     depth: usize,
@@ -114,7 +114,7 @@ impl Writer {
         self.depth += 1;
     }
 
-    /// Begins the part number `index`.
+    /// Writes what precedes item `index` of a list or object.
     fn separate(&mut self, index: usize) {
         if index > 0 {
             self.out.push_str(&self.style.between_items);

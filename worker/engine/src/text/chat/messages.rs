@@ -1,18 +1,19 @@
-//! From an example's input to the list of messages a template is given.
+//! Turns an example's input into the list of messages that a template is given.
 //!
-//! What transformers does to messages before it renders them is done here: fields that hold nothing
-//! are left out, and what a model thought is there under each of the names templates know.
+//! This repeats what transformers does to messages before it renders them: empty fields are
+//! dropped, and an assistant's reasoning is provided under every name that templates use for it.
 
 use whence_schemas::ordered::OrderedJson;
 
 use crate::Error;
 
-/// Names under which messages say what a model thought, the one that counts first.
+/// Names under which a message may carry the assistant's reasoning. The first one present wins.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// Reads the JSON of a list of messages. The keys keep their order.
+/// Parses a JSON list of messages. Keys keep their order.
 ///
-/// Fails if it is something else, if the list is empty, or if a message has no role or says nothing.
+/// Fails if the JSON is not a list, if the list is empty, or if a message has no role or no
+/// content.
 pub(super) fn read(json: &str) -> Result<Vec<OrderedJson>, Error> {
     let refused = |reason: String| Error::Messages { reason };
     let json: OrderedJson = serde_json::from_str(json).map_err(|error| {
@@ -32,14 +33,14 @@ pub(super) fn read(json: &str) -> Result<Vec<OrderedJson>, Error> {
     prepared.collect()
 }
 
-/// Returns the message of `role` that says `content`.
+/// Returns a message with the given role and content.
 pub(super) fn message(role: &str, content: &str) -> OrderedJson {
     let fields = [("role", role), ("content", content)];
     let fields = fields.map(|(name, text)| (name.to_owned(), OrderedJson::Text(text.to_owned())));
     OrderedJson::Object(fields.into_iter().collect())
 }
 
-/// Returns whether `message` is of `role`.
+/// Returns whether `message` has the role `role`.
 pub(super) fn is_of(role: &str, message: &OrderedJson) -> bool {
     let OrderedJson::Object(fields) = message else {
         return false;
@@ -47,7 +48,7 @@ pub(super) fn is_of(role: &str, message: &OrderedJson) -> bool {
     matches!(fields.get("role"), Some(OrderedJson::Text(text)) if text == role)
 }
 
-/// Returns a message as templates are given it. Fails with what is wrong with it.
+/// Returns a message in the form that templates expect. The error says what is wrong with it.
 fn prepare(message: OrderedJson) -> Result<OrderedJson, String> {
     let OrderedJson::Object(mut fields) = message else {
         return Err("is not an object with `role` and `content`".to_owned());
@@ -56,7 +57,7 @@ fn prepare(message: OrderedJson) -> Result<OrderedJson, String> {
     if !fields.contains_key("role") {
         return Err("has no `role`".to_owned());
     }
-    // An assistant that calls tools need not say anything.
+    // An assistant message that calls tools may have no content.
     if !fields.contains_key("content") && !fields.contains_key("tool_calls") {
         return Err("has no `content`".to_owned());
     }

@@ -1,9 +1,10 @@
-//! Chat templates: conversations as the text a model was trained on.
+//! Chat templates: conversations as the text that a model was trained on.
 //!
-//! Templates are written for Jinja as transformers sets it up (`render_jinja_template`): blocks
-//! swallow the line break behind them and the blanks before them, strings have Python's methods,
-//! and there are `raise_exception`, `strftime_now` and a `tojson` that writes as Python does.
-//! `tests/text` compares prompts with those of transformers, byte for byte.
+//! Templates are written for Jinja as transformers configures it (`render_jinja_template`): a
+//! block swallows the line break after it and the whitespace before it, strings have Python's
+//! methods, and the functions `raise_exception` and `strftime_now` and a `tojson` that writes like
+//! Python's `json.dumps` are available. `tests/text` compares rendered prompts with those of
+//! transformers byte for byte.
 
 mod messages;
 mod templates;
@@ -27,7 +28,7 @@ pub(super) use templates::ModelTemplates;
 /// The name of the template in its environment.
 const TEMPLATE: &str = "chat_template";
 
-/// Variables that every template has and that a job cannot set.
+/// Variables that every template gets from us, so a job cannot set them.
 const RESERVED: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
 
 /// A compiled chat template.
@@ -36,16 +37,16 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     texts: MessageTexts,
     system: Option<String>,
-    /// Every message list is rendered with these.
+    /// Variables that are passed to every rendering, besides the messages.
     variables: BTreeMap<String, Value>,
 }
 
 impl ChatTemplate {
-    /// Compiles the template that `spec` asks for, its own or one of `own`, the model's.
-    /// `special_tokens` are known to it by their names in the tokenizer's configuration, such as
-    /// `bos_token`.
+    /// Compiles the template that `spec` asks for: the job's own, or one of `own`, the model's
+    /// templates. The template sees `special_tokens` under their names in the tokenizer's
+    /// configuration, such as `bos_token`.
     ///
-    /// Fails if there is none, or if it is not a template.
+    /// Fails if there is no such template, or if it does not compile.
     pub(super) fn new(
         spec: &ChatSpec,
         own: &ModelTemplates,
@@ -67,10 +68,10 @@ impl ChatTemplate {
         })
     }
 
-    /// Puts the texts of an example into the template.
+    /// Renders the texts of an example with the template.
     ///
-    /// A generated text, or one to contrast with, may be the answer alone. Fails as
-    /// [`ChatTemplate::render`] does.
+    /// A generated text, or a contrastive one, may be the answer alone instead of the whole
+    /// conversation. Fails as [`ChatTemplate::render`] does.
     pub(crate) fn apply(&self, example: &Example) -> Result<Example, Error> {
         let input_text = self.render(&example.input_text, example.input_kind)?;
         let whole = |answer: &String| {
@@ -90,9 +91,9 @@ impl ChatTemplate {
         })
     }
 
-    /// Renders an input, up to where the answer begins.
+    /// Renders an input up to the place where the assistant's answer begins.
     ///
-    /// Fails if its messages are none, or the template refuses them.
+    /// Fails if the input is not a valid list of messages, or if the template rejects it.
     pub fn render(&self, input: &str, kind: InputKind) -> Result<String, Error> {
         let refused = |error: &minijinja::Error| Error::Messages {
             reason: match error.kind() {
@@ -110,7 +111,7 @@ impl ChatTemplate {
         template.render(context).map_err(|error| refused(&error))
     }
 
-    /// Returns the messages of an input.
+    /// Returns the messages of an input, with the job's system message in front unless it has one.
     fn messages(&self, input: &str, kind: InputKind) -> Result<Vec<OrderedJson>, Error> {
         let mut list = match (kind, self.texts) {
             (InputKind::Text, MessageTexts::Content) => vec![messages::message("user", input)],
@@ -127,8 +128,9 @@ impl ChatTemplate {
     }
 }
 
-/// Returns what goes into a template beside the messages. What a job sets counts before the special
-/// tokens. As in transformers, tools and documents are defined where there are none.
+/// Returns the variables that a template gets besides the messages. The job's variables override
+/// the special tokens. As in transformers, `tools` and `documents` are defined even if there are
+/// none.
 fn variables(
     spec: &ChatSpec,
     special_tokens: &BTreeMap<String, String>,
@@ -160,7 +162,7 @@ fn parse<T: serde::de::DeserializeOwned>(json: &JsonText) -> Result<T, Error> {
     })
 }
 
-/// Sets Jinja up as transformers does.
+/// Configures Jinja as transformers does.
 fn environment(date: Option<Date>) -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder()
@@ -180,8 +182,9 @@ fn environment(date: Option<Date>) -> Environment<'static> {
     environment
 }
 
-/// Replaces the marks around what an assistant says, which are transformers' own and print nothing,
-/// by a block that only has variables of its own, as theirs has.
+/// Replaces `{% generation %}` blocks, a transformers extension that marks the assistant's text
+/// and prints nothing, by `{% with %}` blocks, which have a variable scope of their own just as
+/// transformers' blocks do.
 fn without_generation_marks(template: &str) -> String {
     let mut result = String::with_capacity(template.len());
     let mut rest = template;

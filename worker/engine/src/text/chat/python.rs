@@ -1,18 +1,19 @@
-//! What templates take from Python: methods of strings, tests of kinds, the look of numbers.
+//! The Python features that templates use: string methods, type tests, number formatting.
 //!
-//! The template engine has most of it; here is what it lacks or does otherwise than Jinja.
+//! The template engine has most of them. This file adds what it lacks or does differently from
+//! Jinja.
 
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Environment, Error, State, Value};
 use minijinja_contrib::pycompat;
 
-/// Teaches `environment` Python.
+/// Adds the Python features to `environment`.
 pub(super) fn teach(environment: &mut Environment<'_>) {
     environment.set_unknown_method_callback(method);
     environment.add_filter("trim", |value: &Value, letters: Option<&str>| {
         strip(&value.to_string(), letters).to_owned()
     });
-    // Whatever has a length and items: texts and mappings too, and what is not defined.
+    // As in Jinja, strings, mappings and undefined values count as sequences and iterables too.
     environment.add_test("sequence", has_items);
     environment.add_test("iterable", has_items);
     environment.set_formatter(|out, state, value| match float(value) {
@@ -66,6 +67,8 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
     })
 }
 
+/// Returns the result of Python's `partition` or `rpartition`: the text before the separator, the
+/// separator and the text after it, or `otherwise` if the text does not contain the separator.
 fn parts<'t>(
     found: Option<(&'t str, &'t str)>,
     separator: &'t str,
@@ -81,22 +84,24 @@ fn strip<'t>(text: &'t str, letters: Option<&str>) -> &'t str {
         .trim_end_matches(&is_stripped)
 }
 
-/// Returns whether a letter is stripped: one of `letters`, or a blank where there are none.
+/// Returns a test for the characters to strip: those in `letters`, or whitespace if `letters` is
+/// `None`.
 fn of(letters: Option<&str>) -> impl Fn(char) -> bool {
     move |letter| match letters {
         Some(letters) => letters.contains(letter),
-        // Python counts these four separators among the blanks.
+        // Python counts these four separator characters as whitespace, Rust does not.
         None => letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter),
     }
 }
 
-/// Returns a number as Python writes it.
+/// Formats a number as Python does.
 pub(super) fn number(value: &Value) -> String {
     float(value).unwrap_or_else(|| value.to_string())
 }
 
-/// Returns a number that is not whole as Python writes it: the shortest digits that mean it, with an
-/// exponent where it is below 0.0001 or has more than 16 digits before the point.
+/// Formats a non-integer number as Python does: the shortest digits that read back as the same
+/// value, with an exponent if it is below 0.0001 or has more than 16 digits before the decimal
+/// point.
 fn float(value: &Value) -> Option<String> {
     if value.kind() != ValueKind::Number || value.is_integer() {
         return None;
@@ -129,7 +134,7 @@ mod tests {
         environment.render_str(template, ()).unwrap()
     }
 
-    /// What Python 3.11 and Jinja 3.1 answer.
+    /// The expected values are the output of Python 3.11 and Jinja 3.1.
     #[test]
     fn strings_have_pythons_methods() {
         for (template, expected) in [

@@ -10,9 +10,9 @@ use crate::Error;
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 
-/// The template that counts where none is named.
+/// The template that is used if the job names none.
 const DEFAULT: &str = "default";
-/// The one that counts before it where tools are given.
+/// The template that is preferred over it if the job gives tools.
 const FOR_TOOLS: &str = "tool_use";
 
 /// A model's templates, by name.
@@ -20,7 +20,8 @@ const FOR_TOOLS: &str = "tool_use";
 pub(in crate::text) struct ModelTemplates(BTreeMap<String, String>);
 
 impl ModelTemplates {
-    /// Finds them: files of their own, the tokenizer's configuration, a GGUF file.
+    /// Collects the templates from files of their own, the tokenizer's configuration and a GGUF
+    /// file.
     pub(in crate::text) fn read(files: &ModelFiles) -> Result<Self, Error> {
         let folder = files.folder();
         let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
@@ -52,8 +53,8 @@ impl ModelTemplates {
         Ok(templates)
     }
 
-    /// Returns the template that `spec` asks for: its own, one of these by its name, or the one for
-    /// what it gives. Fails if there is none.
+    /// Returns the template that `spec` asks for: its own text, one of these by name, or the one
+    /// that suits what it gives (such as tools). Fails if there is none.
     pub(super) fn choose<'t>(&'t self, spec: &'t ChatSpec) -> Result<&'t str, Error> {
         if let Some(given) = &spec.template {
             return Ok(self.0.get(given).unwrap_or(given));
@@ -75,7 +76,7 @@ impl ModelTemplates {
         Err(Error::Specification { reason })
     }
 
-    /// Reads the templates of a folder, each named by its file.
+    /// Reads the templates of a folder, each named after its file.
     fn read_folder(&mut self, folder: &Path) -> Result<(), Error> {
         let Ok(entries) = fs::read_dir(folder) else {
             return Ok(());

@@ -1,8 +1,8 @@
-//! Weights that were quantized by another library than llama.cpp.
+//! Weights that were quantized by a library other than llama.cpp.
 //!
-//! whence differentiates through weights in floating point. The packed integers of these formats
-//! have kernels of their own, and what a model computes depends on them, so the model is refused by
-//! the method's name whatever its tensors look like.
+//! whence differentiates through floating-point weights. The packed integers of these formats need
+//! their own kernels, and those affect what the model computes. Such a model is refused with the
+//! name of its quantization method, whatever its tensors look like.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use serde_json::{Map, Value};
 use crate::Error;
 use crate::model::config::ConfigFile;
 
-/// Fields of `config.json` that describe quantized weights: transformers', what compressed-tensors
-/// wrote before, and MLX's.
+/// Fields of `config.json` that describe quantized weights, as written by transformers, by older
+/// versions of compressed-tensors, and by MLX.
 const FIELDS: &[&str] = &["quantization_config", "compression_config", "quantization"];
 
-/// Files that describe quantized weights beside a `config.json` that does not, and the method they
-/// belong to: `AutoGPTQ`, `AutoAWQ`, `ModelOpt`.
+/// Files that describe quantized weights if `config.json` does not, and their method. They come
+/// from `AutoGPTQ`, `AutoAWQ` and `ModelOpt`.
 const FILES: &[(&str, &str)] = &[
     ("quantize_config.json", "gptq"),
     ("quant_config.json", "awq"),
     ("hf_quant_config.json", "modelopt"),
 ];
 
-/// How methods write their names, where not as `quant_method` has them.
+/// Display names of methods whose `quant_method` is spelled differently.
 const NAMES: &[(&str, &str)] = &[
     ("gptq", "GPTQ"),
     ("awq", "AWQ"),
@@ -40,7 +40,7 @@ const NAMES: &[(&str, &str)] = &[
     ("modelopt", "ModelOpt"),
 ];
 
-/// Fails if the weights in `folder` are quantized, by the method's name.
+/// Fails if the weights in `folder` are quantized, with the name of the method.
 pub(super) fn refuse(folder: &Path, config: &ConfigFile) -> Result<(), Error> {
     for field in FIELDS {
         let described = config.fields().get(*field).and_then(Value::as_object);
@@ -61,13 +61,14 @@ pub(super) fn refuse(folder: &Path, config: &ConfigFile) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns the name of the method that the object in `field` describes.
 fn method_of<'d>(field: &str, described: &'d Map<String, Value>) -> &'d str {
     let text = |key: &str| described.get(key).and_then(Value::as_str);
     let is_set = |key: &str| described.get(key) == Some(&Value::Bool(true));
     if let Some(method) = text("quant_method") {
         return method;
     }
-    // Files from before `quant_method` name it by a switch.
+    // Files that predate `quant_method` have a flag instead.
     if is_set("load_in_8bit") || is_set("load_in_4bit") {
         return "bitsandbytes";
     }

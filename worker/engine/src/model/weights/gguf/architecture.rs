@@ -1,40 +1,40 @@
 //! How GGUF files name and order the tensors of an architecture.
 //!
-//! llama.cpp rotates neighboring values of a head against each other, transformers a head's two
-//! halves; its converter therefore reorders the rows of the query and key projections of Llama
-//! models. They are put back here, so that one rotation serves every file.
+//! llama.cpp rotates pairs of neighboring values of a head, transformers pairs from the head's two
+//! halves. llama.cpp's converter therefore reorders the rows of Llama's query and key projections.
+//! This module restores transformers' order, so that one rotation serves every file.
 
 use candle_core::{Result, Tensor};
 
 use super::Metadata;
 use crate::Error;
 
-/// An architecture we can read from GGUF.
+/// An architecture that can be read from GGUF.
 #[derive(Debug)]
 pub(super) struct GgufArchitecture {
-    /// `general.architecture`, and the prefix of the metadata's keys.
+    /// `general.architecture`, which is also the prefix of the metadata keys.
     pub(super) name: &'static str,
-    /// transformers' `model_type`.
+    /// The corresponding `model_type` of transformers.
     pub(super) model_type: &'static str,
     /// Whether query and key rows are in llama.cpp's order.
     interleaved: bool,
 }
 
-/// Every architecture.
+/// All architectures that can be read from GGUF.
 const ARCHITECTURES: &[GgufArchitecture] = &[GgufArchitecture {
     name: "llama",
     model_type: "llama",
     interleaved: true,
 }];
 
-/// Tensors outside the layers: GGUF's name and transformers'.
+/// Tensors outside the layers, by GGUF's name and by transformers'.
 const OUTSIDE: &[(&str, &str)] = &[
     ("token_embd", "model.embed_tokens"),
     ("output_norm", "model.norm"),
     ("output", "lm_head"),
 ];
 
-/// Tensors of a layer: GGUF's name behind `blk.N.` and transformers' behind `model.layers.N.`.
+/// Tensors of a layer, by GGUF's name after `blk.N.` and transformers' after `model.layers.N.`.
 const IN_LAYER: &[(&str, &str)] = &[
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
@@ -50,17 +50,17 @@ const IN_LAYER: &[(&str, &str)] = &[
 /// The order of a tensor's rows in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowOrder {
-    /// As transformers has them.
+    /// The order of transformers.
     InOrder,
-    /// In each of `heads` heads, the rows of the two halves in turn.
+    /// In each of `heads` heads, rows of the first and the second half alternate.
     Interleaved {
-        /// Number of heads the rows belong to.
+        /// Number of heads that the rows belong to.
         heads: usize,
     },
 }
 
 impl GgufArchitecture {
-    /// Finds the architecture of a file. Fails if it is not one of ours.
+    /// Finds the architecture of a file. Fails if it is not supported.
     pub(super) fn from_metadata(
         metadata: &Metadata<'_>,
     ) -> std::result::Result<&'static Self, Error> {
@@ -75,8 +75,8 @@ impl GgufArchitecture {
         })
     }
 
-    /// Returns transformers' name of a tensor and the order of its rows, or `None` for one that
-    /// transformers does not have.
+    /// Returns transformers' name of a tensor and the order of its rows, or `None` if transformers
+    /// has no such tensor.
     pub(super) fn transformers_name(
         &self,
         stored: &str,
@@ -112,7 +112,7 @@ impl GgufArchitecture {
         )))
     }
 
-    /// Returns the key of one of the architecture's own values.
+    /// Returns the metadata key of one of the architecture's own values.
     pub(super) fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.name)
     }
@@ -122,7 +122,8 @@ impl GgufArchitecture {
         metadata.size(&self.key("attention.head_count"))
     }
 
-    /// Returns the number of key and value heads: as many as query heads where nothing is said.
+    /// Returns the number of key and value heads, which is that of query heads unless the file
+    /// says otherwise.
     pub(super) fn kv_heads(&self, metadata: &Metadata<'_>) -> std::result::Result<usize, Error> {
         match metadata.optional_size(&self.key("attention.head_count_kv"))? {
             Some(heads) => Ok(heads),
@@ -132,7 +133,7 @@ impl GgufArchitecture {
 }
 
 impl RowOrder {
-    /// Puts the rows of `tensor`, `[rows, …]`, into transformers' order.
+    /// Reorders the rows of `tensor`, `[rows, …]`, as transformers has them.
     pub(super) fn restore(self, tensor: &Tensor) -> Result<Tensor> {
         let Self::Interleaved { heads } = self else {
             return Ok(tensor.clone());

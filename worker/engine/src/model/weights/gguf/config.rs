@@ -1,4 +1,4 @@
-//! The `config.json` that a GGUF file replaces.
+//! Derives the `config.json` that a GGUF file replaces.
 
 use serde_json::{Map, Value, json};
 
@@ -6,15 +6,16 @@ use super::Metadata;
 use super::architecture::GgufArchitecture;
 use crate::Error;
 
-/// Derives the configuration from what the file says. `has_tensor` tells which tensors it has.
+/// Derives the configuration from a file's metadata. `has_tensor` tells whether the file has a
+/// tensor.
 ///
-/// Fails if a value is missing, or the positions are scaled in a way the file does not name.
+/// Fails if a value is missing, or if the file scales positions in a way that is not supported.
 pub(super) fn derive(
     architecture: &GgufArchitecture,
     metadata: &Metadata<'_>,
     has_tensor: impl Fn(&str) -> bool,
 ) -> Result<Map<String, Value>, Error> {
-    // Llama 3 scales single planes, and only this tensor says by how much.
+    // Llama 3 scales planes individually, and only this tensor holds the factors.
     if has_tensor("rope_freqs.weight") {
         return Err(metadata.refused(
             "its rotation is scaled by the tensor `rope_freqs.weight`; take the model's safetensors"
@@ -47,7 +48,7 @@ pub(super) fn derive(
         "rms_norm_eps": metadata.optional_number(&architecture.key("attention.layer_norm_rms_epsilon"))?,
         "rope_theta": metadata.optional_number(&architecture.key("rope.freq_base"))?,
         "rope_scaling": rope_scaling(architecture, metadata)?,
-        // llama.cpp writes the output projection only where it is not the embedding.
+        // llama.cpp stores the output projection only if it differs from the embedding.
         "tie_word_embeddings": !has_tensor("output.weight"),
         "bos_token_id": id("bos")?,
         "eos_token_id": id("eos")?,
@@ -59,7 +60,7 @@ pub(super) fn derive(
     Ok(fields)
 }
 
-/// Returns the scaling of the rotation as `rope_scaling` has it, or `None` if it is not scaled.
+/// Returns the scaling of the rotation in the form of `rope_scaling`, or `None` if there is none.
 fn rope_scaling(
     architecture: &GgufArchitecture,
     metadata: &Metadata<'_>,

@@ -1,7 +1,7 @@
-//! What a GGUF file says of itself, checked before candle reads it.
+//! Checks a GGUF file's header before candle reads it.
 //!
-//! candle divides by `general.alignment` and multiplies dimensions without looking at them, and a
-//! file from outside may say anything. Source of the format:
+//! candle divides by `general.alignment` and multiplies dimensions without checking them, and a
+//! file from outside may contain anything. Source of the format:
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::io::{self, BufRead, Read, Seek};
@@ -9,20 +9,20 @@ use std::io::{self, BufRead, Read, Seek};
 use candle_core::quantized::gguf_file::{Content, TensorInfo};
 
 const MAGIC: &[u8; 4] = b"GGUF";
-/// The key whose value tensors are aligned to.
+/// The metadata key for the alignment of tensors.
 const ALIGNMENT: &[u8] = b"general.alignment";
-/// Arrays in arrays, deeper than any file has them.
+/// Maximum depth of nested arrays, more than any real file has.
 const MAX_NESTING: usize = 8;
 
-/// Numbers of the types of values.
+/// Type numbers of metadata values.
 mod kind {
     pub(super) const UINT32: u32 = 4;
     pub(super) const STRING: u32 = 8;
     pub(super) const ARRAY: u32 = 9;
 }
 
-/// Fails if the file's metadata cannot be followed to their end, or name an alignment that is not a
-/// power of two from 8 on, as the format demands, in 32 bits without a sign.
+/// Fails if the metadata is truncated or malformed, or if its alignment is not an unsigned 32-bit
+/// integer that is a power of two and at least 8, as the format requires.
 pub(super) fn check_alignment(reader: &mut (impl BufRead + Seek)) -> io::Result<()> {
     if &bytes::<4>(reader)? != MAGIC {
         return Err(damaged("it does not begin with `GGUF`"));
@@ -60,7 +60,7 @@ pub(super) fn check_alignment(reader: &mut (impl BufRead + Seek)) -> io::Result<
     Ok(())
 }
 
-/// Fails if a tensor has more numbers than can be counted, or reaches beyond the file.
+/// Fails if the size of a tensor overflows, or if a tensor extends beyond the end of the file.
 pub(super) fn check_extents(content: &Content, file_bytes: u64) -> Result<(), String> {
     for (name, info) in &content.tensor_infos {
         let start = content.tensor_data_offset.checked_add(info.offset);
@@ -76,6 +76,8 @@ pub(super) fn check_extents(content: &Content, file_bytes: u64) -> Result<(), St
     Ok(())
 }
 
+/// Returns the size of a tensor in bytes, or `None` if it overflows. Quantized numbers are stored
+/// in blocks.
 fn tensor_bytes(info: &TensorInfo) -> Option<u64> {
     let mut numbers = 1_u64;
     for &size in info.shape.dims() {
@@ -85,12 +87,12 @@ fn tensor_bytes(info: &TensorInfo) -> Option<u64> {
     blocks.checked_mul(info.ggml_dtype.type_size() as u64)
 }
 
-/// How wide the file's lengths and counts are.
+/// Width of the lengths and counts in a file.
 #[derive(Clone, Copy)]
 enum Lengths {
-    /// 32 bits, before version 2.
+    /// 32 bits, in version 1.
     Short,
-    /// 64 bits.
+    /// 64 bits, from version 2 on.
     Long,
 }
 
@@ -129,7 +131,8 @@ impl Lengths {
     }
 }
 
-/// Returns how many bytes a value of a kind takes, where all take as many.
+/// Returns the number of bytes of a value of this kind, or `None` if values of this kind vary in
+/// size.
 fn width(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),
@@ -140,7 +143,7 @@ fn width(kind: u32) -> Option<u64> {
     }
 }
 
-/// Passes over `count` bytes, all of which must be there.
+/// Skips `count` bytes. Fails if the file has fewer.
 fn skip(reader: &mut impl BufRead, count: u64) -> io::Result<()> {
     let skipped = io::copy(&mut reader.take(count), &mut io::sink())?;
     if skipped < count {

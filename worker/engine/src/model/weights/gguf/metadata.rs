@@ -1,4 +1,4 @@
-//! The key–value pairs of a GGUF file, read value by value.
+//! The key–value pairs of a GGUF file, with type checks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,8 @@ use candle_core::quantized::gguf_file::Value;
 
 use crate::Error;
 
-/// What a file says of its model. A missing key and a key of another type are errors that name it.
+/// The metadata of a file. Missing keys and values of the wrong type give errors that name the
+/// key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metadata<'f> {
     path: &'f Path,
@@ -15,12 +16,12 @@ pub(crate) struct Metadata<'f> {
 }
 
 impl<'f> Metadata<'f> {
-    /// Takes the pairs of the file at `path`.
+    /// Wraps the pairs of the file at `path`.
     pub(super) fn new(path: &'f Path, values: &'f HashMap<String, Value>) -> Self {
         Self { path, values }
     }
 
-    /// Returns a text, or `None` where the key is absent.
+    /// Returns a string, or `None` if the key is absent.
     pub(crate) fn optional_text(&self, key: &str) -> Result<Option<&'f str>, Error> {
         match self.values.get(key) {
             None => Ok(None),
@@ -29,12 +30,12 @@ impl<'f> Metadata<'f> {
         }
     }
 
-    /// Returns a text.
+    /// Returns a string. Fails if the key is absent.
     pub(crate) fn text(&self, key: &str) -> Result<&'f str, Error> {
         self.optional_text(key)?.ok_or_else(|| self.absent(key))
     }
 
-    /// Returns a count or an id, or `None` where the key is absent.
+    /// Returns a non-negative integer, or `None` if the key is absent.
     pub(crate) fn optional_size(&self, key: &str) -> Result<Option<usize>, Error> {
         let Some(value) = self.values.get(key) else {
             return Ok(None);
@@ -45,12 +46,12 @@ impl<'f> Metadata<'f> {
             .ok_or_else(|| self.unusable(key, "a whole number"))
     }
 
-    /// Returns a count or an id.
+    /// Returns a non-negative integer. Fails if the key is absent.
     pub(crate) fn size(&self, key: &str) -> Result<usize, Error> {
         self.optional_size(key)?.ok_or_else(|| self.absent(key))
     }
 
-    /// Returns a number, or `None` where the key is absent.
+    /// Returns a number, or `None` if the key is absent.
     pub(crate) fn optional_number(&self, key: &str) -> Result<Option<f64>, Error> {
         match self.values.get(key) {
             None => Ok(None),
@@ -60,7 +61,7 @@ impl<'f> Metadata<'f> {
         }
     }
 
-    /// Returns a truth value, or `None` where the key is absent.
+    /// Returns a boolean, or `None` if the key is absent.
     pub(crate) fn optional_flag(&self, key: &str) -> Result<Option<bool>, Error> {
         match self.values.get(key) {
             None => Ok(None),
@@ -69,7 +70,7 @@ impl<'f> Metadata<'f> {
         }
     }
 
-    /// Returns a list of texts, or `None` where the key is absent.
+    /// Returns a list of strings, or `None` if the key is absent.
     pub(crate) fn optional_texts(&self, key: &str) -> Result<Option<Vec<&'f str>>, Error> {
         let text = |value: &'f Value| match value {
             Value::String(text) => Some(text.as_str()),
@@ -78,7 +79,7 @@ impl<'f> Metadata<'f> {
         self.list(key, "a list of texts", text)
     }
 
-    /// Returns a list of whole numbers, or `None` where the key is absent.
+    /// Returns a list of integers, or `None` if the key is absent.
     pub(crate) fn optional_integers(&self, key: &str) -> Result<Option<Vec<i64>>, Error> {
         self.list(key, "a list of whole numbers", integer)
     }
@@ -99,7 +100,7 @@ impl<'f> Metadata<'f> {
         items.map(Some).ok_or_else(|| self.unusable(key, expected))
     }
 
-    /// Returns the error of a file with something we do not serve.
+    /// Returns the error for a file with content that is not supported.
     pub(crate) fn refused(&self, reason: String) -> Error {
         Error::ModelContent {
             path: self.path.to_owned(),

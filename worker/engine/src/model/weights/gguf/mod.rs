@@ -1,10 +1,10 @@
-//! One GGUF file: a whole model, its weights quantized, its configuration and vocabulary inside.
+//! A GGUF file: a whole model with quantized weights, configuration and vocabulary.
 //!
 //! Source of the format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. The file is
-//! opened once and serves the configuration, the tokenizer and the tensors. Weights are dequantized
-//! when they are read, into the precision the engine computes in: it differentiates through them,
-//! and a half would round what a block's scale times a small integer is. Tensors that are stored as
-//! halves may stay halves.
+//! opened once and serves the configuration, the tokenizer and the tensors. Weights are
+//! dequantized when they are read, into the precision the engine computes in. The engine
+//! differentiates through them, and half precision would round the product of a block's scale and
+//! its small integers. Only tensors that are stored in half precision may stay that way.
 
 mod architecture;
 mod config;
@@ -29,7 +29,7 @@ use crate::model::disk;
 use architecture::{GgufArchitecture, RowOrder};
 pub(crate) use metadata::Metadata;
 
-/// An open file.
+/// An open GGUF file.
 #[derive(Debug)]
 pub(crate) struct GgufFile {
     path: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) struct GgufFile {
 }
 
 impl GgufFile {
-    /// Opens the file. Fails if it is truncated or not GGUF.
+    /// Opens the file. Fails if it is truncated or not a GGUF file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let file = disk::open(path)?;
         let damaged = |reason: String| Error::ModelContent {
@@ -46,7 +46,7 @@ impl GgufFile {
             reason,
         };
         let mut reader = BufReader::new(file);
-        // candle divides by the alignment the file names, whatever it is.
+        // candle divides by the alignment in the file without checking it.
         header::check_alignment(&mut reader).map_err(|error| damaged(error.to_string()))?;
         let content = (reader.rewind().map_err(candle_core::Error::from))
             .and_then(|()| Content::read(&mut reader))
@@ -61,7 +61,7 @@ impl GgufFile {
         })
     }
 
-    /// Fails if the file is not a whole model but something that belongs to one.
+    /// Fails if the file is only a part of a model or an addition to one.
     pub(crate) fn require_whole_model(&self) -> Result<(), Error> {
         let metadata = self.metadata();
         let refused = |reason: String, next: &str| {
@@ -87,17 +87,17 @@ impl GgufFile {
         Ok(())
     }
 
-    /// Returns where the file is.
+    /// Returns the path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns what the file says of its model.
+    /// Returns the file's metadata.
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         Metadata::new(&self.path, &self.content.metadata)
     }
 
-    /// Returns the configuration transformers would save beside the model.
+    /// Returns the `config.json` that transformers would save for this model.
     pub(crate) fn config(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
         let architecture = GgufArchitecture::from_metadata(&self.metadata())?;
         config::derive(architecture, &self.metadata(), |name| {
@@ -136,7 +136,7 @@ impl GgufFile {
             .read(&mut *reader, self.content.tensor_data_offset, &host::MEMORY)
             .map_err(|error| refused(error.to_string()))?;
         let widened = quantized.dequantize(&host::MEMORY)?;
-        // A block's scale may be damaged as any other number.
+        // A damaged block scale can make numbers infinite or NaN.
         if !host::sum(&rows::absolute(&widened)?)?.is_finite() {
             let numbers = host::download(&widened.flatten_all()?)?;
             if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
@@ -148,22 +148,23 @@ impl GgufFile {
     }
 }
 
-/// A file's tensors under the names transformers has for them.
+/// The tensors of a GGUF file, under transformers' names.
 #[derive(Debug)]
 pub(super) struct GgufTensors {
     file: Arc<GgufFile>,
-    /// Name in the file and order of the rows, by transformers' name.
+    /// The name in the file and the order of the rows, by transformers' name.
     tensors: HashMap<String, (String, RowOrder)>,
 }
 
 impl GgufTensors {
-    /// Names the tensors of `file`. Fails if its architecture is not one of ours.
+    /// Maps the names of the tensors in `file`. Fails if its architecture is not supported.
     pub(super) fn new(file: Arc<GgufFile>) -> Result<Self, Error> {
         let metadata = file.metadata();
         let architecture = GgufArchitecture::from_metadata(&metadata)?;
         let mut tensors = HashMap::new();
         for stored in file.content.tensor_infos.keys() {
-            // One that transformers does not have keeps its name, and is found to be left out.
+            // A tensor that transformers does not have keeps its name, and is later reported as
+            // unused.
             let known = architecture.transformers_name(stored, &metadata)?;
             let (name, rows) = known.unwrap_or_else(|| (stored.clone(), RowOrder::InOrder));
             tensors.insert(name, (stored.clone(), rows));
