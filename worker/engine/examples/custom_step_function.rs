@@ -1,10 +1,10 @@
-//! A step function of one's own, attributed and recorded without touching the crate.
+//! Defines a custom step function, attributes it and records it, without changing the crate.
 //!
 //! `cargo run -p whence-engine --example custom_step_function -- MODEL [TEXT]`
 //!
-//! The function is the margin: by how much the logit of the produced token is above the best of the
-//! others. Where it is small, the model nearly said something else. (It is also the expression
-//! `logits[target] - max(logits)`, but for the produced token being left out of the maximum.)
+//! The function is the margin: the logit of the produced token minus the highest other logit. Where
+//! it is small, the model almost produced another token. (It equals `logits[target] - max(logits)`,
+//! except that the maximum leaves out the produced token.)
 
 use std::error::Error;
 use std::path::Path;
@@ -14,12 +14,12 @@ use whence_engine::{Engine, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
-/// Logit of the produced token minus the best of the others.
+/// The logit of the produced token minus the highest logit of the other tokens.
 #[derive(Debug)]
 struct Margin;
 
 impl Margin {
-    /// Returns the token the model would have produced otherwise.
+    /// Returns the token with the highest logit, apart from the produced one.
     fn runner_up(step: &Step<'_>) -> Option<usize> {
         let logits = step.prediction().logits();
         let others = (0..logits.len()).filter(|&token| token != step.target);

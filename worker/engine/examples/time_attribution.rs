@@ -1,9 +1,9 @@
-//! Times the attribution of forced targets, loading and the first batch excluded: one line of JSON
-//! for the peer comparison.
+//! Times the attribution of forced targets, without loading and the first batch, and prints one
+//! line of JSON for the peer comparison.
 //!
-//! `cargo run --release -p whence-engine --example time_attribution -- MODEL ROWS.jsonl SPEC.json BATCH`
-//! where each row is `{"input": "…", "target": "…"}` and the specification that of a job. With `OUT`
-//! set, one line of scores an example goes there.
+//! `cargo run --release -p whence-engine --example time_attribution -- MODEL ROWS.jsonl SPEC.json
+//! BATCH` where each row is `{"input": "…", "target": "…"}` and `SPEC.json` has the attribution
+//! specification of a job. If `OUT` is set, one line of scores per example is written there.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use whence_engine::{Attribution, Engine, Example, ScoreRows};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
-/// Linux counts processor time in hundredths of a second.
+/// Linux reports processor time in hundredths of a second.
 const TICK: f64 = 0.01;
 
 #[expect(
@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batches.flat_map(|examples| attributor.attribute(examples))
     };
 
-    // The first batch packs the weights of the backward pass and touches its memory for the first
-    // time. The peer is warm as well: its process stays, and its first run is not counted.
+    // Warm up: the first batch packs the weights for the backward pass and touches its memory for
+    // the first time. The peer is warm as well, because its first run does not count either.
     attribute_all().take(1).for_each(drop);
     let (start, cpu_before) = (Instant::now(), processor_seconds()?);
     let results: Vec<_> = attribute_all().collect();
@@ -73,7 +73,7 @@ fn read_examples(rows: &str) -> Result<Vec<Example>, Box<dyn std::error::Error>>
     Ok(examples)
 }
 
-/// Returns the processor time of all threads so far.
+/// Returns the processor time used so far by all threads, in seconds.
 fn processor_seconds() -> Result<f64, Box<dyn std::error::Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // The second field, the program's name, is in parentheses and may hold spaces.
@@ -87,7 +87,7 @@ fn processor_seconds() -> Result<f64, Box<dyn std::error::Error>> {
     Ok(ticks * TICK)
 }
 
-/// Returns the scores of an example: for each step those of the source and of the prefix.
+/// Returns the scores of an example as JSON: those of the source and of the prefix for each step.
 fn scores(attribution: &Attribution) -> String {
     let side = |rows: &Option<ScoreRows>| rows.as_ref().map(|rows| rows.values.clone());
     let steps: Vec<_> = attribution

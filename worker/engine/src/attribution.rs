@@ -1,8 +1,9 @@
-//! What goes in and what comes out: plain data, no tensors.
+//! The engine's input and output: plain data, no tensors.
 
 use crate::sides::Side;
 
-/// What the input of an example is. The example's giver knows; how a text begins never says.
+/// The kind of an example's input. The caller states it; it is never guessed from how the text
+/// begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InputKind {
     /// A text.
@@ -15,18 +16,19 @@ pub enum InputKind {
 /// One example to attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    /// Number of the row; seeds what is random for this example.
+    /// Number of the row. Together with the job's seed it seeds the example's random draws.
     pub id: i64,
     /// Encoder input, or the prompt of a decoder-only model.
     pub input_text: String,
     /// What `input_text` is.
     pub input_kind: InputKind,
-    /// Target to explain instead of a generated one. Decoder-only: prompt and continuation.
+    /// Target to explain instead of a generated one. For decoder-only models it is the prompt and
+    /// its continuation.
     pub generated_text: Option<String>,
     /// Encoder input to contrast with; the specification's when absent.
     pub contrast_source: Option<String>,
-    /// Target to contrast with, for decoder-only models prompt and continuation; the
-    /// specification's when absent.
+    /// Target to contrast with, including the prompt for decoder-only models; the specification's
+    /// when absent.
     pub contrast_target: Option<String>,
 }
 
@@ -51,7 +53,7 @@ impl Example {
         }
     }
 
-    /// Returns the example with its target forced to be `text`.
+    /// Returns the example with `text` as its forced target.
     #[must_use]
     pub fn with_generated_text(self, text: &str) -> Self {
         Self {
@@ -61,21 +63,21 @@ impl Example {
     }
 }
 
-/// First character of a token and the one behind its last, counted in characters from the start of
-/// its text; empty where a token stands for nothing in the text, as a tokenizer's first blank.
-/// `None` for a token no text led to, such as an end token or the code of a language.
+/// Start and end (exclusive) of a token in its text, counted in characters. The two are equal if
+/// the token covers no characters of the text, such as the blank that some tokenizers put first.
+/// `None` for a token that comes from no text, such as an end token or a language code.
 pub type Offsets = Option<(usize, usize)>;
 
 /// A token as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Its id; `None` for one merged of several.
+    /// Its id; `None` for a token merged from several.
     pub id: Option<u32>,
     /// Its vocabulary entry, with the tokenizer's marks (`▁le`, `Ġthe`).
     pub text: String,
-    /// The characters it stands for; those from the first piece to the last for one merged of
-    /// several. Source tokens stand in the input text, after a chat template where there is one,
-    /// target tokens in [`Attribution::generated_text`]. `None` for contrast tokens.
+    /// The characters it covers; for a token merged from several, from the first piece to the last.
+    /// Offsets of source tokens count in the input text (after the chat template, if there is one),
+    /// those of target tokens in [`Attribution::generated_text`]. `None` for contrast tokens.
     pub offsets: Offsets,
 }
 
@@ -96,44 +98,45 @@ pub struct Attribution {
     pub attr_pos_end: usize,
     /// One entry for each position from `attr_pos_start` to `attr_pos_end`.
     pub steps: Vec<StepAttribution>,
-    /// Scores of a stack's tokens for each other, by name; none unless the method was asked for
-    /// them, and in decoder-only models, whose steps have them.
+    /// Scores of a stack's tokens for each other, sorted by name. Empty unless the method was asked
+    /// for them, and in decoder-only models, where the steps already hold them.
     pub sequence_scores: Vec<SequenceScores>,
 }
 
 impl Attribution {
-    /// Returns the tokens the source scores belong to.
+    /// Returns how many tokens the example has on both sides together.
     pub fn num_tokens(&self) -> usize {
         self.source.len() + self.target.len()
     }
 }
 
-/// What made the model produce one token.
+/// The scores of one generation step: how much each token contributed to the produced token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepAttribution {
     /// Position of the produced token in [`Attribution::target`].
     pub target_pos: usize,
     /// One row per source token; `None` for decoder-only models.
     pub source: Option<ScoreRows>,
-    /// One row per prefix token, `target_pos` of them; `None` where the prefix was not attributed.
-    /// A token merged of several may have a row more: what its later pieces took from its earlier.
+    /// One row per prefix token, `target_pos` of them; `None` if the prefix was not attributed. A
+    /// token merged from several may have one row more, for what its later pieces owe to its
+    /// earlier ones.
     pub target: Option<ScoreRows>,
     /// One score per requested step function, in the order of the request.
     pub step_scores: Vec<f32>,
-    /// The token the produced one is contrasted with; `None` where there is no contrast.
+    /// The token that the produced one is contrasted with; `None` if there is no contrast.
     pub contrast: Option<Token>,
 }
 
-/// Scores of the tokens of one stack for each other: what Inseq calls `sequence_scores`.
+/// Scores of the tokens of one stack for each other. Inseq calls them `sequence_scores`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SequenceScores {
-    /// Inseq's name of them, such as `encoder_self_attentions`.
+    /// Inseq's name for them, such as `encoder_self_attentions`.
     pub name: String,
-    /// Whose tokens rows and columns are.
+    /// The side whose tokens are both the rows and the columns.
     pub side: Side,
-    /// One entry per query token, with one row per key token. Source: every source token is a query
-    /// with all of them as keys. Target: one entry per step, whose rows are those that
-    /// [`StepAttribution::target`] would have, as many as the prefix is long.
+    /// One entry per query token, with one row per key token. On the source side every source token
+    /// is a query and all of them are keys. On the target side there is one entry per step, with
+    /// the rows that [`StepAttribution::target`] would have: one per prefix token.
     pub columns: Vec<ScoreRows>,
 }
 
@@ -148,7 +151,7 @@ pub struct ScoreRows {
 }
 
 impl ScoreRows {
-    /// Returns how many values one token has.
+    /// Returns how many values each row has: 1 once the scores are aggregated.
     pub fn row_len(&self) -> usize {
         self.row_shape.iter().product()
     }

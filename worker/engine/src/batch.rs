@@ -1,4 +1,4 @@
-//! Examples that are explained together, and the embeddings the model sees of them.
+//! Examples that are explained together, and the embeddings the model gets for them.
 
 mod function;
 mod step;
@@ -21,26 +21,26 @@ pub(crate) use step::{ContrastStep, ExplainedStep};
 pub struct Batch<'a> {
     /// The model.
     pub(crate) model: &'a Transformer,
-    /// What is attributed.
+    /// The function that is attributed.
     pub(crate) function: &'a AttributedFunction<'a>,
     /// The examples.
     pub(crate) instances: &'a [Instance],
     /// Whether the prefix is attributed too, in models with an encoder.
     pub(crate) attribute_target: bool,
-    /// Factor between the embeddings gradients are taken at and what the decoder sees. 1, except
-    /// where Inseq scales twice.
+    /// Factor from the embeddings that gradients are taken at to those the decoder gets. It is 1
+    /// except under `compat`, where Inseq scales the decoder's embeddings twice.
     pub(crate) decoder_factor: f64,
-    /// How large passes and chunks are.
+    /// The sizes of passes and chunks.
     pub(crate) sizes: PieceSizes,
-    /// Stands for what the source's vocabulary lacks.
+    /// Token for anything missing from the source vocabulary.
     pub(crate) unk_token: u32,
-    /// Tokens of each side that stand for no text.
+    /// Special tokens of each side: those that correspond to no text.
     pub(crate) special_tokens: &'a Sides<Vec<u32>>,
-    /// Shares of values that passes with dropout drop.
+    /// Dropout rates of the passes that run with dropout.
     pub(crate) dropout: DropoutRates,
-    /// Seed of what is random; each instance's own is derived from it and the instance's id.
+    /// Seed of all random draws. Each instance derives its own stream from the seed and its id.
     pub(crate) seed: u64,
-    /// Proposes tokens, where the method names one.
+    /// The masked language model that proposes replacement tokens, if the method names one.
     pub(crate) sampler: Option<&'a Sampler>,
 }
 
@@ -71,8 +71,8 @@ impl Batch<'_> {
             .collect()
     }
 
-    /// Returns an instance for every step, ending with the token it explains. The steps of a batch
-    /// of these are those of this batch, in the same order.
+    /// Returns one instance per step, each ending with the token that the step explains. A batch of
+    /// these instances has the same steps as this batch, in the same order.
     pub(crate) fn one_instance_a_step(&self) -> Vec<Instance> {
         let of_instance = |instance: &'_ Instance| -> Vec<Instance> {
             let ending_at = |(index, position): (usize, usize)| Instance {
@@ -91,13 +91,14 @@ impl Batch<'_> {
         self.instances.iter().flat_map(of_instance).collect()
     }
 
-    /// Returns the embeddings that gradients are taken at.
+    /// Returns the embeddings of the instances' tokens, with respect to which gradients are taken.
     pub(crate) fn embeddings(&self) -> Result<Inputs, Error> {
         self.embed(|instance| &instance.source, Instance::decoder_input)
     }
 
-    /// Returns the head's inputs after each contrast's own prefix, in the order the steps count
-    /// them; `None` where no instance has a contrast. `[contrasted steps, hidden]`
+    /// Returns the inputs of the head that predict each contrast's tokens after the contrast's own
+    /// prefix, in the order of `ContrastStep::row`; `None` if no instance has a contrast.
+    /// `[contrasted steps, hidden]`
     pub(crate) fn contrast_hidden(&self) -> Result<Option<Tensor>, Error> {
         let contrasts: Vec<_> = self
             .instances
@@ -160,7 +161,8 @@ impl Batch<'_> {
         })
     }
 
-    /// Returns what the model sees where the embeddings are `embeddings`.
+    /// Returns the inputs the model gets for `embeddings`: the decoder's are scaled by
+    /// `decoder_factor`.
     pub(crate) fn model_inputs(&self, embeddings: &Inputs) -> Result<Inputs, Error> {
         if self.decoder_factor == 1.0 {
             return Ok(embeddings.clone());
@@ -176,7 +178,7 @@ impl Batch<'_> {
         })
     }
 
-    /// Returns which gradients are wanted.
+    /// Returns which sides need gradients.
     pub(crate) fn wanted(&self) -> Wanted {
         if self.attributes_target() {
             Wanted::All
@@ -185,12 +187,14 @@ impl Batch<'_> {
         }
     }
 
-    /// Returns whether the prefix is attributed.
+    /// Returns whether the prefix is attributed. In a decoder-only model it always is, since there
+    /// is nothing else to attribute to.
     pub(crate) fn attributes_target(&self) -> bool {
         self.attribute_target || !self.model.has_encoder()
     }
 
-    /// Turns a gradient at what the decoder saw into one at the embeddings.
+    /// Converts a gradient with respect to the decoder's inputs into one with respect to the
+    /// embeddings.
     pub(crate) fn at_embeddings(&self, target: Option<Tensor>) -> Result<Option<Tensor>, Error> {
         match target {
             Some(gradient) if self.decoder_factor != 1.0 => {

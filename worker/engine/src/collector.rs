@@ -1,4 +1,4 @@
-//! What a method records, step by step and sequence by sequence, from any thread.
+//! Collects what a method records per step and per instance, from any thread.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use crate::aggregate::{Pipeline, RawScores, RawSequenceScores, StepScores};
 use crate::methods::{MethodScore, Sink};
 use crate::{Error, SequenceScores};
 
-/// Aggregates steps as they come.
+/// Aggregates the scores of each step as soon as they arrive, so that raw scores are never kept.
 pub(crate) struct Collector<'p> {
     pipeline: &'p Pipeline,
     steps: Mutex<Vec<CollectedStep>>,
@@ -17,12 +17,12 @@ pub(crate) struct Collector<'p> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CollectedStep {
     pub(crate) scores: Option<StepScores>,
-    /// Scores of the method's own, in the order they were recorded.
+    /// The method's own scores, in the order they were recorded.
     pub(crate) of_method: Vec<(MethodScore, f64)>,
 }
 
 impl CollectedStep {
-    /// Returns the value of a score of the method's own, if it was recorded.
+    /// Returns the value of one of the method's own scores, if it was recorded.
     pub(crate) fn value_of(&self, score: MethodScore) -> Option<f64> {
         let mut recorded = self.of_method.iter();
         recorded.find_map(|(known, value)| (*known == score).then_some(*value))
@@ -30,7 +30,7 @@ impl CollectedStep {
 }
 
 impl<'p> Collector<'p> {
-    /// Returns a collector for so many `steps` of so many `instances`.
+    /// Returns a collector for `steps` steps of `instances` instances.
     pub(crate) fn new(pipeline: &'p Pipeline, steps: usize, instances: usize) -> Self {
         Self {
             sequences: Mutex::new(vec![Vec::new(); instances]),
@@ -39,11 +39,13 @@ impl<'p> Collector<'p> {
         }
     }
 
-    /// Returns what was recorded: of every step, and of every instance, by name.
+    /// Returns everything that was recorded: one entry per step, and per instance its sequence
+    /// scores sorted by name.
     pub(crate) fn into_parts(self) -> (Vec<CollectedStep>, Vec<Vec<SequenceScores>>) {
         const UNPOISONED: &str = "no thread panicked while it held the scores";
         let mut sequences = self.sequences.into_inner().expect(UNPOISONED);
         for of_instance in &mut sequences {
+            // Methods may record from several threads, so the order of arrival is not reproducible.
             of_instance.sort_by(|a, b| a.name.cmp(&b.name));
         }
         (self.steps.into_inner().expect(UNPOISONED), sequences)

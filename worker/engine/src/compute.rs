@@ -1,42 +1,44 @@
-//! How much a device computes at once: whatever cuts work into batches, passes and chunks asks here.
+//! How much a device computes at once. All code that splits work into batches, passes and chunks
+//! asks here.
 //!
-//! The host answers with one lane per thread and row counts measured on CPUs; a GPU will answer with
-//! one lane and passes of some thousand rows. Nothing else counts threads or reads what is free, and
-//! no number of a result depends on the answers.
+//! The host has one lane per thread, and row counts measured on CPUs. A GPU will have one lane and
+//! passes of several thousand rows. No other code counts threads or free memory, and no result
+//! depends on these sizes.
 
 use crate::Error;
 use crate::footprint::Footprint;
 use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 
-/// Most rows of one pass: more make products no faster.
+/// Most rows of one pass. More rows do not make matrix products faster.
 const MOST_PASS_ROWS: usize = 512;
 
-/// Most rows of one chunk of a backward pass: enough for full-speed products, few enough for its
-/// scratch to fit the cache.
+/// Most rows of one chunk of a backward pass: enough for matrix products at full speed, few enough
+/// for the scratch memory to fit the cache.
 const MOST_CHUNK_ROWS: usize = 512;
 
-/// Most rows of one pass over several points of a path, which keeps more per row than other passes.
+/// Most rows of one pass over several points of a path. It is lower than for other passes because
+/// such a pass keeps more memory per row.
 const MOST_PATH_ROWS: usize = 256;
 
 /// Most elements of one block of logits: 64 MiB in single precision.
 const MOST_LOGITS: usize = 16 << 20;
 
-/// What a device offers one computation.
+/// The resources a device offers one computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ComputeBudget {
     /// Chunks that run at once.
     pub(crate) lanes: usize,
-    /// Rows that one pass has at most.
+    /// Most rows of one pass.
     pub(crate) pass_rows: usize,
-    /// Rows that one chunk of a backward pass has at most.
+    /// Most rows of one chunk of a backward pass.
     pub(crate) chunk_rows: usize,
-    /// Working memory, besides the model.
+    /// Limit on working memory, not counting the model.
     pub(crate) memory: MemoryBudget,
 }
 
-/// How large the pieces of a computation with one model are. One example or one step that is larger
-/// makes a piece of its own.
+/// The sizes of the pieces that a computation with one model is split into. An example or a step
+/// that is larger than a piece becomes a piece of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PieceSizes {
     /// Chunks that run at once.
@@ -45,14 +47,14 @@ pub(crate) struct PieceSizes {
     pub(crate) pass_rows: usize,
     /// Most rows of a pass over several points of a path.
     pub(crate) path_rows: usize,
-    /// Most rows of the target rows of one chunk of a backward pass.
+    /// Most rows, source and target rows together, of one chunk of a backward pass.
     pub(crate) chunk_rows: usize,
     /// Most elements of one block of logits.
     pub(crate) logits: usize,
 }
 
 impl ComputeBudget {
-    /// Asks the host.
+    /// Returns the budget of the host's CPUs.
     pub(crate) fn of_host(memory: MemoryBudget) -> Self {
         Self {
             lanes: rayon::current_num_threads(),
@@ -62,7 +64,7 @@ impl ComputeBudget {
         }
     }
 
-    /// Fails if the smallest example of the model with this `footprint` does not fit.
+    /// Fails if the smallest possible example of the model with this `footprint` does not fit.
     pub(crate) fn check_least(&self, footprint: Footprint<'_>) -> Result<(), Error> {
         let checked = self.memory.check(footprint.smallest(self.lanes));
         checked.map_err(|error| match error {
@@ -74,7 +76,8 @@ impl ComputeBudget {
         })
     }
 
-    /// Returns how large the pieces are for `model`, each pass having `beside` more beside it.
+    /// Returns the piece sizes for `model`. `beside` is the number of additional passes that run
+    /// with each pass; all of them together may have `pass_rows` rows.
     pub(crate) fn sizes(&self, model: &Transformer, beside: usize) -> PieceSizes {
         let footprint = Footprint::of(model);
         let pass_rows = self.memory.rows(footprint.row(), self.pass_rows) / (1 + beside);
@@ -91,7 +94,8 @@ impl ComputeBudget {
 }
 
 impl PieceSizes {
-    /// Returns how many rows have their logits at a time: one at least.
+    /// Returns how many steps can have their logits in memory at once, with `predictions` rows of
+    /// logits each: at least 1.
     pub(crate) fn logit_rows(&self, vocabulary: usize, predictions: usize) -> usize {
         (self.logits / (vocabulary * predictions).max(1)).max(1)
     }

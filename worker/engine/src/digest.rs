@@ -1,4 +1,4 @@
-//! The digest of a model: what a job pins and a worker compares.
+//! The digest of a model. A job pins it, and a worker compares its own copy with it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -7,14 +7,14 @@ use std::path::Path;
 use crate::Error;
 use crate::model::files::is_gguf;
 
-/// Bytes read at once.
+/// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
 
-/// Returns the digest of the model at `path`: a GGUF file, or the files in a folder, names and
-/// contents, in order of their names.
+/// Returns the digest of the model at `path`. For a folder it covers the names and contents of its
+/// files, in order of their names; otherwise it covers a GGUF file.
 ///
-/// Hidden files and folders inside it do not count. Fails if it cannot be read, or is a folder
-/// with neither `config.json` nor a GGUF file.
+/// Hidden files and subfolders are ignored. Fails if a file cannot be read, or if `path` is a
+/// folder with neither a `config.json` nor a GGUF file.
 pub fn digest(path: &Path) -> Result<String, Error> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -45,6 +45,8 @@ pub fn digest(path: &Path) -> Result<String, Error> {
     }
     for name in names {
         let path = folder.join(&name);
+        // The length marks where the contents end, so that bytes cannot move from one file to the
+        // next without changing the digest.
         let length = fs::metadata(&path).map_err(at(&path))?.len();
         hasher
             .update(name.as_bytes())

@@ -1,4 +1,8 @@
-//! The whole story: encode, generate, attribute, score, aggregate.
+//! The engine: runs one example from its texts to its table of scores.
+//!
+//! `prepare` encodes the texts and generates targets, `explain` runs the method and the step
+//! scores, and the pipeline of aggregators reduces the result. `regimes` splits the examples that
+//! one forward pass cannot serve.
 
 mod explain;
 mod explained;
@@ -32,31 +36,33 @@ use crate::{Attribution, Error, Example, Notice, Stop, Token};
 use explained::Explained;
 use prepared::Prepared;
 
-/// A loaded model, ready to attribute. Immutable: hooks are arguments, not state.
+/// A loaded model, ready to attribute. It is immutable: whatever observes or changes a pass is an
+/// argument of that pass, not a hook stored in the model, so attributors can share it.
 #[derive(Debug)]
 pub struct Engine {
     model: Transformer,
     tokenizer: Tokenizer,
-    /// What the model itself says of generation.
+    /// The model's own generation defaults, used where the job sets nothing.
     generation: GenerationSpec,
     dropout: DropoutRates,
     path: PathBuf,
     notices: Vec<Notice>,
-    /// The sampler that was asked for last: jobs prepare the same specification again and again.
+    /// The most recently used sampler. Consecutive jobs usually name the same one, so it is not
+    /// loaded again.
     sampler: Mutex<Option<(SamplerSource, Arc<Sampler>)>>,
 }
 
 impl Engine {
     /// Loads the model at `path`, a Hugging Face folder or a GGUF file, to compute in `dtype`.
     ///
-    /// Fails if a file is missing, damaged or of an unknown kind.
+    /// Fails if a file is missing, damaged or in an unknown format.
     pub fn load(path: &Path, dtype: Dtype) -> Result<Self, Error> {
         Self::load_within(path, dtype, None)
     }
 
-    /// As [`Self::load`], into `free` bytes of memory: where the weights would not fit in `dtype`,
-    /// those that are stored in half precision stay so, and are widened where they are used. The
-    /// numbers do not depend on it.
+    /// Like [`Self::load`], but with only `free` bytes of memory available. If the weights do not
+    /// fit in `dtype`, those stored in half precision stay in half precision and are widened each
+    /// time they are used. The results are the same either way.
     pub fn load_within(path: &Path, dtype: Dtype, free: Option<u64>) -> Result<Self, Error> {
         let opened = Opened::open(path, dtype)?;
         let notices = opened.model.notices().to_vec();
@@ -71,13 +77,13 @@ impl Engine {
         })
     }
 
-    /// Returns what was noticed about the model's files that a person should know.
+    /// Returns the notices about the model's files that the user should see.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 
-    /// Checks `spec` against the registries and this model. Loads the masked language model that its
-    /// method names, if it is not the last one that was.
+    /// Checks `spec` against the registries and this model. Loads the masked language model that
+    /// the method names, unless it is the one that was loaded last.
     pub fn prepare(&self, spec: &AttributionSpec) -> Result<Attributor<'_>, Error> {
         check(spec)?;
         let BuiltSpecification {
@@ -94,9 +100,9 @@ impl Engine {
         let chat = spec.chat.as_ref();
         let chat = chat.map(|chat| self.tokenizer.chat_template(chat));
         let mut spec = spec.clone();
-        // A chat template writes the special tokens itself.
+        // A chat template writes the special tokens itself; the tokenizer must not add them again.
         spec.skip_special_tokens |= chat.is_some();
-        // A target in a language begins with its code.
+        // Multilingual models choose the output language by the code that the target begins with.
         if let (Some(language), None) = (target, spec.generation.forced_bos_token_id) {
             spec.generation.forced_bos_token_id = tokenizer.language_code(language)?;
         }
@@ -136,26 +142,26 @@ impl Engine {
         {
             return Ok(Arc::clone(sampler));
         }
-        // Room first: two need not fit at once.
+        // Drop the old sampler before loading the new one: both may not fit in memory at once.
         *last = None;
         let sampler = Arc::new(Sampler::load(source, &self.tokenizer)?);
         *last = Some((source.clone(), Arc::clone(&sampler)));
         Ok(sampler)
     }
 
-    /// Fails if not even the smallest example fits into `bytes` of working memory.
+    /// Fails if not even the smallest possible example fits into `bytes` of working memory.
     pub fn check_memory(&self, bytes: u64) -> Result<(), Error> {
         ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(Footprint::of(&self.model))
     }
 
-    /// Returns where the model came from.
+    /// Returns the path the model was loaded from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Fails if not even the smallest example of the model at `path` fits into `bytes` of working memory.
-/// Reads the model's configuration, not its weights.
+/// Fails if not even the smallest possible example fits into `bytes` of working memory with the
+/// model at `path`. Reads only the model's configuration, not its weights.
 pub fn check_memory(path: &Path, dtype: Dtype, bytes: u64) -> Result<(), Error> {
     let files = ModelFiles::open(path)?;
     let spec = model::architectures::spec(&files.config()?)?;
@@ -163,11 +169,11 @@ pub fn check_memory(path: &Path, dtype: Dtype, bytes: u64) -> Result<(), Error> 
     ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(footprint)
 }
 
-/// A checked specification on a loaded model.
+/// A validated specification, bound to a loaded model.
 #[derive(Debug)]
 pub struct Attributor<'e> {
     engine: &'e Engine,
-    /// The engine's model, whose passes end when somebody asks for it.
+    /// The engine's model, with this attributor's [`Stop`] attached to its passes.
     model: Transformer,
     spec: AttributionSpec,
     method: Box<dyn Method>,
@@ -176,7 +182,7 @@ pub struct Attributor<'e> {
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pipeline: Pipeline,
     generation: Settings,
-    /// Speaks the languages of the specification.
+    /// The tokenizer, set to the source and target languages of the specification.
     tokenizer: Tokenizer,
     chat: Option<ChatTemplate>,
     seed: u64,
@@ -184,14 +190,15 @@ pub struct Attributor<'e> {
 }
 
 impl Attributor<'_> {
-    /// Draws what is random from `seed` and the ids of the examples; from 0 otherwise.
+    /// Sets the seed of all random draws; the default is 0. Each example's draws depend on the seed
+    /// and the example's id alone.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Takes at most about `bytes` of working memory, besides the model itself; without a limit
-    /// otherwise. An example that needs more alone is refused.
+    /// Limits working memory, not counting the model itself, to about `bytes`; there is no limit by
+    /// default. An example that does not fit by itself fails with an error.
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
         Self {
@@ -200,8 +207,8 @@ impl Attributor<'_> {
         }
     }
 
-    /// Ends the computation soon after `stop` is requested, whatever the method. What is not finished
-    /// by then fails with [`Error::Stopped`].
+    /// Ends the computation soon after `stop` is requested, whatever the method. Examples that are
+    /// not finished by then fail with [`Error::Stopped`].
     #[must_use]
     pub fn with_stop(self, stop: Stop) -> Self {
         Self {
@@ -212,14 +219,15 @@ impl Attributor<'_> {
 
     /// Attributes `function` instead of the one the specification names.
     ///
-    /// Fails if the method needs a gradient it does not have, or if it contrasts predictions that
-    /// the specification does not keep apart.
+    /// Fails if the method needs a gradient and `function` has none, if the method looks into a
+    /// single pass and `function` is computed from several with dropout, or if `function` needs a
+    /// contrast with its own prediction and the specification does not set `contrast_force_inputs`.
     pub fn with_attributed_fn(self, function: Box<dyn StepFunction>) -> Result<Self, Error> {
         check_attributed(&self.spec, self.method.as_ref(), function.as_ref())?;
         Ok(Self { function, ..self })
     }
 
-    /// Records `function` too, called `name`. Fails if another step score has that name.
+    /// Also records `function` as the step score `name`. Fails if another step score has that name.
     pub fn with_step_score(
         mut self,
         name: &str,
@@ -231,24 +239,25 @@ impl Attributor<'_> {
         Ok(self)
     }
 
-    /// Attributes `examples` together; result `i` belongs to example `i`, and to the first of the
-    /// sequences generated for it.
+    /// Attributes `examples` together. Result `i` belongs to example `i`; if several sequences were
+    /// generated for it, only the first is attributed.
     ///
-    /// A bad example fails alone, and the numbers of the others are bitwise what they are alone.
+    /// An invalid example does not affect the others, and each example's scores are bitwise the
+    /// same as if it were attributed alone.
     pub fn attribute(&self, examples: &[Example]) -> Vec<Result<Attribution, Error>> {
         let first = |mut samples: Vec<_>| samples.swap_remove(0);
         let all = self.attribute_up_to(examples, 1);
         all.into_iter().map(first).collect()
     }
 
-    /// As [`Self::attribute`], of every sequence: as many of an example as `num_return_sequences`
-    /// says where its target is generated, best first, and one where it is forced or the example
-    /// is bad. What a method draws is the same for all sequences of an example.
+    /// Like [`Self::attribute`], but for every generated sequence: `num_return_sequences` results
+    /// per example, best first, or a single result if the target is forced or the example is
+    /// invalid. All sequences of an example share the method's random draws.
     pub fn attribute_samples(&self, examples: &[Example]) -> Vec<Vec<Result<Attribution, Error>>> {
         self.attribute_up_to(examples, usize::MAX)
     }
 
-    /// Attributes `most` sequences of each example at most, and one at least.
+    /// Attributes up to `most` sequences per example, and at least one.
     fn attribute_up_to(
         &self,
         examples: &[Example],
@@ -267,8 +276,8 @@ impl Attributor<'_> {
         prepared.into_iter().map(samples).collect()
     }
 
-    /// Explains `instances` together, and one by one where that fails: so it is found out whose
-    /// fault it is, if anyone's.
+    /// Explains `instances` together. If that fails, explains them one by one, so that only the
+    /// instances at fault get an error.
     fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Explained, Error>> {
         match self.explain_in_runs(instances) {
             Ok(explained) => explained,
@@ -283,13 +292,14 @@ impl Attributor<'_> {
         }
     }
 
-    /// Returns the names of the step scores, in the order [`crate::StepAttribution::step_scores`] has them.
+    /// Returns the names of the step scores, in the order of
+    /// [`crate::StepAttribution::step_scores`].
     pub fn step_score_names(&self) -> Vec<String> {
         let scores = self.step_score_merges().into_iter();
         scores.map(|(name, _)| name).collect()
     }
 
-    /// Returns name and merging function of every step score.
+    /// Returns the name of every step score and how its values are merged when tokens are merged.
     fn step_score_merges(&self) -> Vec<(String, Reduction)> {
         let compat = self.spec.compat;
         let asked = self.step_scores.iter();
@@ -299,7 +309,7 @@ impl Attributor<'_> {
         asked.chain(own).collect()
     }
 
-    /// Takes an attribution through the aggregators that must see it whole.
+    /// Runs the aggregators that need the whole attribution.
     fn aggregate(&self, attribution: Attribution) -> Result<Attribution, Error> {
         let context = Context {
             step_scores: &self.step_score_merges(),
@@ -319,7 +329,7 @@ impl Attributor<'_> {
             .collect()
     }
 
-    /// Returns a token that stands in no text.
+    /// Returns the token with this id, with no offsets into a text.
     fn token(&self, side: Side, id: u32) -> Token {
         Token {
             id: Some(id),

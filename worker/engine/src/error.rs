@@ -1,22 +1,24 @@
-//! What can go wrong, and whose move it is.
+//! The errors of the engine, and whom each of them concerns.
 
 use std::path::PathBuf;
 
-/// What tensor operations return, unless another error is named.
+/// The result of tensor operations, unless another error type is given.
 pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
 
-/// What cannot be attributed because of an [`Error`].
+/// How much is affected by an [`Error`]: one example, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorScope {
-    /// The specification asks for what does not exist: no example can be attributed with it.
+    /// The specification asks for something that does not exist or cannot work: no example can be
+    /// attributed with it.
     Specification,
-    /// The model's files are missing, damaged or of an unknown kind: no example can be attributed.
+    /// The model's files are missing, damaged or in an unknown format: no example can be
+    /// attributed.
     Model,
     /// This example cannot be attributed; others can.
     Example,
-    /// Nothing is wrong: somebody asked for the computation to stop.
+    /// Nothing is wrong: the computation was asked to stop.
     Stopped,
-    /// A defect of ours.
+    /// A bug in whence.
     Internal,
 }
 
@@ -24,29 +26,29 @@ pub enum ErrorScope {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name that no registry has.
+    /// A name that is not in the registry.
     #[error("unknown {what} `{name}`{}; `whence list {list}` shows them all", nearest(.suggestion.as_deref()))]
     UnknownName {
-        /// Kind of thing that was looked up.
+        /// Kind of entry that was looked up.
         what: &'static str,
         /// The name that was given.
         name: String,
-        /// The nearest name there is.
+        /// The most similar name in the registry, if one is close.
         suggestion: Option<String>,
         /// Argument of `whence list`.
         list: &'static str,
     },
-    /// A parameter a method or step function does not have, or a value it cannot use.
+    /// A parameter that an entry does not have, or a value it cannot use.
     #[error("{what} `{name}` cannot use its parameters: {reason}")]
     Parameters {
-        /// Kind of thing whose parameters they are.
+        /// Kind of entry the parameters belong to.
         what: &'static str,
         /// Its name.
         name: String,
-        /// What is wrong with which parameter.
+        /// Which parameter is wrong, and how.
         reason: String,
     },
-    /// Options that exclude each other, or that the model cannot serve.
+    /// Options that exclude each other, or that do not work with the model.
     #[error("{reason}")]
     Specification {
         /// What cannot be done, and what to do instead.
@@ -57,11 +59,11 @@ pub enum Error {
     ModelFile {
         /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
-    /// A file of the model holds what it must not.
+    /// A file of the model is damaged or in an unknown format.
     #[error("`{}` is damaged or of an unknown kind: {reason}", path.display())]
     ModelContent {
         /// The file.
@@ -69,31 +71,32 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of the model was checked out as the pointer that Git LFS keeps in its place.
+    /// A file of the model is a Git LFS pointer: the repository was cloned without fetching the
+    /// contents.
     #[error("`{}` is a Git LFS pointer, not the file itself", path.display())]
     LfsPointer {
         /// The file.
         path: PathBuf,
     },
-    /// A model of a kind that cannot be computed faithfully, such as a quantized one.
+    /// A model that whence cannot compute faithfully, such as a quantized one.
     #[error("`{}` {reason}", path.display())]
     ModelRefused {
-        /// The model, or the file that says so.
+        /// The model, or the file that shows the problem.
         path: PathBuf,
-        /// What it is or has, as the rest of a sentence.
+        /// What the problem is, phrased as the rest of a sentence that begins with the path.
         reason: String,
         /// What to do about it.
         next: String,
     },
-    /// A model whose architecture is not among those we have.
+    /// A model whose architecture is not supported.
     #[error("`{}` is a `{model_type}` model, which is not supported; `whence list models` shows those that are", path.display())]
     UnknownArchitecture {
         /// The model's `config.json`.
         path: PathBuf,
-        /// `model_type` as it stands there.
+        /// `model_type` as written in that file.
         model_type: String,
     },
-    /// A tensor is missing or has another shape than the configuration says.
+    /// A tensor is missing, or its shape does not match the configuration.
     #[error("tensor `{name}` of `{}`: {reason}", path.display())]
     Tensor {
         /// The file, or the folder if no file has it.
@@ -103,7 +106,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The tokenizer gives ids the model has no embedding for.
+    /// The tokenizer can return ids that the model has no embedding for.
     #[error(
         "the tokenizer of `{}` has {tokens} tokens, its embedding `{tensor}` has {rows} rows; take the tokenizer the model was trained with",
         path.display()
@@ -111,14 +114,14 @@ pub enum Error {
     Vocabulary {
         /// The model.
         path: PathBuf,
-        /// Ids the tokenizer can give.
+        /// Number of ids the tokenizer can return.
         tokens: usize,
-        /// The embedding.
+        /// Name of the embedding tensor.
         tensor: String,
-        /// Ids the embedding has vectors for.
+        /// Number of rows of the embedding.
         rows: usize,
     },
-    /// The masked language model that is to propose tokens cannot.
+    /// The masked language model cannot be used to propose replacement tokens.
     #[error(
         "the sampler `{}` cannot be used: {reason}; a sampler is a folder with a masked language model, such as RoBERTa or BERT",
         path.display()
@@ -135,15 +138,15 @@ pub enum Error {
         /// `input` or `generated`.
         field: &'static str,
     },
-    /// The example has a text, and the tokenizer makes no token of it.
-    #[error("the tokenizer makes no tokens of the {field} text {text:?}")]
+    /// The example has a text, but the tokenizer produces no tokens for it.
+    #[error("the tokenizer produces no tokens for the {field} text {text:?}")]
     NoTokens {
         /// `input` or `generated`.
         field: &'static str,
-        /// The text, or how it begins.
+        /// The text, cut if it is long.
         text: String,
     },
-    /// The text has one token alone, which nothing predicts.
+    /// The text has a single token, which nothing precedes and thus nothing predicts.
     #[error("the {field} has one token, and nothing before it that could predict it")]
     OneToken {
         /// Which text.
@@ -156,9 +159,9 @@ pub enum Error {
     TooLong {
         /// Which text.
         field: &'static str,
-        /// How long it is.
+        /// Its length in tokens.
         tokens: usize,
-        /// How long it may be.
+        /// The largest length the model accepts.
         limit: usize,
     },
     /// The forced target of a decoder-only model does not continue its prompt.
@@ -166,16 +169,16 @@ pub enum Error {
         "the generated text does not start with the input text, as it must for a decoder-only model: {difference}"
     )]
     NotAContinuation {
-        /// Where they part, and what to do.
+        /// Where the two texts diverge, and what to do.
         difference: String,
     },
-    /// The target of a decoder-only model is its prompt and nothing else.
+    /// The target of a decoder-only model consists of its prompt alone.
     #[error("nothing follows the input text: the text to explain has no tokens of its own")]
     NothingFollows,
-    /// No token can be generated behind the prompt.
+    /// No token can be generated after the prompt.
     #[error("no token can be generated: {reason}")]
     NoRoom {
-        /// What leaves no room.
+        /// Why there is no room for a token.
         reason: String,
     },
     /// A contrastive function has nothing to contrast the example with.
@@ -186,13 +189,13 @@ pub enum Error {
         /// The function's name.
         function: String,
     },
-    /// Runs of tokens that the example does not have, or that are none.
+    /// Spans of tokens that the example does not have, or that are invalid.
     #[error("{reason}")]
     Spans {
-        /// Which run, and what is wrong with it.
+        /// Which span is invalid, and why.
         reason: String,
     },
-    /// The positions to attribute are outside the target.
+    /// The range of positions to attribute is empty once it is limited to the target.
     #[error(
         "positions {start}..{end} cannot be attributed: the target has {len} tokens, the first attributable one is {first}"
     )]
@@ -206,58 +209,58 @@ pub enum Error {
         /// First position that can be attributed.
         first: usize,
     },
-    /// The example takes more memory than there is for it.
+    /// The example needs more memory than the budget allows.
     #[error(
         "the example needs about {} MiB of working memory; --memory allows {} MiB",
         needed.div_ceil(1 << 20),
         budget >> 20
     )]
     TooLarge {
-        /// What it needs, in bytes.
+        /// Memory the example needs, in bytes.
         needed: u64,
-        /// What it may take, in bytes.
+        /// Memory the budget allows, in bytes.
         budget: u64,
     },
-    /// Not even the smallest example fits.
+    /// Not even the smallest possible example fits into the memory budget.
     #[error(
         "--memory allows {} MiB, and this model needs at least {} MiB for the shortest text; raise --memory",
         budget >> 20,
         least.div_ceil(1 << 20)
     )]
     MemoryTooSmall {
-        /// The least a computation needs, in bytes.
+        /// The smallest budget that works, in bytes.
         least: u64,
-        /// What it may take, in bytes.
+        /// Memory the budget allows, in bytes.
         budget: u64,
     },
-    /// Somebody asked for the computation to stop.
+    /// The computation was asked to stop.
     #[error("the computation was stopped")]
     Stopped,
-    /// A score is not a number.
+    /// A score is NaN or infinite.
     #[error("step {step} has scores that are not finite")]
     NotFinite {
-        /// The step.
+        /// Index of the step.
         step: usize,
     },
     /// The tokenizer could not encode the text.
     #[error("the tokenizer cannot encode the text: {reason}")]
     Tokenize {
-        /// What it said.
+        /// The tokenizer's error.
         reason: String,
     },
-    /// The chat template refused the messages, or they are none.
+    /// The chat template rejected the messages, or the input is not a list of messages.
     #[error("the input text cannot be put into the chat template: {reason}")]
     Messages {
-        /// What the template said, or what is wrong with the messages.
+        /// The template's error, or what is wrong with the messages.
         reason: String,
     },
-    /// A tensor operation failed: shapes or types that our code should have made fit.
+    /// A tensor operation failed. Our code should have made shapes and types fit, so this is a bug.
     #[error("tensor operation failed")]
     Compute(#[from] candle_core::Error),
 }
 
 impl Error {
-    /// Returns what cannot be attributed because of it.
+    /// Returns how much is affected by the error.
     pub fn scope(&self) -> ErrorScope {
         match self {
             Self::UnknownName { .. }
@@ -291,7 +294,7 @@ impl Error {
         }
     }
 
-    /// Returns what a person can do about it, where the message itself does not say.
+    /// Returns what the user can do about the error, if the message does not already say so.
     pub fn next_step(&self) -> Option<String> {
         match self {
             Self::LfsPointer { path } => {

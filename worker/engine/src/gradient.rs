@@ -1,9 +1,10 @@
 //! From the attributed function to gradients at the embeddings, for all steps of a batch.
 //!
-//! One forward pass serves every step: causality makes the states of a prefix the first states of
-//! the whole. Each step is one explained token of the backward pass; they are cut into chunks of bounded rows,
-//! one chunk per thread, so that scratch memory is bounded and stays in the cache, and small matrices
-//! are never split among threads. A token's bits do not depend on its chunk.
+//! One forward pass serves every step: in a causal decoder, the states of a prefix are the first
+//! states of the whole sequence. In the backward pass each step is one explained token. The steps
+//! are split into chunks with a bounded number of rows, one chunk per thread, so that scratch
+//! memory is bounded and fits the cache, and small matrix products are never split across threads.
+//! The bits of a step's gradient do not depend on its chunk.
 
 mod pass;
 mod predictions;

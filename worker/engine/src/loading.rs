@@ -1,4 +1,4 @@
-//! Everything that loading a model opens: the model itself, its tokenizer, what it says of generation.
+//! Everything that loading a model opens: its weights, its tokenizer and its generation defaults.
 
 use std::path::Path;
 
@@ -12,29 +12,30 @@ use crate::sides::Side;
 use crate::text::Tokenizer;
 use crate::{Error, Notice};
 
-/// What is open before weights are read.
+/// The parts of a model that are open before its weights are read.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) model: OpenedModel,
     pub(crate) tokenizer: Tokenizer,
-    /// What the model itself says of generation.
+    /// The model's own generation defaults.
     pub(crate) generation: GenerationSpec,
     pub(crate) dropout: DropoutRates,
 }
 
-/// What a check of a model found.
+/// The result of checking a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelCheck {
-    /// What a person should know about its files.
+    /// What the user should know about its files.
     pub notices: Vec<Notice>,
-    /// What its weights take in memory.
+    /// The memory its weights take.
     pub memory: WeightMemory,
 }
 
-/// Checks that the model at `path`, a Hugging Face folder or a GGUF file, can be loaded to compute in
-/// `dtype`. Reads every byte that loading reads, in the memory of a few blocks, not of the weights.
+/// Checks that the model at `path`, a Hugging Face folder or a GGUF file, can be loaded to compute
+/// in `dtype`. Reads every byte that loading reads, but holds only a few blocks in memory at a
+/// time.
 ///
-/// Fails where [`crate::Engine::load`] would fail, for the same reason.
+/// Fails whenever [`crate::Engine::load`] would, for the same reason.
 pub fn check_model(path: &Path, dtype: Dtype) -> Result<ModelCheck, Error> {
     let opened = Opened::open(path, dtype)?;
     opened.model.check_weights()?;

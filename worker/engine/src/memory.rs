@@ -1,44 +1,46 @@
-//! How much working memory a computation may take, besides the model itself.
+//! How much working memory a computation may take, not counting the model itself.
 //!
-//! A budget decides which examples share a batch and how many rows share a pass. What does not fit
-//! alone is refused by name rather than tried: the system would end the process. What things take is
-//! estimated in `footprint`.
+//! The budget decides which examples share a batch and how many rows share a pass. An example that
+//! does not fit by itself is refused with an error instead of being tried, because the operating
+//! system would kill the process. `footprint` estimates how much memory a computation needs.
 
 use crate::Error;
 
-/// Share of the budget that one pass of several points or variants may take, and the chunks of a
-/// backward pass that run at once.
+/// One part in `SHARE` of the budget is available to a single pass over several points or variants.
+/// The chunks of a backward pass that run at once get one such part together.
 pub(crate) const SHARE: u64 = 4;
 
-/// What a computation keeps for itself whatever it computes: blocks of logits, chunks of cotangents.
+/// Memory every computation needs whatever its size: blocks of logits and chunks of cotangents.
 pub(crate) const FIXED_BYTES: u64 = 128 << 20;
 
 /// What every computation needs at least, whatever the model, in bytes.
 pub const LEAST_MEMORY: u64 = FIXED_BYTES;
 
-/// Share of the budget that one block of logits may take.
+/// One part in `LOGIT_SHARE` of the budget is available to one block of logits.
 const LOGIT_SHARE: u64 = 8;
 
-/// How much working memory may be taken.
+/// A limit on working memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MemoryBudget {
-    /// As much as it takes.
+    /// No limit.
     Unbounded,
-    /// So many bytes.
+    /// At most this many bytes.
     Bytes(u64),
 }
 
 impl MemoryBudget {
-    /// Returns how many rows of `bytes` each a share of the budget holds: one at least, `most` at most.
+    /// Returns how many rows of `bytes` each fit into one share of the budget: at least 1, at most
+    /// `most`.
     pub(crate) fn rows(self, bytes: u64, most: usize) -> usize {
         let Self::Bytes(budget) = self else {
             return most;
         };
+        // The fixed part comes off first: it is needed whatever the number of rows.
         let rows = budget.saturating_sub(FIXED_BYTES) / SHARE / bytes.max(1);
         usize::try_from(rows).map_or(most, |rows| rows.clamp(1, most))
     }
 
-    /// Returns how many logits of `bytes` each a block holds: one at least, `most` at most.
+    /// Returns how many logits of `bytes` each one block holds: at least 1, at most `most`.
     pub(crate) fn logits(self, bytes: u64, most: usize) -> usize {
         let Self::Bytes(budget) = self else {
             return most;
@@ -47,8 +49,7 @@ impl MemoryBudget {
         usize::try_from(logits).map_or(most, |logits| logits.clamp(1, most))
     }
 
-    /// Fails if `needed` bytes are more than a computation may take beside what it takes whatever it
-    /// computes.
+    /// Fails if `needed` bytes, on top of [`FIXED_BYTES`], exceed the budget.
     pub(crate) fn check(self, needed: u64) -> Result<(), Error> {
         let needed = needed.saturating_add(FIXED_BYTES);
         match self {
@@ -57,8 +58,8 @@ impl MemoryBudget {
         }
     }
 
-    /// Cuts `items`, each of which takes `bytes`, into runs that fit together, or the error of one
-    /// that does not fit alone.
+    /// Splits `items`, which take `bytes` each, into runs that fit into memory together. An item
+    /// that does not fit even by itself yields an error in place of a run.
     pub(crate) fn runs<'i, T>(
         self,
         items: &'i [T],

@@ -1,10 +1,12 @@
-//! What the engine noticed about a model that does not stop it, but that its reader should know.
+//! Notices: what the engine found in a model's files that does not prevent its use, but that the
+//! user should know.
 //!
-//! Notices are returned, never printed: the command line writes them as warnings, a worker logs them.
+//! Notices are returned, never printed: the command line shows them as warnings, a worker logs
+//! them.
 
 use std::path::PathBuf;
 
-/// Something about a model's files that a person should know.
+/// Something about a model's files that the user should know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Notice {
@@ -15,14 +17,14 @@ pub enum Notice {
         path.display()
     )]
     OwnCode {
-        /// The file that names it.
+        /// The file that names the code.
         path: PathBuf,
-        /// Module and class.
+        /// The module and class it names.
         code: String,
-        /// What is computed in its place.
+        /// What whence computes instead.
         computed: String,
     },
-    /// `architectures` names a class of another family than `model_type`.
+    /// `architectures` names a class of a different family than `model_type` does.
     #[error(
         "`{}` says that the model is a `{class}`; whence computes it as `{model_type}`, \
          because `model_type` says so, as transformers does",
@@ -31,9 +33,9 @@ pub enum Notice {
     OtherFamily {
         /// The model's `config.json`.
         path: PathBuf,
-        /// The class it names.
+        /// The class named in `architectures`.
         class: String,
-        /// The architecture that is computed.
+        /// The architecture that whence computes.
         model_type: String,
     },
     /// The model was saved without a language-model head.
@@ -45,20 +47,20 @@ pub enum Notice {
     Headless {
         /// The model's `config.json`.
         path: PathBuf,
-        /// The class it names.
+        /// The class named in `architectures`.
         class: String,
     },
     /// The checkpoint has tensors that the model does not use.
     #[error(
         "{count} of the tensors in `{}` {} not used: {names}; \
-         they stand outside the language model, as the head of another task does",
+         they are outside the language model, like the head of another task",
         path.display(),
         if *count == 1 { "is" } else { "are" }
     )]
     UnusedTensors {
         /// The checkpoint.
         path: PathBuf,
-        /// How many.
+        /// How many tensors are not used.
         count: usize,
         /// The names of the first few.
         names: String,

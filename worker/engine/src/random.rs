@@ -1,9 +1,10 @@
-//! Random numbers of one example: the same in every batch, on every worker, at every attempt.
+//! Random numbers of one example: the same in every batch, on every worker and in every attempt.
 //!
-//! A stream is named by the job's seed, the example's id and what it is drawn for, so that one
-//! purpose's draws never depend on how many another has made.
+//! A stream is derived from the job's seed, the example's id and the purpose of the draws, so that
+//! the draws for one purpose never depend on how many were made for another.
 //!
-//! Source of the generator: Steele, Lea & Flood 2014 (`SplitMix64`), <https://doi.org/10.1145/2714064.2660195>.
+//! The generator is `SplitMix64`: Steele, Lea & Flood 2014,
+//! <https://doi.org/10.1145/2714064.2660195>.
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -12,7 +13,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// Returns the stream of example `example_id` of a job with seed `job_seed` for `purpose`.
+    /// Returns the stream for `purpose` of example `example_id` in a job with seed `job_seed`.
     pub(crate) fn new(job_seed: u64, example_id: i64, purpose: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&job_seed.to_le_bytes());
@@ -29,6 +30,8 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
+        // 2⁶⁴ divided by the golden ratio: the increment of `SplitMix64`. The other constants are
+        // those of its mixing function.
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,19 +39,20 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Draws from `[0, 1)`, every multiple of 2⁻⁵³ alike.
+    /// Draws uniformly from the multiples of 2⁻⁵³ in `[0, 1)`.
     pub(crate) fn uniform(&mut self) -> f64 {
+        // The upper 53 bits: as many as an `f64` represents exactly.
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Draws from the standard normal distribution, by Box and Muller's transform.
+    /// Draws from the standard normal distribution, by the Box–Muller transform.
     pub(crate) fn normal(&mut self) -> f64 {
-        // 1 − u is never 0, whose logarithm there is not.
+        // 1 − u is never 0, so its logarithm is finite.
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Draws one of `0..n`, each alike up to 2⁻⁵³.
+    /// Draws one of `0..n`, each with the same probability up to 2⁻⁵³.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((self.uniform() * n as f64) as usize).min(n.saturating_sub(1))
     }

@@ -1,7 +1,8 @@
 //! Tables of named things: methods, step functions, aggregators.
 //!
-//! A table is a `const` slice, so that what exists can be read in one place, in the order it is
-//! listed. The struct of an entry is its parameters: defaults, names and validation live there.
+//! A table is a `const` slice, so that all entries can be read in one place, in the order they are
+//! listed. The struct of an entry holds its parameters; their defaults, names and validation live
+//! there.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,11 +12,11 @@ use whence_schemas::suggest::nearest;
 
 use crate::Error;
 
-/// What can be said of an entry before it is built.
+/// What an entry says about itself before it is built.
 pub(crate) trait Describe: Default + Serialize + DeserializeOwned {
     /// Public name.
     const NAME: &'static str;
-    /// Other names people know it by.
+    /// Other accepted names.
     const ALIASES: &'static [&'static str] = &[];
     /// One line for `whence list`.
     const SUMMARY: &'static str;
@@ -25,13 +26,13 @@ pub(crate) trait Describe: Default + Serialize + DeserializeOwned {
 pub struct Entry<T: ?Sized> {
     /// Public name.
     pub name: &'static str,
-    /// Other names people know it by.
+    /// Other accepted names.
     pub aliases: &'static [&'static str],
     /// One line for `whence list`.
     pub summary: &'static str,
     /// Returns every parameter with its default.
     pub parameters: fn() -> Map<String, Value>,
-    /// Builds it from the parameters that differ from the defaults.
+    /// Builds the entry from the parameters that differ from the defaults.
     pub(crate) build: fn(&Value) -> Result<Box<T>, OptionError>,
 }
 
@@ -39,18 +40,18 @@ pub struct Entry<T: ?Sized> {
 pub(crate) fn parameters<D: Describe>() -> Map<String, Value> {
     match serde_json::to_value(D::default()) {
         Ok(Value::Object(parameters)) => parameters,
-        // A struct without fields serialises to null.
+        // A struct without fields serializes to null.
         _ => Map::new(),
     }
 }
 
-/// Reads an entry's parameters. One without any takes an empty object.
+/// Reads an entry's parameters. For an entry without parameters they are an empty object.
 pub(crate) fn read<D: Describe>(parameters: &Value) -> Result<D, OptionError> {
     options::read_value(parameters)
 }
 
-/// Finds the entry called `name`. `what` it is and the argument of `whence list` that shows the
-/// table go into the error.
+/// Finds the entry called `name`. `what` names the kind of entry and `list` is the argument of
+/// `whence list` that shows the table; both appear in the error.
 pub(crate) fn find<'t, T: ?Sized>(
     table: &'t [Entry<T>],
     name: &str,

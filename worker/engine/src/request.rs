@@ -1,7 +1,7 @@
-//! What is wrong with a request as a whole.
+//! Checks of a request as a whole.
 //!
-//! Checked before a job exists and before a text is read, so that it is said once, to the person who
-//! asked, and not in every row of a table.
+//! They run before the job is created and before any text is read, so that the user sees the
+//! problem once, and not in every row of the table.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::model::{ModelFiles, architectures};
 use crate::sides::Side;
 use crate::specification::BuiltSpecification;
 
-/// Texts that every example brings besides its input.
+/// The texts that every example provides besides its input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GivenTexts {
     /// The text to explain.
@@ -24,14 +24,15 @@ pub struct GivenTexts {
     pub contrast_target: bool,
 }
 
-/// Fails if no example can be attributed as `spec` says, whatever its texts are. `given` are those
-/// that every example brings; the others are generated, or taken from `spec`.
+/// Fails if no example can be attributed as `spec` says, whatever its texts are. `given` are the
+/// texts that every example provides; the others are generated or come from `spec`.
 pub fn check_request(spec: &AttributionSpec, given: GivenTexts) -> Result<(), Error> {
     check_generation(spec, given)?;
     check_contrast(spec, given)
 }
 
-/// Fails if the model at `path` cannot do what `spec` says. Reads its configuration, no weights.
+/// Fails if the model at `path` cannot do what `spec` asks. Reads only its configuration, not its
+/// weights.
 pub fn check_with_model(
     spec: &AttributionSpec,
     given: GivenTexts,
@@ -84,6 +85,7 @@ fn check_contrast(spec: &AttributionSpec, given: GivenTexts) -> Result<(), Error
     let contrast = &spec.contrast;
     let has_source = given.contrast_source || contrast.contrast_sources.is_some();
     let has_target = given.contrast_target || contrast.contrast_targets.is_some();
+    // If both a step score and the attributed function contrast, the message names the latter.
     let contrastive = if attributes_contrast {
         Some(spec.attributed_fn.label())
     } else {
@@ -92,7 +94,7 @@ fn check_contrast(spec: &AttributionSpec, given: GivenTexts) -> Result<(), Error
     let Some(name) = contrastive else {
         return check_needless(spec, has_source || has_target);
     };
-    // Inseq lets a text be compared with itself, and all differences be 0.
+    // Inseq accepts a text contrasted with itself; all differences are then 0.
     if spec.compat == Compat::Inseq071 {
         return Ok(());
     }
@@ -113,7 +115,7 @@ fn check_contrast(spec: &AttributionSpec, given: GivenTexts) -> Result<(), Error
     Err(Error::Specification { reason })
 }
 
-/// Fails if there is something to contrast with and nothing that does.
+/// Fails if the request has a contrast that no function uses.
 fn check_needless(spec: &AttributionSpec, has_contrast: bool) -> Result<(), Error> {
     if !has_contrast && !spec.contrast.contrast_force_inputs {
         return Ok(());
@@ -186,7 +188,8 @@ mod tests {
         let mut like_inseq = contrastive();
         like_inseq.compat = Compat::Inseq071;
         assert_eq!(refused(&like_inseq, given), None);
-        // As a step score it is computed after the other source anyway.
+        // A step score is always computed after the contrast's source, with no need to force
+        // inputs.
         let mut scored = AttributionSpec::of_method("saliency");
         scored.step_scores = vec![FunctionSpec::named("pcxmi")];
         assert_eq!(refused(&scored, given), None);

@@ -1,10 +1,10 @@
 //! The two sides of a model: what its encoder reads, and what its decoder reads and writes.
 //!
-//! Most models have one vocabulary and one embedding table for both. What is kept a side is the same
-//! on both there, so nothing has to ask which kind of model it serves. Decoder-only models have the
-//! target alone.
+//! Most models have one vocabulary and one embedding table for both sides. Values kept per side are
+//! then the same on both, so that no caller needs to know which kind of model it serves.
+//! Decoder-only models have only the target side.
 
-/// A side: a stack, its text, its vocabulary, its embedding.
+/// One side of a model: a stack of layers with its text, vocabulary and embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The encoder.
@@ -13,7 +13,7 @@ pub enum Side {
     Target,
 }
 
-/// Something of each side.
+/// One value per side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sides<T> {
     /// The source's.
@@ -23,7 +23,7 @@ pub struct Sides<T> {
 }
 
 impl<T> Sides<T> {
-    /// Returns that of `side`.
+    /// Returns the value of `side`.
     pub fn of(&self, side: Side) -> &T {
         match side {
             Side::Source => &self.source,
@@ -31,9 +31,9 @@ impl<T> Sides<T> {
         }
     }
 
-    /// Makes something of each side.
+    /// Builds the value of each side.
     ///
-    /// Fails where `make` fails.
+    /// Fails if `make` fails for either side.
     pub fn try_new<E>(mut make: impl FnMut(Side) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self {
             source: make(Side::Source)?,

@@ -1,4 +1,4 @@
-//! A specification, checked against the registries: everything it names, built.
+//! Checks a specification against the registries and builds everything it names.
 
 use serde_json::Value;
 use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec};
@@ -16,17 +16,17 @@ pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     BuiltSpecification::build(spec).map(|_| ())
 }
 
-/// Returns the names of the aggregators that make one score per token of what `method` computes;
-/// none where it has one to begin with.
+/// Returns the names of the aggregators that reduce the scores of `method` to one per token; empty
+/// if the method already returns one score per token.
 pub fn default_aggregators(method: &FunctionSpec) -> Result<&'static [&'static str], Error> {
     Ok(methods::build(&method.name, &method.params)?.default_aggregators())
 }
 
-/// Pins what a job must mean wherever and whenever it runs: the folders that `spec` names, the
-/// model's left out, by what their files hold, and the scores that its method records of each step,
-/// by their names, so that everybody gives the table the same columns.
+/// Pins everything in a job that could change between workers. Folders that `spec` names, except
+/// the model's, are pinned by a digest of their contents. The names of the scores that the method
+/// records per step are pinned too, so that every worker gives the table the same columns.
 ///
-/// Fails if there is no such folder, or the method cannot use its parameters.
+/// Fails if a folder does not exist, or the method cannot use its parameters.
 pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
     let method = methods::build(&spec.method.name, &spec.method.params)?;
     let requirements = method.requirements(spec.compat);
@@ -39,7 +39,7 @@ pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails if `spec` names a folder that is not pinned by what its files hold, or other scores than
+/// Fails if `spec` names a folder without the digest of its contents, or lists other scores than
 /// its method records.
 pub fn check_pinned(spec: &AttributionSpec) -> Result<(), Error> {
     let method = methods::build(&spec.method.name, &spec.method.params)?;
@@ -61,13 +61,13 @@ pub fn check_pinned(spec: &AttributionSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the names of the scores that a method records of each step.
+/// Returns the names of the scores that a method records per step.
 pub(crate) fn names_of(requirements: &Requirements<'_>) -> Vec<String> {
     let scores = requirements.step_scores.iter();
     scores.map(|score| score.name.to_owned()).collect()
 }
 
-/// What a specification names, built.
+/// Everything a specification names, built.
 pub(crate) struct BuiltSpecification {
     pub(crate) method: Box<dyn Method>,
     pub(crate) function: Box<dyn StepFunction>,
@@ -111,13 +111,13 @@ impl BuiltSpecification {
     }
 }
 
-/// Returns the reduction called `name`, as a method names it.
+/// Returns the reduction called `name` in a method's default aggregators.
 fn named(name: &str) -> Reduction {
     serde_json::from_value(Value::from(name)).expect("a method aggregates by a function")
 }
 
-/// Fails if two scores of a step would have the same column: two step scores, or one of them and
-/// one of `method_scores`, which the method records.
+/// Fails if two scores of a step would have the same column name: two step scores, or a step score
+/// and one of `method_scores`, those the method itself records.
 pub(crate) fn check_labels(
     step_scores: &[(String, Box<dyn StepFunction>)],
     method_scores: &[String],

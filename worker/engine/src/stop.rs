@@ -1,30 +1,30 @@
-//! Stopping a computation from outside.
+//! Stops a computation from outside.
 //!
-//! A pass asks between two sublayers, so that whatever a method does (chunks, points of a path,
-//! masked variants, trials, generated tokens) it ends soon after somebody asked for it.
+//! A pass checks for a stop request between sublayers. So every method ends soon after the request,
+//! whatever it is doing: chunks, path points, masked variants, trials or generated tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Result;
 
-/// A request to stop, shared by who asks and who computes. Once requested it stays so.
+/// A stop request, shared between whoever asks and the computations. It cannot be withdrawn.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks every computation that was given this to end.
+    /// Asks every computation that holds a clone of this to end.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether somebody asked.
+    /// Returns whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Fails if somebody asked. What it fails with never leaves the engine: an attributor that was
-    /// asked to stop answers [`crate::Error::Stopped`].
+    /// Fails if a stop was requested. The error never leaves the engine: an attributor that was
+    /// asked to stop returns [`crate::Error::Stopped`].
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_requested() {
             return Err(candle_core::Error::Msg("stopped".to_owned()));

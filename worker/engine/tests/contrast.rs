@@ -1,4 +1,4 @@
-//! Contrasts with every method of the registry, in batches, and what is refused.
+//! Contrasts: with every method of the registry, in batches, and those that are refused.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn spec(method: &str, function: &str) -> AttributionSpec {
     }
 }
 
-/// An example of an encoder-decoder model, and one that shares a batch with it.
+/// An example for an encoder-decoder model, and a second one to share its batch.
 fn translations() -> [Example; 2] {
     let translation = |id, text, target, contrast: &str| Example {
         contrast_target: Some(contrast.to_owned()),
@@ -54,7 +54,7 @@ fn every_method_attributes_contrasts_in_batches_as_alone() {
     for method in METHODS {
         for force in [false, true] {
             let mut spec = spec(method.name, "contrast_prob_diff");
-            // Few points and samples will do: what is compared must be equal, not accurate.
+            // Few points and samples are enough: the compared results must be equal, not accurate.
             for (name, _) in (method.parameters)() {
                 if matches!(
                     name.as_str(),
@@ -100,8 +100,8 @@ fn a_forced_contrast_moves_with_the_tokens_it_shares() {
         spec.attribute_target = true;
         spec.contrast.contrast_force_inputs = true;
         let moving = attribute(&engine, &spec, &examples);
-        // Completeness: the scores add up to the function's change only if the gradients have the
-        // share of both predictions.
+        // Completeness: the scores sum to the function's change only if the gradients include the
+        // parts of both predictions.
         for step in moving.iter().flat_map(|found| &found.steps) {
             assert!(step.step_scores[1].abs() < 1e-3, "{name}: {step:?}");
         }
@@ -113,7 +113,8 @@ fn a_forced_contrast_moves_with_the_tokens_it_shares() {
     }
 }
 
-/// A token's occlusion changes both predictions: it is what the token's own walk sums to.
+/// Occluding a token changes both predictions. Its score must equal the sum of the token's scores
+/// on a path on which only that token moves.
 #[test]
 fn a_forced_contrast_is_occluded_along() {
     let engine = Engine::load(&model("lo-en-fr-tiny"), Dtype::Float64).unwrap();

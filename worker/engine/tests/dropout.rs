@@ -1,5 +1,5 @@
-//! The average probability over passes with dropout, attributed: by every method that can, as one
-//! function of the inputs, whose masks do not change with them.
+//! Attributes the average probability over passes with dropout, with every method that supports it.
+//! The masks are fixed, so that the average is a single function of the inputs.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use whence_engine::{Engine, Error, Example, StepAttribution};
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, FunctionSpec};
 
-/// Models that are trained with dropout, with an encoder and without.
+/// Models whose configurations have dropout, with and without an encoder.
 const MODELS: [&str; 3] = ["gpt2-random", "t5-random", "lo-en-fr-tiny"];
 
 fn model(name: &str) -> PathBuf {
@@ -22,7 +22,8 @@ fn model(name: &str) -> PathBuf {
     folder.join("../../tests/models").join(name)
 }
 
-/// Returns `method` on the average over three passes, with few points and samples unless given.
+/// Returns a specification of `method` for the average over three passes. It uses few points and
+/// samples, unless `given` says otherwise.
 fn spec(method: &str, given: &[(&str, Value)]) -> AttributionSpec {
     let mut spec = AttributionSpec::of_method(method);
     spec.attributed_fn = FunctionSpec::named("mc_dropout_prob_avg");
@@ -68,7 +69,7 @@ fn steps(
     results.map(|result| result.unwrap().steps).collect()
 }
 
-/// Returns the sum of the scores of every token of a step.
+/// Returns the sum of the scores of each token of a step.
 fn token_sums(step: &StepAttribution) -> Vec<f64> {
     let sides = [&step.source, &step.target].into_iter().flatten();
     sides
@@ -110,8 +111,8 @@ fn methods_that_know_only_inputs_and_outputs_attribute_it_in_batches_as_alone() 
     }
 }
 
-/// The scores sum to the function's change only if the masks are the same at every point, and the
-/// gradients are those of all passes.
+/// The scores sum to the function's change only if every point uses the same masks, and if the
+/// gradients cover all passes.
 #[test]
 fn integrated_gradients_are_complete() {
     for name in MODELS {
@@ -133,7 +134,7 @@ fn integrated_gradients_are_complete() {
     }
 }
 
-/// Occlusion reads values where a token's own walk reads gradients.
+/// Occlusion uses values, a path on which only one token moves uses gradients; both must agree.
 #[test]
 fn a_tokens_walk_sums_to_its_occlusion() {
     for name in MODELS {

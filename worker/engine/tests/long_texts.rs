@@ -1,5 +1,5 @@
-//! A model that turns the tokens of long texts otherwise: every step is explained as the model saw
-//! it, whatever else its text holds.
+//! A model with long-RoPE, which uses other rotary frequencies for long texts: every step is
+//! explained as the model computed it, however long the whole text is.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,13 +14,14 @@ use whence_engine::{Engine, Example, ScoreRows, StepAttribution};
 use whence_schemas::job::Dtype;
 use whence_schemas::{Alignments, AttributionSpec};
 
-/// The longest text that is not long.
+/// The longest text, in tokens, for which the model uses its short factors.
 const BEYOND: usize = 6;
 const PROMPT: &str = "The cat sat on";
 const TEXT: &str = "The cat sat on the mat and looked at the door.";
 const CONTRAST: &str = "The cat sat on a chair because it was very tired.";
 
-/// Returns a folder with a trained Llama whose rotation is stretched beyond [`BEYOND`] tokens.
+/// Returns a folder with a trained Llama that is changed to use long factors beyond [`BEYOND`]
+/// tokens.
 fn stretched() -> tempfile::TempDir {
     let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/glass-en");
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +67,7 @@ fn assert_near(found: &StepAttribution, expected: &StepAttribution, what: &str) 
     }
 }
 
-/// Asserts that each step of the whole text is what it is when nothing else is explained.
+/// Checks that each step of the whole text equals the same step explained alone.
 fn assert_steps_stand_alone(engine: &Engine, spec: &AttributionSpec, contrast: Option<&str>) {
     let whole = steps(engine, spec, contrast);
     let last = whole.last().unwrap().target_pos;
@@ -90,7 +91,7 @@ fn a_step_of_a_text_that_becomes_long_is_what_it_is_alone() {
     let engine = Engine::load(folder.path(), Dtype::Float64).unwrap();
     for method in METHODS {
         let parameters = (method.parameters)();
-        // What is drawn for a text is drawn for all of it.
+        // Random methods draw for all steps together, so a step alone gets other draws.
         if parameters.contains_key("samples") {
             continue;
         }
@@ -112,7 +113,8 @@ fn a_contrast_becomes_long_at_its_own_length() {
         "contrast_prob_diff".clone_into(&mut spec.attributed_fn.name);
         spec.step_scores = vec![spec.attributed_fn.clone()];
         spec.contrast.contrast_force_inputs = true;
-        // A contrast becomes long one token before its example.
+        // Each position is aligned with the next one of the contrast, so the contrast becomes long
+        // one step before its example.
         let pairs = (1..40).map(|position| (position, position + 1)).collect();
         spec.contrast.contrast_targets_alignments = Alignments::Pairs(pairs);
         assert_steps_stand_alone(&engine, &spec, Some(CONTRAST));

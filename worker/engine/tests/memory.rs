@@ -1,4 +1,4 @@
-//! What does not fit into the working memory is that example's error, before it is allocated.
+//! An example that does not fit into the working memory gets an error before anything is allocated.
 
 #![allow(
     clippy::unwrap_used,
@@ -53,7 +53,7 @@ fn a_text_too_long_for_generation_fails_alone_and_says_what_it_needs() {
 
 #[test]
 fn a_text_whose_attention_has_billions_of_weights_is_refused_and_not_tried() {
-    // 60,000 tokens: 57 GB in the first layer alone.
+    // 60,000 tokens would take 57 GB in the first layer alone.
     let long = "a".repeat(60_000);
     let results = attribute("t5-random", 8 << 30, &[&long, "short"]);
     assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
@@ -80,7 +80,7 @@ fn a_bound_too_small_for_the_shortest_text_is_known_before_weights_are_read() {
     };
     assert!(least >= LEAST_MEMORY);
     check_memory(&model, Dtype::Float32, least).unwrap();
-    // The least is enough to attribute something.
+    // The least memory that is accepted is enough to attribute something.
     let results = attribute("lo-en-fr-tiny", least + MEBIBYTE, &["a"]);
     assert!(results[0].is_ok(), "{:?}", results[0]);
 }

@@ -1,8 +1,8 @@
-//! Step functions and contrasts against Inseq 0.7.1.
+//! Step functions and contrasts, compared with Inseq 0.7.1.
 //!
-//! `golden/step_functions.py` makes the numbers. Both sides compute in single precision, in another
-//! order; what is left is measured against the largest value of a step, and the step scores against
-//! their own size.
+//! The goldens are made by `golden/step_functions.py`. Both sides compute in single precision but
+//! in a different order. Differences of scores are relative to the largest value of the step, those
+//! of step scores relative to their own size.
 
 use std::path::Path;
 
@@ -12,7 +12,8 @@ use whence_engine::{Engine, Example, ScoreRows};
 use whence_schemas::job::Dtype;
 use whence_schemas::{AttributionSpec, Compat, ContrastSpec, FunctionSpec};
 
-/// Single precision has 7 digits; some 500 of its roundings lie between the embeddings and a score.
+/// Relative tolerance. Single precision has 7 digits, and there are some 500 roundings between the
+/// embeddings and a score.
 const TOLERANCE: f64 = 5e-5;
 
 #[derive(Debug, Deserialize)]
@@ -34,7 +35,7 @@ struct Golden {
 impl Golden {
     fn spec(&self) -> AttributionSpec {
         let scores = self.score_params.iter().map(|(name, params)| FunctionSpec {
-            // Inseq hands every option to every function that has it.
+            // Inseq passes every option to all functions that have it.
             params: params_of(name, params),
             ..FunctionSpec::named(name)
         });
@@ -65,13 +66,14 @@ fn params_of(name: &str, given: &Value) -> Map<String, Value> {
 }
 
 fn assert_rows(found: Option<&ScoreRows>, expected: Option<&Vec<f64>>, what: &str) {
-    // Inseq has no map where no score exists; ours has rows for decoder-only prefixes only.
+    // Inseq has no map if there are no scores. Ours has target rows for decoder-only models only.
     let (Some(found), Some(expected)) = (found, expected) else {
         assert!(found.is_none() && expected.is_none(), "{what}");
         return;
     };
     assert_eq!(found.values.len(), expected.len(), "{what}");
-    // Where all scores of an occlusion are small they are differences of logits of about 10.
+    // The floor of 0.1 is for occlusion, where all scores may be small although they are
+    // differences of logits of about 10.
     let largest = expected.iter().fold(0.1, |l: f64, v| l.max(v.abs()));
     for (index, (found, expected)) in found.values.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - expected).abs();

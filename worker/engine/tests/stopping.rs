@@ -1,4 +1,4 @@
-//! A computation that is asked to stop ends, whatever the method, and says that it was stopped.
+//! With every method, a computation ends when asked to stop, and reports that it was stopped.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use whence_engine::{Attribution, Engine, Error, Example, Stop};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
-/// The logit of the produced token. Asks for a stop when it is asked for the first time.
+/// The logit of the produced token. Requests a stop when it is evaluated for the first time.
 #[derive(Debug)]
 struct Stopping {
     stop: Stop,
@@ -103,8 +103,8 @@ fn a_stop_is_heard_between_the_passes_of_a_method() {
         let attributor = engine.prepare(&spec).unwrap().with_stop(stop);
         let attributor = attributor.with_attributed_fn(Box::new(function)).unwrap();
         assert_stopped(&attributor.attribute(&examples()), method);
-        // No more than the predictions of the pass that was under way: a token of each step at each of
-        // the points that share a pass.
+        // At most the predictions of the current pass may still be evaluated: the token of each
+        // step, at each of the points that share a pass.
         let asked = asked.load(Ordering::Relaxed);
         assert!(asked <= 400, "{method} asked {asked} times after the stop");
     }

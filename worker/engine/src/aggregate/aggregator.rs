@@ -1,4 +1,4 @@
-//! What a stage of a pipeline must answer that sees a whole attribution, and what it is told.
+//! The trait of pipeline stages that need the whole attribution, and the context they get.
 
 use whence_schemas::Compat;
 
@@ -6,9 +6,9 @@ use crate::kernels::reduction::Reduction;
 use crate::sides::Side;
 use crate::{Attribution, Error};
 
-/// A stage that sees the whole attribution.
+/// A stage that needs the whole attribution.
 pub trait Aggregator: std::fmt::Debug + Send + Sync {
-    /// Aggregates. Fails if the attribution has not the shape the stage needs.
+    /// Aggregates `attribution`. Fails if it does not have the shape the stage needs.
     fn aggregate(
         &self,
         attribution: Attribution,
@@ -21,23 +21,23 @@ pub trait Aggregator: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// What a stage does where its parameters do not say.
+/// Defaults for parameters that a stage leaves unset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Defaults {
     /// How `scores` reduces an axis.
     pub reduction: Reduction,
     /// Whether `scores` normalizes.
     pub normalize: bool,
-    /// Whose rules count where Inseq's have a defect.
+    /// Whether Inseq's rules apply where they have a defect.
     pub compat: Compat,
 }
 
-/// What a stage may want to know of the run besides its scores.
+/// What a stage may need to know about the run besides its scores.
 pub struct Context<'a> {
-    /// Name and merging function of each step score.
+    /// Name of each step score, and how its values are merged when tokens are merged.
     pub step_scores: &'a [(String, Reduction)],
-    /// Says of a side's token whether it has a meaning of its own.
+    /// Returns whether a token of a side is special, such as an end token.
     pub is_special: &'a dyn Fn(Side, u32) -> bool,
-    /// What stages do where their parameters do not say.
+    /// Defaults for parameters that stages leave unset.
     pub defaults: Defaults,
 }

@@ -1,4 +1,4 @@
-//! The scores of one side of one step, in double precision while they are worked on.
+//! The scores of one side of one step, in double precision while they are being aggregated.
 
 use candle_core::Tensor;
 
@@ -15,7 +15,7 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Reads a tensor. `[tokens, …]`
+    /// Copies the scores from a tensor. `[tokens, …]`
     pub(super) fn from_tensor(tensor: &Tensor) -> Result<Self, Error> {
         Ok(Self {
             values: host::download(tensor)?,

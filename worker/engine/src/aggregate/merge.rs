@@ -1,10 +1,10 @@
-//! Merging runs of tokens into one token each: what `spans`, `subwords` and `split` share.
+//! Merges runs of tokens into one token each: shared by `spans`, `subwords` and `split`.
 //!
-//! Columns first, the generated tokens, then rows, the tokens they are attributed to. A cell is
-//! missing where a row's token is not before its column's. What a merged token's own later pieces
-//! took from its earlier ones stays, where the reduction overlooks what is missing (`absmax`), as
-//! one more row behind those of the prefix. Sequence scores have the same tokens on both axes, and both
-//! are merged.
+//! The columns (generated tokens) are merged first, then the rows (tokens they are attributed to).
+//! A cell is missing if its row's token does not come before its column's token. If the reduction
+//! ignores missing cells, as `absmax` does, a merged token keeps one extra row after its prefix:
+//! what its own later pieces owe to its earlier ones. In sequence scores both axes have the same
+//! tokens, and both are merged.
 
 use std::ops::Range;
 
@@ -19,9 +19,10 @@ pub(super) struct Merge {
     pub(super) source: Vec<Range<usize>>,
     /// Runs of target tokens.
     pub(super) target: Vec<Range<usize>>,
-    /// How cells and step scores are reduced; by `absmax`, and as each step score asks, when absent.
+    /// How cells and step scores are merged. When absent, cells are merged by `absmax` and step
+    /// scores as their functions say.
     pub(super) reduction: Option<Reduction>,
-    /// Order of the norm `vnorm` takes.
+    /// Order of the norm if the reduction is `vnorm`.
     pub(super) order: f64,
 }
 
@@ -82,8 +83,8 @@ impl Merge {
         }
     }
 
-    /// Returns the runs of generated tokens, counted from the first of them. A run that begins in the
-    /// prompt counts as generated, but only with its generated pieces.
+    /// Returns the runs of generated tokens, counted from the first generated token. A run that
+    /// begins in the prompt is included, but only with its generated pieces.
     fn runs_of_steps(&self, first: usize, steps: usize) -> Vec<Range<usize>> {
         self.target
             .iter()
@@ -112,7 +113,7 @@ impl Merge {
     }
 }
 
-/// Returns runs that cover `0..len`: those of `spans`, and every other position alone.
+/// Returns runs that cover `0..len`: those of `spans`, and every other position as a run of one.
 fn groups(spans: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let mut next = 0;
@@ -125,7 +126,7 @@ fn groups(spans: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
     groups
 }
 
-/// Returns one token per run; those of `spans` have no id of their own.
+/// Returns one token per run. Tokens merged by one of `spans` have no id.
 fn merge_tokens(tokens: &[Token], runs: &[Range<usize>], spans: &[Range<usize>]) -> Vec<Token> {
     let merged = |run: &Range<usize>| match &tokens[run.clone()] {
         [token] if !spans.contains(run) => token.clone(),
@@ -138,7 +139,7 @@ fn merge_tokens(tokens: &[Token], runs: &[Range<usize>], spans: &[Range<usize>])
     runs.iter().map(merged).collect()
 }
 
-/// Returns the characters from the first piece to the last.
+/// Returns the offsets from the start of the first piece to the end of the last.
 fn merge_offsets(pieces: &[Token]) -> Offsets {
     let offsets = || pieces.iter().filter_map(|token| token.offsets);
     let start = offsets().map(|(start, _)| start).min()?;
@@ -158,7 +159,7 @@ fn merge_contrasts(pieces: &[StepAttribution]) -> Option<Token> {
     })
 }
 
-/// The scores of some columns for all tokens of a side: `width` numbers a cell, NaN where there is no cell.
+/// A table of scores with `width` numbers per cell; missing cells are NaN.
 struct Map {
     rows: usize,
     columns: usize,
@@ -169,7 +170,8 @@ struct Map {
 }
 
 impl Map {
-    /// Lays out the scores `of_columns` of `attribution`; `None` where there are none.
+    /// Builds the table from the scores `of_columns` of `attribution`; `None` if there are no
+    /// scores.
     fn from_columns(of_columns: &[&ScoreRows], attribution: &Attribution) -> Option<Self> {
         let row_shape = of_columns.first()?.row_shape.clone();
         let (columns, width) = (of_columns.len(), row_shape.iter().product());
@@ -236,7 +238,7 @@ impl Map {
         }
     }
 
-    /// Returns the columns, each with the rows that are there.
+    /// Returns the columns, each without the missing rows at its end.
     fn into_columns(self) -> impl Iterator<Item = ScoreRows> {
         (0..self.columns).map(move |column| {
             let start = |row: usize| (row * self.columns + column) * self.width;

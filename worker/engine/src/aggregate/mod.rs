@@ -1,12 +1,14 @@
-//! From raw scores to the scores of the table: Inseq's aggregators.
+//! Inseq's aggregators: from raw scores to the scores of the table.
 //!
-//! A pipeline is a list of stages. `scores` reduces what one token has, a vector or a table of
-//! layers and heads, to one number, and is the only stage that can be taken step by step: what
-//! stands before the first other stage is done while the scores are made, so that a raw gradient is
-//! gone before the next one comes. The other stages see the whole [`Attribution`] and may change
-//! its tokens: `spans`, `subwords` and `split` merge them, `slices` leaves some out.
+//! A pipeline is a list of stages. The stage `scores` reduces each token's raw scores, a vector or
+//! a table of layers and heads, by one axis. It is the only stage that needs just one step at a
+//! time. Every `scores` stage before the first stage of another kind therefore runs while the
+//! scores are computed, so that a raw gradient is freed before the next one arrives. The other
+//! stages need the whole [`Attribution`] and may change its tokens: `spans`, `subwords` and `split`
+//! merge tokens, `slices` drops some.
 //!
-//! A function's name (`vnorm`, `mean`, …) stands for `scores` with that function, as in Inseq.
+//! The name of a function (`vnorm`, `mean`, …) is short for `scores` with that function, as in
+//! Inseq.
 
 mod aggregator;
 mod cells;
@@ -38,7 +40,7 @@ pub use pair::{pair, pair_with};
 use scores::Scores;
 pub use stage::Stage;
 
-/// Builds the row of a function that stands for `scores`.
+/// Builds the table row of a function that is short for `scores`.
 macro_rules! function {
     ($reduction:ident, $name:literal, $summary:literal) => {
         Entry {
@@ -53,8 +55,8 @@ macro_rules! function {
         }
     };
 }
-/// Every aggregator, in the order `whence list aggregators` shows them: the stages, then the
-/// functions that stand for `scores`.
+/// Every aggregator, in the order `whence list aggregators` shows them: first the stages, then the
+/// functions that are short for `scores`.
 pub const AGGREGATORS: &[Entry<Stage>] = &[
     entry::<Scores>(),
     entry::<spans::Spans>(),
@@ -76,23 +78,25 @@ pub const AGGREGATORS: &[Entry<Stage>] = &[
     ),
 ];
 
-/// The raw scores of one step. `[tokens, …]` each, the same `…`.
+/// The raw scores of one step. Both sides are `[tokens, …]`, with the same dimensions after the
+/// first.
 #[derive(Debug)]
 pub struct RawScores {
     /// One row per source token; `None` for decoder-only models.
     pub source: Option<Tensor>,
-    /// One row per prefix token; `None` where the prefix was not attributed.
+    /// One row per prefix token; `None` if the prefix was not attributed.
     pub target: Option<Tensor>,
 }
 
 /// The raw scores of the tokens of one stack for each other.
 #[derive(Debug)]
 pub struct RawSequenceScores {
-    /// Inseq's name of them.
+    /// Inseq's name for them.
     pub name: &'static str,
-    /// Whose tokens rows and columns are.
+    /// The side whose tokens are both the rows and the columns.
     pub side: Side,
-    /// As [`SequenceScores::columns`]. `[tokens, …]` each, the same `…`.
+    /// Like [`SequenceScores::columns`]: one tensor `[tokens, …]` per column, all with the same
+    /// dimensions after the first.
     pub columns: Vec<Tensor>,
 }
 
@@ -101,11 +105,11 @@ pub struct RawSequenceScores {
 pub struct StepScores {
     /// One row per source token; `None` for decoder-only models.
     pub source: Option<ScoreRows>,
-    /// One row per prefix token; `None` where the prefix was not attributed.
+    /// One row per prefix token; `None` if the prefix was not attributed.
     pub target: Option<ScoreRows>,
 }
 
-/// Aggregators, one after another.
+/// A sequence of aggregators.
 #[derive(Debug)]
 pub struct Pipeline {
     stages: Vec<Stage>,
@@ -130,12 +134,12 @@ impl Pipeline {
         })
     }
 
-    /// Returns what stages do where their parameters do not say.
+    /// Returns the defaults for parameters that stages leave unset.
     pub fn defaults(&self) -> Defaults {
         self.defaults
     }
 
-    /// Takes the scores of one step as far as a step can be taken alone. Fails if there are more
+    /// Runs the stages that need only one step on the scores of that step. Fails if there are more
     /// stages than axes to reduce.
     pub fn apply(&self, raw: &RawScores) -> Result<StepScores, Error> {
         let (first, further) = self.step_wise();
@@ -154,8 +158,8 @@ impl Pipeline {
         Ok(StepScores { source, target })
     }
 
-    /// As [`Pipeline::apply`], of scores that belong to no step. They are reduced alike, but not
-    /// normalized, as in Inseq.
+    /// Like [`Pipeline::apply`], for scores that belong to no step. They are reduced the same way
+    /// but not normalized, as in Inseq.
     pub fn apply_to_sequence(&self, raw: &RawSequenceScores) -> Result<SequenceScores, Error> {
         let column = |raw: &Tensor| {
             let (first, further) = self.step_wise();
@@ -176,19 +180,20 @@ impl Pipeline {
         })
     }
 
-    /// Returns the stages in front of the first that must see the whole attribution: the first of
-    /// them, which reduces the raw scores where they are made, and those behind it.
+    /// Returns the stages before the first one that needs the whole attribution, split into the
+    /// first, which reduces the raw scores where they are computed, and the rest.
     fn step_wise(&self) -> (Option<&Scores>, impl Iterator<Item = &Scores>) {
         let stages = self.stages.iter().map_while(|stage| match stage {
             Stage::StepWise(scores) => Some(scores),
             Stage::Whole(_) => None,
         });
-        // Fused: once a whole stage has come, asking again must not go on behind it.
+        // Fused, because `map_while` may continue after it has returned `None`: the stages behind a
+        // whole stage must not run here.
         let mut stages = stages.fuse();
         (stages.next(), stages)
     }
 
-    /// Reads raw scores through the first stage, if there is any.
+    /// Reduces raw scores by the first stage, or copies them if there is none.
     fn cells(&self, first: Option<&Scores>, raw: &Tensor) -> Result<Cells, Error> {
         match first {
             Some(scores) => scores.reduce_raw(raw, self.defaults.reduction),
@@ -196,8 +201,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes an attribution, whose steps came through [`Pipeline::apply`], through the stages that
-    /// are left.
+    /// Runs the remaining stages on an attribution whose steps already went through
+    /// [`Pipeline::apply`].
     pub fn finish(
         &self,
         mut attribution: Attribution,

@@ -1,22 +1,23 @@
-//! `pair`: two attributions of equal shape as one, cell by cell; by default their difference.
+//! `pair`: combines two attributions of equal shape cell by cell; by default it takes their
+//! difference.
 //!
-//! For two runs over the same tokens, or over a minimal pair of texts. Not a stage of a job's
-//! pipeline, which sees one example at a time.
+//! It compares two runs over the same tokens, or over a minimal pair of texts. It is not a stage of
+//! a job's pipeline, because a pipeline sees only one example at a time.
 
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution, Token};
 
-/// Returns `second` minus `first`: the order of Inseq's `pair`, whose `first - second` means the
-/// same.
+/// Returns `second` minus `first`. Inseq's `pair` writes this difference as `first - second`, with
+/// the same meaning.
 ///
-/// Fails if the two have not the same numbers of tokens, steps and scores.
+/// Fails if the two differ in their numbers of tokens, steps or scores.
 pub fn pair(first: &Attribution, second: &Attribution) -> Result<Attribution, Error> {
     pair_with(first, second, |first, second| second - first)
 }
 
-/// Combines two attributions, cell by cell and step score by step score. Tokens that differ become
-/// `first → second`.
+/// Combines two attributions, cell by cell and step score by step score. Where their tokens differ,
+/// the combined token is `first → second`.
 ///
-/// Fails if the two have not the same numbers of tokens, steps and scores.
+/// Fails if the two differ in their numbers of tokens, steps or scores.
 pub fn pair_with(
     first: &Attribution,
     second: &Attribution,

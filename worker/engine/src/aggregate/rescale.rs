@@ -1,7 +1,7 @@
 //! `rescale`: divides all scores by the largest absolute value of the example.
 //!
-//! What `scores` does after reducing with `rescale`, for methods whose scores are one per token from
-//! the start, such as `occlusion`.
+//! This is what `scores` with `rescale` does after reducing. It is a stage of its own for methods
+//! such as `occlusion`, which return one score per token to begin with.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
-//! `scores`: reduces the last axis of what each token has, then normalizes each step.
+//! `scores`: reduces the last axis of each token's scores, then normalizes each step.
 //!
 //! Normalizing divides by the sum of absolute values over source and prefix together, as Inseq does
-//! by default, after every reduction, so that a further stage weighs its columns alike. Rescaling
-//! divides by the largest absolute value of all steps instead. Sequence scores are reduced alike and
-//! neither normalized nor rescaled, as in Inseq.
+//! by default. It happens after every reduction, so that the next stage gives equal weight to all
+//! columns. Rescaling divides by the largest absolute value of all steps instead. Sequence scores
+//! are reduced the same way but neither normalized nor rescaled, as in Inseq.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -16,23 +16,24 @@ use crate::kernels::reduction::{self, AxisReduction};
 use crate::registry::{self, Describe};
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};
 
-/// Below this sum a step counts as having no scores. Inseq's own floor.
+/// Smallest divisor when normalizing, so that a step whose scores are all 0 does not become NaN.
+/// The value is Inseq's.
 const SMALLEST_SUM: f64 = 1e-12;
 
-/// One number of each token's last axis.
+/// Reduces the last axis of each token's scores.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scores {
-    /// How the axis is reduced; as the attribution method's own aggregators do when absent.
+    /// How the axis is reduced; when absent, as in the attribution method's default aggregators.
     aggregate_fn: Option<Reduction>,
-    /// Order of the norm `vnorm` takes.
+    /// Order of the norm if the reduction is `vnorm`.
     vnorm_ord: f64,
-    /// Entries of the axis to look at: one (it is taken as it is), a list, or a range `"2:5"`.
-    /// Negative ones count from the end. All when absent.
+    /// Entries of the axis to reduce: a single index (that entry is taken as it is), a list, or a
+    /// range `"2:5"`. Negative indices count from the end. All entries when absent.
     select_idx: Option<Selection>,
-    /// Divide each step's scores by the sum of their absolute values; as the job says when absent.
+    /// Divide each step's scores by the sum of their absolute values; when absent, as the job says.
     normalize: Option<bool>,
-    /// Divide by the largest absolute value of all steps. Excludes normalizing.
+    /// Divide by the largest absolute value of all steps. Cannot be combined with `normalize`.
     rescale: bool,
 }
 
@@ -62,11 +63,11 @@ impl Describe for Scores {
 enum Selection {
     One(i64),
     List(Vec<i64>),
-    /// `from:to`, the end excluded.
+    /// `from:to`, without the end.
     Range(String),
 }
 
-/// Returns the parameters of a function that stands for `scores`.
+/// Returns the parameters of a function that is short for `scores`.
 pub(super) fn parameters_without_function() -> Map<String, Value> {
     let mut parameters = registry::parameters::<Scores>();
     parameters.remove("aggregate_fn");
@@ -74,12 +75,13 @@ pub(super) fn parameters_without_function() -> Map<String, Value> {
 }
 
 impl Scores {
-    /// Returns whether it divides by the largest value of all steps, and so must see them all.
+    /// Returns whether the stage divides by the largest value of all steps, and so needs the whole
+    /// attribution.
     pub(super) fn rescales(&self) -> bool {
         self.rescale
     }
 
-    /// Reads the parameters of `scores` by `reduction`.
+    /// Reads the parameters of `scores`, with the function fixed to `reduction`.
     pub(super) fn with_function(
         reduction: Reduction,
         parameters: &Value,
@@ -104,7 +106,7 @@ impl Scores {
         Ok(())
     }
 
-    /// Normalizes the scores of one step, if that is wanted.
+    /// Normalizes the scores of one step, if the parameters or `defaults` ask for it.
     pub(super) fn normalize_step(&self, sides: &mut [Option<Cells>; 2], defaults: Defaults) {
         if self.normalize.unwrap_or(defaults.normalize) {
             normalize(sides);
@@ -119,15 +121,15 @@ impl Scores {
         Ok(())
     }
 
-    /// As [`Self::reduce_side`], where the scores are made: the raw ones are not copied, and on a
-    /// device only what they are reduced to leaves it. `[tokens, …]`
+    /// Like [`Self::reduce_side`], but on the tensor as the method computed it: the raw scores are
+    /// not copied, and only the reduced ones leave the device. `[tokens, …]`
     pub(super) fn reduce_raw(&self, raw: &Tensor, by_default: Reduction) -> Result<Cells, Error> {
         let axis = raw.dims().iter().skip(1).next_back().copied();
         let (_, reduction) = self.axis_reduction(axis, by_default)?;
         Cells::from_tensor(&reduction::reduce(raw, &reduction)?)
     }
 
-    /// Returns how long the last axis of the scores is, and how it is reduced. Fails if there is none.
+    /// Returns the length of the last axis and how it is reduced. Fails if no axis is left.
     fn axis_reduction(
         &self,
         axis: Option<usize>,
@@ -148,7 +150,7 @@ impl Scores {
         Ok((axis, reduction))
     }
 
-    /// Returns the entries of an axis of length `axis` to look at.
+    /// Returns the selected entries of an axis of length `axis`.
     fn selected(&self, axis: usize) -> Result<Vec<usize>, Error> {
         let from_end = |index: i64| {
             if index < 0 {
@@ -253,13 +255,13 @@ fn wrong_parameter(reason: &str) -> Error {
     }
 }
 
-/// Reads `from:to`.
+/// Parses `from:to`.
 fn range(text: &str) -> Option<(i64, i64)> {
     let (start, end) = text.split_once(':')?;
     Some((start.trim().parse().ok()?, end.trim().parse().ok()?))
 }
 
-/// Divides each column, over the tokens of both sides, by the sum of its absolute values.
+/// Divides each column by the sum of its absolute values over the tokens of both sides.
 fn normalize(sides: &mut [Option<Cells>; 2]) {
     let Some(width) = sides
         .iter()
@@ -280,6 +282,7 @@ fn normalize(sides: &mut [Option<Cells>; 2]) {
     for side in sides.iter_mut().flatten() {
         for row in side.values.chunks_exact_mut(width) {
             for (value, sum) in row.iter_mut().zip(&sums) {
+                // The floor avoids 0 / 0 when all scores of a step are zero.
                 *value /= sum.max(SMALLEST_SUM);
             }
         }

@@ -1,9 +1,10 @@
-//! `slices`: keeps some of the tokens that are attributed to. Generated tokens are all kept.
+//! `slices`: keeps only some of the tokens that are attributed to. Generated tokens are always
+//! kept.
 //!
-//! Target spans before the first generated token are kept as they are given; one that reaches past
-//! it is extended to the last generated token, and those after it say nothing more. Where none
-//! reaches it, the generated tokens are added. What source tokens have for each other is kept among
-//! those that are kept.
+//! Target spans that end before the first generated token are kept as given. A span that reaches
+//! past it is extended to the last generated token, and any spans after it are ignored. If no span
+//! reaches the generated tokens, they are added as a span of their own. Sequence scores of the
+//! source keep only the rows and columns of the kept tokens.
 
 use std::ops::Range;
 
@@ -14,13 +15,15 @@ use super::{Aggregator, Context, Stage};
 use crate::registry::Describe;
 use crate::{Attribution, Error, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
-/// Keeps some of the tokens that are attributed to.
+/// Keeps only some of the tokens that are attributed to.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Slices {
-    /// Runs of source tokens to keep, the ends excluded; all when absent.
+    /// Runs of source tokens to keep, given as start and end without the end; all tokens when
+    /// absent.
     source_spans: Option<SpanList>,
-    /// Runs of target tokens to keep, the ends excluded; all when absent.
+    /// Runs of target tokens to keep, given as start and end without the end; all tokens when
+    /// absent.
     target_spans: Option<SpanList>,
 }
 
@@ -92,7 +95,7 @@ fn whole(tokens: usize) -> Vec<Range<usize>> {
     std::iter::once(0..tokens).collect()
 }
 
-/// Returns `spans` with the generated tokens, all of them, in the last.
+/// Returns `spans`, changed so that the last span ends with all of the generated tokens.
 fn with_generated(spans: Vec<Range<usize>>, generated: Range<usize>) -> Vec<Range<usize>> {
     let mut kept = Vec::new();
     for span in spans {

@@ -1,4 +1,4 @@
-//! Runs of tokens, as parameters give them.
+//! Runs of tokens as written in parameters.
 
 use std::ops::Range;
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// One run of tokens or several, the ends excluded: `[2, 4]` or `[[0, 2], [2, 5]]`.
+/// One run of tokens or several, given as start and end without the end: `[2, 4]` or
+/// `[[0, 2], [2, 5]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -20,9 +21,10 @@ pub(super) enum SpanList {
 }
 
 impl SpanList {
-    /// Returns the runs, which must be ascending runs of `tokens` tokens of the `side`.
+    /// Returns the runs, checked against the `tokens` tokens of the `side`.
     ///
-    /// Fails if one is empty, overlaps the one before or goes beyond the last token.
+    /// Fails if a run is empty, begins before the end of the previous one, or ends past the last
+    /// token.
     pub(super) fn checked(&self, tokens: usize, side: &str) -> Result<Vec<Range<usize>>, Error> {
         let spans = match self {
             Self::One(span) => std::slice::from_ref(span),
@@ -33,7 +35,7 @@ impl SpanList {
             let problem = if start >= end {
                 "is empty".to_owned()
             } else if start < previous_end {
-                "overlaps the one before, or stands after it in the list".to_owned()
+                "overlaps the previous span, or the spans are not in ascending order".to_owned()
             } else if end > tokens {
                 format!("goes beyond the last of the {tokens} tokens")
             } else {

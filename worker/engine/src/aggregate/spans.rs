@@ -13,13 +13,15 @@ use crate::{Attribution, Error};
 #[serde(default, deny_unknown_fields)]
 #[allow(clippy::struct_field_names, reason = "the names are Inseq's")]
 pub(super) struct Spans {
-    /// Runs of source tokens, the ends excluded.
+    /// Runs of source tokens, given as start and end without the end.
     source_spans: Option<SpanList>,
-    /// Runs of target tokens, prompt and start token counted, the ends excluded.
+    /// Runs of target tokens, given as start and end without the end. Positions count from the
+    /// start token or the beginning of the prompt.
     target_spans: Option<SpanList>,
-    /// How scores are merged; `absmax`, and as each step score asks, when absent.
+    /// How scores are merged. When absent, token scores are merged by `absmax` and step scores as
+    /// their functions say.
     aggregate_fn: Option<Reduction>,
-    /// Order of the norm `vnorm` takes.
+    /// Order of the norm if the reduction is `vnorm`.
     vnorm_ord: f64,
 }
 

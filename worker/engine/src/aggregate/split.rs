@@ -1,7 +1,7 @@
 //! `split`: merges tokens between, or from, the matches of a regular expression.
 //!
-//! The expression is looked for in the tokens' texts, joined. A token belongs to the last match that
-//! touches it.
+//! The expression is matched against the concatenated texts of the tokens. A token that several
+//! matches touch belongs to the last of them.
 
 use std::ops::Range;
 
@@ -20,19 +20,21 @@ use crate::{Attribution, Error, Token};
 pub(super) struct Split {
     /// The regular expression.
     split_pattern: String,
-    /// `single`: a match is a token of its own; `start`: it begins one; `end`: it ends one.
+    /// `single`: a match becomes a token of its own; `start`: a match begins a token; `end`: a
+    /// match ends a token.
     split_mode: Mode,
     /// Merge source tokens.
     aggregate_source: bool,
     /// Merge target tokens.
     aggregate_target: bool,
-    /// How scores are merged; `absmax`, and as each step score asks, when absent.
+    /// How scores are merged. When absent, token scores are merged by `absmax` and step scores as
+    /// their functions say.
     aggregate_fn: Option<Reduction>,
-    /// Order of the norm `vnorm` takes.
+    /// Order of the norm if the reduction is `vnorm`.
     vnorm_ord: f64,
 }
 
-/// What a match is to the tokens around it.
+/// Where a match divides the tokens around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
@@ -109,7 +111,7 @@ impl Split {
             end += token.text.len();
             ends.push(end);
         }
-        // Which match each token belongs to.
+        // The index of the match each token belongs to, if any.
         let mut owners = vec![None; tokens.len()];
         for (number, found) in regex.find_iter(&text).enumerate() {
             let found = found.map_err(|error| wrong_pattern(&error.to_string()))?;
@@ -130,7 +132,7 @@ impl Split {
         Ok(self.runs(&owners))
     }
 
-    /// Cuts the tokens where the mode says a match cuts.
+    /// Splits the tokens into runs where the mode says a match divides them.
     fn runs(&self, owners: &[Option<usize>]) -> Vec<Range<usize>> {
         let mut runs = Vec::new();
         let mut start = 0;

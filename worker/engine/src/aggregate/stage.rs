@@ -1,4 +1,5 @@
-//! One stage of a pipeline: taken step by step as scores are made, or over the whole attribution.
+//! One stage of a pipeline: it runs either on each step as scores are computed, or on the whole
+//! attribution.
 
 use super::aggregator::Aggregator;
 use super::scores::Scores;
@@ -6,9 +7,9 @@ use super::scores::Scores;
 /// One stage of a pipeline.
 #[derive(Debug)]
 pub enum Stage {
-    /// Needs the scores of one step at a time.
+    /// Needs only the scores of one step at a time.
     StepWise(Scores),
-    /// Needs all of them.
+    /// Needs the whole attribution.
     Whole(Box<dyn Aggregator>),
 }
 

@@ -1,9 +1,9 @@
-//! `subwords`: merges the pieces of a word into the word.
+//! `subwords`: merges the pieces of each word into one token.
 //!
-//! A piece that carries the mark begins a word, and so does a token with a meaning of its own and
-//! what follows it; everything else continues the word before. With `is_suffix_symbol` it is the
-//! pieces with the mark that continue. Inseq loses the last piece of the last word and takes special
-//! tokens for pieces of words; so does `compat = inseq-0.7.1`.
+//! A piece with the mark begins a word. So does a special token, and the token after a special one.
+//! Every other piece continues the word before it. With `is_suffix_symbol` the pieces with the mark
+//! are the ones that continue a word. Inseq drops the last piece of the last word and treats
+//! special tokens as pieces of words; `compat = inseq-0.7.1` does the same.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::registry::Describe;
 use crate::sides::Side;
 use crate::{Attribution, Error, Token};
 
-/// Merges the pieces of a word into the word.
+/// Merges the pieces of each word into one token.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Subwords {
@@ -24,13 +24,15 @@ pub(super) struct Subwords {
     aggregate_source: bool,
     /// Merge target tokens.
     aggregate_target: bool,
-    /// Marks of the tokens that begin words, or with `is_suffix_symbol` of those that continue them.
+    /// Marks of the tokens that begin a word, or with `is_suffix_symbol` of those that continue
+    /// one.
     special_chars: Marks,
-    /// The marks are those of tokens that continue words (`##` of BERT).
+    /// The marks are on tokens that continue words, as with BERT's `##`.
     is_suffix_symbol: bool,
-    /// How scores are merged; `absmax`, and as each step score asks, when absent.
+    /// How scores are merged. When absent, token scores are merged by `absmax` and step scores as
+    /// their functions say.
     aggregate_fn: Option<Reduction>,
-    /// Order of the norm `vnorm` takes.
+    /// Order of the norm if the reduction is `vnorm`.
     vnorm_ord: f64,
 }
 
@@ -50,7 +52,7 @@ impl Default for Subwords {
         Self {
             aggregate_source: true,
             aggregate_target: true,
-            // SentencePiece's mark, and those of byte-level BPE. Inseq knows the first alone.
+            // The mark of SentencePiece and those of byte-level BPE. Inseq has only the first.
             special_chars: Marks::Many(["▁", "Ġ", "Ċ"].map(str::to_owned).to_vec()),
             is_suffix_symbol: false,
             aggregate_fn: None,
@@ -102,9 +104,9 @@ impl Subwords {
         }
     }
 
-    /// Returns the words of more than one token.
+    /// Returns the words that consist of more than one token.
     fn words(&self, side: Side, tokens: &[Token], context: &Context<'_>) -> Vec<Range<usize>> {
-        // Without a mark nothing says where words begin.
+        // If no token has a mark, there is no telling where words begin.
         if !tokens.iter().any(|token| self.has_mark(token)) {
             return Vec::new();
         }
@@ -144,7 +146,7 @@ mod tests {
     use super::super::tests::{context, tokens};
     use super::*;
 
-    /// Returns start and end of each word.
+    /// Returns the start and end of each word.
     fn words(text: &str, parameters: serde_json::Value, compat: Compat) -> Vec<(usize, usize)> {
         let subwords: Subwords = serde_json::from_value(parameters).unwrap();
         let mut context = context(&[]);

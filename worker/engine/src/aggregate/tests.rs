@@ -1,4 +1,5 @@
-//! Inseq's answers on a small attribution, and what they leave open.
+//! Compares the aggregators with Inseq's results on a small attribution, and tests what those leave
+//! open.
 
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ fn step_scores() -> Vec<(String, Reduction)> {
     .to_vec()
 }
 
-/// Two numbers a token: source `▁a </s>`, target `<pad> ▁x y ▁z </s>`, four steps.
+/// Two numbers per token: source `▁a </s>`, target `<pad> ▁x y ▁z </s>`, four steps.
 fn attribution() -> Attribution {
     let source = [
         [[3.0, 4.0], [0.0, 0.0]],
@@ -88,7 +89,7 @@ fn attribution() -> Attribution {
     }
 }
 
-/// Takes the raw attribution through the stages `json` names.
+/// Runs the stages in `json` on the raw attribution.
 fn aggregated(json: Value) -> Result<Attribution, Error> {
     let specs: Vec<FunctionSpec> = serde_json::from_value(json).unwrap();
     let pipeline = Pipeline::build(&specs, defaults())?;
@@ -110,7 +111,7 @@ fn aggregated(json: Value) -> Result<Attribution, Error> {
     pipeline.finish(raw, &context(&step_scores()))
 }
 
-/// Asserts that the columns of one side are `expected`, to the four digits they are written with.
+/// Asserts that the columns of one side equal `expected`, which is written to four digits.
 fn assert_columns(found: &Attribution, is_source: bool, expected: &[&[f32]]) {
     assert_eq!(found.steps.len(), expected.len());
     for (step, expected) in found.steps.iter().zip(expected) {
@@ -143,7 +144,7 @@ fn vnorm_and_sum_are_inseqs() {
         &[0.0, 0.1102, 0.1102, 0.4677],
     ];
     assert_columns(&found, false, &target);
-    // `scores` reduces as the method's own aggregators do.
+    // `scores` without a function reduces as the method's default aggregators do.
     assert_eq!(aggregated(json!(["scores"])).unwrap(), found);
 
     let found = aggregated(json!(["sum"])).unwrap();
@@ -191,7 +192,8 @@ fn subwords_are_inseqs() {
     let found = aggregated(json!(["vnorm", "subwords"])).unwrap();
     let source: [&[f32]; 3] = [&[0.5, 0.25], &[0.1, 0.0], &[0.1559, 0.1559]];
     assert_columns(&found, true, &source);
-    // The merged token's own row: what its second piece took from its first.
+    // The second entry of the first column is the merged token's own row: what its second piece
+    // owes to its first.
     let target: [&[f32]; 3] = [&[0.5, 0.5], &[0.1, 0.5], &[0.0, 0.1102, 0.4677]];
     assert_columns(&found, false, &target);
     assert_eq!(texts(&found.target), ["<pad>", "▁xy", "▁z", "</s>"]);
@@ -257,7 +259,8 @@ fn slices_keep_rows_and_every_generated_token() {
     let slices = json!({"source_spans": [1, 2], "target_spans": [2, 3]});
     let found = aggregated(json!(["vnorm", {"name": "slices", "params": slices}])).unwrap();
     assert_columns(&found, true, &[&[0.0], &[0.25], &[0.0], &[0.1559]]);
-    // The span reaches past the first generated token, so it is all of the generated ones.
+    // The span reaches past the first generated token, so it is extended to all of the generated
+    // ones.
     assert_eq!(texts(&found.target), ["▁x", "y", "▁z", "</s>"]);
     assert_eq!((found.attr_pos_start, found.attr_pos_end), (0, 4));
     assert_columns(
@@ -362,7 +365,8 @@ fn a_function_that_stands_for_scores_cannot_name_another() {
     );
 }
 
-/// Three source tokens and three steps, one score each: no number occurs twice in a row of a square.
+/// Three source tokens and three steps, with one score per pair. No number occurs twice in a row of
+/// a square.
 fn with_sequence_scores() -> Attribution {
     let columns = |columns: &[&[f32]]| {
         let column = |values: &&[f32]| ScoreRows {
@@ -392,7 +396,8 @@ fn with_sequence_scores() -> Attribution {
     }
 }
 
-/// Returns the columns of the decoder's scores and of the encoder's behind the stages `json` names.
+/// Returns the columns of the decoder's and of the encoder's sequence scores after the stages in
+/// `json`.
 fn sequence_columns(json: Value) -> [Vec<Vec<f32>>; 2] {
     let specs: Vec<FunctionSpec> = serde_json::from_value(json).unwrap();
     let pipeline = Pipeline::build(&specs, defaults()).unwrap();
@@ -410,7 +415,8 @@ fn sequence_columns(json: Value) -> [Vec<Vec<f32>>; 2] {
 fn merged_tokens_are_merged_on_both_axes_of_sequence_scores() {
     let params = json!({"source_spans": [0, 2], "target_spans": [1, 3]});
     let [decoder, encoder] = sequence_columns(json!([{"name": "spans", "params": params}]));
-    // Inseq merges the encoder's so, too. Of the decoder's it merges the rows one token too early.
+    // Inseq merges the encoder's scores the same way. It merges the rows of the decoder's scores
+    // one token too early.
     assert_eq!(encoder, [[0.7, 0.4], [0.6, 0.3]]);
     assert_eq!(decoder, [[1.0, 0.8], [0.3, 0.6]]);
 }
@@ -434,7 +440,7 @@ fn sequence_scores_are_reduced_and_not_normalized() {
     };
     let found = pipeline.apply_to_sequence(&raw).unwrap();
     assert_eq!(found.columns[0].values, [2.0, 6.0]);
-    // Where a stage before sees the whole, the same is done later.
+    // If an earlier stage needs the whole attribution, the same reduction happens later.
     let stages = ["slices", "mean"].map(FunctionSpec::named);
     let pipeline = Pipeline::build(&stages, defaults()).unwrap();
     let unreduced = pipeline.apply_to_sequence(&raw).unwrap();

@@ -1,5 +1,5 @@
-//! `weight_attributions`: multiplies each generated token's scores by one of its step scores, so
-//! that tokens the model was sure of, say, weigh more.
+//! `weight_attributions`: multiplies each generated token's scores by one of its step scores, for
+//! example so that tokens the model was sure of weigh more.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{Attribution, Error};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WeightAttributions {
-    /// Name of the step score, which the job must record.
+    /// Name of the step score. The job must record it.
     step_score: String,
 }
 

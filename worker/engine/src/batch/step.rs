@@ -20,18 +20,20 @@ pub(crate) struct ExplainedStep {
 pub(crate) struct ContrastStep {
     /// The contrast's token.
     pub(crate) token: u32,
-    /// Its row of `AttributedFunction::contrast`.
+    /// The row of `AttributedFunction::contrast` that predicts it.
     pub(crate) row: usize,
-    /// Position of the row that predicts it in the contrast's target.
+    /// Position, in the contrast's target, of the row that predicts it.
     pub(crate) position: usize,
 }
 
 impl ExplainedStep {
+    /// Returns how many target rows the step depends on: all up to and including the predicting
+    /// row.
     pub(crate) fn target_rows(&self) -> usize {
         self.explained.position + 1
     }
 
-    /// Returns how many rows its backward pass carries.
+    /// Returns how many rows its backward pass carries: the source and the prefix.
     pub(crate) fn rows(&self) -> usize {
         self.source_rows + self.target_rows()
     }

@@ -1,14 +1,14 @@
-//! Which position of the contrast belongs to which explained position: Inseq's rules.
+//! Pairs each explained position with a position of the contrast, by Inseq's rules.
 //!
-//! Given pairs come first; what they leave open is counted from the ends, so that without any a
-//! target and its contrast end together.
+//! Given pairs come first. Positions without one are counted from the end, so that with no given
+//! pairs a target and its contrast end together.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Returns the position in a contrast of `contrast_len` tokens paired with each position of
-/// `explained`. `given` are pairs (position, position of the contrast); those that name a position
-/// the contrast does not have, or its first, which has no prefix, are left out.
+/// Returns, for each position of `explained`, the paired position in a contrast of `contrast_len`
+/// tokens. `given` are pairs (position, position in the contrast). Pairs with a position past the
+/// contrast's end are ignored, and so are those with its first position, which has no prefix.
 pub(super) fn align(
     explained: &Range<usize>,
     contrast_len: usize,
@@ -22,6 +22,7 @@ pub(super) fn align(
             let of_position = given.range((position, 1)..(position, contrast_len.max(1)));
             of_position.map(|&(_, contrast)| contrast)
         };
+        // Prefer a position that no earlier one was paired with; otherwise take the first given.
         let unused = candidates().find(|contrast| !used.contains(contrast));
         let chosen = unused.or_else(|| candidates().next());
         used.extend(chosen);
@@ -29,6 +30,8 @@ pub(super) fn align(
             let from_end = explained.end - position;
             match contrast_len.checked_sub(from_end) {
                 Some(contrast) if contrast > 0 => contrast,
+                // Counting from the end reaches the contrast's first token or runs past it. Inseq
+                // pairs the last token then.
                 _ => contrast_len - 1,
             }
         }));
@@ -40,7 +43,7 @@ pub(super) fn align(
 mod tests {
     use super::*;
 
-    /// What Inseq 0.7.1 answers: contrast length, explained positions, given pairs, result.
+    /// Inseq 0.7.1's results. Each case: contrast length, explained positions, given pairs, result.
     #[test]
     fn pairs_are_inseqs() {
         type Case<'a> = (usize, Range<usize>, &'a [(usize, usize)], &'a [usize]);

@@ -1,12 +1,13 @@
-//! Where a text to explain and the prompt it should continue part.
+//! Explains why a text is not a continuation of its prompt.
 
 /// Characters of each text that a message shows.
 const SHOWN: usize = 24;
 
-/// Says where `text` stops being a continuation of `prompt`, and what to do if it is an answer alone.
+/// Says where `text` diverges from `prompt`, and what to do if it is only the answer without the
+/// prompt.
 ///
-/// Answers alone are what most datasets have, so a text that has little of its prompt is taken for one,
-/// unless it differs in case and blanks only.
+/// Most datasets hold only the answers. So a text that shares little with its prompt is taken for
+/// an answer, unless the two differ only in case and whitespace.
 pub(crate) fn difference(prompt: &str, text: &str) -> String {
     let pairs = prompt.chars().zip(text.chars());
     let common = pairs.take_while(|(a, b)| a == b).count();
@@ -32,7 +33,7 @@ pub(crate) fn difference(prompt: &str, text: &str) -> String {
     said
 }
 
-/// Returns a text in lower case and without blanks.
+/// Returns the text in lower case and without whitespace.
 fn bare(text: &str) -> String {
     let letters = text.chars().filter(|letter| !letter.is_whitespace());
     letters.flat_map(char::to_lowercase).collect()

@@ -1,9 +1,9 @@
-//! What an example is contrasted with: another source, another target, or both.
+//! Encodes what an example is contrasted with: another source, another target, or both.
 //!
-//! The contrast is encoded as the example is. Each explained position is paired with a position of
-//! the contrast's target; the contrast of a step is the token there, and the prefix before it. What
-//! the contrast leaves out is the example's own: without a target of its own it asks what the model
-//! would say of the same tokens after another source.
+//! The contrast is encoded like the example. Each explained position is paired with a position of
+//! the contrast's target; a step is contrasted with the token there and the prefix before it. A
+//! text that the contrast does not give is the example's own. Without a target of its own, for
+//! instance, it asks how the model would predict the same tokens after another source.
 
 use std::ops::Range;
 
@@ -15,8 +15,8 @@ use crate::instance::Contrast;
 use crate::{Error, Example};
 
 impl Encoder<'_> {
-    /// Encodes what `example` is contrasted with, if anything, and pairs its positions with the
-    /// `explained` ones of `target`.
+    /// Encodes what `example` is contrasted with, if anything, and pairs the `explained` positions
+    /// of `target` with positions of the contrast.
     pub(crate) fn contrast(
         &self,
         example: &Example,
@@ -73,7 +73,8 @@ impl Encoder<'_> {
         Ok(encoding.ids)
     }
 
-    /// Encodes the contrast's target. In models with an encoder it starts where `own` does.
+    /// Encodes the contrast's target. In models with an encoder it begins with the same start token
+    /// as `own`.
     fn contrast_target(&self, text: &str, own: &[u32]) -> Result<Vec<u32>, Error> {
         const FIELD: &str = "contrast target";
         self.check_text(text)?;
@@ -90,7 +91,7 @@ impl Encoder<'_> {
         if ids.len() < 2 {
             return Err(Error::OneToken { field: FIELD });
         }
-        // The last token is predicted, never an input.
+        // The last token is only predicted, never an input, so it needs no position.
         self.check_length(FIELD, ids.len() - 1)?;
         Ok(ids)
     }

@@ -1,4 +1,5 @@
-//! From encoded texts to instances: the positions to explain, the baselines and the contrast.
+//! Builds instances from encoded texts: chooses the positions to explain, the baselines and the
+//! contrast.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use crate::sides::Side;
 use crate::{Error, Example};
 
 impl Encoder<'_> {
-    /// Chooses the positions to explain, the baselines and the contrast.
+    /// Builds an instance, choosing the positions to explain, the baselines and the contrast.
     pub(crate) fn instance(
         &self,
         example: &Example,
@@ -29,7 +30,7 @@ impl Encoder<'_> {
 
     fn target_baseline(&self, ids: &[u32]) -> Vec<u32> {
         let mut baseline = self.baselines(Side::Target, ids);
-        // The start token of an encoder-decoder model is compared with itself.
+        // The start token of an encoder-decoder model is its own baseline.
         if self.model.has_encoder()
             && let Some(first) = baseline.first_mut()
         {
@@ -38,7 +39,8 @@ impl Encoder<'_> {
         baseline
     }
 
-    /// Returns what each token is compared with: `unk`, and an end token with itself.
+    /// Returns the baseline of each token: `unk`, except that an end token is its own baseline
+    /// unless the specification says otherwise.
     fn baselines(&self, side: Side, ids: &[u32]) -> Vec<u32> {
         let special = self.tokenizer.of(side).special();
         let baseline = |&id: &u32| {
@@ -52,11 +54,12 @@ impl Encoder<'_> {
         ids.iter().map(baseline).collect()
     }
 
-    /// Resolves the positions to explain. Those before `first` never are.
+    /// Resolves the positions to explain. Positions before `first` are never explained.
     fn positions(&self, len: usize, first: usize) -> Result<Range<usize>, Error> {
         if first >= len {
             return Err(Error::NothingFollows);
         }
+        // Negative positions count from the end, as in Python.
         let from_end = |position: i64| {
             if position < 0 {
                 position + len as i64

@@ -1,9 +1,9 @@
-//! Pairs of positions found by the likeness of their tokens: the alignment `auto`.
+//! The alignment `auto`: pairs positions by the similarity of their tokens.
 //!
-//! Tokens are alike as far as the model's own embeddings of them point the same way; equal tokens
-//! are alike entirely. Among all ways to pair the two sequences without crossings the one with the
-//! largest sum of likenesses is taken (Needleman and Wunsch 1970). Inseq asks a sentence encoder
-//! instead, which must be downloaded and which transformers 5 can no longer drive.
+//! The similarity of two tokens is the cosine of the model's own embeddings, with negative values
+//! taken as 0; equal tokens have similarity 1. Among all pairings without crossings, the one with
+//! the largest total similarity is chosen (Needleman and Wunsch 1970). Inseq uses a sentence
+//! encoder instead, which must be downloaded and which transformers 5 can no longer run.
 
 use crate::Error;
 use crate::error::Result;
@@ -12,18 +12,18 @@ use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 use crate::sides::Side;
 
-/// Returns pairs (position in `target`, position in `contrast`), in order. Fails if comparing every
-/// token with every other takes more memory than there is.
+/// Returns pairs (position in `target`, position in `contrast`), in order. Fails if comparing all
+/// pairs of tokens takes more memory than the budget allows.
 pub(super) fn pairs(
     model: &Transformer,
     (target, contrast): (&[u32], &[u32]),
     memory: MemoryBudget,
 ) -> Result<Vec<(usize, usize)>, Error> {
-    // What both begin with, the prompt as a rule, is paired without being compared.
+    // The common beginning, usually the prompt, is paired without comparing embeddings.
     let common = target.iter().zip(contrast).take_while(|(a, b)| a == b);
     let common = common.count();
     let (target, contrast) = (&target[common..], &contrast[common..]);
-    // A likeness and a best sum for each pair, a direction for each token.
+    // One similarity and one best sum per pair, and one unit vector per token.
     let (pairs, tokens) = (target.len() * contrast.len(), target.len() + contrast.len());
     let numbers = 2 * pairs + tokens * model.spec().embedding_width();
     memory.check((numbers * size_of::<f64>()) as u64)?;
@@ -35,7 +35,7 @@ pub(super) fn pairs(
         .collect())
 }
 
-/// Returns how alike tokens are, from 0 to 1. `[target, contrast]`
+/// Returns the similarity of each pair of tokens, from 0 to 1. `[target, contrast]`
 fn likeness(model: &Transformer, target: &[u32], contrast: &[u32]) -> Result<Vec<f64>> {
     if target.is_empty() || contrast.is_empty() {
         return Ok(Vec::new());
@@ -53,9 +53,9 @@ fn likeness(model: &Transformer, target: &[u32], contrast: &[u32]) -> Result<Vec
     Ok(likeness.collect())
 }
 
-/// Returns the pairs without crossings whose likenesses have the largest sum.
+/// Returns the pairing without crossings that has the largest total similarity.
 fn best_pairs(likeness: &[f64], rows: usize, columns: usize) -> Vec<(usize, usize)> {
-    // best[row][column]: the largest sum that pairs of tokens from there on can have.
+    // best[row][column]: the largest sum over pairs of tokens from this row and column on.
     let width = columns + 1;
     let mut best = vec![0.0; (rows + 1) * width];
     for row in (0..rows).rev() {
@@ -70,6 +70,8 @@ fn best_pairs(likeness: &[f64], rows: usize, columns: usize) -> Vec<(usize, usiz
     while row < rows && column < columns {
         let here = best[row * width + column];
         let paired = likeness[row * columns + column] + best[(row + 1) * width + column + 1];
+        // `here` is the largest of the three choices, so the one that reaches it was taken. A pair
+        // is preferred on a tie.
         if paired >= here {
             pairs.push((row, column));
             (row, column) = (row + 1, column + 1);

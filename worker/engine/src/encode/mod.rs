@@ -1,7 +1,8 @@
 //! From an example's texts to an instance that methods explain.
 //!
-//! `texts` turns texts into tokens (`continuation` says where a text leaves its prompt), `contrast` does it for what an example is contrasted with and
-//! pairs the positions of both by `alignment` and `likeness`, `instances` puts everything together.
+//! `texts` encodes texts (`continuation` explains why a text does not continue its prompt).
+//! `contrast` encodes what an example is contrasted with, and pairs the positions of the two with
+//! `alignment` and `likeness`. `instances` puts everything together.
 
 mod continuation;
 mod texts;

@@ -1,7 +1,7 @@
 //! From an example's texts to the tokens a method explains.
 //!
-//! Everything an example can have wrong is found here, before anything is computed: after it, a
-//! batch holds only instances that can be attributed.
+//! All errors in an example's texts are found here, before anything is computed. A batch holds only
+//! instances that can be attributed.
 
 use whence_schemas::{AttributionSpec, Compat};
 
@@ -14,10 +14,10 @@ use crate::sides::Side;
 use crate::text::{Encoding, Tokenizer};
 use crate::{Error, Example};
 
-/// What messages call the text to explain.
+/// Name of the text to explain in error messages.
 const GENERATED: &str = "generated";
 
-/// Characters of a text that a message shows.
+/// Number of characters of a text that an error message shows.
 const SHOWN_CHARS: usize = 40;
 
 /// Turns texts into tokens for one model and specification.
@@ -25,35 +25,35 @@ pub(crate) struct Encoder<'a> {
     pub(crate) model: &'a Transformer,
     pub(crate) tokenizer: &'a Tokenizer,
     pub(crate) spec: &'a AttributionSpec,
-    /// What tokenizing may take.
+    /// Limits the memory that tokenizing may take.
     pub(crate) memory: MemoryBudget,
 }
 
-/// An example whose texts are encoded, its target still missing where it must be generated.
+/// An example with encoded texts. If its target must be generated, it is still missing.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     /// Tokens of the encoder; empty for decoder-only models.
     pub(crate) source: Vec<u32>,
-    /// Where they stand in the input text.
+    /// Their offsets in the input text.
     pub(crate) source_offsets: Vec<Offsets>,
     /// Start token, or the prompt of a decoder-only model.
     pub(crate) prompt: Vec<u32>,
-    /// Where the tokens of a decoder-only model's prompt stand in the input text.
+    /// Offsets of the tokens of a decoder-only model's prompt in the input text.
     prompt_offsets: Vec<Offsets>,
     /// The forced target.
     pub(crate) forced: Option<Target>,
 }
 
-/// A target, encoded.
+/// An encoded target.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// All tokens of the decoder.
+    /// All tokens of the decoder, from the start token or the prompt on.
     pub(crate) ids: Vec<u32>,
-    /// Where they stand in the text.
+    /// Their offsets in the text.
     pub(crate) offsets: Vec<Offsets>,
     /// Position of the first token that is explained by default.
     pub(crate) first: usize,
-    /// As text.
+    /// The target as text.
     pub(crate) text: String,
 }
 
@@ -83,7 +83,7 @@ impl Encoder<'_> {
         Ok(encoded)
     }
 
-    /// Encodes the input text of an example: as what the encoder reads, or as the prompt.
+    /// Encodes the input text of an example: as the encoder's input, or as the prompt.
     fn encode_input(&self, text: &str) -> Result<Encoded, Error> {
         let skip = self.spec.skip_special_tokens;
         let mut encoded = Encoded {
@@ -128,17 +128,20 @@ impl Encoder<'_> {
                 });
             }
             let encoding = self.tokenizer.encode_prompt(text, skip)?;
-            // A token that begins in the prompt and ends behind it is the first generated one.
+            // A token that begins in the prompt and ends after it counts as the first generated
+            // token.
             let in_prompt = |range: &&Option<(usize, usize)>| {
                 range.is_none_or(|(_, end)| end <= input_text.len())
             };
             let first = match self.spec.compat {
                 Compat::None => encoding.ranges.iter().take_while(in_prompt).count(),
+                // Inseq counts the tokens of the prompt encoded by itself, even if the prompt's
+                // last token merges with what follows.
                 Compat::Inseq071 => prompt.len(),
             };
             (encoding, first)
         };
-        // The last token is predicted, never an input.
+        // The last token is only predicted, never an input, so it needs no position.
         self.check_length("generated text", encoding.ids.len().saturating_sub(1))?;
         Ok(Target {
             offsets: encoding.offsets(text),
@@ -148,10 +151,10 @@ impl Encoder<'_> {
         })
     }
 
-    /// Completes a generated target.
+    /// Builds the target from the generated tokens `new`.
     ///
-    /// The generated ids are explained as they are. Inseq explains what its tokenizer makes of
-    /// their text, which need not be the same.
+    /// The generated ids are explained as they are. Inseq decodes them and tokenizes the text
+    /// again, which can give other ids.
     pub(crate) fn generated(
         &self,
         input_text: &str,
@@ -163,7 +166,7 @@ impl Encoder<'_> {
         let text = self.tokenizer.of(Side::Target).decode(&ids, true);
         match self.spec.compat {
             Compat::None => Ok(Target {
-                // A prefix the target was continued from is explained too.
+                // A target prefix that generation continued from is explained too.
                 first: if self.model.has_encoder() {
                     1
                 } else {
@@ -177,7 +180,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Returns where the tokens `ids`, a generated target, stand in their text.
+    /// Returns the offsets of the tokens `ids` of a generated target in their text.
     fn generated_offsets(
         &self,
         input_text: &str,
@@ -186,7 +189,8 @@ impl Encoder<'_> {
         text: &str,
     ) -> Vec<Offsets> {
         let mut offsets = Vec::new();
-        // A prompt that came back unchanged need not be decoded token by token.
+        // If decoding reproduced the prompt, its known offsets are still valid and need no
+        // computing.
         if text.starts_with(input_text) {
             offsets.clone_from(&encoded.prompt_offsets);
         }
@@ -206,7 +210,8 @@ impl Encoder<'_> {
             })
     }
 
-    /// Fails if tokenizing `text` would take more memory than there is, or somebody asked to stop.
+    /// Fails if tokenizing `text` would take more memory than the budget allows, or if a stop was
+    /// requested.
     pub(super) fn check_text(&self, text: &str) -> Result<(), Error> {
         if self.model.stop().is_requested() {
             return Err(Error::Stopped);
@@ -228,8 +233,8 @@ impl Encoder<'_> {
     }
 }
 
-/// Fails if a text is empty, or if none of its tokens stands for a part of it: those that a tokenizer
-/// adds to any text do not count. A text of blanks has tokens in most vocabularies.
+/// Fails if a text is empty, or if none of its tokens covers a part of it. Tokens that the
+/// tokenizer adds to every text do not count. A text of whitespace has tokens in most vocabularies.
 pub(super) fn check_tokens(
     field: &'static str,
     text: &str,

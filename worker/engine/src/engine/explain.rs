@@ -1,4 +1,4 @@
-//! From instances to their explained steps: the method, the step scores, and what became of each.
+//! Explains instances: runs the method, computes the step scores, and assembles the result of each.
 
 use candle_core::Tensor;
 use whence_schemas::Compat;
@@ -17,7 +17,7 @@ use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, SequenceScores, StepAttribution};
 
 impl Attributor<'_> {
-    /// Explains `instances`, as many at once as fit the memory.
+    /// Explains `instances`, as many at a time as fit into memory.
     pub(super) fn explain_in_runs(
         &self,
         instances: &[Instance],
@@ -46,7 +46,8 @@ impl Attributor<'_> {
         Ok(parts.join(results))
     }
 
-    /// Returns what proposing replacements for the tokens of an instance takes, where that is done.
+    /// Returns the bytes that the sampler needs to propose replacements for an instance's tokens; 0
+    /// if the method has no sampler.
     fn sampler_bytes(&self, instance: &Instance) -> u64 {
         let tokens = instance.source.len().max(instance.target.len());
         let lanes = self.budget.lanes as u64;
@@ -54,9 +55,10 @@ impl Attributor<'_> {
         sampler.map_or(0, |sampler| sampler.bytes(tokens as u64, lanes))
     }
 
-    /// Returns how steps of one instance may differ from each other.
+    /// Returns where the steps of one instance must be split because one pass cannot serve them
+    /// all.
     ///
-    /// Fails if the method takes all steps from one pass and step scores would need several.
+    /// Fails if the method takes all steps from one pass but the step scores would need several.
     pub(super) fn boundaries(&self) -> Result<Boundaries, Error> {
         let model = &self.model;
         let is_compat = self.spec.compat == Compat::Inseq071;
@@ -78,12 +80,14 @@ impl Attributor<'_> {
                     ),
                 });
             }
+            // The method uses the same pass for all steps, whatever the lengths of their prefixes.
             boundaries.beyond = None;
         }
         Ok(boundaries)
     }
 
-    /// Explains `instances`. A result whose scores are not finite is that instance's error.
+    /// Explains `instances` in one batch. An instance with scores that are not finite gets an
+    /// error; the others are unaffected.
     fn explain(&self, instances: &[Instance]) -> Result<Vec<Result<Explained, Error>>, Error> {
         if instances.is_empty() {
             return Ok(Vec::new());
@@ -109,7 +113,8 @@ impl Attributor<'_> {
             attribute_target: self.spec.attribute_target,
             decoder_factor: match compat {
                 Compat::None => 1.0,
-                // Inseq scales decoder embeddings, and transformers' decoder scales them again.
+                // Inseq scales the decoder's embeddings before it passes them on, and the decoder
+                // in transformers scales them again.
                 Compat::Inseq071 => model.spec().decoder.given_scale,
             },
             unk_token: special_of(Side::Source).unk,
@@ -144,13 +149,15 @@ impl Attributor<'_> {
         Ok(instances.iter().zip(sequences).map(of_instance).collect())
     }
 
-    /// Takes the steps of `instance` off `steps`. Fails if one has scores that are not finite.
+    /// Takes the steps of `instance` off the front of `steps`. Fails if one of them has scores that
+    /// are not finite.
     fn instance_steps(
         &self,
         instance: &Instance,
         steps: &mut impl Iterator<Item = (CollectedStep, Vec<f32>)>,
     ) -> Result<Vec<StepAttribution>, Error> {
-        // All of them are taken, whatever one of them holds: the next instance's come behind.
+        // Take all of this instance's steps even if one has failed: the steps of the next instance
+        // follow them.
         let steps: Vec<_> = steps.take(instance.explained.len()).collect();
         let own_scores = self.method.requirements(self.spec.compat).step_scores;
         let attribute =
@@ -177,13 +184,14 @@ impl Attributor<'_> {
         steps.into_iter().enumerate().map(attribute).collect()
     }
 
-    /// Returns whether a function asks what the model predicts after the contrasts' own prefixes.
+    /// Returns whether any function needs the model's prediction after the contrasts' own prefixes.
     fn reads_own_contrast(&self) -> bool {
         let forces = self.spec.contrast.contrast_force_inputs && self.function.is_contrastive();
         forces || self.step_scores.iter().any(|(_, f)| f.is_contrastive())
     }
 
-    /// Returns the step scores of every step of `batch`; `contrast` is [`Batch::contrast_hidden`].
+    /// Returns the step scores of every step of `batch`. `contrast` is the result of
+    /// [`Batch::contrast_hidden`].
     fn score_steps(
         &self,
         batch: &Batch<'_>,
@@ -200,7 +208,8 @@ impl Attributor<'_> {
         let passes = passes.max().unwrap_or_default();
         let own: Vec<_> = (0..batch.instances.len()).collect();
         let dropped = batch.forward_dropped(&inputs, &own, passes);
-        // Nothing is pulled back through them, so a pass is gone before the next one comes.
+        // There is no backward pass here, so only the head's inputs are kept and each pass is freed
+        // before the next one runs.
         let dropped = dropped.map(|trace| Ok::<_, Error>(trace?.head_only()));
         let pass = Pass::beside(trace, dropped.collect::<Result<_, _>>()?);
         for (_, function) in &self.step_scores {
@@ -218,7 +227,8 @@ impl Attributor<'_> {
     }
 }
 
-/// Fails if a score is not finite. Those of the encoder stand before the first step.
+/// Fails if a score is not finite. The encoder's scores belong to no step, so an error there is
+/// reported for the first step.
 fn check_sequences(sequences: &[SequenceScores]) -> Result<(), Error> {
     for scores in sequences {
         let Some(column) = scores.columns.iter().position(has_no_number) else {

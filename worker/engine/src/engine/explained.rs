@@ -1,9 +1,9 @@
-//! What became of an instance: its steps, and the scores of its tokens for each other.
+//! The result of explaining an instance: its steps and its sequence scores.
 
 use crate::sides::Side;
 use crate::{SequenceScores, StepAttribution};
 
-/// What became of an instance, or of some of its steps.
+/// The result of explaining an instance, or some of its steps.
 #[derive(Debug, Default)]
 pub(super) struct Explained {
     pub(super) steps: Vec<StepAttribution>,
@@ -11,7 +11,8 @@ pub(super) struct Explained {
 }
 
 impl Explained {
-    /// Puts what became of later steps behind these. The encoder's scores are the same for all.
+    /// Appends the results of later steps. The encoder's sequence scores are the same in both and
+    /// kept once.
     pub(super) fn followed_by(mut self, next: Self) -> Self {
         self.steps.extend(next.steps);
         for (scores, next) in self.sequence_scores.iter_mut().zip(next.sequence_scores) {

@@ -1,7 +1,8 @@
-//! From examples to instances: encode, generate the targets that are not forced, pair.
+//! From examples to instances: encodes the texts, generates the targets that are not forced, and
+//! pairs examples with targets.
 //!
-//! Each step takes every example through and keeps its error, so that what is wrong with one example
-//! costs that example.
+//! Each stage handles all examples and keeps the error of each, so that an invalid example fails
+//! alone.
 
 use std::borrow::Cow;
 
@@ -14,13 +15,13 @@ use crate::generate::{self, Continued, Prompt};
 use crate::instance::Instance;
 use crate::{Error, Example};
 
-/// An example, in the chat template where one is asked for, with its tokens.
+/// An example with its tokens, after the chat template if one is used.
 struct EncodedExample<'e> {
     example: Cow<'e, Example>,
     encoded: Encoded,
 }
 
-/// An example with its targets: the forced one, or those that were generated.
+/// An example with its targets: the forced one, or the generated ones.
 struct TargetedExample<'e> {
     source: EncodedExample<'e>,
     targets: Vec<Result<Target, Error>>,
@@ -28,7 +29,8 @@ struct TargetedExample<'e> {
 }
 
 impl Attributor<'_> {
-    /// Encodes every example and generates the targets that are not forced, `most` of an example.
+    /// Encodes every example and generates the targets that are not forced, up to `most` per
+    /// example.
     pub(super) fn prepare_examples(
         &self,
         examples: &[Example],
@@ -54,7 +56,7 @@ impl Attributor<'_> {
         }
     }
 
-    /// Turns the texts of an example into tokens. Fails if they leave no room for a target that is to be
+    /// Encodes the texts of an example. Fails if they leave no room for a target that must be
     /// generated.
     fn encode<'e>(&self, example: &'e Example) -> Result<EncodedExample<'e>, Error> {
         if self.model.stop().is_requested() {
@@ -73,7 +75,7 @@ impl Attributor<'_> {
         Ok(EncodedExample { example, encoded })
     }
 
-    /// Gives every example its targets; those that are not forced are generated together.
+    /// Adds the targets of every example. All targets that are not forced are generated together.
     fn generate_targets<'e>(
         &self,
         encoded: Vec<Result<EncodedExample<'e>, Error>>,
@@ -107,7 +109,7 @@ impl Attributor<'_> {
         encoded.into_iter().map(of_example).collect()
     }
 
-    /// Completes the targets that were generated for an example.
+    /// Builds the targets that were generated for an example.
     fn generated<'e>(
         &self,
         source: EncodedExample<'e>,
@@ -126,7 +128,7 @@ impl Attributor<'_> {
         })
     }
 
-    /// Pairs an example with each of its targets.
+    /// Builds one instance for each target of an example.
     fn pair(&self, example: TargetedExample<'_>) -> Vec<Result<Prepared, Error>> {
         let TargetedExample {
             source: EncodedExample { example, encoded },
@@ -150,7 +152,7 @@ impl Attributor<'_> {
         targets.into_iter().map(pair).collect()
     }
 
-    /// Fails if a function would contrast `instance` with itself. Inseq lets it.
+    /// Fails if a function would contrast `instance` with itself. Inseq allows that.
     fn check_contrast(&self, instance: &Instance) -> Result<(), Error> {
         if self.spec.compat == Compat::Inseq071 {
             return Ok(());

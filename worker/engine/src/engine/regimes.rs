@@ -1,15 +1,15 @@
-//! Instances of which one pass cannot serve every step.
+//! Splits instances whose steps cannot all share one pass.
 //!
-//! One pass serves every step because the states of a prefix are the first states of the whole. There
-//! are two exceptions:
+//! One pass normally serves every step, because the states of a prefix are the first states of the
+//! whole sequence. There are two exceptions:
 //!
-//! * A model with another rotation for long texts turns *all* tokens of a long prefix otherwise. The
-//!   contrast's prefixes have lengths of their own.
-//! * In models with an encoder, Inseq takes the contrast's prefix for the example's own where both have
-//!   the same tokens, and holds it fixed where one differs, all of it.
+//! * A model with longrope uses different rotary embeddings for long texts. Once a prefix is long,
+//!   *all* its tokens are rotated differently. The contrast's prefixes have lengths of their own.
+//! * In models with an encoder, Inseq treats the contrast's prefix as the example's own if both
+//!   have the same tokens. If a single token differs, it holds the whole contrast prefix constant.
 //!
-//! So an instance is cut into parts whose steps are alike, which are explained as if they were
-//! instances of their own, and joined again: methods never know.
+//! So an instance is split into parts whose steps are alike. The parts are explained like separate
+//! instances and joined again afterward; methods never see the difference.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use super::explained::Explained;
 use crate::Error;
 use crate::instance::{Contrast, Instance};
 
-/// Instances, cut where needed.
+/// Instances, split where needed.
 pub(super) struct InstanceParts<'i> {
     /// The parts of all instances, one after another.
     pub(super) all: Cow<'i, [Instance]>,
@@ -25,17 +25,18 @@ pub(super) struct InstanceParts<'i> {
     counts: Vec<usize>,
 }
 
-/// In what steps may differ.
+/// The properties that must be the same for all steps of a part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Boundaries {
-    /// How many tokens the longest text has that is not long, if the model knows long texts.
+    /// Longest prefix, in tokens, that is not yet long for longrope; `None` if the model has no
+    /// longrope.
     pub(super) beyond: Option<usize>,
-    /// Whether it matters if a contrast has the prefix of its example.
+    /// Whether it matters if a contrast has the same prefix as its example.
     pub(super) own_prefix: bool,
 }
 
 impl<'i> InstanceParts<'i> {
-    /// Cuts `instances`, none where there are no boundaries.
+    /// Splits `instances`; without boundaries it leaves them as they are.
     pub(super) fn new(boundaries: Boundaries, instances: &'i [Instance]) -> Self {
         if boundaries == Boundaries::default() {
             return Self {
@@ -51,14 +52,16 @@ impl<'i> InstanceParts<'i> {
         }
     }
 
-    /// Puts what became of each part together again: all steps of an instance, or its first error.
+    /// Joins the results of the parts: all steps of an instance, or the first error among its
+    /// parts.
     pub(super) fn join(
         &self,
         of_parts: Vec<Result<Explained, Error>>,
     ) -> Vec<Result<Explained, Error>> {
         let mut of_parts = of_parts.into_iter();
         let join = |&count: &usize| {
-            // All of them are taken, whatever the first holds: the next instance's come behind.
+            // Take all parts of this instance even if the first has failed: the parts of the next
+            // instance follow them.
             let parts: Vec<_> = of_parts.by_ref().take(count).collect();
             let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
             let joined = parts.into_iter().reduce(Explained::followed_by);
@@ -68,10 +71,9 @@ impl<'i> InstanceParts<'i> {
     }
 }
 
-/// Cuts `instance` so that the steps of a part are alike: no two of them lie on different sides of a
-/// boundary.
+/// Splits `instance` where a boundary lies between two consecutive steps.
 fn cut(instance: &Instance, boundaries: Boundaries) -> Vec<Instance> {
-    // A token's prefix has as many tokens as its position says.
+    // The prefix of the token at position `i` has `i` tokens.
     let is_long = |prefix: usize| boundaries.beyond.is_some_and(|beyond| prefix > beyond);
     let regime = |position: usize| {
         let of_contrast = instance.contrast.as_ref().map(|contrast| {

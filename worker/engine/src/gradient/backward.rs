@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::kernels::{RowIndex, rows};
 use crate::model::{Transformer, Wanted};
 
-/// Calls `body(index, gradient)` with the gradient of the batch's function at every step, `steps`
-/// being those of `pass`; chunks in parallel.
+/// Calls `body(index, gradient)` with the gradient of the batch's function at every step. `steps`
+/// are those of `pass`; their chunks run in parallel.
 pub(crate) fn for_each_step<'p>(
     batch: &Batch<'_>,
     pass: impl Into<PassRef<'p>>,
@@ -33,7 +33,8 @@ pub(crate) fn for_each_step<'p>(
     })
 }
 
-/// Pulls the gradients `dhidden` of `steps` back to the embeddings and cuts the result into steps.
+/// Propagates the gradients `dhidden` of `steps` back to the embeddings and splits the result by
+/// step.
 pub(crate) fn at_embeddings<'p>(
     model: &Transformer,
     pass: impl Into<PassRef<'p>>,
@@ -60,8 +61,9 @@ pub(crate) fn at_embeddings<'p>(
     Ok(gradients)
 }
 
-/// Adds what the gradients `dhidden` at the contrasts' rows are at the embeddings that the examples
-/// share with their contrasts.
+/// Adds the gradients that reach the shared embeddings through the contrasts. `dhidden` holds the
+/// gradients at the contrasts' rows; an example and its contrast share the embeddings of the tokens
+/// they have in common.
 fn add_through_contrasts(
     model: &Transformer,
     contrasts: &ContrastPass,

@@ -10,9 +10,10 @@ use crate::kernels::rows;
 use crate::model::Wanted;
 use crate::model::chord::{Chord, ChordPoint};
 
-/// Calls `body(index, gradient)` with the mean gradient of the batch's function between the passes
-/// of `chord` at every step, chunks in parallel: its product with the difference of the inputs is
-/// the difference of the function. A contrast of its own stays as it is.
+/// Calls `body(index, gradient)` with the mean gradient of the batch's function between the two
+/// passes of `chord`, for every step; chunks run in parallel. The product of the mean gradient with
+/// the difference of the inputs is the difference of the function's values. A contrast with its own
+/// prediction is held constant.
 pub(crate) fn for_each_step_between(
     batch: &Batch<'_>,
     chord: &Chord<'_>,

@@ -15,14 +15,15 @@ use crate::step_functions::Step;
 #[derive(Debug, Clone)]
 pub(crate) struct HiddenGradient {
     pub(super) own: Tensor,
-    /// At the contrasts' rows, where those move; zero for steps without.
+    /// At the contrasts' rows, if the contrasts depend on the inputs; zero for steps without a
+    /// contrast.
     pub(super) contrast: Option<Tensor>,
     /// At the rows of each pass with dropout that the function reads.
     pub(super) dropped: Vec<Tensor>,
 }
 
 impl HiddenGradient {
-    /// Returns the gradients of some of the steps.
+    /// Returns the gradients of the given steps.
     pub(crate) fn select_steps(&self, steps: Range<usize>) -> Result<Self> {
         let cut = |rows: &Tensor| rows.narrow(0, steps.start, steps.len());
         Ok(Self {
@@ -32,7 +33,7 @@ impl HiddenGradient {
         })
     }
 
-    /// Puts the gradients of consecutive blocks of steps together.
+    /// Joins the gradients of consecutive blocks of steps.
     fn joined(blocks: &[Self]) -> Result<Self> {
         let join = |part: &dyn Fn(&Self) -> Option<&Tensor>| {
             let rows: Vec<_> = blocks.iter().filter_map(part).collect();
@@ -92,7 +93,7 @@ pub(crate) fn at_hidden<'p>(
 /// `[steps, vocabulary]` each.
 struct LogitGradients {
     own: Tensor,
-    /// At the logits of the contrasts, where a step has some of its own; zero for the others.
+    /// At the logits of the contrasts, if any step has its own; zero for the other steps.
     contrast: Option<Tensor>,
     /// At the logits of each pass with dropout.
     dropped: Vec<Tensor>,
@@ -104,7 +105,7 @@ fn logit_gradients(
 ) -> Result<LogitGradients> {
     let (_, vocabulary) = predictions.logits.dims2()?;
     let has_contrasts = predictions.contrast.is_some();
-    // A step's own logits, its contrast's, those of its passes with dropout.
+    // A step's own logits, its contrast's, and those of each pass with dropout.
     let parts = 1 + usize::from(has_contrasts) + predictions.dropped.len();
     let shape = [steps.len(), parts, vocabulary];
     let parts = host::upload_rows(shape, predictions.logits.dtype(), |row| {
@@ -120,7 +121,7 @@ fn logit_gradients(
 }
 
 /// Returns the gradient of one step: at its own logits, at its contrast's if any step of the block
-/// has some of its own, and at those of each of its passes with dropout.
+/// has a contrast with its own prediction, and at those of each pass with dropout.
 fn of_step(
     predictions: &Predictions<'_>,
     row: usize,

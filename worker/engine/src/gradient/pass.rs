@@ -1,15 +1,16 @@
-//! A pass over a batch, with the passes beside it that the attributed function reads too.
+//! A pass over a batch, together with the additional passes that the attributed function reads.
 //!
-//! With `contrast_force_inputs` the attributed function compares what the model predicts after the
-//! example with what it predicts after the contrast. Where both begin with the same tokens those are
-//! the same inputs: to change one changes both predictions, and a gradient has both shares. So a
-//! contrast is computed on the rows of its example as far as the tokens agree, and on its own
-//! embeddings from there on. Inseq takes a whole side for the example's own where its tokens are those
-//! of the example, and otherwise holds it fixed; in decoder-only models it always holds it fixed.
+//! With `contrast_force_inputs` the attributed function compares the model's prediction after the
+//! example with its prediction after the contrast. As long as both begin with the same tokens,
+//! those tokens are the same inputs: changing one changes both predictions, so the gradient has a
+//! term for each. Therefore a contrast reuses the rows of its example as far as the tokens agree,
+//! and has its own embeddings from there on. Inseq treats a whole side as the example's own if all
+//! its tokens are equal, and otherwise holds it constant; in decoder-only models it always holds it
+//! constant.
 //!
-//! A function of passes with dropout reads as many more passes over the same inputs. Their masks are
-//! drawn from the example's own stream, the same ones for every variant of the example: what is
-//! attributed is one function of the inputs, not a new one at every point.
+//! A function of passes with dropout reads additional passes over the same inputs. Their masks are
+//! drawn from the example's own random stream and are the same for every variant of the example. So
+//! one fixed function of the inputs is attributed, not a different one at every point.
 
 use candle_core::Tensor;
 use whence_schemas::Compat;
@@ -37,19 +38,20 @@ pub(crate) struct Pass {
 #[derive(Debug)]
 pub(super) struct ContrastPass {
     pub(super) trace: Trace,
-    /// What each sequence of the examples' pass shares with its contrast, if it has one.
+    /// For each sequence of the examples' pass, what it shares with its contrast, if it has one.
     pub(super) of_sequence: Vec<Option<Shared>>,
 }
 
-/// A contrast's sequence, and what it shares with its example's.
+/// A contrast's sequence, and how many of its rows are shared with its example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared {
     /// Index of the contrast's sequence.
     pub(super) sequence: usize,
-    /// Rows of the contrast's source, and how many of the first are the example's.
+    /// Rows of the contrast's source.
     pub(super) source_rows: usize,
+    /// How many of its first source rows are the example's.
     pub(super) source: usize,
-    /// How many of the first target rows are the example's.
+    /// How many of its first target rows are the example's.
     pub(super) target: usize,
 }
 
@@ -62,8 +64,7 @@ pub(crate) struct PassRef<'a> {
 }
 
 impl Pass {
-    /// Wraps a pass, and others over the same inputs with dropout. Contrasts, if there are any, stay
-    /// as they are.
+    /// Wraps a pass and passes over the same inputs with dropout. Any contrasts are held constant.
     pub(crate) fn beside(trace: Trace, dropped: Vec<Trace>) -> Self {
         Self {
             trace,
@@ -74,7 +75,7 @@ impl Pass {
 }
 
 impl From<Trace> for Pass {
-    /// Wraps a pass that nothing is beside.
+    /// Wraps a pass without additional passes.
     fn from(trace: Trace) -> Self {
         Self::beside(trace, Vec::new())
     }
@@ -101,16 +102,16 @@ impl<'a> From<&'a Pass> for PassRef<'a> {
 }
 
 impl Batch<'_> {
-    /// Runs the model where the embeddings are `embeddings`: those of this batch, or those of
-    /// variants of it, all instances of one before those of the next.
+    /// Runs the model on `embeddings`: those of this batch, or those of variants of it, with all
+    /// instances of one variant before those of the next.
     pub(crate) fn forward(&self, embeddings: &Inputs) -> Result<Pass, Error> {
         let sequences = embeddings.target.sequences.len();
         let instances: Vec<_> = (0..sequences).map(|s| s % self.instances.len()).collect();
         self.forward_variants(&self.model_inputs(embeddings)?, &instances)
     }
 
-    /// Runs the model over `inputs`, of which sequence `i` is a variant of instance `instances[i]`,
-    /// with everything beside it that the attributed function reads.
+    /// Runs the model over `inputs`, where sequence `i` is a variant of instance `instances[i]`,
+    /// and runs the additional passes that the attributed function reads.
     pub(crate) fn forward_variants(
         &self,
         inputs: &Inputs,
@@ -131,13 +132,13 @@ impl Batch<'_> {
         })
     }
 
-    /// Returns whether the attributed function reads passes over the inputs beside the usual one.
+    /// Returns whether the attributed function reads additional passes over the inputs.
     pub(crate) fn has_passes_beside(&self) -> bool {
         self.moves_contrasts() || self.function.function.dropout_passes() > 0
     }
 
-    /// Runs the model `passes` times with dropout over `inputs`, of which sequence `i` is a variant
-    /// of instance `instances[i]`.
+    /// Runs the model `passes` times with dropout over `inputs`, where sequence `i` is a variant of
+    /// instance `instances[i]`.
     pub(crate) fn forward_dropped<'i>(
         &'i self,
         inputs: &'i Inputs,
@@ -162,18 +163,19 @@ impl Batch<'_> {
         self.function.contrast.is_some() && self.instances.iter().any(moves)
     }
 
-    /// Returns how many of the first tokens of source and target are the example's in the contrast.
+    /// Returns how many of the first source tokens and first target tokens of the contrast are the
+    /// example's own.
     fn shared_tokens(&self, instance: &Instance, contrast: &Contrast) -> [usize; 2] {
         let source = common(&instance.source, &contrast.source);
         let target = common(instance.decoder_input(), contrast.decoder_input());
         match self.function.compat {
             Compat::None => [source, target],
-            // Inseq runs the contrast of a decoder-only model on token ids: nothing of it moves with
-            // the example, not even a prefix that both share.
+            // Inseq runs the contrast of a decoder-only model on token ids, so nothing of it
+            // changes with the example, not even a prefix that both share.
             Compat::Inseq071 if !self.model.has_encoder() => [0, 0],
             Compat::Inseq071 => {
                 let is_same = contrast.source == instance.source;
-                // All steps of an instance are alike in this; see `engine/regimes.rs`.
+                // `engine/regimes.rs` made sure that this is the same for all steps of an instance.
                 let has_prefix = contrast.has_prefix_of(instance, instance.explained.start);
                 [
                     if is_same { source } else { 0 },
@@ -228,7 +230,8 @@ impl Batch<'_> {
     }
 }
 
-/// Returns number, explained token and shared rows of every step whose sequence has a contrast.
+/// Returns the index, the explained token of the contrast and the shared rows, for every step whose
+/// sequence has a contrast.
 pub(super) fn contrast_tokens(
     steps: &[ExplainedStep],
     of_sequence: &[Option<Shared>],
@@ -244,13 +247,13 @@ pub(super) fn contrast_tokens(
     steps.iter().enumerate().filter_map(of_step).collect()
 }
 
-/// Returns how many tokens both begin with.
+/// Returns the length of the common prefix.
 fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Returns the sequences `others`, their first rows replaced by those that the sequences of `own`
-/// share with them.
+/// Returns the sequences `others`, with the rows they share with `own` replaced by the rows of
+/// `own`.
 fn overlay(
     own: &Embedded,
     others: &Embedded,
@@ -279,7 +282,7 @@ fn overlay(
     })
 }
 
-/// Adds the first rows of `added`, as many as are shared, to `gradient`.
+/// Adds the first `shared` rows of `added` to `gradient`.
 pub(super) fn add_shared(
     gradient: Option<Tensor>,
     added: Option<Tensor>,

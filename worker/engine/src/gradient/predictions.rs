@@ -1,7 +1,8 @@
-//! The logits of steps, block by block, and what is read off them without a gradient.
+//! Computes the logits of steps, block by block, and evaluates functions of them without a
+//! gradient.
 //!
-//! Logits are wide, so only a block of steps has them at a time; what a function reads of a step is
-//! that step's row alone, in double precision.
+//! A row of logits is as wide as the vocabulary, so only a block of steps has its logits in memory
+//! at a time. A function reads only the row of its own step, converted to double precision.
 
 use std::ops::Range;
 
@@ -35,7 +36,7 @@ pub(crate) fn values<'p>(
     Ok(values)
 }
 
-/// Returns `body(step, logits)` of every step.
+/// Returns the result of `body(step, logits)` for every step.
 pub(crate) fn map_logits<R: Send>(
     batch: &Batch<'_>,
     trace: &Trace,
@@ -55,7 +56,8 @@ pub(crate) fn map_logits<R: Send>(
     Ok(results)
 }
 
-/// Returns runs of `steps` steps that have their logits at a time, of `predictions` each.
+/// Splits `steps` steps into blocks whose logits fit into memory together, with `predictions` rows
+/// of logits per step.
 pub(super) fn logit_blocks(
     batch: &Batch<'_>,
     steps: usize,
@@ -68,16 +70,16 @@ pub(super) fn logit_blocks(
         .map(move |start| start..(start + rows).min(steps))
 }
 
-/// The logits of a block of steps, and of what they are contrasted with.
+/// The logits of a block of steps and of their contrasts.
 pub(super) struct Predictions<'a> {
     pub(super) function: &'a AttributedFunction<'a>,
     /// `[steps, vocabulary]`
     pub(super) logits: Tensor,
     /// One row for each contrasted step of the block. `[contrasted steps, vocabulary]`
     pub(super) contrast: Option<Tensor>,
-    /// Row of `contrast` of each step that has one.
+    /// For each step, its row of `contrast`, if it has one.
     contrast_rows: Vec<Option<usize>>,
-    /// Those of each pass with dropout that the function reads. `[steps, vocabulary]` each.
+    /// The logits of each pass with dropout that the function reads. `[steps, vocabulary]` each.
     pub(super) dropped: Vec<Tensor>,
 }
 
@@ -121,14 +123,14 @@ impl<'a> Predictions<'a> {
         })
     }
 
-    /// Returns the rows that have a contrast of their own.
+    /// Returns the rows of the steps that have a contrast with its own prediction.
     pub(super) fn contrasted(&self) -> RowIndex {
         let rows = self.contrast_rows.iter().enumerate();
         rows.filter_map(|(row, contrast)| contrast.map(|_| row))
             .collect()
     }
 
-    /// Calls `body` with the step of row `row`.
+    /// Calls `body` with the [`Step`] of row `row`.
     pub(super) fn with_step<R>(
         &self,
         row: usize,
@@ -141,6 +143,7 @@ impl<'a> Predictions<'a> {
             _ => None,
         };
         let token = explained.token as usize;
+        // Functions read only the produced token's log-probability from the passes with dropout.
         let dropped = self.dropped.iter().map(|logits| {
             let logits = host::download_row(logits, row)?;
             Ok(Step::new(&logits, token)

@@ -1,4 +1,4 @@
-//! Steps cut into chunks of bounded size, and gradients cut into those of steps.
+//! Splits steps into chunks of bounded size, and gradients by step.
 
 use std::ops::Range;
 
@@ -18,14 +18,17 @@ pub(crate) struct StepGradient {
     pub(crate) target: Option<Tensor>,
 }
 
-/// Returns runs of steps whose backward passes have about equally many rows, no more than a chunk of
-/// `sizes`, and equally many runs for every lane, so that none waits for the last.
+/// Splits steps into runs whose backward passes have about the same number of rows, about
+/// `chunk_rows` of `sizes` at most. The number of runs is a multiple of the number of lanes, so
+/// that no lane idles while another works on the last run.
 pub(crate) fn chunks(steps: &[ExplainedStep], sizes: PieceSizes) -> Vec<Range<usize>> {
     let total: usize = steps.iter().map(ExplainedStep::rows).sum();
     let count = total.div_ceil(sizes.chunk_rows);
     let count = count.next_multiple_of(sizes.lanes);
     let mut before = 0;
     let chunk_of = steps.iter().map(|step| {
+        // A step goes to the chunk in which its middle row lies, which balances the rows of the
+        // chunks.
         let middle = before + step.rows() / 2;
         before += step.rows();
         middle * count / total.max(1)
@@ -40,7 +43,7 @@ pub(crate) fn chunks(steps: &[ExplainedStep], sizes: PieceSizes) -> Vec<Range<us
     .collect()
 }
 
-/// Cuts the gradients of `steps`, which lie one after another, into those of each step.
+/// Splits the gradients of `steps`, which lie one after another, by step.
 pub(super) fn cut(steps: &[ExplainedStep], gradients: &Gradients) -> Result<Vec<StepGradient>> {
     let (mut source_row, mut target_row) = (0, 0);
     let piece = |rows: &Option<Tensor>, start: &mut usize, len: usize| -> Result<Option<Tensor>> {

@@ -1,14 +1,13 @@
-//! `attention`: the attention weights with which the row that predicts a token looks at its inputs.
+//! `attention`: the attention weights between the row that predicts a token and its inputs.
 //!
-//! Raw scores are `[token, layer, head]`: of the source through cross-attention, of the prefix
-//! through self-attention. `layers` and `heads` choose some of them, in the order they are named. What
-//! the tokens of the encoder look at among each other, and those of the decoder where the prefix is
-//! not attributed, is recorded beside them where it is asked for.
-//! The attributed function plays no part.
+//! Raw scores are `[token, layer, head]`: cross-attention weights for the source, self-attention
+//! weights for the prefix. `layers` and `heads` select some of them, in the order given. On request
+//! the self-attention among the encoder's tokens is recorded too, and that of the decoder if the
+//! prefix is not attributed. The attributed function has no effect.
 //!
-//! Each step has the weights of the pass over its own prefix. That matters where a model turns the
-//! tokens of long texts otherwise (longrope): Inseq takes all steps from the pass over the longest
-//! prefix, and `compat` does so too.
+//! Each step uses the pass over its own prefix. This matters in models with longrope, which rotate
+//! all tokens of a long text differently. Inseq takes all steps from the pass over the longest
+//! prefix, and so does `compat`.
 //!
 //! Cost: one forward pass for the batch.
 
@@ -32,14 +31,15 @@ use crate::sides::Side;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Attention {
-    /// Numbers of the layers to keep; all when absent.
+    /// Indices of the layers to keep; all when absent.
     pub layers: Option<Vec<usize>>,
-    /// Numbers of the heads to keep; all when absent.
+    /// Indices of the heads to keep; all when absent.
     pub heads: Option<Vec<usize>>,
-    /// Record how the encoder's tokens look at each other, as `encoder_self_attentions`; as Inseq
-    /// does, with `compat`, when absent.
+    /// Record the attention among the encoder's tokens, as `encoder_self_attentions`. When absent,
+    /// only with `compat`, as in Inseq.
     pub output_encoder_self_scores: Option<bool>,
-    /// Record how the decoder's do, as `decoder_self_attentions`, where the prefix is not attributed.
+    /// Record the attention among the decoder's tokens, as `decoder_self_attentions`, if the prefix
+    /// is not attributed. The default is the same.
     pub output_decoder_self_scores: Option<bool>,
 }
 
@@ -116,7 +116,7 @@ impl Attention {
         }
     }
 
-    /// Keeps what is wanted of the layers of a stack. Fails if there is no such layer or head.
+    /// Selects the layers and heads to keep. Fails if one of them does not exist.
     fn keep<'a>(&self, layers: &[&'a AttentionTrace]) -> Result<Kept<'a>, Error> {
         let Some(first) = layers.first() else {
             return Ok(Kept::default());
@@ -130,14 +130,15 @@ impl Attention {
     }
 }
 
-/// The layers and heads of one stack that are wanted.
+/// The selected layers and heads of one stack.
 #[derive(Default)]
 struct Kept<'a> {
     layers: Vec<&'a AttentionTrace>,
     heads: Vec<usize>,
 }
 
-/// Returns the numbers in `wanted`, or all below `count`. Fails if one is not below it.
+/// Returns the indices in `wanted`, or all below `count` when absent. Fails if an index is not
+/// below `count`.
 fn chosen(wanted: Option<&[usize]>, count: usize, what: &str) -> Result<Vec<usize>, Error> {
     let Some(wanted) = wanted else {
         return Ok((0..count).collect());
@@ -156,7 +157,7 @@ fn chosen(wanted: Option<&[usize]>, count: usize, what: &str) -> Result<Vec<usiz
 }
 
 impl Kept<'_> {
-    /// Returns the weights of a row on the tokens it looks at. `[tokens, layers, heads]`
+    /// Returns the weights with which a query row attends to its tokens. `[tokens, layers, heads]`
     fn weights(&self, row: QueryRow) -> Result<Tensor> {
         weights_of_query(&self.layers, &self.heads, row)
     }

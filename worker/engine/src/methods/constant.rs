@@ -1,6 +1,6 @@
-//! `constant`: the method that tests add, with a parameter and facts that no other method has.
+//! `constant`: a method for tests, with a parameter and a step score that no other method has.
 //!
-//! This file, its `mod` line and its row in the table are all that a new method takes.
+//! It also shows all that a new method takes: this file, a `mod` line and a row in the table.
 
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,11 @@ use crate::registry::Describe;
 pub(super) struct Constant {
     /// The score.
     pub loudness: u32,
-    /// Record how many tokens were given it, in each step.
+    /// Record for each step how many tokens got the score.
     pub count_tokens: bool,
 }
 
-/// How many tokens were given a score.
+/// How many tokens got a score.
 const NUM_TOKENS: MethodScore = MethodScore {
     name: "num_tokens",
     merged_by: Reduction::Max,

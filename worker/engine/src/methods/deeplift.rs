@@ -1,24 +1,26 @@
-//! `deeplift`: the distance from the baseline times a gradient whose nonlinearities are lines.
+//! `deeplift`: the difference from the baseline times a gradient with nonlinearities replaced by
+//! lines.
 //!
-//! `A = (x − b) ⊙ g̃`, where g̃ is the gradient at x except that a nonlinearity y(z) within reach has
-//! the slope `(y(z) − y(z₀)) / (z − z₀)`, z₀ being what it meets on the baselines: the rescale rule.
-//! Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
+//! `A = (x − b) ⊙ g̃`, where g̃ is the gradient at x, except that a rescaled nonlinearity y(z) has
+//! the slope `(y(z) − y(z₀)) / (z − z₀)` (the rescale rule); z₀ is its input in the pass over the
+//! baselines. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
 //!
-//! By default the reach is Captum's, and so Inseq's: the `ReLU`, leaky `ReLU`, tanh and sigmoid modules
-//! of feed-forward networks. Where a model has none (Llama, GPT-2, Marian with swish) the scores are
-//! the plain gradient times the distance. `rule: "activations"` reaches every nonlinearity of
-//! the feed-forward networks, those of a mixture's experts too. Attention, norms and the choice and
-//! weights of experts keep their gradients in both, so the scores do not sum up to the change of the
-//! function; `return_convergence_delta` tells by how much.
+//! By default the rescaled nonlinearities are those of Captum, and so of Inseq: `ReLU`, leaky
+//! `ReLU`, tanh and sigmoid in the feed-forward networks. In a model without any (Llama, GPT-2,
+//! Marian with swish) the scores are the plain gradient times the difference. `rule: "activations"`
+//! rescales all nonlinearities of the feed-forward networks, including those of experts. Attention,
+//! norms and the routing among experts keep their gradients under both rules, so the scores do not
+//! sum to the change of the function; `return_convergence_delta` records by how much they miss it.
 //!
-//! `rule: "all"` reaches those, too: every sublayer, norm and the function itself is replaced by the
-//! mean of its Jacobians along the straight line from what it meets on the baselines to what it meets
-//! on the inputs, at `n_steps` points. Of a nonlinearity alone that mean is the rescale rule's slope;
-//! of a product or a softmax it is what makes the scores sum up to the change of the function.
+//! `rule: "all"` covers those too. It replaces every sublayer, every norm and the function itself
+//! by the mean of its Jacobians at `n_steps` points on the straight line from its input on the
+//! baselines to its input on the example. For a single nonlinearity that mean is the slope of the
+//! rescale rule. For a product or a softmax it is what makes the scores sum to the change of the
+//! function.
 //!
-//! Cost: two forward passes for the batch, one where nothing is within reach, and one backward pass
-//! a step; Captum takes input and baseline through both passes. With `rule: "all"` a forward and a
-//! backward pass a point.
+//! Cost: two forward passes for the batch (one if no nonlinearity is rescaled) and one backward
+//! pass per step; Captum runs input and baseline through both passes. With `rule: "all"`, a forward
+//! and a backward pass per point.
 
 use std::sync::Mutex;
 
@@ -36,15 +38,15 @@ use crate::model::chord::{Chord, ChordPoint};
 use crate::model::spec::Activation;
 use crate::registry::Describe;
 
-/// The distance from the baseline times a gradient whose nonlinearities are lines.
+/// The difference from the baseline times a gradient with nonlinearities replaced by lines.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DeepLift {
     /// Which nonlinearities are rescaled.
     pub rule: Reach,
-    /// Number of points of a mean, where `rule` is `all`.
+    /// Number of points per mean Jacobian, if `rule` is `all`.
     pub n_steps: usize,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,
@@ -54,11 +56,11 @@ pub(super) struct DeepLift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reach {
-    /// Those Captum knows.
+    /// Those that Captum rescales.
     Captum,
-    /// All of the feed-forward networks.
+    /// All those of the feed-forward networks.
     Activations,
-    /// Everything: sublayers, norms and the function have mean Jacobians.
+    /// Everything: sublayers, norms and the function are replaced by mean Jacobians.
     All,
 }
 
@@ -73,7 +75,7 @@ impl Reach {
         }
     }
 
-    /// Fails if `n_steps` points are too few for the means it takes, if it takes any.
+    /// Fails if the rule needs mean Jacobians and `n_steps` points are too few for them.
     pub(super) fn validate(self, n_steps: usize) -> Result<(), String> {
         match self {
             Self::Captum | Self::Activations => Ok(()),
@@ -122,7 +124,7 @@ impl Method for DeepLift {
 }
 
 impl DeepLift {
-    /// Attributes between `ends`.
+    /// Attributes the path from the baseline to the input of `ends`.
     pub(super) fn attribute_between(
         &self,
         batch: &Batch<'_>,
@@ -131,6 +133,7 @@ impl DeepLift {
     ) -> Result<(), Error> {
         let distance = ends.distance()?;
         let steps = ends.steps();
+        // A mutex, because the chunks of steps run in parallel.
         let totals = Mutex::new(vec![0.0; steps.len()]);
         self.for_each_step(batch, ends, |index, gradient| {
             let gradient = ends.at_path(gradient)?;
@@ -153,7 +156,7 @@ impl DeepLift {
         Ok(())
     }
 
-    /// Calls `body` with number and gradient of every step.
+    /// Calls `body` with the index and the gradient of every step.
     fn for_each_step(
         &self,
         batch: &Batch<'_>,
@@ -181,7 +184,8 @@ impl DeepLift {
         gradient::for_each_step_between(batch, &chord, steps, wanted, body)
     }
 
-    /// Returns the pass over the inputs, rescaled by one over the baselines where that matters.
+    /// Returns the pass over the inputs. If it has nonlinearities to rescale, they are rescaled by
+    /// a pass over the baselines.
     fn pass(&self, batch: &Batch<'_>, ends: &PathEndpoints<'_>) -> Result<Pass, Error> {
         let reach = |activation| self.rule.includes(activation);
         if !batch.model.activations().any(reach) {

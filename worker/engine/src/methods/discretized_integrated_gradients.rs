@@ -1,20 +1,21 @@
-//! `discretized_integrated_gradients`: gradients collected on a path over real tokens.
+//! `discretized_integrated_gradients`: gradients summed along a path through the embeddings of real
+//! tokens.
 //!
-//! `A = Σ_k ∂F/∂x (q_k) ⊙ (q_{k+1} − q_k)` over the points `q_0 = b … q_{n−1} = x` of a path on which every
-//! entry moves from baseline to input without turning back. Between the ends a path follows anchors,
-//! tokens that lie near each other (`anchors`); all tokens of a text walk at once.
-//! Source: Sanyal & Ren 2021, <https://arxiv.org/abs/2108.13654>.
+//! `A = Σ_k ∂F/∂x (q_k) ⊙ (q_{k+1} − q_k)` over the points `q_0 = b … q_{n−1} = x` of a path that
+//! moves every entry monotonically from the baseline to the input. Between its ends the path
+//! follows anchors, tokens that are near each other (`anchors`). All tokens of a text move at the
+//! same time. Source: Sanyal & Ren 2021, <https://arxiv.org/abs/2108.13654>.
 //!
-//! Cost: `n_steps − 1` forward passes for the batch and as many backward passes a step, besides a
-//! search for anchors, once for each different token. Inseq searches anew for every step, and its
-//! scores of several texts at once are wrong (<https://github.com/inseq-team/inseq/issues/113>);
-//! ours are those of each text alone. Nearest neighbours are looked up for the tokens a path meets,
-//! so no graph of the vocabulary has to be stored, and none can be stale. Inseq's convergence delta
-//! takes the ends of the path for each other; `compat` does so too.
+//! Cost: `n_steps − 1` forward passes for the batch and as many backward passes per step, plus one
+//! search for anchors per distinct token. Inseq searches again for every step, and its scores are
+//! wrong for several texts at once (<https://github.com/inseq-team/inseq/issues/113>); ours equal
+//! those of each text alone. Nearest neighbors are looked up only for the tokens on a path, so
+//! there is no graph of the vocabulary to store or to become stale. Inseq swaps the ends of the
+//! path in its convergence delta, and so does `compat`.
 //!
-//! Inseq walks over the rows of the embedding table. In models that scale a row when it is looked up
-//! (XGLM, M2M-100, BART) the model never sees those, only the scaled ones, over which we walk; under
-//! `compat` the scale is left out ([`missing_scale`]).
+//! Inseq's paths run over the rows of the embedding table. Models that scale a row when it is
+//! looked up (XGLM, M2M-100, BART) never see those rows, only the scaled ones. Our paths run over
+//! the scaled rows; `compat` leaves the scale out ([`missing_scale`]).
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -33,17 +34,17 @@ use crate::sides::{Side, Sides};
 
 mod anchors;
 
-/// Gradients collected on a path over real tokens.
+/// Gradients summed along a path through the embeddings of real tokens.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DiscretizedIntegratedGradients {
-    /// Number of points, both ends counted.
+    /// Number of points, including both ends.
     pub n_steps: usize,
     /// How the next anchor is chosen.
     pub method: Strategy,
     /// How many nearest tokens an anchor is chosen from.
     pub n_neighbors: usize,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,
@@ -121,7 +122,7 @@ impl Method for DiscretizedIntegratedGradients {
 }
 
 impl DiscretizedIntegratedGradients {
-    /// Finds the path of every token of the batch that moves.
+    /// Finds the path of every attributed token of the batch.
     fn paths(&self, batch: &Batch<'_>) -> Result<Sides<Paths>, Error> {
         let (mut of_source, mut of_target) = (Vec::new(), Vec::new());
         for instance in batch.instances {
@@ -142,7 +143,7 @@ impl DiscretizedIntegratedGradients {
     }
 }
 
-/// Returns where the paths end.
+/// Returns the ends of the paths.
 fn endpoints<'b>(batch: &'b Batch<'b>) -> Result<PathEndpoints<'b>, Error> {
     let mut ends = PathEndpoints::new(batch)?;
     let missing = missing_scale(batch);
@@ -160,7 +161,8 @@ fn endpoints<'b>(batch: &'b Batch<'b>) -> Result<PathEndpoints<'b>, Error> {
     Ok(ends)
 }
 
-/// Returns point `index` of the paths of all tokens.
+/// Returns point `index` of the paths of all tokens; a side that is not attributed stays at its
+/// inputs.
 fn point_of(
     batch: &Batch<'_>,
     ends: &PathEndpoints<'_>,
@@ -192,13 +194,13 @@ fn point_of(
     })
 }
 
-/// Returns the tokens the encoder sees, each with its baseline.
+/// Returns the encoder's input tokens, each with its baseline.
 fn source(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
     let pairs = instance.source.iter().zip(&instance.source_baseline);
     pairs.map(|(&word, &baseline)| (word, baseline))
 }
 
-/// Returns the tokens the decoder sees, each with its baseline.
+/// Returns the decoder's input tokens, each with its baseline.
 fn target(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
     let pairs = instance
         .decoder_input()
@@ -207,7 +209,7 @@ fn target(instance: &Instance) -> impl Iterator<Item = (u32, u32)> {
     pairs.map(|(&word, &baseline)| (word, baseline))
 }
 
-/// Returns `a − b` of every row.
+/// Returns `a − b`, row by row.
 fn difference(a: &Inputs, b: &Inputs) -> Result<Inputs, Error> {
     let side = |a: &Embedded, b: &Embedded| -> Result<Embedded, Error> {
         Ok(Embedded {

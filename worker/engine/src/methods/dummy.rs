@@ -1,6 +1,6 @@
 //! `dummy`: no attribution at all, for jobs that only want step scores.
 //!
-//! Cost: nothing of its own; the step scores take one forward pass for the batch.
+//! Cost: none; the step scores take one forward pass for the batch.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -11,7 +11,7 @@ use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::registry::Describe;
 
-/// No attribution.
+/// Attributes nothing.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Dummy {}

@@ -1,16 +1,17 @@
 //! `gradient_shap`: gradients at random points between baseline and input.
 //!
-//! `A = E[(x′ − b) ⊙ ∂F/∂x (b + c (x′ − b))]`, with c uniform on `[0, 1)` and x′ the input plus normal
-//! noise of deviation `stdevs`; the mean over `n_samples` draws. Source: Lundberg & Lee 2017,
-//! <https://arxiv.org/abs/1705.07874>; Erion et al. 2021, <https://arxiv.org/abs/1906.10670>.
+//! `A = E[(x′ − b) ⊙ ∂F/∂x (b + c (x′ − b))]`, where c is uniform on `[0, 1)` and x′ is the input
+//! plus normal noise of standard deviation `stdevs`; the expectation is the mean over `n_samples`
+//! draws. Source: Lundberg & Lee 2017, <https://arxiv.org/abs/1705.07874>; Erion et al. 2021,
+//! <https://arxiv.org/abs/1906.10670>.
 //!
-//! All steps of an example share its draws: each step's estimate has the expectation and variance
-//! it has with draws of its own, and one forward pass a draw serves all of them. Inseq draws anew
-//! for every step, and with several examples in a batch takes the baseline of a random one of them,
-//! which we do not. Where its very draws are given in `samples`, its very scores come out.
+//! All steps of an example share its draws. Each step's estimate still has the same expectation and
+//! variance as with draws of its own, and one forward pass per draw serves all steps. Inseq draws
+//! again for every step, and with several examples in a batch it uses the baseline of a random one
+//! of them, which we do not. Given Inseq's draws in `samples`, the scores equal Inseq's.
 //!
-//! Cost: `n_samples` forward passes for the batch, `n_samples` backward passes a step. With
-//! `samples`, forward passes are those of every step's own prefix.
+//! Cost: `n_samples` forward passes for the batch, `n_samples` backward passes per step. With
+//! `samples`, the forward passes run separately over every step's own prefix.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -32,13 +33,14 @@ use crate::registry::Describe;
 pub(super) struct GradientShap {
     /// Number of draws.
     pub n_samples: usize,
-    /// Deviation of the noise added to the inputs.
+    /// Standard deviation of the noise added to the inputs.
     pub stdevs: f64,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,
-    /// For each step the values of c, instead of drawn ones; for comparisons. One example only.
+    /// For each step, the values of c to use instead of random draws; for comparisons with Inseq.
+    /// One example only.
     pub samples: Option<Vec<Vec<f64>>>,
 }
 
@@ -65,6 +67,7 @@ impl Method for GradientShap {
         self.check_samples(batch)?;
         let Some(samples) = &self.samples else {
             let draw = |sample: usize, instance: &Instance| {
+                // One stream per sample: more samples do not change the draws of the first ones.
                 let purpose = format!("gradient_shap coefficient {sample}");
                 Random::new(batch.seed, instance.id, &purpose).uniform()
             };
@@ -122,7 +125,7 @@ impl GradientShap {
         Ok(())
     }
 
-    /// Attributes with coefficient `coefficients[sample][instance]`.
+    /// Attributes with c = `coefficients[sample][instance]`.
     fn attribute_at(
         &self,
         coefficients: &[Vec<f64>],
@@ -134,6 +137,8 @@ impl GradientShap {
         let equal = 1.0 / coefficients.len() as f64;
         let point = |sample: usize| {
             let input = self.noisy(batch, sample, &ends.input)?;
+            // The factor x′ − b differs between draws once there is noise, so each gradient is
+            // multiplied by its own. Without noise one multiplication of the sum is enough.
             let weight = if self.stdevs > 0.0 && self.multiply_by_inputs {
                 Weight::Each(towards(&ends.baseline, &input, |_| equal, Origin::Zero)?)
             } else {
@@ -204,14 +209,14 @@ impl GradientShap {
     }
 }
 
-/// What a step towards the input starts from.
+/// What [`towards`] adds the scaled difference to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Baseline,
     Zero,
 }
 
-/// Returns `origin + c (input − baseline)`, c being that of the row's instance.
+/// Returns `origin + c (input − baseline)`, where c is the coefficient of the row's instance.
 fn towards(
     baseline: &Inputs,
     input: &Inputs,

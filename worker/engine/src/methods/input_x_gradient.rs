@@ -1,6 +1,6 @@
-//! `input_x_gradient`: each token's embedding times the gradient there.
+//! `input_x_gradient`: each token's embedding times the gradient at it.
 //!
-//! `A = x ⊙ ∂F/∂x`, with x the scaled embedding. Source: Shrikumar et al. 2016,
+//! `A = x ⊙ ∂F/∂x`, where x is the scaled embedding. Source: Shrikumar et al. 2016,
 //! <https://arxiv.org/abs/1605.01713>.
 //!
 //! Cost: one forward pass for the batch, one backward pass per step.
@@ -17,7 +17,7 @@ use crate::gradient;
 use crate::model::Embedded;
 use crate::registry::Describe;
 
-/// Each token's embedding times the gradient there.
+/// Each token's embedding times the gradient at it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct InputXGradient {}

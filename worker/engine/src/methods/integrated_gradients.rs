@@ -1,14 +1,15 @@
-//! `integrated_gradients`: gradients collected on the straight path from a baseline to the input.
+//! `integrated_gradients`: gradients integrated along the straight path from a baseline to the
+//! input.
 //!
-//! `A = (x − b) ⊙ ∫₀¹ ∂F/∂x (b + α (x − b)) dα`, the integral as a weighted sum over `n_steps`
-//! points. Source: Sundararajan et al. 2017, <https://arxiv.org/abs/1703.01365>. Baselines are the
-//! embedding of `unk`, position by position; without `attribute_target` the prefix of an
-//! encoder-decoder model stays at its embeddings.
+//! `A = (x − b) ⊙ ∫₀¹ ∂F/∂x (b + α (x − b)) dα`, with the integral as a weighted sum over `n_steps`
+//! points. Source: Sundararajan et al. 2017, <https://arxiv.org/abs/1703.01365>. The baseline of
+//! every position is the embedding of `unk`. Without `attribute_target`, the prefix in an
+//! encoder-decoder model keeps its own embeddings.
 //!
-//! A point of the path of a prefix is the prefix of the same point of the whole target, so one
-//! forward pass a point serves every step. Cost: `n_steps` forward passes for the batch, `n_steps`
-//! backward passes a step. Points are taken in order, whatever else is computed at once, so the
-//! bits of a sum depend on the example alone.
+//! A path point of a prefix is the prefix of the same path point of the whole target, so one
+//! forward pass per point serves every step. Cost: `n_steps` forward passes for the batch,
+//! `n_steps` backward passes per step. Points are always summed in order, whatever else is computed
+//! at the same time, so the bits of a sum depend only on the example.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -21,15 +22,15 @@ use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::registry::Describe;
 
-/// Gradients collected on the path from a baseline.
+/// Gradients integrated along the straight path from a baseline.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct IntegratedGradients {
-    /// Number of points.
+    /// Number of points, each of which takes a forward and a backward pass.
     pub n_steps: usize,
     /// How the integral is approximated.
     pub method: Rule,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,
@@ -70,7 +71,7 @@ impl Method for IntegratedGradients {
 }
 
 impl IntegratedGradients {
-    /// Integrates between `ends`.
+    /// Integrates along the straight path between `ends`.
     pub(super) fn integrate(&self, ends: &PathEndpoints<'_>, sink: &dyn Sink) -> Result<(), Error> {
         let points = self.method.points(self.n_steps);
         let distance = ends.distance()?;

@@ -1,11 +1,12 @@
 //! `layer_deeplift`: `DeepLIFT` of a layer's output instead of the embeddings.
 //!
-//! `A = (h − h_b) ⊙ g̃`, with h what stands behind `target_layer`, `h_b` the same on the baselines,
-//! and g̃ the gradient at h with the rescale rule above the layer; with no layer named, the embeddings,
-//! which gives `deeplift`. Source: Shrikumar et al. 2017, <https://arxiv.org/abs/1704.02685>.
+//! `A = (h − h_b) ⊙ g̃`, where h is the output of `target_layer`, `h_b` the same on the baselines,
+//! and g̃ the gradient at h with the rescale rule above the layer. If no layer is named, h is the
+//! embeddings, and the result is that of `deeplift`. Source: Shrikumar et al. 2017,
+//! <https://arxiv.org/abs/1704.02685>.
 //!
-//! Inseq takes both ends from the inputs and returns zeros; we do not follow it there, not even
-//! under `compat`. Cost: two forward passes for the batch, one backward pass per step.
+//! Inseq takes both ends from the inputs and so returns zeros; we do not follow it there, not even
+//! with `compat`. Cost: two forward passes for the batch, one backward pass per step.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -23,13 +24,13 @@ use crate::registry::Describe;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LayerDeepLift {
-    /// The layer, by its number or path; the embeddings when absent.
+    /// The layer, by its index or module path; the embeddings when absent.
     pub target_layer: Option<TargetLayer>,
     /// Which nonlinearities are rescaled.
     pub rule: Reach,
-    /// Number of points of a mean, where `rule` is `all`.
+    /// Number of points per mean Jacobian, if `rule` is `all`.
     pub n_steps: usize,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,

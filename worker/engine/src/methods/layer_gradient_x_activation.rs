@@ -1,9 +1,11 @@
-//! `layer_gradient_x_activation`: a layer's output times the gradient of the attributed function there.
+//! `layer_gradient_x_activation`: a layer's output times the gradient of the attributed function at
+//! it.
 //!
-//! `A = h ⊙ ∂F/∂h`, h being what stands behind `target_layer` at each token; with no layer named, the
-//! embeddings, which gives `input_x_gradient`. Source: Captum, <https://captum.ai/api/layer.html>.
+//! `A = h ⊙ ∂F/∂h`, where h is the output of `target_layer` at each token. If no layer is named, h
+//! is the embeddings, and the result is that of `input_x_gradient`. Source: Captum,
+//! <https://captum.ai/api/layer.html>.
 //!
-//! Cost: one forward pass for the batch, one backward pass per step, down to the layer.
+//! Cost: one forward pass for the batch, and one backward pass per step down to the layer.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -18,11 +20,11 @@ use crate::gradient;
 use crate::model::Transformer;
 use crate::registry::Describe;
 
-/// A layer's output times the gradient there.
+/// A layer's output times the gradient at it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LayerGradientXActivation {
-    /// The layer, by its number or path; the embeddings when absent.
+    /// The layer, by its index or module path; the embeddings when absent.
     pub target_layer: Option<TargetLayer>,
 }
 

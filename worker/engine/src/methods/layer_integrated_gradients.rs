@@ -1,11 +1,13 @@
 //! `layer_integrated_gradients`: integrated gradients of a layer's output instead of the embeddings.
 //!
-//! `A = (h − h_b) ⊙ ∫₀¹ ∂F/∂h (h_b + α (h − h_b)) dα`, with h what stands behind `target_layer` and
-//! `h_b` the same on the baselines; with no layer named, the embeddings, which gives
-//! `integrated_gradients`. Source: Sundararajan et al. 2017, <https://arxiv.org/abs/1703.01365>.
+//! `A = (h − h_b) ⊙ ∫₀¹ ∂F/∂h (h_b + α (h − h_b)) dα`, where h is the output of `target_layer` and
+//! `h_b` the same on the baselines. If no layer is named, h is the embeddings, and the result is
+//! that of `integrated_gradients`. Source: Sundararajan et al. 2017,
+//! <https://arxiv.org/abs/1703.01365>.
 //!
-//! Inseq takes both ends from the inputs and returns zeros; we do not follow it there, not even
-//! under `compat`. Cost: as integrated gradients, over the layers above `target_layer`.
+//! Inseq takes both ends from the inputs and so returns zeros; we do not follow it there, not even
+//! with `compat`. Cost: the same as integrated gradients, but only over the layers above
+//! `target_layer`.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -24,13 +26,13 @@ use crate::registry::Describe;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LayerIntegratedGradients {
-    /// The layer, by its number or path; the embeddings when absent.
+    /// The layer, by its index or module path; the embeddings when absent.
     pub target_layer: Option<TargetLayer>,
     /// Number of points.
     pub n_steps: usize,
     /// How the integral is approximated.
     pub method: Rule,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,

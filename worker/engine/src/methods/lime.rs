@@ -1,21 +1,22 @@
 //! `lime`: the coefficients of a linear model of the attributed function, fitted to masked inputs.
 //!
-//! Each of `n_samples` samples masks every token with probability `mask_prob`. A ridge regression
-//! with strength 1 explains the function's values by the samples' features, each sample weighted by
-//! how much of it is kept. Source: Ribeiro et al. 2016, <https://arxiv.org/abs/1602.04938>.
+//! Each of the `n_samples` samples masks every token with probability `mask_prob`. A ridge
+//! regression of strength 1 predicts the function's values from the samples' features. Each sample
+//! is weighted by how much of it is kept. Source: Ribeiro et al. 2016,
+//! <https://arxiv.org/abs/1602.04938>.
 //!
-//! By default (`masking: "token"`) a masked token has the embedding of its baseline, special tokens
-//! are never masked, the features are which tokens are kept, and a token's score is its one
-//! coefficient. `masking: "fill"`, the default under `compat`, is Inseq's: a masked embedding has
-//! the number of the `unk` token in every entry, special tokens are masked too, the features are
-//! the entries of the embeddings, and a token has a coefficient for each.
+//! By default (`masking: "token"`) a masked token gets the embedding of its baseline and special
+//! tokens are never masked. The features say which tokens are kept, and a token's score is its
+//! single coefficient. `masking: "fill"`, the default with `compat`, is Inseq's: every entry of a
+//! masked embedding is the id of the `unk` token, special tokens are masked too, the features are
+//! the entries of the embeddings, and a token has one coefficient per entry.
 //!
-//! All steps of an example share its masks, so that one pass per sample serves them all, from the
-//! first masked token on. Inseq draws and runs anew for every step. Where its very masks are given
-//! in `samples`, its very scores come out. With `attribute_target`, which Inseq refuses, source and
-//! prefix are masked and fitted together.
+//! All steps of an example share its masks, so that one pass per sample, from the first masked
+//! token on, serves them all. Inseq draws and runs again for every step. Given Inseq's masks in
+//! `samples`, the scores equal Inseq's. With `attribute_target`, which Inseq does not support here,
+//! source and prefix are masked and fitted together.
 //!
-//! Cost: `n_samples` forward passes, and a system of `n_samples` equations a step.
+//! Cost: `n_samples` forward passes, and a linear system of `n_samples` equations per step.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -40,24 +41,24 @@ use crate::sides::Side;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Lime {
-    /// Number of samples.
+    /// Number of samples, each a random mask and a forward pass.
     pub n_samples: usize,
-    /// Probability of each token to be masked.
+    /// Probability that a token is masked.
     pub mask_prob: f64,
-    /// What masking does; `token` when absent, `fill` under `compat`.
+    /// How tokens are masked. When absent, `token`, or `fill` with `compat`.
     pub masking: Option<Masking>,
-    /// For each step, each sample and each token, of the source before the target, whether it is
-    /// kept, instead of drawn masks; for comparisons. One example only.
+    /// For each step, sample and token (source before target), whether the token is kept; used
+    /// instead of drawn masks, for comparisons with Inseq. One example only.
     pub samples: Option<Vec<Vec<Vec<bool>>>>,
 }
 
-/// What masking does.
+/// How tokens are masked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Masking {
-    /// Replaces a token by its baseline.
+    /// Replaces the token's embedding by its baseline's.
     Token,
-    /// Fills an embedding with the number of the `unk` token.
+    /// Sets every entry of the embedding to the id of the `unk` token.
     Fill,
 }
 
@@ -145,7 +146,7 @@ impl Lime {
         })
     }
 
-    /// Draws the masks of an instance, one a sample: which tokens are kept.
+    /// Draws the masks of an instance, one per sample; `true` keeps a token.
     fn draw(&self, batch: &Batch<'_>, instance: &Instance) -> Vec<Vec<bool>> {
         let is_special = |side| {
             let special = batch.special_tokens.of(side);
@@ -159,6 +160,7 @@ impl Lime {
             special.extend(ids.map(is_special(Side::Target)));
         }
         let of_sample = |sample: usize| {
+            // One stream per sample: more samples do not change the masks of the first ones.
             let mut random = Random::new(batch.seed, instance.id, &format!("lime mask {sample}"));
             let mut keeps = |is_special: &bool| {
                 let kept = random.uniform() >= self.mask_prob;
@@ -169,7 +171,7 @@ impl Lime {
         (0..self.n_samples).map(of_sample).collect()
     }
 
-    /// Fits every step to masks `masks[instance][sample]`.
+    /// Fits the linear model of every step, with masks `masks[instance][sample]`.
     fn fit(
         &self,
         batch: &Batch<'_>,
@@ -193,7 +195,7 @@ impl Lime {
     }
 }
 
-/// Returns how many tokens of an instance are masked or kept.
+/// Returns how many tokens of an instance can be masked.
 fn num_tokens(batch: &Batch<'_>, instance: &Instance) -> usize {
     let target = if batch.attributes_target() {
         instance.decoder_input().len()
@@ -213,13 +215,14 @@ struct Masked<'a> {
 }
 
 impl Masked<'_> {
-    /// Returns the value of the function of every step on every sample.
+    /// Returns the value of the function for every step and sample.
     fn values(
         &self,
         unchanged: &Unchanged<'_>,
         num_samples: usize,
     ) -> Result<Vec<Vec<f64>>, Error> {
         let clean = unchanged.values()?;
+        // A sample that masks nothing a step can see leaves the step's value unchanged.
         let mut values: Vec<Vec<f64>> = clean.iter().map(|&v| vec![v; num_samples]).collect();
         let samples = (0..self.masks.len())
             .flat_map(|instance| (0..num_samples).map(move |sample| (instance, sample)));
@@ -254,7 +257,7 @@ impl Masked<'_> {
         Ok(values)
     }
 
-    /// Returns what a mask changes, if anything.
+    /// Returns the change a mask makes; `None` if it masks no token.
     fn change(&self, instance: usize, sample: usize) -> Result<Option<Change>, Error> {
         let mask = &self.masks[instance][sample];
         let num_source = self.batch.instances[instance].source.len();
@@ -292,7 +295,8 @@ impl Masked<'_> {
         }))
     }
 
-    /// Returns the embeddings of an instance with what is not kept masked. `[tokens, hidden]`
+    /// Returns the embeddings of an instance with all tokens masked that `mask` does not keep.
+    /// `[tokens, hidden]`
     fn masked(
         &self,
         (input, baseline): (&Embedded, &Embedded),
@@ -307,7 +311,7 @@ impl Masked<'_> {
         Ok(rows::choose(mask, &input, &masked)?)
     }
 
-    /// Fits one step to its values on all samples.
+    /// Fits the linear model of one step to its values on all samples.
     fn coefficients(&self, step: &ExplainedStep, values: Vec<f64>) -> Result<RawScores, Error> {
         let num_target = if self.batch.attributes_target() {
             step.explained.position + 1
@@ -343,8 +347,8 @@ impl Masked<'_> {
         })
     }
 
-    /// Returns how many entries a token has, the entries of every sample, and how many of each
-    /// sample's are those of the input.
+    /// Returns the number of entries per token, the entries of every sample, and the weight of
+    /// every sample: how many of its entries equal the input's.
     fn entries(
         &self,
         step: &ExplainedStep,

@@ -1,4 +1,4 @@
-//! What an attribution method must answer, and what takes its scores.
+//! The trait of attribution methods, and the trait that receives their scores.
 
 use whence_schemas::Compat;
 
@@ -10,59 +10,63 @@ use crate::sampler::SamplerSource;
 
 /// Scores how much each input token contributed to each produced token.
 pub trait Method: std::fmt::Debug + Send + Sync {
-    /// Hands the raw scores of every step of `batch` to `sink`.
+    /// Computes the raw scores of every step of `batch` and passes them to `sink`.
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error>;
 
-    /// Returns the aggregators that make one score per token from this method's raw scores.
+    /// Returns the default aggregators, which reduce this method's raw scores to one score per
+    /// token.
     fn default_aggregators(&self) -> &'static [&'static str];
 
-    /// Returns what the method asks of a job, and what it records, under the rules of `compat`.
+    /// Returns what the method needs from a job, and what it records, under `compat`.
     fn requirements(&self, _compat: Compat) -> Requirements<'_> {
         Requirements::GRADIENTS
     }
 
-    /// Fails if a parameter has a value the method cannot use, whatever the model; says which.
+    /// Fails if a parameter has a value that the method cannot use with any model; the error says
+    /// which.
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Fails if a parameter asks for what `model` does not have.
+    /// Fails if a parameter asks for something that `model` does not have.
     fn check(&self, _: &Transformer) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// What a method asks of a job, and what it records beside the scores of tokens.
+/// What a method needs from a job, and what it records besides the scores of tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Requirements<'m> {
     /// Whether the attributed function must have a gradient.
     pub gradient: bool,
-    /// Whether the attributed function must read one pass of the model alone: methods that look into
-    /// a pass find nothing to look into where several passes with dropout make up the function.
+    /// Whether the attributed function must read a single pass of the model. Methods that apply
+    /// rules inside a pass cannot handle a function computed from several passes with dropout.
     pub single_pass: bool,
-    /// The masked language model that proposes tokens to the method, if any.
+    /// The masked language model that proposes replacement tokens to the method, if any.
     pub sampler: Option<&'m SamplerSource>,
-    /// The scores of its own that the method records of every step: columns of the table, behind
-    /// the step scores that were asked for.
+    /// The method's own scores that it records per step. They are columns of the table, after the
+    /// requested step scores.
     pub step_scores: &'static [MethodScore],
-    /// Whether it records scores of a stack's tokens for each other.
+    /// Whether it records the scores of a stack's tokens for each other.
     pub sequence_scores: bool,
     /// The pass that the scores of a step come from.
     pub step_pass: StepPass,
 }
 
-/// The pass that the scores of a step come from. It matters in models with longrope, which turn all
-/// tokens of a long text otherwise.
+/// The pass that the scores of a step come from. It matters in models with longrope, which rotate
+/// all tokens of a long text differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepPass {
     /// The pass over the step's own prefix.
     OwnPrefix,
-    /// The pass over the longest prefix, for all steps: what Inseq takes some methods' scores from.
+    /// The pass over the longest prefix, for all steps. Inseq takes the scores of some methods from
+    /// it.
     LongestPrefix,
 }
 
 impl StepPass {
-    /// Returns the longest prefix's pass where Inseq's numbers are asked for.
+    /// Returns [`Self::LongestPrefix`] with `compat`, for methods where Inseq uses only the last
+    /// pass.
     pub(super) fn of_final_step(compat: Compat) -> Self {
         match compat {
             Compat::None => Self::OwnPrefix,
@@ -72,7 +76,7 @@ impl StepPass {
 }
 
 impl Requirements<'_> {
-    /// Those of a method that takes gradients and records the scores of tokens alone.
+    /// The requirements of a method that uses gradients and records only the scores of tokens.
     pub const GRADIENTS: Self = Self {
         gradient: true,
         single_pass: false,
@@ -82,13 +86,13 @@ impl Requirements<'_> {
         step_pass: StepPass::OwnPrefix,
     };
 
-    /// Those of a method that only runs the model.
+    /// The requirements of a method that only runs forward passes.
     pub const PASSES: Self = Self {
         gradient: false,
         ..Self::GRADIENTS
     };
 
-    /// Returns these, with the convergence delta of each step recorded if `returns` says so.
+    /// Returns the requirements, with the convergence delta recorded per step if `returns` is true.
     #[must_use]
     pub fn with_deltas(self, returns: bool) -> Self {
         let step_scores: &[_] = if returns { &[DELTAS] } else { &[] };
@@ -99,35 +103,35 @@ impl Requirements<'_> {
     }
 }
 
-/// A score that a method records of each step.
+/// A score that a method records per step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodScore {
-    /// Its column.
+    /// Name of its column.
     pub name: &'static str,
-    /// How the scores of tokens that are merged into one become one score.
+    /// How the scores are merged when tokens are merged into one.
     pub merged_by: Reduction,
 }
 
-/// The convergence delta: the sum of a step's scores, less the change of the attributed function
+/// The convergence delta: the sum of a step's scores minus the change of the attributed function
 /// from the baselines to the inputs.
 pub const DELTAS: MethodScore = MethodScore {
     name: "deltas",
     merged_by: Reduction::AbsMax,
 };
 
-/// Takes the raw scores of steps, in any order, from any thread.
+/// Receives the raw scores of steps, in any order and from any thread.
 pub trait Sink: Sync {
-    /// Takes the scores of step `step`, an index into `Batch::steps`.
+    /// Records the scores of step `step`, an index into `Batch::steps`.
     fn record(&self, step: usize, scores: RawScores) -> Result<(), Error>;
 
-    /// Takes the value of `score`, one of [`Requirements::step_scores`], of step `step`.
+    /// Records the value of `score`, one of [`Requirements::step_scores`], for step `step`.
     fn record_step_score(&self, step: usize, score: MethodScore, value: f64) -> Result<(), Error>;
 
-    /// Takes the scores of the tokens of instance `instance` for each other.
+    /// Records the scores that the tokens of instance `instance` have for each other.
     fn record_sequence(&self, instance: usize, scores: RawSequenceScores) -> Result<(), Error>;
 }
 
-/// Returns the error of parameters that `method` cannot use.
+/// Returns the error for parameters that `method` cannot use.
 pub(super) fn wrong_parameters(method: &str, reason: String) -> Error {
     Error::Parameters {
         what: "attribution method",

@@ -1,8 +1,8 @@
-//! Attribution methods: how much each input token contributed to each produced token.
+//! Attribution methods: they score how much each input token contributed to each produced token.
 //!
-//! A method gets all steps of a batch at once and decides itself how to batch them. It hands each
-//! step's raw scores to a [`Sink`] as soon as they are known, so that what a step needs in memory
-//! is gone before the next one comes.
+//! A method gets all steps of a batch at once and decides itself how to batch their passes. It
+//! passes each step's raw scores to a [`Sink`] as soon as they are known, so that their memory is
+//! freed before the next step needs it.
 
 mod method;
 

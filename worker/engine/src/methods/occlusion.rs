@@ -2,14 +2,14 @@
 //! its baseline.
 //!
 //! `A_j = |mean (F(x) − F(x with window w at its baselines))|` over the windows w that cover token
-//! j. Windows of `sliding_window_shapes` tokens start every `strides` tokens, the last one cut at
-//! the end. Source: Zeiler & Fergus 2014, <https://arxiv.org/abs/1311.2901>. The absolute value is
-//! Inseq's. A token that is its own baseline scores 0.
+//! j. Windows of `sliding_window_shapes` tokens start every `strides` tokens; the last one is cut
+//! off at the end. Source: Zeiler & Fergus 2014, <https://arxiv.org/abs/1311.2901>. The absolute
+//! value follows Inseq. A token that is its own baseline scores 0 in windows of one token.
 //!
-//! A window replaced in the whole target is that window replaced in every prefix that holds it, so
-//! one pass a window, over the rows from the window on, serves all later steps; the keys and values
-//! before it are those of the unchanged pass. Inseq runs one pass a window and step. A window of
-//! the source takes a pass of both stacks. Cost: one pass a window.
+//! Replacing a window in the whole target also replaces it in every prefix that contains it. So one
+//! pass per window, over the rows from the window on, serves all later steps; the rows before it
+//! reuse the keys and values of the unchanged pass. Inseq runs one pass per window and step. A
+//! window of the source takes a pass of both stacks. Cost: one pass per window.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,9 @@ use crate::sides::Side;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Occlusion {
-    /// Number of neighbouring tokens replaced together.
+    /// Number of adjacent tokens that are replaced together.
     pub sliding_window_shapes: usize,
-    /// Number of tokens from one window's start to the next one's.
+    /// Number of tokens between the starts of consecutive windows.
     pub strides: usize,
 }
 
@@ -105,8 +105,8 @@ impl Method for Occlusion {
 }
 
 impl Occlusion {
-    /// Returns where the windows on `tokens` tokens start. Those on a prefix are the first of those
-    /// on the whole.
+    /// Returns the starts of the windows on `tokens` tokens. The windows on a prefix are the first
+    /// ones of the windows on the whole sequence.
     fn starts(&self, tokens: usize) -> impl Iterator<Item = usize> {
         let free = tokens.saturating_sub(self.sliding_window_shapes);
         let stride = self.strides;
@@ -122,9 +122,9 @@ fn tokens(step: &ExplainedStep, side: Side) -> usize {
     }
 }
 
-/// How far each window lowers the function of each step.
+/// How much replacing each window lowers the function of each step.
 struct Drops {
-    /// For each step, the drop of each window in order.
+    /// For each step, the drop of each window, in order of their starts.
     of_step: Vec<Vec<f64>>,
 }
 
@@ -150,7 +150,7 @@ impl Drops {
         let mut changed = unchanged.values_of(variants)?.into_iter();
         let mut of_step = vec![Vec::new(); steps.len()];
         for place in &places {
-            // Nothing changes where the window holds its baselines already.
+            // A window that already equals its baselines changes nothing and has no variant.
             let changed = if windows.is_changed(place) {
                 changed.next()
             } else {
@@ -166,7 +166,8 @@ impl Drops {
         Ok(Self { of_step })
     }
 
-    /// Returns the score of each token of a step: the size of the mean drop of its windows. `[tokens]`
+    /// Returns the score of each token of a step: the absolute mean of the drops of the windows
+    /// that cover it. `[tokens]`
     fn scores(&self, method: &Occlusion, step: usize, tokens: usize) -> Result<Tensor, Error> {
         let (mut sums, mut counts) = (vec![0.0; tokens], vec![0_u32; tokens]);
         for (start, drop) in method.starts(tokens).zip(&self.of_step[step]) {
@@ -183,7 +184,7 @@ impl Drops {
     }
 }
 
-/// One window of one instance, and the steps it is a window of.
+/// One window of one instance, and the steps whose inputs contain it.
 struct OccludedTokens {
     instance: usize,
     start: usize,
@@ -200,7 +201,7 @@ struct Windows<'a> {
 }
 
 impl Windows<'_> {
-    /// Returns every window, instance after instance, from the first token on.
+    /// Returns all windows, instance after instance, each in order of their starts.
     fn places(&self, steps: &[ExplainedStep]) -> Vec<OccludedTokens> {
         let mut places: Vec<OccludedTokens> = Vec::new();
         for instance in 0..self.batch.instances.len() {
@@ -226,7 +227,7 @@ impl Windows<'_> {
         places
     }
 
-    /// Returns whether the window's tokens are not all their own baselines.
+    /// Returns whether any token of the window differs from its baseline.
     fn is_changed(&self, place: &OccludedTokens) -> bool {
         let instance = &self.batch.instances[place.instance];
         let (ids, baseline) = self.ids(instance);
@@ -241,7 +242,8 @@ impl Windows<'_> {
         }
     }
 
-    /// Returns the instance with the window at its baselines, if that changes anything.
+    /// Returns the instance with the window replaced by its baselines; `None` if that changes
+    /// nothing.
     fn variant(&self, place: &OccludedTokens) -> Option<Result<Variant, Error>> {
         if !self.is_changed(place) {
             return None;

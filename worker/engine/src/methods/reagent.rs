@@ -1,27 +1,27 @@
-//! `reagent`: how much replacing a token by another one like it lowers the probability of the
-//! produced token, found by repeated trials.
+//! `reagent`: how much the probability of the produced token falls when a token is replaced by a
+//! similar one, estimated by repeated trials.
 //!
-//! Each of `num_probes` probes has an importance z a token, drawn from `[0, 1)` at first. A trial
-//! replaces each token with probability `replacing_ratio`; with Δ the fall of the probability,
-//! `z += logit((1 + Δ) / 2)` for replaced tokens and with −Δ for the others. A probe stops once the
-//! produced token stays among the `stopping_condition_top_k` likeliest with only the `keep_top_n`
-//! most important tokens kept and the others replaced. Scores are the mean of softmax(z) over the
-//! probes that stopped, or over all if none did. Source: Zhao & Shan 2024,
-//! <https://arxiv.org/abs/2402.00794>.
+//! Each of `num_probes` probes keeps an importance z per token, initially drawn from `[0, 1)`. A
+//! trial replaces each token with probability `replacing_ratio`. If the probability falls by Δ,
+//! `z += logit((1 + Δ) / 2)` for replaced tokens, and the same with −Δ for the others. A probe
+//! stops once the produced token is among the `stopping_condition_top_k` most probable ones with
+//! only the `keep_top_n` most important tokens kept and all others replaced. The scores are the
+//! mean of softmax(z) over the probes that stopped, or over all probes if none did. Source: Zhao &
+//! Shan 2024, <https://arxiv.org/abs/2402.00794>.
 //!
-//! A token is replaced by one of its `n_neighbors` nearest neighbours among the model's own
-//! embeddings, each alike, or, where `sampler` names a masked language model, by one of the
-//! `n_neighbors` tokens that it expects most there, drawn as it expects them. It sees the tokens
-//! before the one that is explained, the one to be replaced alone masked: the paper masks all that a
-//! trial replaces, which would take a pass of `RoBERTa` a trial. A token that it expects no token of
-//! the model for stays. Inseq replaces by any token with the same part of speech, which needs a
-//! tagger; where its very draws are given in `samples`, its very scores come out. Of models with an
-//! encoder the source alone is replaced, without `attribute_target`, where Inseq fails. With
-//! `invert_keep` Inseq keeps no token at all, which `compat` does too. The
-//! attributed function plays no part.
+//! A token is replaced by one of its `n_neighbors` nearest neighbors among the model's own
+//! embeddings, drawn uniformly. With a masked language model as `sampler`, it is replaced by one of
+//! the `n_neighbors` tokens most probable in its place, drawn by their probabilities; if none of
+//! them is a token of the model, it stays. The sampler sees the tokens before the explained one,
+//! with only the token to replace masked. The paper masks all tokens that a trial replaces, which
+//! would cost a `RoBERTa` pass per trial. Inseq replaces by any token with the same part of speech,
+//! which needs a tagger. Given Inseq's draws in `samples`, the scores equal Inseq's. Without
+//! `attribute_target`, only the source is replaced in models with an encoder; Inseq fails in that
+//! case. With `invert_keep` Inseq keeps no token at all, and so does `compat`. The attributed
+//! function has no effect.
 //!
-//! Trials of all probes of all steps share passes. Cost: two forward passes a trial; with a sampler
-//! also, once, a pass of it over the step's text for every token that may be replaced.
+//! The trials of all probes and steps share passes. Cost: two forward passes per trial; with a
+//! sampler, also one pass of it over the step's text per token that may be replaced.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -48,30 +48,33 @@ mod replacements;
 #[cfg(test)]
 mod tests;
 
-/// How much replacing tokens lowers the probability of the produced one.
+/// How much replacing tokens lowers the probability of the produced token.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Reagent {
-    /// How many of the most important tokens a probe keeps; 0 to keep `keep_ratio` of them.
+    /// How many of the most important tokens the stopping condition keeps; 0 to keep `keep_ratio`
+    /// of them.
     pub keep_top_n: usize,
-    /// Share of tokens a probe keeps where `keep_top_n` is 0.
+    /// Share of the tokens that the stopping condition keeps if `keep_top_n` is 0.
     pub keep_ratio: Option<f64>,
-    /// Replace the most important tokens instead of the others.
+    /// For the stopping condition, replace the most important tokens instead of the others.
     pub invert_keep: bool,
-    /// How likely the produced token must still be for a probe to stop: its rank.
+    /// A probe stops when the produced token is among this many most probable ones.
     pub stopping_condition_top_k: usize,
-    /// Probability of a token to be replaced in a trial.
+    /// Probability that a token is replaced in a trial.
     pub replacing_ratio: f64,
-    /// Most trials of a probe.
+    /// Maximum number of trials per probe.
     pub max_probe_steps: usize,
-    /// Number of probes.
+    /// Number of independent probes per step.
     pub num_probes: usize,
-    /// From how many nearest neighbours, or likeliest proposals, a replacement is drawn.
+    /// Number of nearest neighbors, or of most probable proposals, that a replacement is drawn
+    /// from.
     pub n_neighbors: usize,
-    /// Folder of a masked language model that proposes replacements; the nearest neighbours among
-    /// the model's own embeddings when absent.
+    /// Folder of a masked language model that proposes replacements; when absent, replacements are
+    /// the nearest neighbors among the model's own embeddings.
     pub sampler: Option<SamplerSource>,
-    /// For each step what is drawn, instead of drawing; for comparisons. One example only.
+    /// For each step, the draws to use instead of random ones; for comparisons with Inseq. One
+    /// example only.
     pub samples: Option<Vec<Draws>>,
 }
 
@@ -101,7 +104,8 @@ impl Describe for Reagent {
 impl Method for Reagent {
     fn attribute(&self, batch: &Batch<'_>, sink: &dyn Sink) -> Result<(), Error> {
         self.check_samples(batch)?;
-        // Replaced tokens enter the model as tokens, which Inseq scales once even under `compat`.
+        // Replacements enter the model as token ids, so Inseq scales their embeddings only once,
+        // even under `compat`.
         let batch = &Batch {
             decoder_factor: 1.0,
             ..*batch
@@ -194,7 +198,7 @@ fn mean(probes: &[Probe]) -> Vec<f64> {
 }
 
 impl Reagent {
-    /// Fails if there are samples, and they are not of the batch's steps and tokens.
+    /// Fails if `samples` is given but does not fit the batch's steps and tokens.
     fn check_samples(&self, batch: &Batch<'_>) -> Result<(), Error> {
         let Some(samples) = &self.samples else {
             return Ok(());
@@ -213,7 +217,7 @@ impl Reagent {
         Ok(())
     }
 
-    /// Returns what tokens may be replaced by.
+    /// Returns the possible replacements of tokens.
     fn replacements(&self, batch: &Batch<'_>) -> Result<Replacements, Error> {
         match batch.sampler {
             _ if self.samples.is_some() => Ok(Replacements::Given),
@@ -224,7 +228,7 @@ impl Reagent {
         }
     }
 
-    /// Returns which of `tokens` tokens are kept to see whether to stop.
+    /// Returns which of the `tokens` tokens the stopping condition keeps.
     fn kept(&self, tokens: usize, compat: Compat) -> Kept {
         let top = match self.keep_ratio {
             Some(ratio) if self.keep_top_n == 0 => (ratio * tokens as f64).ceil() as usize,
@@ -270,12 +274,15 @@ impl Trials<'_> {
             return Probe::injected(step, tokens, draws, number);
         }
         let position = explained_step.explained.position;
+        // Named by position rather than by step index, so that the draws for a token do not depend
+        // on which other tokens are explained.
         let purpose = format!("reagent position {position} probe {number}");
         let random = Random::new(self.batch.seed, instance.id, &purpose);
         Probe::drawn(step, tokens, random)
     }
 
-    /// Runs trial `round` of every probe that goes on.
+    /// Runs trial `round` of every probe that has not ended. `before` holds the unchanged
+    /// probability for each step.
     fn run(&self, probes: &mut [Probe], round: usize, before: &[f64]) -> Result<(), Error> {
         let mut going: Vec<&mut Probe> = probes
             .iter_mut()
@@ -316,7 +323,7 @@ impl Trials<'_> {
         Ok(())
     }
 
-    /// Returns the instances of probes with other tokens.
+    /// Returns the instance of each probe with the given tokens in place of its own.
     fn variants<'t>(
         &'t self,
         probes: &'t [&mut Probe],
@@ -332,7 +339,7 @@ impl Trials<'_> {
         })
     }
 
-    /// Returns the change of a step's inputs to `tokens`, those of the source before the target's.
+    /// Returns the change that sets a step's inputs to `tokens`, source before target.
     fn change(&self, step: &ExplainedStep, tokens: &[u32]) -> Result<Change, Error> {
         let model = self.batch.model;
         let (source, target) = tokens.split_at(step.source_rows);
@@ -341,7 +348,7 @@ impl Trials<'_> {
             let instance = &self.batch.instances[step.explained.sequence];
             let own = instance.target.iter().zip(target);
             let same = own.take_while(|(own, new)| own == new).count();
-            // The predicting row is wanted even where nothing has changed.
+            // The pass must contain the predicting row even if no token before it changed.
             let from = same.min(step.explained.position);
             let rows = embed(Side::Target, &target[from..])?.rows;
             return Ok(Change::Target { from, rows });
@@ -354,7 +361,7 @@ impl Trials<'_> {
         Ok(Change::Both { source, target })
     }
 
-    /// Returns the probability of the produced token of every step.
+    /// Returns the probability of each step's produced token.
     fn probabilities(&self, trace: &Trace, steps: &[ExplainedStep]) -> Result<Vec<f64>, Error> {
         let probability = |step: &ExplainedStep, mut logits: Vec<f64>| {
             softmax_in_place(&mut logits);
@@ -363,7 +370,7 @@ impl Trials<'_> {
         Ok(gradient::map_logits(self.batch, trace, steps, probability)?)
     }
 
-    /// Returns how many tokens are likelier than the produced one, for every step.
+    /// Returns for each step how many tokens are more probable than the produced one.
     fn ranks(&self, trace: &Trace, steps: &[ExplainedStep]) -> Result<Vec<usize>, Error> {
         let rank = |step: &ExplainedStep, logits: Vec<f64>| {
             let own = logits[step.token as usize];

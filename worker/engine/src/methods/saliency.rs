@@ -1,6 +1,6 @@
 //! `saliency`: the gradient of the attributed function at each token's embedding.
 //!
-//! `A = |∂F/∂x|` element by element, or with its sign. Source: Simonyan et al. 2013,
+//! `A = |∂F/∂x|` element by element, or the signed gradient. Source: Simonyan et al. 2013,
 //! <https://arxiv.org/abs/1312.6034>.
 //!
 //! Cost: one forward pass for the batch, one backward pass per step.
@@ -19,7 +19,7 @@ use crate::registry::Describe;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Saliency {
-    /// Take absolute values.
+    /// Take absolute values; otherwise gradients keep their sign.
     pub abs: bool,
 }
 

@@ -1,16 +1,16 @@
-//! `sequential_integrated_gradients`: one token at a time walks from its baseline to its embedding.
+//! `sequential_integrated_gradients`: integrated gradients of one token at a time.
 //!
-//! `A_i = (x_i − b_i) ⊙ ∫₀¹ ∂F/∂x_i (x_1, …, b_i + α (x_i − b_i), …, x_t) dα`: integrated gradients of
-//! each token with all others where they are. Source: Enguehard 2023,
+//! `A_i = (x_i − b_i) ⊙ ∫₀¹ ∂F/∂x_i (x_1, …, b_i + α (x_i − b_i), …, x_t) dα`: token i moves from
+//! its baseline to its embedding while all others stay at their embeddings. Source: Enguehard 2023,
 //! <https://arxiv.org/abs/2305.15853>. A token that is its own baseline scores 0.
 //!
-//! In a decoder only rows from i on move with token i: they continue the keys and values of the
-//! unchanged pass, one pass per point serves every later step, and of its gradient row i is taken. A
-//! moving source token takes a pass of both stacks. Cost: `n_steps` forward passes a token, over
-//! the rows from it on, and as many backward passes a token and step.
+//! In a decoder, only the rows from i on change with token i. They reuse the keys and values of the
+//! unchanged pass before it, one pass per point serves every later step, and only row i of its
+//! gradient is needed. A moving source token takes a pass of both stacks. Cost: `n_steps` forward
+//! passes per token, over the rows from it on, and as many backward passes per token and step.
 //!
-//! Inseq demands sources as long as prefixes when both are attributed; we do not. The convergence
-//! delta compares with all baselines at once, as Inseq's.
+//! When both sides are attributed, Inseq requires the source to be as long as the prefix; we do
+//! not. The convergence delta is relative to all tokens at their baselines at once, as in Inseq.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -31,7 +31,7 @@ use crate::model::{Embedded, Wanted};
 use crate::registry::Describe;
 use crate::sides::Side;
 
-/// Gradients collected while one token at a time walks from its baseline to its embedding.
+/// Integrated gradients of one token at a time.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SequentialIntegratedGradients {
@@ -39,7 +39,7 @@ pub(super) struct SequentialIntegratedGradients {
     pub n_steps: usize,
     /// How the integral is approximated.
     pub method: Rule,
-    /// Multiply by the distance from the baseline.
+    /// Multiply by the difference from the baseline.
     pub multiply_by_inputs: bool,
     /// Record the convergence delta of each step.
     pub return_convergence_delta: bool,
@@ -112,7 +112,7 @@ impl Method for SequentialIntegratedGradients {
     }
 }
 
-/// The scores of one token for the steps that see it.
+/// The scores of one token, for all steps that see it.
 struct StepRows {
     instance: usize,
     /// The steps, in order.
@@ -134,7 +134,7 @@ fn together(rows: &[StepRows], index: usize, step: &ExplainedStep) -> Result<Ten
     Ok(Tensor::cat(&rows, 0)?)
 }
 
-/// All tokens of a batch on their walks.
+/// What the paths of all tokens of a batch have in common.
 struct Walk<'a> {
     method: &'a SequentialIntegratedGradients,
     batch: &'a Batch<'a>,
@@ -143,7 +143,7 @@ struct Walk<'a> {
     unchanged: Unchanged<'a>,
 }
 
-/// One token of one side.
+/// The token that moves.
 #[derive(Debug, Clone, Copy)]
 struct Walker {
     instance: usize,
@@ -188,6 +188,7 @@ impl Walk<'_> {
         };
         let hidden = inputs.rows.dim(1)?;
         let stays = ids[walker.position] == baseline[walker.position];
+        // A token that is its own baseline has a zero factor in every score, so no pass is needed.
         let rows = if stays && self.method.multiply_by_inputs || steps.is_empty() {
             let shape = (steps.len(), hidden);
             Tensor::zeros(shape, inputs.rows.dtype(), inputs.rows.device())?
@@ -232,7 +233,8 @@ impl Walk<'_> {
         Ok(sum)
     }
 
-    /// Returns the token's row of the gradient of each step, a tensor a variant. `[steps, hidden]`
+    /// Returns the moving token's row of each step's gradient, one tensor per variant.
+    /// `[steps, hidden]`
     fn gradients(&self, walker: Walker, variants: &[Variant]) -> Result<Vec<Tensor>, Error> {
         let model = self.batch.model;
         let (pass, steps) = self.unchanged.pass(variants)?;
@@ -260,7 +262,8 @@ impl Walk<'_> {
         of_variant.collect()
     }
 
-    /// Returns the instance with the token at `alpha` of its way.
+    /// Returns the instance with the token moved to `alpha` on its path: 0 is the baseline, 1 the
+    /// embedding.
     fn variant(&self, walker: Walker, alpha: f64, steps: &[usize]) -> Result<Variant, Error> {
         let [input, baseline] = self.token(walker)?;
         let mut moving = rows::at_share_of_way(&baseline, &input, alpha)?;

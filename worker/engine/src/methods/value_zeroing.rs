@@ -1,25 +1,27 @@
-//! `value_zeroing`: how much a layer's output moves when the value of one token is zero in it.
+//! `value_zeroing`: how much a layer's output changes when the value vector of one token is set to
+//! zero in it.
 //!
-//! With h the stream behind layer ℓ at the row that predicts the token, and h̃ₖ that stream where
-//! attention gets nothing from token k in layer ℓ: `c(ℓ, k) = 1 − cos(h, h̃ₖ)`, values below 1e-5
-//! taken as 0, divided by their sum over k. Raw scores are `[token, layer]`: of the source by
-//! cross-attention, of the prefix by self-attention; of the encoder's tokens for each other, and of
-//! the decoder's where the prefix is not attributed, where they are asked for. The attributed function
-//! plays no part. Source:
-//! Mohebbi et al. 2023, <https://arxiv.org/abs/2301.12971>.
+//! Let h be the output of layer ℓ at the row that predicts the token, and h̃ₖ the same with the
+//! value of token k zeroed in layer ℓ. Then `c(ℓ, k) = 1 − cos(h, h̃ₖ)`; values below 1e-5 are
+//! taken as 0, and the result is divided by its sum over k. Raw scores are `[token, layer]`: from
+//! cross-attention for the source, from self-attention for the prefix. On request the scores of the
+//! encoder's tokens for each other are recorded too, and those of the decoder's if the prefix is
+//! not attributed. The attributed function has no effect. Source: Mohebbi et al. 2023,
+//! <https://arxiv.org/abs/2301.12971>.
 //!
-//! The layer reads its clean input, so layers are independent, and in it the output of attention
-//! changes by a sum over heads that is known beforehand (`model::zeroing`). Cost: one forward pass
-//! for the batch and, for each layer, the rest of the layer behind attention on one row per pair of
-//! step and token, for the encoder a pair of tokens; Inseq takes one whole forward pass a token.
+//! Each layer reads its unchanged input, so layers are independent. Within a layer, the output of
+//! attention changes by a sum over heads that is known beforehand (`model::zeroing`). Cost: one
+//! forward pass for the batch and, for each layer, the rest of the layer after attention on one row
+//! per pair of step and token (in the encoder, per pair of tokens). Inseq runs one whole forward
+//! pass per token.
 //!
-//! `euclidean` is the distance of h and h̃ₖ; in Inseq it crashes. Behind the topmost layer h is what
-//! the head reads, after the final norm and the projection to the head's width. Where models share key heads, `…_zeroed_units_indices`
-//! choose key heads, as in Inseq.
+//! `euclidean` is the distance between h and h̃ₖ; in Inseq it crashes. For the topmost layer, h is
+//! the input of the head, after the final norm and the projection to the head's width. In models
+//! that share key heads, `…_zeroed_units_indices` select key heads, as in Inseq.
 //!
-//! Each step has the scores of the pass over its own prefix. That matters where a model turns the
-//! tokens of long texts otherwise (longrope): Inseq takes all steps from the pass over the longest
-//! prefix, and `compat` does so too.
+//! Each step uses the pass over its own prefix. This matters in models with longrope, which rotate
+//! all tokens of a long text differently. Inseq takes all steps from the pass over the longest
+//! prefix, and so does `compat`.
 
 mod units;
 
@@ -43,26 +45,28 @@ use crate::registry::Describe;
 use crate::sides::Side;
 use units::{Chosen, Units};
 
-/// Scores below this are 0. Inseq's own limit.
+/// Scores below this count as 0. The value is Inseq's.
 const SMALLEST_SCORE: f64 = 1e-5;
 
-/// How much each layer's output moves when one token's value is zero.
+/// How much each layer's output changes when one token's value is zero.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ValueZeroing {
     /// How outputs are compared.
     pub similarity_metric: Metric,
-    /// Heads zeroed in the decoder's self-attention: all when absent, else a number, a list, a
-    /// range `"first:end"`, or one of these for each layer by its number; other layers are left.
+    /// Heads to zero in the decoder's self-attention: all when absent, otherwise an index, a list,
+    /// a range `"first:end"`, or an object with one of these per layer index. Layers missing from
+    /// the object are left unchanged.
     pub decoder_zeroed_units_indices: Option<Units>,
-    /// Heads zeroed in cross-attention.
+    /// Heads to zero in cross-attention.
     pub cross_zeroed_units_indices: Option<Units>,
-    /// Heads zeroed in the encoder's self-attention.
+    /// Heads to zero in the encoder's self-attention.
     pub encoder_zeroed_units_indices: Option<Units>,
-    /// Record the scores of the encoder's tokens for each other, as `encoder_self_scores`; as Inseq
-    /// does, with `compat`, when absent.
+    /// Record the scores of the encoder's tokens for each other, as `encoder_self_scores`. When
+    /// absent, only with `compat`, as in Inseq.
     pub output_encoder_self_scores: Option<bool>,
-    /// Record those of the decoder's, as `decoder_self_scores`, where the prefix is not attributed.
+    /// Record the scores of the decoder's tokens for each other, as `decoder_self_scores`, if the
+    /// prefix is not attributed. The default is the same.
     pub output_decoder_self_scores: Option<bool>,
 }
 
@@ -70,10 +74,10 @@ pub(super) struct ValueZeroing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Metric {
-    /// One less the cosine of their angle.
+    /// One minus their cosine similarity.
     #[default]
     Cosine,
-    /// Their distance.
+    /// Their Euclidean distance.
     Euclidean,
 }
 
@@ -147,7 +151,8 @@ impl ValueZeroing {
         }
     }
 
-    /// Returns the scores of the tokens that `rows` look at, one table per row. `[tokens, layers]`
+    /// Returns the scores of the tokens that each query row attends to, one table per row.
+    /// `[tokens, layers]`
     fn scores(
         &self,
         batch: &Batch<'_>,
@@ -188,7 +193,7 @@ impl ValueZeroing {
         rows.iter().map(of_row).collect()
     }
 
-    /// Returns which heads go without values in the attentions of a kind.
+    /// Returns the heads to zero in attentions of this kind.
     fn units(&self, kind: AttentionKind) -> Option<&Units> {
         match kind {
             AttentionKind::Own(Side::Source) => self.encoder_zeroed_units_indices.as_ref(),
@@ -197,7 +202,8 @@ impl ValueZeroing {
         }
     }
 
-    /// Returns how far the stream of each pair moves without the value of its key, `rows` pairs at once.
+    /// Returns for each pair how much the layer's output at the query changes when the value of the
+    /// key is zeroed. `rows` pairs are computed at a time.
     fn moved(&self, layer: &Zeroable<'_>, pairs: &[Pair], rows: usize) -> Result<Vec<f64>, Error> {
         let chunks = pairs.par_chunks(rows).map(|pairs| {
             let Streams { clean, zeroed } = layer.streams(pairs)?;
@@ -217,7 +223,7 @@ impl Metric {
     }
 }
 
-/// Divides scores by their sum, those too small to count taken as 0.
+/// Divides scores by their sum, after setting those below [`SMALLEST_SCORE`] to 0.
 fn shares(moved: &[f64]) -> Vec<f64> {
     let counted = moved
         .iter()
@@ -230,7 +236,7 @@ fn shares(moved: &[f64]) -> Vec<f64> {
     counted.iter().map(|score| score / sum).collect()
 }
 
-/// Turns columns of layers into rows of tokens. `[tokens, layers]`
+/// Transposes the columns of the layers into rows of tokens. `[tokens, layers]`
 fn table(layers: &[Vec<f64>], tokens: usize) -> Result<Tensor, Error> {
     let rows = (0..tokens).flat_map(|token| layers.iter().map(move |layer| layer[token]));
     Ok(host::upload(

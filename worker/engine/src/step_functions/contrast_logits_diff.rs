@@ -1,4 +1,4 @@
-//! `contrast_logits_diff`: by how much the produced token's logit is above that of the contrast's
+//! `contrast_logits_diff`: how far the produced token's logit is above that of the contrast's
 //! token, `z_y − z′_{y′}`. Source: Yin and Neubig 2022, <https://arxiv.org/abs/2202.10419>.
 
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,7 @@ use crate::registry::Describe;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ContrastProb {
-    /// Take natural logarithms.
+    /// Take the natural log-probability.
     pub logprob: bool,
 }
 

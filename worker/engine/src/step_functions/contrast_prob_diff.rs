@@ -1,6 +1,6 @@
-//! `contrast_prob_diff`: by how much the produced token is likelier than the contrast's,
-//! `p_y − q_{y′}`, or the difference of their logarithms.
-//! Source: Yin and Neubig 2022, <https://arxiv.org/abs/2202.10419>.
+//! `contrast_prob_diff`: how much more probable the produced token is than the contrast's,
+//! `p_y − q_{y′}`, or the difference of the log-probabilities. Source: Yin and Neubig 2022,
+//! <https://arxiv.org/abs/2202.10419>.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -13,7 +13,7 @@ use crate::registry::Describe;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ContrastProbDiff {
-    /// Take natural logarithms.
+    /// Take the difference of natural log-probabilities.
     pub logprob: bool,
 }
 

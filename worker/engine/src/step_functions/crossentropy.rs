@@ -1,6 +1,6 @@
-//! `crossentropy`: the surprise at the produced token, `−log p_y`, in nats.
+//! `crossentropy`: the surprisal of the produced token, `−log p_y`, in nats.
 //!
-//! Inseq fails where a batch holds one sequence; this does not.
+//! Inseq fails if a batch holds a single sequence; this function does not.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -9,7 +9,7 @@ use super::{Slopes, Step, StepFunction};
 use crate::aggregate::Reduction;
 use crate::registry::Describe;
 
-/// The surprise at the produced token.
+/// The surprisal of the produced token.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Crossentropy {}

@@ -1,6 +1,6 @@
-//! `entropy`: how undecided the model is, `H = −Σ_v p_v log p_v`, in nats.
+//! `entropy`: how uncertain the model's prediction is, `H = −Σ_v p_v log p_v`, in nats.
 //!
-//! `∂H/∂z_v = −p_v (log p_v + H)`. A token of probability zero adds nothing to either.
+//! `∂H/∂z_v = −p_v (log p_v + H)`. A token with probability zero contributes nothing to either.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;

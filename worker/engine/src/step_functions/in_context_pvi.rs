@@ -1,6 +1,6 @@
 //! `in_context_pvi`: pointwise V-information in context, `−log p_y + log q_{y′}`, in nats.
 //!
-//! The same quantity as `pcxmi` in another unit. Source: Lu et al. 2023,
+//! The same quantity as `pcxmi`, in another unit. Source: Lu et al. 2023,
 //! <https://arxiv.org/abs/2310.12300>.
 
 use serde::{Deserialize, Serialize};

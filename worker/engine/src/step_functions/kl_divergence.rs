@@ -1,9 +1,9 @@
 //! `kl_divergence`: how far the prediction is from the contrast's, `Σ_v p_v (log p_v − log q_v)`,
 //! in nats.
 //!
-//! `top_p` and `top_k` keep the tokens that are likeliest under the sum of both logits, and make
-//! the two distributions over those sum to one. Inseq leaves the others in the sum, where they make
-//! it NaN; that is not reproduced. The choice is taken as constant in the gradient:
+//! `top_p` and `top_k` keep the tokens that are most probable under the sum of both logits, and
+//! renormalize the two distributions over them. Inseq leaves the other tokens in the sum, which
+//! makes it NaN; that is not reproduced. The gradient treats the set of kept tokens as constant:
 //! `∂/∂z_v = p_v (log p_v − log q_v − KL)`, `∂/∂z′_v = q_v − p_v`.
 
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,12 @@ use crate::registry::Describe;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct KlDivergence {
-    /// Compare this many tokens; all of them if 0.
+    /// Compare this many of the most probable tokens; all of them if 0.
     pub top_k: usize,
-    /// Compare the tokens that hold this share of the probability; above 0 and at most 1.
+    /// Compare the most probable tokens that hold this share of the probability; above 0 and at
+    /// most 1.
     pub top_p: f64,
-    /// Compare at least this many tokens.
+    /// Compare at least this many tokens, whatever `top_p` and `top_k` say.
     pub min_tokens_to_keep: usize,
 }
 
@@ -43,11 +44,11 @@ impl Describe for KlDivergence {
         "divergence of the contrast's prediction from the model's, in nats";
 }
 
-/// The two distributions over the tokens compared.
+/// The two distributions over the compared tokens.
 struct Compared {
     tokens: Vec<usize>,
     p: Vec<f64>,
-    /// `log p − log q` of each.
+    /// `log p − log q` of each compared token.
     log_ratios: Vec<f64>,
     q: Vec<f64>,
 }
@@ -126,7 +127,7 @@ impl StepFunction for KlDivergence {
         true
     }
 
-    /// The same prediction does not diverge from itself.
+    /// A prediction has no divergence from itself, so the contrast must have its own.
     fn needs_own_contrast(&self) -> bool {
         true
     }

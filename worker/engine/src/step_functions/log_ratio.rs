@@ -1,4 +1,4 @@
-//! `log p_y − log q_{y′}`: what several contrastive functions are, but for a factor.
+//! `log p_y − log q_{y′}`: several contrastive functions are this value times a constant factor.
 
 use super::{Slopes, Step};
 

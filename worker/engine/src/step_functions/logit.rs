@@ -12,7 +12,7 @@ pub(super) struct Logit {}
 
 impl Describe for Logit {
     const NAME: &'static str = "logit";
-    /// Inseq's README says `logits`, its registry `logit`.
+    /// Inseq calls it `logits` in its README and `logit` in its registry.
     const ALIASES: &'static [&'static str] = &["logits"];
     const SUMMARY: &'static str = "logit of the produced token";
 }

@@ -1,11 +1,12 @@
 //! `mc_dropout_prob_avg`: the probability of the produced token, averaged over passes with dropout.
 //!
-//! `mean_i p̂_i`, with `p̂_i` the probability in a pass whose values are dropped as in training; with
-//! `logprob` of the logarithms. Source: Gal and Ghahramani 2016, <https://arxiv.org/abs/1506.02142>.
-//! Inseq, and `compat = inseq-0.7.1`, returns how far the probability without dropout is from that
-//! average in standard deviations, `(p_y − mean p̂) / std p̂`, and leaves its model dropping values.
+//! `mean_i p̂_i`, where `p̂_i` is the probability in pass `i`, which drops values as in training;
+//! with `logprob` it is the log-probability. Source: Gal and Ghahramani 2016,
+//! <https://arxiv.org/abs/1506.02142>. Inseq, and `compat = inseq-0.7.1`, instead returns how many
+//! standard deviations the probability without dropout is above that average,
+//! `(p_y − mean p̂) / std p̂`. Inseq also leaves dropout on in its model afterward.
 //!
-//! Cost: `n_mcd_steps` forward passes for the batch; a pass serves every step.
+//! Cost: `n_mcd_steps` forward passes for the batch; each pass serves every step.
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -21,7 +22,7 @@ use crate::registry::Describe;
 pub(super) struct McDropoutProbAvg {
     /// Number of passes with dropout.
     pub n_mcd_steps: usize,
-    /// Take natural logarithms.
+    /// Average natural log-probabilities instead of probabilities.
     pub logprob: bool,
 }
 
@@ -41,7 +42,7 @@ impl Describe for McDropoutProbAvg {
 }
 
 impl McDropoutProbAvg {
-    /// Returns what is averaged of a log-probability, and its slope.
+    /// Returns the quantity that is averaged, for a given log-probability, and its derivative.
     fn own(&self, log_probability: f64) -> (f64, f64) {
         if self.logprob {
             (log_probability, 1.0)
@@ -50,7 +51,7 @@ impl McDropoutProbAvg {
         }
     }
 
-    /// Returns the average over the passes, and their standard deviation, that of a sample.
+    /// Returns the average over the passes and their sample standard deviation.
     fn moments(&self, step: &Step<'_>) -> (f64, f64) {
         let passes = &step.dropped()[..self.n_mcd_steps];
         let values = passes.iter().map(|log| self.own(*log).0);
@@ -73,7 +74,8 @@ impl StepFunction for McDropoutProbAvg {
         }
     }
 
-    /// With z = (p − m) / s of n passes p̂ᵢ: `∂m/∂p̂ᵢ = 1 / n` and `∂s/∂p̂ᵢ = (p̂ᵢ − m) / ((n − 1) s)`.
+    /// Inseq's value is z = (p − m) / s over n passes p̂ᵢ, with `∂m/∂p̂ᵢ = 1 / n` and
+    /// `∂s/∂p̂ᵢ = (p̂ᵢ − m) / ((n − 1) s)`.
     fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes) {
         let (mean, deviation) = self.moments(step);
         let count = self.n_mcd_steps as f64;

@@ -1,8 +1,9 @@
-//! Functions of a step's predictions: what is attributed, and what is recorded beside it.
+//! Functions of a step's predictions: one of them is attributed, and any number can be recorded as
+//! step scores.
 //!
-//! A step function has a value and a gradient with respect to the logits; see [`step`] for what it
-//! reads. One file each, one row of [`STEP_FUNCTIONS`] each; `examples/custom_step_function.rs`
-//! shows how to use one that is not in the table.
+//! A step function has a value and a gradient with respect to the logits; see [`step`] for its
+//! inputs. Each has its own file and its own row in [`STEP_FUNCTIONS`].
+//! `examples/custom_step_function.rs` shows how to use a function that is not in the table.
 
 pub mod step;
 mod step_function;
@@ -55,13 +56,14 @@ pub const STEP_FUNCTIONS: &[Entry<dyn StepFunction>] = &[
     entry::<expression::Expression>(),
 ];
 
-/// Returns whether the function called `name` compares with a contrast; no where there is none.
+/// Returns whether the function called `name` compares with a contrast; `false` if there is no such
+/// function.
 pub fn is_contrastive(name: &str) -> bool {
     let function = build(name, &Map::new());
     function.is_ok_and(|function| function.is_contrastive())
 }
 
-/// Builds the step function called `name`, which may be an expression itself: `expr:…`.
+/// Builds the step function called `name`, which may also be an expression: `expr:…`.
 pub(crate) fn build(
     name: &str,
     parameters: &Map<String, Value>,

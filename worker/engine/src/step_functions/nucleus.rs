@@ -1,14 +1,17 @@
-//! The likeliest tokens: top-p and top-k, as transformers' samplers choose them.
+//! The most probable tokens: top-p and top-k, as the samplers of transformers select them.
 
 use crate::Error;
 
-/// Returns the fewest likeliest tokens that hold `top_p` of the probability, at least `min_kept`.
+/// Returns the smallest set of most probable tokens that holds `top_p` of the probability, but at
+/// least `min_kept` tokens.
 ///
-/// Sorted ascending by probability, a token stays if the sum up to and including it exceeds
-/// `1 − top_p`; of equally likely tokens, those with larger ids leave last, as a stable sort has it.
+/// With tokens sorted ascending by probability, a token stays if the sum up to and including it
+/// exceeds `1 − top_p`. The sort is stable: of equally probable tokens, those with smaller ids are
+/// removed first.
 pub(super) fn top_p(probabilities: &[f64], top_p: f64, min_kept: usize) -> Vec<usize> {
     let mut tokens: Vec<_> = (0..probabilities.len()).collect();
     tokens.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+    // At least one token always stays, even if `min_kept` is 0.
     let most_leaving = tokens.len().saturating_sub(min_kept.max(1));
     let mut sum = 0.0;
     let mut num_leaving = 0;
@@ -22,7 +25,7 @@ pub(super) fn top_p(probabilities: &[f64], top_p: f64, min_kept: usize) -> Vec<u
     tokens.split_off(num_leaving)
 }
 
-/// Returns the `k` likeliest of `tokens`, and those as likely as the last of them.
+/// Returns the `k` most probable of `tokens`, and any others as probable as the last of them.
 pub(super) fn top_k(probabilities: &[f64], tokens: &[usize], k: usize) -> Vec<usize> {
     let mut sorted: Vec<f64> = tokens.iter().map(|&token| probabilities[token]).collect();
     sorted.sort_by(|a, b| b.total_cmp(a));
@@ -33,7 +36,7 @@ pub(super) fn top_k(probabilities: &[f64], tokens: &[usize], k: usize) -> Vec<us
     tokens.iter().copied().filter(stays).collect()
 }
 
-/// Fails if `top_p` is not a share.
+/// Fails if `top_p` is not a valid share of the probability.
 pub(super) fn check_top_p(name: &'static str, top_p: f64) -> Result<(), Error> {
     if top_p > 0.0 && top_p <= 1.0 {
         return Ok(());

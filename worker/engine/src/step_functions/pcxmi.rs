@@ -1,7 +1,7 @@
 //! `pcxmi`: pointwise cross-mutual information, `−log₂(p_y / q_{y′})`, in bits.
 //!
-//! The sign is Inseq's: negative where the example makes its token likelier than the contrast makes
-//! the contrast's. Source: Fernandes et al. 2021, <https://arxiv.org/abs/2105.03482>.
+//! The sign is Inseq's: negative if the example makes its token more probable than the contrast
+//! makes the contrast's token. Source: Fernandes et al. 2021, <https://arxiv.org/abs/2105.03482>.
 
 use std::f64::consts::LN_2;
 

@@ -1,8 +1,8 @@
-//! `perplexity`: among how many equally likely tokens the model would be as surprised,
+//! `perplexity`: the number of equally probable tokens that would leave the model as uncertain,
 //! `exp(−log p_y) = 1 / p_y`.
 //!
-//! Inseq raises 2, not e, to a cross-entropy in nats: `2^(−log p_y)`, here under
-//! `compat = inseq-0.7.1`.
+//! Inseq computes the cross-entropy in nats but exponentiates it with base 2: `2^(−log p_y)`.
+//! `compat = inseq-0.7.1` does the same.
 
 use std::f64::consts::{E, LN_2};
 
@@ -23,7 +23,7 @@ impl Describe for Perplexity {
     const SUMMARY: &'static str = "one over the probability of the produced token";
 }
 
-/// Returns the perplexity, and the natural logarithm of the base it is a power of.
+/// Returns the perplexity and the natural logarithm of its base.
 fn perplexity(step: &Step<'_>) -> (f64, f64) {
     let crossentropy = -step.prediction().log_probability(step.target);
     match step.compat {

@@ -1,10 +1,10 @@
-//! What a step function sees: the named quantities of one step.
+//! The input of step functions: the named quantities of one step.
 //!
-//! A step has the model's prediction and the token that was produced, and beside them a second
-//! prediction and token, the *contrast*. Without a contrast the second pair is the first, so that a
-//! function is written once, over both. Everything is in double precision whatever the model
-//! computes in: the logits of a saturated step differ from their sum by less than single precision
-//! can hold.
+//! A step has the model's prediction and the token that was produced, and also a second prediction
+//! and token, the *contrast*. Without a contrast the second pair equals the first, so that a
+//! function is written once for both cases. Everything is in double precision, whatever precision
+//! the model computes in. In a saturated step, the normalizer differs from the largest logit by
+//! less than single precision can represent.
 
 use std::cell::OnceCell;
 
@@ -21,14 +21,14 @@ pub struct Step<'a> {
     contrast: Option<Prediction<'a>>,
     contrast_target: Option<usize>,
     dropped: &'a [f64],
-    /// Whose definition counts where Inseq's differs from the usual one.
+    /// Whether Inseq's definition applies where it differs from the usual one.
     pub compat: Compat,
 }
 
 /// What a step is contrasted with.
 #[derive(Debug, Clone, Copy)]
 pub struct StepContrast<'a> {
-    /// Logits after the contrast's own prefix; the step's own logits where absent.
+    /// Logits after the contrast's own prefix; the step's own logits when absent.
     pub logits: Option<&'a [f64]>,
     /// The token of the contrast.
     pub target: usize,
@@ -47,7 +47,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Returns the step beside what it is contrasted with.
+    /// Returns the step with what it is contrasted with.
     #[must_use]
     pub fn with_contrast(self, contrast: StepContrast<'a>) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Returns the step with the log-probabilities of its token in passes with dropout.
+    /// Returns the step with the log-probabilities of its token in the passes with dropout.
     #[must_use]
     pub fn with_dropped(self, log_probabilities: &'a [f64]) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Returns the step as `compat` defines its functions.
+    /// Returns the step with functions defined as `compat` says.
     #[must_use]
     pub fn with_compat(self, compat: Compat) -> Self {
         Self { compat, ..self }
@@ -77,24 +77,24 @@ impl<'a> Step<'a> {
         &self.prediction
     }
 
-    /// Returns what the model predicts for the contrast; [`Step::prediction`] where the contrast
-    /// has no prefix of its own.
+    /// Returns the prediction for the contrast; it is [`Step::prediction`] if the contrast has no
+    /// prefix of its own.
     pub fn contrast(&self) -> &Prediction<'a> {
         self.contrast.as_ref().unwrap_or(&self.prediction)
     }
 
-    /// Returns the log-probability of the produced token in each pass with dropout, at least as many
-    /// as the function that is evaluated asks for.
+    /// Returns the log-probability of the produced token in each pass with dropout. There are at
+    /// least as many passes as the evaluated function asks for.
     pub fn dropped(&self) -> &[f64] {
         self.dropped
     }
 
-    /// Returns the token of the contrast; [`Step::target`] where there is none.
+    /// Returns the token of the contrast; [`Step::target`] if there is none.
     pub fn contrast_target(&self) -> usize {
         self.contrast_target.unwrap_or(self.target)
     }
 
-    /// Returns slopes to add gradients to, all zero.
+    /// Returns slopes that are all zero, to add gradients to.
     pub fn slopes(&self) -> Slopes {
         let zeros = |prediction: &Prediction<'_>| vec![0.0; prediction.logits().len()];
         Slopes {
@@ -105,7 +105,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Logits, and what several functions derive from them.
+/// Logits, with the quantities that several functions derive from them.
 #[derive(Debug)]
 pub struct Prediction<'a> {
     logits: &'a [f64],
@@ -153,8 +153,8 @@ impl<'a> Prediction<'a> {
 
     /// Adds `factor` times the gradient of the probability of `token` to `slopes`.
     ///
-    /// `∂p_y/∂z = p_y (e_y − p)`. The entry at `y` is the sum of the others, which keeps its digits
-    /// where `p_y` is nearly 1.
+    /// `∂p_y/∂z = p_y (e_y − p)`. The entry at `y` is computed as the negated sum of the others,
+    /// which stays accurate where `p_y` is nearly 1.
     pub fn add_probability_slope(&self, token: usize, factor: f64, slopes: &mut [f64]) {
         self.add_log_probability_slope(token, factor * self.probabilities()[token], slopes);
     }
@@ -181,22 +181,24 @@ pub struct Slopes {
 }
 
 impl Slopes {
-    /// Returns the slopes at [`Step::prediction`]'s logits.
+    /// Returns the slopes with respect to the logits of [`Step::prediction`].
     pub fn logits(&mut self) -> &mut [f64] {
         &mut self.own
     }
 
-    /// Returns the slopes at [`Step::contrast`]'s logits: the same ones, where those are the same.
+    /// Returns the slopes with respect to the logits of [`Step::contrast`]: the step's own slopes
+    /// if the contrast has no prediction of its own.
     pub fn contrast_logits(&mut self) -> &mut [f64] {
         self.contrast.as_mut().unwrap_or(&mut self.own)
     }
 
-    /// Returns the slopes at [`Step::dropped`]'s log-probabilities.
+    /// Returns the slopes with respect to the log-probabilities of [`Step::dropped`].
     pub fn dropped(&mut self) -> &mut [f64] {
         &mut self.dropped
     }
 
-    /// Returns the slopes at the step's own logits, and at the contrast's where it has its own.
+    /// Returns the slopes with respect to the step's own logits, and to the contrast's if it has
+    /// its own.
     pub fn into_parts(self) -> (Vec<f64>, Option<Vec<f64>>) {
         (self.own, self.contrast)
     }

@@ -1,4 +1,4 @@
-//! What a function of one step's predictions must answer.
+//! The trait of step functions: functions of one step's predictions.
 
 use whence_schemas::Compat;
 
@@ -8,13 +8,13 @@ use crate::aggregate::Reduction;
 
 /// A function of one step's predictions.
 pub trait StepFunction: std::fmt::Debug + Send + Sync {
-    /// Returns the value.
+    /// Returns the value at `step`.
     fn value(&self, step: &Step<'_>) -> f64;
 
-    /// Adds the gradient of the value to `slopes`.
+    /// Adds the gradient of the value at `step` to `slopes`.
     fn add_gradient(&self, step: &Step<'_>, slopes: &mut Slopes);
 
-    /// Returns whether there is a gradient to attribute.
+    /// Returns whether the function has a gradient that methods can attribute.
     fn is_differentiable(&self) -> bool {
         true
     }
@@ -24,19 +24,19 @@ pub trait StepFunction: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// Returns whether the value says nothing unless the contrast has a prediction of its own.
+    /// Returns whether the value is meaningless unless the contrast has a prediction of its own.
     fn needs_own_contrast(&self) -> bool {
         false
     }
 
-    /// Returns how many passes with dropout the value is made of. Every method attributes such a
-    /// function that attributes by passes over changed inputs or by their gradients, and no rule of
-    /// its own.
+    /// Returns how many passes with dropout the value is computed from. Such a function can be
+    /// attributed by methods that run passes over changed inputs, or take their gradients, but not
+    /// by methods that apply rules of their own inside a pass.
     fn dropout_passes(&self) -> usize {
         0
     }
 
-    /// Returns how the scores of tokens that are merged into one become one score.
+    /// Returns how scores are merged when tokens are merged into one.
     fn merged_by(&self, _: Compat) -> Reduction {
         Reduction::AbsMax
     }
@@ -47,9 +47,10 @@ pub trait StepFunction: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// Returns how probabilities, or their logarithms, of tokens that are merged into one are merged.
+/// Returns how probabilities, or log-probabilities, are merged when tokens are merged into one.
 ///
-/// Those of a chain are multiplied, their logarithms added. Inseq multiplies logarithms too.
+/// The probabilities of a chain of tokens are multiplied, so their logarithms are added. Inseq
+/// multiplies logarithms as well.
 pub(super) fn probabilities_merged_by(logarithms: bool, compat: Compat) -> Reduction {
     if logarithms && compat == Compat::None {
         Reduction::Sum

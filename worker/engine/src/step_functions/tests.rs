@@ -1,11 +1,11 @@
-//! What holds for every step function of the table, and values of some.
+//! Properties of every step function in the table, and exact values of some.
 
 use serde_json::json;
 use whence_schemas::Compat;
 
 use super::*;
 
-/// A spread-out and a nearly saturated step, each with a contrast.
+/// A step with a spread-out distribution and a nearly saturated one, each with a contrast.
 const STEPS: [([f64; 5], [f64; 5]); 2] = [
     ([0.3, -1.2, 2.0, 0.9, 0.1], [0.4, 0.8, -0.6, 1.1, 0.2]),
     ([9.0, -3.0, 0.0, 1.0, 2.5], [2.0, -2.0, 6.0, 0.5, 1.5]),
@@ -15,7 +15,7 @@ const DROPPED: [f64; 5] = [-0.3, -1.1, -0.7, -0.2, -2.0];
 const TARGET: usize = 2;
 const CONTRAST_TARGET: usize = 3;
 
-/// Parameters under which a function takes another course.
+/// Parameters with which a function takes a different code path.
 fn variants(name: &str) -> Vec<Map<String, Value>> {
     let parameters = match name {
         "probability" | "contrast_prob" | "contrast_prob_diff" => json!({"logprob": true}),
@@ -41,7 +41,7 @@ fn with_contrast<'a>(own: &'a [f64], contrast: Option<&'a [f64]>, compat: Compat
         .with_compat(compat)
 }
 
-/// Asserts that `gradient` holds the central differences of `value` at `logits`.
+/// Asserts that `gradient` equals the central differences of `value` at `logits`.
 fn assert_slopes(gradient: &[f64], logits: &[f64], value: impl Fn(&[f64]) -> f64, what: &str) {
     const STEP: f64 = 1e-6;
     for index in 0..logits.len() {
@@ -116,7 +116,7 @@ fn only_contrastive_functions_read_the_contrast() {
 
 #[test]
 fn values_are_those_worked_out_by_hand() {
-    // Two tokens of probability 3/4 and 1/4; the contrast has 1/2 each.
+    // Two tokens with probabilities 3/4 and 1/4; in the contrast both have 1/2.
     let (own, contrast) = ([3.0_f64.ln(), 0.0], [0.0, 0.0]);
     let value = |name: &str, compat: Compat| {
         let contrast = StepContrast {
@@ -164,7 +164,7 @@ fn the_average_over_dropout_is_one_of_probabilities() {
             .unwrap()
             .value(&step)
     };
-    // A function that asks for three passes leaves another's fourth alone.
+    // A function that asks for three passes ignores a fourth that another function asked for.
     let three = json!({"n_mcd_steps": 3});
     assert!((value(three.clone(), Compat::None) - 0.5).abs() < 1e-15);
     assert!((value(three, Compat::Inseq071) - 1.0).abs() < 1e-14);

@@ -1,8 +1,8 @@
-//! `top_p_size`: how many tokens nucleus sampling would choose among.
+//! `top_p_size`: the number of tokens that nucleus sampling would choose from.
 //!
-//! The fewest of the likeliest tokens whose probabilities reach `top_p` together. In Inseq's terms:
-//! sorted ascending, a token is kept if the probabilities up to and including it exceed
-//! `1 − top_p`. A count has no gradient.
+//! It is the size of the smallest set of most probable tokens whose probabilities sum to `top_p`.
+//! In Inseq's terms: with tokens sorted ascending, a token is kept if the sum of probabilities up
+//! to and including it exceeds `1 − top_p`. A count has no gradient.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,12 @@ use crate::registry::Describe;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TopPSize {
-    /// Probability the nucleus holds at least; between 0 and 1.
+    /// Smallest total probability of the nucleus; between 0 and 1.
     pub top_p: f64,
 }
 
 impl Default for TopPSize {
-    /// Inseq has no default; the usual setting of nucleus sampling.
+    /// The usual setting of nucleus sampling. Inseq has no default.
     fn default() -> Self {
         Self { top_p: 0.9 }
     }

@@ -14,7 +14,7 @@ import torch
 HERE = Path(__file__).parent
 MODELS = HERE.parents[3] / "tests" / "models"
 PLAIN = ["logit", "probability", "entropy"]
-# They fail for a batch of one sequence, so they come from a batch of two.
+# In Inseq they fail for a batch of one sequence, so a batch of two is used.
 NOT_ALONE = ["crossentropy", "perplexity"]
 CONTRASTIVE = [
     "contrast_logits",
@@ -43,7 +43,7 @@ FORCED = {"contrast_force_inputs": True}
 TARGET = {"attribute_target": True}
 OCCLUDED = {**TARGET, "method": "occlusion"}
 
-# Each case: texts, contrast, attributed function, options of it, step scores, other options.
+# Each case: texts, contrast, attributed function, its options, step scores, other options.
 CASES = [
     (EN_FR, FOIL_FR, "probability", {}, PLAIN + CONTRASTIVE, {}),
     (EN_FR, SOURCE_EN, "probability", {}, CONTRASTIVE, {}),
@@ -61,7 +61,7 @@ CASES = [
     (EN_FR, FOIL_FR, "in_context_pvi", {}, [], {}),
     (EN_FR, {**SOURCE_EN, **FORCED}, "pcxmi", {}, [], {}),
     (EN_FR, {**SOURCE_EN, **FORCED}, "kl_divergence", {}, [], {}),
-    # A side that has the example's own tokens is the example's own: gradients flow through it.
+    # If a side of the contrast has the example's own tokens, it is shared, and gradients flow through it.
     (EN_FR, {**SOURCE_EN, **FORCED}, "pcxmi", {}, [], TARGET),
     (EN_FR, {**FOIL_FR, **FORCED}, "contrast_prob_diff", {}, [], TARGET),
     (EN_FR, {**FOIL_FR, **FORCED, "contrast_targets_alignments": [[1, 1], [2, 2], [3, 3]]}, "contrast_logits_diff", {}, [], TARGET),
@@ -78,7 +78,7 @@ CASES = [
 
 
 def columns(scores):
-    """One list a step, without the cells of tokens that do not exist yet."""
+    """Returns one list per step, without the cells of tokens that do not exist yet."""
     if scores is None:
         return None
     return [[v for v in column if not math.isnan(v)] for column in scores.T.tolist()]

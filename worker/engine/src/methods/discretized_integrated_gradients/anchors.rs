@@ -1,9 +1,10 @@
-//! Paths from tokens to their baselines over other tokens, and the points on them.
+//! Paths from tokens to their baselines by way of other tokens, and the points on them.
 //!
-//! From the word on, each anchor is one of the last one's nearest neighbours: the one that least
-//! turns back on the way to the baseline. An entry that would turn back is moved a small share of
-//! its way instead, so that the points are monotone in every entry. A special token has no way: it
-//! stands still until the last point, its baseline.
+//! Starting at the word, each next anchor is one of the nearest neighbors of the previous one: the
+//! one that turns back least. An entry turns back if its new value is not between its previous
+//! value and the baseline's. Such an entry moves an equal share of its way toward the baseline
+//! instead, so that the points are monotone in every entry. The path of a special token has no
+//! anchors: it stays at the token until the last point, its baseline.
 
 use std::collections::BTreeMap;
 
@@ -22,32 +23,33 @@ use crate::sides::Side;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::methods) enum Strategy {
-    /// The one nearest to itself with its turns taken out.
+    /// The one closest to its own corrected version, in which entries that turn back move one share
+    /// of their way instead.
     Greedy,
     /// The one with the fewest entries that turn back.
     Maxcount,
 }
 
-/// How paths are found.
+/// The parameters of the search for paths.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PathRules {
-    /// Number of points, both ends counted.
+    /// Number of points, including both ends.
     pub(super) n_steps: usize,
     /// How the next anchor is chosen.
     pub(super) strategy: Strategy,
-    /// How many nearest tokens an anchor is chosen from.
+    /// How many nearest neighbors the next anchor is chosen from.
     pub(super) n_neighbors: usize,
 }
 
 /// The paths of words to their baselines.
 pub(super) struct Paths {
-    /// The points of the path of each pair, from the baseline on. `[points, hidden]`
+    /// The points of each pair's path, starting at the baseline. `[points, hidden]`
     points: BTreeMap<(u32, u32), Tensor>,
     dtype: DType,
 }
 
 impl Paths {
-    /// Finds the paths of all `pairs` of a word of `side` and its baseline.
+    /// Finds the paths of all `pairs`, each a word of `side` and its baseline.
     pub(super) fn find(
         rules: &PathRules,
         batch: &Batch<'_>,
@@ -70,6 +72,8 @@ impl Paths {
             .map(|(word, baseline)| ((word, baseline), vec![word]))
             .collect();
         let is_special = |word: &u32| batch.special_tokens.of(side).contains(word);
+        // The path starts with the word and `turning::points` appends the baseline, which leaves
+        // `n_steps − 2` anchors to find.
         for _ in 2..rules.n_steps {
             let walking = anchors.iter().filter(|((word, _), _)| !is_special(word));
             let last: Vec<_> = walking
@@ -99,7 +103,7 @@ impl Paths {
         })
     }
 
-    /// Returns point `index` of the path of each of `pairs`. `[pairs, hidden]`
+    /// Returns point `index` of each pair's path. `[pairs, hidden]`
     pub(super) fn point(&self, pairs: &[(u32, u32)], index: usize) -> Result<Tensor, Error> {
         let row = |pair: &(u32, u32)| self.points[pair].narrow(0, index, 1);
         let rows = pairs.iter().map(row).collect::<Result<Vec<_>, _>>()?;
@@ -107,9 +111,9 @@ impl Paths {
     }
 }
 
-/// Returns the factor that the embeddings on Inseq's paths lack. It multiplies them only by a scale
-/// it finds in the encoder, which there is in Marian and Pegasus alone: those whose decoders scale
-/// what they are given.
+/// Returns the factor that is missing from the embeddings on Inseq's paths. Inseq applies a scale
+/// only if it finds one in the encoder. Only Marian and Pegasus have it there, the models whose
+/// decoders scale the embeddings they are given.
 pub(super) fn missing_scale(batch: &Batch<'_>) -> f64 {
     let spec = batch.model.spec();
     match batch.function.compat {
@@ -118,7 +122,8 @@ pub(super) fn missing_scale(batch: &Batch<'_>) -> f64 {
     }
 }
 
-/// Returns the anchor that follows the last one of `path`: one of its neighbours.
+/// Returns the next anchor: one of the neighbors of the last token of `path`, or the baseline if no
+/// new neighbor is left.
 fn next_anchor(
     rules: &PathRules,
     table: &Tensor,
@@ -142,7 +147,7 @@ fn next_anchor(
     };
     let costs = turning::costs(table, way, &candidates)?;
     let costs = costs.iter().map(cost).zip(candidates);
-    // Of equal ones the first, the nearest neighbour.
+    // On a tie take the first one, which is the nearest neighbor.
     let best = costs.reduce(|best, other| if other.0 < best.0 { other } else { best });
     Ok(best.map_or(baseline, |(_, token)| token))
 }

@@ -1,4 +1,4 @@
-//! One probe: what it believes of a step's tokens, and what it draws to learn more.
+//! One probe: its current importance of each of a step's tokens, and its random draws.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +6,35 @@ use super::replacements::Replacements;
 use crate::kernels::softmax_in_place;
 use crate::random::Random;
 
-/// Keeps `(1 + Δ) / 2` off 0 and 1, where its logit has no number: half a unit of single precision.
+/// Keeps `(1 + Δ) / 2` away from 0 and 1, where its logit is infinite. The value is half the
+/// machine epsilon of single precision.
 const MARGIN: f64 = f32::EPSILON as f64 / 2.0;
 
-/// What is drawn for one step, instead of drawing. An entry a probe, and in it one a token.
+/// Given draws for one step, used instead of random ones. The outer list has one entry per probe,
+/// the inner one per token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::methods) struct Draws {
-    /// The first importances.
+    /// The initial importances.
     scores: Vec<Vec<f64>>,
-    /// The trials, in order.
+    /// The draws of each trial, in order.
     rounds: Vec<Round>,
 }
 
-/// What is drawn for one trial.
+/// Given draws for one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Round {
     /// Whether each token is replaced.
     replaced: Vec<Vec<bool>>,
-    /// What by.
+    /// The tokens that replace them.
     tokens: Vec<Vec<u32>>,
-    /// What the tokens that are not kept are replaced by, to see whether to stop.
+    /// The tokens that replace those not kept when the stopping condition is checked.
     stop_tokens: Vec<Vec<u32>>,
 }
 
 impl Draws {
-    /// Returns whether there are draws for `probes` probes of `tokens` tokens.
+    /// Returns whether the draws have the right shape for `probes` probes of `tokens` tokens.
     pub(super) fn fit(&self, probes: usize, tokens: usize) -> bool {
         fn fits<T>(table: &[Vec<T>], probes: usize, tokens: usize) -> bool {
             table.len() == probes && table.iter().all(|row| row.len() == tokens)
@@ -57,7 +59,7 @@ impl Draws {
     }
 }
 
-/// The draws of one probe.
+/// The given draws of one probe.
 #[derive(Debug)]
 struct Script {
     rounds: Vec<ScriptedRound>,
@@ -70,7 +72,7 @@ struct ScriptedRound {
     stop_tokens: Vec<u32>,
 }
 
-/// Where draws come from.
+/// The source of a probe's draws.
 #[derive(Debug)]
 enum Source {
     Random(Random),
@@ -80,28 +82,28 @@ enum Source {
 /// One probe of one step.
 #[derive(Debug)]
 pub(super) struct Probe {
-    /// The step.
+    /// Index of the step.
     pub(super) step: usize,
-    /// What may be replaced.
+    /// The tokens that may be replaced.
     tokens: Vec<u32>,
-    /// Importance of each token; softmax makes shares of it.
+    /// Unnormalized importance of each token; softmax turns them into shares.
     scores: Vec<f64>,
     source: Source,
     stopped: bool,
 }
 
-/// Which tokens are kept to see whether to stop.
+/// Which tokens the stopping condition keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// So many of the most important ones.
+    /// This many of the most important ones.
     Top(usize),
-    /// All but so many of the most important ones.
+    /// All except this many of the most important ones.
     AllBut(usize),
     /// None.
     Nothing,
 }
 
-/// A trial: the step's tokens with some replaced.
+/// A trial: the step's tokens, some of them replaced.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) tokens: Vec<u32>,
@@ -120,7 +122,7 @@ impl Probe {
         }
     }
 
-    /// Returns probe `number` of `draws`.
+    /// Returns a probe that uses the given `draws`, those with index `number`.
     pub(super) fn injected(step: usize, tokens: Vec<u32>, draws: &Draws, number: usize) -> Self {
         Self {
             step,
@@ -136,7 +138,8 @@ impl Probe {
         self.tokens.len()
     }
 
-    /// Returns whether there is no trial `round`.
+    /// Returns whether the probe has no trial `round`: it has stopped, or its given draws are used
+    /// up.
     pub(super) fn is_over(&self, round: usize) -> bool {
         let ended = match &self.source {
             Source::Random(_) => false,
@@ -150,12 +153,12 @@ impl Probe {
         self.stopped
     }
 
-    /// Ends the probe.
+    /// Ends the probe because the stopping condition was met.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// Returns the share of each token.
+    /// Returns the importance of each token; they sum to one.
     pub(super) fn importance(&self) -> Vec<f64> {
         let mut shares = self.scores.clone();
         softmax_in_place(&mut shares);
@@ -185,7 +188,7 @@ impl Probe {
         Trial { tokens, replaced }
     }
 
-    /// Learns from a trial that lowered the probability by `drop`.
+    /// Updates the importances after a trial that lowered the probability by `drop`.
     pub(super) fn learn(&mut self, trial: &Trial, drop: f64) {
         for (score, &replaced) in self.scores.iter_mut().zip(&trial.replaced) {
             let drop = if replaced { drop } else { -drop };
@@ -194,7 +197,7 @@ impl Probe {
         }
     }
 
-    /// Returns the tokens with those that are not `kept` replaced.
+    /// Returns the tokens, with all that are not `kept` replaced.
     pub(super) fn replace_others(
         &mut self,
         round: usize,
@@ -223,7 +226,7 @@ impl Probe {
     }
 }
 
-/// Replaces tokens `by` their indices and themselves.
+/// Replaces each token marked in `replaced` by `by(index, token)`.
 fn replace(tokens: &[u32], replaced: &[bool], mut by: impl FnMut(usize, u32) -> u32) -> Vec<u32> {
     let tokens = tokens.iter().zip(replaced).enumerate();
     let choose = |(index, (&token, &replaced)): (usize, (&u32, &bool))| {

@@ -1,4 +1,5 @@
-//! What a token may be replaced by: tokens like it, or what a masked language model expects there.
+//! The possible replacements of a token: similar tokens, or those a masked language model predicts
+//! in its place.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,27 +14,27 @@ use crate::random::Random;
 use crate::sampler::{Proposal, Sampler};
 use crate::sides::{Side, Sides};
 
-/// What the tokens of every step may be replaced by.
+/// The possible replacements of the tokens of every step.
 pub(super) enum Replacements {
-    /// What the draws say, which are given.
+    /// The replacements are part of the given draws.
     Given,
-    /// The nearest neighbours among the embeddings of its side, each alike; and how many tokens of
-    /// each step are the source's.
+    /// The nearest neighbors among the embeddings of the token's side, all equally probable; and
+    /// for each step, how many of its tokens are source tokens.
     Near(Sides<Option<Neighbours>>, Vec<usize>),
-    /// What is expected in a token's place: of every step, of its tokens.
+    /// The sampler's predictions: for each step, for each of its tokens.
     Expected(Vec<Vec<Arc<ReplacementChoice>>>),
 }
 
-/// Tokens to draw from, each as likely as it was expected.
+/// Tokens to draw from, with the probabilities the sampler gave them.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ReplacementChoice {
     tokens: Vec<u32>,
-    /// Probability of each token and those before it.
+    /// Cumulative probability up to and including each token.
     up_to: Vec<f64>,
 }
 
 impl Replacements {
-    /// Looks up the `count` nearest neighbours of every token of `steps` that may be replaced.
+    /// Looks up the `count` nearest neighbors of every token of `steps` that may be replaced.
     pub(super) fn near(
         batch: &Batch<'_>,
         steps: &[ExplainedStep],
@@ -59,8 +60,8 @@ impl Replacements {
         Ok(Self::Near(of_sides, of_source))
     }
 
-    /// Has `sampler` propose `count` tokens for each token of `steps`, the tokens of a step before
-    /// the one it explains being all there is of the target.
+    /// Has `sampler` propose `count` tokens for each token of `steps`. It sees only the part of the
+    /// target before the explained token.
     pub(super) fn expected(
         batch: &Batch<'_>,
         steps: &[ExplainedStep],
@@ -69,7 +70,7 @@ impl Replacements {
     ) -> Result<Self, Error> {
         let stop = batch.model.stop();
         let propose = |side, tokens: &[u32]| sampler.propose_until(side, tokens, count, stop);
-        // Every step of an instance has the whole source.
+        // All steps of an instance have the same source, so its proposals are computed once.
         let mut of_sources: HashMap<usize, Vec<Arc<ReplacementChoice>>> = HashMap::new();
         let mut of_steps = Vec::with_capacity(steps.len());
         for step in steps {
@@ -92,8 +93,8 @@ impl Replacements {
         Ok(Self::Expected(of_steps))
     }
 
-    /// Draws what replaces `token`, the one at `index` of step `step`: itself where there is nothing
-    /// to replace it by.
+    /// Draws the replacement of `token`, the one at `index` of step `step`. It is the token itself
+    /// if there is no replacement.
     pub(super) fn draw(
         &self,
         (step, index): (usize, usize),
@@ -119,14 +120,14 @@ impl Replacements {
     }
 }
 
-/// Returns what each token may be replaced by.
+/// Returns the choice of replacements for each token.
 fn choices(proposals: &[Vec<Proposal>]) -> Vec<Arc<ReplacementChoice>> {
     let choice = |proposals: &Vec<Proposal>| Arc::new(ReplacementChoice::from_proposals(proposals));
     proposals.iter().map(choice).collect()
 }
 
 impl ReplacementChoice {
-    /// Takes proposals; their probabilities are made to sum to one.
+    /// Builds a choice from proposals, whose probabilities are normalized to sum to one.
     pub(super) fn from_proposals(proposals: &[Proposal]) -> Self {
         let mut shares: Vec<f64> = proposals.iter().map(|p| p.logit.into()).collect();
         softmax_in_place(&mut shares);
@@ -141,11 +142,11 @@ impl ReplacementChoice {
         }
     }
 
-    /// Returns the token at `share` of the way through the probabilities, `share` below 1; `None` if
-    /// there is none to choose.
+    /// Returns the first token whose cumulative probability exceeds `share`, a number below 1;
+    /// `None` if there is no token to choose.
     pub(super) fn at(&self, share: f64) -> Option<u32> {
         let index = self.up_to.partition_point(|up_to| *up_to <= share);
-        // Roundings may leave the last sum below one.
+        // Rounding may leave the last cumulative probability slightly below one.
         self.tokens.get(index).or(self.tokens.last()).copied()
     }
 }
@@ -159,7 +160,8 @@ mod tests {
     #[test]
     fn neighbours_are_those_of_the_side_a_token_is_on() {
         let of_sides = Sides::try_new(|side| {
-            // The token nearest to token 0 is 1 on the source's side, 2 on the target's.
+            // The nearest neighbor of token 0 is token 1 on the source side and token 2 on the
+            // target side.
             let rows = match side {
                 Side::Source => [[0_f32, 0.0], [0.1, 0.0], [5.0, 5.0]],
                 Side::Target => [[0.0, 0.0], [5.0, 5.0], [0.1, 0.0]],
@@ -181,7 +183,7 @@ mod tests {
             token,
             logit: probability.ln() + 3.0,
         };
-        // Of a longer list, so that the probabilities do not sum to one.
+        // The start of a longer list, so the probabilities do not sum to one.
         let choice =
             ReplacementChoice::from_proposals(&[(7, 0.4), (2, 0.2), (9, 0.2)].map(proposal));
         for (share, token) in [

@@ -1,4 +1,4 @@
-//! What is drawn with a sampler, drawn a second time by hand.
+//! Repeats by hand what `reagent` draws with a sampler.
 
 use std::path::{Path, PathBuf};
 
@@ -46,8 +46,8 @@ fn a_replaced_token_is_drawn_from_what_is_expected_in_its_place() {
     }
 }
 
-/// Returns `reagent` that never stops early and, to see whether to stop, replaces every token: so what
-/// is drawn does not depend on what was learnt.
+/// Returns a `reagent` that never stops early and replaces every token when it checks the stopping
+/// condition. So what it draws does not depend on what it has learned.
 fn spec(params: &Value) -> AttributionSpec {
     let mut all = json!({
         "num_probes": PROBES, "max_probe_steps": ROUNDS, "replacing_ratio": RATIO,
@@ -61,7 +61,7 @@ fn spec(params: &Value) -> AttributionSpec {
     .unwrap()
 }
 
-/// Returns the draws of every step, as `samples` takes them.
+/// Returns the draws of every step, in the format of `samples`.
 fn draws(attribution: &Attribution, sampler: &Sampler) -> Vec<Value> {
     let ids = |tokens: &[crate::Token]| -> Vec<u32> {
         tokens.iter().filter_map(|token| token.id).collect()

@@ -1,4 +1,4 @@
-//! Which layer a layer method looks at.
+//! The layer that a layer method attributes.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,23 @@ use crate::model::Transformer;
 use crate::model::stream::StreamPlace;
 use crate::sides::Side;
 
-/// A layer, by its number or by its path in the modules of transformers.
+/// A layer, by its index or by its module path in transformers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected a layer's number, 0 or more, or its path such as \"model.layers[0]\""
 )]
 pub(in crate::methods) enum TargetLayer {
-    /// Layer of the encoder, or of the only stack there is.
+    /// Index of a layer of the encoder, or of the decoder if there is no encoder.
     Number(usize),
-    /// `model.layers[3]`, `model.decoder.layers.1`: the last number, and the stack if it names one.
+    /// A path such as `model.layers[3]` or `model.decoder.layers.1`. Its last number is the index;
+    /// it also selects the stack if it names one.
     Path(String),
 }
 
 impl TargetLayer {
-    /// Returns the place behind the layer in `model`, for `method`. Fails if there is none.
+    /// Returns the place in `model` right after the layer; `method` is named in the error. Fails if
+    /// there is no such layer.
     pub(in crate::methods) fn place(
         &self,
         model: &Transformer,
@@ -58,14 +60,14 @@ impl TargetLayer {
                 Self::Path(path) => path.clone(),
             };
             let reason = format!(
-                "`target_layer` `{named}` is no layer; name one by its number or as `model.layers[0]`: {there}"
+                "`target_layer` `{named}` is not a layer; name one by its number or as `model.layers[0]`: {there}"
             );
             wrong_parameters(method, reason)
         })
     }
 }
 
-/// Returns the number a path ends with.
+/// Returns the number at the end of a path.
 fn last_number(path: &str) -> Option<usize> {
     let path = path.strip_suffix(']').unwrap_or(path);
     let (_, number) = path.rsplit_once(['[', '.'])?;

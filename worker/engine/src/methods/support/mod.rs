@@ -1,6 +1,6 @@
-//! What several methods share: the path from the baselines to the inputs and its quadrature, the
-//! model on changed inputs, neighbours of tokens, ridge regression, names of layers, rows of tokens,
-//! scores of the tokens of a stack for each other.
+//! Code that several methods share: the path from the baselines to the inputs and its quadrature,
+//! the model on changed inputs, neighbors of tokens, ridge regression, names of layers, rows of
+//! tokens, and the scores of a stack's tokens for each other.
 
 pub(super) mod layer;
 pub(super) mod neighbours;

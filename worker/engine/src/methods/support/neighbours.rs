@@ -1,4 +1,5 @@
-//! The tokens nearest to a token, by the Euclidean distance of their embeddings: each looked up once.
+//! The nearest neighbors of a token by Euclidean distance between embeddings. Each token is looked
+//! up once.
 
 use std::collections::HashMap;
 
@@ -8,10 +9,11 @@ use crate::Error;
 use crate::kernels::{RowIndex, neighbours};
 use crate::stop::Stop;
 
-/// Tokens looked up in one product: 32 rows of 256 Ki logits are 32 MiB.
+/// Tokens looked up in one matrix product. With a vocabulary of 256 Ki tokens, 32 rows in single
+/// precision are 32 MiB.
 const TOKENS_AT_ONCE: usize = 32;
 
-/// Nearest neighbours, remembered.
+/// A cache of nearest neighbors.
 pub(in crate::methods) struct Neighbours {
     /// `[vocabulary, hidden]`
     table: Tensor,
@@ -22,7 +24,7 @@ pub(in crate::methods) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Prepares to look up the `count` nearest neighbours of rows of `table`.
+    /// Prepares to look up the `count` nearest neighbors among the rows of `table`.
     pub(in crate::methods) fn new(table: Tensor, count: usize) -> Result<Self, Error> {
         Ok(Self {
             count: count.min(table.dim(0)?.saturating_sub(1)),
@@ -32,7 +34,7 @@ impl Neighbours {
         })
     }
 
-    /// Looks up those of `tokens` that are not known yet, until `stop` is requested.
+    /// Looks up those of `tokens` that are not cached yet. Fails once `stop` is requested.
     pub(in crate::methods) fn look_up(&mut self, tokens: &[u32], stop: &Stop) -> Result<(), Error> {
         let mut new: Vec<u32> = tokens.to_vec();
         new.sort_unstable();
@@ -47,7 +49,7 @@ impl Neighbours {
         Ok(())
     }
 
-    /// Returns the neighbours of a token that was looked up, nearest first.
+    /// Returns the neighbors of a token that was looked up, nearest first.
     pub(in crate::methods) fn of(&self, token: u32) -> &[u32] {
         self.known.get(&token).map_or(&[], Vec::as_slice)
     }

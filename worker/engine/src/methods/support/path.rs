@@ -1,8 +1,8 @@
-//! The way from the baselines to the inputs, and gradients collected on it.
+//! The path from the baselines to the inputs, and the integration of gradients along it.
 //!
-//! A point of the path of a prefix is the prefix of the same point of the whole target, so one
-//! forward pass a point serves every step. Points are taken in order, whatever else is computed at
-//! once, so the bits of a sum depend on the example alone.
+//! A path point of a prefix is the prefix of the same path point of the whole target, so one
+//! forward pass per point serves every step. Points are always summed in order, whatever else is
+//! computed at the same time, so the bits of a sum depend only on the example.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -23,22 +23,24 @@ use crate::model::stream::StreamPlace;
 use crate::model::{Embedded, ExplainedToken, Inputs, Wanted};
 use crate::sides::Side;
 
-/// Both ends of the path of a batch.
+/// Both ends of the paths of a batch's tokens, and where in the model the paths run.
 pub(in crate::methods) struct PathEndpoints<'a> {
     batch: &'a Batch<'a>,
     steps: Vec<ExplainedStep>,
     level: Level,
-    /// The embeddings of the tokens, or the stream at the level of the path.
+    /// The end at the inputs: the embeddings of the tokens, or the residual stream where the path
+    /// runs.
     pub(in crate::methods) input: Inputs,
-    /// What they are compared with. What is not attributed is compared with itself.
+    /// The end at the baselines. Whatever is not attributed is the same as in `input`.
     pub(in crate::methods) baseline: Inputs,
 }
 
-/// Where in the model a path runs.
+/// The place in the model where a path runs.
 enum Level {
     /// Through the embeddings.
     Embeddings,
-    /// Through the stream of one side at a place, with the passes it comes from.
+    /// Through the residual stream of one side at a given place; the passes over both ends are
+    /// kept.
     Stream {
         place: StreamPlace,
         input: Box<Recorded>,
@@ -46,30 +48,31 @@ enum Level {
     },
 }
 
-/// A point of the path, of all instances of the batch.
+/// A point of the path, for all instances of the batch.
 pub(in crate::methods) struct Point {
-    /// The embeddings there.
+    /// The embeddings, or the residual stream, at the point.
     pub(in crate::methods) at: Inputs,
-    /// Factor of the gradient there.
+    /// Weight of the gradient there.
     pub(in crate::methods) weight: Weight,
 }
 
-/// Factor of a gradient.
+/// Weight of a gradient.
 pub(in crate::methods) enum Weight {
-    /// The same for every entry.
+    /// The same weight for every entry.
     Same(f64),
-    /// One for every entry of the embeddings.
+    /// A separate one for every entry of the embeddings.
     Each(Inputs),
 }
 
-/// The gradients summed so far of each step of a chunk.
+/// A chunk of steps with the gradient sum of each so far.
 type ChunkSums = (Range<usize>, Vec<StepGradient>);
 
 impl<'a> PathEndpoints<'a> {
-    /// Looks up both ends.
+    /// Returns the path through the embeddings.
     pub(in crate::methods) fn new(batch: &'a Batch<'a>) -> Result<Self, Error> {
         let input = batch.embeddings()?;
         let mut baseline = batch.baselines()?;
+        // The path of a prefix that is not attributed does not move.
         if !batch.attributes_target() {
             baseline.target = input.target.clone();
         }
@@ -82,7 +85,8 @@ impl<'a> PathEndpoints<'a> {
         })
     }
 
-    /// Runs the model over tokens and baselines for both ends of the stream at `place`.
+    /// Returns the path through the residual stream at `place`; runs the model over inputs and
+    /// baselines to get both ends.
     pub(in crate::methods) fn at_place(
         batch: &'a Batch<'a>,
         place: StreamPlace,
@@ -108,7 +112,7 @@ impl<'a> PathEndpoints<'a> {
         })
     }
 
-    /// Returns the pass over the inputs, with all streams.
+    /// Returns the pass over the inputs, with the residual stream at every sublayer.
     pub(in crate::methods) fn recorded_input(&self) -> Result<Cow<'_, Recorded>, Error> {
         match &self.level {
             Level::Stream { input, .. } => Ok(Cow::Borrowed(input)),
@@ -116,7 +120,7 @@ impl<'a> PathEndpoints<'a> {
         }
     }
 
-    /// Returns the pass over the baselines, with all streams.
+    /// Returns the pass over the baselines, with the residual stream at every sublayer.
     pub(in crate::methods) fn recorded_baseline(&self) -> Result<Cow<'_, Recorded>, Error> {
         match &self.level {
             Level::Stream { baseline, .. } => Ok(Cow::Borrowed(baseline)),
@@ -129,7 +133,7 @@ impl<'a> PathEndpoints<'a> {
         Ok(Cow::Owned(self.batch.model.forward_recorded(&inputs)?))
     }
 
-    /// Runs the rest of the model from a point of the path.
+    /// Runs the part of the model above the path, starting from a point of the path.
     pub(in crate::methods) fn pass(&self, at: &Inputs) -> Result<Pass, Error> {
         let model = self.batch.model;
         match &self.level {
@@ -144,7 +148,7 @@ impl<'a> PathEndpoints<'a> {
         }
     }
 
-    /// Returns which gradients are wanted.
+    /// Returns which gradients the path needs.
     pub(in crate::methods) fn wanted(&self) -> Wanted {
         match &self.level {
             Level::Embeddings => self.batch.wanted(),
@@ -152,7 +156,7 @@ impl<'a> PathEndpoints<'a> {
         }
     }
 
-    /// Turns a gradient at what the model saw into one at the path.
+    /// Converts a gradient with respect to the model's input into one with respect to the path.
     pub(in crate::methods) fn at_path(
         &self,
         gradient: StepGradient,
@@ -171,7 +175,7 @@ impl<'a> PathEndpoints<'a> {
         &self.steps
     }
 
-    /// Returns `combine(input, baseline)` of every row of both sides.
+    /// Returns `combine(input, baseline)` for the rows of both sides.
     pub(in crate::methods) fn combine(
         &self,
         combine: impl Fn(&Tensor, &Tensor) -> Result<Tensor, Error>,
@@ -192,18 +196,18 @@ impl<'a> PathEndpoints<'a> {
         })
     }
 
-    /// Returns the embeddings at `alpha` of the straight way from the baselines, 0, to the inputs, 1.
+    /// Returns the point at `alpha` on the straight path: 0 is the baselines, 1 the inputs.
     pub(in crate::methods) fn between(&self, alpha: f64) -> Result<Inputs, Error> {
         self.combine(|input, baseline| Ok(rows::at_share_of_way(baseline, input, alpha)?))
     }
 
-    /// Returns how far each input is from its baseline.
+    /// Returns input minus baseline.
     pub(in crate::methods) fn distance(&self) -> Result<Inputs, Error> {
         self.combine(|input, baseline| Ok(rows::subtract(input, baseline)?))
     }
 
-    /// Hands `finish(step, sum)` of the weighted sum of the gradients at `count` points to `sink`,
-    /// for every step, and returns the sum of all scores of each step.
+    /// Sums the weighted gradients at `count` points for every step, passes `finish(step, sum)` to
+    /// `sink`, and returns the total of each step's scores.
     pub(in crate::methods) fn integrate(
         &self,
         count: usize,
@@ -233,8 +237,8 @@ impl<'a> PathEndpoints<'a> {
         sums.into_par_iter().map(record).collect()
     }
 
-    /// Hands the convergence deltas of the steps to `sink`: how much more the scores of a step,
-    /// `totals`, sum up to than the function changes from the baselines to the inputs.
+    /// Records the convergence deltas of the steps in `sink`: the sum of a step's scores, given in
+    /// `totals`, minus the change of the function from the baselines to the inputs.
     pub(in crate::methods) fn record_deltas(
         &self,
         totals: &[f64],
@@ -249,14 +253,14 @@ impl<'a> PathEndpoints<'a> {
         Ok(())
     }
 
-    /// Returns the value of the attributed function of every step at a point of the path.
+    /// Returns the value of the attributed function for every step, at a point of the path.
     pub(in crate::methods) fn values(&self, at: &Inputs) -> Result<Vec<f64>, Error> {
         let pass = self.pass(at)?;
         let values = gradient::values(self.batch, &pass, &self.steps, self.batch.function)?;
         Ok(values)
     }
 
-    /// Returns the ends the other way round.
+    /// Swaps the two ends.
     pub(in crate::methods) fn swapped(self) -> Self {
         Self {
             input: self.baseline,
@@ -308,7 +312,8 @@ impl<'a> PathEndpoints<'a> {
         })
     }
 
-    /// Adds the weighted gradients of the steps of `chunk` to their sums; the first point starts them.
+    /// Adds the weighted gradients of the steps of `chunk` to their sums. At the first point it
+    /// starts the sums.
     fn add(
         &self,
         sums: &mut Vec<StepGradient>,
@@ -346,7 +351,7 @@ impl<'a> PathEndpoints<'a> {
     }
 }
 
-/// Factor of the gradient of one side.
+/// Weight of the gradient of one side.
 enum SideWeight<'a> {
     Same(f64),
     Each(&'a Embedded),
@@ -376,7 +381,8 @@ impl SideWeight<'_> {
     }
 }
 
-/// Returns `factors` of the step's tokens times `rows`; what is not there stays so.
+/// Returns the product of `rows` and the `factors` of the step's tokens, side by side. A missing
+/// side stays missing.
 pub(in crate::methods) fn times(
     rows: StepGradient,
     factors: &Inputs,
@@ -404,7 +410,8 @@ pub(in crate::methods) fn total(scores: &RawScores) -> Result<f64, Error> {
     Ok(total)
 }
 
-/// Returns `inputs` with the recorded stream at `place` instead of the embeddings of its side.
+/// Returns `inputs`, with the embeddings of one side replaced by the recorded residual stream at
+/// `place`.
 fn with_stream(inputs: &Inputs, place: StreamPlace, recorded: &Recorded) -> Inputs {
     let mut inputs = inputs.clone();
     match (place.side, &mut inputs.source) {
@@ -414,7 +421,7 @@ fn with_stream(inputs: &Inputs, place: StreamPlace, recorded: &Recorded) -> Inpu
     inputs
 }
 
-/// Returns the embeddings at all `points`, all instances at one point before those at the next.
+/// Joins the inputs at all `points`: all instances at one point come before those at the next.
 fn together(points: &[Point]) -> Result<Inputs, Error> {
     let side = |embedded: Vec<&Embedded>| -> Result<Embedded, Error> {
         let rows: Vec<_> = embedded.iter().map(|embedded| &embedded.rows).collect();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One point of the interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::methods) struct Node {
-    /// How far from the baseline to the input, in `[0, 1]`.
+    /// Position between the baseline, 0, and the input, 1.
     pub(in crate::methods) alpha: f64,
     /// Weight of the gradient there.
     pub(in crate::methods) weight: f64,
@@ -14,7 +14,7 @@ pub(in crate::methods) struct Node {
 /// How the integral is approximated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::methods) enum Rule {
-    /// Exact for polynomials of degree `2n − 1`.
+    /// Gauss–Legendre quadrature, exact for polynomials of degree up to `2n − 1`.
     #[serde(rename = "gausslegendre")]
     GaussLegendre,
     /// Left ends of equal intervals.
@@ -23,11 +23,11 @@ pub(in crate::methods) enum Rule {
     /// Right ends of equal intervals.
     #[serde(rename = "riemann_right")]
     RiemannRight,
-    /// Middles of equal intervals.
+    /// Midpoints of equal intervals.
     #[serde(rename = "riemann_middle")]
     RiemannMiddle,
-    /// Both ends of `n − 1` intervals, the outer ones at half weight. The weights sum to
-    /// `(n − 1) / n`, as in Captum.
+    /// Both ends of `n − 1` intervals, the outermost with half weight. As in Captum, the weights
+    /// sum to `(n − 1) / n`.
     #[serde(rename = "riemann_trapezoid")]
     RiemannTrapezoid,
 }
@@ -44,7 +44,7 @@ impl Rule {
         Ok(())
     }
 
-    /// Returns `n` points in ascending order, as many as [`Self::validate`] lets pass.
+    /// Returns `n` points in ascending order. `n` must pass [`Self::validate`].
     pub(in crate::methods) fn points(self, n: usize) -> Vec<Node> {
         let equal = 1.0 / n as f64;
         let spaced = |first: f64, last: f64| {
@@ -70,7 +70,8 @@ impl Rule {
 
 /// Finds the roots of the Legendre polynomial of degree `n` by Newton's method, mapped to `[0, 1]`.
 fn gauss_legendre(n: usize) -> Vec<Node> {
-    /// Newton's method doubles the digits each time; from the asymptotic guess four suffice.
+    /// Each iteration of Newton's method doubles the number of correct digits. From the asymptotic
+    /// guess four are enough; eight leave a margin.
     const ITERATIONS: usize = 8;
     let degree = n as f64;
     let mut points: Vec<Node> = (0..n)

@@ -1,10 +1,11 @@
 //! Weighted ridge regression with an intercept, in double precision.
 //!
-//! Minimises `Σ_i w_i (y_i − β₀ − φ_i · β)² + ‖β‖²`. With A and z the rows `√w_i (φ_i − φ̄)` and values
-//! `√w_i (y_i − ȳ)` about their weighted means, `β = Aᵀ (A Aᵀ + I)⁻¹ z`: a system as large as there are
-//! samples, however many features they have. It is positive definite, solved by Cholesky's method.
+//! Minimizes `Σ_i w_i (y_i − β₀ − φ_i · β)² + ‖β‖²`. Let A have the rows `√w_i (φ_i − φ̄)` and z
+//! the entries `√w_i (y_i − ȳ)`, centered on their weighted means. Then `β = Aᵀ (A Aᵀ + I)⁻¹ z`.
+//! The system has as many equations as there are samples, however many features they have. It is
+//! positive definite and solved by Cholesky decomposition.
 
-/// What a regression is fitted to.
+/// The samples that a regression is fitted to.
 #[derive(Debug)]
 pub(in crate::methods) struct Samples {
     /// Features of every sample, one after another.
@@ -16,7 +17,7 @@ pub(in crate::methods) struct Samples {
 }
 
 impl Samples {
-    /// Returns the coefficient of every feature; zeros where all weights are zero.
+    /// Returns the coefficient of every feature; all zero if all weights are zero.
     pub(in crate::methods) fn coefficients(&self) -> Vec<f64> {
         let num_samples = self.values.len();
         let num_features = self.features.len() / num_samples.max(1);
@@ -60,8 +61,8 @@ impl Samples {
     }
 }
 
-/// Solves `G x = b` in place of b; of G, symmetric and positive definite, the lower half is read and
-/// overwritten by its Cholesky factor.
+/// Solves `G x = b` for x, in place of b. G is symmetric and positive definite. Only its lower half
+/// is read; it is overwritten by the Cholesky factor.
 fn solve(gram: &mut [f64], b: &mut [f64]) {
     let n = b.len();
     for i in 0..n {
@@ -84,7 +85,8 @@ fn solve(gram: &mut [f64], b: &mut [f64]) {
     }
 }
 
-/// Returns the inner product, summed in lanes of fixed number.
+/// Returns the inner product. It is summed in a fixed number of lanes, so that the result does not
+/// depend on the machine's vector width.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0; LANES];

@@ -1,10 +1,10 @@
-//! Tokens that look at tokens of their own stack: what `attention` and `value_zeroing` record of them.
+//! Scores of a stack's tokens for each other, as `attention` and `value_zeroing` record them.
 //!
-//! Inseq calls it `sequence_scores`. The encoder's tokens look at each other whatever is explained;
-//! in the decoder, the row that predicts a token looks at the prefix, which is the step's own score
-//! where the prefix is attributed, and recorded here where it is not. Inseq cuts a square of as many
-//! tokens as there are steps out of the decoder's, which is what is recorded here where the first
-//! token is explained too, and otherwise the wrong one.
+//! Inseq calls them `sequence_scores`. In the encoder, all tokens attend to each other, whatever is
+//! explained. In the decoder, the row that predicts a token attends to the prefix. If the prefix is
+//! attributed, that is the step's own score; if not, it is recorded here. For the decoder, Inseq
+//! cuts out a square with as many tokens as there are steps. That equals what is recorded here if
+//! the first token is explained too; otherwise Inseq's square is the wrong one.
 
 use candle_core::Tensor;
 use whence_schemas::Compat;
@@ -18,7 +18,7 @@ use crate::model::Transformer;
 use crate::sides::Side;
 
 impl QueryRow {
-    /// Returns the row that predicts the token of `step`, looking at the prefix.
+    /// Returns the row that predicts the token of `step`, attending to the prefix.
     pub(in crate::methods) fn at_prefix(step: &ExplainedStep) -> Self {
         Self {
             sequence: step.explained.sequence,
@@ -27,7 +27,7 @@ impl QueryRow {
         }
     }
 
-    /// Returns the row that predicts the token of `step`, looking at the source.
+    /// Returns the row that predicts the token of `step`, attending to the source.
     pub(in crate::methods) fn at_source(step: &ExplainedStep) -> Self {
         Self {
             tokens: step.source_rows,
@@ -36,24 +36,26 @@ impl QueryRow {
     }
 }
 
-/// Which stacks' self scores are recorded; as Inseq does, under `compat`, where it is not said.
+/// Which stacks have their self scores recorded. `None` follows Inseq under `compat` and records
+/// nothing otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::methods) struct SelfScores {
-    /// Of the encoder.
+    /// The encoder's.
     pub(in crate::methods) encoder: Option<bool>,
-    /// Of the decoder, in models with an encoder and where the prefix is not attributed.
+    /// The decoder's, in models with an encoder if the prefix is not attributed.
     pub(in crate::methods) decoder: Option<bool>,
 }
 
 impl SelfScores {
-    /// Returns whether any are recorded.
+    /// Returns whether any may be recorded.
     pub(in crate::methods) fn any(self, compat: Compat) -> bool {
         [self.encoder, self.decoder]
             .iter()
             .any(|given| given.unwrap_or(compat == Compat::Inseq071))
     }
 
-    /// Fails if `method` is asked for scores of an encoder that `model` does not have.
+    /// Fails if the scores of an encoder are requested but `model` has none; `method` is named in
+    /// the error.
     pub(in crate::methods) fn check(self, model: &Transformer, method: &str) -> Result<(), Error> {
         if self.encoder != Some(true) || model.has_encoder() {
             return Ok(());
@@ -63,8 +65,8 @@ impl SelfScores {
         Err(wrong_parameters(method, reason.to_owned()))
     }
 
-    /// Hands the self scores that are wanted to `sink`: those that `scores(side, rows)` returns for
-    /// the rows that look, `[tokens, …]` each, under the name `name(side)`.
+    /// Computes the requested self scores and records them in `sink`, under the name `name(side)`.
+    /// `scores(side, rows)` returns the scores of the query rows, one tensor `[tokens, …]` per row.
     pub(in crate::methods) fn record(
         self,
         batch: &Batch<'_>,
@@ -102,7 +104,7 @@ impl SelfScores {
     }
 }
 
-/// Returns the rows that look at their own stack, instance after instance.
+/// Returns the query rows of a stack, instance after instance.
 fn query_rows(batch: &Batch<'_>, side: Side) -> Vec<QueryRow> {
     match side {
         Side::Source => {

@@ -1,4 +1,4 @@
-//! Rows of the tokens of one sequence.
+//! Operations on the rows of one sequence's tokens.
 
 use candle_core::Tensor;
 
@@ -17,7 +17,7 @@ pub(in crate::methods) fn tokens_of(
         .narrow(0, embedded.sequences.rows(index).start, len)?)
 }
 
-/// Returns `a ⊙ b`. `[tokens, hidden]`
+/// Returns the element-wise product `a ⊙ b`. `[tokens, hidden]`
 pub(in crate::methods) fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor, Error> {
     Ok(rows::multiply(a, b)?)
 }

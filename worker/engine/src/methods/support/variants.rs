@@ -1,10 +1,10 @@
-//! The attributed function on changed inputs, at the price of what the change can reach.
+//! Evaluates the attributed function on changed inputs, computing only what the change can affect.
 //!
-//! A decoder is causal: where only rows from some position on have changed, the rows before it are
-//! those of the unchanged pass, whose keys and values are used again. A changed source is read by
-//! every decoder row, so it takes a whole pass; and so does every variant where the function reads
-//! passes beside the usual one, over contrasts or with dropout. Variants share passes of bounded size; each has the
-//! bits it has alone.
+//! A decoder is causal: if only the rows from some position on have changed, the rows before it
+//! equal those of the unchanged pass, whose keys and values are reused. A changed source affects
+//! every decoder row, so it takes a whole pass. So does every variant if the function reads
+//! additional passes, over contrasts or with dropout. Variants share passes of bounded size; each
+//! gets the same bits as it would alone.
 
 use candle_core::Tensor;
 
@@ -20,13 +20,13 @@ use crate::sides::Side;
 pub(in crate::methods) struct Variant {
     /// Index of the instance.
     pub(in crate::methods) instance: usize,
-    /// What is changed.
+    /// The change.
     pub(in crate::methods) change: Change,
-    /// Steps whose value is wanted, each predicted by a row that is not before the change.
+    /// Steps to evaluate. None of their predicting rows is before the change.
     pub(in crate::methods) steps: Vec<usize>,
 }
 
-/// Rows instead of those of an instance, as the model sees them. `[rows, hidden]` each.
+/// New rows for an instance, as the model receives them. `[rows, hidden]` each.
 #[derive(Debug)]
 pub(in crate::methods) enum Change {
     /// The whole source.
@@ -47,7 +47,7 @@ impl Variant {
     }
 }
 
-/// A batch as it is, from which variants differ.
+/// The unchanged batch that variants differ from.
 pub(in crate::methods) struct Unchanged<'a> {
     batch: &'a Batch<'a>,
     steps: Vec<ExplainedStep>,
@@ -56,7 +56,7 @@ pub(in crate::methods) struct Unchanged<'a> {
 }
 
 impl<'a> Unchanged<'a> {
-    /// Runs the model over the batch as it is.
+    /// Runs the model over the unchanged batch.
     pub(in crate::methods) fn new(batch: &'a Batch<'a>) -> Result<Self, Error> {
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let own: Vec<_> = (0..batch.instances.len()).collect();
@@ -73,7 +73,7 @@ impl<'a> Unchanged<'a> {
         &self.steps
     }
 
-    /// Returns the pass over the batch as it is.
+    /// Returns the pass over the unchanged batch.
     pub(in crate::methods) fn trace(&self) -> &Trace {
         &self.pass.trace
     }
@@ -106,8 +106,8 @@ impl<'a> Unchanged<'a> {
         Ok(values)
     }
 
-    /// Calls `body` with runs of variants that share a pass, the pass, and, variant after variant,
-    /// the wanted steps as steps of that pass.
+    /// Groups variants that can share a pass and calls `body` with each group, its pass, and the
+    /// steps to evaluate, variant after variant, as steps of that pass.
     pub(in crate::methods) fn for_each_pass(
         &self,
         variants: impl Iterator<Item = Result<Variant, Error>>,
@@ -141,8 +141,9 @@ impl<'a> Unchanged<'a> {
         Ok(())
     }
 
-    /// Runs the model over variants that all change the source, or all do not. Returns the pass
-    /// and, variant after variant, the wanted steps as steps of that pass.
+    /// Runs the model over variants, which must either all change the source or all leave it as it
+    /// is. Returns the pass and the steps to evaluate, variant after variant, as steps of that
+    /// pass.
     pub(in crate::methods) fn pass(
         &self,
         group: &[Variant],
@@ -168,7 +169,7 @@ impl<'a> Unchanged<'a> {
         Ok((pass, steps))
     }
 
-    /// Runs the model over the rows that the changes of `group` reach.
+    /// Runs the model over the rows that the changes of `group` affect.
     fn changed_pass(&self, group: &[Variant]) -> Result<Trace, Error> {
         let model = self.batch.model;
         let targets = group.iter().map(|variant| self.target_rows(variant));
@@ -187,7 +188,7 @@ impl<'a> Unchanged<'a> {
         Ok(model.forward(&Inputs { source, target })?)
     }
 
-    /// Returns all rows of the variants, changed or not.
+    /// Returns the complete inputs of the variants, including the rows that have not changed.
     fn whole_inputs(&self, group: &[Variant]) -> Result<Inputs, Error> {
         let source_rows = |variant: &Variant| match (variant.source(), &self.inputs.source) {
             (Some(rows), _) => Ok(Some(rows.clone())),
@@ -220,7 +221,7 @@ impl<'a> Unchanged<'a> {
     }
 
     /// Returns how many target rows the pass of `variant` leaves out: those before the change,
-    /// unless passes beside it read them too.
+    /// unless the function reads additional passes, which need all rows.
     pub(in crate::methods) fn earlier(&self, variant: &Variant) -> usize {
         match variant.change {
             Change::Target { from, .. } if !self.batch.has_passes_beside() => from,
@@ -253,12 +254,13 @@ impl<'a> Unchanged<'a> {
         }
     }
 
-    /// Returns how many variants like `variant` share a pass.
+    /// Returns how many variants of the size of `variant` can share a pass.
     pub(in crate::methods) fn variants_at_once(&self, variant: &Variant) -> usize {
         (self.batch.sizes.pass_rows / self.num_rows(variant).max(1)).max(1)
     }
 
-    /// Returns the change of an instance by the neighbouring rows from `first` on. `[rows, hidden]`
+    /// Returns the change that replaces adjacent rows of an instance, from row `first` of `side`
+    /// on, by `new`. `[rows, hidden]`
     pub(in crate::methods) fn with_rows(
         &self,
         instance: usize,
@@ -281,7 +283,7 @@ impl<'a> Unchanged<'a> {
     }
 }
 
-/// Lays sequences of rows one after another.
+/// Concatenates sequences of rows.
 fn embedded(sequences: &[Tensor]) -> Result<Embedded, Error> {
     let lengths = sequences.iter().map(|rows| rows.dim(0));
     Ok(Embedded {

@@ -1,4 +1,4 @@
-//! Which heads go without values: all of them, the same ones in every layer, or some of each.
+//! The heads to zero: all of them, the same ones in every layer, or a selection per layer.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::kernels::attention::KeyHeads;
 use crate::model::spec::AttentionSpec;
 
-/// A choice of heads.
+/// A selection of heads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -17,12 +17,12 @@ use crate::model::spec::AttentionSpec;
 pub(in crate::methods) enum Units {
     /// The same heads in every layer.
     Every(Heads),
-    /// Heads of the layers that are named.
+    /// Heads per layer index. In layers that are not named nothing is zeroed.
     ByLayer(#[serde(deserialize_with = "by_layer")] BTreeMap<usize, Heads>),
 }
 
-/// Reads heads by layer. The keys of JSON are texts, and the type is one of several that are tried,
-/// where serde does not turn texts into numbers.
+/// Deserializes heads by layer. JSON keys are strings, and serde does not convert them to numbers
+/// inside an untagged enum.
 fn by_layer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<usize, Heads>, D::Error> {
@@ -34,23 +34,23 @@ fn by_layer<'de, D: Deserializer<'de>>(
     numbered.collect()
 }
 
-/// Some heads of a layer.
+/// A selection of heads of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected a head's number, a list of them or a range \"first:end\""
 )]
 pub(in crate::methods) enum Heads {
-    /// One.
+    /// A single head.
     One(usize),
-    /// Several.
+    /// A list of heads.
     Several(Vec<usize>),
-    /// Neighbours, `"first:end"`, the end left out.
+    /// A range `"first:end"`, without the end.
     Range(String),
 }
 
 impl Units {
-    /// Fails for a range that is none.
+    /// Fails if a range is malformed.
     pub(super) fn validate(&self) -> Result<(), String> {
         let heads: Vec<&Heads> = match self {
             Self::Every(heads) => vec![heads],
@@ -63,7 +63,7 @@ impl Units {
 }
 
 impl Heads {
-    /// Returns their numbers, or what is wrong with a range that is none.
+    /// Returns the indices of the heads. Fails with a message if the range is malformed.
     fn numbers(&self) -> Result<Vec<usize>, String> {
         match self {
             Self::One(head) => Ok(vec![*head]),
@@ -72,14 +72,14 @@ impl Heads {
                 let range = text.split_once(':').and_then(|(first, end)| {
                     Some(first.trim().parse().ok()?..end.trim().parse().ok()?)
                 });
-                let wrong = || format!("`{text}` is no range of heads; write `first:end`");
+                let wrong = || format!("`{text}` is not a range of heads; write `first:end`");
                 Ok(range.ok_or_else(wrong)?.collect())
             }
         }
     }
 }
 
-/// Which heads of a layer are zeroed.
+/// The heads of one layer that are zeroed.
 pub(super) enum Chosen {
     All,
     None,
@@ -87,8 +87,8 @@ pub(super) enum Chosen {
 }
 
 impl Chosen {
-    /// Returns those of layer `layer` that `units` choose; all where there are no `units`. Says what
-    /// is wrong if `attention` has no such head.
+    /// Returns the heads of layer `layer` that `units` select; all of them if `units` is absent.
+    /// Fails with a message if `attention` has no such head.
     pub(super) fn new(
         units: Option<&Units>,
         layer: usize,
@@ -113,7 +113,7 @@ impl Chosen {
         }
     }
 
-    /// Returns them; `None` where nothing is zeroed.
+    /// Returns the heads to zero; `None` if there are none.
     pub(super) fn heads(&self) -> Option<KeyHeads<'_>> {
         match self {
             Self::All => Some(KeyHeads::All),

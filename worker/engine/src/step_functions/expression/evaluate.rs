@@ -1,12 +1,13 @@
 //! The value of an expression at a step, and its gradient in reverse mode.
 //!
-//! Forward, every node's value is kept; backward, from the last node to the first, each hands its
-//! cotangent on to its operands, and the quantities at the leaves hand theirs to the logits.
+//! The forward pass keeps every node's value. The backward pass goes from the last node to the
+//! first: each node propagates its cotangent to its operands, and the quantities at the leaves
+//! propagate theirs to the logits.
 
 use super::super::{Prediction, Slopes, Step};
 use super::tree::{Binary, Node, NodeId, Quantity, Reduce, TokenRef, Tree, Unary};
 
-/// A number, or one a token.
+/// A single number, or one per token of the vocabulary.
 #[derive(Debug, Clone)]
 enum Value {
     Scalar(f64),
@@ -14,7 +15,7 @@ enum Value {
 }
 
 impl Value {
-    /// Returns the number of token `index`.
+    /// Returns the number of token `index`; a scalar is the same for every token.
     fn at(&self, index: usize) -> f64 {
         match self {
             Self::Scalar(value) => *value,
@@ -26,7 +27,7 @@ impl Value {
         self.at(0)
     }
 
-    /// Returns the numbers, of which a scalar has one.
+    /// Returns the numbers: a scalar has one, a vector one per token.
     fn numbers(&self) -> &[f64] {
         match self {
             Self::Scalar(value) => std::slice::from_ref(value),
@@ -56,7 +57,7 @@ impl Value {
         }
     }
 
-    /// Adds `other` in the shape of `self`: a scalar takes the sum of a vector.
+    /// Adds `other` to `self`, whose shape is kept: a scalar is increased by the sum of a vector.
     fn add(&mut self, other: &Self) {
         match (self, other) {
             (Self::Scalar(sum), other) => *sum += other.numbers().iter().sum::<f64>(),
@@ -134,7 +135,7 @@ fn id(token: TokenRef, step: &Step<'_>) -> usize {
     }
 }
 
-/// Returns the number of a token; one the vocabulary does not have has none.
+/// Returns the number of a token; NaN if the vocabulary does not have the token.
 fn token_at(value: &Value, token: TokenRef, step: &Step<'_>) -> f64 {
     let numbers = value.numbers().get(id(token, step));
     numbers.copied().unwrap_or(f64::NAN)
@@ -170,7 +171,7 @@ fn reduce(op: Reduce, values: &[f64]) -> f64 {
     }
 }
 
-/// Returns where the smallest or largest value stands, the first of several.
+/// Returns the index of the smallest or largest value; the first one if several are equal.
 fn extreme(op: Reduce, values: &[f64]) -> usize {
     let is_better = |a: f64, b: f64| match op {
         Reduce::Min => a < b,
@@ -185,17 +186,17 @@ fn extreme(op: Reduce, values: &[f64]) -> usize {
     best
 }
 
-/// A backward pass on its way.
+/// A backward pass in progress.
 struct Backward<'a> {
     tree: &'a Tree,
     step: &'a Step<'a>,
     values: &'a [Value],
-    /// Complete for every node behind the one whose turn it is.
+    /// The cotangents so far. Those of the current node and of all later nodes are complete.
     cotangents: Vec<Value>,
 }
 
 impl Backward<'_> {
-    /// Hands the cotangent of `node` on to its operands, or to the logits.
+    /// Propagates the cotangent of `node` to its operands, or to the logits.
     fn hand_on(&mut self, node: NodeId, slopes: &mut Slopes) {
         let cotangent = self.cotangents[node].clone();
         match self.tree.nodes()[node] {
@@ -219,7 +220,8 @@ impl Backward<'_> {
                 let (a, b) = (&self.values[left], &self.values[right]);
                 let (at_left, at_right) = binary_slopes(op);
                 let to_left = cotangent.zip(&a.zip(b, at_left), |c, s| c * s);
-                // The slope at a constant exponent is a logarithm that need not exist.
+                // The derivative with respect to the exponent contains the logarithm of the base,
+                // which may not exist. A constant exponent does not need it.
                 let to_right = (!matches!(self.tree.nodes()[right], Node::Number(_)))
                     .then(|| cotangent.zip(&a.zip(b, at_right), |c, s| c * s));
                 self.cotangents[left].add(&to_left);
@@ -245,8 +247,8 @@ impl Backward<'_> {
         self.cotangents[vector].add(&share);
     }
 
-    /// Hands a cotangent to one token of `vector`. A quantity's goes straight to the logits, by
-    /// formulas that keep their digits where a probability is nearly 1.
+    /// Propagates a cotangent to one token of `vector`. For a quantity it goes straight to the
+    /// logits, with formulas that stay accurate where a probability is nearly 1.
     fn hand_to_token(
         &mut self,
         vector: NodeId,
@@ -275,7 +277,8 @@ impl Backward<'_> {
         }
     }
 
-    /// Hands a quantity's cotangents `g` to the logits: `g`, `g − p Σg` or `p (g − Σ g p)`.
+    /// Propagates a quantity's cotangents `g` to the logits: as `g` for logits, `g − p Σg` for
+    /// log-probabilities and `p (g − Σ g p)` for probabilities.
     fn hand_to_logits(&self, quantity: Quantity, cotangents: &[f64], slopes: &mut Slopes) {
         let probabilities = prediction(quantity, self.step).probabilities();
         let both = || cotangents.iter().zip(probabilities);
@@ -300,7 +303,7 @@ impl Backward<'_> {
     }
 }
 
-/// Returns the slopes at the logits `quantity` is made of.
+/// Returns the slopes of the logits that `quantity` is computed from.
 fn side(quantity: Quantity, slopes: &mut Slopes) -> &mut [f64] {
     if quantity.is_of_contrast() {
         slopes.contrast_logits()
@@ -309,7 +312,7 @@ fn side(quantity: Quantity, slopes: &mut Slopes) -> &mut [f64] {
     }
 }
 
-/// Returns the slope of a function of one operand, from the operand and the value.
+/// Returns the derivative of a function of one operand, as a function of the operand and the value.
 fn unary_slope(op: Unary) -> fn(f64, f64) -> f64 {
     match op {
         Unary::Negate => |_, _| -1.0,
@@ -324,7 +327,8 @@ fn unary_slope(op: Unary) -> fn(f64, f64) -> f64 {
 
 type Slope = fn(f64, f64) -> f64;
 
-/// Returns the slopes of a function of two operands, at the left and at the right one.
+/// Returns the derivatives of a function of two operands, with respect to the left and the right
+/// one.
 fn binary_slopes(op: Binary) -> (Slope, Slope) {
     match op {
         Binary::Add => (|_, _| 1.0, |_, _| 1.0),

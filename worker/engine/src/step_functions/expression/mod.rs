@@ -1,11 +1,12 @@
-//! `expression`: a step function written in the job, differentiated by itself.
+//! `expression`: a step function written in the job and differentiated automatically.
 //!
-//! Quantities, one number per token: `logits`, `logp`, `p` of the model's prediction, and
-//! `contrast_logits`, `contrast_logp`, `contrast_p` of the contrast's. `v[target]`, `v[contrast]`,
-//! `v[17]` take one token's. Operators `+ - * / ^`; functions `exp`, `log`, `sqrt`, `abs`, `min`,
-//! `max` of numbers or token by token; `sum`, `mean`, `min`, `max` over the tokens. So
-//! `logp[target] - logp[contrast]` is `contrast_prob_diff` with `logprob`, and `-sum(p * logp)`
-//! is `entropy`. A name `expr:…` is short for an expression.
+//! Quantities have one number per token: `logits`, `logp` and `p` of the model's prediction, and
+//! `contrast_logits`, `contrast_logp` and `contrast_p` of the contrast's. `v[target]`,
+//! `v[contrast]` and `v[17]` select the number of one token. The operators are `+ - * / ^`. The
+//! functions `exp`, `log`, `sqrt`, `abs`, `min` and `max` apply to numbers, or token by token.
+//! `sum`, `mean`, `min` and `max` reduce over the tokens. For example,
+//! `logp[target] - logp[contrast]` is `contrast_prob_diff` with `logprob`, and `-sum(p * logp)` is
+//! `entropy`. A name of the form `expr:…` is short for an expression.
 
 mod evaluate;
 mod parse;
@@ -20,7 +21,7 @@ use crate::registry::Describe;
 use parse::{ParseError, parse};
 use tree::Tree;
 
-/// What a name begins with that is an expression itself.
+/// Prefix of a function name that is itself an expression.
 pub(super) const PREFIX: &str = "expr:";
 
 /// A step function written in the job.
@@ -37,7 +38,7 @@ pub(super) struct Expression {
 struct Parameters {
     /// The expression.
     expression: String,
-    /// How the scores of tokens that are merged into one become one score.
+    /// How scores are merged when tokens are merged into one.
     merged_by: Reduction,
 }
 

@@ -1,4 +1,4 @@
-//! From text to a [`Tree`]: recursive descent, one function a level of binding.
+//! Parses text into a [`Tree`] by recursive descent, with one function per level of precedence.
 //!
 //! ```text
 //! sum     = product { ("+" | "-") product }
@@ -16,14 +16,15 @@ use whence_schemas::suggest::nearest;
 
 use super::tree::{Binary, Node, NodeId, Quantity, Reduce, Shape, TokenRef, Tree, Unary};
 
-/// Operations inside one another; so deep that nobody writes it, so shallow that no stack overflows.
+/// Limit on nested operations: deeper than anybody writes, shallow enough that the stack cannot
+/// overflow.
 const MAX_DEPTH: usize = 100;
 
 /// What is wrong with an expression, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {column} of `{text}`: {reason}")]
 pub(super) struct ParseError {
-    /// Number of the character, from 1.
+    /// Number of the character where the error is, counted from 1.
     pub(super) column: usize,
     text: String,
     reason: String,
@@ -180,7 +181,7 @@ impl<'t> Parser<'t> {
         Err(self.unknown(start, "quantity", name, names))
     }
 
-    /// Reads the operands of the function `name`, whose parenthesis is open.
+    /// Parses the arguments of the function `name`, after its opening parenthesis.
     fn call(&mut self, start: usize, name: &str) -> Result<NodeId, ParseError> {
         let mut operands = vec![self.sum()?];
         while self.take(',') {
@@ -226,7 +227,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Takes letters, digits and underscores.
+    /// Consumes letters, digits and underscores.
     fn word(&mut self) -> &'t str {
         let start = self.position();
         let mut end = start;
@@ -245,7 +246,7 @@ impl<'t> Parser<'t> {
         pushed.map_err(|reason| self.error(start, reason))
     }
 
-    /// Goes one operation deeper. Returns where it starts.
+    /// Enters one more level of nesting. Returns the position where the operation starts.
     fn enter(&mut self) -> Result<usize, ParseError> {
         let start = self.position();
         self.depth += 1;
@@ -260,13 +261,13 @@ impl<'t> Parser<'t> {
         while self.rest.next_if(|(_, c)| c.is_whitespace()).is_some() {}
     }
 
-    /// Returns the next character that is not blank.
+    /// Returns the next character that is not whitespace, without consuming it.
     fn peek(&mut self) -> Option<char> {
         self.skip_blanks();
         self.rest.peek().map(|&(_, c)| c)
     }
 
-    /// Returns where the next character that is not blank stands, in bytes.
+    /// Returns the byte position of the next character that is not whitespace.
     fn position(&mut self) -> usize {
         self.skip_blanks();
         self.rest
@@ -274,7 +275,7 @@ impl<'t> Parser<'t> {
             .map_or(self.text.len(), |&(position, _)| position)
     }
 
-    /// Takes `wanted` if it comes next.
+    /// Consumes `wanted` if it comes next, and returns whether it did.
     fn take(&mut self, wanted: char) -> bool {
         self.skip_blanks();
         self.rest.next_if(|&(_, c)| c == wanted).is_some()

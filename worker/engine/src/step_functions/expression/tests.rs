@@ -1,4 +1,4 @@
-//! Properties of all expressions, and expressions that are functions of the table.
+//! Properties of all expressions, and expressions that equal functions of the table.
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -20,7 +20,8 @@ fn expression(text: &str) -> Box<dyn StepFunction> {
     build(&format!("{PREFIX}{text}"), &Map::new()).unwrap()
 }
 
-/// Texts of numbers and of numbers a token, where every function is smooth and of moderate size.
+/// Generates the texts of scalar expressions in which every function is smooth and has values of
+/// moderate size.
 fn arbitrary_text() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("p[target]".to_owned()),

@@ -1,7 +1,7 @@
-//! A parsed expression: nodes in the order they are computed, the whole last.
+//! A parsed expression: its nodes in the order they are computed, the whole expression last.
 //!
-//! Every node is a number or one number per token, and its operands stand before it. [`Tree::push`]
-//! refuses whatever would break that, so evaluation has nothing left to check.
+//! The value of every node is a scalar or a vector with one number per token, and its operands come
+//! before it. [`Tree::push`] rejects anything else, so evaluation needs no checks.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ pub(super) struct Tree {
     shapes: Vec<Shape>,
 }
 
-/// Place of a node in its tree.
+/// Index of a node in its tree.
 pub(super) type NodeId = usize;
 
-/// What a node's value looks like.
+/// The shape of a node's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// One number.
@@ -27,7 +27,7 @@ pub(super) enum Shape {
 /// One operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Node {
-    /// A literal, zero or positive.
+    /// A literal, which is never negative: the minus sign is an operation.
     Number(f64),
     /// One number per token.
     Quantity(Quantity),
@@ -35,17 +35,17 @@ pub(super) enum Node {
     At { vector: NodeId, token: TokenRef },
     /// A function of one operand, token by token.
     Unary { op: Unary, operand: NodeId },
-    /// A function of two operands, token by token; a number is the same for all tokens.
+    /// A function of two operands, token by token; a scalar operand is the same for all tokens.
     Binary {
         op: Binary,
         left: NodeId,
         right: NodeId,
     },
-    /// One number made of one a token.
+    /// Reduces a vector to one number.
     Reduce { op: Reduce, vector: NodeId },
 }
 
-/// Defines an enum whose variants have names in the language.
+/// Defines an enum whose variants have names in the expression language.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -63,7 +63,7 @@ macro_rules! named {
 }
 
 named! {
-    /// What a step offers, one number per token.
+    /// The quantities of a step, with one number per token.
     Quantity {
         Logits = "logits",
         LogP = "logp",
@@ -90,12 +90,12 @@ named! {
     }
 }
 named! {
-    /// What makes one number of many.
+    /// A reduction of a vector to one number.
     Reduce { Sum = "sum", Mean = "mean", Min = "min", Max = "max" }
 }
 
 impl Quantity {
-    /// Returns whether it belongs to the contrast.
+    /// Returns whether it is a quantity of the contrast.
     pub(super) fn is_of_contrast(self) -> bool {
         matches!(
             self,
@@ -104,7 +104,7 @@ impl Quantity {
     }
 }
 
-/// A token an expression speaks of.
+/// A token that an expression refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenRef {
     /// The produced token.
@@ -123,7 +123,8 @@ impl Tree {
         }
     }
 
-    /// Adds a node whose operands are there. Fails with what is wrong with their shapes.
+    /// Adds a node whose operands are already in the tree. Fails with a message if their shapes do
+    /// not fit.
     pub(super) fn push(&mut self, node: Node) -> Result<NodeId, String> {
         let shape = match node {
             Node::Number(_) => Shape::Scalar,
@@ -155,12 +156,12 @@ impl Tree {
         }
     }
 
-    /// Returns the nodes, operands before what they are operands of.
+    /// Returns the nodes; operands come before the nodes that use them.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Returns what the value of `node` looks like.
+    /// Returns the shape of the value of `node`.
     pub(super) fn shape(&self, node: NodeId) -> Shape {
         self.shapes[node]
     }
@@ -170,7 +171,7 @@ impl Tree {
         self.nodes.len() - 1
     }
 
-    /// Returns whether the value depends on what the step is contrasted with.
+    /// Returns whether the value depends on the contrast.
     pub(super) fn reads_contrast(&self) -> bool {
         self.nodes.iter().any(|node| match node {
             Node::Quantity(quantity) => quantity.is_of_contrast(),
@@ -179,13 +180,13 @@ impl Tree {
         })
     }
 
-    /// Returns whether the value depends on the step at all.
+    /// Returns whether the value depends on the step at all; a constant has nothing to attribute.
     pub(super) fn reads_step(&self) -> bool {
         let mut nodes = self.nodes.iter();
         nodes.any(|node| matches!(node, Node::Quantity(_)))
     }
 
-    /// Returns how tightly the outermost operation of `node` binds.
+    /// Returns the precedence of the outermost operation of `node`.
     fn binding(&self, node: NodeId) -> u8 {
         match self.nodes[node] {
             Node::Binary { op, .. } => match op {
@@ -229,7 +230,8 @@ impl Tree {
                 right,
             } => self.print_call(op.name(), &[left, right], f),
             Node::Binary { op, left, right } => {
-                // Powers are read from the right, and their exponents may be negated bare.
+                // Powers associate to the right, and their exponent may be negated without
+                // parentheses.
                 let (at_left, at_right) = match op {
                     Binary::Power => (5, 3),
                     _ => (binding, binding + 1),
@@ -257,7 +259,7 @@ impl Tree {
         f.write_str(")")
     }
 
-    /// Prints an operand, in parentheses if it binds less tightly than `needed`.
+    /// Prints an operand, in parentheses if its precedence is below `needed`.
     fn print_operand(&self, node: NodeId, needed: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.binding(node) >= needed {
             return self.print(node, f);
