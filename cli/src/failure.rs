@@ -1,6 +1,7 @@
-//! How a command fails: what happened, whose move it is, what to type next.
+//! How a command fails: what happened, who has to act, and what to type next.
 //!
-//! The one place that says which error of which crate is a wrong request and which a failure.
+//! This is the only place that decides which errors of the other crates are wrong requests and
+//! which are failures.
 
 use std::process::ExitCode;
 
@@ -9,23 +10,23 @@ use whence_proto::status;
 use whence_schemas::store::StoreError;
 use whence_schemas::{ErrorKind, chain};
 
-/// What the shell is told.
+/// How a command that did not succeed ended; determines the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Whoever read our output has gone, which is not an error.
+    /// The reader of our output closed the pipe (`whence … | head`), which is not an error.
     ReaderGone,
-    /// Something failed that another try may not.
+    /// Something failed although the request was valid; trying again may succeed.
     Failed,
-    /// The request asks for what cannot be.
+    /// The request itself is invalid and has to be changed.
     WrongRequest,
-    /// A person stopped it.
+    /// The user pressed Ctrl-C (SIGINT).
     Interrupted,
-    /// The system stopped it.
+    /// The system asked the process to end (SIGTERM).
     Terminated,
 }
 
 impl Exit {
-    /// Returns the exit status.
+    /// Returns the exit status of the process. 130 and 143 are 128 plus the number of the signal.
     pub fn status(self) -> u8 {
         match self {
             Self::ReaderGone => 0,
@@ -51,22 +52,22 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Fails because the request must be changed.
+    /// Makes a failure that the user fixes by changing the request.
     pub fn request(message: impl Into<String>) -> Self {
         Self::new(Exit::WrongRequest, message)
     }
 
-    /// Fails although the request is right.
+    /// Makes a failure that occurred although the request is valid.
     pub fn run(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
     }
 
-    /// Stops because a person asked to.
+    /// Makes the outcome of a command that was interrupted by the user.
     pub fn interrupted(message: impl Into<String>) -> Self {
         Self::new(Exit::Interrupted, message)
     }
 
-    /// Fails with what can be done about it: the one place that turns kinds into exit statuses.
+    /// Makes a failure whose exit status follows from `kind`.
     pub(crate) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
         if status::exit_status(kind) == Exit::WrongRequest.status() {
             Self::request(message)
@@ -75,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// Stops as `exit` says: because a person or the system asked to.
+    /// Makes the outcome of a command that was stopped: `exit` says whether by Ctrl-C or SIGTERM.
     pub(crate) fn stopped(exit: Exit, message: impl Into<String>) -> Self {
         Self::new(exit, message)
     }
@@ -89,7 +90,7 @@ impl Failure {
         }
     }
 
-    /// Marks the failure as one about stored bytes, so that the caller looks for the damaged file.
+    /// Marks the failure as caused by stored data, so that the caller looks for the damaged file.
     #[cfg(feature = "sql")]
     #[must_use]
     pub(crate) fn about_stored_data(mut self) -> Self {
@@ -97,37 +98,37 @@ impl Failure {
         self
     }
 
-    /// Returns whether stored bytes are at fault.
+    /// Returns whether stored data caused the failure.
     #[cfg(feature = "sql")]
     pub(crate) fn is_about_stored_data(&self) -> bool {
         self.is_about_stored_data
     }
 
-    /// Fails because of a defect of ours, which panicked.
+    /// Makes a failure from a caught panic, which is always a bug in this program.
     pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
         let message = whence_coordinator::panics::message(panic);
         Self::run(format!("internal error: {message}"))
             .hint("run it again with --very-verbose, and report what that prints")
     }
 
-    /// Adds what to type next.
+    /// Adds a hint: the next step, or what to type.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Returns what the shell is told.
+    /// Returns how the command ended.
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Returns what happened.
+    /// Returns the message without its `error:` label and hint.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Tells the person, and returns what to tell the shell.
+    /// Prints the message and hint to standard error and returns the process's exit code.
     pub fn report(&self) -> ExitCode {
         if self.exit != Exit::ReaderGone {
             let kind = match self.exit {
@@ -180,7 +181,7 @@ impl From<StoreError> for Failure {
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let message = match status::kind(&status) {
-            // What is wrong with the request, or with a stored file, is said as it is.
+            // The message already says what is wrong with the request or the stored file.
             ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Data => {
                 status.message().to_owned()
             }

@@ -1,12 +1,14 @@
-//! What a person touches: attribute, attribute-dataset, submit, watch, sql.
+//! The command-line interface: attribute, attribute-dataset, submit, watch, sql and more.
 //!
-//! [`args`] says what can be typed; each command is a file of `commands`, which checks the request,
-//! acts through the libraries of the other crates and prints. `local` is the whole pipeline in one
-//! process; `results` reads tables back; `viz` draws heatmaps; `query` answers SQL.
+//! [`args`] defines commands and flags. Each command is a file in `commands`: it checks the
+//! request, calls the libraries of the other crates and prints the result. `local` runs the whole
+//! pipeline in one process, `results` reads tables back, `viz` draws heatmaps, and `query` answers
+//! SQL.
 //!
-//! What must stay true: standard output is data and standard error is talk, so that every command
-//! can stand in a pipe; exit status 2 is a wrong request, 1 a failure, 130 Ctrl-C, 143 SIGTERM; meaning
-//! never depends on color. Nobody imports this crate but its own binary and the tests.
+//! What must stay true: data goes to standard output and messages go to standard error, so that
+//! every command works in a pipe. The exit status is 2 for a wrong request, 1 for a failure, 130
+//! after Ctrl-C and 143 after SIGTERM. Color never carries meaning that the text lacks. Only this
+//! crate's binary and the tests import it.
 
 #![allow(
     clippy::print_stderr,
@@ -38,7 +40,7 @@ pub mod viz;
 
 pub use failure::{Exit, Failure};
 
-/// Runs the command that `arguments` spell, the program's name first.
+/// Runs the command given by `arguments`, the first of which is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match args::spelling::normalize(arguments) {
         Ok(arguments) => arguments,
@@ -47,8 +49,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match args::Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help goes to standard output, what was wrong to standard error; neither can be
-            // reported better if even that fails.
+            // Clap prints help to standard output and errors to standard error. If printing fails,
+            // there is nowhere left to report it.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
@@ -64,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let work = AssertUnwindSafe(commands::run(arguments.command)).catch_unwind();
             let outcome = runtime.block_on(work);
             let outcome = outcome.unwrap_or_else(|panic| Err(Failure::panicked(panic.as_ref())));
-            // Of a command that was stopped, a thread may still compute: nobody waits for it.
+            // After a command was stopped, a thread may still be computing. Do not wait for it.
             runtime.shutdown_background();
             outcome
         }
@@ -85,8 +87,8 @@ fn start_logging(level: &str) {
         .init();
 }
 
-/// Where and how something panicked is for whoever looks for the defect: in a service's log, and with
-/// `--very-verbose`. What it means for a person at a terminal is said by whoever catches it.
+/// Logs a panic, for whoever looks for the bug: always in a service, and with a backtrace at debug
+/// level (`--very-verbose`). The code that catches the panic reports it to the user.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>, is_service: bool) {
     if is_service {
         tracing::error!(%panic, "a thread panicked");

@@ -1,7 +1,8 @@
 //! The whole pipeline in one process: a coordinator, workers and the calls between them.
 //!
-//! The same code as on a cluster; only the connections are pipes in memory. Stopping it drains:
-//! what a worker has computed is committed or given back, and the same command resumes.
+//! This is the same code that runs on a cluster, except that connections are in-memory pipes.
+//! Stopping drains the workers: finished rows are committed and unfinished work is given back, so
+//! running the same command again resumes.
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,8 @@ use crate::remote::Jobs;
 #[derive(Debug)]
 pub(crate) struct Local {
     channel: Channel,
-    /// Ends the workers; the coordinator outlives them, so that they can report.
+    /// Stops the workers. The coordinator has its own token because it must outlive them: they
+    /// report their results to it while they drain.
     workers_end: CancellationToken,
     coordinator_ends: CancellationToken,
     workers: JoinSet<Result<(), Failure>>,
@@ -26,11 +28,12 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Starts a coordinator that serves the storage root at `root`. No worker yet.
+    /// Starts a coordinator for the storage root at `root`, without any workers.
     ///
     /// Fails if the root cannot be used.
     pub(crate) async fn start(root: &str) -> Result<Self, Failure> {
         let coordinator = Coordinator::start(Config {
+            // Run only jobs submitted here: another coordinator may be serving the same root.
             scope: Scope::Submitted,
             ..Config::new(root)
         });
@@ -63,7 +66,7 @@ impl Local {
         }
     }
 
-    /// Returns the way to the coordinator.
+    /// Returns a client of the coordinator.
     pub(crate) fn jobs(&self) -> Jobs {
         Jobs::over(self.channel.clone())
     }
@@ -73,7 +76,7 @@ impl Local {
         &self.root
     }
 
-    /// Waits for the first part that ends by itself: none should.
+    /// Waits until a worker or the coordinator ends by itself, which is always a failure.
     pub(crate) async fn failed(&mut self) -> Failure {
         let ended = tokio::select! {
             Some(ended) = self.workers.join_next() => ended,
@@ -87,7 +90,7 @@ impl Local {
         }
     }
 
-    /// Ends the workers: what they have computed is committed, what they have not is given back.
+    /// Stops the workers and waits for them. Finished rows are committed; the rest is given back.
     pub(crate) async fn drain(&mut self) {
         self.workers_end.cancel();
         while self.workers.join_next().await.is_some() {}
@@ -97,7 +100,7 @@ impl Local {
     pub(crate) async fn stop(mut self) {
         self.drain().await;
         self.coordinator_ends.cancel();
-        // Open calls keep the server; they end with the last way to it.
+        // The server waits for open calls, which end when the last channel to it is dropped.
         drop(self.channel);
         while self.coordinator.join_next().await.is_some() {}
     }

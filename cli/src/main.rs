@@ -1,4 +1,4 @@
-//! `whence`: the command a person types.
+//! The binary `whence`.
 
 use std::process::ExitCode;
 

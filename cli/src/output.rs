@@ -1,13 +1,14 @@
-//! Standard output: data, and nothing but data. Warnings go to standard error.
+//! Writing to standard output. Only data goes there; warnings go to standard error.
 //!
-//! Data is written through a handle that reports errors, so that `whence … | head` ends quietly.
+//! Write errors are returned instead of causing a panic as `println!` would, so that
+//! `whence … | head` ends quietly when `head` closes the pipe.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
 use crate::Failure;
 
-/// Writes `text` and a line end to standard output.
+/// Writes `text` and a newline to standard output, and flushes it.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
@@ -15,25 +16,25 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells the person about something that does not stop the command.
+/// Prints a warning to standard error. The command continues.
 pub(crate) fn warn(notice: &dyn Display) {
     eprintln!("warning: {notice}");
 }
 
-/// Columns of the terminal that standard output is; `None` in a pipe.
+/// Returns the width of the terminal in columns; `None` if standard output is not a terminal.
 pub(crate) fn width() -> Option<usize> {
     let is_terminal = std::io::stdout().is_terminal();
     let size = is_terminal.then(|| console::Term::stdout().size_checked());
     size.flatten().map(|(_, columns)| usize::from(columns))
 }
 
-/// Returns `count` with its noun, in the plural where there is not one.
+/// Returns `count` followed by `noun`, with a plural `s` unless the count is 1.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count))
 }
 
-/// Returns a number with its thousands apart.
+/// Formats a number with commas between groups of three digits.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);

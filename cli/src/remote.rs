@@ -1,4 +1,4 @@
-//! Asking a coordinator, wherever it is: the same calls over TCP and in memory.
+//! Client for a coordinator: the same calls work over TCP and over an in-memory pipe.
 
 use std::time::Duration;
 
@@ -16,34 +16,35 @@ use whence_schemas::{ErrorKind, JobId, JobSpec};
 use crate::Failure;
 use crate::progress::JobProgress;
 
-/// One attempt to connect takes no longer.
+/// Timeout of a single attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A coordinator started a moment ago, in the line above or beside this program in a cluster, may
-/// take this long until it listens.
+/// Retries while a coordinator is starting. It may have been started a moment ago, on the previous
+/// line of a script or together with this program in a cluster, and not be listening yet.
 const STARTING: RetryPolicy = RetryPolicy {
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(1),
     give_up_after: Duration::from_secs(10),
 };
-/// A coordinator that restarts is back within seconds; one that moves to another machine takes longer.
+/// Retries while a coordinator is away. A restart takes seconds, a move to another machine longer.
 const RESTARTING: RetryPolicy = RetryPolicy {
     first_pause: Duration::from_millis(500),
     longest_pause: Duration::from_secs(2),
     give_up_after: Duration::from_secs(30),
 };
-/// A watch that ends before its job, without an error, is asked for again after this.
+/// Pause before watching again, if the stream of statuses ended before the job and without an
+/// error.
 const WATCH_AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// A watch shows what the time makes of the last status this often.
+/// While no new status arrives, the display is refreshed this often.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// Specifications are small, but longer than tonic's own limit allows for.
+/// Limit for one message. Tonic's default of 4 MiB is too low: a specification can be longer.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
-/// A coordinator, as a person sees it.
+/// A client of a coordinator's job service.
 #[derive(Debug, Clone)]
 pub(crate) struct Jobs(JobServiceClient<Channel>);
 
 impl Jobs {
-    /// Asks the coordinator behind `channel`.
+    /// Makes a client that uses an existing channel.
     pub(crate) fn over(channel: Channel) -> Self {
         Self(JobServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
@@ -72,7 +73,7 @@ impl Jobs {
         Ok(Self::over(channel))
     }
 
-    /// Submits a job. Returns its id and whether it was there before.
+    /// Submits a job. Returns its id, and whether the job already existed.
     pub(crate) async fn submit(&mut self, spec: &JobSpec) -> Result<(JobId, bool), Failure> {
         let request = SubmitJobRequest {
             spec_json: spec.canonical_json(),
@@ -91,7 +92,7 @@ impl Jobs {
             .jobs)
     }
 
-    /// Returns how far a job is, and its specification as JSON.
+    /// Returns a job's status, and its specification as JSON.
     pub(crate) async fn get(&mut self, id: &JobId) -> Result<(JobStatus, String), Failure> {
         let request = GetJobRequest {
             job_id: id.to_string(),
@@ -100,7 +101,7 @@ impl Jobs {
         Ok((answer.status.unwrap_or_default(), answer.spec_json))
     }
 
-    /// Cancels a job.
+    /// Cancels a job and returns its status afterward.
     pub(crate) async fn cancel(&mut self, id: &JobId) -> Result<JobStatus, Failure> {
         let request = CancelJobRequest {
             job_id: id.to_string(),
@@ -109,7 +110,7 @@ impl Jobs {
         Ok(answer.status.unwrap_or_default())
     }
 
-    /// Returns the job whose id begins with `text`.
+    /// Returns the job whose id begins with `text`. Fails if there is none, or more than one.
     pub(crate) async fn find(&mut self, text: &str) -> Result<JobId, Failure> {
         if let Ok(id) = text.parse() {
             return Ok(id);
@@ -122,8 +123,8 @@ impl Jobs {
         find(text, &ids)
     }
 
-    /// Shows a job's progress until it ends, and returns how it ended. A coordinator that goes away
-    /// meanwhile is waited for.
+    /// Shows a job's progress until it ends, and returns its final status. If the coordinator goes
+    /// away in the meantime, retries until it is back or the retry budget is spent.
     pub(crate) async fn follow(
         &mut self,
         id: &JobId,
@@ -156,7 +157,8 @@ impl Jobs {
         }
     }
 
-    /// Watches a job once. Returns whether any status was heard, and the last one.
+    /// Watches a job until the stream ends. Returns whether any status arrived, and the last status
+    /// or the error that ended the stream.
     async fn watch(
         &mut self,
         id: &JobId,
@@ -173,7 +175,8 @@ impl Jobs {
             Err(status) => return (heard, Err(status)),
         };
         loop {
-            // A status comes when something changes; that nothing does must be seen too.
+            // A status arrives only when something changes. Without a timeout, a stall would not
+            // show.
             match timeout(REFRESH_EVERY, statuses.message()).await {
                 Err(_) => progress.refresh(),
                 Ok(Ok(Some(answer))) => {
@@ -188,7 +191,7 @@ impl Jobs {
     }
 }
 
-/// Returns the only one of `ids` that begins with `text`.
+/// Returns the one id in `ids` that begins with `text`. Fails if there is none, or more than one.
 pub(crate) fn find(text: &str, ids: &[JobId]) -> Result<JobId, Failure> {
     let mut found = ids.iter().filter(|id| id.as_str().starts_with(text));
     match (found.next(), found.next()) {
@@ -205,7 +208,8 @@ fn job_id(text: &str) -> Result<JobId, Failure> {
         .map_err(|error| Failure::run(format!("the coordinator answered: {error}")))
 }
 
-/// Connects, again and again until a coordinator that is starting must have started.
+/// Connects to `endpoint`, retrying long enough for a coordinator that is just starting. Tells the
+/// user once that it is waiting.
 async fn connected(endpoint: &Endpoint, url: &str) -> Result<Channel, tonic::transport::Error> {
     let mut told = false;
     let on_wait = |_: &_, left| {
@@ -214,13 +218,14 @@ async fn connected(endpoint: &Endpoint, url: &str) -> Result<Channel, tonic::tra
             eprintln!("no coordinator at {url}; trying for another {left}");
         }
     };
-    // An address that nobody listens at yet is what may pass; a wrong one cannot be told from it.
+    // Every error is retried: a wrong address cannot be told apart from one where no coordinator
+    // is listening yet.
     let kind = |_: &_| ErrorKind::Unavailable;
     let connected = retry(STARTING, kind, on_wait, || endpoint.connect()).await;
     connected.map_err(GaveUp::into_error)
 }
 
-/// Returns what is at the bottom of `error`: what the system said.
+/// Returns the message of the innermost cause of `error`: what the operating system reported.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

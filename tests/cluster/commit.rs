@@ -1,4 +1,4 @@
-//! What a cluster that nothing happens to leaves behind.
+//! What a cluster leaves behind if nothing goes wrong.
 
 use arrow::array::AsArray;
 use whence_proto::v1::JobState;
@@ -39,7 +39,7 @@ async fn a_job_submitted_again_is_found_and_nothing_is_computed() {
     let before = table::files(root.path(), &spec);
     cluster.stop().await;
 
-    // Without a worker nothing could be computed, by a coordinator that knows only the store.
+    // The new coordinator knows only the store and has no workers, so it cannot compute anything.
     let cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();

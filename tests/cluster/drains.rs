@@ -1,4 +1,4 @@
-//! Workers that are told to end: what they have finished is kept, down to the group under way.
+//! Workers that are told to end keep everything they have finished, up to the current group.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use whence_tests::table;
 const ROWS: u64 = 30;
 const GROUP: u64 = 2;
 
-/// One shard of all rows, slow enough to be stopped in the middle.
+/// Returns a job with all rows in one shard, slow enough to be stopped in the middle.
 fn job() -> JobSpec {
     let mut spec = JobSpec {
         shard_tokens: 1_000_000,
@@ -30,7 +30,7 @@ fn job() -> JobSpec {
     spec
 }
 
-/// Starts a worker that attributes [`GROUP`] rows at a time.
+/// Starts a worker called `id` that attributes [`GROUP`] rows at a time.
 fn worker(address: &str, id: &str) -> Process {
     let coordinator = format!("http://{address}");
     let group = GROUP.to_string();
@@ -42,7 +42,7 @@ fn worker(address: &str, id: &str) -> Process {
     Process::start("whence-worker", &arguments.concat())
 }
 
-/// Returns how many rows of the dataset each worker filled slots with.
+/// Returns how many rows each worker wrote to slots, by the worker's id.
 fn rows_by_worker(root: &Path, spec: &JobSpec) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for path in table::files(root, spec) {
@@ -73,13 +73,13 @@ async fn a_worker_that_is_terminated_commits_the_rows_it_has_finished() {
     })
     .await;
     assert_eq!(seen.state(), JobState::Running, "too fast: {seen:?}");
-    // The computation ends within two seconds; the rest is what commits on a busy machine take.
+    // The computation ends within two seconds. The rest is for commits on a busy machine.
     let terminate = tokio::task::spawn_blocking(move || first.terminate());
     let ended = tokio::time::timeout(Duration::from_secs(10), terminate);
     let ended = ended.await.expect("it ends soon").unwrap();
     assert!(ended.success(), "{ended}");
 
-    // What was reported as finished stands in slots now, and nobody computes it again.
+    // Rows that were reported as finished are in slots now, and are not computed again.
     let kept = rows_by_worker(root.path(), &spec)["first"];
     assert!(kept >= seen.rows_in_flight, "{kept} rows kept of {seen:?}");
     let status = watch(channel(&address), &id, |_| true).await;

@@ -1,4 +1,4 @@
-//! Stores that fail, workers that cannot, rows that are bad.
+//! Failing stores, workers that cannot do the work, and bad rows.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn a_job_goes_on_after_the_store_was_away() {
     cluster.add_worker(whence_worker::Config::default());
     cluster.watch(&id, |status| status.slots_done > 0).await;
     bucket.fail(Fault::Unavailable);
-    // Long enough for commits under way to meet the outage.
+    // Long enough for the current commits to run into the outage.
     tokio::time::sleep(Duration::from_millis(700)).await;
     bucket.fail(Fault::None);
     let status = cluster.watch(&id, |_| false).await;
@@ -188,7 +188,7 @@ async fn a_newer_coordinator_makes_the_older_step_down() {
         .await
         .unwrap();
     let spec = job_in_small_shards("test[:5]");
-    // Asked directly: its server may be gone before a client hears why.
+    // Call the coordinator directly: its server may stop before a client gets the reason.
     let refused = async {
         loop {
             match older.coordinator.jobs().submit(spec.clone()).await {

@@ -1,4 +1,4 @@
-//! `kill -9`, in the middle: every example exactly once, the same bytes.
+//! `kill -9` in the middle of a job: every example is there exactly once, with the same bytes.
 
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, SubmitJobRequest};
@@ -8,7 +8,7 @@ use whence_tests::fixtures::{translation_job, translations};
 use whence_tests::processes::Process;
 use whence_tests::table;
 
-/// Slow enough to be killed in the middle.
+/// Returns a job that is slow enough for its workers to be killed in the middle.
 fn job() -> JobSpec {
     let mut spec = JobSpec {
         shard_tokens: 150,
@@ -62,7 +62,7 @@ async fn killed_workers_and_coordinators_lose_and_double_nothing() {
         status.slots_done > after.slots_done
     })
     .await;
-    // Both at once: nobody is left who knows anything.
+    // Kill coordinator and worker together, so that only the store remembers the job.
     if later.state() == JobState::Running {
         survivor.kill();
     }
@@ -82,7 +82,7 @@ async fn killed_workers_and_coordinators_lose_and_double_nothing() {
     assert_eq!(table::sealed(root.path(), &spec).rows, 60);
 }
 
-/// Runs a job to its end in a cluster that nothing happens to. Returns the storage root.
+/// Runs a job to its end without any failure. Returns the storage root, for comparison.
 async fn run_undisturbed(spec: &JobSpec) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let cluster = Cluster::with_worker(root.path().display()).await;

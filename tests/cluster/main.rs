@@ -1,4 +1,4 @@
-//! Clusters: exactly once, whatever happens to whom.
+//! Clusters: every row is committed exactly once, whatever fails.
 
 #![allow(
     clippy::unwrap_used,

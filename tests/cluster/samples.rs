@@ -1,4 +1,5 @@
-//! Several sequences of an example: each is a row, whichever shard and run it is computed in.
+//! Several generated sequences per example: each is a row of its own, the same in any shard and
+//! run.
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -9,14 +10,15 @@ use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{job_in_small_shards, translation_job};
 use whence_tests::table;
 
-/// Returns a job that generates translations as `generation`, JSON, says, instead of forcing them.
+/// Returns `spec` changed to generate translations with the options `generation` (JSON), instead of
+/// forcing them.
 fn generating(mut spec: JobSpec, generation: &serde_json::Value) -> JobSpec {
     spec.dataset.generated_field = None;
     spec.attribution.generation = serde_json::from_value(generation.clone()).unwrap();
     spec
 }
 
-/// Returns the rows of the first sequences, their numbers and all.
+/// Returns the rows of each example's first sequence, with all columns.
 fn first_samples(rows: &RecordBatch) -> RecordBatch {
     let samples = rows.column_by_name(output::SAMPLE).unwrap();
     let is_first = samples.as_primitive::<Int32Type>().iter();
@@ -53,7 +55,7 @@ async fn every_returned_beam_is_a_row_and_the_first_is_the_only_one_of_another_j
     assert_eq!(rows.num_rows(), 36);
     assert_eq!(table::sealed(root.path(), &three).rows, 12);
     assert_eq!(first_samples(&rows), table::read(root.path(), &one));
-    // Beams differ in a token at least.
+    // Any two beams differ in at least one token.
     let targets = rows.column_by_name(output::TARGET_TOKEN_IDS).unwrap();
     let targets = targets.as_list::<i32>();
     for example in 0..12 {

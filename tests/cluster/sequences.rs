@@ -1,4 +1,4 @@
-//! Scores of a stack's tokens for each other come back from the cluster, where they were asked for.
+//! Scores between tokens of the same stack come back from the cluster if they were asked for.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type};
@@ -11,10 +11,10 @@ use whence_tests::cluster::Cluster;
 use whence_tests::fixtures::{marian, translation_job, translations};
 use whence_tests::table;
 
-/// One column of a row's square: name, side, position and scores.
+/// One column of a row's score matrix: name, side, position and scores.
 type Column = (String, String, usize, Vec<f32>);
 
-/// Returns the columns of a row's sequence scores; `None` where there are none.
+/// Returns the columns of a row's sequence scores; `None` if the row has none.
 fn columns(rows: &RecordBatch, row: usize) -> Option<Vec<Column>> {
     let column = rows.column_by_name(output::SEQUENCE_SCORES).unwrap();
     let lists = column.as_list::<i32>();

@@ -1,4 +1,4 @@
-//! Models that are not what they say: every one is refused, by the name of what is wrong.
+//! Damaged or inconsistent models: each is refused with an error that names what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use whence_engine::model;
 
 use crate::reference::Reference;
 
-/// Copies `name` and lets `change` spoil it. Returns what loading it says.
+/// Copies the model `name` and damages it with `change`. Returns the error of loading it.
 fn refusal(name: &str, change: impl FnOnce(&Path)) -> String {
     let reference = Reference::all().into_iter().find(|r| r.name == name);
     let original = reference.unwrap().folder;
@@ -110,7 +110,7 @@ fn a_vocabulary_of_one_side_that_does_not_fit_is_named_with_its_table() {
         assert_names(&message, &["model.safetensors", table]);
         assert_names(&message, &shapes);
     }
-    // One table is asked for where there are two.
+    // The configuration asks for one shared table, but the file has two.
     let message = refusal("marian-separate", |folder| {
         set(folder, "share_encoder_decoder_embeddings", json!(true));
     });
@@ -161,7 +161,7 @@ fn what_would_change_the_numbers_is_refused() {
     assert_names(&message, &["choose 5 of 4 experts"]);
 }
 
-/// Switches that change what a model computes, and that we do not serve.
+/// A configuration switch that we do not support and that changes what the model computes.
 #[test]
 fn a_switch_that_is_not_served_is_named() {
     let nested = |field: &str, value: Value| json!({ field: value });

@@ -1,28 +1,28 @@
-"""Makes the tiny random models of `tests/families/models` and what transformers computes with them.
+"""Makes the tiny random models of `tests/families/models`, and the reference results of transformers.
 
 Environment (CPU only):
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.15.* transformers==5.23.* safetensors
     .venv/bin/python tests/families/generate.py            # all of them
     .venv/bin/python tests/families/generate.py gpt2 t5    # some
-    .venv/bin/python tests/families/generate.py --maps     # maps alone, of models that are there
+    .venv/bin/python tests/families/generate.py --maps     # only the maps, for existing models
 
-A folder holds `config.json` and `model.safetensors` (weights are bfloat16 numbers, so that they are
-small, and exact in every precision) and the truth, computed in float64, with eager attention:
+Each folder has `config.json`, `model.safetensors` (weights are bfloat16 numbers, so that they are
+small, and exact in every precision), and the truth, computed in float64 with eager attention:
 
 * `reference.json`: token ids of the sequences, the explained steps, and what greedy search adds;
 * `reference.safetensors`: `logits.I` of every position of target I, `target_gradient.I` and
   `source_gradient.I` of the probability of a token with respect to the embeddings of target and
   source I.
 
-* `maps.safetensors`, where `MAPS` names the model: what the methods `attention` and `value_zeroing`
-  have of the last target, each step from the pass over its own prefix: `attention` is the mean over
-  heads, `value_zeroing` compares the hidden states of passes in which attention finds zeros for the
+* `maps.safetensors`, if `MAPS` lists the model: the scores of the methods `attention` and `value_zeroing`
+  for the last target, each step from a pass over its own prefix. `attention` is the mean over
+  heads. `value_zeroing` compares the hidden states of passes in which attention finds zeros for the
   values of one token in one layer. `[prefix tokens, layers]`, step after step.
 
 transformers rounds to single precision inside norms, softmaxes and heads, whatever the model's
-precision: `in_double_precision` takes that away. What models were trained with stays single:
-rotary and sinusoidal angles. There, the C library's powers, sines and cosines are rounded from
+precision; `in_double_precision` removes these roundings. Only the rotary and sinusoidal angles stay in
+single precision, as in training. Their powers, sines and cosines are rounded from
 double precision, so that the truth does not depend on the vector library torch was built with.
 """
 
@@ -91,7 +91,7 @@ YARN = {
     "original_max_position_embeddings": 16,
     "beta_fast": 2.0,
 }
-# Two of the targets become long while they are continued, one is long already.
+# Two of the targets exceed the long-RoPE threshold while they are continued; one exceeds it from the start.
 LONGROPE = {
     "rope_theta": 10000.0,
     "rope_type": "longrope",
@@ -100,7 +100,7 @@ LONGROPE = {
     "original_max_position_embeddings": 8,
 }
 
-# Folder: model type and the fields that differ from transformers' defaults.
+# Name of the folder: model type, and the fields that differ from transformers' defaults.
 FAMILIES = {
     "gpt2": ("gpt2", GPT),
     "gpt2-relu-scaled": (
@@ -200,7 +200,7 @@ FAMILIES = {
     "gpt_bigcode-heads": ("gpt_bigcode", GPT | dict(multi_query=False)),
     "opt": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32)),
     "opt-post-norm": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32, do_layer_norm_before=False)),
-    # The shape of the 350-million model.
+    # Shaped like OPT-350M, which projects its embeddings.
     "opt-projected": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False)),
     "bloom": ("bloom", dict(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4)),
     "bloom-six-heads": ("bloom", dict(vocab_size=VOCABULARY, hidden_size=24, n_layer=2, n_head=6)),
@@ -215,7 +215,7 @@ FAMILIES = {
         dict(vocab_size=VOCABULARY, d_model=32, n_layers=2, n_heads=4, max_seq_len=32, attn_config=dict(clip_qkv=0.5)),
     ),
     "falcon": ("falcon", DECODER),
-    # Eager attention of transformers 5.23 adds Falcon's slopes twice; the default does not.
+    # Eager attention in transformers 5.23 adds Falcon's ALiBi slopes twice; the default attention does not.
     "falcon-slopes": ("falcon", DECODER | dict(alibi=True, parallel_attn=False, multi_query=False, bias=True, attn_implementation="sdpa")),
     "falcon-new": ("falcon", DECODER | dict(new_decoder_architecture=True, num_kv_heads=2)),
     "xglm": (
@@ -250,7 +250,7 @@ FAMILIES = {
     "umt5": ("umt5", T5),
 }
 
-# Nonlinearities that no architecture has by default.
+# Nonlinearities that are no architecture's default.
 SMALL_GPT = GPT | dict(n_embd=16, n_layer=1, n_inner=24)
 SMALL_DECODER = DECODER | dict(hidden_size=16, num_hidden_layers=1)
 for activation in ("gelu_10", "laplace", "leaky_relu", "mish", "quick_gelu", "relu2", "relu6", "sqrtsoftplus"):
@@ -258,7 +258,7 @@ for activation in ("gelu_10", "laplace", "leaky_relu", "mish", "quick_gelu", "re
 for activation in ("hardswish", "sigmoid", "tanh"):
     FAMILIES[f"llama-{activation}"] = ("llama", SMALL_DECODER | dict(hidden_act=activation))
 
-# Switches of their configurations, turned.
+# Families with a switch of their configuration changed.
 FAMILIES |= {
     "gpt2-unscaled": ("gpt2", GPT | dict(scale_attn_weights=False)),
     "opt-bare": ("opt", DECODER | dict(ffn_dim=24, word_embed_proj_dim=32, enable_bias=False, layer_norm_elementwise_affine=False)),
@@ -277,11 +277,11 @@ FAMILIES |= {
     "mixtral-window": ("mixtral", FAMILIES["mixtral"][1] | dict(sliding_window=4, num_experts_per_tok=3)),
     "granite-biased": ("granite", DECODER | dict(attention_bias=True, mlp_bias=True)),
     "cohere-biased": ("cohere", DECODER | dict(attention_bias=True)),
-    # What transformers derives, said otherwise by the file, which has the last word.
+    # transformers would derive another value for this field, but the one in the file takes precedence.
     "t5-named-activation": ("t5", T5 | dict(dense_act_fn="silu")),
-    # Two names of one function, of which Gemma takes only `gelu` for the tanh form.
+    # `gelu` and `gelu_python` name the same function, but Gemma replaces only `gelu` by the tanh form.
     "gemma-erf": ("gemma", DECODER | dict(head_dim=6, hidden_act="gelu_python")),
-    # The padding row is where positions are counted from, or where one of them is missing.
+    # Positions are counted from the padding row, or one of them is missing there.
     "m2m_100-pad-0": ("m2m_100", BART | dict(pad_token_id=0)),
     "m2m_100-pad-19": ("m2m_100", BART | dict(pad_token_id=19, max_position_embeddings=64)),
     "xglm-pad-0": ("xglm", FAMILIES["xglm"][1] | dict(pad_token_id=0)),
@@ -291,7 +291,7 @@ FAMILIES |= {
     "bart-unscaled": ("bart", BART | dict(scale_embedding=False)),
 }
 
-# One of each way to lay norms, heads and rotations around an attention.
+# One model for each arrangement of norms, heads and rotations around attention.
 MAPS = (
     "biogpt", "cohere", "gemma2", "gpt2", "gpt_neox", "gpt_neox-sequential", "granite", "llama", "mistral", "olmo2",
     "opt", "opt-post-norm", "opt-projected", "opt-projected-pre-norm", "phi", "phi3-longrope", "qwen3", "stablelm-parallel",
@@ -303,7 +303,7 @@ in_angles = False
 
 
 def rounded_from_double(function):
-    """`function`, whose single-precision results are double-precision ones rounded."""
+    """Returns `function` computed in double precision, with single-precision results rounded from that."""
 
     def patched(*arguments, **keywords):
         tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
@@ -342,7 +342,7 @@ def stays_double(tensor, *arguments, **keywords):
 
 @contextlib.contextmanager
 def in_double_precision():
-    """Takes away transformers' roundings to single precision, outside the angles of positions."""
+    """Removes transformers' roundings to single precision, except for the angles of positions."""
 
     def to(original):
         return lambda self, *a, **k: self if stays_double(self, *a, **k) else original(self, *a, **k)
@@ -362,7 +362,7 @@ def in_double_precision():
         stack.enter_context(patched(torch.Tensor, "float", to_single))
         stack.enter_context(patched(torch.nn.functional, "softmax", softmax))
         stack.enter_context(patched(torch, "softmax", softmax))
-        # XGLM makes its mask's lowest number in the default precision.
+        # XGLM takes the lowest number for its mask from the default precision.
         torch.set_default_dtype(torch.float64)
         try:
             yield
@@ -371,7 +371,7 @@ def in_double_precision():
 
 
 def keep_angles_single(model):
-    """Lets rotary modules round to single precision as they do for single-precision models."""
+    """Lets rotary modules round to single precision, as they do in single-precision models."""
     for module in model.modules():
         if "RotaryEmbedding" not in type(module).__name__:
             continue
@@ -405,14 +405,14 @@ def build(model_type, fields):
         for tensor in tensors.values():
             if id(tensor) in fixed:
                 continue
-            # Norm weights and biases too: a model of ones and zeros hides what is left out.
+            # Norm weights and biases too: if they were ones and zeros, leaving them out would go unnoticed.
             values = 0.2 * torch.randn(tensor.shape, generator=noise)
             tensor.copy_((tensor + values if tensor.ndim == 1 else values).bfloat16())
     return model, config, is_encoder_decoder
 
 
 def steps_of(target):
-    """The explained row and token of a sequence: some row in the middle, a token that is not there."""
+    """Returns the explained row and token of a sequence: a row in the middle, and a token that does not occur there."""
     return len(target) * 2 // 3, (target[0] * 5 + 1) % VOCABULARY
 
 
@@ -424,15 +424,15 @@ def truth(model, is_encoder_decoder):
     for index, target in enumerate(TARGETS):
         source = SOURCES[index] if is_encoder_decoder else None
         if is_encoder_decoder:
-            # generate() would put the start token before any other.
+            # generate() would add the start token in front of any other.
             target = [START, *target[1:]]
         row, token = steps_of(target)
         ids = lambda values: torch.tensor([values])
         embedded = embedding(ids(target)).detach().requires_grad_()
         leaves = {"target": embedded}
         if is_encoder_decoder:
-            # The decoders of Marian and Pegasus scale what they are given, their encoders do not;
-            # attribution speaks of what is scaled.
+            # The decoders of Marian and Pegasus scale the embeddings they are given, their encoders do not.
+            # Attribution refers to the scaled embeddings.
             scale = getattr(model.get_encoder(), "embed_scale", 1.0)
             scale = scale if isinstance(scale, float) else 1.0
             leaves["source"] = (of_source(ids(source)) * scale).detach().requires_grad_()
@@ -462,7 +462,7 @@ def generate(name):
 
 
 def write(folder, model_type, fields):
-    """Makes a model and the truth about it. Returns how many tensors it has."""
+    """Makes a model and its reference. Returns the number of its tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     with exact_tables():
         model, config, is_encoder_decoder = build(model_type, fields)
@@ -483,7 +483,7 @@ def write(folder, model_type, fields):
 
 
 def write_maps(name):
-    """Computes what `attention` and `value_zeroing` have of a model that is there."""
+    """Computes the scores of `attention` and `value_zeroing` for an existing model."""
     folder = MODELS / name
     with exact_tables():
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=SINGLE)
@@ -501,7 +501,7 @@ def write_maps(name):
 
 
 def moved(model, prefix, clean):
-    """How far each layer's output moves at the last row without the value of one token. `[keys, layers]`"""
+    """Returns how far each layer's output at the last row moves if one token's value is zeroed. `[keys, layers]`"""
     module = sys.modules[type(model).__module__]
     layers = []
     for layer in range(model.config.num_hidden_layers):
@@ -528,7 +528,7 @@ def moved(model, prefix, clean):
 
 
 def shrink(folder):
-    """Stores in bfloat16 what is exact there."""
+    """Stores tensors in bfloat16 if that loses nothing."""
     from safetensors.torch import load_file
 
     path = folder / "model.safetensors"

@@ -1,4 +1,4 @@
-//! Weights that stay in the half precision they are stored in compute the same bits.
+//! Keeping weights in the half precision they are stored in gives the same bits as widening them.
 
 use candle_core::{DType, Tensor};
 use whence_engine::model::{self, ExplainedToken, ModelFiles, Transformer, Wanted};
@@ -6,7 +6,8 @@ use whence_engine::model::{self, ExplainedToken, ModelFiles, Transformer, Wanted
 use crate::measure::inputs;
 use crate::reference::Reference;
 
-/// Everything a model computes of its sequences: head inputs, logits, gradients.
+/// Returns the bits of everything a model computes for its sequences: head inputs, logits and
+/// gradients.
 fn bits(model: &Transformer, reference: &Reference) -> Vec<Vec<u64>> {
     let trace = model
         .forward(&inputs(model, &reference.sequences).unwrap())
@@ -31,7 +32,7 @@ fn bits(model: &Transformer, reference: &Reference) -> Vec<Vec<u64>> {
     computed.iter().flatten().map(numbers).collect()
 }
 
-/// Returns the bits of every number, widened.
+/// Returns the bits of every number after widening it to 64 bits.
 fn numbers(tensor: &Tensor) -> Vec<u64> {
     let flat = tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
     let numbers = flat.to_vec1::<f64>().unwrap();

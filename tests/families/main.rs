@@ -1,9 +1,10 @@
-//! Every architecture against transformers: logits, gradients, greedy search, batches, spellings,
-//! damage; and against itself: slopes, weights kept in half precision.
+//! Compares every architecture with transformers (logits, gradients, greedy search, batches, older
+//! configurations, damaged files) and with itself (slopes, weights kept in half precision).
 //!
 //! `generate.py` beside this file made the models and the truth in float64. The run prints the
-//! table of `docs/models.md`; with `WHENCE_WRITE_DOCS=1` it writes it there, and otherwise it checks
-//! that the page has a row for every model and promises no less error than there is.
+//! table of `docs/models.md`. With `WHENCE_WRITE_DOCS=1` it writes the table there. Otherwise it
+//! checks that the page has a row for every model and does not claim smaller errors than were
+//! measured.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,11 +28,11 @@ use measure::{Measured, measure};
 use reference::Reference;
 use whence_engine::model::ARCHITECTURES;
 
-/// What single precision costs two layers of 32 columns, with room.
+/// The error of single precision in two layers of width 32, with a margin.
 const LOGITS_F32: f64 = 2e-5;
-/// Rounding of double precision, which sums in other orders amplify.
+/// Rounding errors of double precision, amplified by sums in another order.
 const LOGITS_F64: f64 = 1e-10;
-/// One order more than the logits: a gradient passes every layer twice.
+/// One order of magnitude more than for logits, because a gradient passes every layer twice.
 const GRADIENTS_F64: f64 = 1e-9;
 
 #[test]
@@ -72,8 +73,7 @@ fn beyond_tolerance(reference: &Reference, measured: &Measured) -> Vec<String> {
         ("gradients", measured.gradients, GRADIENTS_F64),
     ];
     for (what, error, tolerance) in bounded {
-        // A comparison that is also false for what is not a number.
-        // Not a number is too much, too.
+        // `error > tolerance` is false for NaN, so that is checked separately.
         if error.is_nan() || error > tolerance {
             failures.push(format!("{}: {what} differ by {error:e}", reference.name));
         }

@@ -1,4 +1,4 @@
-//! The table of `docs/models.md`.
+//! Writes or checks the table of `docs/models.md`.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::measure::Measured;
 const BEGIN: &str = "<!-- table: cargo test -p whence-tests --test families -->\n";
 const END: &str = "<!-- end of table -->\n";
 
-/// A measured error may be this many times what the page says: processors add in other orders.
+/// Factor by which a measured error may exceed the page's, because processors add in other orders.
 const ROOM: f64 = 8.0;
 
 type Row = (String, Measured);
@@ -40,7 +40,7 @@ fn numbers(measured: &Measured) -> [f64; 3] {
     [measured.logits_f32, measured.logits_f64, measured.gradients]
 }
 
-/// Writes the table into the page where `WHENCE_WRITE_DOCS` is set, and checks the page elsewhere.
+/// Writes the table into the page if `WHENCE_WRITE_DOCS` is set, and otherwise checks the page.
 pub(crate) fn write_or_check(table: &str, rows: &[Row]) {
     let path = path();
     let page = fs::read_to_string(&path).unwrap();

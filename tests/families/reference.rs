@@ -1,4 +1,4 @@
-//! The models of `tests/families/models`, with what transformers computes.
+//! Reads the models of `tests/families/models` and what transformers computes with them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
-/// A tiny model and the truth about it.
+/// A tiny model with the results of transformers.
 pub(crate) struct Reference {
     /// Name of its folder.
     pub(crate) name: String,
-    /// Where it is.
+    /// Path of its folder.
     pub(crate) folder: PathBuf,
     /// `model_type` of its configuration.
     pub(crate) model_type: String,
@@ -19,14 +19,14 @@ pub(crate) struct Reference {
     tensors: HashMap<String, Tensor>,
 }
 
-/// Token ids of one example, and the step whose gradient is known.
+/// Token ids of an example, and the step whose gradient is in the reference.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Sequence {
     /// Input of the encoder; `None` for decoder-only models.
     pub(crate) source: Option<Vec<u32>>,
     /// Input of the decoder.
     pub(crate) target: Vec<u32>,
-    /// The explained row.
+    /// The row of the decoder that is explained.
     pub(crate) row: usize,
     /// The token whose probability is explained.
     pub(crate) token: usize,
@@ -40,12 +40,12 @@ struct ReferenceFile {
 }
 
 impl Reference {
-    /// Reads all of them, by name.
+    /// Reads all models, sorted by name.
     pub(crate) fn all() -> Vec<Self> {
         Self::of_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("families/models"))
     }
 
-    /// Reads those of another folder, by name.
+    /// Reads the models in another folder, sorted by name.
     pub(crate) fn of_folder(models: &Path) -> Vec<Self> {
         let entries = fs::read_dir(models).unwrap();
         let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -68,7 +68,7 @@ impl Reference {
         }
     }
 
-    /// Returns what transformers has for sequence `index`, row by row in double precision.
+    /// Returns the values `what` that transformers computed for sequence `index`, row by row.
     pub(crate) fn truth(&self, what: &str, index: usize) -> Vec<f64> {
         let tensor = &self.tensors[&format!("{what}.{index}")];
         tensor.flatten_all().unwrap().to_vec1().unwrap()

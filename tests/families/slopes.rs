@@ -1,8 +1,8 @@
-//! Every vector–Jacobian product against finite differences, in double precision.
+//! Compares every vector–Jacobian product with finite differences, in double precision.
 //!
-//! For each model a weighted sum of logits is moved along random directions of source and of target
-//! embeddings; its slope must be the inner product of gradient and direction. A new architecture is
-//! covered by its model alone.
+//! For each model, the embeddings of source or target are moved in random directions. The slope of
+//! a weighted sum of logits must be the inner product of its gradient and the direction. A new
+//! architecture is covered as soon as its model exists.
 
 use candle_core::{DType, Device, Tensor};
 use whence_engine::model::{self, Embedded, ExplainedToken, Inputs, Transformer, Wanted};
@@ -10,9 +10,10 @@ use whence_engine::model::{self, Embedded, ExplainedToken, Inputs, Transformer, 
 use crate::measure::inputs;
 use crate::reference::Reference;
 
-/// Central differences err by its square and by rounding over it: near 1e-10 each.
+/// Step of the central differences. Their error is about its square plus the rounding error divided
+/// by it; with this value both are near 1e-10.
 const STEP: f64 = 1e-5;
-/// Relative to the length of the gradient.
+/// Tolerance, relative to the length of the gradient times that of the direction.
 const TOLERANCE: f64 = 1e-6;
 /// Directions tried on each side.
 const DIRECTIONS: u64 = 3;
@@ -35,7 +36,7 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     product.to_scalar().unwrap()
 }
 
-/// What is differentiated: the sum of the logits of some rows, each times its weight.
+/// The function that is differentiated: a weighted sum of the logits of some rows.
 struct Sum {
     explained: Vec<ExplainedToken>,
     /// `[explained tokens, vocabulary]`
@@ -43,7 +44,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Takes the first, the explained and the last row of every sequence.
+    /// Makes the sum over the first, the explained and the last row of every sequence.
     fn of(reference: &Reference, vocabulary: usize) -> Self {
         let sequences = reference.sequences.iter().enumerate();
         let explained: Vec<_> = sequences
@@ -64,7 +65,8 @@ impl Sum {
         dot(&model.logits(&hidden).unwrap(), &self.weights)
     }
 
-    /// Returns the gradients at source and target, summed over the explained tokens. `[rows, width]`
+    /// Returns the gradients with respect to the source and target embeddings, summed over the
+    /// explained tokens. `[rows, width]` each.
     fn gradients(&self, model: &Transformer, inputs: &Inputs) -> [Option<Tensor>; 2] {
         let trace = model.forward(inputs).unwrap();
         let hidden = model.hidden(&trace, &self.explained).unwrap();
@@ -81,7 +83,8 @@ impl Sum {
         [source, target]
     }
 
-    /// Adds the rows each token has, `len` of its sequence, to those of the whole batch.
+    /// Sums gradients that are stored per explained token into the rows of the whole batch. Each
+    /// token has the first `len` rows of its sequence.
     fn summed(
         &self,
         embedded: &Embedded,
@@ -110,8 +113,8 @@ fn moved(embedded: &Embedded, direction: &Tensor, step: f64) -> Embedded {
     }
 }
 
-/// Returns the largest difference of slope and inner product over the gradient's length times the
-/// direction's.
+/// Returns the largest difference between slope and inner product, relative to the length of the
+/// gradient times that of the direction.
 fn error(model: &Transformer, reference: &Reference) -> f64 {
     let inputs = inputs(model, &reference.sequences).unwrap();
     let sum = Sum::of(reference, model.spec().vocabulary);
@@ -151,7 +154,7 @@ fn every_gradient_is_the_slope_along_random_directions() {
     for reference in Reference::all() {
         let model = model::load(&reference.folder, DType::F64).unwrap();
         let error = error(&model, &reference);
-        // Not a number is too much, too.
+        // `error > TOLERANCE` is false for NaN, so that is checked separately.
         if error.is_nan() || error > TOLERANCE {
             failures.push(format!("{}: {error:e}", reference.name));
         }

@@ -1,4 +1,4 @@
-//! Files of transformers 4 say the same in other words, and must be read as the same model.
+//! Configurations written by transformers 4 use other names, but must be read as the same model.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn spec(fields: &Fields) -> ModelSpec {
     architectures::spec(&ConfigFile::read(folder.path(), "config.json").unwrap()).unwrap()
 }
 
-/// Asserts that `rewrite` changes the words of a configuration and not the model.
+/// Checks that the configuration rewritten by `rewrite` still describes the same model.
 #[track_caller]
 fn assert_same(name: &str, rewrite: impl FnOnce(&mut Fields)) {
     let new = fields(name);
@@ -34,7 +34,8 @@ fn assert_same(name: &str, rewrite: impl FnOnce(&mut Fields)) {
     assert_eq!(spec(&new), spec(&old));
 }
 
-/// Takes the rope parameters out and puts those that are not scaling at the top level.
+/// Removes `rope_parameters`. Moves the parameters in `names` to the top level, under the names
+/// that transformers 4 uses, and returns the others, which belong to the scaling.
 fn flatten_rope(fields: &mut Fields, names: &[(&str, &str)]) -> Fields {
     let Some(Value::Object(mut rope)) = fields.remove("rope_parameters") else {
         panic!("no rope parameters");
@@ -133,7 +134,7 @@ fn sizes_by_their_other_names() {
 
 #[test]
 fn m2m_100_scales_its_embeddings_where_nothing_is_said() {
-    // transformers' default, unlike that of BART and its other relatives.
+    // transformers' default here is `true`, unlike for BART and its other relatives.
     assert_same("m2m_100", |fields| {
         assert_eq!(fields.remove("scale_embedding"), Some(json!(true)));
     });

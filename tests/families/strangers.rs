@@ -1,6 +1,7 @@
-//! Models that are something else than their `model_type` says: refused by name, or noticed.
+//! Models that are not what their `model_type` says. They are refused by name, or load with a
+//! notice.
 //!
-//! Every case is a committed model with one file added or changed, as such models are published.
+//! Every case is a committed model with one file added or changed, as found in published models.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,7 +14,7 @@ use whence_engine::{Error, ErrorScope, Notice};
 
 use crate::reference::Reference;
 
-/// A committed model, copied to be changed.
+/// A copy of a committed model that a test can change.
 pub(crate) struct Copy(tempfile::TempDir);
 
 impl Copy {
@@ -75,7 +76,7 @@ impl Copy {
         OpenedModel::open(&ModelFiles::open(self.path())?, DType::F32)
     }
 
-    /// Asserts that the model is refused, and returns the message with what to do.
+    /// Checks that the model is refused, with all of `parts` in the message or the next step.
     #[track_caller]
     fn is_refused_with(&self, parts: &[&str]) {
         let error = self.open().unwrap_err();
@@ -89,7 +90,7 @@ impl Copy {
         }
     }
 
-    /// Returns what is noticed about a model that loads.
+    /// Returns the notices of a model that loads.
     #[track_caller]
     fn notices(self) -> Vec<Notice> {
         let opened = self.open().unwrap();
@@ -122,7 +123,7 @@ fn quantized_weights_are_refused_by_the_method_whatever_their_tensors() {
         .set("quantization_config", gptq)
         .rename(pack)
         .is_refused_with(&["GPTQ", next]);
-    // Nothing but the tensors tells.
+    // Only the names of the tensors show that the weights are quantized.
     Copy::of("llama")
         .rename(pack)
         .is_refused_with(&["quantized weights", "qweight", next]);
@@ -156,7 +157,7 @@ fn a_classifier_is_refused_and_a_value_head_is_noticed() {
         .set("architectures", json!(["LlamaForSequenceClassification"]))
         .add("score.weight", &[2, 32], 0.5)
         .is_refused_with(&["`LlamaForSequenceClassification`", "`…ForCausalLM`"]);
-    // The class does not tell, the tensor does.
+    // The class name does not show it, but the extra tensor does.
     let notices = Copy::of("llama")
         .add("v_head.summary.weight", &[1, 32], 0.5)
         .notices();
@@ -224,7 +225,7 @@ fn a_tensor_of_the_body_that_nobody_reads_is_refused() {
         .is_refused_with(&["`model.norm.weight`"]);
 }
 
-/// What is found when the weights are loaded is found before, too.
+/// The check before loading finds the same errors as loading the weights.
 #[test]
 fn weights_are_checked_as_they_are_loaded() {
     Copy::of("llama")
@@ -316,8 +317,8 @@ fn a_git_lfs_pointer_is_called_one_in_whatever_place() {
         .is_refused_with(&["pytorch_model.bin", "Git LFS pointer"]);
 }
 
-/// Every tensor that the model is made of is read: a number in it that is none is found, when the
-/// weights are checked and when they are loaded, widened and as halves.
+/// A NaN in any tensor of the model is found: by the check before loading and by loading itself,
+/// with weights widened or kept in half precision.
 #[test]
 fn a_number_that_is_none_is_found_in_every_tensor() {
     for reference in Reference::all() {
@@ -333,7 +334,7 @@ fn a_number_that_is_none_is_found_in_every_tensor() {
             }
             let nan = match tensor["dtype"].as_str().unwrap() {
                 "F32" => f32::NAN.to_le_bytes().to_vec(),
-                // All bits set are no number in either half precision.
+                // All bits set mean NaN in both half-precision formats.
                 _ => vec![0xFF; 2],
             };
             let start = tensor["data_offsets"][0].as_u64().unwrap() as usize;

@@ -1,15 +1,15 @@
-"""Makes models whose configurations are turned at random, one switch or several, to try what we read.
+"""Makes models with one or several configuration switches changed at random, to test how we read them.
 
     .venv/bin/python tests/families/sweep.py FOLDER [--seed 1] [--combined 4] [FAMILY ...]
     WHENCE_SWEEP=FOLDER cargo test -p whence-tests --test families a_sweep
 
 A switch is any field that transformers' code of the family reads from its configuration and that
 can change what a model computes; `SWITCHES` has the values that are worth trying. Fields that the
-code does not read are turned too: we must not read them either. The last model of a family has a
+code does not read are changed too: we must not read them either. The last model of a family has a
 `config.json` without the fields that have transformers' defaults. Configurations that transformers
 itself cannot run are left out.
 
-What differs becomes a row of `FAMILIES` in `generate.py`, once it is mended.
+A model that reveals a difference becomes a row of `FAMILIES` in `generate.py` once the defect is fixed.
 """
 
 import argparse
@@ -28,12 +28,12 @@ import transformers
 import generate
 from generate import DECODER, FAMILIES, LLAMA3, LONGROPE, YARN
 
-# The first model of each type says what the family's sizes are called.
+# The first model of each type shows the names of the family's size fields.
 BASES = {}
 for _name, (_type, _fields) in FAMILIES.items():
     BASES.setdefault(_type, _fields)
 
-# Fields that speak of training, of other heads, of how outputs are wrapped, or of sizes.
+# Fields for training, other heads, the wrapping of outputs, or sizes.
 IRRELEVANT = re.compile(
     r"drop|jitter|init|label|problem_type|aux_loss|output_|return_dict|use_cache|dtype|summary|attn_impl|_name"
     r"|model_type|architectures|vocab_size|chunk_size|transformers_version|is_encoder_decoder|router_logits"
@@ -94,7 +94,7 @@ SWITCHES = {
     "hidden_activation": ACTIVATIONS,
     "d_kv": [4, 8],
 }
-# Read by nobody in transformers 5.23, and in files all the same.
+# Fields that transformers 5.23 does not read, but that occur in files.
 UNREAD = {
     "normalize_before": [True, False], "normalize_embedding": [True, False], "add_final_layer_norm": [True, False],
     "add_bias_logits": [True], "extra_pos_embeddings": [1], "static_position_embeddings": [True, False],
@@ -103,7 +103,7 @@ UNREAD = {
 
 
 def values_of(name, default):
-    """The values worth trying of a field whose default is known."""
+    """Returns the values worth trying for a field with this default."""
     if name in SWITCHES:
         return SWITCHES[name]
     if name.endswith("token_id"):
@@ -116,7 +116,7 @@ def values_of(name, default):
 
 
 def switches(model_type):
-    """The fields of a family that can be turned, and their values."""
+    """Returns the fields of a family that can be changed, with their values."""
     with silence():
         config = transformers.AutoConfig.for_model(model_type)
     known = config.to_dict()
@@ -137,7 +137,7 @@ def silence():
 
 
 def turned(model_type, combined, choice):
-    """Names and fields of the models of a family."""
+    """Yields the names and fields of a family's models."""
     base = dict(BASES[model_type])
     all_switches = switches(model_type)
     for name, values in all_switches.items():
@@ -149,7 +149,7 @@ def turned(model_type, combined, choice):
 
 
 def strip_defaults(folder, model_type):
-    """Leaves out of a `config.json` what transformers would assume."""
+    """Removes the fields of a `config.json` that have transformers' defaults."""
     path = folder / "config.json"
     fields = json.loads(path.read_text())
     with silence():
@@ -186,7 +186,7 @@ def main():
 
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
-    # The models are so small that threads only wait for each other.
+    # One thread: the models are so small that several would only wait for each other.
     torch.set_num_threads(1)
     generate.NEW_TOKENS = 6
     main()

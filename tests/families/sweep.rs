@@ -1,8 +1,9 @@
-//! Configurations with switches turned at random, which `sweep.py` makes: computed as transformers
-//! computes them, or refused.
+//! Models with randomly changed configuration switches, made by `sweep.py`. Each must compute the
+//! same as in transformers, or be refused.
 //!
-//! The models are too many to be kept; what they found is in `generate.py`. Without the folder
-//! `WHENCE_SWEEP` there is nothing to try.
+//! There are too many models to commit. Cases that revealed a defect became part of `generate.py`.
+//! The environment variable `WHENCE_SWEEP` names the folder of models; without it nothing is
+//! tested.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-"""Makes the goldens of generation: what transformers' `generate` makes of the small models' prompts.
+"""Makes the goldens of generation: how transformers' `generate` continues prompts of the small models.
 
 Environment: Python 3.11, torch 2.15, transformers 5.23.
 
     python3 -m venv .venv && .venv/bin/pip install "torch==2.15.*" "transformers==5.23.*" sentencepiece
     .venv/bin/python tests/generate/generate.py
 
-Each prompt is continued alone, in float32. Only what draws nothing is compared: transformers draws from torch's generator.
+Each prompt is continued alone, in float32. Sampling is not compared, because transformers draws from torch's generator.
 """
 
 import json
@@ -29,7 +29,7 @@ OPTIONS = [
 
 
 def case(model, source, prompt, options):
-    """Continues one prompt; the golden is what follows it, padding taken off."""
+    """Continues one prompt. The golden is the continuation, without padding."""
     inputs = source if source is not None else prompt
     keywords = dict(options)
     if source is not None:
@@ -46,7 +46,7 @@ def case(model, source, prompt, options):
 
 
 def until_end(ids, ends):
-    """Cuts what generate pads shorter sequences with."""
+    """Cuts off the padding that `generate` adds to shorter sequences."""
     for index, token in enumerate(ids):
         if token in ends:
             return ids[: index + 1]
@@ -68,7 +68,7 @@ def marian():
                {"begin_suppress_tokens": target[:1]}, {"forced_bos_token_id": target[-1], "num_beams": 3, "max_new_tokens": 10},
                {"forced_bos_token_id": target[-1], "begin_suppress_tokens": target[:1], "max_new_tokens": 10},
                {"forced_eos_token_id": [0, 5], "max_new_tokens": 5, "num_beams": 2}, {"eos_token_id": [0, 4, 6, 8], "num_beams": 2}]
-        # Not every option with every prompt, but each with several.
+        # Each option is used with several prompts, but not with all of them.
         for number, options in enumerate(OPTIONS + own):
             if (number + index) % 2 == 0 or not options:
                 cases.append(case(model, source, [start], options))
@@ -98,7 +98,7 @@ FAMILY_OPTIONS = [{}, {"num_beams": 3}, {"num_beams": 4, "length_penalty": 2.0, 
 
 
 def family(name):
-    """Prompts of random tokens for one of the tiny random models."""
+    """Makes prompts of random tokens for one of the tiny random models."""
     folder = HERE.parent / "families" / "models" / name
     config = AutoConfig.from_pretrained(folder)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM

@@ -1,4 +1,4 @@
-//! Generation: token for token what transformers generates, alone and in batches.
+//! Generation gives the same tokens as transformers, for single prompts and in batches.
 //!
 //! Goldens are made by `generate.py` beside this file, one prompt at a time.
 
@@ -23,7 +23,7 @@ struct Case {
     sequences: Vec<Vec<u32>>,
 }
 
-/// A model with what governs its generation.
+/// A model with its generation defaults.
 struct Model {
     transformer: Transformer,
     defaults: GenerationSpec,
@@ -62,7 +62,8 @@ fn cases(name: &str) -> Vec<Case> {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Asserts the tokens of every golden, each alone and all that share their options together.
+/// Checks the tokens of every golden twice: alone, and in a batch of all prompts with the same
+/// options.
 fn assert_goldens(name: &str, folder: &Path) {
     let model = Model::load(folder);
     let cases = cases(name);
@@ -105,7 +106,8 @@ fn llama_generates_what_transformers_generates() {
     assert_goldens("glass-en", &here().join("models/glass-en"));
 }
 
-/// Families differ in what they keep for the next step: positions, biases, windows, experts.
+/// Families differ in what generation carries over from step to step: positions, biases, windows,
+/// experts.
 #[test]
 fn tiny_models_of_many_families_generate_what_transformers_generates() {
     for name in [

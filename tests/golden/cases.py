@@ -1,7 +1,7 @@
-"""The cases that goldens are made of: which model, texts, method and numbers.
+"""The cases for which goldens are made: model, texts, method and parameters.
 
 A method of the engine's registry needs at least one case on every model it works on; the parity
-test says so by name where one is missing. To add a method, add a row to ``METHODS`` and run
+test names a method for which one is missing. To add a method, add a row to ``METHODS`` and run
 ``generate.py --only NAME``.
 """
 
@@ -13,27 +13,27 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Text:
-    """One example. Without a target it is generated."""
+    """One example. If it has no target, the target is generated."""
 
     input: str
     target: str | None = None
-    # Short enough to keep its un-aggregated scores, which are large.
+    # Whether it is short enough to keep its un-aggregated scores, which are large.
     is_short: bool = False
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model and the texts that suit it."""
+    """A model and texts for it."""
 
     folder: str
     texts: tuple[Text, ...]
     has_encoder: bool
     max_new_tokens: int = 12
-    # Large models have only the first variants of each method.
+    # How many variants of each method to use. Large models have only the first ones.
     variants: int = 10
-    # The methods that say something new about the model; all of them where it names none.
+    # The methods to use with the model; all of them if empty.
     methods: tuple[str, ...] = ()
-    # What Inseq calls the embeddings where it hooks a module that is never called.
+    # The name of the embeddings in Inseq, if the module that it hooks by default is never called.
     embedding_module: str | None = None
 
 
@@ -46,25 +46,25 @@ class Variant:
     attributed_fn: str = "probability"
     step_scores: tuple[str, ...] = ()
     attribute_target: bool = True
-    # The engine does otherwise on purpose, unless asked to be compatible.
+    # The engine deliberately differs from Inseq here, unless it is asked to be compatible.
     compat_only: bool = False
-    # Computed without Inseq: there are the model's own numbers only.
+    # Computed without Inseq, so there are only numbers of the model itself.
     own_only: bool = False
-    # Says something about models with an encoder only.
+    # Only useful for models with an encoder.
     needs_encoder: bool = False
-    # All texts in one call of Inseq, instead of one call a text.
+    # All texts in one call of Inseq, instead of one call per text.
     batched: bool = False
-    # What Inseq and the engine alike are told of the contrast.
+    # The contrast options, passed to both Inseq and the engine.
     contrast: dict = field(default_factory=dict)
-    # The models it suits; all where it names none.
+    # The models to use; all of them if empty.
     models: tuple[str, ...] = ()
     # How many of the model's texts to use.
     texts: int = 4
-    # Keep the un-aggregated scores of the short text.
+    # Whether to keep the un-aggregated scores of the short text.
     raw: bool = False
-    # What Inseq records by default and the engine when asked, or when it is to be compatible.
+    # Options for what Inseq records by default, and the engine only if asked or in compatibility mode.
     asked: dict = field(default_factory=dict)
-    # Makes the engine's parameter `samples` of what Inseq drew, call after call. One text only.
+    # Converts Inseq's draws, call after call, to the engine's parameter `samples`. Only for a single text.
     draws: Callable[[list, dict], list] | None = None
 
 
@@ -73,7 +73,7 @@ def one_call_a_step(draws: list, params: dict) -> list:
 
 
 def masks(draws: list, params: dict) -> list:
-    """Groups masks, one a call, into steps of as many samples; 1 is kept."""
+    """Groups masks, one per call, into steps with the right number of samples. A 1 means that the token is kept."""
     samples = params["n_samples"]
     kept = [[bool(token) for token in mask] for mask in draws]
     return [kept[first : first + samples] for first in range(0, len(kept), samples)]
@@ -89,7 +89,7 @@ SELF_SCORES = {"output_encoder_self_scores": True, "output_decoder_self_scores":
 
 STEP_SCORES = ("probability", "logit")
 
-# Its prefix is that of the text at the first step, and another one at the second.
+# At the first step its prefix equals that of the text; at the second step it differs.
 CONTRAST = {"contrast_targets": "Click the page", "contrast_force_inputs": True}
 
 METHODS: dict[str, tuple[Variant, ...]] = {
@@ -120,7 +120,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("given_samples", params={"n_samples": 3}, texts=1, raw=True, draws=one_call_a_step),
         Variant("logit", params={"n_samples": 2}, attributed_fn="logit", texts=1, draws=one_call_a_step),
     ),
-    # Inseq cannot attribute the target with it in models with an encoder.
+    # With this method, Inseq cannot attribute the target of models with an encoder.
     "sequential_integrated_gradients": (
         Variant("3_points", params={"n_steps": 3}, attribute_target=False, texts=1, raw=True),
         Variant("logit", params={"n_steps": 2}, attributed_fn="logit", attribute_target=False, texts=1),
@@ -158,7 +158,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
         Variant("source_only", attribute_target=False, needs_encoder=True, texts=2),
         Variant("contrast", attributed_fn="pcxmi", contrast=CONTRAST, models=("gpt2-random",), texts=1),
     ),
-    # Not with `attribute_target` in Inseq.
+    # Inseq does not support `attribute_target` with it.
     "lime": (
         Variant(
             "given_masks",
@@ -170,8 +170,8 @@ METHODS: dict[str, tuple[Variant, ...]] = {
             compat_only=True,
         ),
     ),
-    # Not without `attribute_target` in Inseq where there is an encoder. Reads tokens, so that Marian
-    # is scaled once in any case.
+    # With an encoder, Inseq requires `attribute_target` for it. It reads tokens, so Marian's embeddings
+    # are scaled only once in any case.
     "reagent": (
         Variant(
             "given_draws",
@@ -211,7 +211,7 @@ METHODS: dict[str, tuple[Variant, ...]] = {
     "dummy": (Variant("step_scores", step_scores=STEP_SCORES),),
 }
 
-# Broken in Inseq with current transformers. Made in the side environment.
+# Broken in Inseq with current transformers, so made in the side environment.
 NEEDS_SIDE_ENVIRONMENT = {"value_zeroing"}
 
 MODELS: dict[str, Model] = {
@@ -253,7 +253,7 @@ MODELS: dict[str, Model] = {
         has_encoder=False,
         max_new_tokens=6,
     ),
-    # Its predictions without a forced target are pad tokens, which Inseq drops.
+    # Without a forced target it predicts pad tokens, which Inseq drops.
     "t5-random": Model(
         "tests/models/t5-random",
         (
@@ -264,7 +264,7 @@ MODELS: dict[str, Model] = {
         has_encoder=True,
         embedding_module="encoder.embed_tokens",
     ),
-    # Captum's rescale rule reaches its activations, which are ReLU modules, and those of no other.
+    # The only model to whose activations, which are ReLU modules, Captum's rescale rule applies.
     "t5-relu-random": Model(
         "tests/models/t5-relu-random",
         (
@@ -274,7 +274,7 @@ MODELS: dict[str, Model] = {
         has_encoder=True,
         methods=("deeplift", "layer_deeplift"),
     ),
-    # Ordinary tokens of its tokenizer have the numbers that its configuration calls special, and it
+    # Its configuration gives special tokens ids that are ordinary tokens in its tokenizer, and it
     # has more rows than the tokenizer has tokens.
     "xglm-random": Model(
         "tests/models/xglm-random",
@@ -282,7 +282,7 @@ MODELS: dict[str, Model] = {
         has_encoder=False,
         methods=("discretized_integrated_gradients",),
     ),
-    # Turns tokens otherwise once a text has more than eight, which these cross.
+    # Uses long-RoPE factors for texts with more than eight tokens; these texts cross that length.
     "phi3-random": Model(
         "tests/models/phi3-random",
         (Text("Click the", "Click the Customize", is_short=True),),
@@ -313,7 +313,7 @@ class Case:
     model_name: str
     method: str
     variant: Variant
-    # "inseq-0.7.1" for Inseq as it is, "none" for Inseq on a model whose defect is patched.
+    # "inseq-0.7.1" for Inseq as it is; "none" for Inseq with the double scaling of Marian patched.
     compat: str
 
     @property
@@ -332,7 +332,7 @@ class Case:
 def cases(model_name: str) -> list[Case]:
     """Returns every case of a model.
 
-    Models with an encoder have each case twice: Inseq feeds Marian's decoder embeddings that are
+    Models with an encoder have each case twice: Inseq feeds Marian's decoder with embeddings that are
     scaled twice, and both those numbers and the model's own are wanted.
     """
     model = MODELS[model_name]

@@ -8,7 +8,7 @@ Environment, pinned because every part of it changes the numbers:
     .venv/golden/bin/python tests/golden/generate.py [MODEL ...] [--only METHOD]
 
 Run it from the root of the repository. Each case becomes one file, ``tests/golden/MODEL/CASE.safetensors``:
-what was asked and the tokens stand in its ``__metadata__`` as JSON, the scores in its tensors, once
+the request and the tokens are in its ``__metadata__`` as JSON, the scores in its tensors, once
 as Inseq computes them in single precision (``inseq``) and once as it computes them with every number
 in double precision (``truth``). ``smollm2`` needs ``tests/models/unpack_smollm2.py`` first.
 

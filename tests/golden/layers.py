@@ -1,8 +1,8 @@
-"""Layer methods by Captum on a plain transformers model: Inseq's own return zeros.
+"""Layer methods computed by Captum on a plain transformers model, because Inseq's own return zeros.
 
-Inseq hands Captum a function that ignores the baselines' tokens, so a layer differs from itself by
-nothing. Here Captum gets one that reads them; what is attributed, tokens, baselines and aggregation
-stay Inseq's.
+Inseq gives Captum a function that ignores the baselines' tokens, so a layer is compared with itself.
+Here Captum gets one that reads them. What is attributed, tokens, baselines and aggregation
+are the same as in Inseq.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from captum.attr import LayerDeepLift, LayerIntegratedGradients
 
 ATTRIBUTIONS = {"layer_integrated_gradients": LayerIntegratedGradients, "layer_deeplift": LayerDeepLift}
 
-# Of each family, what behind a stack's layer returns the stream alone.
+# For each family, the module inside a layer whose output is the residual stream alone.
 MODULES = {
     "gpt2": "transformer.h.{layer}",
     "llama": "model.layers.{layer}",
@@ -23,7 +23,7 @@ MODULES = {
 
 
 class Probability(torch.nn.Module):
-    """The probability of the token behind the decoder's ids, as a function of the ids of one side."""
+    """The probability of the token after the decoder's ids, as a function of the ids of one side."""
 
     def __init__(self, model, moves_source: bool):
         super().__init__()
@@ -45,7 +45,7 @@ def scores(model, case, source: list[int], target: list[int], start: int) -> lis
     has_source = bool(source)
     moves_source = has_source and not str(layer).startswith("decoder")
     number = int(str(layer).rstrip("]").split("[")[-1])
-    # The last part of a T5 layer is its feed-forward network, behind one attention or two.
+    # The last part of a T5 layer is its feed-forward network, after one or two attentions.
     stack, last = ("encoder", 1) if moves_source else ("decoder", 2)
     path = MODULES[model.model.config.model_type].format(stack=stack, layer=number, last=last)
     wrapped = Probability(model.model, moves_source).eval()
@@ -57,20 +57,20 @@ def scores(model, case, source: list[int], target: list[int], start: int) -> lis
         reference = torch.tensor([baselines(model, moving, has_source and not moves_source)])
         rest = torch.tensor([resting]) if has_source else None
         attributed = attribution.attribute(rows, reference, additional_forward_args=(rest, target[position]), **params)
-        # Tokens that are their own baselines differ by the roundings of a batch of two, if at all.
+        # If all tokens are their own baselines, any difference is just rounding in a batch of two.
         found.append(torch.zeros_like(attributed[0]) if rows.equal(reference) else attributed[0].detach())
     return found
 
 
 def baselines(model, ids: list[int], keeps_first: bool) -> list[int]:
-    """Returns what each token is compared with: unk, and end and start tokens with themselves."""
+    """Returns the baseline of each token: unk, except for end and start tokens, which are their own."""
     kept = lambda index, token: token == model.eos_token_id or (keeps_first and index == 0)
     unk = model.tokenizer.unk_token_id
     return [token if kept(index, token) else unk for index, token in enumerate(ids)]
 
 
 def as_rows(steps: list[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the scores of all steps, step after step, and as one share a token of its step."""
+    """Returns the scores of all steps, step after step, and the same as one share per token of its step."""
     norms = [step.norm(dim=-1) for step in steps]
     shares = [norm / norm.sum() if norm.any() else norm for norm in norms]
     return torch.cat(steps).numpy(), torch.cat(shares).numpy()

@@ -1,4 +1,4 @@
-"""Inseq 0.7.1 in single precision, and the same in double precision, which is the truth."""
+"""Runs Inseq 0.7.1 in single precision, and in double precision, which counts as the truth."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ import layers
 import probes
 from cases import Case, Text
 
-# Whether this is transformers 5, or the older one of the side environment.
+# Whether this is transformers 5, not the older version of the side environment.
 IS_CURRENT = int(transformers.__version__.split(".")[0]) >= 5
 
 
 @dataclass
 class Scores:
-    """Scores of one example as the engine lays them out: step after step, only cells that exist."""
+    """Scores of one example in the engine's layout: step after step, with only the cells that exist."""
 
     # Each step's source rows, step after step. [steps * source tokens, ...]
     source: np.ndarray | None
     # Each step's prefix rows, step after step. [sum of positions, ...]
     target: np.ndarray | None
-    # By name, the scores of a stack's tokens for each other, column after column.
+    # Scores between tokens of the same stack by name, column after column.
     sequence: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
 class Result:
-    """What Inseq says about one example."""
+    """Inseq's result for one example."""
 
     source: list[tuple[str, int]]
     target: list[tuple[str, int]]
@@ -43,7 +43,7 @@ class Result:
     raw: Scores
     aggregated: Scores
     step_scores: dict[str, np.ndarray]
-    # What was drawn at random, call after call.
+    # The random draws, call after call.
     draws: list
 
 
@@ -51,9 +51,9 @@ class Result:
 def double_precision():
     """Removes every cast to single precision between the embeddings and Inseq's output.
 
-    Rotary angles and their cosines stay in single precision, for they are part of what the model is,
-    but are rounded correctly: torch's vectorised ones are off by a unit in the last place, and
-    differently so on other machines.
+    Rotary angles and their cosines stay in single precision, because they are part of the model,
+    but they are rounded correctly: torch's vectorized ones are off by a unit in the last place, and
+    the error differs between machines.
     """
     to, softmax = torch.Tensor.to, torch.nn.functional.softmax
     cosine, sine, single = torch.Tensor.cos, torch.Tensor.sin, torch.Tensor.float
@@ -85,7 +85,7 @@ class Peer:
     def __init__(self, folder: str, method: str, dtype: str):
         self.dtype = dtype
         # Loaded in single precision first, so that tables computed at loading (sinusoids, rotary
-        # frequencies) are those of the model as it is run. Then the weights are widened, not the
+        # frequencies) are those of the model in normal use. Then the weights are widened, but not the
         # frequencies: see `double_precision`.
         file = {"gguf_file": path.name for path in Path(folder).glob("*.gguf")}
         model_kwargs = {"dtype" if IS_CURRENT else "torch_dtype": torch.float32, **file}
@@ -93,13 +93,13 @@ class Peer:
         if not IS_CURRENT and (Path(folder) / "tokenizer.json").exists():
             # The folder names a class that the side environment does not know yet.
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
-        # What Inseq has no numbers of, it has tokens of.
+        # If Inseq has no usable scores for a method, it still provides the tokens.
         method = "dummy" if method in layers.ATTRIBUTIONS else method
         self.inseq = inseq.load_model(
             folder, method, tokenizer=tokenizer, model_kwargs=model_kwargs, tokenizer_kwargs=file
         )
         if not IS_CURRENT and self.inseq.model.config.model_type == "gpt2":
-            # Inseq looks for the name that this variable had before transformers 4.50.
+            # By default Inseq looks for the name this variable had before transformers 4.50.
             self.inseq.config.value_vector = "value_states"
         if dtype == "float64":
             for parameter in self.inseq.model.parameters():
@@ -119,7 +119,7 @@ class Peer:
         targets = [self.target(case, text) for text in texts]
         np.random.seed(0)
         torch.manual_seed(0)
-        # What reads tokens scales them once as it is.
+        # A method that reads tokens scales their embeddings only once anyway.
         compat = "inseq-0.7.1" if case.variant.own_only else case.compat
         with context, decoder_scale(self.inseq, compat):
             if case.variant.batched:
@@ -135,8 +135,8 @@ class Peer:
             return text.target
         arguments = {"max_new_tokens": case.model.max_new_tokens}
         if not case.model.has_encoder:
-            # For one prompt Inseq would keep them in the text. With an encoder it does not, and the
-            # option would take them out of the source.
+            # For a single prompt Inseq would keep them in the text. With an encoder it does not, and the
+            # option would remove them from the source.
             arguments["skip_special_tokens"] = True
         return self.inseq.generate(text.input, **arguments)[0]
 
@@ -147,7 +147,7 @@ class Peer:
             probes.attach(self.inseq, params)
             params = {}
         if case.method == "layer_gradient_x_activation" and case.model.embedding_module:
-            # Inseq takes it at loading only.
+            # Inseq accepts these arguments only at loading.
             self.inseq.attribution_method = FeatureAttribution.load(
                 case.method, attribution_model=self.inseq, target_layer=case.model.embedding_module
             )
@@ -170,12 +170,12 @@ class Peer:
             else:
                 results.append(result(source, sequence, target, draws))
             if variant.contrast:
-                # Inseq puts both tokens into one text, without a number, where they differ.
+                # Where the two tokens differ, Inseq puts both into one text without an id.
                 results[-1].target = self.source(target)
         return results
 
     def _layer_result(self, case: Case, source: list[tuple[str, int]], sequence, generated_text: str) -> Result:
-        """Returns the tokens Inseq sees with the scores of a layer."""
+        """Returns Inseq's tokens with the scores of a layer."""
         target = [(token.token, token.id) for token in sequence.target]
         start = sequence.attr_pos_start
         ids = ([id for _, id in source], [id for _, id in target])
@@ -192,9 +192,9 @@ class Peer:
 
 @contextlib.contextmanager
 def recorded_draws(replayed: list):
-    """Yields a list that receives what is drawn: from NumPy uniformly, from torch masks, tokens and fractions.
+    """Yields a list that receives all draws: uniform ones from NumPy; masks, tokens and fractions from torch.
 
-    Draws what was ``replayed`` where there is something: double precision would draw otherwise.
+    If ``replayed`` has draws, they are used instead: double precision would otherwise draw other values.
     """
     uniform, multinomial, draws = np.random.uniform, torch.multinomial, []
     rand, randint = torch.rand, torch.randint
@@ -207,8 +207,8 @@ def recorded_draws(replayed: list):
 
     def record_multinomial(*args, **kwargs):
         drawn = torch.tensor(next(earlier)) if replayed else multinomial(*args, **kwargs)
-        # The row that predicts is kept. Filled with 319, GPT-2's unk, the stream that the head reads
-        # has five digits left in single precision, and the scores would compare roundings.
+        # Keep the row that predicts. If it were filled with 319, GPT-2's unk, the stream that the head reads
+        # would have only five digits left in single precision, and the comparison would be one of roundings.
         drawn[-1] = 1
         draws.append(drawn.tolist())
         return drawn
@@ -232,7 +232,7 @@ def recorded_draws(replayed: list):
 
 @contextlib.contextmanager
 def decoder_scale(model, compat: str):
-    """For the model's own numbers, keeps the decoder from scaling what Inseq has scaled already."""
+    """For the model's own numbers, stops the decoder from scaling embeddings that Inseq has already scaled."""
     decoder = getattr(getattr(model.model, "model", None), "decoder", None)
     scale = getattr(decoder, "embed_scale", None)
     if compat == "none" and scale is not None:
@@ -245,7 +245,7 @@ def decoder_scale(model, compat: str):
 
 
 def result(source, sequence, generated_text: str, draws: list) -> Result:
-    """Takes one of Inseq's sequence outputs apart."""
+    """Converts one of Inseq's sequence outputs."""
     start = sequence.attr_pos_start
     steps = len(sequence.target) - start
     aggregated = sequence.aggregate()
@@ -280,7 +280,7 @@ def existing_cells(sequence, start: int, steps: int) -> Scores:
 
 
 def existing_columns(values: np.ndarray, name: str, start: int) -> np.ndarray:
-    """Cuts a square into its columns, those of a decoder up to the token that looks."""
+    """Cuts a square into its columns. Those of a decoder end at the query token."""
     assert start == 1, "otherwise Inseq cuts the decoder's square out of the wrong place"
     columns = range(values.shape[1])
     cells = [values[: start + column if name.startswith("decoder") else None, column] for column in columns]

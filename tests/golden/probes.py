@@ -1,7 +1,7 @@
 """ReAGent without a tagger: any token replaces any other, and every draw is kept.
 
 Inseq replaces a token by one of the same part of speech, for which it downloads a tagger. What it does
-with the replacements does not depend on where they come from.
+with the replacements does not depend on how they were chosen.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from inseq.attr.feat import FeatureAttribution
 
 
 class AnyToken:
-    """Samples every token of the vocabulary alike, in the place of Inseq's sampler."""
+    """Replaces Inseq's sampler, and samples all tokens of the vocabulary with equal probability."""
 
     def __init__(self, tokenizer, identifier, device):
         self.vocabulary = tokenizer.vocab_size
@@ -25,15 +25,15 @@ inseq.attr.feat.ops.reagent.POSTagTokenSampler = AnyToken
 
 
 def attach(model, params: dict) -> None:
-    """Makes the model's method one with these parameters; Inseq takes them at loading only."""
+    """Gives the model's method these parameters, which Inseq accepts only at loading."""
     model.attribution_method = FeatureAttribution.load("reagent", attribution_model=model, **params)
 
 
 def draws_of_steps(draws: list, params: dict) -> list:
-    """Groups draws, call after call, into first scores and trials of every step.
+    """Groups draws, which come call after call, into the first scores and the trials of every step.
 
-    A trial is drawn as fractions, which choose the tokens that are replaced, and two tables of tokens;
-    the first scores of a step are fractions in front of those of its first trial.
+    A trial consists of fractions, which choose the tokens to replace, and two tables of tokens.
+    The first scores of a step are fractions too, and precede those of its first trial.
     """
     steps = []
     for call, following in zip(draws, draws[1:]):

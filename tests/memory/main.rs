@@ -1,17 +1,19 @@
-//! Memory is bounded by configuration, not by the dataset: ten times the rows, about the same peak.
+//! Memory is bounded by the configuration, not by the dataset: ten times the rows have about the
+//! same peak.
 //!
-//! Groups and shards are small here, so that 500 rows already have all their kinds of moments.
+//! Groups and shards are small here, so that 500 rows already go through every phase of a job.
 
 use std::path::Path;
 
 use whence_tests::fixtures;
 use whence_tests::processes::Process;
 
-/// How much worse the worst of ten times as many moments may be.
+/// Factor by which the peak of ten times the rows may be higher. It is the maximum of ten times as
+/// many moments, so it is a little higher by chance.
 const WORSE_MOMENTS: f64 = 1.1;
 
-/// Attributes the first `rows` of the larger dataset in a process of its own. Returns the most
-/// memory it ever held, in KiB.
+/// Attributes the first `rows` rows of the larger dataset in a separate process. Returns its peak
+/// memory in KiB.
 async fn peak(rows: usize) -> u64 {
     let root = tempfile::tempdir().expect("a folder");
     let model = fixtures::marian();
@@ -26,7 +28,7 @@ async fn peak(rows: usize) -> u64 {
         ["--dataset-split", &split],
         ["--input-text-field", "translation.en"],
         ["--generated-text-field", "translation.fr"],
-        // The cheapest method: what is kept of a row does not depend on how it was computed.
+        // The cheapest method will do: what is kept of a row does not depend on the method.
         ["--attribution-method", "attention"],
         ["--batch-size", "8"],
         ["--shard-tokens", "1024"],
@@ -35,8 +37,8 @@ async fn peak(rows: usize) -> u64 {
     Process::peak_kib("whence", &arguments.concat()).await
 }
 
-/// Attributes a short text and one of `letters` letters by a model without a longest text, within
-/// `memory`. Returns the most memory the process ever held, in KiB.
+/// Attributes a short text and one of `letters` letters within `memory`, with a model that has no
+/// maximum length. Returns the peak memory of the process in KiB.
 async fn peak_of_long_text(letters: usize, memory: &str) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = folder.path().join("rows.jsonl");
@@ -56,7 +58,7 @@ async fn peak_of_long_text(letters: usize, memory: &str) -> u64 {
         ["--root", &root],
     ];
     let (ended, peak) = Process::measure("whence", &arguments.concat()).await;
-    // The long row is an error row of a table that is complete.
+    // The table is complete either way; the long text becomes an error row if it does not fit.
     assert!(matches!(ended.code(), Some(0 | 1)), "{ended}");
     peak
 }
@@ -64,13 +66,13 @@ async fn peak_of_long_text(letters: usize, memory: &str) -> u64 {
 #[tokio::test]
 async fn a_text_that_does_not_fit_is_never_tried() {
     const BOUND_KIB: u64 = 256 << 10;
-    // What the program takes besides: itself, the model, and what libraries keep for threads.
+    // Memory outside the bound: the program, the model, and what libraries keep for threads.
     const BESIDES_KIB: u64 = 128 << 10;
     for letters in [12_000, 60_000] {
         let peak = peak_of_long_text(letters, "256MiB").await;
         assert!(peak <= BOUND_KIB + BESIDES_KIB, "{letters}: {peak} KiB");
     }
-    // 57 GB, which no default allows.
+    // 60,000 letters would need 57 GB, far more than any bound here.
     let peak = peak_of_long_text(60_000, "2GiB").await;
     assert!(peak <= BOUND_KIB + BESIDES_KIB, "{peak} KiB");
 }

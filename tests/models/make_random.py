@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the models ``…-random`` beside it: whole checkpoints, tokenizers included.
+"""Makes the models ``…-random`` in this folder: whole checkpoints, including tokenizers.
 
     pip install "torch==2.15.*" "transformers==5.23.*"
     python tests/models/make_random.py            # all of them
     python tests/models/make_random.py gpt2-random
 
-Their tokenizers are trained on the help texts of ``tests/data``, their weights are random: what is
-proven with them is arithmetic, for which no training is needed. Weights are large enough for
-predictions to depend on the inputs, and rounded to half precision, which every precision holds.
+Their tokenizers are trained on the help texts of ``tests/data``. Their weights are random, because they
+only test arithmetic, for which no training is needed. Weights are large enough for
+predictions to depend on the inputs, and rounded to half precision, so that every precision holds them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from transformers import (
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VOCABULARY = 320
-# Weights this many times as large as the initialisation's, whose models predict nearly the same everywhere.
+# Factors by which weights are enlarged. With the initial weights, predictions would hardly depend on the input.
 LARGER = {"gpt2-random": 4.0, "xglm-random": 4.0, "phi3-random": 8.0}
 GPT2_TOKENS = {"tokenizer_class": "GPT2Tokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
                "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
@@ -40,11 +40,11 @@ T5_TOKENS = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "unk_token": "<un
 
 
 def main() -> None:
-    # All are made, in this order, whatever is written: one's weights depend on what was drawn before.
+    # Always make all of them in this order, whichever are written: weights depend on the draws before.
     models = {
         "gpt2-random": (byte_level(), gpt2(), GPT2_TOKENS),
         "t5-random": (unigram(), t5("gated-gelu", 48), T5_TOKENS),
-        # The T5 of the paper. Its activation is one that Captum's DeepLIFT knows.
+        # T5 as in the paper. Captum's DeepLIFT has a rule for its activation.
         "t5-relu-random": (unigram(), t5("relu", 24), T5_TOKENS),
         "xglm-random": (byte_level(), xglm(), GPT2_TOKENS),
         "phi3-random": (byte_level(), phi3(), GPT2_TOKENS),
@@ -59,7 +59,7 @@ def texts() -> list[str]:
 
 
 def byte_level() -> Tokenizer:
-    """Returns byte-level BPE, the start and end token last, as GPT-2's."""
+    """Returns a byte-level BPE like GPT-2's, with the start and end token last."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -71,7 +71,7 @@ def byte_level() -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    """Returns a unigram model that ends each text with ``</s>``, as T5's."""
+    """Returns a unigram model like T5's, which ends each text with ``</s>``."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -97,13 +97,13 @@ def t5(feed_forward: str, width: int) -> T5ForConditionalGeneration:
 
 
 def xglm() -> XGLMForCausalLM:
-    """Returns an XGLM with more rows than tokens, whose special numbers are its configuration's own."""
+    """Returns an XGLM with more rows than tokens, whose configuration has its own ids for special tokens."""
     shape = dict(vocab_size=VOCABULARY + 8, d_model=24, ffn_dim=24, num_layers=2, attention_heads=4)
     return XGLMForCausalLM(XGLMConfig(**shape, max_position_embeddings=64))
 
 
 def phi3() -> Phi3ForCausalLM:
-    """Returns a Phi-3 that turns tokens otherwise once a text has more than eight."""
+    """Returns a Phi-3 that uses its long-RoPE factors for texts with more than eight tokens."""
     last = VOCABULARY - 1
     shape = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=24, num_hidden_layers=2,
                  num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
@@ -115,7 +115,7 @@ def phi3() -> Phi3ForCausalLM:
 
 
 def in_older_words(path: pathlib.Path) -> None:
-    """Says of the rotation what transformers 4 understands too, where goldens of value zeroing are from."""
+    """Rewrites the rotation fields so that transformers 4 understands them too: it makes the goldens of value zeroing."""
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters")
     config["rope_theta"] = rope["rope_theta"]
@@ -129,7 +129,7 @@ def write(name: str, tokenizer: Tokenizer, model: torch.nn.Module, settings: dic
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            # Biases and norms are constant at the start; here they matter too.
+            # Biases and norms are initially constant. Noise makes them matter in the tests too.
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.dim() == 1:
                 parameter += 0.1 * noise

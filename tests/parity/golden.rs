@@ -1,4 +1,4 @@
-//! Goldens: what Inseq says, as `tests/golden/generate.py` writes it.
+//! Reads the goldens: Inseq's results, written by `tests/golden/generate.py`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -34,12 +34,12 @@ struct CaseExample {
     has_raw: bool,
 }
 
-/// Before or after aggregation.
+/// Whether scores are taken before or after aggregation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// One vector or table a token.
+    /// One vector or matrix per token.
     Raw,
-    /// One score a token.
+    /// One score per token.
     Aggregated,
 }
 
@@ -50,19 +50,19 @@ pub(crate) struct Pair<'g> {
     pub(crate) truth: &'g [f64],
 }
 
-/// One example's scores, step after step.
+/// The scores of one example, step after step.
 #[derive(Debug)]
 pub(crate) struct PeerScores<'g> {
-    /// By name, those of a stack's tokens for each other, column after column.
+    /// Scores between tokens of the same stack by name, column after column.
     pub(crate) sequences: Vec<(String, Pair<'g>)>,
-    /// Every step has all source tokens.
+    /// Scores of the source; each step has all source tokens.
     pub(crate) source: Option<Pair<'g>>,
-    /// Every step has the tokens before it.
+    /// Scores of the target; each step has the tokens before it.
     pub(crate) target: Option<Pair<'g>>,
 }
 
 impl Golden {
-    /// Reads every golden of `model`, by name.
+    /// Reads all goldens of `model`, sorted by name.
     pub(crate) fn of_model(model: &str) -> Vec<Self> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("golden")
@@ -106,7 +106,7 @@ impl Golden {
         &self.name
     }
 
-    /// Returns what was asked.
+    /// Returns the specification of the case.
     pub(crate) fn spec(&self) -> &AttributionSpec {
         &self.case.spec
     }
@@ -123,7 +123,7 @@ impl Golden {
         self.case.examples.iter().enumerate().map(example).collect()
     }
 
-    /// Returns source and target tokens of an example, entries of the vocabulary and ids.
+    /// Returns the source and target tokens of an example, each as vocabulary entry and id.
     pub(crate) fn tokens(&self, example: usize) -> [&[(String, u32)]; 2] {
         let example = &self.case.examples[example];
         [&example.source, &example.target]

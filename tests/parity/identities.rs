@@ -1,7 +1,7 @@
-//! Methods that must say the same where they mean the same: what they compute then is another's.
+//! Identities between methods: with certain parameters, two methods must compute the same scores.
 //!
-//! Held in double precision, entry by entry, so that a method without a sum of its own to check, such
-//! as an expectation or a path over tokens, is checked by one that has it.
+//! They are compared in double precision, entry by entry. Some methods, such as an expectation or a
+//! path over tokens, have no completeness to check; here they are checked against methods that do.
 
 use serde_json::{Value, json};
 use whence_engine::StepAttribution;
@@ -11,13 +11,14 @@ use crate::compare::Precision;
 use crate::properties::{examples, spec};
 use crate::{COMMITTED_MODELS, RELU_MODEL, attribute, load};
 
-/// What scores may differ by, as a share of the largest: each is rounded to single precision once.
+/// Tolerance relative to the largest score: each score is rounded to single precision once.
 const EQUAL: f64 = 2.4e-7;
 
-/// What convergence deltas may differ by beyond that: they are differences of such sums.
+/// Tolerance of changes taken from convergence deltas. It is larger because they are differences of
+/// sums of such scores.
 const EQUAL_CHANGES: f64 = 1e-6;
 
-/// The mean over draws in the middles of equal intervals is the rule of that name.
+/// The mean over draws at the midpoints of equal intervals is the midpoint rule of integration.
 #[test]
 fn gradient_shap_of_evenly_spread_draws_is_integrated_gradients() {
     const POINTS: usize = 4;
@@ -33,7 +34,8 @@ fn gradient_shap_of_evenly_spread_draws_is_integrated_gradients() {
     }
 }
 
-/// With nothing within its reach the rescale rule leaves the gradient at the inputs.
+/// If the rescale rule does not apply to any activation of the model, what remains is the gradient
+/// at the inputs.
 #[test]
 fn deeplift_is_the_gradient_times_the_distance_only_where_nothing_is_within_reach() {
     for model in COMMITTED_MODELS.into_iter().chain([RELU_MODEL]) {
@@ -48,7 +50,8 @@ fn deeplift_is_the_gradient_times_the_distance_only_where_nothing_is_within_reac
     }
 }
 
-/// A path over tokens that has its ends alone goes straight, and its gradient is the one at its start.
+/// A path over tokens with only its two ends is a straight line, and its only gradient is the one
+/// at its start.
 #[test]
 fn a_discretized_path_of_two_points_is_the_gradient_at_the_baseline_times_the_distance() {
     for model in COMMITTED_MODELS {
@@ -60,7 +63,8 @@ fn a_discretized_path_of_two_points_is_the_gradient_at_the_baseline_times_the_di
     }
 }
 
-/// A convergence delta is what the scores sum to, less one change of the function, whatever the method.
+/// For every method, the convergence delta is the sum of the scores minus the same change of the
+/// function.
 #[test]
 fn every_convergence_delta_is_taken_from_the_same_change() {
     for model in COMMITTED_MODELS {
@@ -87,19 +91,20 @@ fn every_convergence_delta_is_taken_from_the_same_change() {
     }
 }
 
-/// Returns what the scores of a step sum to, less its convergence delta.
+/// Returns the change of the function: the sum of a step's scores minus its convergence delta.
 fn change(step: &StepAttribution) -> f64 {
     let sum: f64 = entries(step).sum();
     sum - f64::from(*step.step_scores.last().unwrap())
 }
 
-/// Returns the distance from the baseline times the gradient at `share` of the way to the inputs.
+/// Returns the gradient at `share` of the way from the baselines to the inputs, times the distance
+/// between the two.
 fn gradient_times_distance(model: &str, steps: usize, share: f64) -> Vec<StepAttribution> {
     let params = json!({"n_samples": 1, "samples": vec![[share]; steps]});
     self::steps(model, "gradient_shap", &params)
 }
 
-/// Returns the un-aggregated scores of the first example, step after step.
+/// Returns the steps of the first example with raw (un-aggregated) scores.
 fn steps(model: &str, method: &str, params: &Value) -> Vec<StepAttribution> {
     let engine = load(model, Precision::Double);
     let method = METHODS.iter().find(|entry| entry.name == method).unwrap();
@@ -114,7 +119,8 @@ fn steps(model: &str, method: &str, params: &Value) -> Vec<StepAttribution> {
         .steps
 }
 
-/// Returns the largest difference of two methods' scores, as a share of the step's largest score.
+/// Returns the largest difference between two methods' scores, relative to the step's largest
+/// score.
 fn distance(one: &[StepAttribution], other: &[StepAttribution]) -> f64 {
     assert_eq!(one.len(), other.len());
     let of_step = |(one, other): (&StepAttribution, &StepAttribution)| {

@@ -1,10 +1,13 @@
-//! Parity: every method of the registry against the real Inseq, and both against double precision.
+//! Parity: compares every method of the registry with the real Inseq, and both with double
+//! precision.
 //!
-//! Goldens come from pinned Inseq 0.7.1 through `tests/golden/generate.py`, each case once in single
-//! and once in double precision. Double precision is the truth; Inseq's own distance from it is what
-//! single precision costs, so a result is right if its distance is of that size, or within `SINGLE`.
+//! Goldens come from pinned Inseq 0.7.1 through `tests/golden/generate.py`, each case once in
+//! single and once in double precision. Double precision is the truth. Inseq's own distance from it
+//! shows what single precision costs, so a result is right if it is no farther away, or within
+//! `SINGLE`.
 //!
-//! Nothing here names a method: the suite runs over the registry, and a method without a golden fails.
+//! Nothing here names a method: the suite runs over the registry, and a method without a golden
+//! fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,21 +31,22 @@ use whence_engine::{Attribution, Engine, ScoreRows, StepAttribution, Token};
 use whence_schemas::job::Dtype;
 use whence_tests::fixtures::attribute;
 
-/// Models that lie in the repository. Every method has goldens on each of them.
+/// Models in the repository. Every method has goldens for each of them.
 const COMMITTED_MODELS: [&str; 4] = ["lo-en-fr-tiny", "glass-en", "gpt2-random", "t5-random"];
 
-/// A model whose activations Captum's rescale rule reaches; it has goldens of the methods that rescale.
+/// A model with activations to which Captum's rescale rule applies. It has goldens of the methods
+/// that use this rule.
 const RELU_MODEL: &str = "t5-relu-random";
 
-/// A model whose configuration calls special what are ordinary tokens of its tokenizer; it has goldens
-/// of the method that leaves special tokens where they are.
+/// A model whose configuration gives special tokens ids that are ordinary tokens in its tokenizer.
+/// It has goldens of the method that leaves special tokens in place.
 const RENUMBERED_MODEL: &str = "xglm-random";
 
-/// A model that turns the tokens of long texts otherwise; it has goldens of the methods whose steps
-/// Inseq takes all from one pass.
+/// A model with long-RoPE, which uses other rotary frequencies for long texts. It has goldens of
+/// the methods for which Inseq computes all steps in one pass.
 const LONG_MODEL: &str = "phi3-random";
 
-/// Goldens of random methods say what was drawn: any seed gives their scores.
+/// Any seed will do: goldens of random methods contain the draws, which the engine is given.
 const SEED: u64 = 0;
 
 #[test]
@@ -144,7 +148,7 @@ fn smollm2_in_double_precision_is_the_truth() {
     check_if_unpacked("smollm2", Precision::Double);
 }
 
-/// Batches of one and of all must not differ in a single bit.
+/// An example must get the same bits alone and in a batch.
 #[test]
 fn a_batch_has_the_bits_of_its_examples_alone() {
     for model in COMMITTED_MODELS {
@@ -169,7 +173,7 @@ fn a_batch_has_the_bits_of_its_examples_alone() {
     }
 }
 
-/// Holds every golden of a model against what the engine computes.
+/// Compares every golden of a model with what the engine computes.
 fn check_model(model: &str, precision: Precision) {
     let engine = load(model, precision);
     let mut failures = Vec::new();
@@ -197,7 +201,7 @@ fn check_if_unpacked(model: &str, precision: Precision) {
     }
 }
 
-/// Both must see the same tokens, and generate the same ones where no target is forced.
+/// Checks that both have the same tokens, and generate the same ones where no target is forced.
 fn check_tokens(golden: &Golden, attributions: &[Attribution]) {
     for (index, attribution) in attributions.iter().enumerate() {
         let [source, target] = golden.tokens(index);
@@ -222,7 +226,7 @@ fn check_tokens(golden: &Golden, attributions: &[Attribution]) {
     }
 }
 
-/// Returns how far aggregated scores and step scores are from the truth.
+/// Returns how far the aggregated scores and the step scores are from the truth.
 fn aggregated_distances(golden: &Golden, attributions: &[Attribution]) -> Vec<Distance> {
     let mut distances = Vec::new();
     for (index, attribution) in attributions.iter().enumerate() {
@@ -237,7 +241,7 @@ fn aggregated_distances(golden: &Golden, attributions: &[Attribution]) -> Vec<Di
     distances
 }
 
-/// Returns how far the un-aggregated scores are from the truth, of the examples that have them.
+/// Returns how far the raw scores are from the truth, for the examples whose goldens have them.
 fn raw_distances(engine: &Engine, golden: &Golden) -> Vec<Distance> {
     let mut spec = golden.spec().clone();
     spec.aggregators = Some(Vec::new());

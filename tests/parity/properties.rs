@@ -1,7 +1,7 @@
-//! What every method of the registry must hold, whether Inseq has it or not.
+//! Properties that every method of the registry must have, whether Inseq has the method or not.
 //!
-//! A new method is held to all of this without a line being written for it: what a method is asked
-//! for follows from the parameters it has.
+//! They apply to a new method without any change here, because what is tested follows from the
+//! parameters that a method declares.
 
 use serde_json::{Map, Value, json};
 use whence_engine::methods::{METHODS, Method};
@@ -12,7 +12,7 @@ use crate::compare::Precision;
 use crate::golden::Golden;
 use crate::{COMMITTED_MODELS, attribute, bits, load};
 
-/// Numbers of points, samples and trials that keep a test short, for methods that have them.
+/// Small numbers of points, samples and trials, which keep the tests short.
 const SMALL: [(&str, u64); 4] = [
     ("n_steps", 4),
     ("n_samples", 6),
@@ -20,16 +20,17 @@ const SMALL: [(&str, u64); 4] = [
     ("max_probe_steps", 4),
 ];
 
-/// Points at which an integral along a straight path has converged.
+/// A number of points with which an integral along a straight path has converged.
 const MANY_POINTS: u64 = 200;
 
-/// What scores may miss of the function's change when the integral has converged, as a share of it.
+/// Tolerance between the sum of the scores and the function's change once the integral has
+/// converged, relative to that change.
 const INCOMPLETE: f64 = 1e-5;
 
-/// Methods that record a convergence delta and whose scores need not sum to the function's change
-/// as they are by default. `DeepLIFT` is complete where it reaches everything, and sequential
-/// integrated gradients are for each token; both are tested apart. The others are held to methods
-/// that are complete where they must say the same (`identities`).
+/// Methods that record a convergence delta, but whose scores by default need not sum to the
+/// function's change, with the reason. `DeepLIFT` is complete if its rules cover the whole model,
+/// and sequential integrated gradients are complete for each token; both have tests of their own.
+/// The others are compared with complete methods in `identities`.
 const NOT_COMPLETE: [(&str, &str); 5] = [
     ("deeplift", "only nonlinearities within reach are lines"),
     (
@@ -50,7 +51,7 @@ const NOT_COMPLETE: [(&str, &str); 5] = [
     ),
 ];
 
-/// The same example of the same job must get the same bits: run again, and in whatever company.
+/// An example of a job must get the same bits in every run, alone or in a batch.
 #[test]
 fn every_method_repeats_its_bits_alone_and_in_a_batch() {
     for model in COMMITTED_MODELS {
@@ -67,7 +68,7 @@ fn every_method_repeats_its_bits_alone_and_in_a_batch() {
     }
 }
 
-/// Passes are cut where the memory ends, wherever that is among the rows of the examples.
+/// With little memory, a pass is split at any row, even within an example.
 #[test]
 fn every_method_has_the_same_bits_in_little_memory() {
     const LITTLE: u64 = (128 << 20) + (3 << 20);
@@ -88,7 +89,7 @@ fn every_method_has_the_same_bits_in_little_memory() {
     }
 }
 
-/// A method whose samples can be given draws others from another seed.
+/// A random method, recognized by its parameter `samples`, draws other samples for another seed.
 #[test]
 fn another_seed_draws_other_samples() {
     for model in COMMITTED_MODELS {
@@ -108,7 +109,7 @@ fn another_seed_draws_other_samples() {
     }
 }
 
-/// Scores sum to what the function changes by from the baselines to the inputs.
+/// Completeness: scores sum to the function's change from the baselines to the inputs.
 #[test]
 fn scores_sum_to_the_change_of_the_function() {
     for model in COMMITTED_MODELS {
@@ -132,7 +133,8 @@ fn scores_sum_to_the_change_of_the_function() {
     }
 }
 
-/// With every part of the model within reach, `DeepLIFT` is complete, on the embeddings and on a layer.
+/// If its rules cover every part of the model, `DeepLIFT` is complete, on embeddings and on a
+/// layer.
 #[test]
 fn deeplift_of_everything_is_complete() {
     for model in COMMITTED_MODELS {
@@ -154,7 +156,8 @@ fn deeplift_of_everything_is_complete() {
     }
 }
 
-/// A token that walks alone changes the function by what its own scores sum to: its occlusion.
+/// If only one token moves from its baseline to its input, its scores sum to the function's change,
+/// which is what occlusion of that token gives.
 #[test]
 fn sequential_integrated_gradients_of_a_token_sum_to_its_occlusion() {
     for model in COMMITTED_MODELS {
@@ -182,7 +185,7 @@ fn sequential_integrated_gradients_of_a_token_sum_to_its_occlusion() {
     }
 }
 
-/// Returns the sum of the scores of every token of a step.
+/// Returns the sum of the scores of each token of a step.
 fn token_sums(step: &StepAttribution) -> Vec<f64> {
     let sides = [&step.source, &step.target].into_iter().flatten();
     sides
@@ -210,13 +213,14 @@ pub(crate) fn examples(model: &str) -> Vec<Example> {
         .iter()
         .find(|golden| golden.name() == "deeplift.probability");
     let mut examples = golden.unwrap().examples();
-    // The first is short, the second long; the longest would take most of the time.
+    // Keep a short and a long example. The longest one would take most of the time.
     examples.remove(1);
     examples.truncate(2);
     examples
 }
 
-/// Returns a specification of `method` with small numbers and, of `given`, the parameters it has.
+/// Returns a specification of `method` with small numbers, and with those parameters in `given`
+/// that the method has.
 pub(crate) fn spec(method: &Entry<dyn Method>, given: &[(&str, Value)]) -> AttributionSpec {
     let known = (method.parameters)();
     let small = SMALL.iter().map(|(name, number)| (*name, json!(number)));

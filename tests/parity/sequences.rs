@@ -1,4 +1,4 @@
-//! Scores of a stack's tokens for each other, beyond what Inseq's goldens say of them.
+//! Scores between tokens of the same stack: tests beyond Inseq's goldens.
 
 use serde_json::json;
 use whence_engine::{Attribution, Example, ScoreRows, SequenceScores, Side};
@@ -7,7 +7,7 @@ use whence_schemas::AttributionSpec;
 use crate::compare::Precision;
 use crate::{attribute, load};
 
-/// The methods that record them.
+/// The methods that can record such scores.
 const METHODS: [&str; 2] = ["attention", "value_zeroing"];
 
 /// Models with an encoder, and an example of each.
@@ -32,7 +32,7 @@ fn of_side(attribution: &Attribution, side: Side) -> &SequenceScores {
     sequences.find(|scores| scores.side == side).unwrap()
 }
 
-/// Where the prefix is not attributed, the decoder's scores are those it would have had.
+/// If the prefix is not attributed, the decoder's scores are those that an attributed prefix gets.
 #[test]
 fn the_decoders_scores_are_those_of_an_attributed_prefix() {
     for (model, [input, target]) in MODELS {
@@ -40,7 +40,7 @@ fn the_decoders_scores_are_those_of_an_attributed_prefix() {
         let examples = [Example::new(0, input).with_generated_text(target)];
         for method in METHODS {
             let mut asked = spec(method, &json!({"output_decoder_self_scores": true}));
-            // Inseq would cut a square of the first tokens out.
+            // With a later start, Inseq would return only a square of the first tokens.
             asked.attr_pos_start = Some(3);
             let found = attribute(&engine, &asked, &examples, 0).remove(0);
             let mut prefixed = asked;
@@ -59,7 +59,7 @@ fn the_decoders_scores_are_those_of_an_attributed_prefix() {
     }
 }
 
-/// What the encoder's tokens look at is a share of all of them, whatever the target.
+/// The encoder's scores are shares that sum to 1 for each token, and do not depend on the target.
 #[test]
 fn the_encoders_scores_are_shares_and_know_nothing_of_the_target() {
     for (model, [input, target]) in MODELS {

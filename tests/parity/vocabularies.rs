@@ -1,8 +1,9 @@
-//! A source with a vocabulary and an embedding of its own: Inseq looks both sides up in the encoder's
-//! table, so what it says of the model with one vocabulary is the truth of the same model with two.
+//! A model whose source has its own vocabulary and embedding. Inseq looks up both sides in the
+//! encoder's table, so it has no goldens of such a model. The truth is the same model with a single
+//! vocabulary.
 //!
-//! Source tokens are numbered otherwise, special ones too. Whoever looks one up on the wrong side finds
-//! another token, and no score is what it was.
+//! Source tokens have other ids than target tokens, special ones included. A token looked up on the
+//! wrong side would be another token, and every score would change.
 
 use serde_json::{Value, json};
 use whence_engine::methods::METHODS;
@@ -17,13 +18,14 @@ use crate::{attribute, bits, load};
 
 const MODEL: &str = "lo-en-fr-tiny";
 
-/// Returns what the source calls a token: none that is special on one side is so on the other.
+/// Returns a token's id on the source side. The ids of special tokens are ordinary tokens on the
+/// other side.
 fn renumbered(id: u32) -> u32 {
     const TOKENS: u32 = 7112;
     (id + 1000) % TOKENS
 }
 
-/// The model with one vocabulary, and with two.
+/// The same model with one shared vocabulary and with one per side.
 struct Pair {
     one: Engine,
     two: Engine,

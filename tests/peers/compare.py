@@ -3,11 +3,11 @@
 
     python3 tests/peers/compare.py [--cases WORD ...] [--threads N] [--repeat N] [--python PATH]
 
-Makes what it needs: a virtual environment with pinned Inseq in ``.venv/peers`` (or ``--python`` names
-one that exists) and the engine in release. SmolLM2 takes part where ``tests/models/unpack_smollm2.py``
-has put it. Both sides compute in single precision with the same number of threads; loading is
-excluded on both. Each repetition runs one side after the other, so that what else the machine does
-hits both; the ratio is the median over repetitions. Processor time is printed too, because a busy
+Creates what it needs: a virtual environment with pinned Inseq in ``.venv/peers`` (or ``--python`` names
+an existing one), and a release build of the engine. SmolLM2 takes part if ``tests/models/unpack_smollm2.py``
+has unpacked it. Both sides compute in single precision with the same number of threads; loading is
+excluded on both. Each repetition runs one side after the other, so that other load on the machine
+affects both; the ratio is the median over repetitions. Processor time is printed too, because a busy
 machine slows OpenMP's spinning threads more than it slows ours.
 """
 
@@ -32,19 +32,19 @@ LLAMA, T5 = "tests/models/glass-en", "tests/models/t5-random"
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table."""
+    """One line of the table: a model, a method and its inputs."""
 
     name: str
     model: str
     method: str
     params: dict = field(default_factory=dict)
-    # (prompt, target) tokens of one text for a decoder-only model, else how many test pairs.
+    # For decoder-only models, the numbers of prompt and target tokens of one text; else `pairs` of the test data.
     tokens: tuple[int, int] | None = None
     pairs: int = 300
     target_factor: float | None = None
-    # Backward passes a step, where the work of a gradient method can be counted; 0 elsewhere.
+    # Backward passes per step, if the work of a gradient method can be counted; otherwise 0.
     passes: int = 0
-    # Texts that Inseq gets at once; where 1, it is wrong or fails with more.
+    # Texts per call of Inseq. It is 1 where Inseq fails or is wrong with more.
     batch: int = 8
 
 
@@ -67,13 +67,13 @@ CASES = [
     smollm2("saliency", LONG, 4.5, passes=1),
     smollm2("input_x_gradient", LONG, 4.5, passes=1),
     smollm2("attention", LONG, 2.0),
-    # Sizes at which a repetition of Inseq ends within about a minute.
+    # Sizes for which a repetition of Inseq takes about a minute at most.
     smollm2("sequential_integrated_gradients", (8, 6), 10.0, n_steps=5),
     smollm2("occlusion", (12, 8), 60.0),
     smollm2("lime", SHORT, 20.0, n_samples=6),
     # A repetition of Inseq takes minutes.
     smollm2("occlusion", SHORT, 60.0),
-    # Looks for neighbours among all embeddings first: a vocabulary of 4,000 rather than 49,000.
+    # It first searches all embeddings for neighbors, so use a vocabulary of 4,000 rather than 49,000.
     Case(
         "dataset discretized_integrated_gradients",
         MARIAN,
@@ -85,11 +85,11 @@ CASES = [
     ),
     # With SmolLM2 Inseq would take an hour. The model has 128 positions.
     Case("glass-en 72+55 occlusion", LLAMA, "occlusion", tokens=(72, 55), target_factor=150.0),
-    # The only family of which Inseq zeroes values with transformers 5. So small a model shows what
-    # a step costs beside arithmetic.
+    # The only family for which Inseq can zero values with transformers 5. With such a small model,
+    # most of a step's cost is not arithmetic.
     Case("t5-random value_zeroing", T5, "value_zeroing", pairs=10, batch=1, target_factor=5.0),
 ]
-# Drawn at random by each side on its own: there is nothing to compare.
+# Each side draws its own random numbers, so scores cannot be compared.
 RANDOM_METHODS = {"gradient_shap", "lime"}
 
 
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def make_environment() -> str:
-    """Returns the Python of the pinned environment, made if absent."""
+    """Returns the Python of the pinned environment, which is created if missing."""
     folder = ROOT / ".venv" / "peers"
     python = folder / "bin" / "python"
     if not python.exists():
@@ -130,7 +130,7 @@ def make_environment() -> str:
 
 
 class Peer:
-    """The process in which Inseq stays loaded."""
+    """A process that keeps Inseq loaded."""
 
     def __init__(self, python: str, threads: int):
         side = ROOT / "tests" / "peers" / "inseq_side.py"
@@ -186,7 +186,7 @@ def measure(case: Case, peer: Peer, threads: int, repeat: int, peak: float) -> s
 
 
 def rows_of(case: Case, peer: Peer) -> list[dict]:
-    """Returns the texts: test pairs, or one text cut to measure."""
+    """Returns the input rows: test pairs, or one text cut to the wanted number of tokens."""
     pairs = []
     for line in Path("tests/data/libreoffice-help-en-fr.test.jsonl").read_text().splitlines():
         translation = json.loads(line)["translation"]
@@ -199,9 +199,9 @@ def rows_of(case: Case, peer: Peer) -> list[dict]:
 
 
 def run_whence(case: Case, rows: list[dict], folder: Path, threads: int) -> dict:
-    """Runs the engine in a process of its own, which times itself after loading."""
+    """Runs the engine in a separate process, which measures its own time after loading."""
     (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    # Inseq's own numbers, so that the two can be compared.
+    # Compatibility mode, so that the scores of the two can be compared.
     spec = {"method": {"name": case.method, "params": case.params}, "compat": "inseq-0.7.1"}
     (folder / "spec.json").write_text(json.dumps(spec))
     command = ["target/release/examples/time_attribution", case.model, folder / "rows.jsonl", folder / "spec.json", "64"]
@@ -211,7 +211,7 @@ def run_whence(case: Case, rows: list[dict], folder: Path, threads: int) -> dict
 
 
 def largest_difference(ours: Path, theirs: Path) -> float:
-    """Returns the largest difference of any two scores."""
+    """Returns the largest difference between corresponding scores."""
     largest = 0.0
     pairs = zip(ours.read_text().splitlines(), theirs.read_text().splitlines(), strict=True)
     for our_steps, their_steps in (map(json.loads, pair) for pair in pairs):
@@ -222,10 +222,10 @@ def largest_difference(ours: Path, theirs: Path) -> float:
 
 
 def gflop(case: Case) -> float:
-    """Returns the work of a gradient method on SmolLM2, counted from its shape: 30 layers, width 576.
+    """Returns the work in GFLOP of a gradient method on SmolLM2, from its shape: 30 layers, width 576.
 
-    Two operations a weight and row, forward once a pass and backward for each step's rows, and the
-    head there and back for each step. Attention itself, a few per cent, is left out.
+    Two operations per weight and row, forward once per pass and backward for the rows of each step, plus the
+    head forward and backward for each step. Attention itself, a few percent, is left out.
     """
     if not case.passes:
         return 0.0

@@ -1,6 +1,6 @@
-"""Inseq's half of the comparison: a process that has a model loaded and times what it is told.
+"""Inseq's side of the comparison: a process that keeps models loaded and times the requested work.
 
-Reads one request a line as JSON from stdin and answers each with one line. Run by ``compare.py``.
+Reads one JSON request per line from stdin, and answers each with one line. Run by ``compare.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     threads = int(sys.argv[1])
     torch.set_num_threads(threads)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # Libraries print; stdout is for answers only.
+    # Libraries print to stdout, which is reserved for answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     loaded = {}
     for line in sys.stdin:
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def load(loaded: dict, model: str, method: str):
-    """Loads a model once for all methods."""
+    """Returns a model, which is loaded only once for all methods."""
     if model not in loaded:
         file = {"gguf_file": name for name in os.listdir(model) if name.endswith(".gguf")}
         model_kwargs = {"dtype": "float32", **file}
@@ -39,7 +39,7 @@ def load(loaded: dict, model: str, method: str):
 
 
 def matmul_peak(loaded: dict) -> dict:
-    """Returns the best rate of torch's own matrix product, in GFLOP/s: what the machine can do."""
+    """Returns the best rate of torch's matrix product in GFLOP/s, as a measure of the machine's peak."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     best = 0.0
     for _ in range(20):
@@ -50,7 +50,7 @@ def matmul_peak(loaded: dict) -> dict:
 
 
 def cut(loaded: dict, model: str, text: str, prompt: int, target: int) -> dict:
-    """Returns a row whose prompt has ``prompt`` tokens and whose target ``target`` more."""
+    """Returns a row with a prompt of ``prompt`` tokens, followed by ``target`` target tokens."""
     tokenizer = load(loaded, model, "saliency").tokenizer
     ids = tokenizer(text).input_ids
     row = {"input": tokenizer.decode(ids[:prompt]), "target": tokenizer.decode(ids[: prompt + target])}
@@ -62,7 +62,7 @@ def cut(loaded: dict, model: str, text: str, prompt: int, target: int) -> dict:
 def attribute(loaded: dict, model: str, rows: list, method: str, params: dict, batch: int, out: str) -> dict:
     """Attributes all rows in one call, as ``inseq attribute-dataset`` does, and times the call."""
     peer = load(loaded, model, method)
-    # What a method makes once, a graph of neighbours say, is loading.
+    # What a method prepares once, such as a graph of neighbors, counts as loading.
     peer.get_attribution_method(method, override_default_attribution=True)
     arguments = {"batch_size": batch, "show_progress": False, **params}
     inputs, targets = [row["input"] for row in rows], [row["target"] for row in rows]
@@ -77,8 +77,8 @@ def attribute(loaded: dict, model: str, rows: list, method: str, params: dict, b
 
 
 def existing_scores(sequence) -> list:
-    """Returns for each step the aggregated scores of the source and of the prefix."""
-    # Without default aggregator (occlusion) this changes nothing.
+    """Returns the aggregated scores of the source and of the prefix for each step."""
+    # This changes nothing for a method without a default aggregator (occlusion).
     aggregated = sequence.aggregate()
     source, target, start = aggregated.source_attributions, aggregated.target_attributions, aggregated.attr_pos_start
     steps = len(aggregated.target) - start

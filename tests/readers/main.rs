@@ -1,7 +1,7 @@
-//! Other people's readers open the tables: DuckDB, Polars, pandas.
+//! The tables can be read with DuckDB, Polars and pandas.
 //!
-//! They are Python packages, which `.ci/run` installs into `.venv`. A test says which of them it
-//! found, and that it proved nothing where none is there.
+//! These are Python packages, which `.ci/run` installs into `.venv`. A test prints which of them it
+//! found. If one is missing, the test says that it checked nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use whence_tests::cluster::Cluster;
 use whence_tests::fixtures::job_in_small_shards;
 use whence_tests::python;
 
-/// Runs a program that gets the table's folder. Returns what it prints.
+/// Runs a Python program with the table's folder as its argument. Returns its output.
 fn run(program: &str, folder: &Path) -> String {
     let output = Command::new(python::interpreter())
         .arg("-c")
@@ -27,7 +27,8 @@ fn run(program: &str, folder: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Rows, attributed tokens, and the sum of all scores: one a token, since they are normalised.
+/// Prints the numbers of rows, models and steps, and the sum of all scores. Scores of a step are
+/// normalized to a sum of 1, so the last two numbers are equal.
 const DUCKDB: &str = r#"
 import sys, duckdb
 table = f"read_parquet('{sys.argv[1]}/**/*.parquet', hive_partitioning = true)"

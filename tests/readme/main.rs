@@ -1,10 +1,10 @@
-//! The README keeps its word: its commands run, and print what it shows.
+//! The README is correct: its commands run and print what it shows.
 //!
-//! Blocks marked `console` are run in order, each line after `$ ` as a shell runs it, in a folder of
-//! their own that looks like a clone. What is shown below a command must be what it prints. Two
-//! things differ from a reader's shell: `cargo run` starts the program that the tests were built
-//! with, and the coordinator takes a free port. `kill %N` stops the N-th program that was started
-//! with `&`, and it must end well. `cargo nextest run` is what is running.
+//! The `console` blocks are run in order, each line after `$ ` as in a shell, in a temporary folder
+//! that looks like a clone. The text below a command must be what it prints. Two things differ from
+//! a reader's shell: `cargo run` starts the program that the tests were built with, and the
+//! coordinator takes a free port. `kill %N` stops the N-th program that was started with `&`, which
+//! must then end successfully. `cargo nextest run` is skipped, because it is what runs this test.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 const TEST_COMMAND: &str = "cargo nextest run --workspace";
 
-/// A command and what is shown below it.
+/// A command of the README and the output shown below it.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
     command: String,
@@ -60,7 +60,7 @@ fn steps_of_block(block: &str) -> Vec<Step> {
     steps
 }
 
-/// A folder that looks like a clone, and the programs that run on in it.
+/// A folder that looks like a clone, and the background programs running in it.
 struct Clone {
     folder: tempfile::TempDir,
     address: String,
@@ -73,7 +73,7 @@ impl Clone {
         for name in ["tests", "docs"] {
             symlink(workspace().join(name), folder.path().join(name)).expect("a link");
         }
-        // Bound and dropped: free for the coordinator a moment later.
+        // Bind a free port and release it at once, so that the coordinator can take it.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         Self {
             folder,
@@ -124,7 +124,7 @@ impl Clone {
 }
 
 impl Clone {
-    /// Stops programs by the numbers that a shell gives them: `%2 %1`.
+    /// Stops background programs, given by their job numbers as in a shell: `%2 %1`.
     fn stop(&mut self, jobs: &str) {
         for job in jobs.split_whitespace() {
             let number: usize = job.trim_start_matches('%').parse().expect("a job number");
@@ -141,7 +141,7 @@ impl Clone {
 impl Drop for Clone {
     fn drop(&mut self) {
         for program in &mut self.running {
-            // It may have ended already.
+            // Fails if the program has already ended, which is fine.
             let _ = program.kill();
             let _ = program.wait();
         }

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes the tiny masked language models of `tests/samplers/models` and what transformers says of them.
+"""Makes the tiny masked language models of `tests/samplers/models`, and transformers' results for them.
 
     pip install "torch==2.15.*" "transformers==5.23.*"
     python tests/samplers/generate.py
 
-Run it after `tests/models/make_random.py`. A tokenizer that is there is kept: trainers break ties in an
-order that differs from run to run. A folder holds a whole checkpoint of random weights, in half
+Run it after `tests/models/make_random.py`. An existing tokenizer is kept, because trainers break ties in an
+order that differs from run to run. Each folder has a whole checkpoint of random weights, in half
 precision, its tokenizer, trained on the help texts of `tests/data`, and `reference.json`:
 
-* `texts`: pieces before and behind a mask, with the token ids of the whole text, and
+* `texts`: the parts before and after a mask, with the token ids of the whole text, and
   `reference.safetensors` with the logits at its mask, in double precision;
-* `proposals`: for tokens of attributed models, each position's likeliest other tokens, mapped from the
-  masked language model's by what they stand for. Written here a second time, with transformers alone.
+* `proposals`: for tokens of attributed models, the most likely other tokens at each position, mapped from the
+  masked language model's tokens by their text. This is a second implementation, with transformers alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODELS = pathlib.Path(__file__).parent / "models"
 VOCABULARY = 400
 POSITIONS = 48
 SHAPE = dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)
-# So much larger than at the start that predictions depend on the context.
+# Factor by which weights are enlarged, so that predictions depend on the context.
 LARGER = 8.0
 COUNT = 6
 
@@ -41,7 +41,7 @@ TEXTS = [
     ("Choose Format - ", ""),
     ("The page", " is printed, then the cell is em"),
     ("Gr\u00fc\u00dfe an ", " na\u00efve (test)"),
-    # Cut around the mask.
+    # Too long for the model, so it is cut around the mask.
     ("The text is long. " * 12 + "It has a", " in its middle." + " More of it is behind." * 9),
 ]
 PROPOSED = {
@@ -73,7 +73,7 @@ def help_texts() -> list[str]:
 
 
 def byte_level() -> Tokenizer:
-    """Returns byte-level BPE between ``<s>`` and ``</s>``, the mask taking the blank before it, as RoBERTa's."""
+    """Returns a byte-level BPE like RoBERTa's: between ``<s>`` and ``</s>``, with a mask that absorbs the blank before it."""
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -87,7 +87,7 @@ def byte_level() -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    """Returns a unigram model between ``<s>`` and ``</s>``, as XLM-RoBERTa's."""
+    """Returns a unigram model like XLM-RoBERTa's, between ``<s>`` and ``</s>``."""
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -102,7 +102,7 @@ def unigram() -> Tokenizer:
 
 
 def word_piece() -> Tokenizer:
-    """Returns WordPiece between ``[CLS]`` and ``[SEP]``, as BERT's."""
+    """Returns a WordPiece model like BERT's, between ``[CLS]`` and ``[SEP]``."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
@@ -124,7 +124,7 @@ def write(name: str, train: Callable[[], Tokenizer], model: torch.nn.Module, set
     with torch.no_grad():
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            # Biases and norms are constant at the start; here they matter too.
+            # Biases and norms are initially constant. Noise makes them matter in the tests too.
             if parameter.dim() == 1:
                 parameter += 0.3 * noise
             else:
@@ -152,7 +152,7 @@ def write_reference(folder: pathlib.Path) -> None:
 
 
 def masked(tokenizer, before: str, after: str) -> tuple[list[int], int]:
-    """Returns the ids of a text with a mask, those nearest to it where they are too many, and where it is."""
+    """Returns the ids of a text with a mask, and the mask's position. A text that is too long is cut around the mask."""
     ids = tokenizer(before + tokenizer.mask_token + after)["input_ids"]
     mask = ids.index(tokenizer.mask_token_id)
     if len(ids) > POSITIONS:
@@ -169,10 +169,10 @@ def logits(model, ids: list[int], mask: int) -> torch.Tensor:
 
 
 def proposed(tokenizer, model, attributed: str, text: str) -> dict:
-    """Returns what is proposed in the place of each token of ``text``, as tokens of an attributed model."""
+    """Returns the proposals for each token of ``text``, as tokens of an attributed model."""
     reader = Tokenizer.from_file(str(ROOT / "tests/models" / attributed / "tokenizer.json"))
     tokens = reader.encode(text).ids
-    # Of two tokens that read alike, the first.
+    # If two tokens have the same text, the first one counts.
     counterparts = {behind_another(reader, id): id for id in reversed(range(reader.get_vocab_size()))}
     counterparts[None] = None
     own = tokenizer.backend_tokenizer
@@ -192,7 +192,7 @@ def proposed(tokenizer, model, attributed: str, text: str) -> dict:
 
 
 def behind_another(tokenizer: Tokenizer, id: int) -> str | None:
-    """Returns what a token stands for behind the text "a", with its blank; special tokens for nothing."""
+    """Returns the text of a token after the text "a", including its blank; ``None`` for special tokens."""
     first = tokenizer.encode("a", add_special_tokens=False).ids
     text = tokenizer.decode(first + [id]).removeprefix("a")
     return None if not text or "\ufffd" in text else text

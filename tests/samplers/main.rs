@@ -1,6 +1,7 @@
-//! Samplers: masked language models that propose tokens, against transformers, and in a method.
+//! Samplers: masked language models that propose tokens, compared with transformers and used in a
+//! method.
 //!
-//! The models and what transformers says of them come from `tests/samplers/generate.py`.
+//! The models and the results of transformers come from `tests/samplers/generate.py`.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,8 +27,8 @@ use whence_tests::fixtures::attribute;
 
 const SAMPLERS: [&str; 3] = ["roberta", "xlm-roberta", "bert"];
 
-/// What a logit may differ from transformers' in double precision: logits are of the size of 1, and
-/// come out of some hundred roundings.
+/// Tolerance of a logit against transformers in double precision. Logits are about 1 in size, and
+/// result from some hundred roundings.
 const NEAR: f64 = 1e-5;
 
 #[derive(Deserialize)]
@@ -95,8 +96,8 @@ fn proposals_are_what_stands_for_the_same_text_in_the_other_vocabulary() {
     }
 }
 
-/// Draws hide a last bit, so the logits themselves are compared, each time in a process of its own:
-/// candle asks the environment how many threads share a product.
+/// Compares the logits themselves, because a difference in the last bit would rarely change a draw.
+/// Each number of threads needs its own process: candle reads it from the environment.
 #[test]
 fn logits_have_the_same_bits_on_any_number_of_threads() {
     const NAME: &str = "logits_have_the_same_bits_on_any_number_of_threads";
@@ -280,7 +281,7 @@ fn given_draws_and_a_sampler_exclude_each_other() {
     assert!(error.to_string().contains("leave out `sampler`"), "{error}");
 }
 
-/// Takes the head away from a checkpoint.
+/// Removes the language-model head from a checkpoint.
 fn without_head(folder: &Path) {
     let path = folder.join("model.safetensors");
     let bytes = fs::read(&path).unwrap();
@@ -301,7 +302,7 @@ fn set(folder: &Path, file: &str, field: &str, value: &Value) {
     fs::write(path, fields.to_string()).unwrap();
 }
 
-/// Returns `reagent` with few trials and the parameters in `params`.
+/// Returns a specification of `reagent` with few trials, and with the parameters in `params`.
 fn reagent(params: &Value) -> AttributionSpec {
     let small = json!({"num_probes": 3, "max_probe_steps": 4, "n_neighbors": 5});
     let mut all: Map<_, _> = small.as_object().unwrap().clone();

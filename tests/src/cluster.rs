@@ -12,18 +12,18 @@ use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, JobStatus, SubmitJobRequest, WatchJobRequest};
 use whence_schemas::{JobSpec, chain};
 
-/// A coordinator and workers. Dropping it kills them without a word, as `kill -9` would.
+/// A coordinator and workers. Dropping it stops them abruptly, like `kill -9`.
 #[derive(Debug)]
 pub struct Cluster {
     /// The coordinator.
     pub coordinator: Arc<Coordinator>,
-    /// A way to it.
+    /// A channel to the coordinator.
     pub channel: Channel,
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), String>>,
 }
 
-/// Returns settings under which what takes minutes in production takes a moment.
+/// Returns a configuration with short timeouts: what takes minutes in production takes a moment.
 pub fn impatient(root: &str) -> Config {
     Config {
         heartbeat_interval: Duration::from_millis(200),
@@ -35,7 +35,7 @@ pub fn impatient(root: &str) -> Config {
 }
 
 impl Cluster {
-    /// Starts a coordinator over `config`, without workers.
+    /// Starts a coordinator with `config`, without workers.
     pub async fn start(config: Config) -> Result<Self, whence_coordinator::Error> {
         let coordinator = Coordinator::start(config).await?;
         let (incoming, address) = server::listen("127.0.0.1:0").await?;
@@ -80,7 +80,8 @@ impl Cluster {
         Ok(submitted.into_inner().job_id)
     }
 
-    /// Watches a job until `is_enough`; returns that status, or the last one if the job ends first.
+    /// Watches a job until a status satisfies `is_enough`, or until the job ends. Returns the last
+    /// status.
     pub async fn watch(&self, job_id: &str, is_enough: impl Fn(&JobStatus) -> bool) -> JobStatus {
         watch(self.channel.clone(), job_id, is_enough).await
     }
@@ -108,17 +109,18 @@ impl Cluster {
     }
 }
 
-/// Returns a way to the coordinator that listens at `address`.
+/// Returns a channel to the coordinator at `address`. It connects on first use.
 ///
 /// # Panics
 ///
-/// If that is no address.
+/// If the address is invalid.
 pub fn channel(address: &str) -> Channel {
     let endpoint = Endpoint::try_from(format!("http://{address}"));
     endpoint.expect("an address").connect_lazy()
 }
 
-/// Watches a job over `channel` until `is_enough` or its end. Returns the last status.
+/// Watches a job over `channel` until a status satisfies `is_enough`, or until the job ends.
+/// Returns the last status.
 ///
 /// # Panics
 ///

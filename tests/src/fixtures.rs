@@ -1,4 +1,4 @@
-//! The committed models and data, and jobs on them.
+//! The committed models and data, and jobs that use them.
 
 use std::path::PathBuf;
 
@@ -23,11 +23,11 @@ pub fn translations() -> PathBuf {
     path("data/libreoffice-help-en-fr.test.jsonl")
 }
 
-/// Attributes `examples` by `spec`, drawing what is random from `seed`.
+/// Attributes `examples` as `spec` says, with `seed` for all random draws.
 ///
 /// # Panics
 ///
-/// If the engine does not serve the specification, or an example is bad.
+/// If the engine refuses the specification, or an example cannot be attributed.
 pub fn attribute(
     engine: &Engine,
     spec: &AttributionSpec,
@@ -41,7 +41,8 @@ pub fn attribute(
     good.collect()
 }
 
-/// Returns a job that attributes forced translations: rows `split` of `dataset` with `method`.
+/// Returns a job that attributes the rows `split` of `dataset` with `method`. Target texts are
+/// forced.
 ///
 /// # Panics
 ///
@@ -73,7 +74,7 @@ pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> 
     }
 }
 
-/// Returns a saliency job on the test translations that makes a shard of every few rows.
+/// Returns a saliency job on the test translations whose shards have only a few rows each.
 ///
 /// # Panics
 ///

@@ -1,8 +1,8 @@
-//! What the suites across crates share: fixtures, clusters, stores that fail, and reading tables.
+//! Code shared by the cross-crate test suites: fixtures, clusters, failing stores, table readers.
 //!
-//! Every suite is hermetic: its own temporary directory, port 0, loopback only. A cluster is either
-//! in this process ([`cluster`]), where a test can say what happens when, or made of the real
-//! programs ([`processes`]), which can be killed.
+//! Every suite is hermetic: its own temporary directory, port 0, loopback only. A cluster runs
+//! either in this process ([`cluster`]), where a test controls what happens when, or as the real
+//! programs ([`processes`]), which a test can kill.
 
 pub mod cluster;
 pub mod fixtures;

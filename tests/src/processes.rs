@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Between two looks at a process's memory: less than any allocation worth counting takes.
+/// Time between two readings of a process's memory. The kernel itself records the peak, so only
+/// growth just before the process ends can be missed.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
-/// A running program of ours. Killed when dropped.
+/// One of our programs as a child process. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts the program `name` with `arguments`. What it says is the test's to show if it fails.
+    /// Starts the program `name` with `arguments`. Its messages appear in the output of the test.
     ///
     /// # Panics
     ///
@@ -29,7 +30,8 @@ impl Process {
         Self { child }
     }
 
-    /// Starts a coordinator on `listen` over the local root `root`. Returns it and its address.
+    /// Starts a coordinator for the local root `root` on the address `listen`. Returns the process
+    /// and the address it listens on.
     ///
     /// # Panics
     ///
@@ -65,12 +67,12 @@ impl Process {
                 break address.trim().to_owned();
             }
         };
-        // Somebody must read on, or its messages would fill the pipe and stop it.
+        // Keep reading, or the coordinator would block once its messages fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
         (Self { child }, address)
     }
 
-    /// Starts a worker of the coordinator at `address`.
+    /// Starts a worker for the coordinator at `address`.
     pub fn worker(address: &str) -> Self {
         Self::start(
             "whence-worker",
@@ -78,7 +80,7 @@ impl Process {
         )
     }
 
-    /// Runs the program `name` to its successful end. Returns the most memory it held, in KiB.
+    /// Runs the program `name` to its end and returns its peak memory in KiB.
     ///
     /// # Panics
     ///
@@ -89,8 +91,10 @@ impl Process {
         peak
     }
 
-    /// Runs the program `name` to its end. Returns how it ended and the most memory it held, in KiB, as
-    /// Linux tells it of a process that still runs: asked often, the last answer is the peak.
+    /// Runs the program `name` to its end. Returns its exit status and its peak memory in KiB.
+    ///
+    /// Linux reports the peak (`VmHWM`) only while the process is running. So it is read
+    /// repeatedly, and the last reading counts.
     ///
     /// # Panics
     ///
@@ -116,7 +120,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end, as a supervisor does, and waits until it has. Returns how it ended.
+    /// Sends SIGTERM, as a supervisor does, and waits for the end. Returns the exit status.
     ///
     /// # Panics
     ///
@@ -134,7 +138,7 @@ impl Process {
         self.child.wait().expect("a child that is told to ends")
     }
 
-    /// Kills it without a word.
+    /// Kills the process with SIGKILL.
     ///
     /// # Panics
     ///
@@ -149,13 +153,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have been killed or ended already.
+        // Fails if the process has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Returns the path of a program of ours, beside the folder of the running test.
+/// Returns the path of one of our programs. Cargo builds them into the folder above the test's.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test

@@ -1,9 +1,9 @@
-//! Python, for tests that ask other programs: `.ci/run` makes an environment of the workspace's own.
+//! Python, for tests that compare with other programs. `.ci/run` creates an environment for them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Returns the interpreter of the workspace's environment, or the system's.
+/// Returns the interpreter of the workspace's environment `.venv`, or else the system's.
 pub fn interpreter() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
     if own.exists() {
@@ -13,7 +13,7 @@ pub fn interpreter() -> PathBuf {
     }
 }
 
-/// Returns whether it has a package.
+/// Returns whether the interpreter can import `package`.
 pub fn has(package: &str) -> bool {
     let import = Command::new(interpreter())
         .args(["-c", &format!("import {package}")])

@@ -1,8 +1,8 @@
-//! A bucket on loopback that speaks enough of S3, and fails as it is told to.
+//! An S3 bucket on loopback that implements what we need, and fails on demand.
 //!
-//! Objects are created under one lock, so a conditional put is atomic, as the real ones promise. The
-//! faults are those that break protocols: no answer for a while, an answer lost after the object
-//! was written, and a server that takes the condition and ignores it.
+//! Objects are created under one lock, so a conditional put is atomic, as real S3 promises. The
+//! faults are those that break protocols: no answer for a while, an answer that is lost after the
+//! object was written, and a server that accepts the condition but ignores it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,13 +25,13 @@ pub enum Fault {
     None,
     /// Every request is answered with 503.
     Unavailable,
-    /// Every n-th put is carried out and then answered with 500.
+    /// Every n-th put is carried out but answered with 500.
     LosesAnswers(usize),
-    /// Conditions of puts are ignored: objects are overwritten.
+    /// The conditions of puts are ignored, so existing objects are overwritten.
     IgnoresConditions,
 }
 
-/// A bucket called `bucket`. Ends when dropped.
+/// A server with one bucket, called `bucket`. Stops when dropped.
 #[derive(Debug)]
 pub struct Bucket {
     address: SocketAddr,
@@ -46,7 +46,7 @@ struct Contents {
     num_puts: usize,
 }
 
-/// Keys of one page of a listing: few, so that paging is used.
+/// Keys per page of a listing: so few that tests exercise paging.
 const PAGE_KEYS: usize = 7;
 
 impl Bucket {
@@ -66,7 +66,7 @@ impl Bucket {
         let address = listener.local_addr().expect("a bound address");
         let mut server = JoinSet::new();
         server.spawn(async move {
-            // Serving ends with the test, which drops it.
+            // The server stops when the test drops the bucket.
             let _ = axum::serve(listener, router).await;
         });
         Self {
@@ -82,7 +82,7 @@ impl Bucket {
         format!("s3://bucket/{prefix}?endpoint=http://{address}&region=test&skip_signature=true")
     }
 
-    /// Makes the next requests go wrong as `fault` says.
+    /// Makes requests go wrong from now on, as `fault` says.
     pub fn fail(&self, fault: Fault) {
         self.lock().fault = fault;
     }
@@ -92,7 +92,7 @@ impl Bucket {
         self.lock().objects.keys().cloned().collect()
     }
 
-    /// Writes every object below `prefix` into `folder`, for readers of directories.
+    /// Writes every object below `prefix` into `folder`, for code that reads local directories.
     ///
     /// # Panics
     ///

@@ -1,7 +1,8 @@
-//! The translation model with a vocabulary and an embedding a side, made of the committed one.
+//! Makes a translation model with a separate vocabulary and embedding per side from the committed
+//! one, which shares them.
 //!
-//! It is the same model: only the numbers of its source tokens are others, and where a token is left
-//! out, the source knows it no more.
+//! It is the same model, but its source tokens have other ids. A token can also be left out, and is
+//! then unknown to the source.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +15,15 @@ use tempfile::TempDir;
 
 use crate::fixtures;
 
-/// Rows of the source's embedding behind those of its tokens, so that the tables differ in size.
+/// Unused rows at the end of the source's embedding, so that the two tables differ in size.
 const SPARE_ROWS: u32 = 8;
 
-/// What is in rows without a token: far from every token, so that none has them for a neighbour.
+/// The value that fills rows without a token. It is far from every token's embedding, so these rows
+/// are never a nearest neighbor.
 const FAR: f32 = 50.0;
 
-/// Makes the model whose source calls `number(token)` what the target calls `token`.
+/// Makes the model. The token with id `token` on the target side has the id `number(token)` on the
+/// source side; for `None` it is left out there.
 ///
 /// # Errors
 ///
@@ -45,7 +48,7 @@ pub fn make(number: impl Fn(u32) -> Option<u32>) -> Result<TempDir> {
 
     let last = source.values().max().context("the source has no tokens")?;
     let of_target = u32::try_from(target.len())?;
-    // Row `of_target` is the far one.
+    // Index `of_target`, one past the shared table, stands for the row of `FAR` values.
     let mut rows = vec![of_target; (last + 1 + SPARE_ROWS) as usize];
     for id in target.values() {
         if let Some(own) = number(*id) {
@@ -60,7 +63,7 @@ pub fn make(number: impl Fn(u32) -> Option<u32>) -> Result<TempDir> {
     Ok(folder)
 }
 
-/// Writes the weights with `rows` of the shared table as the source's.
+/// Writes the weights. The source's table consists of the rows `rows` of the shared table.
 fn separate_tables(original: &Path, folder: &Path, rows: Vec<u32>) -> Result<()> {
     const WEIGHTS: &str = "model.safetensors";
     let mut tensors = safetensors::load(original.join(WEIGHTS), &Device::Cpu)?;

@@ -1,4 +1,4 @@
-//! Reading what jobs wrote, as any reader of Parquet would.
+//! Reads the tables that jobs wrote, as any Parquet reader would.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,8 @@ pub fn files(root: &Path, spec: &JobSpec) -> Vec<PathBuf> {
     files
 }
 
-/// Checks that a job's listing is its manifest, which names every object of the table once. Returns
-/// the manifest.
+/// Checks that a job is sealed and that its manifest lists every file of its table exactly once.
+/// Returns the manifest.
 ///
 /// # Panics
 ///
@@ -44,8 +44,10 @@ pub fn sealed(root: &Path, spec: &JobSpec) -> Manifest {
     manifest
 }
 
-/// Reads all rows of a job in order of examples and samples. Everything in it is data: what differs
-/// between two runs of a job (attempt, worker) stands in the footers.
+/// Reads all rows of a job, sorted by example and sample.
+///
+/// Two runs of a job give equal rows: what differs between them (attempt, worker) is stored in the
+/// files' footers.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! Chat templates against transformers' rendering of them.
+//! Chat templates, compared with how transformers renders them.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use whence_schemas::{AttributionSpec, ChatSpec};
 
 use super::{golden, here, tokenizer};
 
-/// Made by `chats.py`.
+/// A golden case, made by `chats.py`.
 #[derive(Deserialize)]
 struct Case {
-    /// Its file in `chats`.
+    /// Name of the template's file in `chats`, without extension.
     template: String,
-    /// As JSON, whose order of keys a template can show.
+    /// The messages as JSON text, because a template can print them and so show the order of keys.
     messages: String,
-    /// What else the template is given, as JSON.
+    /// The template's other variables, as JSON.
     given: String,
     text: Expected,
 }
@@ -25,7 +25,7 @@ struct Case {
 #[serde(untagged)]
 enum Expected {
     Prompt(String),
-    /// What the template said when it refused the messages.
+    /// The message with which the template refused the conversation.
     Refusal {
         refused: String,
     },
@@ -35,7 +35,7 @@ fn spec(value: Value) -> ChatSpec {
     serde_json::from_value(value).unwrap()
 }
 
-/// Returns what a person would write to `--chat` for a case.
+/// Returns what a user would pass to `--chat` for a case.
 fn written(case: &Case) -> ChatSpec {
     let path = here("chats").join(format!("{}.jinja", case.template));
     let template = std::fs::read_to_string(path).unwrap();
@@ -87,7 +87,7 @@ fn a_text_is_what_a_user_says_whatever_it_begins_with() {
     assert_eq!(render(messages), format!("{system}{}", turn(messages)));
     let of_messages = brief.render(messages, InputKind::Messages).unwrap();
     assert_eq!(of_messages, format!("{system}{}", turn("Hi")));
-    // Asked for: the texts are the JSON of messages.
+    // With `messages: json`, each text is parsed as the JSON of a list of messages.
     let json = chat(json!({"messages": "json"}));
     assert_eq!(json.render(messages, InputKind::Text).unwrap(), turn("Hi"));
     let error = json.render("[1] so", InputKind::Text).unwrap_err();

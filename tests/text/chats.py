@@ -1,12 +1,12 @@
-"""Makes `goldens/chats.json`: what transformers makes of the templates in `chats/` and the conversations below.
+"""Makes `goldens/chats.json`: how transformers renders the conversations below with the templates in `chats/`.
 
 Environment: Python 3.11, transformers 5.23, jinja2 3.1.
 
     python3 -m venv .venv && .venv/bin/pip install "transformers==5.23.*" jinja2
     .venv/bin/python tests/text/chats.py
 
-The templates are our own. Each shows one habit of templates that people use: blocks that swallow blanks, namespaces,
-macros, tools, parts of a message, thoughts, the date, marks around what an assistant says.
+The templates are our own. Each covers one feature of templates in use: blocks that strip blanks, namespaces,
+macros, tools, parts of a message, thoughts, the date, marks around the assistant's text.
 """
 
 import datetime
@@ -42,7 +42,7 @@ CONVERSATIONS = [
 
 
 class Then(datetime.datetime):
-    """The day the tests are told it is."""
+    """A clock that always gives the date that the tests use."""
 
     @classmethod
     def now(cls, tz=None):

@@ -1,4 +1,4 @@
-//! Damaged files: always an error that names the file, never a panic, never wrong numbers.
+//! Damaged files: there is always an error that names the file, never a panic or wrong numbers.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use whence_schemas::job::Dtype;
 
 use super::{golden, here};
 
-/// Copies the files of a model to a folder of its own.
+/// Copies the files of a model to a temporary folder.
 fn copy_of(model: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(model).unwrap() {
@@ -109,7 +109,7 @@ fn a_flipped_bit_in_the_header_of_a_gguf_file_is_never_a_panic() {
     assert!(refused > 0);
 }
 
-/// Returns what loading the GGUF fixture says once `change` has spoilt its bytes.
+/// Returns the error of loading the GGUF fixture after `change` has damaged its bytes.
 fn gguf_refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
     let folder = copy_of(&here("models/tiny-gguf"));
     let path = folder.path().join("tiny.gguf");
@@ -121,19 +121,20 @@ fn gguf_refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
     error.to_string()
 }
 
-/// Returns where the description of a two-dimensional tensor goes on behind its name: the number of
-/// dimensions in 4 bytes, two dimensions in 8 each, the type in 4, the offset in 8.
+/// Returns the position after a tensor's name in its description. For a two-dimensional tensor, the
+/// number of dimensions follows in 4 bytes, then two dimensions in 8 bytes each, the type in 4, and
+/// the offset in 8.
 fn behind_name(bytes: &[u8], name: &str) -> usize {
     let found = bytes.windows(name.len()).position(|w| w == name.as_bytes());
     found.unwrap() + name.len()
 }
 
-/// Writes `number` over what stands at byte `at`.
+/// Overwrites the bytes at `at` with `number`.
 fn write<const N: usize>(bytes: &mut [u8], at: usize, number: [u8; N]) {
     bytes[at..at + N].copy_from_slice(&number);
 }
 
-/// Writes `number` over what stands `distance` bytes behind the name of the spoilt tensor.
+/// Overwrites the bytes `distance` bytes after the name of the tensor [`SPOILT`] with `number`.
 fn write_behind_name<const N: usize>(bytes: &mut [u8], distance: usize, number: [u8; N]) {
     let at = behind_name(bytes, SPOILT) + distance;
     write(bytes, at, number);
@@ -141,7 +142,7 @@ fn write_behind_name<const N: usize>(bytes: &mut [u8], distance: usize, number: 
 
 const SPOILT: &str = "blk.0.attn_q.weight";
 
-/// Puts one more pair of `key` and value in front of the others. `value` begins with its kind.
+/// Adds a metadata pair before all others. `value` begins with its type.
 fn add_metadata(bytes: &mut Vec<u8>, key: &str, value: &[u8]) {
     let count = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
     write(bytes, 16, (count + 1).to_le_bytes());
@@ -151,12 +152,12 @@ fn add_metadata(bytes: &mut Vec<u8>, key: &str, value: &[u8]) {
     bytes.splice(24..24, pair);
 }
 
-/// Returns a value of 32 bits, as metadata have it.
+/// Encodes a 32-bit metadata value (type 4) with its type.
 fn number(value: u32) -> Vec<u8> {
     [4_u32, value].map(u32::to_le_bytes).concat()
 }
 
-/// Returns a text, as metadata have it.
+/// Encodes a string as a metadata value (type 8) with its type and length.
 fn text(value: &str) -> Vec<u8> {
     let mut bytes = 8_u32.to_le_bytes().to_vec();
     bytes.extend((value.len() as u64).to_le_bytes());
@@ -174,7 +175,8 @@ fn an_alignment_that_cannot_be_is_an_error() {
     }
 }
 
-/// As [`add_metadata`], and one more pair that keeps the tensors where the alignment has them.
+/// Does the same as [`add_metadata`], and adds a second pair as padding, so that the tensors stay
+/// aligned.
 fn add_aligned(bytes: &mut Vec<u8>, key: &str, value: &[u8]) {
     const ALIGNMENT: usize = 32;
     let before = bytes.len();

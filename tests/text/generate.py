@@ -1,4 +1,4 @@
-"""Makes the models and goldens of the tests of text and weights.
+"""Makes the models and goldens for the tests of text and weights.
 
 Environment: Python 3.11, torch 2.15, transformers 5.23, tokenizers 0.23, gguf 0.19, accelerate, sentencepiece 0.2.
 
@@ -42,7 +42,7 @@ PROMPTS = [
 
 
 def id_hash(ids):
-    """FNV-1a over the ids, 64 bits, as the test computes it."""
+    """Returns the 64-bit FNV-1a hash of the ids, as the test computes it."""
     value = 0xCBF29CE484222325
     for number in ids:
         value = ((value ^ number) * 0x100000001B3) % 2**64
@@ -50,21 +50,21 @@ def id_hash(ids):
 
 
 def tokenizer_golden(name, encode):
-    """Writes the hash of the ids of every sample string."""
+    """Writes a hash of the ids for every sample string."""
     write(f"{name}.ids.json", [id_hash(encode(text)) for text in strings()])
 
 
 def without_blanks(text, start, end):
-    """Characters from `start` to `end`, blanks at their sides not counted; unlike Python we count control characters."""
+    """Strips blanks from both sides of the range `start` to `end`. Unlike Python, we do not count control characters as blanks."""
     is_word = lambda index: not text[index].isspace() or text[index] in "\x1c\x1d\x1e\x1f"
     words = [index for index in range(start, end) if is_word(index)]
     return (words[0], words[-1] + 1) if words else (start, end)
 
 
 def offsets_golden(name, tokenizer, own=None):
-    """Writes the hash of where transformers says each token stands, in the strings where `own` ids and ranges agree.
+    """Writes a hash of the tokens' offsets in transformers, for the strings where the ids and ranges of `own` agree.
 
-    Tokens that are nothing but blanks are left out: some of transformers' tokenizers say they stand nowhere.
+    Tokens that consist only of blanks are left out, because some of transformers' tokenizers give them no place.
     """
     goldens = []
     for text in strings():
@@ -75,7 +75,7 @@ def offsets_golden(name, tokenizer, own=None):
         agrees = True
         if own:
             ids, own_ranges = own(text)
-            # SentencePiece gives no place to the first of several pieces of one character.
+            # If a character has several pieces, SentencePiece gives the first of them an empty range.
             same = lambda own, range, is_word: not is_word or own[0] == own[1] or without_blanks(text, *own) == range
             agrees = ids == encoded.input_ids and all(map(same, own_ranges, ranges, is_word))
         flat = [place for range, is_word in zip(ranges, is_word) if is_word for place in range]
@@ -85,7 +85,7 @@ def offsets_golden(name, tokenizer, own=None):
 
 
 def piece_ranges(spm, text, special):
-    """Where SentencePiece itself says each piece stands, between special tokens that are split off first."""
+    """Returns the range of each piece according to SentencePiece itself. Special tokens are split off first."""
     ranges, done = [], 0
     for part in re.split("(" + "|".join(map(re.escape, special)) + ")", text):
         characters = lambda end: len(part.encode()[:end].decode())
@@ -99,7 +99,7 @@ def piece_ranges(spm, text, special):
 
 
 def starts_golden(name, spm, special):
-    """Writes the hash of where SentencePiece says each piece starts."""
+    """Writes a hash of the pieces' start positions according to SentencePiece."""
     write(f"{name}.starts.json", [id_hash([start for start, _ in piece_ranges(spm, text, special)]) for text in strings()])
 
 
@@ -109,7 +109,7 @@ def write(name, value):
 
 
 def digits_then_bytes():
-    """How SmolLM2's own tokenizer.json splits text; its GGUF says only `smollm`."""
+    """Returns the pre-tokenizer in SmolLM2's own tokenizer.json; its GGUF file only names it `smollm`."""
     return pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
@@ -117,7 +117,7 @@ def digits_then_bytes():
 
 
 def model_golden(name, model, tokenizer, prompts, new_tokens):
-    """Writes prompts, greedy continuations, and the logits behind the first prompts."""
+    """Writes prompts, greedy continuations, and the logits after the first prompts."""
     cases = []
     for index, prompt in enumerate(prompts):
         ids = tokenizer(prompt, return_tensors="pt").input_ids
@@ -133,7 +133,7 @@ def model_golden(name, model, tokenizer, prompts, new_tokens):
 
 
 def small_vocabulary(size):
-    """A byte-level BPE trained on the test translations."""
+    """Returns a byte-level BPE trained on the test translations."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = digits_then_bytes()
     tokenizer.decoder = decoders.ByteLevel()
@@ -145,7 +145,7 @@ def small_vocabulary(size):
 
 
 def interleaved(weight, heads):
-    """The row order llama.cpp keeps query and key projections in."""
+    """Returns the weight with its rows in the order in which llama.cpp stores query and key projections."""
     rows, width = weight.shape
     return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
 
@@ -160,7 +160,7 @@ def small_llama(vocabulary):
 
 
 def write_gguf(path, model, tokenizer):
-    """A GGUF as llama.cpp's converter writes one, every tensor kind in another quantisation."""
+    """Writes a GGUF file as llama.cpp's converter would, with a different quantization for each kind of tensor."""
     import gguf
     from gguf.quants import quantize
 
@@ -224,7 +224,7 @@ def load_gguf(path):
     folder, name = str(path.parent), path.name
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    # transformers takes `smollm` for GPT-2's split, which keeps the blanks before a digit together.
+    # transformers splits `smollm` like GPT-2, which keeps the blanks before a digit together.
     tokenizer.backend_tokenizer.pre_tokenizer = digits_then_bytes()
     return model, tokenizer
 
@@ -245,7 +245,7 @@ def tiny_gguf():
 
 
 def pytorch_files():
-    """Files of torch.save with every kind of tensor, alone and in shards, and what is in them."""
+    """Writes files of torch.save with every kind of tensor, as one file and in shards, and their contents as a golden."""
     torch.manual_seed(5)
     base = torch.randn(6, 4)
     tensors = {
@@ -271,11 +271,11 @@ def pytorch_files():
 
 
 def sentencepiece_model(path, size, kind, **extra):
-    """A SentencePiece model of the test translations; its own special tokens as fairseq and Llama have them."""
+    """Trains a SentencePiece model on the test translations. By default it has fairseq's and Llama's special tokens."""
     import sentencepiece
 
     arguments = dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1) | extra
-    # Into memory: a model that is written to a file keeps that file's name.
+    # Train into memory, because a model that is written to a file records that file's name.
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences()), model_writer=model, vocab_size=size, model_type=kind,
@@ -290,9 +290,9 @@ def tokenizer_config(folder, tokenizer_class, **fields):
 
 
 def sentencepiece_golden(name, tokenizer, spm, frame, number, special):
-    """SentencePiece's own ids between those of the special tokens in a text, which transformers splits off first.
+    """Writes SentencePiece's own ids of a text, with the special tokens in it, which transformers splits off first.
 
-    transformers 5 runs a re-implementation of SentencePiece; in how many strings it differs is printed.
+    transformers 5 has a reimplementation of SentencePiece. The number of strings where it differs is printed.
     """
     def ids_of(text):
         parts = re.split("(" + "|".join(map(re.escape, special)) + ")", text)
@@ -359,7 +359,7 @@ def mbart50():
 
 
 def fairseq(name, tokenizer_class, code, behind):
-    """A tokenizer with the codes of its languages behind its pieces, and the code of a text where `behind` says."""
+    """Makes a tokenizer with language codes after its pieces. `behind` says whether a text's code follows it or precedes it."""
     folder = MODELS / name
     folder.mkdir(parents=True, exist_ok=True)
     spm = sentencepiece_model(folder / "sentencepiece.bpe.model", 400, "unigram" if behind else "bpe")
@@ -370,7 +370,7 @@ def fairseq(name, tokenizer_class, code, behind):
     (folder / "special_tokens_map.json").write_text(json.dumps({
         "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>",
         "mask_token": {"content": "<mask>", "lstrip": True}}))
-    # Numbered as fairseq does: transformers numbers NLLB's mask first where it is told nothing.
+    # Ids as in fairseq. Without them, transformers would number NLLB's mask first.
     numbered = dict(enumerate([*codes, "<mask>"], spm.vocab_size() + 1))
     tokenizer_config(folder, tokenizer_class, src_lang=code, additional_special_tokens=codes, added_tokens_decoder={
         id: {"content": token, "special": True, "lstrip": token == "<mask>", "rstrip": False, "normalized": False, "single_word": False}
@@ -385,7 +385,7 @@ def fairseq(name, tokenizer_class, code, behind):
 
 
 def llama():
-    """A SentencePiece BPE that falls back to bytes."""
+    """Makes a SentencePiece BPE with byte fallback."""
     folder = MODELS / "llama"
     folder.mkdir(parents=True, exist_ok=True)
     spm = sentencepiece_model(
@@ -398,7 +398,7 @@ def llama():
 
 
 def bart():
-    """A byte-level BPE as RoBERTa and BART have it."""
+    """Makes a byte-level BPE like RoBERTa's and BART's."""
     folder = MODELS / "bart"
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizers.ByteLevelBPETokenizer()
@@ -412,10 +412,10 @@ def bart():
 
 
 def marian_separate():
-    """Marian with a vocabulary a side, made of the translation model's as the test makes it."""
+    """Makes Marian with a vocabulary per side from that of the translation model, just as the test does."""
     original = HERE.parent / "models" / "lo-en-fr-tiny"
     target = json.loads((original / "vocab.json").read_text(encoding="utf-8"))
-    # transformers numbers special tokens by the source's vocabulary on both sides, so those stay.
+    # transformers uses the source's ids of special tokens on both sides, so those stay the same.
     last = len(target) - 1
     number = lambda id: id if id < 2 or id == last else last + 1 - id
     source = {token: number(id) for token, id in target.items() if id % 7 != 3}
@@ -435,20 +435,20 @@ def marian_separate():
 
 
 def described():
-    """Where tokens stand by the tokenizers of the models of other suites."""
+    """Writes offsets of tokens for the models of other suites."""
     import sentencepiece
 
     marian = HERE.parent / "models" / "lo-en-fr-tiny"
     special = ["</s>", "<unk>", "<pad>"]
     starts_golden("marian", sentencepiece.SentencePieceProcessor(str(marian / "source.spm")), special)
     for name in ("glass-en", "gpt2-random", "t5-random"):
-        # As the file says: the class of transformers 5 for T5 splits at blanks whatever the file says.
+        # Use the file as it is. The T5 class of transformers 5 would split at blanks whatever the file says.
         path = HERE.parent / "models" / name / "tokenizer.json"
         offsets_golden(name, PreTrainedTokenizerFast(tokenizer_file=str(path)))
 
 
 def gpt2():
-    """A byte-level BPE as its oldest files have it."""
+    """Makes a byte-level BPE with the files that the oldest GPT-2 checkpoints have."""
     folder = MODELS / "gpt2"
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizers.ByteLevelBPETokenizer()
@@ -462,9 +462,9 @@ def gpt2():
 
 
 def special_golden():
-    """Writes the ids that each tokenizer calls special, by folder."""
+    """Writes the special ids of each tokenizer, by folder."""
     folders = [*(HERE / "models").iterdir(), *(HERE.parent / "models").iterdir()]
-    # A GGUF file and bare weights have no folder of a tokenizer.
+    # Folders with only a GGUF file or only weights have no tokenizer.
     named = [folder for folder in sorted(folders) if (folder / "tokenizer_config.json").exists()]
     load = lambda folder: AutoTokenizer.from_pretrained(folder)
     write("special.json", {str(f.relative_to(HERE.parent)): sorted(set(load(f).all_special_ids)) for f in named})

@@ -1,4 +1,4 @@
-//! GGUF files, and SmolLM2 from safetensors, against transformers' own loading of them.
+//! GGUF files, and SmolLM2 from safetensors, compared with the same models loaded by transformers.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,8 @@ use whence_schemas::GenerationSpec;
 
 use super::{assert_ids, golden, here, tokenizer};
 
-/// Relative to the largest logit: float32 sums of a few hundred terms in another order.
+/// Tolerance relative to the largest logit, since float32 sums of a few hundred terms are taken in
+/// another order.
 const LOGITS_TOLERANCE: f64 = 2e-5;
 
 /// One prompt of `*.greedy.json`.
@@ -22,7 +23,7 @@ struct Case {
     ids: Vec<u32>,
     continuation: Vec<u32>,
     text: String,
-    /// Some of the logits behind the prompt, evenly spaced over the vocabulary.
+    /// Some of the logits after the prompt, evenly spaced over the vocabulary.
     #[serde(default)]
     logits: Vec<f64>,
 }
@@ -67,14 +68,14 @@ fn smollm2_from_safetensors_gives_what_transformers_gives() {
     let files = ModelFiles::open(folder).unwrap();
     let tokenizer = tokenizer(folder);
     assert_encodes(&tokenizer, "smollm2");
-    // Widened, and with its weights left in the bfloat16 they are stored in.
+    // First with weights widened to float32, then kept in the bfloat16 they are stored in.
     for free in [None, Some(0)] {
         let model = model::load_files(&files, DType::F32, free).unwrap();
         assert_continues(&model, &tokenizer, &files, "smollm2-safetensors");
     }
 }
 
-/// Returns the path of what `unpack_smollm2.py` unpacks, where it did.
+/// Returns the path of a model that `unpack_smollm2.py` unpacks; `None` if it has not been run.
 fn unpacked(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../.models")
@@ -86,7 +87,7 @@ fn unpacked(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Asserts equal ids of all sample strings, equal greedy texts, and logits as near as float32 gets.
+/// Checks for equal ids of all sample strings, equal greedy texts, and logits within the tolerance.
 fn assert_model(path: &Path, name: &str) {
     let tokenizer = tokenizer(path);
     assert_encodes(&tokenizer, name);

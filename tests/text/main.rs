@@ -1,7 +1,7 @@
-//! Text and weights: the same ids, the same logits and the same greedy texts as transformers.
+//! Text and weights: the same ids, logits and greedy texts as transformers.
 //!
 //! Goldens and small models are made by `generate.py` beside this file. The real SmolLM2 is tested
-//! where `.models/smollm2` at the root of the repository has its GGUF file.
+//! only if its GGUF file is in `.models/smollm2` at the root of the repository.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,7 +43,7 @@ fn tokenizer(model: &Path) -> Tokenizer {
     Tokenizer::load(&files, &files.config().unwrap().to_value()).unwrap()
 }
 
-/// FNV-1a over ids, 64 bits, as `generate.py` computes it.
+/// Returns the 64-bit FNV-1a hash of ids, as `generate.py` computes it.
 fn id_hash(ids: &[u32]) -> String {
     let hash = ids.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, &id| {
         (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01B3)
@@ -51,7 +51,7 @@ fn id_hash(ids: &[u32]) -> String {
     format!("{hash:016x}")
 }
 
-/// Asserts that every sample string gets the ids transformers gives it.
+/// Checks that every sample string gets the same ids as in transformers.
 fn assert_ids(tokenizer: &Tokenizer, name: &str, encode: impl Fn(&Tokenizer, &str) -> Vec<u32>) {
     let strings: Vec<String> = golden("strings.json");
     let hashes: Vec<String> = golden(&format!("{name}.ids.json"));

@@ -1,4 +1,5 @@
-//! Where tokens stand in their texts: what SentencePiece itself and transformers' tokenizers say.
+//! Offsets of tokens in their texts, compared with SentencePiece itself and with transformers'
+//! tokenizers.
 
 use std::path::Path;
 
@@ -14,13 +15,12 @@ use super::{golden, here, id_hash};
 
 fn load(model: &Path) -> Tokenizer {
     let files = ModelFiles::open(model).unwrap();
-    // What a SentencePiece model lacks of its own.
+    // A SentencePiece model does not store these ids.
     let config = json!({"eos_token_id": 2, "pad_token_id": 1});
     Tokenizer::load(&files, &config).unwrap()
 }
 
-/// Asserts that a hash of what `numbers` makes of every sample string is the golden one, where
-/// there is one.
+/// Checks that for every sample string with a golden hash, the result of `numbers` has that hash.
 fn assert_hashes(golden_name: &str, numbers: impl Fn(&str) -> Vec<u32>) {
     let strings: Vec<String> = golden("strings.json");
     let hashes: Vec<Option<String>> = golden(golden_name);
@@ -36,7 +36,7 @@ fn assert_hashes(golden_name: &str, numbers: impl Fn(&str) -> Vec<u32>) {
     assert!(count == 0, "{golden_name}, {count}:\n{}", wrong.join("\n"));
 }
 
-/// Returns the first character of each token, counted in `text`; blanks count.
+/// Returns the index of each token's first character in `text`, counted in characters with blanks.
 fn starts(text: &str, encoding: &Encoding) -> Vec<u32> {
     let ranges = encoding.ranges.iter().flatten();
     let start = |(start, _): &(usize, usize)| text[..*start].chars().count() as u32;
@@ -68,7 +68,7 @@ fn tokens_stand_where_transformers_says() {
             let encoding = tokenizer.encode_source(text, false).unwrap();
             let offsets = encoding.offsets(text);
             let tokens = encoding.ids.iter().zip(offsets);
-            // Some of transformers' tokenizers say that blanks stand nowhere.
+            // Some of transformers' tokenizers give tokens of blanks no place.
             let is_word = |id: u32| {
                 tokenizer
                     .of(Side::Source)
@@ -97,7 +97,7 @@ fn a_generated_text_has_the_offsets_of_the_same_text_forced() {
         let forced = attribute(open.with_generated_text(&generated.generated_text));
         assert!(generated.target.iter().any(|token| token.offsets.is_some()));
         assert_eq!(generated.source, forced.source, "{name}");
-        // An end token that was generated is not in the text of a decoder-only model.
+        // For a decoder-only model, a generated end token is not part of the text.
         let shared = generated.target.len().min(forced.target.len());
         assert_eq!(
             generated.target[..shared],

@@ -1,4 +1,4 @@
-//! `pytorch_model.bin`, alone and in shards, against what was saved.
+//! `pytorch_model.bin`, as one file and in shards, compared with the numbers that were saved.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ fn every_kind_of_tensor_is_read_as_it_was_saved() {
             let read = tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             assert_eq!(read.len(), values.len(), "{folder}: {name}");
             for (read, saved) in read.iter().zip(values) {
-                // The decimal fractions of the golden are parsed to the last bit but one.
+                // Parsing the golden's decimal fractions can be off in the last bit.
                 assert!(
                     (read - saved).abs() <= 1e-15 * saved.abs(),
                     "{folder}: {name}"

@@ -20,14 +20,14 @@ ODDITIES = [
 
 
 def sentences():
-    """Both sides of the test translations."""
+    """Yields both sides of the test translations."""
     for line in DATA.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         yield from row["translation"].values()
 
 
 def random_strings(count, seed=7):
-    """Words and characters of every plane, in every neighbourhood."""
+    """Yields random mixtures of words, blanks and characters from many Unicode ranges."""
     rng = random.Random(seed)
     words = "the cat sat on Été naïve code 42 I'm can't GPT-4 über 東京 мир test\n \t  ... ' \" $9.99".split(" ")
     planes = [(0x20, 0x7E), (0xA0, 0x17F), (0x300, 0x36F), (0x370, 0x5FF), (0x600, 0x6FF), (0x900, 0x97F), (0x3040, 0x30FF),
@@ -46,6 +46,6 @@ def random_strings(count, seed=7):
 
 
 def strings():
-    """All of them, each once: more than a thousand."""
+    """Returns all sample strings without duplicates: more than a thousand."""
     unique = dict.fromkeys([*ODDITIES, *sentences(), *random_strings(500)])
     return [text for text in unique if text]

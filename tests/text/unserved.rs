@@ -1,4 +1,5 @@
-//! Tokenizers that are not read: refused by what they are, with how to make one that is.
+//! Unsupported tokenizers: the error says what kind they are, and how to make one that is
+//! supported.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use whence_engine::{Error, ErrorScope};
 
 use super::here;
 
-/// Returns what loading the tokenizer of a folder with `files` says, with what to do.
+/// Returns the error and next step of loading a tokenizer from a folder with `files`.
 fn refusal(files: &[(&str, &str)], copied: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {

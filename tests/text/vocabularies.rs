@@ -1,6 +1,6 @@
-//! Tokenizers without a `tokenizer.json`: the ids of transformers, and of SentencePiece itself where
-//! transformers' re-implementation of it differs (on blanks at the end of a text, and one string of
-//! T5's).
+//! Tokenizers without a `tokenizer.json` give the same ids as transformers. Where transformers'
+//! reimplementation of SentencePiece differs from SentencePiece itself (for blanks at the end of a
+//! text, and for one string with T5), the ids are those of SentencePiece.
 
 use std::collections::HashMap;
 
@@ -88,7 +88,7 @@ fn bart_is_read_from_its_vocabulary_and_merges() {
     assert_ids(&load("bart"), "bart", source);
 }
 
-/// As `generate.py` numbers them.
+/// The source's ids are assigned as in `generate.py`.
 #[test]
 fn marian_may_have_a_vocabulary_a_side() {
     const LAST: u32 = 7111;
@@ -111,7 +111,7 @@ fn marian_may_have_a_vocabulary_a_side() {
         let decoded = tokenizer.of(Side::Target).decode(&ids, true);
         decoded.chars().map(u32::from).collect()
     });
-    // The same number is another token on the other side.
+    // The same id is a different token on the other side.
     let token = |side, id| tokenizer.of(side).token(id);
     assert_eq!(token(Side::Target, 7), token(Side::Source, LAST + 1 - 7));
     assert_ne!(token(Side::Target, 7), token(Side::Source, 7));
@@ -167,7 +167,7 @@ fn tokens_without_text_are_those_that_transformers_tokenizers_call_special() {
     for (folder, special) in golden::<HashMap<String, Vec<u32>>>("special.json") {
         let path = here("..").join(&folder);
         let files = ModelFiles::open(&path).unwrap();
-        // The model's own choice of a padding token is none of its tokenizer's business.
+        // Special tokens of the model's configuration must not change those of the tokenizer.
         let tokenizer =
             Tokenizer::load(&files, &json!({"eos_token_id": 0, "bos_token_id": 5})).unwrap();
         assert_eq!(tokenizer.of(Side::Source).textless(), special, "{folder}");

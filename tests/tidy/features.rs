@@ -1,17 +1,18 @@
-//! The README's two commands share what they compile.
+//! The README's two commands share their compiled crates.
 //!
 //! The first command builds one program, the second all tests. Cargo compiles a crate twice if the
 //! two ask for different features of it, which once cost 53 crates and several minutes on a fresh
-//! machine. Cargo unites the features of all packages of a workspace for either command, but those
-//! of dev-dependencies only for tests. So whatever a dev-dependency asks for, some normal dependency
-//! must ask for too; `whence-tests` does, because no program depends on it.
+//! machine. For both commands, cargo unifies the features that the packages of the workspace ask
+//! for, but it counts dev-dependencies only for tests. So whatever a dev-dependency asks for, some
+//! normal dependency must ask for too. `whence-tests` does so, because no program depends on it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::{assert_none, root};
 
-/// Returns the features of every package that the workspace builds along `edges`.
+/// Returns the features of every package in the workspace's dependency tree. `edges` selects the
+/// kinds of dependencies.
 fn features(edges: &str) -> BTreeMap<String, String> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--workspace", "--prefix", "none"])
@@ -24,10 +25,10 @@ fn features(edges: &str) -> BTreeMap<String, String> {
     let text = String::from_utf8(tree.stdout).expect("names are UTF-8");
     let mut features: BTreeMap<String, String> = BTreeMap::new();
     for (package, list) in text.lines().filter_map(|line| line.split_once(';')) {
-        // A package that was listed before is marked `(*)`.
+        // Cargo marks a package that it has already listed with `(*)`.
         let list = list.trim_end_matches(" (*)");
         let known = features.entry(package.to_owned()).or_default();
-        // One package can be built twice: for the build machine, with fewer features.
+        // A package may be built a second time for build scripts, with fewer features.
         if !known.split(' ').any(|known| known == list) {
             known.push_str(list);
             known.push(' ');

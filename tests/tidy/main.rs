@@ -1,7 +1,7 @@
-//! What a compiler does not check: sizes, module pages, arrows between crates and
-//! files, words.
+//! Rules that the compiler does not check: sizes, module documentation, dependencies between crates
+//! and files, and forbidden words.
 //!
-//! Each rule prints every place that breaks it, so that one run shows all there is to do.
+//! Each rule reports every violation, so that one run shows everything that has to be fixed.
 
 mod features;
 mod imports;
@@ -18,7 +18,7 @@ fn root() -> PathBuf {
         .expect("the workspace")
 }
 
-/// Returns the tracked and untracked, not ignored files whose names end in `suffix`.
+/// Returns path and text of all files whose names end in `suffix`, except those that git ignores.
 fn files(suffix: &str) -> Vec<(String, String)> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -36,7 +36,7 @@ fn assert_none(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
 
-/// Returns the lines before the tests.
+/// Returns the lines of a file before its test module.
 fn without_tests(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .take_while(|line| !line.starts_with("mod tests {"))
@@ -125,7 +125,7 @@ fn decisions_are_pure() {
     );
 }
 
-/// Returns the names of all dependencies of a package, its own and theirs.
+/// Returns the names of all direct and indirect dependencies of a package.
 fn dependencies(package: &str) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args([

@@ -1,21 +1,21 @@
 //! Files and functions stay small enough to read in one go.
 //!
-//! A limit holds for every file and function; a budget holds for 95 of 100, so that a table or a long
-//! formula may be an exception, but not a habit. Functions are measured in formatted code: a body ends
-//! at the first closing brace with the indentation of its `fn`.
+//! A limit applies to every file and function. A budget applies to 95 of 100, so that a table or a
+//! long formula can be an exception. Functions are found by their formatting: a body ends at the
+//! first closing brace that is indented like its `fn`.
 
 use super::{assert_none, files, without_tests};
 
-/// Lines of one file without its tests.
+/// Limit for the lines of a file without its tests.
 const MAX_FILE_LINES: usize = 500;
-/// Lines that 95 of 100 files stay within.
+/// Number of lines within which 95 of 100 files stay.
 const FILE_BUDGET: usize = 300;
-/// Lines of one function, signature and comments included.
+/// Limit for the lines of a function, including signature and comments.
 const MAX_FUNCTION_LINES: usize = 60;
-/// Lines that 95 of 100 functions stay within.
+/// Number of lines within which 95 of 100 functions stay.
 const FUNCTION_BUDGET: usize = 38;
 
-/// How long something is, and where it is.
+/// The length in lines of a file or function, and where it is.
 type Sized = (usize, String);
 
 fn file_sizes() -> Vec<Sized> {
@@ -32,7 +32,7 @@ fn function_sizes() -> Vec<Sized> {
         .collect()
 }
 
-/// Returns the functions of a file that have a body.
+/// Returns the sizes of all functions of a file that have a body.
 fn functions(name: &str, text: &str) -> Vec<Sized> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
@@ -54,7 +54,8 @@ fn functions(name: &str, text: &str) -> Vec<Sized> {
     found
 }
 
-/// Returns the name that a line declares a function with, if its body is on other lines.
+/// Returns the name of the function that a line declares; `None` if it declares none, or if the
+/// body ends on the same line.
 fn function_name(line: &str) -> Option<&str> {
     const QUALIFIERS: [&str; 4] = ["const", "async", "unsafe", "extern"];
     if line.ends_with('}') || line.ends_with(';') {

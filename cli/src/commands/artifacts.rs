@@ -1,4 +1,4 @@
-//! Files beside the table: Inseq's format and the HTML page.
+//! The output files that a user can ask for besides the table: Inseq's format and the HTML page.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,16 +16,17 @@ use crate::{Failure, viz};
 const SAVE_PATH: &str = "--save-path";
 const VIZ_PATH: &str = "--viz-path";
 
-/// The files that were asked for, created before the work so that a bad path costs none of it.
+/// The requested output files, created before the work so that a bad path is found early.
 pub(super) struct Targets {
     saved: Option<OutputFile>,
     page: Option<OutputFile>,
-    /// What to tell once they are written.
+    /// The paths to report once the files are written.
     paths: Vec<String>,
 }
 
 impl Targets {
-    /// Creates the files that `display` asks for. Fails if one cannot be written, or if both are one.
+    /// Creates the files that `display` asks for. Fails if one of them cannot be written, if both
+    /// have the same path, or if one shares standard output with the heatmaps.
     pub(super) fn create(display: &DisplayOptions) -> Result<Self, Failure> {
         let mut paths = Vec::new();
         let mut create = |option: &str, path: Option<&Path>| -> Result<_, Failure> {
@@ -53,8 +54,9 @@ impl Targets {
         Ok(Self { saved, page, paths })
     }
 
-    /// Begins the files with what is known before the first attribution; `step_scores` names the
-    /// step scores in the order attributions have them.
+    /// Writes the beginning of the files: everything that is known before the first attribution.
+    ///
+    /// `step_scores` names the step scores, in the order in which attributions list them.
     pub(super) fn begin(
         self,
         spec: &AttributionSpec,
@@ -76,7 +78,8 @@ impl Targets {
     }
 }
 
-/// Writes what `display` asks for of every attributed example of a job, example by example.
+/// Writes the files that `display` asks for, with every attributed example of a finished job. Reads
+/// the table slot by slot, so memory stays bounded.
 pub(super) async fn write_results(
     results: &Results,
     display: &DisplayOptions,
@@ -99,7 +102,8 @@ pub(super) async fn write_results(
     files.finish()
 }
 
-/// The files that were asked for, being written. Dropped before the end, they leave no trace.
+/// The requested output files, being written. If dropped before [`Files::finish`], they leave no
+/// trace.
 pub(super) struct Files {
     saved: Option<InseqFile<OutputFile>>,
     page: Option<Page<OutputFile>>,
@@ -108,7 +112,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Adds the row `id`.
+    /// Adds an attributed row to every file.
     pub(super) fn add(
         &mut self,
         id: RowId,
@@ -129,7 +133,7 @@ impl Files {
         Ok(())
     }
 
-    /// Ends the files, and tells where they are once they are there.
+    /// Completes the files and prints their paths.
     pub(super) fn finish(self) -> Result<(), Failure> {
         if let Some(saved) = self.saved {
             saved.finish()?.finish()?;
@@ -144,7 +148,7 @@ impl Files {
     }
 }
 
-/// Writes one attribution as a page.
+/// Writes a page with a single attribution.
 pub(super) fn write_page(
     path: &Path,
     spec: &AttributionSpec,

@@ -1,7 +1,7 @@
-//! `whence attribute`: single texts on the engine itself; no store, no coordinator.
+//! `whence attribute`: runs the engine directly on single texts, without a store or coordinator.
 //!
-//! A thread of its own computes; here its results are shown and written as they come, so that a
-//! person who stops the command need not wait for the computation, and no half-written file stays.
+//! The computation has its own thread. The code here shows and writes results as they arrive, so
+//! stopping the command does not have to wait for the computation and leaves no half-written file.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::args::Attribute;
 use crate::output::counted;
 use crate::{Failure, job, output, viz};
 
-/// What became of one sequence of an example.
+/// The outcome of one sequence of an example: its id, the input text, and the attribution or error.
 type Sequence = (RowId, String, Result<Attribution, Failure>);
 
 pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
@@ -39,13 +39,14 @@ async fn attribute(
 ) -> Result<(), Failure> {
     let arguments = Arc::new(arguments);
     let (loaded, names) = oneshot::channel();
+    // At most one finished batch waits to be shown, so that results do not pile up in memory.
     let (attributed, mut batches) = mpsc::channel(1);
     let computing = task::spawn_blocking({
         let (arguments, spec) = (Arc::clone(&arguments), spec.clone());
         move || compute(&arguments, &spec, &examples, (loaded, attributed))
     });
     let Ok(names) = names.await else {
-        // The model could not be loaded, and the thread's own result says why.
+        // The model could not be loaded; the thread's result says why.
         return joined(computing.await);
     };
     let mut files = targets.begin(&spec, &names, &arguments.model.model)?;
@@ -67,8 +68,10 @@ async fn attribute(
     tally.conclude(files)
 }
 
-/// Attributes `examples` batch by batch. Tells the names of the step scores once the model is
-/// loaded, then the results of each batch, for as long as somebody listens.
+/// Attributes `examples` batch by batch.
+///
+/// Sends the names of the step scores once the model is loaded, then the results of each batch.
+/// Ends early if the receiver is gone, which means that the command was stopped.
 fn compute(
     arguments: &Attribute,
     spec: &AttributionSpec,
@@ -90,7 +93,7 @@ fn compute(
     if let Some(bytes) = memory {
         attributor = attributor.with_memory(bytes);
     }
-    // Whoever listens may have been stopped; the first batch finds out.
+    // The receiver may be gone already. That is noticed when the first batch is sent.
     let _ = loaded.send(attributor.step_score_names());
     for batch in examples.chunks(arguments.batch.batch_size.max(1)) {
         let results = attributor.attribute_samples(batch);
@@ -108,7 +111,7 @@ fn compute(
     Ok(())
 }
 
-/// Returns what a thread returned; its panic is a failure.
+/// Returns the result of the computing thread, and turns a panic into a failure.
 fn joined(ended: Result<Result<(), Failure>, task::JoinError>) -> Result<(), Failure> {
     ended.unwrap_or_else(|error| {
         Err(match error.try_into_panic() {
@@ -118,7 +121,7 @@ fn joined(ended: Result<Result<(), Failure>, task::JoinError>) -> Result<(), Fai
     })
 }
 
-/// How many sequences were attributed, and what became of the others.
+/// The number of attributed sequences, and the failures of the others.
 #[derive(Default)]
 struct Tally {
     attributed: u64,
@@ -126,7 +129,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Ends the files if there is anything in them. Fails if any sequence could not be attributed.
+    /// Completes the files if at least one sequence was attributed. Fails if any sequence could not
+    /// be attributed.
     fn conclude(self, files: Files) -> Result<(), Failure> {
         if self.attributed > 0 {
             files.finish()?;
@@ -149,7 +153,7 @@ impl Tally {
     }
 }
 
-/// Returns every result with the example and the sequence of it that it belongs to.
+/// Pairs every result with its example and its row id, which counts the example's sequences from 0.
 fn numbered<T>(
     examples: &[Example],
     results: Vec<Vec<T>>,
@@ -183,7 +187,7 @@ fn examples(arguments: &Attribute) -> Result<Vec<Example>, Failure> {
     Ok(inputs.iter().enumerate().map(example).collect())
 }
 
-/// Fails if raw scores are to be drawn, which have no single number per token.
+/// Fails if raw scores would have to be drawn: they have more than one number per token.
 fn check_drawable(attribution: &Attribution, arguments: &Attribute) -> Result<(), Failure> {
     let scores = attribution
         .steps

@@ -1,4 +1,5 @@
-//! `whence attribute-dataset`: a coordinator and its workers in this process, until the table is complete.
+//! `whence attribute-dataset`: runs a coordinator and its workers in this process until the table
+//! is complete.
 
 use whence_proto::v1::{JobState, JobStatus};
 use whence_schemas::{JobId, JobSpec};
@@ -14,7 +15,7 @@ use crate::results::Results;
 use crate::{Exit, Failure, job};
 
 pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
-    // Only tried here: the files are made once there is something to write.
+    // Only checks that the files can be created. They are written after the job, from its table.
     drop(Targets::create(&arguments.display)?);
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
     let spec = job::specification(
@@ -35,7 +36,7 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     let root = local.root().to_owned();
     tokio::select! {
         () = local.stop() => {}
-        // What is computed is saved already.
+        // A request to stop cuts the shutdown short: everything computed is saved already.
         _ = stop_requested() => {}
     }
     let (status, was_sealed) = outcome?;
@@ -59,7 +60,7 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
         })
 }
 
-/// Tells how many rows were attributed, in what time.
+/// Prints how many rows were attributed, and in what time.
 fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
     let rows = counted(status.rows_total, "row");
     match summary {
@@ -69,7 +70,7 @@ fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
     }
 }
 
-/// Runs the job to its end. Returns how it ended, and whether it had before.
+/// Runs the job to its end. Returns its final status, and whether it had already ended before.
 async fn work(
     local: &mut Local,
     (arguments, memory): (&AttributeDataset, Option<u64>),
@@ -102,7 +103,7 @@ async fn work(
     }
 }
 
-/// Drains the workers and says what is saved. Whoever asks twice does not want to wait for that.
+/// Drains the workers and reports how much is saved. A second request to stop skips the draining.
 async fn stopped(local: &mut Local, id: &JobId, exit: Exit) -> Failure {
     tokio::select! {
         () = local.drain() => {}

@@ -1,4 +1,4 @@
-//! `whence cancel`: stops work on a job.
+//! `whence cancel`: stops the work on a job. The rows that are done are kept.
 
 use super::status::describe;
 use crate::args::Cancel;

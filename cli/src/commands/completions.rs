@@ -1,4 +1,4 @@
-//! `whence completions`: what a shell needs to complete our commands.
+//! `whence completions`: prints the script that a shell needs to complete our commands.
 
 use clap::CommandFactory;
 

@@ -1,4 +1,5 @@
-//! `whence doctor`: whether this machine, a storage root and a coordinator are fit for the work.
+//! `whence doctor`: checks whether this machine, a model, a storage root and a coordinator are
+//! ready for use.
 
 use std::path::Path;
 
@@ -35,7 +36,7 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells one finding. Returns whether it is a bad one.
+/// Prints the outcome of one check. Returns whether it failed.
 fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<bool, Failure> {
     let (verdict, text) = match outcome {
         Ok(text) => ("good", text),
@@ -45,8 +46,8 @@ fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<boo
     Ok(outcome.is_err())
 }
 
-/// Opens everything that loading the model opens, and says how its weights fit into the memory that
-/// is free.
+/// Checks everything that loading the model would, and reports whether its weights fit into the
+/// free memory.
 fn try_model(path: &Path) -> Result<String, String> {
     let check = whence_engine::check_model(path, Dtype::Float32).map_err(|error| {
         let next = error.next_step();
@@ -65,7 +66,8 @@ fn try_model(path: &Path) -> Result<String, String> {
     fit(check.memory, free)
 }
 
-/// Says how weights fit into `free` bytes; fails if they do not.
+/// Reports whether the weights fit into `free` bytes: widened to float32, or only in the half
+/// precision they are stored in. Fails if they do not fit at all.
 fn fit(needed: WeightMemory, free: u64) -> Result<String, String> {
     let (widened, kept) = (gibibytes(needed.widened), gibibytes(needed.kept));
     let free_size = gibibytes(free);
@@ -103,7 +105,7 @@ async fn try_coordinator(url: &str) -> Result<String, String> {
     Ok(format!("answers, {}", output::counted(count, "job")))
 }
 
-/// Returns the machine's memory, free and all, as the system tells it.
+/// Returns the machine's available and total memory in words, as reported by `/proc/meminfo`.
 fn memory() -> String {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let gigabytes = |key: &str| {

@@ -1,4 +1,5 @@
-//! What is said and written once a job has ended: failed rows, the first heatmap, where the table is.
+//! What is printed and written once a job has ended: failed rows, the first heatmap, the requested
+//! files and the place of the table.
 
 use whence_proto::v1::{JobState, JobStatus};
 
@@ -8,19 +9,20 @@ use crate::output::{self, counted, grouped};
 use crate::results::Results;
 use crate::{Failure, viz};
 
-/// Reasons that are shown; the table has them all.
+/// At most this many distinct errors of rows are printed; the table has all of them.
 const SHOWN_REASONS: usize = 3;
 
-/// Where results go.
+/// How the results of a job are presented.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
-    /// Files and heatmap.
+    /// Which files to write, and whether to show the heatmap.
     pub(super) display: &'a DisplayOptions,
-    /// The storage root as the person wrote it.
+    /// The storage root as the user typed it.
     pub(super) shown_root: &'a str,
 }
 
-/// Tells how the job ended. Fails if it has no result.
+/// Prints how the job ended and writes the requested files. Fails if the job is not sealed, or if
+/// none of its rows could be attributed.
 pub(super) async fn conclude(
     status: &JobStatus,
     results: &Results,
@@ -29,7 +31,8 @@ pub(super) async fn conclude(
     ended_well(status)?;
     tell_failed_rows(status, results).await?;
     let is_hidden = ending.display.hide_attributions;
-    // Of a row with a bad sequence the others may be good: only the rows themselves tell.
+    // A row counts as failed if one of its sequences failed, but others may have succeeded. So
+    // even if all rows failed, only the table shows whether anything was attributed.
     if !is_hidden || status.rows_failed == status.rows_total {
         let Some(first) = results.first_attributed().await? else {
             return Err(Failure::run(format!(
@@ -49,13 +52,14 @@ pub(super) async fn conclude(
     Ok(())
 }
 
-/// Tells where the table of a job below `root` is, and what to ask of it.
+/// Prints where the table of a job is, and a query to start with.
 pub(super) fn tell_table(root: &str, status: &JobStatus) {
     eprintln!("table: {}", folder_below(root, &status.table));
     eprintln!("next:  {}", question(root, status));
 }
 
-/// Returns the path or URL of a folder below `root`, whose settings (`?endpoint=…`) are not part of it.
+/// Returns the path or URL of a folder below `root`. The settings at the end of a root's URL
+/// (`?endpoint=…`) are dropped.
 fn folder_below(root: &str, folder: &str) -> String {
     let is_url = root.contains("://");
     let place = root.split('?').next().filter(|_| is_url).unwrap_or(root);
@@ -82,18 +86,19 @@ pub(super) fn ended_well(status: &JobStatus) -> Result<(), Failure> {
     }
 }
 
-/// Returns a question worth asking, ready to be typed.
+/// Returns an example query as a command that can be pasted into a shell: the tokens with the
+/// highest mean score.
 fn question(root: &str, status: &JobStatus) -> String {
     format!(
         "whence sql --root {} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
          FROM attributions WHERE job = '{}' GROUP BY source_token ORDER BY mean DESC LIMIT 10\"",
-        // Only a NUL cannot be quoted, and no path has one.
+        // Quoting fails only for a NUL byte, which no path contains.
         shlex::try_quote(root).unwrap_or_default(),
         status.job_id
     )
 }
 
-/// Tells how many rows failed, and for the first few reasons the first row each.
+/// Prints how many rows failed, and the first row for each of the first few distinct errors.
 async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), Failure> {
     if status.rows_failed == 0 {
         return Ok(());

@@ -1,4 +1,5 @@
-//! `whence list`: what there is to choose from, out of the engine's own tables.
+//! `whence list`: lists the available methods, step functions, aggregators and models, read from
+//! the engine's own tables.
 
 use serde_json::{Map, Value};
 use whence_engine::aggregate::AGGREGATORS;
@@ -10,7 +11,8 @@ use whence_schemas::suggest::nearest;
 use crate::args::{List, Listing};
 use crate::{Failure, output};
 
-/// What the functions of a contrast have in common, and so none of them lists.
+/// Explains the arguments shared by all contrastive functions, which the single entries do not
+/// list.
 const CONTRAST: &str = r#"
 Contrastive functions compare each text with another, which --attribution-kwargs names:
     contrast_targets = null               the text to compare with; decoder-only: prompt and continuation
@@ -20,7 +22,7 @@ Contrastive functions compare each text with another, which --attribution-kwargs
 In a dataset --contrast-target-field and --contrast-source-field name the fields that hold the texts.
 For example: whence attribute -m MODEL -i "Open it." -g "Ouvrez-le." -fn contrast_prob_diff                  --attribution-kwargs '{"contrast_targets": "Fermez-le."}'"#;
 
-/// One thing to choose.
+/// An entry of the list.
 struct ListedEntry {
     name: &'static str,
     aliases: &'static [&'static str],

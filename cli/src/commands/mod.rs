@@ -1,4 +1,4 @@
-//! The commands: one file each, one arm here.
+//! The commands. Each has its own file and a match arm here.
 
 mod attribute;
 mod attribute_dataset;
@@ -24,7 +24,7 @@ mod stop;
 use crate::Failure;
 use crate::args::Command;
 
-/// Does what was typed.
+/// Runs a command.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Attribute(arguments) => attribute::run(arguments).await,

@@ -1,4 +1,4 @@
-//! `whence show`: one example of a job as a heatmap.
+//! `whence show`: shows one example of a job as a heatmap.
 
 use whence_schemas::RowId;
 

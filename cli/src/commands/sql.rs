@@ -1,4 +1,4 @@
-//! `whence sql`: a question, answered by DataFusion over the storage root's tables.
+//! `whence sql`: runs a query on the storage root's tables with DataFusion.
 
 use std::panic::AssertUnwindSafe;
 
@@ -13,7 +13,7 @@ use crate::query::{self, Session};
 
 pub(super) async fn run(arguments: Sql) -> Result<(), Failure> {
     let root = &arguments.storage.root;
-    // A reader that panics over damaged bytes is a damaged file, not a defect.
+    // The Parquet reader may panic on damaged bytes. That means a damaged file, not a bug.
     let answered = AssertUnwindSafe(answer(&arguments)).catch_unwind();
     let answered = async {
         match answered.await {

@@ -1,4 +1,4 @@
-//! `whence status`: how far jobs are.
+//! `whence status`: prints the state and progress of one job or of all jobs.
 
 use serde_json::{Value, json};
 use whence_proto::v1::{JobState, JobStatus};
@@ -43,7 +43,7 @@ fn tell(status: &JobStatus, spec: Option<&str>, as_json: bool) -> Result<(), Fai
     Ok(())
 }
 
-/// Returns a job's state in one line.
+/// Describes a job's state and progress in one line.
 pub(super) fn describe(status: &JobStatus) -> String {
     let state = state_name(status.state());
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! `whence submit`: the flags of `attribute-dataset`, for a coordinator elsewhere.
+//! `whence submit`: like `attribute-dataset`, but submits the job to a coordinator elsewhere.
 
 use super::ending::{ended_well, tell_table};
 use super::watch::follow;
@@ -8,7 +8,8 @@ use crate::{Failure, job, output};
 
 pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
-    // Asked first: nobody wants to wait for digests only to hear that nothing listens.
+    // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
+    // is listening.
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
     let spec = job::specification(
         &arguments.model,

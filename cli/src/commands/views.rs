@@ -1,4 +1,4 @@
-//! `whence views`: the views of `whence sql`, as a script for another engine.
+//! `whence views`: prints the views of `whence sql` as a script for another engine.
 
 use whence_schemas::store;
 
@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns a root as DuckDB takes it. Fails if DuckDB cannot read it.
+/// Returns a root in the form DuckDB expects. Fails if DuckDB could not find its files.
 fn duckdb_root(root: &str) -> Result<String, Failure> {
     let readable = readable_root(root);
     if readable.contains('\\') {
@@ -33,7 +33,8 @@ fn duckdb_root(root: &str) -> Result<String, Failure> {
     Ok(readable)
 }
 
-/// Returns a root as other engines take it: a path, or the bucket's URL without our settings.
+/// Returns a root in the form other engines expect: a path, or a bucket's URL without our own
+/// settings after the `?`.
 fn readable_root(root: &str) -> String {
     match store::local_root(root) {
         Some(path) => path.display().to_string(),

@@ -1,4 +1,4 @@
-//! `whence watch`: a job's progress until it ends. Stopping to watch does not stop the job.
+//! `whence watch`: shows a job's progress until it ends. Ctrl-C stops only the watch, not the job.
 
 use whence_proto::v1::JobStatus;
 use whence_schemas::JobId;
@@ -21,7 +21,8 @@ pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows a job's progress until it ends. Returns how it ended, and what was seen of it meanwhile.
+/// Shows a job's progress until it ends. Returns its final status, and a summary of what was done
+/// during the watch.
 pub(super) async fn follow(
     jobs: &mut Jobs,
     id: &JobId,
@@ -31,7 +32,7 @@ pub(super) async fn follow(
     let outcome = tokio::select! {
         status = jobs.follow(id, &mut progress) => status,
         _ = stop_requested() => {
-            Err(Failure::interrupted(format!("the watch has ended, job {id} goes on"))
+            Err(Failure::interrupted(format!("stopped watching; job {id} is still running"))
                 .hint(format!("whence watch {id}, or whence cancel {id}")))
         }
     };

@@ -1,4 +1,5 @@
-//! `whence sql` in a program that was built without DataFusion, such as that of a small worker image.
+//! `whence sql` in a program built without DataFusion, for example for a small worker image. It
+//! only says where to get SQL.
 
 use crate::Failure;
 use crate::args::Sql;

@@ -1,11 +1,12 @@
-//! A tensor as text: a safetensors file with one tensor, in base64.
+//! Encodes a tensor as text: a safetensors file with a single tensor, in base64.
 
 use data_encoding::BASE64;
 use serde_json::json;
 use whence_engine::ScoreRows;
 
-/// Returns columns as one map, `missing` where one has fewer than `num_tokens` rows.
-/// `[num_tokens, columns, …]`
+/// Joins columns into one rectangular tensor of shape `[num_tokens, columns, …]`.
+///
+/// A column with fewer than `num_tokens` rows is filled up with `missing`.
 pub(super) fn square(columns: &[&ScoreRows], num_tokens: usize, missing: f32) -> String {
     let row_shape = columns.first().map_or(&[][..], |column| &column.row_shape);
     let row_len: usize = row_shape.iter().product();
@@ -22,14 +23,14 @@ pub(super) fn square(columns: &[&ScoreRows], num_tokens: usize, missing: f32) ->
     blob(&values, &shape)
 }
 
-/// Returns a safetensors file with `values` as its one tensor, in base64.
+/// Returns a safetensors file in base64, with `values` as its only tensor, `attribution`.
 pub(super) fn blob(values: &[f32], shape: &[usize]) -> String {
     let data_offsets = [0, size_of_val(values)];
     let header = json!({
         "attribution": {"dtype": "F32", "shape": shape, "data_offsets": data_offsets}
     });
     let mut header = header.to_string();
-    // The format wants the data to begin at a multiple of eight.
+    // Safetensors requires the data to begin at a multiple of 8 bytes, so the header is padded.
     header.extend(std::iter::repeat_n(
         ' ',
         header.len().next_multiple_of(8) - header.len(),

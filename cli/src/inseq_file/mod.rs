@@ -1,9 +1,9 @@
-//! Attributions as a file that Inseq loads: `inseq.FeatureAttributionOutput.load(path)`.
+//! Writes attributions to a file that Inseq can load: `inseq.FeatureAttributionOutput.load(path)`.
 //!
-//! JSON, in which each map of scores is a base64 text of a safetensors file with one tensor. The
-//! class an example is given tells Inseq how to aggregate it: none for scores that are one per token
-//! already, the vector norm for gradients, the mean for attention. Examples are written as they
-//! come, and the list of texts last, so that memory holds one example and the texts.
+//! The file is JSON. Each score map in it is a safetensors file with one tensor, in base64. The
+//! class name of an example tells Inseq how to aggregate it: not at all if there is already one
+//! score per token, by vector norm for gradients, by mean for attention. Each example is written as
+//! soon as it arrives and the list of texts comes last, so memory holds one example and the texts.
 
 mod blob;
 
@@ -15,7 +15,7 @@ use whence_schemas::AttributionSpec;
 
 use blob::{blob, square};
 
-/// A file that is being written.
+/// An Inseq file that is being written.
 #[derive(Debug)]
 pub struct InseqFile<W> {
     out: W,
@@ -29,8 +29,9 @@ pub struct InseqFile<W> {
 }
 
 impl<W: Write> InseqFile<W> {
-    /// Begins a file of what `spec` computed with the model called `model`; `step_scores` names the
-    /// step scores in the order attributions have them.
+    /// Begins a file for the attributions that `spec` computed with the model `model`.
+    ///
+    /// `step_scores` names the step scores, in the order in which attributions list them.
     pub fn begin(
         mut out: W,
         spec: &AttributionSpec,
@@ -71,7 +72,7 @@ impl<W: Write> InseqFile<W> {
         Ok(())
     }
 
-    /// Ends the file, and returns what it was written to.
+    /// Writes the end of the file and returns the underlying writer.
     pub fn finish(mut self) -> io::Result<W> {
         let info = self.info();
         write!(self.out, r#"],"step_attributions":null,"info":{info}}}}}"#)?;
@@ -111,7 +112,7 @@ fn sequence(attribution: &Attribution, step_scores: &[String]) -> Value {
         1 => "GranularFeatureAttributionSequenceOutput",
         _ => "MultiDimensionalFeatureAttributionSequenceOutput",
     };
-    // Decoder-only models have their prompt as source, as in Inseq.
+    // For decoder-only models Inseq stores the prompt as the source.
     let source = if attribution.source.is_empty() {
         &attribution.target[..attribution.attr_pos_start]
     } else {
@@ -142,7 +143,10 @@ fn sequence(attribution: &Attribution, step_scores: &[String]) -> Value {
     )
 }
 
-/// Returns the target's tokens; one that differs from its contrast names both, and is no one id.
+/// Returns the target's tokens.
+///
+/// A token that differs from its contrast is written as `contrast → token`. It then stands for two
+/// tokens, so its id is -1.
 fn targets(attribution: &Attribution) -> Vec<Value> {
     let mut targets = tokens(&attribution.target);
     for step in &attribution.steps {
@@ -172,7 +176,8 @@ fn instance(module: &str, class: &str, attributes: &Value) -> Value {
     json!({"__instance_type__": [module, class], "attributes": attributes})
 }
 
-/// Returns the map of one side: `[tokens, steps, …]`, not a number where a token came too late.
+/// Returns the score map of one side, with shape `[tokens, steps, …]`; `None` if any step has no
+/// scores for it. Cells of target tokens that come after a step's prefix are NaN.
 fn map(
     attribution: &Attribution,
     num_tokens: usize,
@@ -183,8 +188,10 @@ fn map(
     Some(square(&columns, num_tokens, f32::NAN))
 }
 
-/// Returns the scores of a stack's tokens for each other, by name. What a decoder's token cannot attend
-/// to has no weight, and no other score.
+/// Returns the scores between tokens of the same stack (encoder or decoder), by name.
+///
+/// A decoder token cannot attend to later tokens. Their attention weight is 0; any other kind of
+/// score is NaN there.
 fn sequence_scores(attribution: &Attribution) -> serde_json::Map<String, Value> {
     let of_sequence = |scores: &SequenceScores| {
         let columns: Vec<_> = scores.columns.iter().collect();

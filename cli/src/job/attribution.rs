@@ -1,4 +1,4 @@
-//! From flags to what is computed for each text.
+//! Turns the attribution flags into an [`AttributionSpec`]: what to compute for each text.
 
 use serde_json::Value;
 use whence_schemas::{AttributionSpec, ChatSpec, ContrastSpec, FunctionSpec, options};
@@ -7,10 +7,12 @@ use super::kwargs;
 use crate::Failure;
 use crate::args::{AttributionOptions, ModelOptions};
 
-/// The aggregator that only rescales, for methods whose scores are one per token already.
+/// The aggregator that only rescales, for methods that already give one score per token.
 const RESCALE: &str = "rescale";
 
-/// Returns what to compute. Fails on names, parameters and combinations that do not exist.
+/// Returns what to compute.
+///
+/// Fails if a name or parameter is unknown, or if the options cannot be combined.
 pub(crate) fn attribution(
     options: &AttributionOptions,
     model: &ModelOptions,
@@ -50,7 +52,7 @@ fn chat(options: &AttributionOptions) -> Result<Option<ChatSpec>, Failure> {
     chat.map_err(|error| Failure::request(format!("--chat: {error}")))
 }
 
-/// Returns the aggregators with their selectors; none where the method's own are meant.
+/// Returns the aggregators with their selectors; `None` means the method's default aggregators.
 fn aggregators(options: &AttributionOptions) -> Result<Option<Vec<FunctionSpec>>, Failure> {
     let Some(names) = &options.attribution_aggregators else {
         return Ok(None);
@@ -78,7 +80,7 @@ fn aggregators(options: &AttributionOptions) -> Result<Option<Vec<FunctionSpec>>
     Ok(Some(aggregators))
 }
 
-/// Returns the aggregators that are `method`'s own, rescaling instead of normalizing.
+/// Returns the default aggregators of `method`, set to rescale instead of normalize.
 fn rescaled_defaults(method: &FunctionSpec) -> Result<Vec<FunctionSpec>, Failure> {
     let own = whence_engine::default_aggregators(method)?;
     if own.is_empty() {
@@ -98,7 +100,7 @@ fn set(aggregator: &mut FunctionSpec, key: &str, value: Value) {
     aggregator.params.insert(key.to_owned(), value);
 }
 
-/// Reads a function: its name, or JSON with its name, parameters and label.
+/// Reads a function, given as a plain name or as a JSON object with name, parameters and label.
 fn function(text: &str) -> Result<FunctionSpec, Failure> {
     if !text.trim_start().starts_with('{') {
         return Ok(FunctionSpec::named(text));

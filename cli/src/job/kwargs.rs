@@ -1,5 +1,5 @@
-//! Options given as JSON: each goes to whom it belongs, is taken because it changes nothing, or is
-//! refused by its name.
+//! Options given as JSON (`--…-kwargs`). Each is passed to the function that has it, accepted and
+//! ignored because it changes nothing, or refused by name.
 
 use serde_json::{Map, Value};
 use whence_engine::Entry;
@@ -11,7 +11,8 @@ use whence_schemas::{AttributionSpec, FunctionSpec, GenerationSpec, options};
 use crate::Failure;
 use crate::args::{AttributionOptions, ModelOptions};
 
-/// Arguments of every contrastive step function; the others belong to one function each.
+/// Arguments shared by all contrastive step functions; every other argument belongs to the
+/// functions that declare it.
 const CONTRAST: &[&str] = &[
     "contrast_sources",
     "contrast_targets",
@@ -19,10 +20,12 @@ const CONTRAST: &[&str] = &[
     "contrast_force_inputs",
 ];
 
-/// Names that transformers has for the precision.
+/// The names under which transformers accepts the precision.
 const DTYPES: &[&str] = &["dtype", "torch_dtype"];
 
-/// Fails if a flag or an option that is taken because it changes nothing would change something.
+/// Checks the flags and model options that are accepted only because they change nothing.
+///
+/// Fails if one of them has a value that would change the result.
 pub(super) fn check_harmless(
     options: &AttributionOptions,
     model: &ModelOptions,
@@ -48,7 +51,7 @@ pub(super) fn check_harmless(
     Ok(())
 }
 
-/// Fails if the precision that transformers is told is not the one that is computed in.
+/// Fails if the precision given in `--model-kwargs` differs from `--dtype`.
 fn check_dtype(name: &str, value: &Value, model: &ModelOptions) -> Result<(), Failure> {
     let dtype = model.dtype.as_str();
     let asked = value.as_str().unwrap_or_default();
@@ -62,8 +65,10 @@ fn check_dtype(name: &str, value: &Value, model: &ModelOptions) -> Result<(), Fa
     )))
 }
 
-/// Passes over an option of `flag` that changes nothing. Fails if it is in none of `tables`, or has a
-/// value that would change something. `known` are further names to suggest.
+/// Accepts and ignores an option of `flag` that changes nothing.
+///
+/// Fails if none of `tables` lists it, or if its value would change the result. `known` holds
+/// further names to suggest for a misspelled option.
 fn take(
     flag: &str,
     tables: &[&[Harmless]],
@@ -82,14 +87,16 @@ fn take(
     Err(refused(harmless::unknown(name, names)))
 }
 
-/// Languages among the tokenizer's arguments.
+/// The languages given in `--tokenizer-kwargs`.
 pub(super) struct Languages {
     pub(super) source: Option<String>,
     pub(super) target: Option<String>,
 }
 
 impl Languages {
-    /// Reads them. Fails on arguments that are none and would change something.
+    /// Reads the languages from the tokenizer's arguments.
+    ///
+    /// Fails if a language is not a string, or if any other argument would change the result.
     pub(super) fn read(given: &Map<String, Value>) -> Result<Self, Failure> {
         const NAMES: [&str; 2] = ["src_lang", "tgt_lang"];
         const FLAG: &str = "--tokenizer-kwargs";
@@ -118,7 +125,10 @@ impl Languages {
     }
 }
 
-/// Reads how texts are generated.
+/// Reads the generation options from `--generation-kwargs`.
+///
+/// Fails if an option is unknown, has an invalid value, or is one we do not support and would
+/// change the result.
 pub(super) fn generation(given: &Map<String, Value>) -> Result<GenerationSpec, Failure> {
     const FLAG: &str = "--generation-kwargs";
     let mut own = Map::new();
@@ -133,10 +143,10 @@ pub(super) fn generation(given: &Map<String, Value>) -> Result<GenerationSpec, F
     options::read(own).map_err(|error| Failure::request(format!("{FLAG}: {error}")))
 }
 
-/// Hands each of `given` to the method or the step functions of `spec` that have it. Returns those
-/// that say what to contrast with.
+/// Adds each argument in `given` to the parameters of the method and step functions of `spec` that
+/// declare it. Returns the contrast arguments, which are shared by all contrastive functions.
 ///
-/// Fails if nobody has one.
+/// Fails if none of them declares an argument, unless that argument changes nothing.
 pub(super) fn distribute(
     given: &Map<String, Value>,
     spec: &mut AttributionSpec,
@@ -159,7 +169,7 @@ pub(super) fn distribute(
     Ok(contrast)
 }
 
-/// Returns whose parameter `key` is: the method's, and each step function's that has it.
+/// Returns the functions of `spec` that declare the parameter `key`: the method or step functions.
 fn owners<'s>(spec: &'s mut AttributionSpec, key: &str) -> Vec<&'s mut FunctionSpec> {
     let functions = std::iter::once(&mut spec.attributed_fn).chain(&mut spec.step_scores);
     let functions = functions.filter(|function| has(STEP_FUNCTIONS, &function.name, key));
@@ -171,7 +181,7 @@ fn has<T: ?Sized>(table: &[Entry<T>], name: &str, key: &str) -> bool {
     parameters(table, name).iter().any(|known| known == key)
 }
 
-/// Returns the parameters of an entry; none where there is no such entry.
+/// Returns the parameter names of the table entry `name`; empty if there is no such entry.
 fn parameters<T: ?Sized>(table: &[Entry<T>], name: &str) -> Vec<String> {
     let entry = table
         .iter()
@@ -180,7 +190,8 @@ fn parameters<T: ?Sized>(table: &[Entry<T>], name: &str) -> Vec<String> {
     parameters.keys().cloned().collect()
 }
 
-/// Fails if nobody knows the option `key`, or if `value` would change something.
+/// Fails if the option `key` is unknown, or if its `value` would change the result. The hint lists
+/// the parameters that the method does have.
 fn refuse_unless_harmless(spec: &AttributionSpec, key: &str, value: &Value) -> Result<(), Failure> {
     let mut known = parameters(METHODS, &spec.method.name);
     for function in std::iter::once(&spec.attributed_fn).chain(&spec.step_scores) {

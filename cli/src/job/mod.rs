@@ -1,7 +1,7 @@
-//! From what was typed to what is meant: the job's specification, checked as far as files allow.
+//! Turns command-line options into a job specification, and checks it against the files it names.
 //!
-//! Everything that can be wrong with a request is found here, before a coordinator is asked or a
-//! row is read, because here the person still looks.
+//! Every error in a request should be found here, before a job is submitted or a row is computed,
+//! while the user is still watching.
 
 mod attribution;
 mod kwargs;
@@ -19,10 +19,10 @@ use crate::args::{BatchOptions, DatasetOptions, JobOptions, ModelOptions};
 use crate::{Failure, output};
 pub(crate) use attribution::attribution;
 
-/// Names that mean a format and not a dataset, as in `datasets`.
+/// Dataset names that stand for a file format, as in Hugging Face's `datasets`.
 const FORMAT_NAMES: &[&str] = &["json", "csv", "parquet"];
 
-/// Returns the job. Reads model and dataset once, for their digests.
+/// Returns the job's specification. Reads the model and the dataset once to compute their digests.
 pub(crate) fn specification(
     model: &ModelOptions,
     dataset: &DatasetOptions,
@@ -64,10 +64,10 @@ pub(crate) fn specification(
     })
 }
 
-/// Returns the bytes of working memory that each of `workers` of `model` may take; `None` where
-/// nothing was said and the system does not say what is free.
+/// Returns the working memory in bytes that each of `workers` workers may use. `None` if
+/// `--memory` was not given and the system does not report its free memory.
 ///
-/// Fails if not even the shortest text would fit.
+/// Fails if a worker's share would not be enough even for the shortest text.
 pub(crate) fn memory_of_each(
     batch: &BatchOptions,
     model: &ModelOptions,
@@ -90,7 +90,10 @@ pub(crate) fn memory_of_each(
     }
 }
 
-/// Returns the model's folder. Fails if there is none.
+/// Returns the canonical path of the model's folder.
+///
+/// Fails if it does not exist. If the name looks like one on the Hub, the hint is the command that
+/// downloads it.
 pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure> {
     let path = Path::new(&model.model);
     path.canonicalize().map_err(|error| {
@@ -107,7 +110,7 @@ pub(crate) fn folder(model: &ModelOptions) -> Result<std::path::PathBuf, Failure
     })
 }
 
-/// Returns the model, checked as a worker will load it, with its digest.
+/// Returns the model with its digest, after checking that a worker will be able to load it.
 fn model(model: &ModelOptions) -> Result<ModelSource, Failure> {
     let folder = folder(model)?;
     let check = whence_engine::check_model(&folder, model.dtype.into())?;
@@ -154,7 +157,8 @@ fn files(options: &DatasetOptions) -> Result<Vec<DataFile>, Failure> {
     })
 }
 
-/// Says that there is no dataset `name`, and what was meant: a file beside it, or one on the Hub.
+/// Returns the failure for a dataset `name` that does not exist. The hint suggests a file with a
+/// similar name in the same folder or, if the name looks like one on the Hub, how to download it.
 fn missing_dataset(name: &str) -> Failure {
     let failure = Failure::request(format!("there is no file or folder `{name}`"));
     let path = Path::new(name);
@@ -187,7 +191,7 @@ fn missing_dataset(name: &str) -> Failure {
     ))
 }
 
-/// Ends of names that are files of a dataset or a model, and no repository.
+/// Extensions of dataset and model files. A name with one of them is not a repository on the Hub.
 const FILE_EXTENSIONS: &[&str] = &[
     "arrow",
     "bin",
@@ -209,8 +213,9 @@ const FILE_EXTENSIONS: &[&str] = &[
     "zst",
 ];
 
-/// Returns whether `name` looks like `owner/name` on the Hub, or like one of its oldest models, which
-/// have no owner: `gpt2`. A path into a folder that exists does not.
+/// Returns whether `name` looks like a repository on the Hub: `owner/name`, or a plain name such as
+/// `gpt2`, since the oldest models have no owner. If the folder `owner` exists, `owner/name` is
+/// taken for a local path.
 fn is_hub_name(name: &str) -> bool {
     let is_plain = |part: &str| {
         !part.is_empty()

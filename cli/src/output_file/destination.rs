@@ -1,11 +1,11 @@
-//! What a path means as an output: a file, something to write into, or nothing that can be written.
+//! Decides how to write to a path: as a file, as a stream such as a pipe, or not at all.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// What a path means as an output.
+/// How an output path is written to.
 #[derive(Debug)]
 pub(super) enum Destination {
     File(Target),
@@ -13,22 +13,22 @@ pub(super) enum Destination {
     Stdout,
 }
 
-/// The file that will have the output's name.
+/// The file to create or replace.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) path: PathBuf,
     pub(super) folder: PathBuf,
-    /// Those of the file that is replaced.
+    /// Permissions of the file that is replaced, which the new file takes over.
     pub(super) permissions: Option<Permissions>,
 }
 
-/// Finds out what `path` means. Fails with the reason if nothing can be written there.
+/// Decides how to write to `path`. Fails with the reason if nothing can be written there.
 pub(super) fn destination(path: &Path) -> Result<Destination, String> {
     if matches!(path.to_str(), Some("-" | "/dev/stdout" | "/dev/fd/1")) {
         return Ok(Destination::Stdout);
     }
-    // What a shell opened for us. Behind the name may be a file, which must not be replaced: others
-    // write into it too.
+    // These are usually file descriptors that a shell opened. Even if one refers to a regular
+    // file, that file must not be replaced, because other programs may be writing to it too.
     if path.starts_with("/dev") || path.starts_with("/proc") {
         return Ok(Destination::Stream(path.to_owned()));
     }
@@ -55,7 +55,7 @@ fn existing(path: &Path, there: &Metadata) -> Result<Destination, String> {
     if there.permissions().readonly() {
         return Err("the file is write-protected".to_owned());
     }
-    // Behind a link is the file that is meant; the link stays.
+    // For a symbolic link, replace the file it points to and keep the link.
     let path = path.canonicalize().map_err(|error| error.to_string())?;
     Ok(Destination::File(Target {
         folder: folder_of(&path)?,
@@ -77,7 +77,7 @@ fn new(path: &Path) -> Result<Destination, String> {
     }))
 }
 
-/// Returns the folder that holds `path`, by the one name it has.
+/// Returns the canonical path of the folder that contains `path`.
 fn folder_of(path: &Path) -> Result<PathBuf, String> {
     let folder = match path.parent() {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),

@@ -1,10 +1,10 @@
-//! Files written for a user: whole under their name, or not there at all.
+//! Output files, which are either complete or not there at all.
 //!
-//! The text goes into a temporary file in the same folder, which takes the name once it is complete
-//! and on the disk. A run that fails or is stopped leaves an existing file as it was. Whether the
-//! path can be written is known as soon as the file is created, which is before the work.
+//! The contents go to a temporary file in the same folder, which is renamed once it is complete and
+//! on disk. A run that fails or is stopped leaves an existing file as it was. The temporary file is
+//! created before the work starts, so a path that cannot be written is reported early.
 //!
-//! What has no contents to keep is written to directly: standard output, a pipe, a device.
+//! Standard output, pipes and devices have no contents to protect and are written to directly.
 
 mod destination;
 
@@ -19,13 +19,15 @@ use whence_schemas::user_path;
 use crate::Failure;
 use destination::{Destination, Target, destination};
 
-/// Mode of a new file, before the user's mask is applied: as every program creates files.
+/// Mode of a new file before the user's umask is applied. Most programs create files with it; the
+/// temporary file would otherwise have 0600.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// An output that is being written. Dropped before [`OutputFile::finish`], it leaves no trace.
+/// An output that is being written. If it is dropped without [`OutputFile::finish`], no file is
+/// left behind and an existing one is unchanged.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
-    /// How messages name it: the option and the path as they were typed.
+    /// The output's name in messages: the option and the path as typed.
     name: String,
     sink: Sink,
 }
@@ -41,7 +43,7 @@ enum Sink {
 }
 
 impl OutputFile {
-    /// Creates the file that `option` names. Fails if it cannot be written there.
+    /// Creates the output at `path`, which was given with `option`. Fails if it cannot be written.
     pub(crate) fn create(option: &str, path: &Path) -> Result<Self, Failure> {
         let name = format!("{option} `{}`", path.display());
         let refuse = |reason: String| Failure::request(format!("cannot write {name}: {reason}"));
@@ -62,7 +64,7 @@ impl OutputFile {
         Ok(Self { name, sink })
     }
 
-    /// Returns standard output.
+    /// Returns an output that writes to standard output.
     pub(crate) fn stdout() -> Self {
         Self {
             name: "to standard output".to_owned(),
@@ -75,7 +77,7 @@ impl OutputFile {
         matches!(self.sink, Sink::Stdout(_))
     }
 
-    /// Returns whether both would end under the same name.
+    /// Returns whether both outputs write to the same file, or both to standard output.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         match (&self.sink, &other.sink) {
             (Sink::Staged { target: a, .. }, Sink::Staged { target: b, .. }) => a.path == b.path,
@@ -84,7 +86,8 @@ impl OutputFile {
         }
     }
 
-    /// Ends the output: a file has its name, whole and on the disk, when this returns.
+    /// Completes the output. When this returns, a file is complete, on disk and under its final
+    /// name.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let name = self.name;
         let ended = match self.sink {
@@ -116,7 +119,8 @@ impl Write for OutputFile {
     }
 }
 
-/// Says which output an error is about. The kind stays: a reader that has gone is no failure.
+/// Adds the output's name to an error. The kind is kept so that a broken pipe is still recognized,
+/// which is not treated as a failure.
 fn named(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write {name}: {error}"))
 }
@@ -142,9 +146,11 @@ fn replace(mut out: BufWriter<NamedTempFile>, target: &Target) -> io::Result<()>
     if let Some(permissions) = &target.permissions {
         fs::set_permissions(file.path(), permissions.clone())?;
     }
+    // Sync before the rename, or a crash could leave an incomplete file under the final name.
     file.as_file().sync_all()?;
     file.persist(&target.path)?;
-    // Makes the name durable too. The file is whole in any case, also where folders cannot be synced.
+    // Syncing the folder makes the rename durable too. Not every file system can; the error is
+    // ignored because the file is complete either way.
     let _ = File::open(&target.folder).and_then(|folder| folder.sync_all());
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! How far a job is, on standard error: a bar on a terminal, a line now and then in a log.
+//! Shows a job's progress on standard error: a bar on a terminal, an occasional line in a log.
 //!
-//! The bar and the time left are those of the work, in tokens as the plan estimates them: rows are
-//! as long as they are. The rates are those of this watch: what was there before it began is shown,
-//! not counted.
+//! The bar and the time left are based on work, measured in the plan's estimated tokens, because
+//! rows differ in length. Rates are measured since this watch began: rows that were done before it
+//! count toward the progress but not toward the rates.
 
 mod pace;
 mod watch;
@@ -18,13 +18,14 @@ use whence_proto::v1::JobStatus;
 use crate::output::{counted, grouped};
 use watch::{BAR_STEPS, Watch};
 
-/// Between two drawings of the bar.
+/// Time between two redraws of the bar.
 const TICK: Duration = Duration::from_millis(120);
-/// Between two lines of a log: while something moves, and while nothing does.
+/// Time between two log lines while the job makes progress. Without progress it is
+/// [`IDLE_LINE_EVERY`].
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const IDLE_LINE_EVERY: Duration = Duration::from_mins(1);
 
-/// Shows how far a job is.
+/// A display of one job's progress.
 #[derive(Debug)]
 pub(crate) struct JobProgress {
     shown: Shown,
@@ -35,7 +36,7 @@ pub(crate) struct JobProgress {
 enum Shown {
     Bar(ProgressBar),
     Lines {
-        /// When the last line was written, and what it said was done.
+        /// When the last line was written, and how much work was done by then.
         last: Option<(Instant, u64)>,
     },
     Nothing,
@@ -57,7 +58,7 @@ impl JobProgress {
         Self { shown, watch: None }
     }
 
-    /// Shows `status`.
+    /// Takes in a new status of the job and shows it. The first one begins the watch.
     pub(crate) fn show(&mut self, status: &JobStatus) {
         let now = Instant::now();
         let watch = self.watch.get_or_insert_with(|| Watch::begin(status, now));
@@ -65,7 +66,7 @@ impl JobProgress {
         self.refresh();
     }
 
-    /// Shows what the time since the last status makes of it.
+    /// Redraws with the current time. Without new progress, rates fall and a stall becomes visible.
     pub(crate) fn refresh(&mut self) {
         let Some(watch) = &self.watch else { return };
         let now = Instant::now();
@@ -94,8 +95,8 @@ impl JobProgress {
         }
     }
 
-    /// Returns what this watch saw of the job that ended with `status`: how many rows, how many of
-    /// the job's failed, how long it took.
+    /// Summarizes a job that ended with `status`: the rows done during this watch, how many rows of
+    /// the whole job failed, the duration of the watch and its rate. `None` if nothing was shown.
     pub(crate) fn summary(&self, status: &JobStatus) -> Option<String> {
         let watch = self.watch.as_ref()?;
         let elapsed = watch.began.elapsed();
@@ -112,7 +113,7 @@ impl JobProgress {
         ))
     }
 
-    /// Takes the bar away.
+    /// Removes the bar. Nothing is shown afterward.
     pub(crate) fn finish(&mut self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
@@ -122,7 +123,7 @@ impl JobProgress {
     }
 }
 
-/// Returns whether standard error is a terminal on which a line can be drawn again.
+/// Returns whether standard error is a terminal that can redraw a line.
 fn can_move_its_cursor() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
@@ -132,7 +133,8 @@ fn style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// The bar that is on the terminal, which log lines must not tear.
+/// Returns the bar that is currently on the terminal. It is global because the log writer must
+/// suspend it while it writes a line; otherwise the two would overwrite each other.
 fn visible_bar() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
     static BAR: OnceLock<Mutex<Option<ProgressBar>>> = OnceLock::new();
     BAR.get_or_init(Mutex::default)
@@ -140,7 +142,7 @@ fn visible_bar() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Returns a writer to standard error that writes above the bar.
+/// Returns a writer to standard error that suspends the bar, so that text appears above it.
 pub(crate) fn beside_the_bar() -> impl Write {
     BesideTheBar
 }

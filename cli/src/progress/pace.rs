@@ -1,32 +1,34 @@
-//! How fast a counter grows, and when it will be full: no clock, no terminal.
+//! Estimates how fast a counter grows and when it will reach its total. Uses no clock or terminal.
 //!
-//! Counts arrive in jumps: workers report every few seconds, and rows are as long as they are. So a
-//! rate is measured between jumps, over a window that forgets workers that left and notices those
-//! that joined, and no time is told before there is something to tell it by. What the counter says
-//! of the time since its last jump counts too: a job that stands still is not "2s" from its end.
+//! Counts arrive in jumps, because workers report every few seconds and rows differ in length. So
+//! the rate is measured from jump to jump, over a moving window that adapts when workers join or
+//! leave. No time left is given before there are enough jumps to measure a rate. The time since the
+//! last jump is taken into account as well: a job that has stalled is not "2s" from its end.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Rates change with the rows and the workers: the window is this share of the time so far…
+/// The window is the elapsed time divided by this, because the rate changes with the rows and the
+/// workers.
 const WINDOW_SHARE: u32 = 4;
-/// …within these bounds, so that a rate is neither noise nor history.
+/// Bounds of the window: a shorter one would measure noise, a longer one would react too late.
 const MIN_WINDOW: Duration = Duration::from_secs(30);
 const MAX_WINDOW: Duration = Duration::from_mins(10);
-/// Jumps kept however old they are: of a slow job the window holds too few to measure by.
+/// This many jumps are kept even if they are older than the window, because the window of a slow
+/// job may hold too few to measure a rate.
 const MIN_JUMPS: usize = 5;
-/// A rate of fewer jumps than this, or of less time, is a guess.
+/// No rate is given from fewer jumps than this, or over less time: it would be a guess.
 const MEASURED_JUMPS: usize = 3;
 const MEASURED_TIME: Duration = Duration::from_secs(3);
-/// A pause of so many usual ones, and of at least so long, is worth telling.
+/// The job counts as stalled after a pause of this many times the usual pause, and no earlier than
+/// [`STALLED_TIME`].
 const STALLED_PAUSES: u32 = 3;
 const STALLED_TIME: Duration = Duration::from_secs(15);
 
-/// What was seen of a counter.
+/// The recent history of a counter.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Time of each jump since the watch began, and the count after it. The first is what was
-    /// there at the beginning, and no jump: nobody knows when that was reached.
+    /// The jumps in the window: when the counter grew, and the count after it.
     jumps: VecDeque<Jump>,
     start: Option<Jump>,
 }
@@ -40,17 +42,19 @@ struct Jump {
 /// When the counter will be full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outlook {
-    /// Too little was seen to say.
+    /// There is not enough data for an estimate yet.
     Unknown,
-    /// In about this time.
+    /// The counter will reach its total in about this time.
     Left(Duration),
-    /// Nothing has moved for so long that the rate says nothing.
+    /// The counter has not grown for this long, so the earlier rate means nothing.
     Stalled(Duration),
 }
 
 impl Pace {
-    /// Takes in what the counter says at `now`, the time since the watch began. A count below an
-    /// earlier one is passed over: work that was lost is done again, and then counts no more.
+    /// Records the counter's value at `now`, the time since the watch began.
+    ///
+    /// A count that is not above the highest one so far is ignored. Counts fall when a worker's
+    /// work is lost; when that work is done again, it must not count twice.
     pub(super) fn observe(&mut self, now: Duration, count: u64) {
         let seen = Jump { at: now, count };
         let start = *self.start.get_or_insert(seen);
@@ -64,25 +68,26 @@ impl Pace {
         }
     }
 
-    /// Returns the highest count seen.
+    /// Returns the highest count recorded so far.
     pub(super) fn count(&self) -> u64 {
         let last = self.jumps.back().or(self.start.as_ref());
         last.map_or(0, |last| last.count)
     }
 
-    /// Returns how much the counter grows per second; none before it can be measured.
+    /// Returns how much the counter grows per second; `None` until it can be measured.
     pub(super) fn rate(&self, now: Duration) -> Option<f64> {
         let (first, last) = (self.jumps.front()?, self.jumps.back()?);
         if self.jumps.len() < MEASURED_JUMPS {
             return None;
         }
-        // The usual pause after a jump belongs to the next one. What is beyond it slows the rate.
+        // A pause of the usual length precedes every jump, so it does not lower the rate. Only
+        // the time beyond it does.
         let end = last.at.max(now.saturating_sub(self.usual_pause()));
         let time = end.saturating_sub(first.at);
         (time >= MEASURED_TIME).then(|| (last.count - first.count) as f64 / time.as_secs_f64())
     }
 
-    /// Returns when the counter will be at `total`.
+    /// Returns an estimate of when the counter will reach `total`.
     pub(super) fn outlook(&self, now: Duration, total: u64) -> Outlook {
         let Some(last) = self.jumps.back() else {
             return Outlook::Unknown;
@@ -96,12 +101,13 @@ impl Pace {
         };
         let left = total.saturating_sub(last.count) as f64 / rate;
         let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
-        // What is late already will hardly come at once: as long again is the better guess.
+        // If the next jump is overdue, it will hardly come at once. The best guess is that it takes
+        // as long again as it is overdue.
         let overdue = waited.saturating_sub(pause);
         Outlook::Left(left.saturating_sub(waited.min(pause)).max(overdue))
     }
 
-    /// Returns the longest time between two jumps of the window.
+    /// Returns the usual pause: the longest time between two successive jumps in the window.
     fn usual_pause(&self) -> Duration {
         let times = self.jumps.iter().zip(self.jumps.iter().skip(1));
         let pauses = times.map(|(earlier, later)| later.at.saturating_sub(earlier.at));
@@ -117,7 +123,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Replays a history, the count after each second, and returns what was said in each.
+    /// Replays a history with one count per second, and returns the outlook at each second.
     fn replay(history: &[u64], total: u64) -> Vec<Outlook> {
         let mut pace = Pace::default();
         let counts = history.iter().zip(0..);
@@ -129,8 +135,8 @@ mod tests {
             .collect()
     }
 
-    /// Checks that from second `from` on every outlook is within `factor` of the truth, or within
-    /// `slack` seconds where little is left.
+    /// Checks every outlook from second `from` on: it must be within a factor of `factor` of the
+    /// true time left, give or take `slack` seconds.
     #[track_caller]
     fn assert_near(history: &[u64], from: usize, factor: f64, slack: f64) {
         let total = *history.last().unwrap();
@@ -147,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Checks that a time is not shown for much longer than it says, however history goes.
+    /// Checks that a short time left is not shown for much longer than it promises.
     #[track_caller]
     fn assert_honest(history: &[u64], total: u64) {
         let outlooks = replay(history, total);
@@ -155,7 +161,7 @@ mod tests {
             let Outlook::Left(left) = outlook else {
                 continue;
             };
-            // How long "5s or less" stands when the end is not there yet.
+            // Counts the seconds for which "5s or less" is shown before the job has ended.
             if left.as_secs() <= 5 && history[second] < total {
                 let shown = outlooks[second..].iter().zip(&history[second..]);
                 let stood = shown.take_while(|(outlook, count)| {
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_even_pace_is_measured_without_the_start() {
-        // Half a minute to load the model, then 10 a second.
+        // Half a minute to load the model, then 10 per second.
         let history: Vec<u64> = (0..130).map(|s: u64| s.saturating_sub(30) * 10).collect();
         assert_near(&history, 36, 1.1, 1.0);
         let mut pace = Pace::default();
@@ -194,7 +200,7 @@ mod tests {
 
     #[test]
     fn uneven_rows_are_near_enough() {
-        // Jumps of 1 to 9 seconds' work, in an order that is fixed and has no period.
+        // Each jump is 1 to 9 seconds of work, in a fixed, irregular order.
         let mut history = vec![0];
         for jump in 0..60_u64 {
             let length = 1 + jump * jump * 7 % 9;
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn shards_of_another_length_are_noticed() {
-        // Work is estimated alike, but the second half of the rows takes three times as long.
+        // The estimated work is uniform, but from second 100 on it takes three times as long.
         let history: Vec<u64> = (0..=400_u64)
             .map(|s| {
                 if s < 100 {
@@ -237,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_last_row_may_take_as_long_as_it_likes() {
-        // 99 % in a minute and a half, and then a row that takes a minute.
+        // 99% in a minute and a half, followed by a row that takes a minute.
         let mut history: Vec<u64> = (0..90).map(|s: u64| s * 11).collect();
         history.extend(vec![990; 60]);
         history.push(1000);

@@ -1,4 +1,4 @@
-//! What was seen of a job since a watch of it began, and how that is told. Draws nothing.
+//! Observes a job's statuses over time and describes its progress in words. Draws nothing.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use whence_proto::v1::JobStatus;
 use super::pace::{Outlook, Pace};
 use crate::output::{counted, grouped};
 
-/// Steps of the bar, finer than any terminal shows.
+/// Length of the bar in steps; finer than any terminal can show.
 pub(super) const BAR_STEPS: u64 = 10_000;
 
-/// What was seen of a job since the watch began.
+/// The statuses seen of one job since the watch began.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) began: Instant,
-    /// Rows that were done before.
+    /// Rows that were already done when the watch began.
     pub(super) rows_before: u64,
     status: JobStatus,
     rows: Pace,
@@ -25,7 +25,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins a watch with what is there.
+    /// Begins a watch at `now`, with the job's current status.
     pub(super) fn begin(status: &JobStatus, now: Instant) -> Self {
         Self {
             began: now,
@@ -37,11 +37,11 @@ impl Watch {
         }
     }
 
-    /// Takes in `status`, as it is `now`.
+    /// Records the job's status at `now`.
     pub(super) fn observe(&mut self, status: &JobStatus, now: Instant) {
         let at = now - self.began;
         if status.tokens_done < self.status.tokens_done {
-            // Counted from zero by a coordinator that started anew.
+            // The coordinator restarted, and counts tokens from zero again.
             self.tokens = Pace::default();
         }
         self.rows
@@ -51,19 +51,19 @@ impl Watch {
         self.status = status.clone();
     }
 
-    /// Returns the work that is done, never less than before.
+    /// Returns the work done so far, in estimated tokens. Never decreases.
     pub(super) fn work_done(&self) -> u64 {
         self.work.count()
     }
 
-    /// Returns how far the job is, in steps of the bar.
+    /// Returns the position of the bar, from 0 to [`BAR_STEPS`].
     pub(super) fn steps(&self) -> u64 {
         let (_, total) = work(&self.status);
         let done = self.work.count().min(total);
         (u128::from(done) * u128::from(BAR_STEPS) / u128::from(total.max(1))) as u64
     }
 
-    /// Says how far the job is and how fast it goes, in one line.
+    /// Describes progress, rates and time left in one line.
     pub(super) fn describe(&self, now: Instant) -> String {
         let at = now - self.began;
         let status = &self.status;
@@ -98,8 +98,8 @@ impl Watch {
     }
 }
 
-/// Returns the work that is done and all of it, in estimated tokens; in rows where a coordinator of
-/// an earlier version does not say.
+/// Returns the work done and the total work, in estimated tokens. A coordinator of an earlier
+/// version does not report work; then both are counted in rows.
 fn work(status: &JobStatus) -> (u64, u64) {
     if status.work_total > 0 {
         (status.work_done, status.work_total)
@@ -108,7 +108,7 @@ fn work(status: &JobStatus) -> (u64, u64) {
     }
 }
 
-/// Words for the time left, no finer than it is known.
+/// Words the time left, rounded down to seconds because the estimate is no more precise.
 fn time_left(left: Duration) -> String {
     if left < Duration::from_secs(1) {
         return "almost done".to_owned();
@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Watches a job of which `rows_at` says how many rows are done after each second.
+    /// Watches a job for `seconds`; `rows_at` returns how many rows are done at each second.
     fn watched(seconds: u64, rows_at: impl Fn(u64) -> u64) -> (Watch, Instant) {
         let began = Instant::now();
         let mut watch = Watch::begin(&status(0), began);
@@ -152,7 +152,7 @@ mod tests {
     fn a_status_is_told_in_one_line() {
         let (mut watch, now) = watched(4, |second| second * 25);
         watch.status.rows_failed = 2;
-        // A ninth of the work in four seconds, a third of the rows.
+        // A third of the rows are done in four seconds, but only a ninth of the work.
         assert_eq!(
             watch.describe(now),
             "100 of 300 rows, 25.0 rows/s, 10,000 tokens/s, 32s left, 2 failed"

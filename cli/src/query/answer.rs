@@ -1,4 +1,4 @@
-//! Answers, written as they come.
+//! Writes the answer to a query, batch by batch, in the format that was asked for.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use crate::args::{Format, OutputOptions};
 use crate::output::{counted, grouped};
 use crate::output_file::OutputFile;
 
-/// Writes `answer` to `out` as `options` say.
+/// Runs the query and writes its answer to `out` in the format given in `options`.
 pub(crate) async fn write(
     answer: datafusion::prelude::DataFrame,
     out: OutputFile,
@@ -41,10 +41,10 @@ pub(crate) async fn write(
     out.finish()
 }
 
-/// A form that takes batches one after the other.
+/// An output format that is written one batch at a time.
 trait Form {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure>;
-    /// Ends the answer, and returns what it was written to.
+    /// Writes the end of the answer and returns the underlying file.
     fn finish(self) -> Result<OutputFile, Failure>;
 }
 
@@ -101,7 +101,8 @@ impl Form for Csv {
     }
 
     fn finish(mut self) -> Result<OutputFile, Failure> {
-        // The header stands even if no row follows it.
+        // The writer prints the header with the first batch; an empty one prints it if there are no
+        // rows.
         let empty = RecordBatch::new_empty(self.schema);
         self.writer.write(&empty).map_err(arrow_failed)?;
         Ok(self.writer.into_inner())
@@ -133,7 +134,7 @@ impl Form for Parquet {
     }
 }
 
-/// Fails if a column holds more than one value a row, which CSV cannot.
+/// Fails if a column holds several values per row, which CSV cannot represent.
 fn check_flat(schema: &SchemaRef) -> Result<(), Failure> {
     let nested = schema
         .fields()

@@ -1,4 +1,4 @@
-//! The jobs of a storage root: what the table `jobs` says, and which columns the slots have.
+//! The jobs in a storage root: builds the SQL table `jobs` and the schema of the slots.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use whence_schemas::{JobId, JobSpec, Plan, canonical, input, layout, output};
 use crate::Failure;
 use crate::results::{get, jobs, open_root};
 
-/// Jobs read at a time: round trips to a bucket overlap.
+/// Jobs read concurrently, so that round trips to a bucket overlap.
 const READS_AT_ONCE: usize = 16;
 
-/// Every job of a storage root.
+/// All jobs in a storage root.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     jobs: Vec<CatalogJob>,
@@ -34,7 +34,7 @@ struct CatalogJob {
 }
 
 impl Catalog {
-    /// Reads the jobs below the storage root at `root`. Fails if there is no such root.
+    /// Reads all jobs in the storage root at `root`. Fails if it is not a storage root.
     pub(crate) async fn read(root: &str) -> Result<Self, Failure> {
         let store = open_root(root).await?;
         let ids = jobs(store.as_ref()).await?;
@@ -50,7 +50,7 @@ impl Catalog {
         })
     }
 
-    /// Returns the columns of all slots: those of every job, missing ones null.
+    /// Returns a schema that fits the slots of every job: the union of their columns, all nullable.
     pub(crate) fn schema(&self) -> Result<Schema, Failure> {
         let of_job = |job: &CatalogJob| {
             let columns = input::text_columns(&job.spec.dataset.columns);
@@ -65,8 +65,10 @@ impl Catalog {
         Ok(Schema::new(fields.collect::<Fields>()))
     }
 
-    /// Returns the table `jobs`. What only the slots know is null until a job is sealed: asking each
-    /// of them would make every question wait for as many reads.
+    /// Returns the table `jobs`.
+    ///
+    /// Columns that depend on the slots' contents (`errors`, `bytes`) are null until a job is
+    /// sealed. Computing them earlier would mean reading every slot before any query could run.
     pub(crate) fn jobs(&self) -> Result<RecordBatch, Failure> {
         let texts = |of: &dyn Fn(&CatalogJob) -> Option<String>| -> ArrayRef {
             Arc::new(StringArray::from_iter(self.jobs.iter().map(of)))
@@ -112,7 +114,7 @@ impl Catalog {
 }
 
 impl CatalogJob {
-    /// Reads one job; none if it was never wholly submitted.
+    /// Reads one job; `None` if it has no specification, because it was never completely submitted.
     async fn read(store: &dyn SlotStore, id: JobId) -> Result<Option<Self>, Failure> {
         let Some(spec) = get::<JobSpec>(store, &layout::spec(&id)).await? else {
             return Ok(None);
@@ -145,8 +147,8 @@ impl CatalogJob {
     }
 }
 
-/// Returns `field` such that it, and every field of the structs in it, may be missing: another
-/// job's slots need not have it.
+/// Returns `field` made nullable, along with every field of the structs in it, because the slots of
+/// another job may not have it.
 fn nullable(field: &Field) -> Field {
     let of = |fields: &Fields| {
         fields
@@ -168,7 +170,8 @@ fn nullable(field: &Field) -> Field {
     field.clone().with_data_type(data_type).with_nullable(true)
 }
 
-/// Returns what the table's folder says of `key`, so that jobs and slots join.
+/// Returns the value of the partition `key` in the path of the job's table. It is taken from the
+/// path so that it equals the slots' partition column and the two tables can be joined.
 fn partition(job: &CatalogJob, key: &str) -> Option<String> {
     let table = layout::table(&job.spec);
     let parts = table.split('/');

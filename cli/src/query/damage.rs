@@ -1,7 +1,8 @@
-//! Which of a root's table files is damaged, once a question has failed over one.
+//! Finds the damaged table file after a query has failed because of one.
 //!
-//! DataFusion's errors name no file, and a reader may panic. So the files are read one after the
-//! other until one cannot be: it costs time only where the question has failed already.
+//! DataFusion's errors do not name the file, and the Parquet reader may panic. So the files are
+//! read one by one until one of them fails. That takes time, but only when the query has already
+//! failed.
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -11,14 +12,14 @@ use whence_schemas::layout;
 use crate::Failure;
 use crate::results::open_root;
 
-/// Returns `failure` with the damaged file of `root` named, if there is one.
+/// Returns a failure that names the damaged file in `root`, or `failure` itself if none is found.
 pub(crate) async fn name_damaged(failure: Failure, root: &str) -> Failure {
     match find(root).await {
         Ok(Some((file, reason))) => {
             Failure::run(format!("the table file `{file}` is damaged: {reason}"))
                 .hint("compute the job again with another --run-id, or ask about the other jobs")
         }
-        // Nothing is damaged, or it cannot be found out: what is known already stays.
+        // No file is damaged, or the search itself failed. Keep the original failure.
         Ok(None) | Err(_) => failure,
     }
 }

@@ -1,7 +1,7 @@
-//! Why a question cannot be answered, in the words of whoever asked it.
+//! Turns DataFusion's errors into messages about the query that the user wrote.
 //!
-//! DataFusion names its own parts and settings. Here its errors become the place in the query, the
-//! name that was meant, or what to type next.
+//! DataFusion's own messages name its internals and settings. Here they become the position in the
+//! query, the name that was probably meant, or what to type next.
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
@@ -16,7 +16,7 @@ impl From<DataFusionError> for Failure {
     }
 }
 
-/// Says what is wrong with a question, or what went wrong while it was answered.
+/// Explains what is wrong with a query, or what went wrong while it was running.
 fn explain(error: &DataFusionError) -> Failure {
     match error.find_root() {
         DataFusionError::SchemaError(missing, _) => {
@@ -41,7 +41,7 @@ fn explain(error: &DataFusionError) -> Failure {
         DataFusionError::NotImplemented(reason) => Failure::request(format!(
             "the query asks for what is not supported: {reason}"
         )),
-        // The library names settings that nobody here can make.
+        // DataFusion's message suggests settings that users of `whence` cannot change.
         DataFusionError::ResourcesExhausted(_) => {
             Failure::run("the query needs more memory than it may take").hint("raise `--memory`")
         }
@@ -52,13 +52,13 @@ fn explain(error: &DataFusionError) -> Failure {
     }
 }
 
-/// Says what is wrong with a query that can be read, and not be planned.
+/// Explains what is wrong with a query that parses but cannot be planned.
 fn explain_plan(reason: &str) -> Failure {
     if let Some(missing) = missing_table(reason) {
         return unknown("table", missing, views::TABLES)
             .hint("whence sql \"DESCRIBE attributions\"");
     }
-    // `DDL not supported: DropView`: the word for us is the one in the middle.
+    // The message reads `DDL not supported: DropView`: the kind of statement, then its name.
     match reason.split_once(" not supported: ") {
         Some(("DDL" | "DML" | "Statement", what)) => {
             Failure::request(format!("`whence sql` only reads: {what} is not supported"))
@@ -76,7 +76,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
     ))
 }
 
-/// Returns the table that a message of DataFusion's says is missing.
+/// Returns the name of the missing table if a DataFusion message reports one.
 fn missing_table(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("table '")?;
     let (name, rest) = rest.split_once('\'')?;
@@ -84,8 +84,8 @@ fn missing_table(message: &str) -> Option<&str> {
         .then(|| name.rsplit('.').next().unwrap_or(name))
 }
 
-/// Puts the place first and drops the parser's own name:
-/// `sql parser error: Expected: a, found: b at Line: 1, Column: 8`.
+/// Rewrites a message of the SQL parser: the position comes first, the parser's name is dropped.
+/// The original reads `sql parser error: Expected: a, found: b at Line: 1, Column: 8`.
 fn parser_message(text: &str) -> String {
     let text = text.strip_prefix("sql parser error: ").unwrap_or(text);
     let (what, place) = text.rsplit_once(" at Line: ").unwrap_or((text, ""));

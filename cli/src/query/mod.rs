@@ -1,15 +1,15 @@
 //! SQL over everything in a storage root.
 //!
-//! The slots of all jobs are one table, partitioned by model, method, dataset and job as their paths
-//! say. The views of [`views`] turn it into examples, steps and single scores. Schemas come from the
-//! jobs' specifications, so no table is read before the query is known. A filled slot never changes:
-//! a query about a running job is answered for the rows that are done.
+//! The slots of all jobs form one table. It is partitioned by model, method, dataset and job, as
+//! encoded in the slots' paths. The views in [`views`] turn it into examples, steps and single
+//! scores. Schemas come from the jobs' specifications, so no table is read before the query is
+//! known. A filled slot never changes, so a query about a running job covers the rows done so far.
 //!
-//! What must stay true: answers stream. One row of the table becomes thousands of scores, so batches
-//! are small, and whatever has to be held (for sorting or grouping) has a limit and then spills to
-//! disk.
+//! What must stay true: answers are streamed. One row of the table becomes thousands of scores, so
+//! batches are small. Memory for sorting and grouping has a limit, beyond which it spills to disk.
 //!
-//! Without the feature `sql` only the catalog and the views are compiled, which `whence views` prints.
+//! Without the feature `sql`, only the catalog and the views are compiled; `whence views` needs
+//! them.
 
 #[cfg(feature = "sql")]
 mod answer;

@@ -1,7 +1,7 @@
-//! A storage root, opened for SQL.
+//! A storage root opened for SQL queries.
 //!
-//! DataFusion reads the slots of all jobs as one listing table. Sorting and grouping share one memory
-//! pool with a limit, and spill to files beyond it.
+//! DataFusion reads the slots of all jobs as one listing table. Sorting and grouping share a
+//! limited memory pool; what does not fit into it spills to files.
 
 use std::sync::Arc;
 
@@ -20,17 +20,18 @@ use super::catalog::Catalog;
 use super::views::{self, Dialect, PARTITIONS, SLOTS};
 use crate::Failure;
 
-/// Rows of a batch: of the table a small piece, of its scores enough to work on at once.
+/// Rows per batch. Unnesting multiplies rows, so a larger batch would take a lot of memory; a much
+/// smaller one would make the work on single scores inefficient.
 const BATCH_ROWS: usize = 4096;
 
-/// A storage root, ready for questions.
+/// A storage root that is ready for queries.
 pub struct Session {
     context: SessionContext,
 }
 
 impl Session {
-    /// Opens the storage root at `root`, for questions that hold at most about `memory` bytes before
-    /// they spill. Fails if there is no such root.
+    /// Opens the storage root at `root`. Queries hold at most about `memory` bytes before they
+    /// spill to disk. Fails if it is not a storage root.
     pub async fn open(root: &str, memory: u64) -> Result<Self, Failure> {
         let catalog = Catalog::read(root).await?;
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
@@ -50,9 +51,10 @@ impl Session {
         Ok(Self { context })
     }
 
-    /// Plans the answer to a question. Nothing is read yet.
+    /// Plans a query without running it.
     ///
-    /// Fails if the question is not SQL, names what does not exist, or would change something.
+    /// Fails if it is not valid SQL, names a table or column that does not exist, or would modify
+    /// anything: only reading statements are allowed.
     pub async fn ask(&self, query: &str) -> Result<datafusion::prelude::DataFrame, Failure> {
         let only_questions = SQLOptions::new()
             .with_allow_ddl(false)
@@ -62,7 +64,7 @@ impl Session {
     }
 }
 
-/// Returns the table of every job's slots.
+/// Returns the table of the slots of all jobs.
 fn slots(
     context: &SessionContext,
     root: &str,
@@ -73,6 +75,7 @@ fn slots(
     let folder = ListingTableUrl::parse(&folder)?;
     context.register_object_store(folder.object_store().as_ref(), objects.store);
     let partition = |name: &str| {
+        // A dictionary, because each value repeats for every row of a file.
         let of_text = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
         (name.to_owned(), of_text)
     };

@@ -1,16 +1,17 @@
-//! The views: what a person asks about, made of the table of slots.
+//! The SQL views that users query, defined on top of the table of slots.
 //!
-//! One text for every engine; engines differ in how they unnest, which is what [`Dialect`] says.
+//! All engines share one definition of each view. They differ in a few functions and in how they
+//! access struct fields; [`Dialect`] covers these differences.
 
 use arrow::datatypes::{DataType, Schema};
 use whence_schemas::output;
 
-/// Columns the paths give, outermost first.
+/// Columns whose values come from the slots' paths, outermost folder first.
 pub(crate) const PARTITIONS: [&str; 4] = ["model", "method", "dataset", "job"];
-/// The table of slots, which the views are made of.
+/// Name of the table of slots, on which the views are defined.
 pub(crate) const SLOTS: &str = "slots";
 
-/// The tables there are to ask.
+/// The tables and views meant for users, suggested when a name is unknown.
 pub const TABLES: &[&str] = &[
     "jobs",
     "examples",
@@ -19,19 +20,19 @@ pub const TABLES: &[&str] = &[
     "sequence_scores",
 ];
 
-/// Whose SQL to write.
+/// The engine whose SQL to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dialect {
     /// `whence sql`, where the table of slots is registered.
     DataFusion,
-    /// DuckDB, reading the files below this root.
+    /// DuckDB, which reads the table files directly.
     DuckDb {
-        /// The storage root.
+        /// The storage root: a path, or a bucket's URL.
         root: String,
     },
 }
 
-/// Returns the views of tables with the columns `schema`: a name and the statement that makes it.
+/// Returns the name of each view and the statement that creates it. `schema` is that of the slots.
 pub fn statements(schema: &Schema, dialect: &Dialect) -> Vec<(&'static str, String)> {
     let columns = Columns::new(schema);
     let mut views = vec![
@@ -47,7 +48,7 @@ pub fn statements(schema: &Schema, dialect: &Dialect) -> Vec<(&'static str, Stri
     views.into_iter().map(statement).collect()
 }
 
-/// Columns that not every root's tables have.
+/// Which optional columns the slots have.
 struct Columns {
     carried: bool,
     step_scores: bool,
@@ -81,7 +82,7 @@ fn duckdb_slots(root: &str) -> String {
     )
 }
 
-/// Returns a path that means itself where a pattern is expected.
+/// Escapes a path so that it is taken literally where a glob pattern is expected.
 fn glob_escaped(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for c in path.chars() {
@@ -134,8 +135,10 @@ fn steps(columns: &Columns, dialect: &Dialect) -> String {
     )
 }
 
-/// The long view: one row per score. Both sides of a step are lists of equal length, tokens, offsets and
-/// scores, which every engine unnests together.
+/// Returns the query of `attributions`, the long view with one row per score.
+///
+/// On each side of a step, tokens, offsets and scores are lists of the same length, so engines can
+/// unnest them together. Target tokens are cut to the step's prefix to make that true.
 fn attributions(dialect: &Dialect) -> String {
     let (of_step, positions) = match dialect {
         Dialect::DataFusion => (
@@ -181,7 +184,7 @@ fn attributions(dialect: &Dialect) -> String {
     )
 }
 
-/// The scores of one side: one row per token and step.
+/// Returns the query for the scores of one side, with one row per token and step.
 fn scores_of_side(
     side: &str,
     ([step, token], [tokens, offsets]): ([&str; 2], [&str; 2]),
@@ -201,8 +204,9 @@ fn scores_of_side(
     )
 }
 
-/// The long view of scores between the tokens of one stack: one row per score. Its functions have the
-/// same names in every engine.
+/// Returns the query of `sequence_scores`, the scores between tokens of the same stack, with one
+/// row per score. It needs no dialect, because both engines know all of its functions by these
+/// names.
 fn sequence_scores() -> String {
     let field = |name: &str| format!("s['{name}']");
     let [name, side, position, scores] =

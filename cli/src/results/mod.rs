@@ -1,7 +1,7 @@
-//! Tables read back: a job's examples in order, or one of them.
+//! Reads the tables that jobs wrote: all examples of a job in order, or a single one.
 //!
-//! Reads one slot at a time, so that memory is bounded by the largest slot whatever the job's size.
-//! The plan says which slot holds a row, so that one example costs one object.
+//! Slots are read one at a time, so memory is bounded by the largest slot, however large the job
+//! is. The plan says which slot holds a row, so reading one example fetches only one object.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Results {
 impl Results {
     /// Opens the table of the job whose id begins with `job`, below the storage root at `root`.
     ///
-    /// Fails if there is no such root or job.
+    /// Fails if there is no such root or job, or if several jobs begin with `job`.
     pub async fn open(root: &str, job: &str) -> Result<Self, Failure> {
         let store = open_root(root).await?;
         let id = match job.parse() {
@@ -49,22 +49,22 @@ impl Results {
         })
     }
 
-    /// Returns the job.
+    /// Returns the job's id.
     pub fn id(&self) -> &JobId {
         &self.id
     }
 
-    /// Returns what was computed.
+    /// Returns the job's specification.
     pub fn spec(&self) -> &JobSpec {
         &self.spec
     }
 
-    /// Returns the names of the step scores, in the order attributions have them.
+    /// Returns the names of the step scores, in the order in which attributions list them.
     pub fn step_scores(&self) -> Vec<String> {
         self.spec.attribution.step_score_labels()
     }
 
-    /// Returns the object names of the filled slots, in row order.
+    /// Returns the object keys of the filled slots, in row order.
     pub async fn slots(&self) -> Result<Vec<String>, Failure> {
         let objects = self.store.list(&layout::table(&self.spec)).await?;
         let keys = objects.into_iter().map(|object| object.key);
@@ -73,7 +73,7 @@ impl Results {
             .collect())
     }
 
-    /// Returns the rows of one slot.
+    /// Reads all rows of one slot. Fails if its file is missing or damaged.
     pub async fn rows(&self, slot: &str) -> Result<Vec<TableRow>, Failure> {
         let bytes = self.store.get(slot).await?;
         let bytes = bytes.ok_or_else(|| Failure::run(format!("the object `{slot}` vanished")))?;
@@ -93,7 +93,7 @@ impl Results {
 
     /// Returns the row `id`.
     ///
-    /// Fails if it is not computed yet, or the job has no such row.
+    /// Fails if it has not been computed yet, or if the job has no such row.
     pub async fn row(&self, id: RowId) -> Result<TableRow, Failure> {
         for slot in self.slots().await? {
             if !self.may_hold(&slot, id.example) {
@@ -126,7 +126,7 @@ impl Results {
         })
     }
 
-    /// Returns the first attributed row; none if no row that is computed could be attributed.
+    /// Returns the first row that was attributed without an error; `None` if there is none so far.
     pub async fn first_attributed(&self) -> Result<Option<TableRow>, Failure> {
         for slot in self.slots().await? {
             let mut rows = self.rows(&slot).await?.into_iter();
@@ -137,7 +137,7 @@ impl Results {
         Ok(None)
     }
 
-    /// Returns the manifest, if the job is sealed.
+    /// Returns the job's manifest; `None` if the job is not sealed.
     pub async fn manifest(&self) -> Result<Option<Manifest>, Failure> {
         get(self.store.as_ref(), &layout::sealed(&self.id)).await
     }
@@ -148,7 +148,8 @@ impl Results {
     }
 }
 
-/// Opens a storage root to read. Writes nothing; a coordinator makes a root, a question does not.
+/// Opens a storage root for reading. Fails if it is not one: unlike a coordinator, a command that
+/// only reads never creates a root.
 pub(crate) async fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure> {
     let refuse = |what: String| {
         Err(Failure::request(what)
@@ -175,7 +176,7 @@ pub(crate) async fn open_root(root: &str) -> Result<Arc<dyn SlotStore>, Failure>
     ))
 }
 
-/// Returns the jobs below a root.
+/// Returns the ids of all jobs in a storage root.
 pub(crate) async fn jobs(store: &dyn SlotStore) -> Result<Vec<JobId>, Failure> {
     let objects = store.list(layout::JOBS).await?;
     let mut ids: Vec<JobId> = objects
@@ -186,7 +187,7 @@ pub(crate) async fn jobs(store: &dyn SlotStore) -> Result<Vec<JobId>, Failure> {
     Ok(ids)
 }
 
-/// Reads an object that holds JSON; `None` if there is none.
+/// Reads an object that holds JSON; `None` if there is no such object.
 pub(crate) async fn get<T: serde::de::DeserializeOwned>(
     store: &dyn SlotStore,
     key: &str,

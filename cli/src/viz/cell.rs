@@ -1,17 +1,17 @@
-//! One cell of a table on a terminal: how it looks, and how wide that is.
+//! A table cell on a terminal: its painted text and its width on the screen.
 
 use unicode_width::UnicodeWidthStr;
 
-/// Text of one cell: how it looks, and how wide that is.
+/// A cell of a table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
     painted: String,
-    /// Columns of the terminal, which colors take none of.
+    /// Width in terminal columns. Color codes take up none, so they are not counted.
     pub(super) width: usize,
 }
 
 impl Cell {
-    /// Makes a cell of `text`, painted by `paint`.
+    /// Makes a cell that shows `text`; `paint` adds the color codes.
     pub(super) fn new(text: &str, paint: impl FnOnce(&str) -> String) -> Self {
         Self {
             width: text.width(),
@@ -24,12 +24,12 @@ impl Cell {
         Self::new(text, str::to_owned)
     }
 
-    /// Returns the text at the right of `width` columns.
+    /// Returns the text aligned to the right of `width` columns, which must be enough for it.
     pub(super) fn right(&self, width: usize) -> String {
         format!("{}{}", " ".repeat(width - self.width), self.painted)
     }
 
-    /// Returns the text in the middle of `width` columns.
+    /// Returns the text centered in `width` columns, which must be enough for it.
     pub(super) fn centered(&self, width: usize) -> String {
         let free = width - self.width;
         let left = free / 2;

@@ -1,39 +1,40 @@
-//! The colors of scores: blue over gray to red, and how many of them a terminal has.
+//! The color map for scores, from blue through gray to red, and the colors a terminal supports.
 //!
-//! The map is Moreland's diverging one ("Diverging Color Maps for Scientific Visualization", 2009),
-//! which matplotlib calls `coolwarm` and Inseq uses. It is computed from its three colors: straight
-//! lines in Msh, a polar form of CIELAB in which lightness rises to the middle and falls again.
+//! This is Moreland's diverging color map ("Diverging Color Maps for Scientific Visualization",
+//! 2009), called `coolwarm` in matplotlib, which Inseq uses. It interpolates linearly between three
+//! colors in Msh space, a polar form of CIELAB. Lightness rises up to the middle and then falls.
 
 use std::io::IsTerminal;
 
 /// Red, green, blue.
 pub type Rgb = [u8; 3];
 
-/// Saturation, hue and magnitude of the ends, from (59, 76, 192) and (180, 4, 38).
+/// The colors at the two ends of the map.
 const COLD: Rgb = [59, 76, 192];
 const WARM: Rgb = [180, 4, 38];
-/// Magnitude of the gray between them, in Msh; `M` of (221, 221, 221).
+/// Magnitude (`M` in Msh) of the gray in the middle, (221, 221, 221).
 const MIDDLE_MAGNITUDE: f64 = 88.0;
-/// Below this saturation a color counts as gray, whose hue is free.
+/// A color with a saturation up to this counts as gray: its hue can be chosen freely.
 const GRAY_SATURATION: f64 = 0.05;
-/// Reference white D65.
+/// XYZ coordinates of the reference white D65.
 const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
 
-/// How many colors can be shown.
+/// The range of colors that can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colors {
-    /// None, not even bold.
+    /// No escape codes at all, not even bold.
     None,
-    /// The eight of the first terminals, bright and not.
+    /// The eight basic ANSI colors, each normal and bright.
     Sixteen,
-    /// The palette of 256.
+    /// The 256-color palette.
     Palette,
-    /// Every color.
+    /// 24-bit color.
     True,
 }
 
 impl Colors {
-    /// Returns what standard output shows: nothing in a pipe or under `NO_COLOR`.
+    /// Returns the colors that standard output supports: none under `NO_COLOR` or `TERM=dumb`, and
+    /// none outside a terminal unless `CLICOLOR_FORCE` is set.
     pub fn of_stdout() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         Self::decide(std::io::stdout().is_terminal(), variable)
@@ -53,7 +54,7 @@ impl Colors {
         }
     }
 
-    /// Returns `text` in the color of `position` on the map, from 0 to 1.
+    /// Returns `text` in the color at `position` on the map, from 0 (blue) to 1 (red).
     pub fn paint(self, text: &str, position: f64) -> String {
         match self {
             Self::None => text.to_owned(),
@@ -81,7 +82,7 @@ impl Colors {
     }
 }
 
-/// Returns the number of the nearest color in the cube of the 256-color palette.
+/// Returns the index of the nearest color in the 6×6×6 color cube of the 256-color palette.
 fn of_palette(rgb: Rgb) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let nearest = |value: u8| {
@@ -93,7 +94,7 @@ fn of_palette(rgb: Rgb) -> u8 {
     16 + 36 * r + 6 * g + b
 }
 
-/// Returns the color at `position`, from 0 (cold) over 0.5 (gray) to 1 (warm).
+/// Returns the color at `position`, from 0 (cold) through 0.5 (gray) to 1 (warm).
 pub(super) fn coolwarm(position: f64) -> Rgb {
     let position = position.clamp(0.0, 1.0);
     let gray = [MIDDLE_MAGNITUDE, 0.0, 0.0];
@@ -107,7 +108,8 @@ pub(super) fn coolwarm(position: f64) -> Rgb {
     rgb(mixed)
 }
 
-/// Gives a gray the hue with which the way to `other` looks even; other colors keep theirs.
+/// Gives a gray the hue that makes the transition to `other` look even; other colors keep theirs.
+/// This is `AdjustHue` in Moreland's paper.
 fn with_hue(color: [f64; 3], other: [f64; 3]) -> [f64; 3] {
     let [magnitude, saturation, _] = color;
     let [other_magnitude, other_saturation, other_hue] = other;
@@ -127,18 +129,20 @@ fn with_hue(color: [f64; 3], other: [f64; 3]) -> [f64; 3] {
     [magnitude, saturation, hue]
 }
 
-/// Returns magnitude, saturation and hue of a color.
+/// Converts a color to Msh: magnitude, saturation and hue, both angles in radians.
 fn msh(color: Rgb) -> [f64; 3] {
     let [l, a, b] = lab(color);
     let magnitude = (l * l + a * a + b * b).sqrt();
     [magnitude, (l / magnitude).acos(), b.atan2(a)]
 }
 
+/// Converts Msh to sRGB, by way of CIELAB, XYZ and linear RGB.
 fn rgb([magnitude, saturation, hue]: [f64; 3]) -> Rgb {
     let l = magnitude * saturation.cos();
     let a = magnitude * saturation.sin() * hue.cos();
     let b = magnitude * saturation.sin() * hue.sin();
     let y = (l + 16.0) / 116.0;
+    // The inverse of the CIELAB function, which is a cube root above a linear part near zero.
     let linear = [y + a / 500.0, y, y - b / 200.0].map(|t| {
         if t > 6.0 / 29.0 {
             t.powi(3)
@@ -147,12 +151,14 @@ fn rgb([magnitude, saturation, hue]: [f64; 3]) -> Rgb {
         }
     });
     let [x, y, z] = [0, 1, 2].map(|axis| linear[axis] * WHITE[axis]);
+    // XYZ to linear RGB, by the inverse of the matrix in `lab`.
     let channels = [
         3.240_454 * x - 1.537_139 * y - 0.498_531 * z,
         -0.969_266 * x + 1.876_011 * y + 0.041_556 * z,
         0.055_643 * x - 0.204_026 * y + 1.057_225 * z,
     ];
     channels.map(|linear| {
+        // The sRGB transfer function.
         let encoded = if linear > 0.003_130_8 {
             1.055 * linear.powf(1.0 / 2.4) - 0.055
         } else {
@@ -162,6 +168,7 @@ fn rgb([magnitude, saturation, hue]: [f64; 3]) -> Rgb {
     })
 }
 
+/// Converts sRGB to CIELAB, by way of linear RGB and XYZ.
 fn lab(color: Rgb) -> [f64; 3] {
     let [r, g, b] = color.map(|channel| {
         let encoded = f64::from(channel) / 255.0;
@@ -191,7 +198,7 @@ fn lab(color: Rgb) -> [f64; 3] {
 mod tests {
     use super::*;
 
-    /// matplotlib 3.11: `plt.get_cmap("coolwarm")(u, bytes=True)`.
+    /// Expected values are from matplotlib 3.11: `plt.get_cmap("coolwarm")(u, bytes=True)`.
     #[test]
     fn the_map_is_matplotlibs() {
         let known: [(f64, Rgb); 5] = [

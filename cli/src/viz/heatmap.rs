@@ -1,11 +1,11 @@
-//! What is drawn, whoever draws it: titles, tokens and numbers.
+//! The contents of a heatmap, independent of how it is drawn: titles, tokens and numbers.
 
-/// One table: one row per attributed token, one column per generated token or query token.
+/// One heatmap: a row per attributed token, a column per generated token or query token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heatmap {
-    /// What stands above.
+    /// The title above the heatmap.
     pub title: String,
-    /// What columns and rows are.
+    /// A line that says what the columns and rows are.
     pub legend: &'static str,
     /// The tokens of the columns.
     pub columns: Vec<String>,
@@ -13,13 +13,13 @@ pub struct Heatmap {
     pub rows: Vec<HeatmapRow>,
     /// Scores of the steps themselves: a name, and one value per column.
     pub step_scores: Vec<(String, Vec<f32>)>,
-    /// The value that has the strongest color; its negative has the opposite one.
+    /// The score drawn in the strongest color; its negative gets the strongest opposite color.
     pub limit: f32,
 }
 
-/// The legend of Inseq's heatmaps.
+/// The legend of ordinary heatmaps, in the words of Inseq.
 pub(super) const ATTRIBUTED: &str = "→ : Generated tokens, ↓ : Attributed tokens";
-/// The legend of scores that the tokens of one stack have for each other.
+/// The legend of scores between tokens of the encoder.
 pub(super) const QUERIES_AND_KEYS: &str = "→ : Query tokens, ↓ : Key tokens";
 
 /// One row of a heatmap.
@@ -27,11 +27,12 @@ pub(super) const QUERIES_AND_KEYS: &str = "→ : Query tokens, ↓ : Key tokens"
 pub struct HeatmapRow {
     /// The attributed token.
     pub token: String,
-    /// One score per column; none where the token came later than the column's.
+    /// One score per column; `None` if this token comes after the prefix of the column's token.
     pub scores: Vec<Option<f32>>,
 }
 
-/// Returns `value` with at most `digits` decimals and at least one, as Python prints rounded numbers.
+/// Formats `value` with at most `digits` decimals and at least one, as Python prints rounded
+/// numbers.
 pub(super) fn rounded(value: f32, digits: usize) -> String {
     let mut text = format!("{:.digits$}", f64::from(value));
     while text.ends_with('0') && !text.ends_with(".0") {

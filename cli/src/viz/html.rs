@@ -1,8 +1,8 @@
-//! Heatmaps as one HTML page that needs nothing else: no network, no script to be readable.
+//! Heatmaps as a self-contained HTML page. It needs no network, and is readable without scripts.
 //!
-//! Each example is a section; browsers lay out only those in view, so that a page of a thousand
-//! examples opens at once. A small script marks the column or row that is clicked. Colors are
-//! Inseq's blue and red, whose strength is their opacity, so that they suit a light and a dark page.
+//! Each example is a section. Browsers lay out only the sections in view, so a page with a thousand
+//! examples opens at once. A small script highlights the column or row that is clicked. Colors are
+//! Inseq's blue and red; their opacity grows with the score, so they suit light and dark pages.
 
 use std::io::{self, Write};
 
@@ -12,28 +12,28 @@ use whence_schemas::RowId;
 use super::heatmap::{Heatmap, HeatmapRow, rounded};
 use super::terminal::position;
 
-/// Colors of the most negative and the most positive score.
+/// Color (red, green, blue) of negative scores. That of positive scores is [`POSITIVE`].
 const NEGATIVE: &str = "33,102,172";
 const POSITIVE: &str = "178,24,43";
-/// A step score at least this far from zero is bold.
+/// A step score with at least this absolute value is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
-/// Decimals of a score; the pointer over a cell shows all of them.
+/// Decimals shown in a cell; its tooltip shows the full value.
 const DIGITS: usize = 3;
 
-/// A page that is being written.
+/// An HTML page that is being written.
 #[derive(Debug)]
 pub struct Page<W> {
     out: W,
 }
 
-/// What stands above an example's heatmaps.
+/// The text above an example's heatmaps.
 #[derive(Debug, Clone, Copy)]
 pub struct Caption<'a> {
-    /// Example and sequence.
+    /// The number of the example and of the sequence.
     pub id: RowId,
     /// The input text.
     pub input_text: &'a str,
-    /// The target text.
+    /// The generated or forced target text.
     pub generated_text: &'a str,
 }
 
@@ -48,7 +48,7 @@ struct Head<'a> {
 #[template(path = "page_tail.html")]
 struct Tail;
 
-/// One section.
+/// The section of one example.
 #[derive(Template)]
 #[template(path = "page_example.html")]
 struct Example<'a> {
@@ -58,17 +58,17 @@ struct Example<'a> {
     heatmaps: &'a [Heatmap],
 }
 
-/// One score.
+/// A cell of the table, with one score.
 struct Cell<'a> {
     background: String,
-    /// The token of its column.
+    /// The token at the head of its column.
     column: &'a str,
     score: f32,
     text: String,
 }
 
 impl Example<'_> {
-    /// Returns the cells of a row; none where the token came later than the column's.
+    /// Returns the cells of a row; `None` where a column has no score for this token.
     #[allow(clippy::unused_self, reason = "templates call methods")]
     fn cells<'h>(&self, row: &HeatmapRow, heatmap: &'h Heatmap) -> Vec<Option<Cell<'h>>> {
         let cells = row.scores.iter().zip(&heatmap.columns);
@@ -104,13 +104,14 @@ impl Example<'_> {
 }
 
 impl<W: Write> Page<W> {
-    /// Begins a page called `title`; `facts` say where its numbers come from.
+    /// Begins a page called `title`. `facts` are names and values shown at its top: model, method
+    /// and so on.
     pub fn begin(mut out: W, title: &str, facts: &[(&str, String)]) -> io::Result<Self> {
         Head { title, facts }.write_into(&mut out)?;
         Ok(Self { out })
     }
 
-    /// Adds an example.
+    /// Adds an example with its heatmaps.
     pub fn add(&mut self, caption: Caption<'_>, heatmaps: &[Heatmap]) -> io::Result<()> {
         let name = caption.id.to_string();
         let example = Example {
@@ -122,7 +123,7 @@ impl<W: Write> Page<W> {
         example.write_into(&mut self.out)
     }
 
-    /// Ends the page, and returns what it was written to.
+    /// Writes the end of the page and returns the underlying writer.
     pub fn finish(mut self) -> io::Result<W> {
         Tail.write_into(&mut self.out)?;
         self.out.flush()?;
@@ -130,7 +131,7 @@ impl<W: Write> Page<W> {
     }
 }
 
-/// Returns the color behind a score: the stronger, the more opaque.
+/// Returns the CSS background color of a score. The larger its absolute value, the more opaque.
 fn background(score: f32, limit: f32) -> String {
     let distance = 2.0 * position(score, limit) - 1.0;
     let color = if distance < 0.0 { NEGATIVE } else { POSITIVE };

@@ -1,7 +1,7 @@
-//! Heatmaps of attributions, as Inseq lays them out.
+//! Heatmaps of attributions, laid out as in Inseq.
 //!
-//! [`Heatmap`] is what is drawn, whoever draws it: `terminal` writes it as a table of colored
-//! numbers, `html` as a page. Colors come from `color`.
+//! A [`Heatmap`] holds the contents. `terminal` draws it as a table of colored numbers, `html` as a
+//! page. Colors come from `color`.
 
 mod cell;
 mod color;
@@ -16,11 +16,11 @@ use heatmap::{ATTRIBUTED, QUERIES_AND_KEYS};
 pub use heatmap::{Heatmap, HeatmapRow};
 pub use terminal::render;
 
-/// Returns the heatmaps of `attribution`: of the source, of the target, or both, then those of its
-/// sequence scores.
+/// Returns the heatmaps of `attribution`: one for each side that has scores, then one for each of
+/// its sequence scores.
 ///
-/// `step_scores` names the step scores in the order the attribution has them. Raw scores are not
-/// drawn: there must be one score per token.
+/// `step_scores` names the step scores, in the order in which the attribution lists them. There
+/// must be one score per token; raw scores cannot be drawn.
 pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatmap> {
     let has = |side: fn(&StepAttribution) -> Option<&ScoreRows>| {
         attribution.steps.iter().any(|step| side(step).is_some())
@@ -49,7 +49,7 @@ pub fn heatmaps(attribution: &Attribution, step_scores: &[String]) -> Vec<Heatma
     if has(|step| step.source.as_ref()) {
         tables.push(table(Side::Source));
     }
-    // With neither side, the step scores still have a table.
+    // If neither side has scores, a target table without rows still shows the step scores.
     if has(|step| step.target.as_ref()) || tables.is_empty() {
         tables.push(table(Side::Target));
     }
@@ -67,7 +67,7 @@ fn largest_score(attribution: &Attribution) -> f32 {
     scores.fold(0.0, f32::max)
 }
 
-/// Returns the heatmap of scores of a stack's tokens for each other.
+/// Returns the heatmap of scores between tokens of the same stack (encoder or decoder).
 fn sequence_heatmap(attribution: &Attribution, scores: &SequenceScores) -> Heatmap {
     let (columns, legend) = match scores.side {
         Side::Source => (
@@ -96,7 +96,7 @@ fn sequence_heatmap(attribution: &Attribution, scores: &SequenceScores) -> Heatm
     }
 }
 
-/// Returns what stands above a step's column: its token, and what it is contrasted with.
+/// Returns the header of a step's column: its token, or `contrast → token` if they differ.
 fn column(attribution: &Attribution, step: &StepAttribution) -> String {
     let token = &attribution.target[step.target_pos];
     match &step.contrast {
@@ -123,7 +123,7 @@ fn tokens(attribution: &Attribution, side: Side) -> &[Token] {
     }
 }
 
-/// Returns one row per token; none where no column has scores.
+/// Returns one row per token; no rows if no column has scores.
 fn rows(tokens: &[Token], columns: &[Option<&ScoreRows>]) -> Vec<HeatmapRow> {
     if columns.iter().all(Option::is_none) {
         return Vec::new();

@@ -1,7 +1,7 @@
-//! A heatmap as a table of colored numbers, drawn as `rich` draws Inseq's.
+//! Draws a heatmap as a table of colored numbers, in the style that `rich` gives Inseq's tables.
 //!
-//! A table wider than the terminal is folded: blocks of columns one below the other, each with the
-//! tokens beside it. Widths are those of the glyphs, not of the bytes.
+//! A table wider than the terminal is folded into blocks of columns, one below the other, each with
+//! the row tokens beside it. Widths are measured in terminal columns, not in bytes or characters.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use super::cell::Cell;
 use super::color::Colors;
 use super::heatmap::{Heatmap, rounded};
 
-/// A step score at least this far from zero is bold.
+/// A step score with at least this absolute value is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
 
-/// Draws `heatmap` within `width` columns, if a width is given. Ends with a line end.
+/// Draws `heatmap`, folded to `width` terminal columns if a width is given. Ends with a newline.
 pub fn render(heatmap: &Heatmap, width: Option<usize>, colors: Colors) -> String {
     let table = Table::new(heatmap, colors);
     let mut text = String::new();
@@ -24,7 +24,7 @@ pub fn render(heatmap: &Heatmap, width: Option<usize>, colors: Colors) -> String
     text
 }
 
-/// A line of cells, and whether a rule follows it.
+/// A line of cells. A horizontal rule follows it if it ends a section.
 struct Line {
     index: Cell,
     token: Cell,
@@ -77,7 +77,8 @@ impl Table {
         }
     }
 
-    /// Returns the columns of each block, so that no block is wider than `width` if it can be.
+    /// Returns the columns of each block, chosen so that the block fits into `width`. A block has
+    /// at least one column, even if that is too wide.
     fn blocks(&self, width: Option<usize>) -> Vec<Range<usize>> {
         let all = 0..self.widths.len();
         let Some(width) = width else {
@@ -98,7 +99,8 @@ impl Table {
         blocks
     }
 
-    /// Returns how wide a block is: a blank on both sides of each cell, and lines between them.
+    /// Returns the width of a block. Each cell has a blank on both sides and a vertical line after
+    /// it, which makes 3 columns; one more line begins the row.
     fn width(&self, block: Range<usize>) -> usize {
         let cells: usize = self.widths[block].iter().map(|width| width + 3).sum();
         1 + self.index_width + 3 + self.token_width + 3 + cells
@@ -179,7 +181,8 @@ fn lines(heatmap: &Heatmap, colors: Colors) -> Vec<Line> {
     rows.chain(step_scores).collect()
 }
 
-/// Returns where on the map a score lies; the middle if every score is zero.
+/// Returns the position of a score on the color map: 0 for `-limit`, 0.5 for zero, 1 for `limit`.
+/// If the limit is zero, so is every score, and the position is 0.5.
 pub(super) fn position(score: f32, limit: f32) -> f64 {
     if limit > 0.0 {
         f64::midpoint(f64::from(score) / f64::from(limit), 1.0)
@@ -188,7 +191,8 @@ pub(super) fn position(score: f32, limit: f32) -> f64 {
     }
 }
 
-/// Returns a token as one line of visible glyphs: what would move the cursor is written out.
+/// Returns a token as a single printable line. Control characters, which could move the cursor and
+/// break the table, are escaped.
 fn shown(token: &str) -> String {
     token
         .chars()

@@ -135,7 +135,7 @@ fn a_seed_decides_what_is_drawn() {
     assert_ne!(drawn("1"), drawn("2"));
 }
 
-/// Inseq reads the scores of a stack's tokens for each other, and they are those it computes.
+/// The scores between tokens of one stack load in Inseq, and equal those that Inseq computes.
 #[test]
 fn inseq_loads_sequence_scores() {
     let Ok(python) = std::env::var("WHENCE_INSEQ_PYTHON") else {
@@ -168,7 +168,7 @@ for name, scores in theirs.sequence_scores.items():
     assert_eq!(told, expected);
 }
 
-/// Inseq is asked itself, where Python has it.
+/// Loads the saved file with the real Inseq, if `WHENCE_INSEQ_PYTHON` names a Python that has it.
 #[test]
 fn inseq_loads_what_is_saved() {
     let Ok(python) = std::env::var("WHENCE_INSEQ_PYTHON") else {
@@ -207,7 +207,7 @@ Console(width=300, no_color=True).print(get_heatmap_type(out, colors[0], 'Source
     assert_eq!(lines(&ours), lines(&theirs));
 }
 
-/// Proposals come from candle's kernels, which share their work among threads.
+/// Proposals are computed by candle's kernels, which split their work among threads.
 #[test]
 fn a_sampler_proposes_the_same_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Questions in SQL about tables in a bucket: what `whence sql` does, over S3.
+//! SQL queries on tables in an S3 bucket, as `whence sql` runs them.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;

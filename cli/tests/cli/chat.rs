@@ -1,4 +1,4 @@
-//! Conversations: a column of messages, in every format that has lists.
+//! Datasets with a column of chat messages, in every file format that can hold lists.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::run::{fixture, whence};
 
-/// Good conversations first, then bad ones, as role and content.
+/// Conversations as pairs of role and content: valid ones first, then invalid ones.
 const CONVERSATIONS: [&[(Option<&str>, Option<&str>)]; 4] = [
     &[(Some("user"), Some("Select \"all\""))],
     &[
@@ -23,7 +23,7 @@ const CONVERSATIONS: [&[(Option<&str>, Option<&str>)]; 4] = [
     &[(Some("user"), None)],
 ];
 
-/// What the model's template makes of the good ones.
+/// The valid conversations as the model's template renders them.
 const RENDERED: [&str; 2] = [
     "<|im_start|>user\nSelect \"all\"<|im_end|>\n<|im_start|>assistant\n",
     "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nClick the tab<|im_end|>\n<|im_start|>assistant\n",
@@ -62,7 +62,7 @@ fn write_parquet(path: &Path) {
 #[test]
 fn a_column_of_messages_is_attributed_and_bad_ones_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    // Parquet has one type a column: a message outside a list cannot stand there.
+    // A Parquet column has a single type, so a message outside a list cannot occur there.
     let files = [("rows.jsonl", 5), ("rows.parquet", 4)];
     for (name, rows) in files {
         let data = folder.path().join(name);
@@ -101,7 +101,7 @@ fn a_column_of_messages_is_attributed_and_bad_ones_say_what_is_wrong() {
                 "SELECT array_to_string(target_tokens, '') FROM examples WHERE example_id = {index}"
             );
             let answer = whence(&["sql", "--root", &root, "--format", "csv", &query]).succeeded();
-            // As the byte-level vocabulary writes blanks and ends of lines.
+            // The byte-level vocabulary writes a space as `Ġ` and a newline as `Ċ`.
             let expected = rendered.replace(' ', "Ġ").replace('\n', "Ċ");
             let answer = answer.replace("\"\"", "\"");
             assert!(answer.contains(&expected), "{name}: {answer}");
@@ -138,7 +138,7 @@ fn a_text_that_begins_with_a_bracket_is_a_text_and_keys_keep_their_order() {
             row["prompt"].as_str().unwrap().to_owned()
         })
         .collect();
-    // As transformers 5.23 renders them; `Ġ` is a blank in the byte-level vocabulary.
+    // Expected as rendered by transformers 5.23; `Ġ` is a space in the byte-level vocabulary.
     assert!(prompts[0].starts_with("userĠ[1]Ġso|"), "{}", prompts[0]);
     let expected =
         "assistantĠ{\"zone\":Ġ\"Rome\",Ġ\"at\":Ġ5}|userĠ[{'type':Ġ'text',Ġ'text':Ġ'Why?'}]|";

@@ -1,4 +1,4 @@
-//! The command against a coordinator and a worker that are processes of their own.
+//! The command against a coordinator and a worker that run as separate processes.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::{Child, Stdio};
 
 use crate::run::{command, free_port, marian, translations, whence};
 
-/// A process that ends with the test.
+/// A child process that is killed when the test ends.
 pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if the process has already ended, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -36,7 +36,7 @@ fn coordinator_on(listen: &str, root: &Path) -> (Running, String) {
         let read = messages.read_line(&mut line).expect("messages can be read");
         assert!(read > 0, "the coordinator ended");
     }
-    // What it says further has no reader, and must have room all the same.
+    // Keep reading, or the coordinator would block once the pipe is full.
     std::thread::spawn(move || messages.lines().for_each(drop));
     let (_, address) = line.trim_end().split_once("address=").expect("an address");
     let address = console::strip_ansi_codes(address).into_owned();
@@ -107,7 +107,7 @@ fn a_watched_submission_ends_with_its_result() {
             "next:  whence sql --root file://",
         ],
     );
-    // Only the job's id, for the next command.
+    // Standard output has nothing but the job's id, so that the next command can use it.
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
     assert!(!ran.stderr.contains('\x1b'), "{}", ran.stderr);
 }

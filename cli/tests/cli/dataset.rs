@@ -1,4 +1,4 @@
-//! `whence attribute-dataset`: the whole pipeline, again, interrupted, and with bad rows.
+//! `whence attribute-dataset`: the whole pipeline, repeated, interrupted and with bad rows.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -67,7 +67,7 @@ fn an_interrupted_job_goes_on_to_the_same_table() {
         .expect("the command starts");
     let messages = BufReader::new(running.stderr.take().expect("messages are piped"));
     let mut messages = messages.lines().map_while(Result::ok);
-    // With `-v` a worker tells of each slot it fills.
+    // With `-v`, a worker logs each slot that it fills.
     assert!(messages.any(|line| line.contains("slot filled")));
     let pid = running.id().to_string();
     assert!(
@@ -163,7 +163,7 @@ fn a_dataset_of_bad_rows_alone_is_a_failure() {
 fn an_older_job_of_the_root_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    // A specification and a plan without slots: what a coordinator that died leaves behind.
+    // A specification and a plan without slots, as a coordinator that died would leave them.
     attribute_dataset(root, "train[:5]", &["--run_id", "older", "--hide"]).succeeded();
     let sql = |query: &str| {
         let root = root.display().to_string();
@@ -181,7 +181,7 @@ fn an_older_job_of_the_root_is_left_alone() {
     assert_eq!(states, "state,rows\nsealed,3\nrunning,5\n");
 }
 
-/// Each split of a folder has a table of its own name; a file's name says enough.
+/// A folder's splits get tables with different names; for a single file, its name is enough.
 #[test]
 fn a_table_is_named_by_what_was_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -287,7 +287,7 @@ fn quiet_is_quiet_and_a_log_gets_lines() {
     assert!(!told.stderr.contains('\x1b'));
 }
 
-/// So that a pipe that ends early is no error.
+/// Otherwise `whence … | head` would report an error.
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! What help says, and that both spellings of a flag mean the same.
+//! The help pages, and that both spellings of a flag mean the same.
 
 use crate::run::{assert_snapshot, whence};
 
-/// The commands whose help is a promise to people who come from Inseq, and the overview.
+/// The overview, and the commands whose flags users of Inseq already know and rely on.
 const PAGES: &[&[&str]] = &[
     &["--help"],
     &["attribute", "-h"],

@@ -1,7 +1,7 @@
-//! The command as a person meets it: the built program, what it prints, how it ends.
+//! The command as a user sees it: runs the built program and checks its output and exit status.
 //!
-//! Every test has its own directory and port. What a person reads is compared whole with files in
-//! `snapshots`; run with `UPDATE_SNAPSHOTS=1` to write them anew, and read the difference.
+//! Every test has its own directory and port. Text for users is compared as a whole with files in
+//! `snapshots`. Run with `UPDATE_SNAPSHOTS=1` to rewrite them, then review the diff.
 
 #![allow(
     clippy::print_stderr,

@@ -1,5 +1,5 @@
-//! Models that cannot be explained, or only with a word of warning: `attribute`, `attribute-dataset`,
-//! `submit` and `doctor` say the same of them, and nothing is begun.
+//! Models that are refused, or accepted with a warning. `attribute`, `attribute-dataset`, `submit`
+//! and `doctor` report the same, and a refused model starts no work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,8 @@ impl Model {
         whence(&arguments)
     }
 
-    /// Checks that every command refuses the model with all of `parts`, and begins nothing.
+    /// Checks that every command refuses the model with a message that contains all of `parts`, and
+    /// starts no work.
     #[track_caller]
     fn is_refused_with(&self, parts: &[&str]) {
         self.attribute().is_refused_with(parts);
@@ -110,7 +111,7 @@ impl Model {
         assert!(told.stdout.contains("BAD"), "{}", told.stdout);
     }
 
-    /// Checks that every command does its work, and warns with all of `parts`.
+    /// Checks that every command succeeds, with a warning that contains all of `parts`.
     #[track_caller]
     fn is_warned_of_with(&self, parts: &[&str]) {
         let warned: Vec<_> = ["warning: "].iter().chain(parts).copied().collect();

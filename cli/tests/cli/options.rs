@@ -1,5 +1,5 @@
-//! Options: those that change nothing are taken, the others are refused by name, and what is wrong
-//! with a request is said once, before there is a job.
+//! Options: those that change nothing are accepted, others are refused by name, and errors in a
+//! request are reported once, before a job exists.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::run::{Ran, attribute_dataset, fixture, marian, whence};
 
-/// Attributes one short text with `more` flags.
+/// Attributes a short text with the additional flags `more`.
 fn attribute(more: &[&str]) -> Ran {
     let model = fixture("models/gpt2-random");
     let mut arguments = vec!["attribute", "-m", &model, "-i", "the old house"];
@@ -58,7 +58,7 @@ fn what_changes_nothing_is_taken() {
     );
 }
 
-/// Method, flag, its JSON, and what is said of it.
+/// Method, flag, JSON value of the flag, and a part of the message that refuses it.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     (
         "saliency",
@@ -196,7 +196,7 @@ fn rescaling_needs_no_aggregators() {
     ];
     assert_eq!(rescaled, attribute(&named).succeeded());
     assert_ne!(rescaled, attribute(&[]).succeeded());
-    // The largest score of a method that has no aggregators is 1 as well.
+    // Rescaling also makes the largest score 1 for a method without aggregators.
     let occluded = attribute(&["-a", "occlusion", "--rescale-attributions"]).succeeded();
     assert!(occluded.contains(" 1 "), "{occluded}");
 }
@@ -229,7 +229,7 @@ fn the_exit_status_tells_that_a_text_failed() {
     run(&["the old house", "a"]).succeeded();
 }
 
-/// Runs the rows of `data` and returns their status and message, in order.
+/// Attributes the rows of `data` and returns each row's status and message, in order.
 fn outcomes(root: &Path, model: &str, data: &str, more: &[&str]) -> Vec<String> {
     let file = root.join("rows.jsonl");
     fs::write(&file, data).expect("the data can be written");
@@ -301,7 +301,7 @@ fn blanks_are_a_text_where_the_vocabulary_has_them() {
     let said = outcomes(folder.path(), "models/lo-en-fr-tiny", rows, &more);
     assert_eq!(
         said[1],
-        r#"the tokenizer makes no tokens of the input text " ""#
+        r#"the tokenizer produces no tokens for the input text " ""#
     );
 }
 

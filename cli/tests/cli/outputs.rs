@@ -1,4 +1,5 @@
-//! Files that are written for a user: found bad before the work, whole or untouched after it.
+//! Output files: bad paths are reported before the work, and afterward a file is complete or
+//! untouched.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -31,7 +32,7 @@ fn nothing_attributed_is_nothing_written() {
     fs::write(&path, "results of yesterday").unwrap();
     attribute(&[""], &save).is_refused_with(&["the input text is empty"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "results of yesterday");
-    // What could be attributed is written, and the status says that it is not everything.
+    // The file has what could be attributed; the exit status says that something is missing.
     let half = attribute(&["the old house", ""], &save);
     half.ended_with(
         1,
@@ -51,7 +52,7 @@ fn a_bad_path_is_found_before_the_work() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (missing, good) = (at("none/out.json"), at("out"));
-    // The model does not exist either, and is looked at only after the paths.
+    // The model does not exist either, so this also shows that paths are checked first.
     let refuse = |more: &[&str], said: &str| {
         for command in [
             &["attribute", "--hide", "-m", "/nowhere", "-i", "text"][..],
@@ -126,7 +127,7 @@ fn a_run_that_is_stopped_leaves_the_file_as_it_was() {
     fs::write(&path, "results of yesterday").unwrap();
     let (model, save) = (marian(), path.display().to_string());
     let mut arguments = vec!["attribute", "-m", &model, "-i"];
-    // The first batch is drawn long before the last is computed.
+    // Many batches of one text: the first is drawn long before the last has been computed.
     arguments.extend(["Bold text"; 400]);
     arguments.extend([
         "--batch-size",
@@ -158,7 +159,7 @@ fn a_run_that_is_stopped_leaves_the_file_as_it_was() {
                 .unwrap()
                 .success()
         );
-        // Drawing must not be what stops it.
+        // Keep reading, so that the signal stops the command and not a broken pipe.
         drawn.read_to_end(&mut Vec::new()).unwrap();
         ended(running.wait_with_output().unwrap()).ended_with(status, &["no file was written"]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "results of yesterday");
@@ -184,7 +185,7 @@ fn an_answer_replaces_a_file_only_when_it_is_whole() {
     assert_eq!(names(folder.path()), ["answer.csv", "root"]);
 }
 
-/// Escape codes in a log are noise: for a person who reads it, and for a program.
+/// Escape codes in a log only get in the way, of people and of programs.
 #[test]
 fn no_escape_codes_reach_a_pipe() {
     let folder = tempfile::tempdir().unwrap();

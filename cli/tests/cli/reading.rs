@@ -1,4 +1,5 @@
-//! Reading: it writes nothing, takes only a storage root, and says which file of it is damaged.
+//! Commands that only read: they write nothing, refuse what is not a storage root, and name a
+//! damaged file.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +20,7 @@ fn job(root: &str) -> String {
     jobs.lines().nth(1).expect("there is a job").to_owned()
 }
 
-/// Returns every folder below `folder`, itself included.
+/// Returns `folder` and all folders below it.
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in fs::read_dir(folder).expect("the folder is there") {
@@ -37,7 +38,7 @@ fn reading_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     attribute_dataset(&root, "train[:3]", &["--hide"]).succeeded();
-    // Where coordinators write before they link; a root that was copied need not have it.
+    // Coordinators write objects here before linking them. A copied root may lack this folder.
     fs::remove_dir_all(root.join("_staging")).unwrap();
     let (before, made) = (files(&root), folders(&root));
     for folder in &made {
@@ -61,7 +62,7 @@ fn reading_writes_nothing() {
             .contains("read_parquet")
     );
     assert_eq!((files(&root), folders(&root)), (before, made.clone()));
-    // So that the folder can be removed.
+    // Restore write permission, so that the temporary folder can be removed.
     for folder in &made {
         fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     }
@@ -82,7 +83,7 @@ fn a_folder_that_is_no_root_is_refused_and_left_alone() {
     whence(&["sql", "--root", &file, "SELECT 1"]).is_refused_with(&["it is not a directory"]);
 }
 
-/// Flips bits of a table, everywhere in it: some make the Parquet reader panic.
+/// Flips bits all over a table file; some of them make the Parquet reader panic.
 #[test]
 fn a_damaged_table_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Wrong requests: each names the thing and says what to do, before anything is computed.
+//! Wrong requests: each message names what is wrong and says what to do, before any computation.
 
 use std::fs;
 
@@ -213,7 +213,7 @@ fn a_store_that_cannot_be_used_is_named() {
     let with = |root: &str| whence(&[&arguments[..], &["--root", root]].concat());
     with("gopher://x/y").is_refused_with(&["`gopher://x/y`", "s3://bucket/prefix"]);
     with("/proc/whence").is_refused_with(&["/proc/whence"]);
-    // A port that was free a moment ago: nothing listens there.
+    // This port was free a moment ago, so nothing listens on it.
     let port = free_port();
     let bucket = format!("s3://bucket/prefix?endpoint=http://127.0.0.1:{port}&region=us-east-1");
     let mut command = command(&[&arguments[..], &["--root", &bucket]].concat());
@@ -227,7 +227,7 @@ fn a_store_that_cannot_be_used_is_named() {
 #[test]
 fn a_coordinator_that_is_not_there_is_said_so() {
     let url = format!("http://127.0.0.1:{}", free_port());
-    // Each waits for one that may be starting: all at once.
+    // Each command waits for a coordinator that may be starting, so run them all at once.
     std::thread::scope(|scope| {
         for command in [&["status"][..], &["watch", "abc"], &["cancel", "abc"]] {
             let arguments = [command, &["--coordinator", &url]].concat();

@@ -1,10 +1,10 @@
-//! Running the command and looking at what it did.
+//! Runs the command and checks its output, exit status and files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What a run of the command said and how it ended.
+/// The output and exit status of a finished command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) stdout: String,
@@ -13,20 +13,21 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Returns standard output, if the command succeeded.
+    /// Returns standard output. Panics if the command did not succeed.
     #[track_caller]
     pub(crate) fn succeeded(self) -> String {
         assert_eq!(self.status, 0, "{}\n{}", self.stdout, self.stderr);
         self.stdout
     }
 
-    /// Checks that the command refused the request, and that the message has all of `parts`.
+    /// Checks that the command refused the request (exit status 2), with all of `parts` in the
+    /// message.
     #[track_caller]
     pub(crate) fn is_refused_with(&self, parts: &[&str]) {
         self.ended_with(2, parts);
     }
 
-    /// Checks how the command ended, and that the message has all of `parts`.
+    /// Checks the exit status, and that the message has all of `parts`.
     #[track_caller]
     pub(crate) fn ended_with(&self, status: i32, parts: &[&str]) {
         assert_eq!(self.status, status, "{}\n{}", self.stdout, self.stderr);
@@ -40,7 +41,7 @@ impl Ran {
     }
 }
 
-/// Returns the command, set up to behave the same everywhere.
+/// Returns the command with an environment in which it behaves the same everywhere.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whence"));
     command
@@ -59,7 +60,7 @@ pub(crate) fn whence(arguments: &[&str]) -> Ran {
     ended(command(arguments).output().expect("the command runs"))
 }
 
-/// Reads what a finished command said.
+/// Converts the output of a finished process.
 pub(crate) fn ended(output: Output) -> Ran {
     Ran {
         stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
@@ -84,7 +85,7 @@ pub(crate) fn translations() -> String {
     fixture("data/libreoffice-help-en-fr.test.jsonl")
 }
 
-/// Runs `attribute-dataset` over rows `split` of the test translations into `root`.
+/// Runs `attribute-dataset` on the rows `split` of the test translations, with the root `root`.
 pub(crate) fn attribute_dataset(root: &Path, split: &str, more: &[&str]) -> Ran {
     let (model, data) = (marian(), translations());
     let root = root.display().to_string();
@@ -95,7 +96,8 @@ pub(crate) fn attribute_dataset(root: &Path, split: &str, more: &[&str]) -> Ran 
     whence(&arguments)
 }
 
-/// Returns every file below `folder` with its bytes, but for what a coordinator notes of itself.
+/// Returns every file below `folder` with its bytes, except the files in which a coordinator
+/// records itself.
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder is there") {
@@ -111,7 +113,7 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Returns the names of what lies in `folder`, in order.
+/// Returns the sorted names of the entries of `folder`.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("the folder is there");
     let names = entries.map(|entry| entry.expect("an entry").file_name());

@@ -1,4 +1,4 @@
-//! `whence sql` and `whence views`: answers, forms, mistakes, and DuckDB's agreement.
+//! `whence sql` and `whence views`: answers, output formats, errors, and agreement with DuckDB.
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,14 @@ fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
     whence(&[&["sql", "--root", &root, query][..], more].concat())
 }
 
-/// Asks for one number.
+/// Runs a query whose answer is a single number.
 fn number(root: &Path, query: &str) -> u64 {
     let answer = sql(root, query, &["--format", "csv"]).succeeded();
     let number = answer.lines().nth(1).and_then(|line| line.parse().ok());
     number.unwrap_or_else(|| panic!("no number: {answer}"))
 }
 
-/// Two jobs with different columns below one root.
+/// Returns a root with two jobs that have different columns.
 fn two_jobs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     let first = [
@@ -62,7 +62,7 @@ fn tokens_say_which_characters_they_stand_for() {
                unnest({side}_token_offsets) AS place FROM examples)"
         );
         let characters = "substr(text, place['start'] + 1, place['end'] - place['start'])";
-        // A token may be a blank alone, also one that does not break a line.
+        // Some tokens are only a space or a no-break space (160), so both are ignored here.
         let stands = format!("replace(token, '▁', '') = replace(trim({characters}), chr(160), '')");
         let count = |condition: &str| {
             let query = format!("SELECT count(*) {tokens} WHERE {condition}");
@@ -70,7 +70,7 @@ fn tokens_say_which_characters_they_stand_for() {
         };
         assert!(count(&stands) > 100, "{side}");
         assert_eq!(count(&format!("NOT {stands}")), 0, "{side}");
-        // The end of each text and, in the target, its start.
+        // Special tokens have no place: the end of each text and, in the target, its start.
         let special = if side == "source" { 1 } else { 2 };
         assert_eq!(count("place IS NULL"), 13 * special, "{side}");
         let places = format!(
@@ -90,7 +90,7 @@ fn tokens_say_which_characters_they_stand_for() {
 fn the_long_view_has_every_score_in_its_place() {
     let folder = two_jobs();
     let csv = ["--format", "csv"];
-    // Normalized scores of a step sum to one over both sides, and every list is as long as its tokens.
+    // Normalized scores of a step sum to 1 over both sides, and no score is lost by unnesting.
     let query = "SELECT count(*) AS wrong FROM (SELECT sum(abs(score)) AS total FROM attributions WHERE method = 'saliency' GROUP BY example_id, step) WHERE abs(total - 1) > 1e-5";
     assert_eq!(sql(folder.path(), query, &csv).succeeded(), "wrong\n0\n");
     let query = "SELECT count(*) AS wrong FROM attributions a JOIN examples e ON a.job = e.job AND a.example_id = e.example_id \
@@ -100,7 +100,7 @@ fn the_long_view_has_every_score_in_its_place() {
     assert_eq!(sql(folder.path(), query, &csv).succeeded(), "missing\n0\n");
 }
 
-/// A job that records how the tokens of a stack look at each other.
+/// Returns a root with a job that records the attention between tokens of the same stack.
 fn job_with_sequence_scores() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     let asked = r#"{"output_encoder_self_scores": true, "output_decoder_self_scores": true}"#;
@@ -113,7 +113,7 @@ fn job_with_sequence_scores() -> tempfile::TempDir {
 fn tokens_that_look_at_others_have_a_view_of_their_own() {
     let folder = job_with_sequence_scores();
     let count = |query: &str| number(folder.path(), query);
-    // A square of the source's tokens and a triangle of the target's.
+    // The encoder's scores form a square, the decoder's a triangle.
     let tokens =
         "SELECT sum(array_length(source_tokens) * array_length(source_tokens)) FROM examples";
     let encoders = "SELECT count(*) FROM sequence_scores WHERE name = 'encoder_self_attentions'";
@@ -128,7 +128,7 @@ fn tokens_that_look_at_others_have_a_view_of_their_own() {
         OR s.source_token <> CASE WHEN side = 'source' \
             THEN e.source_tokens[source_position + 1] ELSE e.target_tokens[source_position + 1] END";
     assert_eq!(count(wrong), 0);
-    // What a token looks at sums to one.
+    // The attention weights of each token sum to 1.
     let sums = "SELECT count(*) FROM (SELECT sum(score) AS total FROM sequence_scores \
         GROUP BY job, example_id, name, target_position) WHERE abs(total - 1) > 1e-5";
     assert_eq!(count(sums), 0);
@@ -149,7 +149,7 @@ fn tokens_that_look_at_others_have_a_view_of_their_own() {
     }
 }
 
-/// Returns the one job below a root.
+/// Returns the id of the only job in a root.
 fn job(root: &Path) -> String {
     let jobs = sql(root, "SELECT job FROM jobs", &["--format", "csv"]).succeeded();
     jobs.lines().nth(1).expect("there is a job").to_owned()
@@ -211,7 +211,7 @@ fn a_root_without_jobs_has_empty_tables() {
     assert_eq!(answer.succeeded(), "n\n0\n");
 }
 
-/// DuckDB is asked itself, where Python has it.
+/// Runs the views in DuckDB itself, if Python has it.
 #[test]
 fn duckdb_gives_the_same_answers() {
     let python = python::interpreter();
@@ -257,7 +257,7 @@ for query in sys.argv[2:]:
     assert_eq!(ours.concat(), theirs);
 }
 
-/// A root's name may hold what means something in a pattern.
+/// The path of a root may contain characters with a meaning in glob patterns.
 #[test]
 fn duckdb_finds_a_root_of_any_name() {
     let python = python::interpreter();

@@ -1,22 +1,22 @@
-//! Which file takes what from which, and the circles among them.
+//! Which file imports what from which other file, and the cycles among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Crate, Segments};
 
-/// Imports that are followed for one path: far more than any path is handed on.
+/// Limit of imports followed for one path; far more than any real chain of re-exports.
 const MOST_IMPORTS: usize = 64;
 
-/// For each file the files it takes something from, and what.
+/// For each file, the files it imports from and the imported names.
 #[derive(Debug)]
 pub(crate) struct Imports {
-    /// The topmost module of each file; none for the crate's root.
+    /// The top-level module of each file; `None` for the crate's root.
     layer_of: BTreeMap<String, Option<String>>,
     takes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Imports {
-    /// Follows every path of a crate to the file that defines what it names.
+    /// Resolves every path of a crate to the file that defines the named item.
     pub(crate) fn of_crate(source: &Crate) -> Self {
         let mut imports = Self {
             layer_of: BTreeMap::new(),
@@ -38,7 +38,7 @@ impl Imports {
         imports
     }
 
-    /// Returns the circles: in words, one way round each group of files that reach each other.
+    /// Describes the import cycles: one cycle for each group of files that can reach each other.
     pub(crate) fn circles(&self) -> Vec<String> {
         let mut circles = Vec::new();
         let mut known = BTreeSet::new();
@@ -56,7 +56,7 @@ impl Imports {
         circles
     }
 
-    /// Returns what is taken from a layer above, and the modules that are in no layer.
+    /// Describes imports from a higher layer, and modules that are in no layer.
     pub(crate) fn against_layers(&self, layers: &[String]) -> Vec<String> {
         let height = |file: &String| {
             let layer = self.layer_of[file].as_ref()?;
@@ -85,7 +85,7 @@ impl Imports {
         format!("{from} takes {} of {to}", names.join(", "))
     }
 
-    /// Returns the files of a shortest way from `start` back to it.
+    /// Returns the files on a shortest cycle through `start`; `None` if there is no cycle.
     fn way_back(&self, start: &String) -> Option<Vec<String>> {
         let next = |file: &String| self.takes.get(file).into_iter().flat_map(BTreeMap::keys);
         let mut came_from: BTreeMap<&String, &String> = BTreeMap::new();
@@ -110,8 +110,8 @@ impl Imports {
     }
 }
 
-/// Returns the file that defines what `path`, written in module `place`, names, and its name there;
-/// nothing for what is not of this crate.
+/// Resolves `path`, as written in the module `place`: returns the file that defines the item, and
+/// the item's name there. `None` if the item is not from this crate.
 fn definition(source: &Crate, place: &[String], path: &[String]) -> Option<(String, String)> {
     let mut seen = BTreeSet::new();
     follow(source, place, path, &mut seen)
@@ -123,7 +123,7 @@ fn follow(
     path: &[String],
     seen: &mut BTreeSet<(Segments, Segments)>,
 ) -> Option<(String, String)> {
-    // Names that stand for each other lead nowhere.
+    // Imports that refer to each other in a loop resolve to nothing.
     if seen.len() > MOST_IMPORTS || !seen.insert((place.to_vec(), path.to_vec())) {
         return None;
     }
@@ -138,7 +138,7 @@ fn follow(
             (module, rest) = (inner, after);
             continue;
         }
-        // Taken over from elsewhere?
+        // The name may itself be imported (re-exported) from another module.
         if let Some(import) = source.modules[&module].imports.get(name) {
             let whole = [import.as_slice(), after].concat();
             if let Some(found) = follow(source, &module, &whole, seen) {
@@ -152,16 +152,17 @@ fn follow(
     Some((file, name.unwrap_or_else(|| "the root".to_owned())))
 }
 
-/// Returns `path` with the import that its first name stands for written out, if it is one.
+/// If the first segment of `path` is an imported name, returns the path with the import expanded.
 fn import_of_first(source: &Crate, place: &[String], path: &[String]) -> Option<Segments> {
     let (first, rest) = path.split_first()?;
     let import = source.modules[place].imports.get(first)?;
-    // `use tar::tar` leads out of the crate, or into a module that is found by itself.
+    // `use tar::tar` refers to another crate, or to a module that is found anyway. Expanding it
+    // would only lead back to the same name.
     let leads_on = import.first() != Some(first);
     leads_on.then(|| [import.as_slice(), rest].concat())
 }
 
-/// Returns the module a path starts in, and what is left of the path.
+/// Returns the module in which a path starts, and the rest of the path.
 fn start<'p>(
     source: &Crate,
     place: &[String],

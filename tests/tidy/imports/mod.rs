@@ -1,8 +1,8 @@
-//! Imports run one way: inside each crate no circle of files import each other, and where a crate
-//! says in which order its modules lie, none imports from one above it.
+//! Imports go one way: inside a crate, files must not import each other in a cycle. If a crate
+//! lists its modules in layers, no module may import from a layer above it.
 //!
-//! `source` reads a crate's files with `syn`, `graph` follows every path to the file that defines
-//! what it names, re-exports included. Tests are left out: they may look at what they please.
+//! `source` reads a crate's files with `syn`. `graph` resolves every path, re-exports included, to
+//! the file that defines the item. Tests are ignored: they may import anything.
 
 mod graph;
 mod source;
@@ -12,7 +12,7 @@ use std::path::Path;
 use graph::Imports;
 use source::Crate;
 
-/// The folders of the sources that are checked.
+/// The source folders that are checked.
 const CRATES: [&str; 6] = [
     "proto/src",
     "schemas/src",
@@ -44,7 +44,7 @@ fn modules_of_the_engine_import_only_from_those_below() {
     super::assert_none("`lib.rs` says which module lies above which", &upward);
 }
 
-/// Writes `files` into a new folder and returns their circles.
+/// Writes `files` to a new folder and returns their import cycles.
 fn circles(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
@@ -92,7 +92,7 @@ fn a_table_and_its_rows_may_not_take_from_each_other() {
         ])
     };
     assert_eq!(files("pub trait Kind {}").len(), 1);
-    // Re-exported, it is still the lower file's.
+    // A re-exported item still belongs to the file that defines it.
     assert_eq!(files("mod kind; pub use kind::Kind;"), [""; 0]);
 }
 

@@ -1,4 +1,5 @@
-//! The files of a crate, with the paths that each names and what each re-exports.
+//! Reads the files of a crate: the paths that each file mentions, and the names that it imports or
+//! re-exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,24 +9,24 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, Meta, UseTree};
 
-/// Segments of a path or of the place of a module in its crate; the crate's root has none.
+/// Segments of a path, or of a module's position in its crate. The crate's root has none.
 pub(crate) type Segments = Vec<String>;
 
-/// A crate's modules, tests left out.
+/// The modules of a crate, without tests.
 #[derive(Debug)]
 pub(crate) struct Crate {
     root: PathBuf,
     pub(crate) modules: BTreeMap<Segments, Module>,
 }
 
-/// A module that is a file of its own, or written inside another one's.
+/// A module, either in its own file or inline in that of another module.
 #[derive(Debug, Default)]
 pub(crate) struct Module {
-    /// Its file, from the crate's folder on.
+    /// Path of its file, relative to the crate's folder.
     pub(crate) file: String,
-    /// What it calls things of other modules, and their paths as they are written here.
+    /// Names that it imports, with their paths as written here.
     pub(crate) imports: BTreeMap<String, Segments>,
-    /// Every path with two segments or more, those of `use` among them.
+    /// Every path with at least two segments, including those in `use` items.
     pub(crate) paths: BTreeSet<Segments>,
 }
 
@@ -40,8 +41,8 @@ impl Crate {
         source
     }
 
-    /// Returns the modules in the order in which the crate's page lists them under `# Layers`:
-    /// the names, in backticks, that begin the items of the list there.
+    /// Returns the modules in the order in which the `//!` page of `lib.rs` lists them under
+    /// `# Layers`. They are the names in backticks that begin the list's items.
     pub(crate) fn layers(&self) -> Vec<String> {
         let page = fs::read_to_string(self.root.join("lib.rs")).expect("the crate has a root");
         let page = page.lines().map_while(|line| line.strip_prefix("//!"));
@@ -63,7 +64,7 @@ impl Crate {
         self.read_items(place, &name.display().to_string(), &file.items);
     }
 
-    /// Reads the items of a module, then the modules inside it.
+    /// Reads the items of a module, then its child modules.
     fn read_items(&mut self, place: &[String], file: &str, items: &[Item]) {
         let mut module = Module {
             file: file.to_owned(),
@@ -89,7 +90,7 @@ impl Crate {
         }
     }
 
-    /// Returns the file of a module that has one of its own.
+    /// Returns the path of a module that has its own file.
     fn file_of(&self, place: &[String]) -> PathBuf {
         let path = place
             .iter()
@@ -103,7 +104,7 @@ impl Crate {
     }
 }
 
-/// Collects what one module names. The modules inside it are for later.
+/// Collects the imports and paths of one module. Its child modules are only noted and read later.
 struct Reader<'m> {
     module: &'m mut Module,
     inner: &'m mut Vec<ItemMod>,
@@ -147,7 +148,7 @@ impl Reader<'_> {
         self.module.imports.insert(known_as, path);
     }
 
-    /// Collects the paths in what a macro is given, which is nothing but tokens.
+    /// Collects the paths in a macro's arguments, which `syn` leaves as unparsed tokens.
     fn read_tokens(&mut self, tokens: TokenStream) {
         let mut path: Segments = Vec::new();
         let mut colons = 0;
@@ -210,10 +211,10 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         visit::visit_macro(self, called);
     }
 
-    // Who may see an item is no import.
+    // A visibility such as `pub(in path)` is not an import.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
-    // A derive is no import; what an attribute names is not code of this file.
+    // A path in an attribute, such as a derive, is not an import of this file either.
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 }
 
