@@ -106,5 +106,5 @@ fn largest_difference(found: &[f64], truth: &Tensor) -> f64 {
     let truth: Vec<f64> = truth.flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(found.len(), truth.len());
     let differences = found.iter().zip(truth).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |a, b| if a.is_nan() || b <= a { a } else { b })
+    differences.fold(0.0_f64, |a, b| if a.is_nan() || b <= a { a } else { b })
 }

@@ -60,7 +60,7 @@ fn error(values: &[f64], truth: &[f64]) -> f64 {
     let largest = truth.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     let differences = values.iter().zip(truth).map(|(a, b)| (a - b).abs());
     // A NaN stays to the end, which `f64::max` would skip, and then fails the comparison.
-    differences.fold(0.0, |a, b| if a.is_nan() || b <= a { a } else { b }) / largest
+    differences.fold(0.0_f64, |a, b| if a.is_nan() || b <= a { a } else { b }) / largest
 }
 
 /// Embeds `sequences` as one batch.
