@@ -78,7 +78,11 @@ mod tests {
         assert_eq!(parse("512"), Ok(512));
         assert_eq!(parse("1.5 GiB"), Ok(3 << 29));
         assert_eq!(parse("64m"), Ok(64 << 20));
-        assert!(parse("6 apples").unwrap_err().contains("is not a memory unit"));
+        assert!(
+            parse("6 apples")
+                .unwrap_err()
+                .contains("is not a memory unit")
+        );
         assert!(parse("GiB").unwrap_err().contains("is not an amount"));
     }
 
