@@ -91,10 +91,6 @@ impl Method for LayerDeepLift {
     }
 
     fn check(&self, model: &Transformer) -> Result<(), Error> {
-        let place = self
-            .target_layer
-            .as_ref()
-            .map(|layer| layer.place(model, Self::NAME));
-        place.transpose().map(drop)
+        TargetLayer::check(self.target_layer.as_ref(), model, Self::NAME)
     }
 }

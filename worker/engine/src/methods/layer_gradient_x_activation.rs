@@ -55,11 +55,7 @@ impl Method for LayerGradientXActivation {
     }
 
     fn check(&self, model: &Transformer) -> Result<(), Error> {
-        let place = self
-            .target_layer
-            .as_ref()
-            .map(|layer| layer.place(model, Self::NAME));
-        place.transpose().map(drop)
+        TargetLayer::check(self.target_layer.as_ref(), model, Self::NAME)
     }
 
     fn default_aggregators(&self) -> &'static [&'static str] {

@@ -23,6 +23,15 @@ pub(in crate::methods) enum TargetLayer {
 }
 
 impl TargetLayer {
+    /// Fails if a layer is named that `model` does not have.
+    pub(in crate::methods) fn check(
+        target: Option<&Self>,
+        model: &Transformer,
+        method: &str,
+    ) -> Result<(), Error> {
+        target.map_or(Ok(()), |layer| layer.place(model, method).map(drop))
+    }
+
     /// Returns the place in `model` right after the layer; `method` is named in the error. Fails if
     /// there is no such layer.
     pub(in crate::methods) fn place(
