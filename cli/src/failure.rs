@@ -106,7 +106,7 @@ impl Failure {
 
     /// Makes a failure from a caught panic, which is always a bug in this program.
     pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
-        let message = whence_coordinator::panics::message(panic);
+        let message = whence_schemas::panics::message(panic);
         Self::run(format!("internal error: {message}"))
             .hint("run it again with --very-verbose, and report what that prints")
     }
@@ -162,6 +162,12 @@ impl From<whence_engine::Error> for Failure {
 
 impl From<whence_coordinator::Error> for Failure {
     fn from(error: whence_coordinator::Error) -> Self {
+        Self::of_kind(error.kind(), chain(&error))
+    }
+}
+
+impl From<whence_datasets::Error> for Failure {
+    fn from(error: whence_datasets::Error) -> Self {
         Self::of_kind(error.kind(), chain(&error))
     }
 }

@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 use crate::core::Core;
 use crate::durable::{Author, inspect, quarantine, tombstone, unread_rows};
 use crate::job::{Event, FailureClass};
-use crate::{Error, dataset};
+use crate::{Error, rows};
 
 /// Fills given-up slots of one job.
 pub(crate) struct Closer<'c> {
@@ -58,7 +58,7 @@ impl<'c> Closer<'c> {
         tracing::warn!(job = %self.job, %slot, message, "row given up");
         let (spec, plan, of_slot) = (self.spec.clone(), self.plan.clone(), slot.clone());
         let read = move || {
-            let rows = dataset::read_rows(&spec.dataset, &plan, &of_slot)?;
+            let rows = rows::read_rows(&spec.dataset, &plan, &of_slot)?;
             rows.for_attribution(&spec.attribution).next_batch()
         };
         // Perhaps the slot failed because its rows cannot be read. Their ids are known anyway.

@@ -14,10 +14,10 @@ use whence_schemas::{Attempt, JobId, WorkerId, layout};
 use crate::Error;
 use crate::assignment::{Acquired, AttemptAt, AttemptProgress, Registration};
 use crate::core::Core;
-use crate::dataset::{self, ShardRows};
 use crate::durable::{create_json, seen_below};
 use crate::job::scheduler::Request;
 use crate::job::{Event, Failure, FailureClass, SlotState};
+use crate::rows::{self, ShardRows};
 use crate::shared::changed;
 
 /// The coordinator's interface for workers.
@@ -108,7 +108,7 @@ impl<'c> Dispatch<'c> {
             }
             Ok((Arc::clone(job.spec()), Arc::clone(job.plan())))
         })?;
-        let rows = dataset::read_rows(&spec.dataset, &plan, &at.slot)?;
+        let rows = rows::read_rows(&spec.dataset, &plan, &at.slot)?;
         Ok(rows.for_attribution(&spec.attribution))
     }
 

@@ -1,7 +1,5 @@
 //! The coordinator's errors, and what kind of problem each one is.
 
-use std::path::PathBuf;
-
 use whence_schemas::store::StoreError;
 use whence_schemas::{Epoch, ErrorKind, InvalidId, JobId};
 
@@ -21,65 +19,9 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
-    /// A split that is not in the grammar of `datasets`, or that these files do not have.
-    #[error("cannot read the split `{split}`: {reason}")]
-    Split {
-        /// What was given.
-        split: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A field path that cannot be parsed.
-    #[error(
-        "`{field}` is not a field: {reason}; write `column`, `translation.en` or `answers.text[0]`"
-    )]
-    Field {
-        /// What was given.
-        field: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A field that does not exist in any row.
-    #[error("no row has a field `{field}`; the fields are {}{}", list(.columns), nearest(.suggestion.as_deref()))]
-    MissingField {
-        /// The missing field.
-        field: String,
-        /// The fields that do exist.
-        columns: Vec<String>,
-        /// The existing field with the most similar name, if any is similar.
-        suggestion: Option<String>,
-    },
-    /// A dataset without files, or a slice without rows.
-    #[error("there is nothing to attribute: {reason}")]
-    Empty {
-        /// Why there is nothing.
-        reason: String,
-    },
-    /// A data file that cannot be read.
-    #[error("cannot read the data file `{}`", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The error of the file system.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A data file of an unsupported kind.
-    #[error("cannot read the data file `{}`: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        reason: String,
-    },
-    /// A data file that is damaged, or that changed since the job was submitted.
-    #[error("the data file `{}` is damaged or changed: {reason}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-    },
+    /// A dataset that cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] whence_datasets::Error),
     /// A job that was never submitted.
     #[error("there is no job `{0}` below this storage root; `whence status` lists the jobs")]
     UnknownJob(JobId),
@@ -153,35 +95,17 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
+            Self::Dataset(error) => error.kind(),
             Self::Id(_)
             | Self::Specification { .. }
-            | Self::Split { .. }
-            | Self::Field { .. }
-            | Self::MissingField { .. }
-            | Self::Empty { .. }
-            | Self::File { .. }
-            | Self::Format { .. }
             | Self::Ended { .. }
             | Self::Worker { .. }
             | Self::Setting { .. }
             | Self::Listen { .. } => ErrorKind::Invalid,
             Self::UnknownJob(_) | Self::UnknownSlot { .. } => ErrorKind::NotFound,
             Self::SteppedDown { .. } | Self::Draining => ErrorKind::Unavailable,
-            Self::Content { .. } | Self::Stored { .. } => ErrorKind::Data,
+            Self::Stored { .. } => ErrorKind::Data,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }
-}
-
-fn list(names: &[String]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    if quoted.is_empty() {
-        "none".to_owned()
-    } else {
-        quoted.join(", ")
-    }
-}
-
-fn nearest(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

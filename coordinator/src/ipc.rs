@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::Error;
-use crate::dataset::ShardRows;
+use crate::rows::ShardRows;
 
 /// Largest piece. Well below the largest gRPC message, and large enough that a shard needs few.
 const PIECE_BYTES: usize = 1 << 20;

@@ -12,10 +12,10 @@ use crate::Error;
 use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::core::Core;
-use crate::dataset::{self, Generated};
 use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
 use crate::job::{Event, Phase};
+use crate::rows::{self, Generated};
 use crate::state::JobSummary;
 
 /// How many tokens `transformers` generates by default. Used to estimate a row's work if the job
@@ -182,7 +182,7 @@ fn check_numerics(spec: &JobSpec) -> Result<(), Error> {
 async fn plan(spec: &JobSpec) -> Result<Plan, Error> {
     let (source, tokens) = (spec.dataset.clone(), spec.shard_tokens);
     let generated = generated(spec);
-    let planned = move || dataset::plan(&source, tokens, generated);
+    let planned = move || rows::plan(&source, tokens, generated);
     blocking("plan the job", planned).await
 }
 

@@ -1,6 +1,6 @@
 //! The coordinator: cuts datasets into shards, leases shards to workers and seals finished tables.
 //!
-//! * [`dataset`] cuts rows into shards.
+//! * [`rows`] cuts a dataset into shards, and reads the rows of a shard.
 //! * [`job`] tracks which slots of one job are filled, leased or missing. Its [`job::scheduler`]
 //!   chooses what to hand out next. Neither touches a clock, the store or the network.
 //! * `state` holds all jobs and workers, and is just as pure.
@@ -16,10 +16,9 @@
 pub mod config;
 pub mod error;
 
-pub mod dataset;
 pub mod durable;
 pub mod job;
-pub mod panics;
+pub mod rows;
 
 mod assignment;
 mod blocking;

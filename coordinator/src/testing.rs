@@ -10,7 +10,7 @@ use whence_schemas::{AttributionSpec, JobSpec, WorkerId};
 use crate::assignment::{Assigned, AttemptAt, Registration};
 use crate::job::FailureClass;
 use crate::job::scheduler::Request;
-use crate::{Config, Coordinator, dataset};
+use crate::{Config, Coordinator};
 
 /// A coordinator with its storage root and a folder for its datasets.
 pub(crate) struct Stage {
@@ -48,7 +48,7 @@ impl Stage {
                 digest: "1".to_owned(),
             },
             dataset: DatasetSource {
-                files: dataset::describe(&[file.to_str().unwrap()]).unwrap(),
+                files: whence_datasets::describe(&[file.to_str().unwrap()]).unwrap(),
                 split: "train".to_owned(),
                 input_field: "text".to_owned(),
                 generated_field: None,

@@ -24,6 +24,7 @@ pub mod lfs;
 pub mod options;
 pub mod ordered;
 pub mod output;
+pub mod panics;
 pub mod placement;
 pub mod plan;
 #[cfg(feature = "store")]

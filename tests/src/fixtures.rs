@@ -57,7 +57,7 @@ pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> 
             digest,
         },
         dataset: DatasetSource {
-            files: whence_coordinator::dataset::describe(&files).expect("the dataset can be read"),
+            files: whence_datasets::describe(&files).expect("the dataset can be read"),
             split: split.to_owned(),
             input_field: "translation.en".to_owned(),
             generated_field: Some("translation.fr".to_owned()),

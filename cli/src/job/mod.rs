@@ -8,7 +8,6 @@ mod kwargs;
 
 use std::path::Path;
 
-use whence_coordinator::dataset;
 use whence_engine::GivenTexts;
 use whence_schemas::job::{DataFile, DatasetSource, ModelSource, NUMERICS_VERSION};
 use whence_schemas::suggest::nearest;
@@ -151,7 +150,7 @@ fn files(options: &DatasetOptions) -> Result<Vec<DataFile>, Failure> {
         }
         _ => options.dataset_files.clone(),
     };
-    dataset::describe(&paths).map_err(|error| match name {
+    whence_datasets::describe(&paths).map_err(|error| match name {
         Some(name) if !Path::new(name).exists() => missing_dataset(name),
         _ => error.into(),
     })

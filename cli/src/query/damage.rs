@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use whence_coordinator::panics;
 use whence_schemas::layout;
+use whence_schemas::panics;
 
 use crate::Failure;
 use crate::results::open_root;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use whence_coordinator::durable::manifest::Manifest;
 use whence_coordinator::durable::root::is_root;
-use whence_coordinator::panics;
+use whence_schemas::panics;
 use whence_schemas::store::{self, SlotStore};
 use whence_schemas::{JobId, JobSpec, Plan, RowId, chain, layout, slot_file};
 use whence_worker::table::{self, TableRow};

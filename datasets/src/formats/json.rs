@@ -7,8 +7,9 @@ use indexmap::IndexMap;
 use whence_schemas::ordered::OrderedJson;
 
 use super::lines::{Line, Lines, MAX_LINE_BYTES};
-use super::{FieldPath, Format, Row, RowReader};
 use crate::Error;
+use crate::field::FieldPath;
+use crate::format::{Format, Row, RowReader};
 
 /// How many field names to remember for error messages, at least. Remembering stops there, because
 /// data that uses values as keys could otherwise fill the memory with names.

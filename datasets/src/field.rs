@@ -22,7 +22,7 @@ pub struct FieldPath {
 
 /// One step into a nested value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     /// Index into a list. A negative one counts from the end.
     Index(i64),
@@ -48,17 +48,17 @@ impl FieldPath {
     }
 
     /// Returns the column that the path starts in.
-    pub(super) fn column(&self) -> &str {
+    pub(crate) fn column(&self) -> &str {
         &self.column
     }
 
     /// Returns the steps from the column to the value; none if the path is just a column.
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
     /// Returns what a row, given as a JSON object, holds at this path.
-    pub(super) fn of_object(&self, row: &IndexMap<String, OrderedJson>) -> Cell {
+    pub(crate) fn of_object(&self, row: &IndexMap<String, OrderedJson>) -> Cell {
         if let Some(value) = row.get(&self.text) {
             return Cell::from(value);
         }
@@ -88,7 +88,7 @@ impl From<&OrderedJson> for Cell {
 
 /// Converts an index that may count from the end into a position in a list of `len` items. Returns
 /// `None` if it is out of range.
-pub(super) fn item_index(index: i64, len: usize) -> Option<usize> {
+pub(crate) fn item_index(index: i64, len: usize) -> Option<usize> {
     let place = if index < 0 { index + len as i64 } else { index };
     usize::try_from(place).ok().filter(|place| *place < len)
 }
@@ -139,7 +139,7 @@ impl FromStr for FieldPath {
 ///
 /// A nested field whose last part is exactly `wanted` is suggested first: for `en`, that is
 /// `translation.en`.
-pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
+pub fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
     let child = |name: &&str| name.rsplit('.').next() == Some(wanted);
     let mut names = names.iter().map(String::as_str);
     let inside = names.clone().find(child);

@@ -1,10 +1,14 @@
 //! The table of supported formats, and the lookup of a file's format by its extension.
 
+mod csv;
+mod json;
+mod lines;
+mod parquet;
+
 use std::path::Path;
 
-use super::format::Format;
-use super::{csv, json, parquet};
 use crate::Error;
+use crate::format::Format;
 
 /// Every supported format. In a folder with equally many files of two formats, the first one wins.
 pub const FORMATS: &[&dyn Format] = &[

@@ -7,8 +7,9 @@
 use std::path::Path;
 
 use super::lines::{Lines, MAX_LINE_BYTES};
-use super::{Cell, FieldPath, Format, Row, RowReader};
 use crate::Error;
+use crate::field::{Cell, FieldPath};
+use crate::format::{Format, Row, RowReader};
 
 /// The format, with the character that separates its fields.
 #[derive(Debug)]

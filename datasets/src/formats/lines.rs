@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::format::unreadable;
 use crate::Error;
+use crate::format::unreadable;
 
 /// Most bytes of a line that are kept. Longer than any text that a model can take.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 20;

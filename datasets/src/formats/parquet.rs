@@ -11,11 +11,11 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use whence_schemas::ordered::OrderedJson;
+use whence_schemas::panics;
 
-use super::fields::{Step, item_index};
-use super::format::{Format, Row, RowReader, unreadable};
-use super::{Cell, FieldPath};
-use crate::{Error, panics};
+use crate::Error;
+use crate::field::{Cell, FieldPath, Step, item_index};
+use crate::format::{Format, Row, RowReader, unreadable};
 
 /// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;

@@ -8,6 +8,7 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use whence_datasets::describe;
 use whence_schemas::job::DatasetSource;
 use whence_schemas::{Plan, SlotId, input};
 
@@ -273,7 +274,8 @@ fn a_slice_without_rows_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(&[write_jsonl(folder.path())], "train[3:3]");
     let error = plan(&dataset, 10, Generated::NOTHING).unwrap_err();
-    assert!(matches!(error, Error::Empty { .. }), "{error}");
+    let is_empty = matches!(error, Error::Dataset(whence_datasets::Error::Empty { .. }));
+    assert!(is_empty, "{error}");
 }
 
 #[test]

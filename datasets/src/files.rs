@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use whence_schemas::job::DataFile;
 use whence_schemas::lfs;
 
-use super::format::unreadable;
-use super::formats::format_of;
 use crate::Error;
+use crate::format::unreadable;
+use crate::formats::{FORMATS, format_of};
 
 /// Describes the data files at `paths`, each of which is a file or a folder of files.
 ///
@@ -60,7 +60,7 @@ pub fn verify(file: &DataFile) -> Result<PathBuf, Error> {
 }
 
 /// Returns the file that a path or `file://` URL names. Fails on any other kind of URL.
-pub(super) fn local_path(path: &str) -> Result<PathBuf, Error> {
+pub fn local_path(path: &str) -> Result<PathBuf, Error> {
     let refuse = |reason: &str| Error::Format {
         path: path.into(),
         reason: reason.to_owned(),
@@ -133,7 +133,7 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     // `max_by_key` returns the last of several maxima. Reversing the table makes a tie go to the
     // format that is listed first.
-    let commonest = super::FORMATS
+    let commonest = FORMATS
         .iter()
         .rev()
         .max_by_key(|format| counts.get(format.name()).copied().unwrap_or(0))

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fields::{Cell, FieldPath};
 use crate::Error;
+use crate::field::{Cell, FieldPath};
 
 /// A format of data files.
 pub trait Format: Sync {
@@ -48,7 +48,7 @@ pub trait RowReader: Send {
 }
 
 /// Returns a function that turns an I/O error into one that names `path`.
-pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = PathBuf::from(path);
     move |source| Error::File {
         path: path.clone(),
