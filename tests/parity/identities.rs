@@ -6,10 +6,10 @@
 use serde_json::{Value, json};
 use whence_engine::StepAttribution;
 use whence_engine::methods::METHODS;
+use whence_tests::parity::{Precision, load};
 
-use crate::compare::Precision;
 use crate::properties::{examples, spec};
-use crate::{COMMITTED_MODELS, RELU_MODEL, attribute, load};
+use crate::{COMMITTED_MODELS, RELU_MODEL, attribute};
 
 /// Tolerance relative to the largest score: each score is rounded to single precision once.
 const EQUAL: f64 = 2.4e-7;

@@ -7,10 +7,9 @@ use serde_json::{Map, Value, json};
 use whence_engine::methods::{METHODS, Method};
 use whence_engine::{Entry, Example, StepAttribution};
 use whence_schemas::AttributionSpec;
+use whence_tests::parity::{Golden, Precision, load};
 
-use crate::compare::Precision;
-use crate::golden::Golden;
-use crate::{COMMITTED_MODELS, attribute, bits, load};
+use crate::{COMMITTED_MODELS, attribute, bits};
 
 /// Small numbers of points, samples and trials, which keep the tests short.
 const SMALL: [(&str, u64); 4] = [

@@ -3,9 +3,9 @@
 use serde_json::json;
 use whence_engine::{Attribution, Example, ScoreRows, SequenceScores, Side};
 use whence_schemas::AttributionSpec;
+use whence_tests::parity::{Precision, load};
 
-use crate::compare::Precision;
-use crate::{attribute, load};
+use crate::attribute;
 
 /// The methods that can record such scores.
 const METHODS: [&str; 2] = ["attention", "value_zeroing"];

@@ -10,11 +10,11 @@ use whence_engine::methods::METHODS;
 use whence_engine::{Attribution, Engine, Example, Token};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
+use whence_tests::parity::{Precision, load};
 use whence_tests::{fixtures, separate_marian};
 
-use crate::compare::Precision;
 use crate::properties::{examples, spec};
-use crate::{attribute, bits, load};
+use crate::{attribute, bits};
 
 const MODEL: &str = "lo-en-fr-tiny";
 

@@ -13,6 +13,12 @@ pub fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
+/// Returns where `tests/models/unpack_smollm2.py` puts a model, relative to `.models/` at the root of
+/// the repository. It is there only if somebody ran the script.
+pub fn unpacked(relative: &str) -> PathBuf {
+    path("../.models").join(relative)
+}
+
 /// Returns the committed translation model.
 pub fn marian() -> PathBuf {
     path("models/lo-en-fr-tiny")

@@ -4,10 +4,18 @@
 //! either in this process ([`cluster`]), where a test controls what happens when, or as the real
 //! programs ([`processes`]), which a test can kill.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a suite stops where a fixture is not what it must be"
+)]
+
 pub mod cluster;
 pub mod fixtures;
+pub mod optional;
+pub mod parity;
 pub mod processes;
 pub mod python;
 pub mod s3;
 pub mod separate_marian;
 pub mod table;
+pub mod text;

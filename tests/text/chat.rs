@@ -6,8 +6,7 @@ use whence_engine::{Engine, Error, Example, InputKind};
 use whence_schemas::job::Dtype;
 use whence_schemas::ordered::OrderedJson;
 use whence_schemas::{AttributionSpec, ChatSpec};
-
-use super::{golden, here, tokenizer};
+use whence_tests::text::{golden, here, tokenizer};
 
 /// A golden case, made by `chats.py`.
 #[derive(Deserialize)]
@@ -122,7 +121,7 @@ fn what_is_no_conversation_or_no_template_is_refused() {
         let error = tokenizer.chat_template(&spec(bad)).unwrap_err();
         assert!(matches!(error, Error::Specification { .. }), "{error}");
     }
-    let without = super::tokenizer(&here("../models/glass-en"));
+    let without = whence_tests::text::tokenizer(&here("../models/glass-en"));
     assert!(without.chat_template(&ChatSpec::default()).is_err());
 }
 

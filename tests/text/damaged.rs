@@ -7,8 +7,7 @@ use candle_core::DType;
 use whence_engine::model::{self, ModelFiles};
 use whence_engine::{Engine, Error, ErrorScope};
 use whence_schemas::job::Dtype;
-
-use super::{golden, here};
+use whence_tests::text::{golden, here};
 
 /// Copies the files of a model to a temporary folder.
 fn copy_of(model: &Path) -> tempfile::TempDir {

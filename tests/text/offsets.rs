@@ -10,8 +10,7 @@ use whence_engine::text::{Encoding, Tokenizer};
 use whence_engine::{Engine, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
-
-use super::{golden, here, id_hash};
+use whence_tests::text::{golden, here, id_hash};
 
 fn load(model: &Path) -> Tokenizer {
     let files = ModelFiles::open(model).unwrap();

@@ -6,8 +6,7 @@ use candle_core::DType;
 use serde::Deserialize;
 use whence_engine::Error;
 use whence_engine::model::weights::Checkpoint;
-
-use super::{golden, here};
+use whence_tests::text::{golden, here};
 
 #[derive(Deserialize)]
 struct Saved {

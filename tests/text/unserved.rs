@@ -6,8 +6,7 @@ use std::fs;
 use whence_engine::model::ModelFiles;
 use whence_engine::text::Tokenizer;
 use whence_engine::{Error, ErrorScope};
-
-use super::here;
+use whence_tests::text::here;
 
 /// Returns the error and next step of loading a tokenizer from a folder with `files`.
 fn refusal(files: &[(&str, &str)], copied: &[&str]) -> String {

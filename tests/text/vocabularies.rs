@@ -10,8 +10,7 @@ use whence_engine::model::ModelFiles;
 use whence_engine::sides::Side;
 use whence_engine::text::{Encoding, Tokenizer};
 use whence_tests::separate_marian;
-
-use super::{assert_ids, golden, here};
+use whence_tests::text::{assert_ids, golden, here, tokenizer};
 
 fn load(name: &str) -> Tokenizer {
     let files = ModelFiles::open(&here("models").join(name)).unwrap();
@@ -100,7 +99,7 @@ fn marian_may_have_a_vocabulary_a_side() {
         }
     };
     let folder = separate_marian::make(|id| (id % 7 != 3).then(|| own(id))).unwrap();
-    let tokenizer = super::tokenizer(folder.path());
+    let tokenizer = tokenizer(folder.path());
     assert_ids(&tokenizer, "marian-source", source);
     let target = |tokenizer: &Tokenizer, text: &str| tokenizer.encode_target(text, false).unwrap();
     assert_ids(&tokenizer, "marian-target", |tokenizer, text| {
@@ -121,7 +120,7 @@ fn marian_may_have_a_vocabulary_a_side() {
 fn special_tokens_are_those_of_their_own_vocabulary() {
     const LAST: u32 = 7111;
     let folder = separate_marian::make(|id| Some(LAST - id)).unwrap();
-    let tokenizer = super::tokenizer(folder.path());
+    let tokenizer = tokenizer(folder.path());
     let special = |side| tokenizer.of(side).special().clone();
     let (source, target) = (special(Side::Source), special(Side::Target));
     assert_eq!(

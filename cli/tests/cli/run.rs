@@ -145,3 +145,24 @@ pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
+
+/// Runs `whence sql`.
+pub(crate) fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
+    let root = root.display().to_string();
+    whence(&[&["sql", "--root", &root, query][..], more].concat())
+}
+
+/// Returns a root with two jobs that have different columns.
+pub(crate) fn two_jobs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a directory");
+    let first = [
+        "--step_scores",
+        "probability",
+        "--attribute_target",
+        "--hide",
+    ];
+    attribute_dataset(folder.path(), "train[:8]", &first).succeeded();
+    let second = ["-a", "attention", "--columns", "id", "--hide"];
+    attribute_dataset(folder.path(), "train[:5]", &second).succeeded();
+    folder
+}

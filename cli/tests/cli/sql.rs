@@ -2,40 +2,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 
-use whence_tests::python;
-
-use crate::run::{Ran, attribute_dataset, ended, whence};
-
-fn sql(root: &Path, query: &str, more: &[&str]) -> Ran {
-    let root = root.display().to_string();
-    whence(&[&["sql", "--root", &root, query][..], more].concat())
-}
+use crate::run::{attribute_dataset, sql, two_jobs, whence};
 
 /// Runs a query whose answer is a single number.
 fn number(root: &Path, query: &str) -> u64 {
     let answer = sql(root, query, &["--format", "csv"]).succeeded();
     let number = answer.lines().nth(1).and_then(|line| line.parse().ok());
     number.unwrap_or_else(|| panic!("no number: {answer}"))
-}
-
-/// Returns a root with two jobs that have different columns.
-fn two_jobs() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a directory");
-    let first = [
-        "--step_scores",
-        "probability",
-        "--attribute_target",
-        "--hide",
-    ];
-    attribute_dataset(folder.path(), "train[:8]", &first).succeeded();
-    let second = ["-a", "attention", "--columns", "id", "--hide"];
-    attribute_dataset(folder.path(), "train[:5]", &second).succeeded();
-    folder
 }
 
 #[test]
@@ -211,76 +188,9 @@ fn a_root_without_jobs_has_empty_tables() {
     assert_eq!(answer.succeeded(), "n\n0\n");
 }
 
-/// Runs the views in DuckDB itself, if Python has it.
 #[test]
-fn duckdb_gives_the_same_answers() {
-    let python = python::interpreter();
-    if !python::has("duckdb") {
-        eprintln!("not run: `{}` has no duckdb", python.display());
-        return;
-    }
-    let folder = two_jobs();
-    let asked = r#"{"output_encoder_self_scores": true, "output_decoder_self_scores": true}"#;
-    let third = [
-        "-a",
-        "value_zeroing",
-        "--attribution_kwargs",
-        asked,
-        "--hide",
-    ];
-    attribute_dataset(folder.path(), "train[:3]", &third).succeeded();
-    let root = folder.path().display().to_string();
-    let views = whence(&["views", "duckdb", "--root", &root]).succeeded();
-    let queries = [
-        "SELECT method, side, count(*) AS n, round(sum(score), 3) AS total FROM attributions GROUP BY method, side ORDER BY method, side",
-        "SELECT source_token, count(*) AS n FROM attributions WHERE side = 'target' GROUP BY source_token ORDER BY n DESC, source_token LIMIT 5",
-        "SELECT job, count(*) AS n, count(contrast_token) AS contrasts FROM steps GROUP BY job ORDER BY job",
-        "SELECT side, sum(source_start) AS starts, count(source_end) AS ends FROM attributions GROUP BY side ORDER BY side",
-        "SELECT job, max(source_position) AS last, min(step) AS first FROM attributions GROUP BY job ORDER BY job",
-        "SELECT name, side, target_position, count(source_token) AS n, round(sum(score), 3) AS total FROM sequence_scores GROUP BY name, side, target_position ORDER BY name, target_position",
-        "SELECT name, count(DISTINCT target_token) AS looking, count(DISTINCT source_token) AS seen, max(source_position) AS last FROM sequence_scores GROUP BY name ORDER BY name",
-    ];
-    let script = "import csv, duckdb, sys
-duckdb.sql(sys.argv[1])
-for query in sys.argv[2:]:
-    answer = duckdb.sql(query)
-    print(','.join(answer.columns))
-    for row in answer.fetchall():
-        print(','.join(map(str, row)))";
-    let asked = Command::new(&python)
-        .args(["-c", script, &views])
-        .args(queries)
-        .output()
-        .expect("Python runs");
-    let theirs = ended(asked).succeeded();
-    let ours = queries.map(|query| sql(folder.path(), query, &["--format", "csv"]).succeeded());
-    assert_eq!(ours.concat(), theirs);
-}
-
-/// The path of a root may contain characters with a meaning in glob patterns.
-#[test]
-fn duckdb_finds_a_root_of_any_name() {
-    let python = python::interpreter();
+fn a_root_that_duckdb_cannot_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["out [v1]", "a*b?", "it's"] {
-        let root = folder.path().join(name);
-        attribute_dataset(&root, "train[:2]", &["--hide"]).succeeded();
-        let root = root.display().to_string();
-        let views = whence(&["views", "duckdb", "--root", &root]).succeeded();
-        if !python::has("duckdb") {
-            eprintln!("not run: `{}` has no duckdb", python.display());
-            continue;
-        }
-        let script = "import duckdb, sys
-duckdb.sql(sys.argv[1])
-print(duckdb.sql('SELECT count(*) FROM examples').fetchall())";
-        let asked = Command::new(&python).args(["-c", script, &views]).output();
-        assert_eq!(
-            ended(asked.expect("Python runs")).succeeded(),
-            "[(2,)]\n",
-            "{name}"
-        );
-    }
     let root = folder.path().join("a\\b");
     attribute_dataset(&root, "train[:2]", &["--hide"]).succeeded();
     let views = whence(&["views", "duckdb", "--root", &root.display().to_string()]);

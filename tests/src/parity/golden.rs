@@ -11,7 +11,7 @@ use whence_schemas::AttributionSpec;
 
 /// One case: a model, a specification and a few examples.
 #[derive(Debug)]
-pub(crate) struct Golden {
+pub struct Golden {
     name: String,
     case: Case,
     tensors: HashMap<String, Vec<f64>>,
@@ -36,7 +36,7 @@ struct CaseExample {
 
 /// Whether scores are taken before or after aggregation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// One vector or matrix per token.
     Raw,
     /// One score per token.
@@ -45,25 +45,25 @@ pub(crate) enum Stage {
 
 /// The same numbers from Inseq in single precision and from Inseq in double precision.
 #[derive(Debug)]
-pub(crate) struct Pair<'g> {
-    pub(crate) inseq: &'g [f64],
-    pub(crate) truth: &'g [f64],
+pub struct Pair<'g> {
+    pub inseq: &'g [f64],
+    pub truth: &'g [f64],
 }
 
 /// The scores of one example, step after step.
 #[derive(Debug)]
-pub(crate) struct PeerScores<'g> {
+pub struct PeerScores<'g> {
     /// Scores between tokens of the same stack by name, column after column.
-    pub(crate) sequences: Vec<(String, Pair<'g>)>,
+    pub sequences: Vec<(String, Pair<'g>)>,
     /// Scores of the source; each step has all source tokens.
-    pub(crate) source: Option<Pair<'g>>,
+    pub source: Option<Pair<'g>>,
     /// Scores of the target; each step has the tokens before it.
-    pub(crate) target: Option<Pair<'g>>,
+    pub target: Option<Pair<'g>>,
 }
 
 impl Golden {
     /// Reads all goldens of `model`, sorted by name.
-    pub(crate) fn of_model(model: &str) -> Vec<Self> {
+    pub fn of_model(model: &str) -> Vec<Self> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("golden")
             .join(model);
@@ -102,17 +102,17 @@ impl Golden {
     }
 
     /// Returns the name of the case.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the specification of the case.
-    pub(crate) fn spec(&self) -> &AttributionSpec {
+    pub fn spec(&self) -> &AttributionSpec {
         &self.case.spec
     }
 
     /// Returns the examples as the engine takes them.
-    pub(crate) fn examples(&self) -> Vec<Example> {
+    pub fn examples(&self) -> Vec<Example> {
         let example = |(id, example): (usize, &CaseExample)| {
             let open = Example::new(id as i64, &example.input_text);
             match &example.forced_text {
@@ -124,28 +124,28 @@ impl Golden {
     }
 
     /// Returns the source and target tokens of an example, each as vocabulary entry and id.
-    pub(crate) fn tokens(&self, example: usize) -> [&[(String, u32)]; 2] {
+    pub fn tokens(&self, example: usize) -> [&[(String, u32)]; 2] {
         let example = &self.case.examples[example];
         [&example.source, &example.target]
     }
 
     /// Returns the position of the first explained token of an example.
-    pub(crate) fn attr_pos_start(&self, example: usize) -> usize {
+    pub fn attr_pos_start(&self, example: usize) -> usize {
         self.case.examples[example].attr_pos_start
     }
 
     /// Returns the explained text of an example.
-    pub(crate) fn generated_text(&self, example: usize) -> &str {
+    pub fn generated_text(&self, example: usize) -> &str {
         &self.case.examples[example].generated_text
     }
 
     /// Returns whether the un-aggregated scores of an example were kept.
-    pub(crate) fn has_raw(&self, example: usize) -> bool {
+    pub fn has_raw(&self, example: usize) -> bool {
         self.case.examples[example].has_raw
     }
 
     /// Returns the scores of an example. A side that was not attributed has none.
-    pub(crate) fn scores(&self, example: usize, stage: Stage) -> PeerScores<'_> {
+    pub fn scores(&self, example: usize, stage: Stage) -> PeerScores<'_> {
         let stage = match stage {
             Stage::Raw => "raw",
             Stage::Aggregated => "aggregated",
@@ -170,7 +170,7 @@ impl Golden {
     }
 
     /// Returns one step score of every step of an example.
-    pub(crate) fn step_scores(&self, example: usize, function: &str) -> Pair<'_> {
+    pub fn step_scores(&self, example: usize, function: &str) -> Pair<'_> {
         let name = format!("{example}.step_scores.{function}");
         self.pair(&name)
             .unwrap_or_else(|| panic!("{} has no `{name}`", self.name))

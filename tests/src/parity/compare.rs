@@ -4,7 +4,7 @@ use std::fmt;
 
 use whence_engine::{Attribution, ScoreRows, SequenceScores};
 
-use crate::golden::{Pair, PeerScores};
+use super::golden::{Pair, PeerScores};
 
 /// Tolerance in single precision, relative to the step's largest score. It applies even if Inseq
 /// happens to be closer to the truth. It is the noise of some thousand roundings of 6e-8 each;
@@ -17,14 +17,16 @@ const DOUBLE: f64 = 1.2e-7;
 
 /// The precision in which the engine computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Precision {
+pub enum Precision {
+    /// 32 bits.
     Single,
+    /// 64 bits: the truth.
     Double,
 }
 
 /// The distances of one step's scores from the truth, relative to the step's largest score.
 #[derive(Debug)]
-pub(crate) struct Distance {
+pub struct Distance {
     what: String,
     ours: f64,
     inseqs: f64,
@@ -32,7 +34,7 @@ pub(crate) struct Distance {
 
 impl Distance {
     /// Returns whether the engine is close enough to the truth.
-    pub(crate) fn is_near(&self, precision: Precision) -> bool {
+    pub fn is_near(&self, precision: Precision) -> bool {
         match precision {
             Precision::Single => self.ours <= self.inseqs.max(SINGLE),
             Precision::Double => self.ours <= DOUBLE,
@@ -48,7 +50,7 @@ impl fmt::Display for Distance {
 }
 
 /// Returns the distance of every step's scores.
-pub(crate) fn scores(attribution: &Attribution, peer: &PeerScores<'_>) -> Vec<Distance> {
+pub(super) fn scores(attribution: &Attribution, peer: &PeerScores<'_>) -> Vec<Distance> {
     let steps = attribution.steps.iter();
     let mut source = Cursor::new(peer.source.as_ref());
     let mut target = Cursor::new(peer.target.as_ref());
@@ -66,7 +68,7 @@ pub(crate) fn scores(attribution: &Attribution, peer: &PeerScores<'_>) -> Vec<Di
 }
 
 /// Returns the distance of every column of the sequence scores.
-pub(crate) fn sequence_scores(
+pub(super) fn sequence_scores(
     attribution: &Attribution,
     peer: &[(String, Pair<'_>)],
 ) -> Vec<Distance> {
@@ -89,7 +91,7 @@ pub(crate) fn sequence_scores(
 }
 
 /// Returns the distance of a step score, with all steps taken together.
-pub(crate) fn step_scores(attribution: &Attribution, index: usize, peer: &Pair<'_>) -> Distance {
+pub(super) fn step_scores(attribution: &Attribution, index: usize, peer: &Pair<'_>) -> Distance {
     let ours: Vec<_> = attribution
         .steps
         .iter()

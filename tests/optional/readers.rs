@@ -1,15 +1,15 @@
 //! The tables can be read with DuckDB, Polars and pandas.
-//!
-//! These are Python packages, which `.ci/run` installs into `.venv`. A test prints which of them it
-//! found. If one is missing, the test says that it checked nothing.
 
 use std::path::Path;
 use std::process::Command;
 
+use arrow::array::AsArray;
+use tokio::runtime::Runtime;
 use whence_proto::v1::JobState;
 use whence_tests::cluster::Cluster;
 use whence_tests::fixtures::job_in_small_shards;
-use whence_tests::python;
+use whence_tests::optional::{Need, OptionalTest};
+use whence_tests::{python, table};
 
 /// Runs a Python program with the table's folder as its argument. Returns its output.
 fn run(program: &str, folder: &Path) -> String {
@@ -55,32 +55,37 @@ steps = [step for steps in table.steps for step in steps]
 print(len(table), table.model.nunique(), len(steps), round(sum(step["source_scores"].sum() for step in steps)))
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a test that proved little says so")]
-async fn the_tables_open_in_every_reader_there_is() {
+/// The tests of this file.
+pub(crate) const TESTS: &[OptionalTest] = &[
+    OptionalTest {
+        name: "duckdb_opens_the_tables",
+        need: Need::Package("duckdb"),
+        run: || opens_the_tables(DUCKDB),
+    },
+    OptionalTest {
+        name: "polars_opens_the_tables",
+        need: Need::Package("polars"),
+        run: || opens_the_tables(POLARS),
+    },
+    OptionalTest {
+        name: "pandas_opens_the_tables",
+        need: Need::Package("pandas"),
+        run: || opens_the_tables(PANDAS),
+    },
+];
+
+/// Checks that a Python program finds as many rows and steps in a job's table as we do.
+fn opens_the_tables(program: &str) {
     let root = tempfile::tempdir().unwrap();
     let spec = job_in_small_shards("test[:12]");
-    let cluster = Cluster::with_worker(root.path().display()).await;
-    assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
-    cluster.stop().await;
-    let folder = root.path().join("tables/attributions");
-
-    let rows = whence_tests::table::read(root.path(), &spec);
+    Runtime::new().unwrap().block_on(async {
+        let cluster = Cluster::with_worker(root.path().display()).await;
+        assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);
+        cluster.stop().await;
+    });
+    let rows = table::read(root.path(), &spec);
     let steps = rows.column_by_name("steps").unwrap();
-    let tokens = arrow::array::AsArray::as_list::<i32>(steps).values().len();
-    let expected = format!("12 1 {tokens} {tokens}");
-    let readers = [("duckdb", DUCKDB), ("polars", POLARS), ("pandas", PANDAS)];
-    let found: Vec<_> = readers
-        .into_iter()
-        .filter(|(package, _)| python::has(package))
-        .collect();
-    for (package, program) in &found {
-        assert_eq!(run(program, &folder), expected, "{package}");
-    }
-    let names: Vec<_> = found.iter().map(|(package, _)| *package).collect();
-    eprintln!("readers that opened the tables: {names:?}");
-    assert!(
-        !names.is_empty() || std::env::var_os("CI").is_none(),
-        "`.ci/run` installs one"
-    );
+    let tokens = steps.as_list::<i32>().values().len();
+    let folder = root.path().join("tables/attributions");
+    assert_eq!(run(program, &folder), format!("12 1 {tokens} {tokens}"));
 }
