@@ -11,23 +11,23 @@ use whence_schemas::user_path;
 
 use crate::{Config, Coordinator, Error, server};
 
-/// Hands shards of datasets to workers and seals their tables.
+/// Leases shards of datasets to workers and seals their tables.
 #[derive(Debug, Parser)]
 #[command(name = "whence-coordinator", version)]
 pub struct Arguments {
     /// Storage root: a directory, `file:///…` or `s3://bucket/prefix`.
     #[arg(long, env = "WHENCE_ROOT", value_parser = user_path::expand)]
     root: String,
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on. Port 0 picks a free port.
     #[arg(long, env = "WHENCE_LISTEN", default_value = "127.0.0.1:7700")]
     listen: String,
-    /// URL by which workers reach the storage root, where it is another than the coordinator's.
+    /// URL by which workers reach the storage root, if it differs from the coordinator's.
     #[arg(long, env = "WHENCE_ADVERTISED_ROOT")]
     advertised_root: Option<String>,
     /// How often a worker renews its leases.
     #[arg(long, env = "WHENCE_HEARTBEAT", default_value = "5s", value_parser = humantime::parse_duration)]
     heartbeat: Duration,
-    /// How long a lease lives unrenewed.
+    /// How long a lease lasts if it is not renewed.
     #[arg(long, env = "WHENCE_LEASE_TTL", default_value = "30s", value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
 }

@@ -7,11 +7,11 @@ use tonic::transport::Endpoint;
 
 use crate::{Config, Coordinator, Error};
 
-/// Attributes shards that a coordinator hands out, and writes their tables to its store.
+/// Attributes the shards that a coordinator leases to it, and writes the tables to its store.
 #[derive(Debug, Parser)]
 #[command(name = "whence-worker", version)]
 pub struct Arguments {
-    /// Where the coordinator listens.
+    /// URL of the coordinator.
     #[arg(
         long,
         env = "WHENCE_COORDINATOR",

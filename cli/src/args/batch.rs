@@ -7,15 +7,15 @@ use whence_worker::memory;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Speed and memory")]
 pub struct BatchOptions {
-    /// Texts attributed together at most.
+    /// Maximum number of texts attributed together.
     ///
-    /// Inseq's default is 8; here batches are filled by tokens, and this is only a limit.
+    /// Batches are filled by tokens, so this is only an upper limit. Inseq's default is 8.
     #[arg(long, default_value_t = 64, value_name = "COUNT")]
     pub batch_size: usize,
     /// Working memory of the computation, besides the model: `6GiB`, `512MiB` or bytes.
     ///
-    /// Several workers share it. A text that needs more alone is refused by name, and so is a bound
-    /// too small for the shortest text. Half of what the machine has free when absent.
+    /// All workers share it. A text that needs more on its own is reported as an error, and a bound
+    /// too small for the shortest text is refused. Default: half of the machine's free memory.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse, value_name = "SIZE")]
     pub memory: Option<u64>,
 }

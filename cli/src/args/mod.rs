@@ -19,25 +19,25 @@ pub use dataset::{DatasetOptions, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use service::{CoordinatorOptions, DoctorOptions};
 
-/// Attributes what language models generate to the tokens it came from, for whole datasets.
+/// Finds out which input tokens made a language model generate each output token, for whole datasets.
 #[derive(Debug, Parser)]
 #[command(name = "whence", version, max_term_width = 100)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// How much to tell on standard error.
+    /// How much is logged on standard error.
     #[command(flatten)]
     pub verbosity: Verbosity,
 }
 
-/// How much to tell.
+/// How much is logged.
 #[derive(Debug, Args)]
 pub struct Verbosity {
-    /// Tell more about what happens, on standard error.
+    /// Log more on standard error.
     #[arg(short, long, global = true, help_heading = "Messages")]
     verbose: bool,
-    /// Tell everything that happens (`-vv`).
+    /// Log everything on standard error (`-vv`).
     #[arg(long, global = true, help_heading = "Messages")]
     very_verbose: bool,
 }
@@ -61,36 +61,37 @@ pub enum Command {
     Attribute(Attribute),
     /// Attribute every row of a dataset, in this process, into a table.
     ///
-    /// The same command again resumes where it was stopped, and shows the result once it is there.
+    /// Run the same command again to resume after a stop, or to show the result of a finished job.
     #[command(after_help = refused::HELP, alias = "attr-dataset")]
     AttributeDataset(AttributeDataset),
     /// Submit a dataset to a running coordinator.
     ///
-    /// Takes the flags of `attribute-dataset`. Digests are computed here, so model and dataset must
-    /// be readable here under the paths by which coordinator (dataset) and workers (model) see them.
+    /// Takes the same flags as `attribute-dataset`. The digests of the model and the dataset are
+    /// computed on this machine, so both must be readable here, under the same paths as on the
+    /// coordinator (dataset) and the workers (model).
     #[command(after_help = refused::HELP)]
     Submit(Submit),
-    /// Show how far jobs are.
+    /// Show the progress of jobs.
     Status(Status),
     /// Follow a job until it ends.
     Watch(Watch),
-    /// Stop working on a job. Rows that are computed are kept.
+    /// Stop a job. The rows that are done are kept.
     Cancel(Cancel),
     /// Show an example of a job as a heatmap.
     Show(Show),
-    /// Ask questions in SQL about everything below a storage root.
+    /// Query the tables of a storage root in SQL.
     Sql(Sql),
-    /// Print the same views for another engine.
+    /// Print the tables of `sql` as views for another engine.
     Views(Views),
-    /// List what there is to choose from.
+    /// List methods, step functions, aggregators or models.
     List(List),
     /// Check this machine and a storage root.
     Doctor(DoctorOptions),
-    /// Serve a storage root: hand shards to workers, seal tables.
+    /// Run a coordinator: it leases shards to workers and seals the tables.
     Coordinator(whence_coordinator::command::Arguments),
-    /// Work for a coordinator.
+    /// Run a worker: it attributes the shards that a coordinator leases to it.
     Worker(whence_worker::command::Arguments),
-    /// Print completions for a shell.
+    /// Print the completion script for a shell.
     Completions(Completions),
 }
 
@@ -113,7 +114,7 @@ pub struct Attribute {
     /// What to compute.
     #[command(flatten)]
     pub attribution: AttributionOptions,
-    /// Seed of everything random.
+    /// Seed for all random numbers.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// How much at once.
@@ -142,7 +143,8 @@ pub struct AttributeDataset {
     /// Where the table goes.
     #[command(flatten)]
     pub storage: StorageOptions,
-    /// Workers in this process. One uses every core; more overlap reading and writing with computing.
+    /// Number of workers in this process. One uses every core; with more, reading and writing overlap
+    /// with computing.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]
     pub workers: u16,
     /// How much at once.
@@ -151,7 +153,7 @@ pub struct AttributeDataset {
     /// Where results go.
     #[command(flatten)]
     pub display: DisplayOptions,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -171,7 +173,7 @@ pub struct Submit {
     /// How to run it.
     #[command(flatten)]
     pub job: JobOptions,
-    /// Whom to ask.
+    /// Which coordinator.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
     /// Follow the job until it ends, as `whence watch` does.
@@ -182,9 +184,9 @@ pub struct Submit {
 /// `whence status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Job, or the beginning of its id; all jobs when absent.
+    /// Job, or the beginning of its id. If absent, all jobs.
     pub job: Option<String>,
-    /// Whom to ask.
+    /// Which coordinator.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
     /// Print JSON, one object per line.
@@ -197,10 +199,10 @@ pub struct Status {
 pub struct Watch {
     /// Job, or the beginning of its id.
     pub job: String,
-    /// Whom to ask.
+    /// Which coordinator.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
-    /// Show only how it ended.
+    /// Show only the final state.
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -210,7 +212,7 @@ pub struct Watch {
 pub struct Cancel {
     /// Job, or the beginning of its id.
     pub job: String,
-    /// Whom to ask.
+    /// Which coordinator.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
 }
@@ -220,9 +222,9 @@ pub struct Cancel {
 pub struct Show {
     /// Job, or the beginning of its id.
     pub job: String,
-    /// Number of the row; the first attributed one when absent.
+    /// Number of the row. If absent, the first row that was attributed.
     pub example: Option<i64>,
-    /// Which of the sequences generated for it (`num_return_sequences`), from 0.
+    /// Which of the row's generated sequences (`num_return_sequences`), counted from 0.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "example")]
     pub sample: i32,
     /// Where the table is.
@@ -236,23 +238,23 @@ pub struct Show {
 /// `whence sql`.
 ///
 /// Tables: `jobs`, `examples` (one row per example), `steps` (one row per generated token),
-/// `attributions` (one row per score), `sequence_scores` (one row per score of a token for another of
-/// its stack, where a method was asked for them). `whence sql "SHOW TABLES"` lists them, `DESCRIBE steps` their
-/// columns; `slots` is the stored table itself. Every filled slot is final, so answers about a running job are right for the rows that
-/// are done; `jobs.state` says whether all are.
+/// `attributions` (one row per score), `sequence_scores` (one row per score between two source or two
+/// target tokens, if the job recorded them), and `slots`, the stored table itself. `whence sql "SHOW
+/// TABLES"` lists the tables, and `DESCRIBE steps` the columns of one. While a job is running, its
+/// tables hold the rows that are done; `jobs.state` tells whether all are.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Sql {
-    /// The question.
+    /// The query.
     pub query: String,
-    /// Memory for what must be held to sort, group or join: `6GiB`, `512MiB` or bytes. More goes to
-    /// files in the temporary directory.
+    /// Memory for sorting, grouping and joining: `6GiB`, `512MiB` or bytes. If a query needs more, it
+    /// uses files in the temporary directory.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = whence_worker::memory::parse, default_value = "2GiB", value_name = "SIZE")]
     pub memory: u64,
     /// Where the tables are.
     #[command(flatten)]
     pub storage: StorageOptions,
-    /// How answers are written.
+    /// How results are written.
     #[command(flatten)]
     pub output: OutputOptions,
 }
@@ -268,7 +270,7 @@ pub struct Views {
     pub storage: StorageOptions,
 }
 
-/// Engines we can write views for.
+/// Engines that views can be printed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ViewEngine {
     /// DuckDB.
@@ -281,7 +283,7 @@ pub struct List {
     /// What to list.
     #[arg(value_enum)]
     pub what: Listing,
-    /// Show only the entry of this name.
+    /// Show only the entry with this name.
     pub name: Option<String>,
 }
 
@@ -290,9 +292,9 @@ pub struct List {
 pub enum Listing {
     /// Attribution methods.
     Methods,
-    /// Functions of a step: what is attributed, and what is recorded beside it.
+    /// Step functions, which can be attributed or recorded in addition.
     StepFunctions,
-    /// What makes one score of several.
+    /// Aggregators, which reduce several scores to one.
     Aggregators,
     /// Model architectures.
     Models,

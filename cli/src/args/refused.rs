@@ -1,8 +1,8 @@
-//! Flags that Inseq has and we cannot serve: refused with a reason, never ignored.
+//! Flags of Inseq that whence does not support. They are refused with a reason, never ignored.
 
 use crate::Failure;
 
-/// A flag of Inseq's, without its dashes, and why it is refused.
+/// A flag of Inseq, without its dashes, and why it is refused.
 struct Refused {
     names: &'static [&'static str],
     reason: &'static str,
@@ -36,14 +36,14 @@ Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --aggreg
 and --output_step_attributions are accepted if they change nothing (`--device cpu`). Any other
 value, and the --dataset_* flags that reach the Hub, are refused with the reason.
 
-Exit status: 0 done, 1 something failed, 2 the request is wrong, 130 interrupted.";
+Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
 
-/// Fails if `flag`, normalized and without its dashes, is one we cannot serve.
+/// Fails if `flag`, normalized and without its dashes, is not supported.
 pub(super) fn check(flag: &str) -> Result<(), Failure> {
     let found = REFUSED.iter().find(|refused| refused.names.contains(&flag));
     found.map_or(Ok(()), |refused| {
         Err(Failure::request(format!(
-            "`--{flag}` cannot be served: {}",
+            "`--{flag}` is not supported: {}",
             refused.reason
         )))
     })

@@ -3,7 +3,7 @@
 use clap::Args;
 use whence_schemas::user_path;
 
-/// Whom to ask.
+/// Which coordinator.
 #[derive(Debug, Args)]
 pub struct CoordinatorOptions {
     /// URL of the coordinator.
@@ -19,13 +19,14 @@ pub struct CoordinatorOptions {
 /// `whence doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
-    /// Storage root to try: written to and read from.
+    /// Storage root to check, by writing to it and reading from it.
     #[arg(long, env = "WHENCE_ROOT", value_name = "URL", value_parser = user_path::expand)]
     pub root: Option<String>,
-    /// Model to try, a folder or a GGUF file: whether its weights fit into the free memory.
+    /// Model to check, a folder or a GGUF file: whether it can be loaded, and whether its weights fit
+    /// into the free memory.
     #[arg(short, long, value_name = "PATH")]
     pub model: Option<std::path::PathBuf>,
-    /// Coordinator to try.
+    /// Coordinator to check.
     #[arg(long, env = "WHENCE_COORDINATOR", value_name = "URL")]
     pub coordinator: Option<String>,
 }

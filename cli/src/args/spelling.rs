@@ -1,6 +1,6 @@
 //! Inseq's spellings: `--a_b` for `--a-b`, and short names of several letters.
 //!
-//! Done on the words before they are parsed, so that each flag is declared once.
+//! The words are normalized before they are parsed, so that each flag is declared only once.
 
 use std::ffi::OsString;
 
@@ -29,7 +29,7 @@ const DATASET: &[(&str, &str)] = &[
     ("-gen", "--generated-text-field"),
 ];
 
-/// Spells every flag of `arguments` as it is declared. Fails on a flag we cannot serve.
+/// Spells every flag of `arguments` as it is declared. Fails on a flag that is not supported.
 pub(crate) fn normalize(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Vec<OsString>, Failure> {
@@ -43,7 +43,7 @@ pub(crate) fn normalize(
             continue;
         };
         if command.is_none() && !text.starts_with('-') {
-            // Inseq's commands have dashes too; underscores are a slip that costs nothing to take.
+            // Inseq's commands have dashes too, but an underscore is a harmless slip.
             let name = text.replace('_', "-");
             command = COMMANDS.iter().find(|(command, _)| *command == name);
             normalized.push(if command.is_some() {
@@ -67,7 +67,7 @@ fn flag(text: &str, command: Option<&CommandSpelling>) -> Result<String, Failure
         return Ok((*long).to_owned());
     }
     let is_long = text.len() > 2 && text.starts_with("--");
-    // A text to attribute may begin with dashes; a flag has no blanks.
+    // A text to attribute may begin with dashes, but a flag contains no blanks.
     if !is_long || text.contains(char::is_whitespace) {
         return Ok(text.to_owned());
     }
