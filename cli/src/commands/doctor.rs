@@ -17,30 +17,32 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     output::line(&format!("cores        {cores}"))?;
     output::line(&format!("memory       {}", memory()))?;
     output::line(&format!("instructions {}", instructions().join(" ")))?;
-    let mut ills = 0;
+    let mut failures = 0;
     if let Some(model) = &arguments.model {
-        let outcome = try_model(model);
-        ills += usize::from(tell("model", &model.display().to_string(), &outcome)?);
+        let outcome = check_model(model);
+        failures += usize::from(report("model", &model.display().to_string(), &outcome)?);
     }
     if let Some(root) = &arguments.root {
-        let outcome = try_root(root).await;
-        ills += usize::from(tell("root", root, &outcome)?);
+        let outcome = check_root(root).await;
+        failures += usize::from(report("root", root, &outcome)?);
     }
     if let Some(url) = &arguments.coordinator {
-        let outcome = try_coordinator(url).await;
-        ills += usize::from(tell("coordinator", url, &outcome)?);
+        let outcome = check_coordinator(url).await;
+        failures += usize::from(report("coordinator", url, &outcome)?);
     }
-    if ills > 0 {
-        return Err(Failure::run("not everything is fit for the work"));
+    if failures > 0 {
+        return Err(Failure::run(
+            "some checks failed; see the lines marked FAILED",
+        ));
     }
     Ok(())
 }
 
 /// Prints the outcome of one check. Returns whether it failed.
-fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<bool, Failure> {
+fn report(what: &str, which: &str, outcome: &Result<String, String>) -> Result<bool, Failure> {
     let (verdict, text) = match outcome {
-        Ok(text) => ("good", text),
-        Err(text) => ("BAD ", text),
+        Ok(text) => ("ok    ", text),
+        Err(text) => ("FAILED", text),
     };
     output::line(&format!("{what:12} {verdict} {which}: {text}"))?;
     Ok(outcome.is_err())
@@ -48,7 +50,7 @@ fn tell(what: &str, which: &str, outcome: &Result<String, String>) -> Result<boo
 
 /// Checks everything that loading the model would, and reports whether its weights fit into the
 /// free memory.
-fn try_model(path: &Path) -> Result<String, String> {
+fn check_model(path: &Path) -> Result<String, String> {
     let check = whence_engine::check_model(path, Dtype::Float32).map_err(|error| {
         let next = error.next_step();
         let next = next.map_or_else(String::new, |next| format!("; {next}"));
@@ -60,7 +62,7 @@ fn try_model(path: &Path) -> Result<String, String> {
     let Some(free) = whence_worker::memory::free() else {
         let widened = gibibytes(check.memory.widened);
         return Ok(format!(
-            "its weights take {widened} in float32; the system does not say what is free"
+            "its weights take {widened} in float32; the amount of free memory is unknown"
         ));
     };
     fit(check.memory, free)
@@ -73,16 +75,16 @@ fn fit(needed: WeightMemory, free: u64) -> Result<String, String> {
     let free_size = gibibytes(free);
     if needed.widened <= free {
         return Ok(format!(
-            "its weights take {widened} in float32, {free_size} are free"
+            "its weights take {widened} in float32; {free_size} of memory is free"
         ));
     }
     if needed.kept < needed.widened && needed.kept <= free {
         return Ok(format!(
-            "its weights would take {widened} in float32, {free_size} are free: they stay in the half precision they are stored in and take {kept}"
+            "its weights would take {widened} in float32, and {free_size} of memory is free, so they are kept in the half precision of the file and take {kept}"
         ));
     }
     Err(format!(
-        "its weights take {kept} at least, {free_size} are free"
+        "its weights take at least {kept}, but only {free_size} of memory is free"
     ))
 }
 
@@ -90,19 +92,19 @@ fn gibibytes(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
-async fn try_root(root: &str) -> Result<String, String> {
+async fn check_root(root: &str) -> Result<String, String> {
     let store = store::open(root).map_err(|error| chain(&error))?;
     store::probe(store.as_ref())
         .await
         .map_err(|error| chain(&error))?;
-    Ok("creates objects once and lists them at once".to_owned())
+    Ok("creates each object only once, and lists it immediately".to_owned())
 }
 
-async fn try_coordinator(url: &str) -> Result<String, String> {
+async fn check_coordinator(url: &str) -> Result<String, String> {
     let said = |failure: Failure| failure.message().to_owned();
     let mut jobs = Jobs::connect(url).await.map_err(said)?;
     let count = jobs.list().await.map_err(said)?.len() as u64;
-    Ok(format!("answers, {}", output::counted(count, "job")))
+    Ok(format!("answers; it has {}", output::counted(count, "job")))
 }
 
 /// Returns the machine's available and total memory in words, as reported by `/proc/meminfo`.
@@ -150,11 +152,11 @@ mod tests {
         let told = fit(needed, 9 << 30).unwrap();
         assert_eq!(
             told,
-            "its weights take 8.00 GiB in float32, 9.00 GiB are free"
+            "its weights take 8.00 GiB in float32; 9.00 GiB of memory is free"
         );
         let told = fit(needed, 5 << 30).unwrap();
         assert!(told.contains("half precision") && told.contains("4.00 GiB"));
         let told = fit(needed, 3 << 30).unwrap_err();
-        assert!(told.contains("4.00 GiB at least"), "{told}");
+        assert!(told.contains("at least 4.00 GiB"), "{told}");
     }
 }

@@ -108,7 +108,7 @@ impl Model {
                 told.stdout
             );
         }
-        assert!(told.stdout.contains("BAD"), "{}", told.stdout);
+        assert!(told.stdout.contains("FAILED"), "{}", told.stdout);
     }
 
     /// Checks that every command succeeds, with a warning that contains all of `parts`.
@@ -119,7 +119,7 @@ impl Model {
         self.attribute_dataset().ended_with(0, &warned);
         let told = self.doctor();
         told.ended_with(0, &warned);
-        assert!(told.stdout.contains("good"), "{}", told.stdout);
+        assert!(told.stdout.contains(" ok "), "{}", told.stdout);
     }
 }
 
