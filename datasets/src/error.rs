@@ -51,6 +51,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A format that is not read, or options that it does not take.
+    #[error("cannot read files as `{format}`: {reason}")]
+    Options {
+        /// The format.
+        format: &'static str,
+        /// What is wrong with the options.
+        reason: String,
+    },
     /// A data file of an unsupported kind.
     #[error("cannot read the data file `{}`: {reason}", path.display())]
     Format {
@@ -78,6 +86,7 @@ impl Error {
             | Self::MissingField { .. }
             | Self::Empty { .. }
             | Self::File { .. }
+            | Self::Options { .. }
             | Self::Format { .. } => ErrorKind::Invalid,
             Self::Content { .. } => ErrorKind::Data,
         }

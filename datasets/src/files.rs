@@ -6,11 +6,10 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use whence_schemas::job::DataFile;
-use whence_schemas::lfs;
+use whence_schemas::{FormatName, FormatSpec, lfs};
 
 use crate::Error;
-use crate::format::unreadable;
-use crate::formats::{FORMATS, format_of};
+use crate::formats;
 
 /// Describes the data files at `paths`, each of which is a file or a folder of files.
 ///
@@ -39,6 +38,29 @@ pub fn describe(paths: &[impl AsRef<str>]) -> Result<Vec<DataFile>, Error> {
         });
     }
     files.iter().map(|path| describe_file(path)).collect()
+}
+
+/// Returns the format that the name of a file suggests. Fails if it suggests none.
+pub fn format_of(path: &Path) -> Result<FormatSpec, Error> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(formats::by_extension)
+        .ok_or_else(|| Error::Format {
+            path: path.to_owned(),
+            reason: format!(
+                "unsupported file extension; supported: .{}, also compressed (.gz, .zst, .bz2, \
+                 .xz, .lz4)",
+                formats::extensions().join(", .")
+            ),
+        })
+}
+
+/// Returns a function that turns an I/O error into one that names `path`.
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = PathBuf::from(path);
+    move |source| Error::File {
+        path: path.clone(),
+        source,
+    }
 }
 
 /// Checks that a file still has the length and digest it was described with. Returns its path.
@@ -127,18 +149,17 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     collect(folder, &mut found)?;
     found.sort_unstable();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut counts: HashMap<FormatName, usize> = HashMap::new();
     for path in &found {
-        *counts.entry(format_of(path)?.name()).or_default() += 1;
+        *counts.entry(format_of(path)?.name).or_default() += 1;
     }
-    // `max_by_key` returns the last of several maxima. Reversing the table makes a tie go to the
+    // `max_by_key` returns the last of several maxima. Reversing the list makes a tie go to the
     // format that is listed first.
-    let commonest = FORMATS
-        .iter()
+    let commonest = FormatName::ALL
+        .into_iter()
         .rev()
-        .max_by_key(|format| counts.get(format.name()).copied().unwrap_or(0))
-        .map(|format| format.name());
-    found.retain(|path| format_of(path).is_ok_and(|format| Some(format.name()) == commonest));
+        .max_by_key(|format| counts.get(format).copied().unwrap_or(0));
+    found.retain(|path| format_of(path).is_ok_and(|format| Some(format.name) == commonest));
     if found.is_empty() {
         return Err(Error::Empty {
             reason: format!("the folder `{}` holds no data file", folder.display()),

@@ -1,31 +1,26 @@
 //! The interfaces of a data file format and of the reader of its rows.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
 
 use crate::Error;
+use crate::content::SharedContent;
 use crate::field::{Cell, FieldPath};
 
-/// A format of data files.
-pub trait Format: Sync {
-    /// Returns its name, as shown to users.
-    fn name(&self) -> &'static str;
-
-    /// Returns the extensions of its files, without the dot.
-    fn extensions(&self) -> &'static [&'static str];
-
+/// A format of data files, with its options.
+pub trait Format: fmt::Debug + Send + Sync {
     /// Opens a file to read `fields` of each row, starting at `offset`.
     ///
     /// The offset is 0 or comes from [`RowReader::offset`] of an earlier reader of the same file.
     /// Each format chooses its unit: bytes in text files, rows in Parquet files.
     fn open(
         &self,
-        path: &Path,
+        content: &SharedContent,
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error>;
 
     /// Counts the rows. Rows that cannot be read count too, because each of them has a number.
-    fn count(&self, path: &Path) -> Result<u64, Error>;
+    fn count(&self, content: &SharedContent) -> Result<u64, Error>;
 }
 
 /// The requested fields of one row, in the order of the request; or why the row cannot be read.
@@ -45,13 +40,4 @@ pub trait RowReader: Send {
 
     /// Returns the names of the fields known so far, for error messages.
     fn columns(&self) -> Vec<String>;
-}
-
-/// Returns a function that turns an I/O error into one that names `path`.
-pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    let path = PathBuf::from(path);
-    move |source| Error::File {
-        path: path.clone(),
-        source,
-    }
 }

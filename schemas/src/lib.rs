@@ -12,6 +12,7 @@
 pub mod attribution;
 pub mod canonical;
 pub mod chat;
+pub mod dataset;
 pub mod error;
 pub mod footer;
 pub mod generation;
@@ -38,6 +39,7 @@ pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
 pub use chat::{ChatSpec, MessageTexts};
+pub use dataset::{FormatName, FormatOptions, FormatSpec, SampleBy};
 pub use error::{ErrorKind, chain};
 pub use footer::{Footer, FooterError, SlotKind};
 pub use generation::{EarlyStopping, GenerationSpec};

@@ -8,6 +8,7 @@ mod batch;
 mod fields;
 mod planner;
 mod shard_rows;
+mod source;
 #[cfg(test)]
 mod tests;
 

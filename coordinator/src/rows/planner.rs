@@ -1,13 +1,13 @@
 //! Cuts the selected rows of a dataset into shards of similar work.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
-use whence_datasets::{Cell, FieldPath, Row, Split, format_of, nearest_name, verify};
-use whence_schemas::job::DatasetSource;
+use whence_datasets::{Cell, FieldPath, Row, Split, nearest_name, verify};
+use whence_schemas::job::{DataFile, DatasetSource};
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 
 use super::fields::{fields, text_fields};
+use super::source::Source;
 use crate::Error;
 
 /// Most rows in a shard, so that a dataset of one-word rows does not become a single shard.
@@ -44,7 +44,9 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let split = Split::parse(&dataset.split)?;
     let fields = fields(dataset)?;
-    let paths: Vec<PathBuf> = dataset.files.iter().map(verify).collect::<Result<_, _>>()?;
+    for file in &dataset.files {
+        verify(file)?;
+    }
     let mut planner = Planner {
         shard_tokens,
         generated,
@@ -63,13 +65,13 @@ pub fn plan(
         let num_rows = if part.needs_count() {
             let counts = chosen
                 .iter()
-                .map(|&file| format_of(&paths[file])?.count(&paths[file]));
-            counts.sum::<Result<u64, whence_datasets::Error>>()?
+                .map(|&file| Source::open(&dataset.files[file])?.count());
+            counts.sum::<Result<u64, Error>>()?
         } else {
             u64::MAX
         };
         let rows = split.resolve(part, num_rows)?;
-        num_rows_there_are += planner.add_part(&paths, &chosen, &rows, &fields)?;
+        num_rows_there_are += planner.add_part(&dataset.files, &chosen, &rows, &fields)?;
     }
     planner.finish(dataset, &fields, num_rows_there_are)
 }
@@ -94,7 +96,7 @@ impl Planner {
     /// rows it read or skipped.
     fn add_part(
         &mut self,
-        paths: &[PathBuf],
+        files: &[DataFile],
         chosen: &[usize],
         rows: &Range<u64>,
         fields: &[FieldPath],
@@ -112,8 +114,7 @@ impl Planner {
                 self.cut();
             }
             previous = Some(file);
-            let path: &Path = &paths[file];
-            let mut reader = format_of(path)?.open(path, 0, fields)?;
+            let mut reader = Source::open(&files[file])?.rows(0, fields)?;
             while row < rows.start && reader.skip()? {
                 row += 1;
             }

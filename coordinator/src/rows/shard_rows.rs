@@ -1,18 +1,18 @@
 //! Reads the rows of one slot as Arrow batches.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema};
-use whence_datasets::{FieldPath, RowReader, format_of, local_path};
-use whence_schemas::job::DatasetSource;
+use whence_datasets::{FieldPath, RowReader};
+use whence_schemas::job::{DataFile, DatasetSource};
 use whence_schemas::plan::Plan;
 use whence_schemas::{AttributionSpec, SlotId, input};
 
 use super::batch::{BatchBuilder, Inputs};
 use super::fields::{NUM_TEXTS, fields, text_fields};
+use super::source::Source;
 use crate::Error;
 
 /// A batch ends after this many rows or this many bytes of text, whichever comes first.
@@ -26,16 +26,10 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
     let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
     let rows = plan.rows(slot).ok_or_else(unknown)?;
     let fields = fields(dataset)?;
-    let paths: Result<Vec<_>, _> = dataset
-        .files
-        .iter()
-        .map(|file| local_path(&file.path))
-        .collect();
-    let paths = paths?;
-    let path = paths.get(shard.cursor.file).ok_or_else(unknown)?;
+    let file = dataset.files.get(shard.cursor.file).ok_or_else(unknown)?;
     let mut reader = ShardRows {
-        reader: format_of(path)?.open(path, shard.cursor.offset, &fields)?,
-        paths,
+        reader: Source::open(file)?.rows(shard.cursor.offset, &fields)?,
+        files: dataset.files.clone(),
         file: shard.cursor.file,
         has_text: text_fields(dataset).map(|field| field.is_some()),
         inputs: Inputs::Texts,
@@ -51,7 +45,7 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
 
 /// Reads a slot's rows as batches of [`input::schema`].
 pub struct ShardRows {
-    paths: Vec<PathBuf>,
+    files: Vec<DataFile>,
     file: usize,
     reader: Box<dyn RowReader>,
     fields: Vec<FieldPath>,
@@ -112,15 +106,15 @@ impl ShardRows {
     }
 
     fn open_next_file(&mut self) -> Result<(), Error> {
-        let Some(path) = self.paths.get(self.file + 1) else {
+        let Some(file) = self.files.get(self.file + 1) else {
             let ended = whence_datasets::Error::Content {
-                path: self.paths[self.file].clone(),
+                path: self.files[self.file].path.clone().into(),
                 reason: "it ends before the rows it had at submission".to_owned(),
             };
             return Err(ended.into());
         };
         self.file += 1;
-        self.reader = format_of(path)?.open(path, 0, &self.fields)?;
+        self.reader = Source::open(file)?.rows(0, &self.fields)?;
         Ok(())
     }
 }

@@ -4,36 +4,36 @@
 //! stands for one quote and line ends belong to the field. A quote that is never closed makes only
 //! its first line unreadable: reading resumes with the next line.
 
-use std::path::Path;
+use whence_schemas::FormatOptions;
 
 use super::lines::{Lines, MAX_LINE_BYTES};
 use crate::Error;
+use crate::content::SharedContent;
 use crate::field::{Cell, FieldPath};
 use crate::format::{Format, Row, RowReader};
 
 /// The format, with the character that separates its fields.
 #[derive(Debug)]
 pub(super) struct Delimited {
-    name: &'static str,
-    extensions: &'static [&'static str],
     separator: u8,
 }
 
 impl Delimited {
-    pub(super) const COMMA: Self = Self {
-        name: "csv",
-        extensions: &["csv"],
-        separator: b',',
-    };
-    pub(super) const TAB: Self = Self {
-        name: "tsv",
-        extensions: &["tsv"],
-        separator: b'\t',
-    };
+    pub(super) fn new(options: &FormatOptions) -> Result<Self, String> {
+        match options.sep.as_deref().unwrap_or(",").as_bytes() {
+            &[separator] => Ok(Self { separator }),
+            _ => Err("`sep` must be one ASCII character".to_owned()),
+        }
+    }
 
-    fn rows(&self, path: &Path, offset: u64, fields: &[FieldPath]) -> Result<DelimitedRows, Error> {
+    fn rows(
+        &self,
+        content: &SharedContent,
+        offset: u64,
+        fields: &[FieldPath],
+    ) -> Result<DelimitedRows, Error> {
         let mut rows = DelimitedRows {
-            lines: Lines::open(path, 0)?,
+            lines: Lines::open(content, 0)?,
             separator: self.separator,
             header: Vec::new(),
             places: Vec::new(),
@@ -42,7 +42,7 @@ impl Delimited {
             return Ok(rows);
         };
         rows.header = header.map_err(|reason| Error::Format {
-            path: path.to_owned(),
+            path: content.name().into(),
             reason: format!("its header cannot be read: {reason}"),
         })?;
         let place = |field: &FieldPath| rows.header.iter().position(|name| name == field.as_str());
@@ -56,25 +56,17 @@ impl Delimited {
 }
 
 impl Format for Delimited {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn extensions(&self) -> &'static [&'static str] {
-        self.extensions
-    }
-
     fn open(
         &self,
-        path: &Path,
+        content: &SharedContent,
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        Ok(Box::new(self.rows(path, offset, fields)?))
+        Ok(Box::new(self.rows(content, offset, fields)?))
     }
 
-    fn count(&self, path: &Path) -> Result<u64, Error> {
-        let mut rows = self.rows(path, 0, &[])?;
+    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
+        let mut rows = self.rows(content, 0, &[])?;
         let mut count = 0;
         while rows.skip()? {
             count += 1;

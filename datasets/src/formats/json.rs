@@ -1,13 +1,13 @@
 //! JSON Lines: one object per line. Blank lines are ignored.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use indexmap::IndexMap;
 use whence_schemas::ordered::OrderedJson;
 
 use super::lines::{Line, Lines, MAX_LINE_BYTES};
 use crate::Error;
+use crate::content::SharedContent;
 use crate::field::FieldPath;
 use crate::format::{Format, Row, RowReader};
 
@@ -20,22 +20,14 @@ const MAX_COLUMNS: usize = 64;
 pub(super) struct JsonLines;
 
 impl Format for JsonLines {
-    fn name(&self) -> &'static str {
-        "jsonl"
-    }
-
-    fn extensions(&self) -> &'static [&'static str] {
-        &["jsonl", "ndjson", "json"]
-    }
-
     fn open(
         &self,
-        path: &Path,
+        content: &SharedContent,
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
         let mut rows = JsonRows {
-            lines: Lines::open(path, offset)?,
+            lines: Lines::open(content, offset)?,
             fields: fields.to_vec(),
             columns: BTreeSet::new(),
         };
@@ -45,8 +37,8 @@ impl Format for JsonLines {
         Ok(Box::new(rows))
     }
 
-    fn count(&self, path: &Path) -> Result<u64, Error> {
-        let mut lines = Lines::open(path, 0)?;
+    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
+        let mut lines = Lines::open(content, 0)?;
         let mut count = 0;
         while let Some(line) = lines.next()? {
             count += u64::from(!line.is_blank());
@@ -74,7 +66,7 @@ impl JsonRows {
         };
         if first == Some(b'[') {
             return Err(Error::Format {
-                path: self.lines.path().to_owned(),
+                path: self.lines.content().name().into(),
                 reason: "it is one JSON array; write one object a line, for example with \
                          `jq -c '.[]'`"
                     .to_owned(),

@@ -3,22 +3,19 @@
 //! Only one line at a time is in memory, and no more than [`MAX_LINE_BYTES`] of it, so that a file
 //! without line ends cannot exhaust the memory.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::format::unreadable;
+use crate::content::{SharedContent, unreadable};
 
 /// Most bytes of a line that are kept. Longer than any text that a model can take.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Reads a file line by line.
-#[derive(Debug)]
 pub(super) struct Lines {
-    path: PathBuf,
-    reader: BufReader<File>,
+    content: SharedContent,
+    reader: BufReader<Box<dyn Read + Send>>,
     offset: u64,
     line: Vec<u8>,
     /// The offset of a line and its number. Later lines are numbered by counting on from there.
@@ -50,11 +47,10 @@ impl Line<'_> {
 impl Lines {
     /// Opens a file at `offset`, which must be the start of a line. A byte order mark at the start
     /// of the file is skipped.
-    pub(super) fn open(path: &Path, offset: u64) -> Result<Self, Error> {
-        let file = File::open(path).map_err(unreadable(path))?;
+    pub(super) fn open(content: &SharedContent, offset: u64) -> Result<Self, Error> {
         let mut lines = Self {
-            path: path.to_owned(),
-            reader: BufReader::with_capacity(1 << 16, file),
+            content: SharedContent::clone(content),
+            reader: BufReader::with_capacity(0, Box::new(std::io::empty())),
             offset: 0,
             line: Vec::new(),
             counted: (0, 1),
@@ -66,11 +62,12 @@ impl Lines {
     /// Moves to `offset`, which must be the start of a line.
     pub(super) fn seek(&mut self, offset: u64) -> Result<(), Error> {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        let to_start = SeekFrom::Start(offset);
-        self.reader.seek(to_start).map_err(unreadable(&self.path))?;
+        let reader = self.content.reader(offset);
+        let reader = reader.map_err(unreadable(&self.content))?;
+        self.reader = BufReader::with_capacity(1 << 16, reader);
         self.offset = offset;
         if offset == 0 {
-            let start = self.reader.fill_buf().map_err(unreadable(&self.path))?;
+            let start = self.reader.fill_buf().map_err(unreadable(&self.content))?;
             if start.starts_with(BYTE_ORDER_MARK) {
                 self.reader.consume(BYTE_ORDER_MARK.len());
                 self.offset = BYTE_ORDER_MARK.len() as u64;
@@ -84,9 +81,9 @@ impl Lines {
         self.offset
     }
 
-    /// Returns the path of the file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the file.
+    pub(super) fn content(&self) -> &SharedContent {
+        &self.content
     }
 
     /// Returns the name of the line that starts at `start`, for error messages: its number, counted
@@ -99,7 +96,8 @@ impl Lines {
         if start - from > MAX_COUNTED_BYTES {
             return Ok(format!("the line at byte {start}"));
         }
-        let passed = count_line_ends(&self.path, from..start).map_err(unreadable(&self.path))?;
+        let passed =
+            count_line_ends(&self.content, from..start).map_err(unreadable(&self.content))?;
         self.counted = (start, number + passed);
         Ok(format!("line {}", number + passed))
     }
@@ -112,7 +110,7 @@ impl Lines {
         let mut kept = (&mut self.reader).take(MAX_LINE_BYTES as u64 + 1);
         let read = kept
             .read_until(b'\n', &mut self.line)
-            .map_err(unreadable(&self.path))?;
+            .map_err(unreadable(&self.content))?;
         if read == 0 {
             return Ok(None);
         }
@@ -133,7 +131,7 @@ impl Lines {
     /// Skips the rest of the current line and its line end.
     fn pass_line_end(&mut self) -> Result<(), Error> {
         loop {
-            let buffer = self.reader.fill_buf().map_err(unreadable(&self.path))?;
+            let buffer = self.reader.fill_buf().map_err(unreadable(&self.content))?;
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let passed = end.map_or(buffer.len(), |end| end + 1);
             self.reader.consume(passed);
@@ -145,12 +143,11 @@ impl Lines {
     }
 }
 
-/// Counts the line ends in `range` of a file. It opens the file separately, so that the position of
-/// the caller's reader does not move.
-fn count_line_ends(path: &Path, range: Range<u64>) -> std::io::Result<u64> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(range.start))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file.take(range.end - range.start));
+/// Counts the line ends in `range` of a file. It reads the file separately, so that the position
+/// of the caller's reader does not move.
+fn count_line_ends(content: &SharedContent, range: Range<u64>) -> std::io::Result<u64> {
+    let from_start = content.reader(range.start)?;
+    let mut reader = BufReader::with_capacity(1 << 16, from_start.take(range.end - range.start));
     let mut count = 0;
     loop {
         let buffer = reader.fill_buf()?;
@@ -172,6 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         std::fs::write(&path, "\u{feff}one\r\n\ntwo").unwrap();
+        let path = crate::content::local(&path).unwrap();
         let mut lines = Lines::open(&path, 0).unwrap();
         let mut read = Vec::new();
         while let Some(line) = lines.next().unwrap() {
@@ -197,6 +195,7 @@ mod tests {
         let mut bytes = vec![b'x'; MAX_LINE_BYTES + 70_000];
         bytes.extend(b"\nnext\n");
         std::fs::write(&path, bytes).unwrap();
+        let path = crate::content::local(&path).unwrap();
         let mut lines = Lines::open(&path, 0).unwrap();
         let first = lines.next().unwrap().unwrap();
         assert!(first.is_cut && first.bytes.len() == MAX_LINE_BYTES);

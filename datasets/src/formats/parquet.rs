@@ -1,21 +1,24 @@
 //! Parquet files: reads only the columns that are needed, in batches of a few hundred rows.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
 use whence_schemas::ordered::OrderedJson;
 use whence_schemas::panics;
 
 use crate::Error;
+use crate::content::SharedContent;
 use crate::field::{Cell, FieldPath, Step, item_index};
-use crate::format::{Format, Row, RowReader, unreadable};
+use crate::format::{Format, Row, RowReader};
 
 /// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;
@@ -25,21 +28,13 @@ const BATCH_ROWS: usize = 256;
 pub(super) struct Parquet;
 
 impl Format for Parquet {
-    fn name(&self) -> &'static str {
-        "parquet"
-    }
-
-    fn extensions(&self) -> &'static [&'static str] {
-        &["parquet"]
-    }
-
     fn open(
         &self,
-        path: &Path,
+        content: &SharedContent,
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        let (file, metadata) = open_file(path)?;
+        let (file, metadata) = open_file(content)?;
         let schema = metadata.schema().clone();
         // A column is read if a path starts in it, or if its own name is the whole path.
         let wanted = |field: &Field| {
@@ -57,9 +52,9 @@ impl Format for Parquet {
             .with_offset((offset - passed) as usize)
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
-        let reader = guarded(path, || reader.build())?;
+        let reader = guarded(content, || reader.build())?;
         Ok(Box::new(ParquetRows {
-            path: path.to_owned(),
+            content: SharedContent::clone(content),
             schema,
             reader,
             batch: None,
@@ -68,29 +63,54 @@ impl Format for Parquet {
         }))
     }
 
-    fn count(&self, path: &Path) -> Result<u64, Error> {
-        let (_, metadata) = open_file(path)?;
+    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
+        let (_, metadata) = open_file(content)?;
         Ok(metadata.metadata().file_metadata().num_rows() as u64)
     }
 }
 
-fn open_file(path: &Path) -> Result<(File, ArrowReaderMetadata), Error> {
-    let file = File::open(path).map_err(unreadable(path))?;
-    let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-    let metadata = guarded(path, load)?;
-    Ok((file, metadata))
+fn open_file(content: &SharedContent) -> Result<(Chunks, ArrowReaderMetadata), Error> {
+    let chunks = Chunks(SharedContent::clone(content));
+    let load = || ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new());
+    let metadata = guarded(content, load)?;
+    Ok((chunks, metadata))
+}
+
+/// A file as the Parquet reader asks for it: by ranges.
+struct Chunks(SharedContent);
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.0.num_bytes()
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(self.0.reader(start)?)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let end = start + length as u64;
+        if end > self.0.num_bytes() {
+            return Err(ParquetError::EOF(format!("it ends before byte {end}")));
+        }
+        Ok(self.0.read_range(start..end)?)
+    }
 }
 
 /// Runs a step of the Parquet reader. On damaged files it usually fails but sometimes panics; both
 /// become an error that names the file.
 fn guarded<T, E: std::error::Error>(
-    path: &Path,
+    content: &SharedContent,
     read: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, Error> {
     match panics::caught(read) {
-        Ok(read) => read.map_err(|error| damaged(path, &error.to_string())),
+        Ok(read) => read.map_err(|error| damaged(content, &error.to_string())),
         Err(panic) => Err(damaged(
-            path,
+            content,
             &format!("the reader cannot take it ({panic})"),
         )),
     }
@@ -112,7 +132,7 @@ fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64)
 }
 
 struct ParquetRows {
-    path: PathBuf,
+    content: SharedContent,
     schema: SchemaRef,
     reader: ParquetRecordBatchReader,
     /// The current batch, and how many of its rows have been read.
@@ -133,7 +153,7 @@ impl ParquetRows {
                 self.offset += 1;
                 return Ok(Some((batch.clone(), row)));
             }
-            let next = guarded(&self.path, || self.reader.next().transpose())?;
+            let next = guarded(&self.content, || self.reader.next().transpose())?;
             let Some(batch) = next else {
                 return Ok(None);
             };
@@ -241,9 +261,9 @@ fn value(array: &ArrayRef, row: usize) -> OrderedJson {
     }
 }
 
-fn damaged(path: &Path, reason: &str) -> Error {
+fn damaged(content: &SharedContent, reason: &str) -> Error {
     Error::Content {
-        path: path.to_owned(),
+        path: content.name().into(),
         reason: format!("it is not a whole Parquet file: {reason}"),
     }
 }
