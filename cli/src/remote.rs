@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
-use whence_proto::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words, jitter, retry};
 use whence_proto::status;
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
     CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, SubmitJobRequest,
     WatchJobRequest,
 };
+use whence_schemas::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words, jitter, retry};
 use whence_schemas::{ErrorKind, JobId, JobSpec};
 
 use crate::Failure;

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use whence_proto::retry::jitter;
 use whence_schemas::job::NUMERICS_VERSION;
+use whence_schemas::retry::jitter;
 use whence_schemas::{Attempt, JobId, WorkerId, layout};
 
 use crate::Error;

@@ -3,9 +3,8 @@
 //! The messages are generated from `attribution/v1/*.proto`, where each call documents who sends
 //! it, when, and what a retry does. Only the services use these types; the rest of the coordinator
 //! and the worker uses the types of `whence-schemas`. [`status`] defines what an error means on the
-//! wire, and [`retry`] defines how a caller waits for a server that does not answer.
+//! wire; how a caller waits for a server that does not answer is `whence_schemas::retry`.
 
-pub mod retry;
 pub mod status;
 
 /// Version of the worker protocol. It is raised when a worker that speaks an older version could do

@@ -1,5 +1,4 @@
-//! What an [`ErrorKind`] means outside a program: its gRPC code, whether to retry, and the exit
-//! status.
+//! What an [`ErrorKind`] means outside a program: its gRPC code and the exit status.
 //!
 //! Nothing else in the workspace decides this. A server turns a kind into a code and a client turns
 //! the code back into a kind, so that both sides and the shell draw the same conclusion from the
@@ -50,11 +49,6 @@ pub fn kind(status: &Status) -> ErrorKind {
     }
 }
 
-/// Returns whether the same call may succeed if it is tried again.
-pub fn may_pass(kind: ErrorKind) -> bool {
-    kind == ErrorKind::Unavailable
-}
-
 /// Returns the exit status of a program that ends with an error: 2 if the request must change, 1 if
 /// the request may be right.
 pub fn exit_status(kind: ErrorKind) -> u8 {
@@ -97,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again_and_only_wrong_requests_exit_with_2() {
-        let retried = KINDS.map(may_pass);
+        let retried = KINDS.map(ErrorKind::may_pass);
         assert_eq!(retried, [false, false, true, false, false]);
         assert_eq!(KINDS.map(exit_status), [2, 2, 1, 1, 1]);
     }

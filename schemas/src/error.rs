@@ -1,7 +1,7 @@
 //! What can be done about an error: one classification for every crate and every program.
 //!
-//! Whether a call is retried, which gRPC status it gets and how a program exits are all derived
-//! from the [`ErrorKind`] (`proto/src/status.rs`), so they cannot disagree.
+//! Whether a call is retried ([`ErrorKind::may_pass`]), which gRPC status it gets and how a program
+//! exits (both in `proto/src/status.rs`) are all derived from the kind, so they cannot disagree.
 
 use std::error::Error;
 
@@ -18,6 +18,13 @@ pub enum ErrorKind {
     Data,
     /// A bug in whence. Report it.
     Internal,
+}
+
+impl ErrorKind {
+    /// Returns whether the same call may succeed if it is tried again.
+    pub fn may_pass(self) -> bool {
+        self == Self::Unavailable
+    }
 }
 
 /// Returns the message of `error` followed by the messages of its causes, joined by colons.

@@ -28,6 +28,8 @@ pub mod output;
 pub mod panics;
 pub mod placement;
 pub mod plan;
+#[cfg(feature = "retry")]
+pub mod retry;
 #[cfg(feature = "store")]
 pub mod slot_file;
 #[cfg(feature = "store")]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::warn;
-use whence_proto::retry::{GaveUp, RetryPolicy, in_words, retry};
 use whence_proto::v1::Outcome;
+use whence_schemas::retry::{GaveUp, RetryPolicy, in_words, retry};
 use whence_schemas::store::{Created, Listed, SlotStore, StoreError, read_footer};
 use whence_schemas::{Attempt, SlotKind, chain};
 

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use whence_proto::retry::{GaveUp, RetryPolicy, retry};
 use whence_proto::status;
 use whence_proto::v1::{AttemptRef, CompleteShardRequest, FailShardRequest};
+use whence_schemas::retry::{GaveUp, RetryPolicy, retry};
 use whence_schemas::{WorkerId, chain};
 
 use super::link::Link;

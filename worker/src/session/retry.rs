@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tonic::Status;
 use tracing::warn;
-use whence_proto::retry::{GaveUp, RetryPolicy, in_words, retry};
 use whence_proto::status;
 use whence_schemas::ErrorKind;
+use whence_schemas::retry::{GaveUp, RetryPolicy, in_words, retry};
 
 use super::link::Link;
 use crate::error::Error;

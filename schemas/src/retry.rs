@@ -1,15 +1,14 @@
 //! Retries: the one policy that every caller follows when a server or a store does not answer.
 //!
 //! Pauses grow exponentially up to a cap, with full jitter, so that the workers of a cluster do not
-//! all come back at the same moment. Only transient errors are retried ([`status::may_pass`]), and
-//! only until the time budget is used up.
+//! all come back at the same moment. Only transient errors are retried ([`ErrorKind::may_pass`]),
+//! and only until the time budget is used up.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use whence_schemas::ErrorKind;
 
-use crate::status;
+use crate::ErrorKind;
 
 /// How long to pause between tries, and when to give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl RetryBudget {
     /// Records a failure of this kind, seen at `now`, and decides what to do about it. The clock
     /// starts at the first failure, not when the budget was made.
     pub fn spend(&mut self, kind: ErrorKind, now: Instant, jitter: f64) -> Verdict {
-        if !status::may_pass(kind) {
+        if !kind.may_pass() {
             return Verdict::WillNotPass;
         }
         let since = *self.since.get_or_insert(now);
