@@ -13,9 +13,11 @@ use graph::Imports;
 use source::Crate;
 
 /// The source folders that are checked.
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 8] = [
     "proto/src",
     "schemas/src",
+    "hub/src",
+    "hub/fake/src",
     "worker/engine/src",
     "worker/src",
     "coordinator/src",

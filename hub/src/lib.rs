@@ -1,0 +1,39 @@
+//! The Hugging Face Hub: from a name to a commit, from a commit to files.
+//!
+//! [`Hub::resolve`] turns a name and a revision into a [`Snapshot`], whose bytes never change.
+//! [`Hub::tree`] lists its files, [`Hub::fetch`] brings one into the cache, and [`Hub::open`] reads
+//! one without downloading it. [`model_files`] says which files of a model are needed.
+//!
+//! Three things always hold. The cache is `huggingface_hub`'s: what Python has downloaded is not
+//! downloaded again, nor the other way around. Bytes are verified before anybody reads them from
+//! the cache. The access token is sent to the endpoint and to nobody else, and is never printed.
+//!
+//! The crate knows nothing of jobs, models' mathematics or rows of datasets.
+
+mod blob;
+mod body;
+mod cache;
+mod client;
+mod digest;
+mod download;
+mod error;
+mod explain;
+mod hub;
+mod model_files;
+mod patience;
+mod remote;
+mod repo;
+mod settings;
+mod token;
+mod tree;
+
+pub use digest::Digest;
+pub use download::{OnProgress, Transfer, no_progress};
+pub use error::{Error, Subject};
+pub use hub::Hub;
+pub use model_files::{NoModel, gguf_files, model_files};
+pub use remote::{RemoteFile, RemoteStream};
+pub use repo::{Commit, InvalidName, RepoId, RepoKind, Revision, Snapshot};
+pub use settings::{Offline, Settings, SettingsError, TokenSource};
+pub use token::Token;
+pub use tree::{RepoFile, Tree};
