@@ -1,13 +1,12 @@
 //! Paths to a field of a row: `translation.en`, `answers.text[0]`, `messages[-1].content`.
 //!
-//! If a column's own name looks like a path, the column takes precedence, so that people can type
-//! any name that they see in the header.
+//! A column's own name may look like a path. The longest name that is a column takes precedence, so
+//! that people can type any name that they see in the header: `a.b` is the column `a.b` if there is
+//! one, else the key `b` in the column `a`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use indexmap::IndexMap;
-use whence_schemas::ordered::OrderedJson;
 use whence_schemas::suggest;
 
 use crate::Error;
@@ -16,8 +15,9 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath {
     text: String,
-    column: String,
-    steps: Vec<Step>,
+    /// Every column that the path may start in, with the steps from there. The longest name comes
+    /// first, and it is the whole text.
+    readings: Vec<(String, Vec<Step>)>,
 }
 
 /// One step into a nested value.
@@ -37,8 +37,11 @@ pub enum Cell {
     Null,
     /// The field holds text.
     Text(String),
-    /// The field holds another kind of value, given here as JSON. Object keys keep their order.
+    /// The field holds a number, a list or an object, given here as JSON. Numbers are as they are
+    /// written, and object keys keep their order.
     Json(String),
+    /// The field holds a value that JSON lacks, such as a date, given here in its ISO form.
+    Other(String),
 }
 
 impl FieldPath {
@@ -47,42 +50,16 @@ impl FieldPath {
         &self.text
     }
 
-    /// Returns the column that the path starts in.
-    pub(crate) fn column(&self) -> &str {
-        &self.column
+    /// Returns the columns that the path may start in, the longest name first.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.readings.iter().map(|(column, _)| column.as_str())
     }
 
-    /// Returns the steps from the column to the value; none if the path is just a column.
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// Returns what a row, given as a JSON object, holds at this path.
-    pub(crate) fn of_object(&self, row: &IndexMap<String, OrderedJson>) -> Cell {
-        if let Some(value) = row.get(&self.text) {
-            return Cell::from(value);
-        }
-        let mut value = row.get(&self.column);
-        for step in &self.steps {
-            value = match (value, step) {
-                (Some(OrderedJson::Object(object)), Step::Key(key)) => object.get(key),
-                (Some(OrderedJson::List(items)), Step::Index(index)) => {
-                    item_index(*index, items.len()).map(|index| &items[index])
-                }
-                _ => None,
-            };
-        }
-        value.map_or(Cell::Absent, Cell::from)
-    }
-}
-
-impl From<&OrderedJson> for Cell {
-    fn from(value: &OrderedJson) -> Self {
-        match value {
-            OrderedJson::Null => Self::Null,
-            OrderedJson::Text(text) => Self::Text(text.clone()),
-            other => Self::Json(other.to_string()),
-        }
+    /// Returns the columns that the path may start in, each with the steps from there to the value.
+    /// The first column that exists is meant.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = (&str, &[Step])> {
+        let readings = self.readings.iter();
+        readings.map(|(column, steps)| (column.as_str(), steps.as_slice()))
     }
 }
 
@@ -103,36 +80,48 @@ impl FromStr for FieldPath {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |reason| Error::Field {
-            field: text.to_owned(),
-            reason,
-        };
-        let mut steps = Vec::new();
-        for part in text.split('.') {
-            let (key, mut indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-            if key.is_empty() {
-                return Err(refuse("a name is missing"));
-            }
-            steps.push(Step::Key(key.to_owned()));
-            while let Some(rest) = indices.strip_prefix('[') {
-                let (index, rest) = rest.split_once(']').ok_or(refuse("a `]` is missing"))?;
-                let index = index.parse().map_err(|_| refuse("`[…]` takes a number"))?;
-                steps.push(Step::Index(index));
-                indices = rest;
-            }
-            if !indices.is_empty() {
-                return Err(refuse("after `]` comes `.`, `[` or the end"));
+        if text.is_empty() {
+            return Err(Error::Field {
+                field: text.to_owned(),
+                reason: "a name is missing",
+            });
+        }
+        let mut readings = vec![(text.to_owned(), Vec::new())];
+        // A column has a name, so that a sign at the very start cannot begin the steps.
+        let starts = text.char_indices().skip(1).collect::<Vec<_>>();
+        for (at, sign) in starts.into_iter().rev() {
+            if matches!(sign, '.' | '[')
+                && let Some(steps) = steps(&text[at..])
+            {
+                readings.push((text[..at].to_owned(), steps));
             }
         }
-        let Step::Key(column) = steps.remove(0) else {
-            return Err(refuse("a name is missing"));
-        };
         Ok(Self {
             text: text.to_owned(),
-            column,
-            steps,
+            readings,
         })
     }
+}
+
+/// Parses `.key` and `[index]`, any number of them. Returns `None` if it is anything else.
+fn steps(text: &str) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(key) = rest.strip_prefix('.') {
+            let end = key.find(['.', '[']).unwrap_or(key.len());
+            if end == 0 {
+                return None;
+            }
+            steps.push(Step::Key(key[..end].to_owned()));
+            rest = &key[end..];
+        } else {
+            let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
+            steps.push(Step::Index(index.parse().ok()?));
+            rest = after;
+        }
+    }
+    Some(steps)
 }
 
 /// Returns the name most similar to `wanted`, if any is similar enough to suggest.
@@ -151,34 +140,42 @@ pub fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn cell(path: &str) -> Cell {
-        let row = r#"{
-            "translation": {"en": "Hello", "n": 3},
-            "answers": {"text": ["a", null]},
-            "a.b": "flat"
-        }"#;
-        let OrderedJson::Object(row) = serde_json::from_str(row).unwrap() else {
-            panic!("a row is an object");
+    fn readings(path: &str) -> Vec<String> {
+        let path: FieldPath = path.parse().unwrap();
+        let reading = |(column, steps): (&str, &[Step])| {
+            let steps = steps.iter().map(|step| match step {
+                Step::Key(key) => format!("/{key}"),
+                Step::Index(index) => format!("/{index}"),
+            });
+            format!("{column}{}", steps.collect::<String>())
         };
-        path.parse::<FieldPath>().unwrap().of_object(&row)
+        path.readings().map(reading).collect()
     }
 
     #[test]
-    fn paths_reach_into_objects_and_lists() {
-        assert_eq!(cell("translation.en"), Cell::Text("Hello".into()));
-        assert_eq!(cell("translation.n"), Cell::Json("3".into()));
-        assert_eq!(cell("answers.text[0]"), Cell::Text("a".into()));
-        assert_eq!(cell("answers.text[-1]"), Cell::Null);
-        assert_eq!(cell("answers.text[2]"), Cell::Absent);
-        assert_eq!(cell("translation.de"), Cell::Absent);
-        assert_eq!(cell("a.b"), Cell::Text("flat".into()));
+    fn the_longest_column_name_comes_first() {
+        assert_eq!(readings("text"), ["text"]);
+        assert_eq!(
+            readings("translation.en"),
+            ["translation.en", "translation/en"]
+        );
+        assert_eq!(readings("a.b.c"), ["a.b.c", "a.b/c", "a/b/c"]);
+        let content = readings("messages[-1].content");
+        assert_eq!(content.last().unwrap(), "messages/-1/content");
+        assert_eq!(readings("a[0][1]"), ["a[0][1]", "a[0]/1", "a/0/1"]);
+        assert_eq!(readings(".leading"), [".leading"]);
+        assert_eq!(readings(".leading.en"), [".leading.en", ".leading/en"]);
+        assert_eq!(readings("two words.en"), ["two words.en", "two words/en"]);
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
-        for text in ["", ".a", "a.", "a[", "a[x]", "a[0]b", "[0]"] {
-            assert!(text.parse::<FieldPath>().is_err(), "{text}");
+    fn what_is_no_path_is_a_name() {
+        for text in ["a.", "a[", "a[x]", "[0]", "a..b"] {
+            assert_eq!(readings(text)[0], text);
+            let path: FieldPath = text.parse().unwrap();
+            assert!(path.columns().all(|column| column != "a"), "{text}");
         }
+        assert!("".parse::<FieldPath>().is_err());
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl BatchBuilder {
             .chain(std::iter::repeat(None));
         for (column, cell) in self.columns.iter_mut().zip(carried) {
             let value = match cell {
-                Some(Cell::Text(text) | Cell::Json(text)) => Some(text.as_str()),
+                Some(Cell::Text(text) | Cell::Json(text) | Cell::Other(text)) => {
+                    Some(text.as_str())
+                }
                 _ => None,
             };
             self.num_bytes += value.map_or(0, str::len);
@@ -123,7 +125,7 @@ impl BatchBuilder {
 fn conversation_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
     match cell {
         Cell::Json(list) if list.starts_with('[') => Ok(list),
-        Cell::Json(_) => Err(format!(
+        Cell::Json(_) | Cell::Other(_) => Err(format!(
             "field `{field}` holds neither text nor a list of messages"
         )),
         _ => text_of(cell, field),
@@ -136,6 +138,6 @@ fn text_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
         Cell::Text(text) => Ok(text),
         Cell::Absent => Err(format!("the row has no field `{field}`")),
         Cell::Null => Err(format!("field `{field}` is null")),
-        Cell::Json(_) => Err(format!("field `{field}` holds no text")),
+        Cell::Json(_) | Cell::Other(_) => Err(format!("field `{field}` holds no text")),
     }
 }

@@ -140,7 +140,7 @@ impl Planner {
                 *found |= *cell != Cell::Absent;
             }
             let texts = cells.iter().take(self.num_texts).map(|cell| match cell {
-                Cell::Text(text) | Cell::Json(text) => text.len() as u64,
+                Cell::Text(text) | Cell::Json(text) | Cell::Other(text) => text.len() as u64,
                 Cell::Absent | Cell::Null => 0,
             });
             let of_sequence = texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated.tokens;

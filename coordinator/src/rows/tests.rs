@@ -8,6 +8,7 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use arrow::ipc::writer::StreamWriter;
 use whence_datasets::describe;
 use whence_schemas::job::DatasetSource;
 use whence_schemas::{Plan, SlotId, input};
@@ -36,6 +37,27 @@ fn write_jsonl(folder: &Path) -> PathBuf {
     path
 }
 
+fn write_json_list(folder: &Path) -> PathBuf {
+    let object = |(source, target, label): &(Option<&str>, &str, &str)| serde_json::json!({"source": source, "target": target, "label": label});
+    let rows: Vec<_> = ROWS.iter().map(object).collect();
+    let path = folder.join("list.json");
+    fs::write(&path, serde_json::to_string_pretty(&rows).unwrap()).unwrap();
+    path
+}
+
+fn write_arrow(folder: &Path) -> PathBuf {
+    let path = folder.join("rows.arrow");
+    let batch = columns();
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = StreamWriter::try_new(file, &batch.schema()).unwrap();
+    for start in (0..ROWS.len()).step_by(3) {
+        let rows = 3.min(ROWS.len() - start);
+        writer.write(&batch.slice(start, rows)).unwrap();
+    }
+    writer.finish().unwrap();
+    path
+}
+
 fn write_delimited(folder: &Path, extension: &str, separator: &str) -> PathBuf {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let mut text = ["source", "target", "label"].join(separator) + "\r\n";
@@ -49,14 +71,17 @@ fn write_delimited(folder: &Path, extension: &str, separator: &str) -> PathBuf {
     path
 }
 
-fn write_parquet(folder: &Path) -> PathBuf {
+fn columns() -> RecordBatch {
     let source: ArrayRef = Arc::new(ROWS.iter().map(|row| row.0).collect::<StringArray>());
     let target: ArrayRef = Arc::new(ROWS.iter().map(|row| Some(row.1)).collect::<StringArray>());
     let label: ArrayRef = Arc::new(ROWS.iter().map(|row| Some(row.2)).collect::<StringArray>());
     let columns = [("source", source), ("target", target), ("label", label)];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn write_parquet(folder: &Path) -> PathBuf {
     let path = folder.join("rows.parquet");
-    write_batch(&path, &batch, 2);
+    write_batch(&path, &columns(), 2);
     path
 }
 
@@ -132,6 +157,8 @@ fn every_format_gives_the_same_rows_from_every_shard() {
     let folder = tempfile::tempdir().unwrap();
     let files = [
         write_jsonl(folder.path()),
+        write_json_list(folder.path()),
+        write_arrow(folder.path()),
         write_delimited(folder.path(), "csv", ","),
         write_delimited(folder.path(), "tsv", "\t"),
         write_parquet(folder.path()),
@@ -288,17 +315,4 @@ fn a_truncated_parquet_file_is_named() {
     let message = whence_schemas::chain(&error);
     assert!(message.contains("rows.parquet"), "{message}");
     assert_eq!(error.kind(), whence_schemas::ErrorKind::Data);
-}
-
-#[test]
-fn a_json_array_is_refused_with_the_way_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("rows.json");
-    fs::write(&path, r#"[{"source": "a", "target": "b", "label": "c"}]"#).unwrap();
-    let error = plan(&dataset(&[path], "train"), 10, Generated::NOTHING).unwrap_err();
-    let error = whence_schemas::chain(&error);
-    assert!(
-        error.contains("rows.json") && error.contains("one object a line"),
-        "{error}"
-    );
 }

@@ -14,6 +14,7 @@ mod copies;
 mod encoding;
 mod eviction;
 mod local;
+mod positioned;
 mod remote;
 #[cfg(test)]
 mod tests;

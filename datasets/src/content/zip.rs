@@ -1,9 +1,10 @@
 //! Files in zip archives.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read};
 
 use ::zip::CompressionMethod;
 
+use super::positioned::Positioned;
 use super::{SharedContent, unreadable};
 use crate::Error;
 
@@ -50,11 +51,8 @@ pub(super) fn is_zip(content: &SharedContent) -> io::Result<bool> {
 type Archive = ::zip::ZipArchive<BufReader<Positioned>>;
 
 pub(super) fn open(content: &SharedContent) -> Result<Archive, Error> {
-    let reader = Positioned {
-        content: SharedContent::clone(content),
-        position: 0,
-    };
-    Archive::new(BufReader::new(reader)).map_err(|error| damaged(content, &error.to_string()))
+    let reader = BufReader::new(Positioned::new(content));
+    Archive::new(reader).map_err(|error| damaged(content, &error.to_string()))
 }
 
 pub(super) fn damaged(content: &SharedContent, reason: &str) -> Error {
@@ -121,38 +119,5 @@ impl Read for Checked {
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(read)
-    }
-}
-
-/// Reads a file from a position that can be moved.
-pub(super) struct Positioned {
-    content: SharedContent,
-    position: u64,
-}
-
-impl Read for Positioned {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = (self.position + buffer.len() as u64).min(self.content.num_bytes());
-        if self.position >= end {
-            return Ok(0);
-        }
-        let bytes = self.content.read_range(self.position..end)?;
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        self.position = end;
-        Ok(bytes.len())
-    }
-}
-
-impl Seek for Positioned {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (from, by) = match to {
-            SeekFrom::Start(position) => (position, 0),
-            SeekFrom::End(by) => (self.content.num_bytes(), by),
-            SeekFrom::Current(by) => (self.position, by),
-        };
-        self.position = from
-            .checked_add_signed(by)
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.position)
     }
 }

@@ -3,10 +3,17 @@
 //! A format is chosen once, when a dataset is resolved, and is then part of its description.
 //! Reading a file never looks at its name.
 
+mod arrow;
+mod columnar;
+mod parquet;
+
 mod csv;
 mod json;
+mod text;
+
+mod line_numbers;
 mod lines;
-mod parquet;
+mod text_start;
 
 use whence_schemas::{FormatName, FormatOptions, FormatSpec};
 
@@ -32,16 +39,38 @@ const FORMATS: &[Entry] = &[
         make: |_| Ok(Box::new(parquet::Parquet)),
     },
     Entry {
+        name: FormatName::Arrow,
+        extensions: &["arrow"],
+        options: &[],
+        make: |_| Ok(Box::new(arrow::Arrow)),
+    },
+    Entry {
         name: FormatName::Json,
         extensions: &["json", "jsonl", "ndjson"],
-        options: &["encoding"],
-        make: |_| Ok(Box::new(json::JsonLines)),
+        options: &["field", "encoding"],
+        make: |options| {
+            let field = options.field.clone();
+            Ok(Box::new(json::Json { field }))
+        },
     },
     Entry {
         name: FormatName::Csv,
         extensions: &["csv", "tsv"],
-        options: &["sep", "encoding"],
-        make: |options| Ok(Box::new(csv::Delimited::new(options)?)),
+        options: &[
+            "sep",
+            "quotechar",
+            "names",
+            "skiprows",
+            "keep_default_na",
+            "encoding",
+        ],
+        make: |options| Ok(Box::new(csv::Csv::new(options)?)),
+    },
+    Entry {
+        name: FormatName::Text,
+        extensions: &["txt"],
+        options: &["sample_by", "keep_linebreaks", "encoding"],
+        make: |options| Ok(Box::new(text::Text::new(options))),
     },
 ];
 

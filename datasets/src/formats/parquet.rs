@@ -1,27 +1,36 @@
-//! Parquet files: reads only the columns that are needed, in batches of a few hundred rows.
+//! Parquet files: only the columns and row groups that are needed are read, in batches of a few
+//! hundred rows.
+//!
+//! The decoder says which bytes it needs next, so that a file across the network is read by a few
+//! large ranges instead of page by page. What is in memory at a time is the compressed columns of
+//! one row group.
 
 use std::io::Read;
+use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
-use whence_schemas::ordered::OrderedJson;
 use whence_schemas::panics;
 
+use super::columnar::{self, Places};
 use crate::Error;
-use crate::content::SharedContent;
-use crate::field::{Cell, FieldPath, Step, item_index};
+use crate::content::{SharedContent, unreadable};
+use crate::field::FieldPath;
 use crate::format::{Format, Row, RowReader};
 
 /// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;
+
+/// Ranges that are this close to each other are read as one, because a request costs more than the
+/// bytes between them.
+const MAX_GAP_BYTES: u64 = 16 << 10;
 
 /// The Parquet format. An offset in its files is a row number.
 #[derive(Debug)]
@@ -34,49 +43,41 @@ impl Format for Parquet {
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        let (file, metadata) = open_file(content)?;
+        let metadata = metadata(content)?;
         let schema = metadata.schema().clone();
-        // A column is read if a path starts in it, or if its own name is the whole path.
-        let wanted = |field: &Field| {
-            fields
-                .iter()
-                .any(|path| path.column() == field.name() || path.as_str() == field.name())
-        };
-        let roots = schema.fields().iter().enumerate();
-        let roots = roots.filter_map(|(root, field)| wanted(field).then_some(root));
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        let places = Places::find(fields, &schema);
+        let mask = projection(&metadata, &places);
         let (groups, passed) = groups_from(&metadata, offset);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(metadata)
             .with_row_groups(groups)
             // Counted from the first of the chosen row groups.
             .with_offset((offset - passed) as usize)
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
-        let reader = guarded(content, || reader.build())?;
+        let decoder = guarded(content, || decoder.build())?;
         Ok(Box::new(ParquetRows {
             content: SharedContent::clone(content),
             schema,
-            reader,
+            decoder,
             batch: None,
             offset,
-            fields: fields.to_vec(),
+            places,
         }))
     }
 
     fn count(&self, content: &SharedContent) -> Result<u64, Error> {
-        let (_, metadata) = open_file(content)?;
+        let metadata = metadata(content)?;
         Ok(metadata.metadata().file_metadata().num_rows() as u64)
     }
 }
 
-fn open_file(content: &SharedContent) -> Result<(Chunks, ArrowReaderMetadata), Error> {
+fn metadata(content: &SharedContent) -> Result<ArrowReaderMetadata, Error> {
     let chunks = Chunks(SharedContent::clone(content));
     let load = || ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new());
-    let metadata = guarded(content, load)?;
-    Ok((chunks, metadata))
+    guarded(content, load)
 }
 
-/// A file as the Parquet reader asks for it: by ranges.
+/// A file as the reader of the metadata asks for it: by ranges.
 struct Chunks(SharedContent);
 
 impl Length for Chunks {
@@ -99,6 +100,14 @@ impl ChunkReader for Chunks {
         }
         Ok(self.0.read_range(start..end)?)
     }
+}
+
+/// Selects the leaf columns in which the fields lie: of a struct only the children that are asked
+/// for, of lists and maps everything.
+fn projection(metadata: &ArrowReaderMetadata, places: &Places) -> ProjectionMask {
+    let leaves = metadata.parquet_schema().columns().iter().enumerate();
+    let wanted = leaves.filter(|(_, leaf)| places.needs_leaf(leaf.path().parts()));
+    ProjectionMask::leaves(metadata.parquet_schema(), wanted.map(|(leaf, _)| leaf))
 }
 
 /// Runs a step of the Parquet reader. On damaged files it usually fails but sometimes panics; both
@@ -134,16 +143,16 @@ fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64)
 struct ParquetRows {
     content: SharedContent,
     schema: SchemaRef,
-    reader: ParquetRecordBatchReader,
+    decoder: ParquetPushDecoder,
     /// The current batch, and how many of its rows have been read.
     batch: Option<(RecordBatch, usize)>,
     offset: u64,
-    fields: Vec<FieldPath>,
+    places: Places,
 }
 
 impl ParquetRows {
-    /// Moves to the next row. Returns its batch and its index in it, or `None` at the end.
-    fn advance(&mut self) -> Result<Option<(RecordBatch, usize)>, Error> {
+    /// Moves to the next row. Returns its index in the current batch, or `None` at the end.
+    fn advance(&mut self) -> Result<Option<usize>, Error> {
         loop {
             if let Some((batch, used)) = &mut self.batch
                 && *used < batch.num_rows()
@@ -151,15 +160,55 @@ impl ParquetRows {
                 let row = *used;
                 *used += 1;
                 self.offset += 1;
-                return Ok(Some((batch.clone(), row)));
+                return Ok(Some(row));
             }
-            let next = guarded(&self.content, || self.reader.next().transpose())?;
-            let Some(batch) = next else {
-                return Ok(None);
-            };
-            self.batch = Some((batch, 0));
+            match guarded(&self.content, || self.decoder.try_decode())? {
+                DecodeResult::Data(batch) => self.batch = Some((batch, 0)),
+                DecodeResult::NeedsData(ranges) => self.fetch(&ranges)?,
+                DecodeResult::Finished => return Ok(None),
+            }
         }
     }
+
+    /// Gives the decoder the bytes that it asked for.
+    fn fetch(&mut self, ranges: &[Range<u64>]) -> Result<(), Error> {
+        let end = self.content.num_bytes();
+        if let Some(outside) = ranges.iter().find(|range| range.end > end) {
+            let reason = format!("it ends before byte {}", outside.end);
+            return Err(damaged(&self.content, &reason));
+        }
+        for together in coalesced(ranges) {
+            let bytes = self.content.read_range(together.clone());
+            let bytes = bytes.map_err(unreadable(&self.content))?;
+            let within =
+                |range: &&Range<u64>| together.start <= range.start && range.end <= together.end;
+            for range in ranges.iter().filter(within) {
+                let from = (range.start - together.start) as usize;
+                let to = (range.end - together.start) as usize;
+                let part = bytes.slice(from..to);
+                guarded(&self.content, || {
+                    self.decoder.push_range(range.clone(), part)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Joins ranges that lie close together.
+fn coalesced(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end + MAX_GAP_BYTES => {
+                last.end = last.end.max(range.end);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 impl RowReader for ParquetRows {
@@ -168,11 +217,11 @@ impl RowReader for ParquetRows {
     }
 
     fn next(&mut self) -> Result<Option<Row>, Error> {
-        let Some((batch, row)) = self.advance()? else {
+        let Some(row) = self.advance()? else {
             return Ok(None);
         };
-        let cells = self.fields.iter().map(|field| cell(&batch, row, field));
-        Ok(Some(Ok(cells.collect())))
+        let batch = self.batch.as_ref().map(|(batch, _)| batch);
+        Ok(batch.map(|batch| self.places.cells(batch, row)))
     }
 
     fn skip(&mut self) -> Result<bool, Error> {
@@ -180,84 +229,7 @@ impl RowReader for ParquetRows {
     }
 
     fn columns(&self) -> Vec<String> {
-        let names = self
-            .schema
-            .fields()
-            .iter()
-            .flat_map(|field| match field.data_type() {
-                DataType::Struct(children) => children
-                    .iter()
-                    .map(|child| format!("{}.{}", field.name(), child.name()))
-                    .collect(),
-                _ => vec![field.name().clone()],
-            });
-        names.collect()
-    }
-}
-
-/// Returns what a row holds at the path `field`. A column with that very name takes precedence.
-fn cell(batch: &RecordBatch, row: usize, field: &FieldPath) -> Cell {
-    if let Some(column) = batch.column_by_name(field.as_str()) {
-        return Cell::from(&value(column, row));
-    }
-    let Some(mut array) = batch.column_by_name(field.column()).cloned() else {
-        return Cell::Absent;
-    };
-    let mut row = row;
-    for step in field.steps() {
-        if array.is_null(row) {
-            return Cell::Null;
-        }
-        let next = match step {
-            Step::Key(key) => child(&array, key).map(|child| (child, row)),
-            Step::Index(index) => items(&array, row)
-                .and_then(|items| item_index(*index, items.len()).map(|place| (items, place))),
-        };
-        let Some(next) = next else {
-            return Cell::Absent;
-        };
-        (array, row) = next;
-    }
-    Cell::from(&value(&array, row))
-}
-
-fn child(array: &ArrayRef, key: &str) -> Option<ArrayRef> {
-    array.as_struct_opt()?.column_by_name(key).cloned()
-}
-
-/// Returns the items of the list in `row`; `None` if the column does not hold lists.
-fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
-    match array.data_type() {
-        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
-        DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
-        DataType::FixedSizeList(_, _) => Some(array.as_fixed_size_list().value(row)),
-        _ => None,
-    }
-}
-
-/// Returns one value as JSON. A type that JSON lacks, such as a date, becomes the text that Arrow
-/// displays for it.
-fn value(array: &ArrayRef, row: usize) -> OrderedJson {
-    if array.is_null(row) {
-        return OrderedJson::Null;
-    }
-    if let Some(items) = items(array, row) {
-        let items = (0..items.len()).map(|item| value(&items, item));
-        return OrderedJson::List(items.collect());
-    }
-    match array.data_type() {
-        DataType::Struct(fields) => {
-            let columns = fields.iter().zip(array.as_struct().columns());
-            let members = columns.map(|(field, column)| (field.name().clone(), value(column, row)));
-            OrderedJson::Object(members.collect())
-        }
-        DataType::Boolean => OrderedJson::Bool(array.as_boolean().value(row)),
-        kind => {
-            let text = arrow::util::display::array_value_to_string(array, row).unwrap_or_default();
-            // A number whose text is not valid JSON, such as NaN, stays text.
-            let number = kind.is_numeric().then(|| serde_json::from_str(&text).ok());
-            number.flatten().unwrap_or(OrderedJson::Text(text))
-        }
+        columnar::names(&self.schema)
     }
 }
 
@@ -265,5 +237,18 @@ fn damaged(content: &SharedContent, reason: &str) -> Error {
     Error::Content {
         path: content.name().into(),
         reason: format!("it is not a whole Parquet file: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
+    fn ranges_that_lie_close_together_are_one_request() {
+        assert_eq!(coalesced(&[10..20, 0..10]), [0..20]);
+        let far = 20 + MAX_GAP_BYTES + 1;
+        assert_eq!(coalesced(&[0..20, far..far + 5]), [0..20, far..far + 5]);
     }
 }
