@@ -4,36 +4,39 @@
 use std::fs;
 use std::path::Path;
 
+use bytesize::{ByteSize, Unit};
+
 /// Where Linux reports the free memory of the machine.
 const MACHINE: &str = "/proc/meminfo";
 
 /// Where Linux reports the memory limit and usage of a container (cgroup v2).
 const CONTAINER: &str = "/sys/fs/cgroup";
 
-/// Parses a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`, `TiB`. Fails if
-/// `text` is not such a number, with a message that shows how to write one.
+/// Parses a number of bytes: `6GiB`, `512MiB`, `1.5GB`, or a bare number of bytes.
+///
+/// `6g` is 6 GiB, as in the memory limits of containers, while `6GB` is 6 × 10⁹ bytes. Fails if
+/// `text` is not an amount of memory, with a message that shows how to write one.
 pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => {
-            return Err(format!(
-                "`{unit}` is not a memory unit; use KiB, MiB or GiB, as in `6GiB`"
-            ));
-        }
+    // `bytesize` knows every unit, but takes a bare letter for the decimal one.
+    let rest_of_unit = match text.chars().last().map(|c| c.to_ascii_lowercase()) {
+        Some('k' | 'm' | 'g' | 't' | 'p' | 'e') => "iB",
+        Some('0'..='9' | '.') => "B",
+        _ => "",
     };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is not an amount of memory; write it as in `6GiB`"))?;
-    Ok((number * (1_u64 << shift) as f64) as u64)
+    let size: Result<ByteSize, _> = format!("{text}{rest_of_unit}").parse();
+    size.map(|size| size.as_u64()).map_err(|_| refusal(text))
+}
+
+/// Returns the message for a `text` that is not an amount of memory.
+fn refusal(text: &str) -> String {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let unit = unit.trim();
+    if unit.is_empty() || unit.parse::<Unit>().is_ok() {
+        format!("`{text}` is not an amount of memory; write it as in `6GiB`")
+    } else {
+        format!("`{unit}` is not a memory unit; use KiB, MiB or GiB, as in `6GiB`")
+    }
 }
 
 /// Returns half of the free memory, or `None` if the system does not report it. The other half is
@@ -71,19 +74,61 @@ fn left_in(cgroup: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    proptest! {
+        #[test]
+        fn an_amount_with_a_binary_unit_is_that_many_of_it(
+            number in 0..1_u64 << 20,
+            eighths in 0..8_u64,
+            shift in 0..5_u32,
+            variant in 0..3_usize,
+            space in prop::sample::select(vec!["", " "]),
+        ) {
+            const UNITS: [[&str; 3]; 5] = [
+                ["", "b", "B"],
+                ["k", "KiB", "kib"],
+                ["M", "MiB", "mib"],
+                ["g", "GiB", "GIB"],
+                ["T", "TiB", "tib"],
+            ];
+            let unit = UNITS[shift as usize][variant];
+            let whole = format!("{number}{space}{unit}");
+            prop_assert_eq!(parse(&whole), Ok(number << (10 * shift)));
+            let decimals = eighths * 125;
+            let fraction = format!(" {number}.{decimals:03}{space}{unit} ");
+            let expected = ((8 * number + eighths) << (10 * shift)) / 8;
+            prop_assert_eq!(parse(&fraction), Ok(expected));
+        }
+    }
+
     #[test]
-    fn amounts_have_units() {
-        assert_eq!(parse("512"), Ok(512));
-        assert_eq!(parse("1.5 GiB"), Ok(3 << 29));
-        assert_eq!(parse("64m"), Ok(64 << 20));
-        assert!(
-            parse("6 apples")
-                .unwrap_err()
-                .contains("is not a memory unit")
-        );
-        assert!(parse("GiB").unwrap_err().contains("is not an amount"));
+    fn a_decimal_unit_is_a_power_of_ten() {
+        assert_eq!(parse("6GB"), Ok(6_000_000_000));
+        assert_eq!(parse("512 mb"), Ok(512_000_000));
+    }
+
+    #[test]
+    fn what_is_not_an_amount_is_refused_with_an_example() {
+        for (text, message) in [
+            (
+                "6 apples",
+                "`apples` is not a memory unit; use KiB, MiB or GiB",
+            ),
+            ("-5", "`-5` is not a memory unit; use KiB, MiB or GiB"),
+            ("1e9", "`e9` is not a memory unit; use KiB, MiB or GiB"),
+            ("GiB", "`GiB` is not an amount of memory"),
+            ("1.2.3GiB", "`1.2.3GiB` is not an amount of memory"),
+            ("", "`` is not an amount of memory"),
+            (".", "`.` is not an amount of memory"),
+            ("g", "`g` is not an amount of memory"),
+        ] {
+            let found = parse(text).unwrap_err();
+            assert!(found.starts_with(message), "{text}: {found}");
+            assert!(found.ends_with("as in `6GiB`"), "{text}: {found}");
+        }
     }
 
     #[test]
