@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that is not a valid id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {kind}: expected {expected}")]
+#[error("`{text}` is not {kind}: expected {expected}")]
 pub struct InvalidId {
-    /// The kind of id that was expected.
+    /// The kind of id that was expected, with its article.
     pub kind: &'static str,
     /// The text that was found.
     pub text: String,
@@ -53,7 +53,7 @@ impl FromStr for JobId {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidId {
-            kind: "job id",
+            kind: "a job id",
             text: text.to_owned(),
             expected: "26 letters a-z or digits 2-7",
         })
@@ -105,7 +105,7 @@ impl FromStr for SlotId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId {
-            kind: "slot id",
+            kind: "a slot id",
             text: text.to_owned(),
             expected: "`p000000`, with `-0…1` after splits",
         };
@@ -152,7 +152,7 @@ impl FromStr for Attempt {
         match ulid::Ulid::from_string(text) {
             Ok(ulid) => Ok(Self::of(ulid)),
             Err(_) => Err(InvalidId {
-                kind: "attempt",
+                kind: "an attempt id",
                 text: text.to_owned(),
                 expected: "a ULID",
             }),
@@ -180,7 +180,7 @@ impl FromStr for WorkerId {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidId {
-            kind: "worker id",
+            kind: "a worker id",
             text: text.to_owned(),
             expected: "1 to 64 of a-z A-Z 0-9 - _ .",
         })
