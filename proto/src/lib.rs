@@ -11,6 +11,9 @@ pub mod status;
 /// harm.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// What the handler of a gRPC call returns.
+pub type Answer<T> = Result<tonic::Response<T>, tonic::Status>;
+
 /// The generated code of the package `attribution.v1`.
 #[allow(
     missing_docs,

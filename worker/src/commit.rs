@@ -82,3 +82,97 @@ async fn what_stands(
         SlotKind::Full | SlotKind::Quarantine => Ok(Outcome::Superseded),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use whence_schemas::{Epoch, ErrorKind, Footer, SlotId, output, slot_file};
+
+    use super::*;
+    use crate::testing::{Fault, MemoryStore};
+
+    const KEY: &str = "t/part-p000000.parquet";
+
+    fn attempt(number: u128) -> Attempt {
+        Attempt::of(ulid::Ulid(number))
+    }
+
+    /// Returns an object of this kind by the attempt of this number. It has no rows, because a
+    /// commit reads only footers.
+    fn object(kind: SlotKind, number: u128) -> Bytes {
+        let schema = output::schema(&[], &arrow::datatypes::Fields::empty());
+        let batch = arrow::array::RecordBatch::new_empty(schema.into());
+        let footer = Footer {
+            slot: SlotId::of_shard(0),
+            attempt: attempt(number),
+            kind,
+            examples: 1,
+            errors: 0,
+            worker: "w".parse().unwrap(),
+            epoch: Epoch(1),
+            spec_json: "{}".to_owned(),
+            code_version: "1".to_owned(),
+        };
+        slot_file::encode(&batch, &footer).unwrap().into()
+    }
+
+    /// Commits the object of attempt 1. Returns the outcome, and the object that is then in the
+    /// slot.
+    async fn commit_to(store: &MemoryStore) -> (Result<Outcome, StoreError>, Option<Bytes>) {
+        let ours = object(SlotKind::Full, 1);
+        let outcome = commit(store, KEY, &attempt(1), ours).await;
+        (outcome, store.objects().get(KEY).cloned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_keeps_the_first_object_and_the_outcome_says_what_that_is() {
+        for (kind, expected) in [
+            (SlotKind::Full, Outcome::Superseded),
+            (SlotKind::Quarantine, Outcome::Superseded),
+            (SlotKind::Tombstone, Outcome::Split),
+        ] {
+            let store = MemoryStore::default();
+            let first = object(kind, 2);
+            store.create(KEY, first.clone()).await.unwrap();
+            let (outcome, found) = commit_to(&store).await;
+            assert_eq!((outcome.unwrap(), found), (expected, Some(first)));
+        }
+        let (outcome, found) = commit_to(&MemoryStore::default()).await;
+        let ours = object(SlotKind::Full, 1);
+        assert_eq!((outcome.unwrap(), found), (Outcome::Committed, Some(ours)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_once_costs_nothing_but_a_pause() {
+        for fault in [Fault::Unwritten, Fault::Unacknowledged, Fault::Removed] {
+            let store = MemoryStore::with_faults([Some(fault)]);
+            let start = Instant::now();
+            let (outcome, found) = commit_to(&store).await;
+            let ours = object(SlotKind::Full, 1);
+            assert_eq!((outcome.unwrap(), found), (Outcome::Committed, Some(ours)));
+            // An object that was written is found at once: its footer names our attempt.
+            let has_waited = !start.elapsed().is_zero();
+            assert_eq!(has_waited, fault != Fault::Unacknowledged, "{fault:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stays_away_is_given_up_as_transient() {
+        let store = MemoryStore::with_faults([Some(Fault::Unwritten); 1000]);
+        let start = Instant::now();
+        let (outcome, found) = commit_to(&store).await;
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!((start.elapsed(), found), (COMMITTING.give_up_after, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_object_is_neither_replaced_nor_tried_again() {
+        let store = MemoryStore::default();
+        let damaged = Bytes::from_static(b"PAR1 and nothing else");
+        store.create(KEY, damaged.clone()).await.unwrap();
+        let start = Instant::now();
+        let (outcome, found) = commit_to(&store).await;
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Data);
+        assert_eq!((start.elapsed(), found), (Duration::ZERO, Some(damaged)));
+    }
+}

@@ -136,58 +136,20 @@ fn ttl(lease: &v1::Lease) -> Result<Duration, LeaseError> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use whence_schemas::canonical;
-    use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 
     use super::*;
+    use crate::testing::{sent, spec};
 
-    pub(crate) fn spec() -> JobSpec {
-        JobSpec {
-            model: ModelSource {
-                path: "models/m".to_owned(),
-                digest: "1".to_owned(),
-            },
-            dataset: DatasetSource {
-                files: vec![],
-                split: "train".to_owned(),
-                input_field: "text".to_owned(),
-                generated_field: None,
-                contrast_source_field: None,
-                contrast_target_field: None,
-                columns: vec![],
-            },
-            attribution: whence_schemas::AttributionSpec::of_method("saliency"),
-            dtype: Dtype::Float32,
-            seed: 0,
-            shard_tokens: 100,
-            run_id: None,
-            numerics_version: NUMERICS_VERSION,
-        }
-    }
-
-    /// Returns a lease of the shard at `index`, as a coordinator sends it.
-    pub(crate) fn sent(index: usize) -> v1::Lease {
-        let spec = spec();
-        let slot = SlotId::of_shard(index);
-        v1::Lease {
-            attempt: Some(AttemptRef {
-                job_id: spec.id().to_string(),
-                slot: slot.to_string(),
-                attempt: Attempt::of(ulid::Ulid(index as u128)).to_string(),
-            }),
-            epoch: 3,
-            ttl: Duration::from_secs(30).try_into().ok(),
-            slot_key: layout::slot(&layout::table(&spec), &slot),
-            spec_json: canonical::to_string(&spec).unwrap(),
-            rows: 4,
-        }
-    }
-
-    fn refusal(change: impl FnOnce(&mut v1::Lease)) -> LeaseError {
+    fn refused(change: impl FnOnce(&mut v1::Lease)) -> LeaseError {
         let mut lease = sent(0);
         change(&mut lease);
         Lease::try_from(&lease).unwrap_err()
+    }
+
+    fn change_attempt(change: impl FnOnce(&mut AttemptRef)) -> LeaseError {
+        refused(|lease| change(lease.attempt.as_mut().unwrap()))
     }
 
     #[test]
@@ -202,22 +164,61 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_lease_that_lacks_a_part_is_refused_not_emptied() {
-        let missing = refusal(|lease| lease.attempt = None);
-        assert_eq!(missing.to_string(), "the lease has no `attempt`");
-        let missing = refusal(|lease| lease.ttl = None);
-        assert_eq!(missing.to_string(), "the lease has no `ttl`");
-        let empty = refusal(|lease| lease.attempt = Some(AttemptRef::default()));
-        assert!(matches!(empty, LeaseError::Id(_)), "{empty}");
-        let empty = refusal(|lease| lease.rows = 0);
-        assert!(matches!(empty, LeaseError::NoRows), "{empty}");
+    fn a_lease_with_a_malformed_field_is_refused_and_the_field_is_named() {
+        let ttl = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+        for (refused, message) in [
+            (
+                refused(|lease| lease.attempt = None),
+                "the lease has no `attempt`",
+            ),
+            (refused(|lease| lease.ttl = None), "the lease has no `ttl`"),
+            (
+                refused(|lease| lease.ttl = ttl(0, 0)),
+                "the lease lasts 0 s; it must last longer than that",
+            ),
+            (
+                refused(|lease| lease.ttl = ttl(-5, 0)),
+                "the lease lasts -5 s; it must last longer than that",
+            ),
+            (
+                change_attempt(|at| at.job_id = "../x".to_owned()),
+                "the lease names no slot: `../x` is not a job id",
+            ),
+            (
+                change_attempt(|at| at.slot.clear()),
+                "the lease names no slot: `` is not a slot id",
+            ),
+            (
+                change_attempt(|at| at.slot = "p000000-2".to_owned()),
+                "the lease names no slot: `p000000-2` is not a slot id",
+            ),
+            (
+                change_attempt(|at| at.attempt = "1".to_owned()),
+                "the lease names no slot: `1` is not an attempt id",
+            ),
+            (
+                refused(|lease| lease.rows = 0),
+                "the lease's slot has no rows",
+            ),
+        ] {
+            let found = refused.to_string();
+            assert!(found.starts_with(message), "{found}");
+            assert_eq!(refused.class(), FailureClass::Internal, "{message}");
+        }
     }
 
     #[test]
     fn a_lease_that_contradicts_itself_is_refused() {
-        let key = refusal(|lease| lease.slot_key = "jobs/x/spec.json".to_owned());
-        assert!(matches!(key, LeaseError::OtherKey { .. }), "{key}");
-        let other = refusal(|lease| {
+        let key = layout::slot(&layout::table(&spec()), &SlotId::of_shard(1));
+        for refused in [
+            refused(|lease| lease.slot_key = "jobs/x/spec.json".to_owned()),
+            refused(|lease| lease.slot_key.clear()),
+            refused(|lease| lease.slot_key = key),
+            change_attempt(|at| at.slot = "p000000-1".to_owned()),
+        ] {
+            assert!(matches!(refused, LeaseError::OtherKey { .. }), "{refused}");
+        }
+        let other = refused(|lease| {
             let other = JobSpec { seed: 9, ..spec() };
             lease.spec_json = canonical::to_string(&other).unwrap();
         });
@@ -227,17 +228,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_specification_of_another_release_fails_the_job_not_the_slot() {
-        let newer = refusal(|lease| lease.spec_json = r#"{"novelty": 1}"#.to_owned());
-        assert_eq!(newer.class(), FailureClass::Specification);
-        assert!(newer.to_string().contains("same release"), "{newer}");
-    }
-
-    #[test]
-    fn a_lease_that_does_not_live_is_refused() {
-        for (seconds, nanos) in [(0, 0), (-5, 0)] {
-            let refused =
-                refusal(|lease| lease.ttl = Some(prost_types::Duration { seconds, nanos }));
-            assert!(matches!(refused, LeaseError::Ttl { .. }), "{refused}");
+        for json in [r#"{"novelty": 1}"#, ""] {
+            let newer = refused(|lease| lease.spec_json = json.to_owned());
+            assert_eq!(newer.class(), FailureClass::Specification);
+            assert!(newer.to_string().contains("same release"), "{newer}");
         }
     }
 }

@@ -23,6 +23,8 @@ mod panics;
 mod publish;
 pub mod table;
 pub mod task;
+#[cfg(test)]
+mod testing;
 
 pub mod error;
 

@@ -217,3 +217,6 @@ pub(crate) fn count_failed(results: &[Samples]) -> u64 {
     let has_failed = |samples: &&Samples| samples.iter().any(Result::is_err);
     results.iter().filter(has_failed).count() as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,20 @@
 //! A coordinator for tests, inside the test's process. It answers as its script says and records
 //! its requests.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Endpoint, Server};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
+use whence_proto::Answer;
 use whence_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
-use whence_proto::v1::{
-    AcquireShardsRequest, AcquireShardsResponse, AttemptRef, CompleteShardRequest,
-    CompleteShardResponse, FailShardRequest, FailShardResponse, FetchShardRequest,
-    FetchShardResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse,
-    ReleaseShardsRequest, ReleaseShardsResponse,
-};
+use whence_proto::v1::{self, AttemptRef};
 
 use super::Coordinator;
 
@@ -29,19 +25,25 @@ pub(super) struct Script {
     pub(super) register_failures: VecDeque<Status>,
     pub(super) acquire_failures: VecDeque<Status>,
     pub(super) report_failures: VecDeque<Status>,
-    /// Leases of the next answer. Later requests for leases are never answered.
-    pub(super) leases: Vec<whence_proto::v1::Lease>,
-    /// Attempts that every heartbeat is told to stop.
+    /// Leases of the next answer. A request for leases waits until there are some.
+    pub(super) leases: Vec<v1::Lease>,
+    /// How many of the next requests for leases are told that the coordinator shuts down.
+    pub(super) num_draining: usize,
+    /// Rows of slots, each as one Arrow IPC stream. Those of other slots never arrive.
+    pub(super) shards: BTreeMap<String, Vec<u8>>,
+    /// Attempts that every worker that registers and every heartbeat is told to stop.
     pub(super) stop: Vec<AttemptRef>,
     /// URL of the storage root that it names when a worker registers.
     pub(super) store_url: String,
+    /// How often it asks for heartbeats; every five seconds when absent.
+    pub(super) heartbeat_interval: Option<Duration>,
 
-    pub(super) registered: Vec<RegisterRequest>,
-    pub(super) num_acquired: usize,
-    pub(super) heartbeats: Vec<HeartbeatRequest>,
-    pub(super) completed: Vec<CompleteShardRequest>,
-    pub(super) failed: Vec<FailShardRequest>,
-    pub(super) released: Vec<ReleaseShardsRequest>,
+    pub(super) registered: Vec<v1::RegisterRequest>,
+    pub(super) acquired: Vec<v1::AcquireShardsRequest>,
+    pub(super) heartbeats: Vec<v1::HeartbeatRequest>,
+    pub(super) completed: Vec<v1::CompleteShardRequest>,
+    pub(super) failed: Vec<v1::FailShardRequest>,
+    pub(super) released: Vec<v1::ReleaseShardsRequest>,
 }
 
 /// The coordinator. Clones share their script.
@@ -86,14 +88,15 @@ impl FakeCoordinator {
     }
 
     /// Records a call, and fails it if the script says so.
-    fn hear(
+    fn hear<T: Clone>(
         &self,
-        remember: impl FnOnce(&mut Script),
+        request: &Request<T>,
+        record: fn(&mut Script) -> &mut Vec<T>,
         failures: fn(&mut Script) -> &mut VecDeque<Status>,
     ) -> Result<(), Status> {
         let failure = {
             let mut script = self.script();
-            remember(&mut script);
+            record(&mut script).push(request.get_ref().clone());
             failures(&mut script).pop_front()
         };
         self.asked.notify_waiters();
@@ -101,100 +104,103 @@ impl FakeCoordinator {
     }
 }
 
+fn register_failures(script: &mut Script) -> &mut VecDeque<Status> {
+    &mut script.register_failures
+}
+
+fn acquire_failures(script: &mut Script) -> &mut VecDeque<Status> {
+    &mut script.acquire_failures
+}
+
+fn report_failures(script: &mut Script) -> &mut VecDeque<Status> {
+    &mut script.report_failures
+}
+
 #[tonic::async_trait]
 impl WorkerService for FakeCoordinator {
     async fn register(
         &self,
-        request: Request<RegisterRequest>,
-    ) -> Result<Response<RegisterResponse>, Status> {
-        let request = request.into_inner();
-        self.hear(
-            |script| script.registered.push(request),
-            |script| &mut script.register_failures,
-        )?;
-        Ok(Response::new(RegisterResponse {
-            store_url: self.script().store_url.clone(),
+        request: Request<v1::RegisterRequest>,
+    ) -> Answer<v1::RegisterResponse> {
+        self.hear(&request, |script| &mut script.registered, register_failures)?;
+        let script = self.script();
+        let interval = script.heartbeat_interval.unwrap_or(Duration::from_secs(5));
+        let answer = v1::RegisterResponse {
+            store_url: script.store_url.clone(),
             epoch: 1,
-            heartbeat_interval: Duration::from_secs(5).try_into().ok(),
-            stop: Vec::new(),
-        }))
+            heartbeat_interval: interval.try_into().ok(),
+            stop: script.stop.clone(),
+        };
+        Ok(answer.into())
     }
 
     async fn acquire_shards(
         &self,
-        _request: Request<AcquireShardsRequest>,
-    ) -> Result<Response<AcquireShardsResponse>, Status> {
-        self.hear(
-            |script| script.num_acquired += 1,
-            |script| &mut script.acquire_failures,
-        )?;
-        let leases = std::mem::take(&mut self.script().leases);
-        if leases.is_empty() {
-            // A long poll that never ends.
-            std::future::pending::<()>().await;
+        request: Request<v1::AcquireShardsRequest>,
+    ) -> Answer<v1::AcquireShardsResponse> {
+        self.hear(&request, |script| &mut script.acquired, acquire_failures)?;
+        let left = self.script().num_draining.checked_sub(1);
+        if let Some(left) = left {
+            self.script().num_draining = left;
+        } else {
+            self.until(|script| !script.leases.is_empty()).await;
         }
-        Ok(Response::new(AcquireShardsResponse {
-            leases,
-            draining: false,
-        }))
+        let answer = v1::AcquireShardsResponse {
+            leases: std::mem::take(&mut self.script().leases),
+            draining: left.is_some(),
+        };
+        Ok(answer.into())
     }
 
-    type FetchShardStream = Pin<Box<dyn Stream<Item = Result<FetchShardResponse, Status>> + Send>>;
+    type FetchShardStream =
+        Pin<Box<dyn Stream<Item = Result<v1::FetchShardResponse, Status>> + Send>>;
 
     async fn fetch_shard(
         &self,
-        _request: Request<FetchShardRequest>,
-    ) -> Result<Response<Self::FetchShardStream>, Status> {
-        // The rows never arrive, so the task runs until it is stopped.
-        Ok(Response::new(Box::pin(futures::stream::pending())))
+        request: Request<v1::FetchShardRequest>,
+    ) -> Answer<Self::FetchShardStream> {
+        let attempt = request.into_inner().attempt.unwrap_or_default();
+        let rows: Self::FetchShardStream = match self.script().shards.get(&attempt.slot) {
+            Some(ipc) => {
+                let pieces: Vec<_> = ipc.chunks(100).map(|piece| piece.to_vec()).collect();
+                let response = |ipc| Ok(v1::FetchShardResponse { ipc });
+                Box::pin(stream::iter(pieces).map(response))
+            }
+            None => Box::pin(stream::pending()),
+        };
+        Ok(rows.into())
     }
 
     async fn heartbeat(
         &self,
-        request: Request<HeartbeatRequest>,
-    ) -> Result<Response<HeartbeatResponse>, Status> {
-        let request = request.into_inner();
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Answer<v1::HeartbeatResponse> {
         let stop = self.script().stop.clone();
-        self.hear(
-            |script| script.heartbeats.push(request),
-            |script| &mut script.report_failures,
-        )?;
-        Ok(Response::new(HeartbeatResponse { epoch: 1, stop }))
+        self.hear(&request, |script| &mut script.heartbeats, report_failures)?;
+        Ok(v1::HeartbeatResponse { epoch: 1, stop }.into())
     }
 
     async fn complete_shard(
         &self,
-        request: Request<CompleteShardRequest>,
-    ) -> Result<Response<CompleteShardResponse>, Status> {
-        let request = request.into_inner();
-        self.hear(
-            |script| script.completed.push(request),
-            |script| &mut script.report_failures,
-        )?;
-        Ok(Response::new(CompleteShardResponse {}))
+        request: Request<v1::CompleteShardRequest>,
+    ) -> Answer<v1::CompleteShardResponse> {
+        self.hear(&request, |script| &mut script.completed, report_failures)?;
+        Ok(v1::CompleteShardResponse {}.into())
     }
 
     async fn fail_shard(
         &self,
-        request: Request<FailShardRequest>,
-    ) -> Result<Response<FailShardResponse>, Status> {
-        let request = request.into_inner();
-        self.hear(
-            |script| script.failed.push(request),
-            |script| &mut script.report_failures,
-        )?;
-        Ok(Response::new(FailShardResponse {}))
+        request: Request<v1::FailShardRequest>,
+    ) -> Answer<v1::FailShardResponse> {
+        self.hear(&request, |script| &mut script.failed, report_failures)?;
+        Ok(v1::FailShardResponse {}.into())
     }
 
     async fn release_shards(
         &self,
-        request: Request<ReleaseShardsRequest>,
-    ) -> Result<Response<ReleaseShardsResponse>, Status> {
-        let request = request.into_inner();
-        self.hear(
-            |script| script.released.push(request),
-            |script| &mut script.report_failures,
-        )?;
-        Ok(Response::new(ReleaseShardsResponse {}))
+        request: Request<v1::ReleaseShardsRequest>,
+    ) -> Answer<v1::ReleaseShardsResponse> {
+        self.hear(&request, |script| &mut script.released, report_failures)?;
+        Ok(v1::ReleaseShardsResponse {}.into())
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     use whence_proto::v1::{FailureClass, Outcome};
 
     use super::*;
-    use crate::lease::tests::sent;
+    use crate::testing::sent;
 
     fn worker() -> WorkerId {
         "w".parse().unwrap()

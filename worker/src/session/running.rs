@@ -81,7 +81,7 @@ impl RunningTasks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lease::tests::sent;
+    use crate::testing::sent;
 
     fn lease(index: usize) -> Lease {
         Lease::try_from(&sent(index)).unwrap()

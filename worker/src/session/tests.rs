@@ -18,19 +18,21 @@ use super::fake_coordinator::{FakeCoordinator, Script};
 use super::heartbeat::Heartbeat;
 use super::link::Link;
 use super::report::{self, Report};
-use super::run;
 use super::running::RunningTasks;
+use super::{WHILE_DRAINING, run};
 use crate::error::Error;
-use crate::lease::tests::sent;
 use crate::lease::{Lease, LeaseError};
+use crate::testing::sent;
 use crate::{Config, Coordinator};
+
+mod computing;
 
 /// A fake coordinator that follows `script`, and the handle by which a worker reaches it.
 struct Stage {
     fake: FakeCoordinator,
     coordinator: Coordinator,
     _serving: JoinSet<()>,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 impl Stage {
@@ -47,7 +49,7 @@ impl Stage {
             fake,
             coordinator,
             _serving: serving,
-            _root: root,
+            root,
         }
     }
 
@@ -89,7 +91,7 @@ async fn a_malformed_lease_is_reported_and_the_worker_goes_on() {
         leases: vec![lease],
         ..Script::default()
     });
-    let reported = |script: &Script| !script.failed.is_empty() && script.num_acquired > 1;
+    let reported = |script: &Script| !script.failed.is_empty() && script.acquired.len() > 1;
     stage.work_until(reported).await.unwrap();
     let script = stage.fake.script();
     assert_eq!(script.failed[0].attempt, sent(0).attempt);
@@ -98,12 +100,96 @@ async fn a_malformed_lease_is_reported_and_the_worker_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_work_ends_before_the_coordinator_is_asked() {
+    let stage = Stage::new(Script::default());
+    let small = Config {
+        memory: Some(1 << 20),
+        ..config()
+    };
+    let working = run(small, stage.coordinator.clone(), CancellationToken::new());
+    let refused = working.await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    let message = refused.to_string();
+    assert!(message.starts_with("--memory allows 1 MiB"), "{message}");
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let working = run(config(), stage.coordinator.clone(), shutdown);
+    working.await.unwrap();
+    assert!(stage.fake.script().acquired.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_this_machine_cannot_open_ends_the_worker() {
+    let stage = Stage::new(Script::default());
+    stage.fake.script().store_url = "ftp://host/x".to_owned();
+    let working = stage.work_until(|script| !script.acquired.is_empty());
+    let refused = working.await.unwrap_err();
+    assert!(matches!(refused, Error::Store(_)), "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_asks_for_as_many_leases_as_it_has_free_places() {
+    let stage = Stage::new(Script {
+        leases: vec![sent(0)],
+        ..Script::default()
+    });
+    let asked = stage.work_until(|script| script.acquired.len() == 2).await;
+    asked.unwrap();
+    let script = stage.fake.script();
+    let credits = script.acquired.iter().map(|request| request.credits);
+    assert_eq!(credits.collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_shuts_down_is_asked_again_after_a_pause() {
+    let stage = Stage::new(Script {
+        num_draining: 3,
+        ..Script::default()
+    });
+    let start = Instant::now();
+    let asked = stage.work_until(|script| script.acquired.len() == 4).await;
+    asked.unwrap();
+    assert_eq!(start.elapsed(), 3 * WHILE_DRAINING);
+    // It answers, so there is no need to register again.
+    assert_eq!(stage.fake.script().registered.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_coordinator_is_told_what_runs_and_stops_what_it_does_not_need() {
+    let stage = Stage::new(Script {
+        leases: vec![sent(0), sent(1)],
+        ..Script::default()
+    });
+    let shutdown = CancellationToken::new();
+    let mut working = pin!(run(config(), stage.coordinator.clone(), shutdown.clone()));
+    let attempt = |index| sent(index).attempt.unwrap();
+    let restarted = async {
+        let has_begun = |script: &Script| !script.heartbeats.is_empty();
+        stage.fake.until(has_begun).await;
+        stage.fake.script().acquire_failures = failing([Status::unavailable("restarting")]);
+        stage.fake.script().stop = vec![attempt(0)];
+        let has_ended = |script: &Script| script.registered.len() == 2;
+        stage.fake.until(has_ended).await;
+        shutdown.cancel();
+    };
+    tokio::select! {
+        ended = &mut working => ended.unwrap(),
+        () = restarted => working.await.unwrap(),
+    }
+    let script = stage.fake.script();
+    assert_eq!(script.released[0].attempts, [attempt(0)]);
+    let in_flight = &script.registered[1].in_flight;
+    assert_eq!(in_flight, &[attempt(1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_is_not_there_yet_is_waited_for() {
     let stage = Stage::new(Script {
         register_failures: failing([Status::unavailable("starting"), Status::unknown("reset")]),
         ..Script::default()
     });
-    let asked = stage.work_until(|script| script.num_acquired > 0).await;
+    let asked = stage.work_until(|script| script.acquired.len() > 0).await;
     asked.unwrap();
     assert_eq!(stage.fake.script().registered.len(), 3);
 }
@@ -152,7 +238,7 @@ async fn after_an_outage_the_worker_introduces_itself_anew() {
         acquire_failures: failing([Status::unavailable("restarting")]),
         ..Script::default()
     });
-    let asked = stage.work_until(|script| script.num_acquired > 1).await;
+    let asked = stage.work_until(|script| script.acquired.len() > 1).await;
     asked.unwrap();
     assert_eq!(stage.fake.script().registered.len(), 2);
 }
