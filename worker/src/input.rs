@@ -35,9 +35,9 @@ pub struct InputRow {
     pub row_error: Option<String>,
 }
 
-/// Decodes an Arrow IPC stream. Fails if it is damaged, lacks a column or has one of the wrong
-/// type.
-pub fn decode(ipc: &[u8]) -> Result<InputRows, ArrowError> {
+/// Decodes an Arrow IPC stream of `num_rows` rows. Fails if it is damaged, has another number of
+/// rows, lacks a column, or has one of the wrong type or without a value that every row must have.
+pub fn decode(ipc: &[u8], num_rows: u64) -> Result<InputRows, ArrowError> {
     let mut rows = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for batch in StreamReader::try_new(ipc, None)? {
@@ -45,11 +45,18 @@ pub fn decode(ipc: &[u8]) -> Result<InputRows, ArrowError> {
         rows.extend(rows_of(&batch)?);
         columns.extend(batch.column_by_name(input::COLUMNS).cloned());
     }
+    // A stream that is cut between two batches looks like a shorter shard.
+    if rows.len() as u64 != num_rows {
+        let found = rows.len();
+        let reason = format!("the shard has {found} rows where its lease has {num_rows}");
+        return Err(ArrowError::IpcError(reason));
+    }
     let columns = if columns.is_empty() {
         None
     } else {
         let parts: Vec<_> = columns.iter().map(AsRef::as_ref).collect();
-        Some(concat(&parts)?.as_struct().clone())
+        let columns = concat(&parts)?.as_struct_opt().cloned();
+        Some(columns.ok_or_else(|| wrong_type(input::COLUMNS))?)
     };
     Ok(InputRows { rows, columns })
 }
@@ -63,6 +70,10 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
     let ids = ids
         .as_primitive_opt::<Int64Type>()
         .ok_or_else(|| wrong_type(input::EXAMPLE_ID))?;
+    if ids.null_count() > 0 {
+        let reason = format!("a row of the shard has no `{}`", input::EXAMPLE_ID);
+        return Err(ArrowError::SchemaError(reason));
+    }
     let text = |name: &'static str| {
         column(name)?
             .as_string_opt::<i32>()
@@ -95,4 +106,112 @@ fn wrong_type(name: &str) -> ArrowError {
     ArrowError::SchemaError(format!(
         "the shard's column `{name}` has another type than it should"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray, new_null_array};
+    use arrow::datatypes::{DataType, Field, Fields};
+
+    use super::*;
+    use crate::testing::{batch, row, stream};
+
+    /// Returns `batch` with another array in place of the column `name`, or without the column.
+    fn with_column(batch: &RecordBatch, name: &str, array: Option<ArrayRef>) -> RecordBatch {
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        let columns = columns.filter_map(|(field, column)| {
+            let column = if field.name() == name {
+                array.clone()?
+            } else {
+                Arc::clone(column)
+            };
+            Some((field.name().clone(), column, true))
+        });
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    }
+
+    fn languages(values: &[&str]) -> ArrayRef {
+        let fields = Fields::from(vec![Field::new("language", DataType::Utf8, true)]);
+        let values: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+        Arc::new(StructArray::new(fields, vec![values], None))
+    }
+
+    #[test]
+    fn the_rows_of_all_batches_arrive_in_order_with_their_columns() {
+        let all = InputRow {
+            is_messages: true,
+            generated_text: Some("b".to_owned()),
+            contrast_source: Some("c".to_owned()),
+            contrast_target: Some("d".to_owned()),
+            ..row(7, "[]")
+        };
+        let unreadable = InputRow {
+            input_text: None,
+            row_error: Some("not JSON".to_owned()),
+            ..row(9, "")
+        };
+        let rows = [all, row(8, "é"), unreadable];
+        let sent = stream(&[
+            batch(&rows[..2], Some(languages(&["en", "fr"]))),
+            batch(&rows[2..], Some(languages(&["de"]))),
+        ]);
+        let received = decode(&sent, 3).unwrap();
+        assert_eq!(received.rows, rows);
+        let columns: ArrayRef = Arc::new(received.columns.unwrap());
+        assert_eq!(&columns, &languages(&["en", "fr", "de"]));
+    }
+
+    #[test]
+    fn a_shard_without_rows_has_no_columns() {
+        let received = decode(&stream(&[batch(&[], None)]), 0).unwrap();
+        assert_eq!((received.rows, received.columns), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_column_that_is_missing_or_of_another_type_is_named() {
+        let sent = batch(&[row(1, "a")], Some(languages(&["en"])));
+        for field in sent.schema().fields() {
+            let name = field.name().as_str();
+            let other: ArrayRef = match name {
+                input::EXAMPLE_ID => Arc::new(StringArray::from(vec!["1"])),
+                _ => Arc::new(Int64Array::from(vec![1])),
+            };
+            let damaged = with_column(&sent, name, Some(other));
+            let error = decode(&stream(&[damaged]), 1).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+            let missing = decode(&stream(&[with_column(&sent, name, None)]), 1);
+            match missing {
+                Err(error) => assert!(error.to_string().contains(name), "{error}"),
+                Ok(received) => assert_eq!((name, received.columns), (input::COLUMNS, None)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_number_is_refused_not_numbered_0() {
+        let sent = batch(&[row(1, "a")], None);
+        let nothing = new_null_array(&DataType::Int64, 1);
+        let damaged = with_column(&sent, input::EXAMPLE_ID, Some(nothing));
+        let error = decode(&stream(&[damaged]), 1).unwrap_err().to_string();
+        assert!(error.contains("has no `example_id`"), "{error}");
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_is_refused_wherever_rows_are_missing() {
+        let rows: Vec<_> = (0..3).map(|id| row(id, "text")).collect();
+        let batches: Vec<_> = rows.chunks(1).map(|rows| batch(rows, None)).collect();
+        let sent = stream(&batches);
+        for end in 0..sent.len() {
+            if let Ok(received) = decode(&sent[..end], 3) {
+                assert_eq!(received.rows, rows, "{end} bytes");
+            }
+        }
+        // The message that ends a stream has eight bytes.
+        assert!(decode(&sent[..sent.len() - 8], 3).is_ok());
+        let error = decode(&sent, 4).unwrap_err().to_string();
+        assert!(error.contains("3 rows where its lease has 4"), "{error}");
+    }
 }

@@ -78,7 +78,7 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
     let spec = Arc::clone(&lease.spec);
-    let input = input::decode(&fetch(context, lease, stop).await?)?;
+    let input = input::decode(&fetch(context, lease, stop).await?, lease.rows)?;
     let mut results = Vec::with_capacity(input.rows.len());
     let task = Task {
         context,
