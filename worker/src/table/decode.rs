@@ -102,7 +102,9 @@ fn tokens(columns: Columns, side: &TokenColumns, row: usize) -> Result<Vec<Token
     let ids = columns.required_list(side.ids, row)?;
     let ids = ids.as_primitive_opt::<Int32Type>();
     let ids = ids.ok_or_else(|| wrong(side.ids))?;
-    let offsets = columns.required_list(side.offsets, row)?;
+    // A token that does not come from the text has no offsets, so these may be null.
+    let offsets = columns.list(side.offsets, row)?;
+    let offsets = offsets.ok_or_else(|| wrong(side.offsets))?;
     let offsets = offsets.as_struct_opt();
     let offsets = offsets.ok_or_else(|| wrong(side.offsets))?;
     if texts.len() != ids.len() {
@@ -232,20 +234,30 @@ impl<'a> Columns<'a> {
         self.text(name, row)?.ok_or_else(|| wrong(name))
     }
 
-    /// Returns the values of a list, or `None` if the list is null.
+    /// Returns the elements of a list, or `None` if the list is null.
     fn list(self, name: &str, row: usize) -> Result<Option<ArrayRef>, ArrowError> {
         let lists: Option<&GenericListArray<i32>> = self.array(name)?.as_list_opt();
         let lists = lists.ok_or_else(|| wrong(name))?;
         Ok(lists.is_valid(row).then(|| lists.value(row)))
     }
 
+    /// Returns the elements of a list, none of which is null; `None` if the list itself is null.
+    fn whole_list(self, name: &str, row: usize) -> Result<Option<ArrayRef>, ArrowError> {
+        match self.list(name, row)? {
+            // The value of a null element would be read as 0 or as an empty text.
+            Some(elements) if elements.null_count() > 0 => Err(wrong(name)),
+            elements => Ok(elements),
+        }
+    }
+
+    /// Returns the elements of a required list, none of which is null.
     fn required_list(self, name: &str, row: usize) -> Result<ArrayRef, ArrowError> {
-        self.list(name, row)?.ok_or_else(|| wrong(name))
+        self.whole_list(name, row)?.ok_or_else(|| wrong(name))
     }
 
     /// Returns the structs of a list, or `None` if the list is null.
     fn structs(self, name: &str, row: usize) -> Result<Option<StructArray>, ArrowError> {
-        let Some(elements) = self.list(name, row)? else {
+        let Some(elements) = self.whole_list(name, row)? else {
             return Ok(None);
         };
         let structs = elements.as_struct_opt().cloned();
@@ -254,7 +266,7 @@ impl<'a> Columns<'a> {
 
     /// Returns the scores of a list, or `None` if the list is null.
     fn scores(self, name: &str, row: usize) -> Result<Option<ScoreRows>, ArrowError> {
-        let Some(values) = self.list(name, row)? else {
+        let Some(values) = self.whole_list(name, row)? else {
             return Ok(None);
         };
         let values: Option<&Float32Array> = values.as_primitive_opt::<Float32Type>();

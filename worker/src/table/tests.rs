@@ -12,6 +12,8 @@ use whence_schemas::{Attempt, Epoch, RowError, RowId, SlotId, output, slot_file}
 
 use super::{TableRow, decode, encode};
 
+mod json;
+
 fn tokens(lengths: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Token>> {
     let offsets = option::of((0..1000_usize, 0..1000_usize));
     let token = (option::of(0..i32::MAX as u32), ".{0,4}", offsets);
