@@ -84,9 +84,7 @@ impl Device {
                         stop: &stop,
                     };
                     let results = attribute.on(&mut models, &examples);
-                    if results.is_ok() {
-                        remember(&known, &spec.model.digest, loaded_models);
-                    }
+                    *known.lock().expect("no holder panics") = models.digests();
                     // Sending fails if the task was stopped in the meantime. Then nobody wants the
                     // results.
                     let _ = reply.send(results);
@@ -126,15 +124,6 @@ impl Device {
     pub fn loaded_models(&self) -> Vec<String> {
         self.loaded.lock().expect("no holder panics").clone()
     }
-}
-
-fn remember(known: &Mutex<Vec<String>>, digest: &str, capacity: usize) {
-    let mut known = known.lock().expect("no holder panics");
-    // Follows the order in which `Models` unloads; `Models` itself lives on the device's thread
-    // only.
-    known.retain(|other| other != digest);
-    known.insert(0, digest.to_owned());
-    known.truncate(capacity.max(1));
 }
 
 /// The settings of one attribution.
@@ -225,6 +214,7 @@ fn isolate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     fn examples(ids: std::ops::Range<i64>) -> Vec<Example> {
         ids.map(|id| Example::new(id, "")).collect()
@@ -249,5 +239,42 @@ mod tests {
             .collect();
         assert_eq!(codes.iter().filter(|code| **code == "seen").count(), 10);
         assert_eq!(codes[5], "panic");
+    }
+
+    #[tokio::test]
+    async fn a_device_names_the_models_it_has_and_not_those_it_could_not_load() {
+        let device = Device::start(2, None).unwrap();
+        let use_model = async |name: &str, digest: Option<&str>| {
+            let mut spec = JobSpec {
+                model: testing::model(&testing::model_folder(name)),
+                ..testing::spec()
+            };
+            if let Some(digest) = digest {
+                spec.model.digest = digest.to_owned();
+            }
+            whence_engine::pin(&mut spec.attribution).unwrap();
+            let digest = spec.model.digest.clone();
+            let never = CancellationToken::new();
+            let computed = device.attribute(Arc::new(spec), examples(0..1), &never);
+            (computed.await.is_ok(), digest)
+        };
+        assert_eq!(device.loaded_models(), [""; 0]);
+        let (_, first) = use_model("gpt2-random", None).await;
+        let (_, second) = use_model("phi3-random", None).await;
+        assert_eq!(device.loaded_models(), [second.clone(), first]);
+        // It needed the place of the first one, although it was then refused.
+        let (is_loaded, _) = use_model("xglm-random", Some("1")).await;
+        assert!(!is_loaded);
+        assert_eq!(device.loaded_models(), [second]);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_nobody_waits_for_is_not_computed() {
+        let device = Device::start(1, None).unwrap();
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let spec = Arc::new(testing::spec());
+        let results = device.attribute(spec, examples(0..1), &stopped).await;
+        assert!(matches!(results, Err(Failure::Stopped)), "{results:?}");
     }
 }

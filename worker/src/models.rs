@@ -67,6 +67,18 @@ impl Models {
         }
     }
 
+    /// Returns the digests of the loaded models, most recently used first. A model that is loaded in
+    /// two precisions is named once.
+    pub fn digests(&self) -> Vec<String> {
+        let mut digests: Vec<String> = Vec::new();
+        for loaded in self.loaded.iter().rev() {
+            if !digests.contains(&loaded.digest) {
+                digests.push(loaded.digest.clone());
+            }
+        }
+        digests
+    }
+
     /// Returns the model, and loads it first if it is not in the cache. Fails if it cannot be
     /// loaded, or if its files are not those of the job.
     pub fn get(&mut self, model: &ModelSource, dtype: Dtype) -> Result<&Engine, ModelError> {
@@ -108,4 +120,85 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         dtype,
         engine,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{model, model_folder};
+
+    /// Returns a copy of the model `name` that a test may change.
+    fn copied(name: &str) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(model_folder(name)).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        copy
+    }
+
+    #[test]
+    fn the_model_that_was_not_used_for_longest_leaves_first() {
+        let names = ["gpt2-random", "phi3-random", "xglm-random"];
+        let sources = names.map(|name| model(&model_folder(name)));
+        let mut models = Models::new(2);
+        let mut use_of = |index: usize, dtype| {
+            models.get(&sources[index], dtype).unwrap();
+            let place = |digest: String| sources.iter().position(|model| model.digest == digest);
+            let places: Option<Vec<_>> = models.digests().into_iter().map(place).collect();
+            places.unwrap()
+        };
+        assert_eq!(use_of(0, Dtype::Float32), [0]);
+        assert_eq!(use_of(1, Dtype::Float32), [1, 0]);
+        assert_eq!(use_of(0, Dtype::Float32), [0, 1]);
+        assert_eq!(use_of(2, Dtype::Float32), [2, 0]);
+        // Another precision is another model: it takes the other place.
+        assert_eq!(use_of(2, Dtype::Float64), [2]);
+    }
+
+    #[test]
+    fn a_loaded_model_is_used_without_its_files() {
+        let folder = copied("gpt2-random");
+        let source = model(folder.path());
+        let mut models = Models::new(1);
+        models.get(&source, Dtype::Float32).unwrap();
+        folder.close().unwrap();
+        assert!(models.get(&source, Dtype::Float32).is_ok());
+        let error = models.get(&source, Dtype::Float64).unwrap_err();
+        assert!(matches!(error, ModelError::Load { .. }), "{error}");
+        // The other precision needed its place, so it has left although nothing replaced it.
+        assert_eq!(models.digests(), [""; 0]);
+    }
+
+    #[test]
+    fn a_model_that_changed_since_the_job_was_submitted_is_refused() {
+        let folder = copied("gpt2-random");
+        let submitted = model(folder.path());
+        let settings = folder.path().join("generation_config.json");
+        std::fs::write(settings, r#"{"max_new_tokens": 1}"#).unwrap();
+        let error = Models::new(1).get(&submitted, Dtype::Float32).unwrap_err();
+        let message = error.to_string();
+        let found = model(folder.path()).digest;
+        for part in [
+            &submitted.path,
+            &submitted.digest,
+            &found,
+            "submit the job again",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_model_is_named_with_the_next_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = ModelSource {
+            path: folder.path().display().to_string(),
+            digest: "1".to_owned(),
+        };
+        let error = Models::new(1).get(&source, Dtype::Float32).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(&source.path), "{message}");
+        assert!(message.contains("config.json"), "{message}");
+    }
 }
