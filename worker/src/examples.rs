@@ -118,6 +118,7 @@ fn estimated_tokens(example: &Example) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     fn of_length(id: i64, bytes: usize) -> Example {
         Example::new(id, &"x".repeat(bytes)).with_generated_text("")
@@ -143,23 +144,10 @@ mod tests {
     #[test]
     fn a_row_without_text_says_so() {
         let row = InputRow {
-            example_id: 1,
             input_text: None,
-            is_messages: false,
-            generated_text: None,
-            contrast_source: None,
-            contrast_target: None,
-            row_error: None,
+            ..testing::row(1, "")
         };
-        let generates = DatasetSource {
-            files: vec![],
-            split: "train".to_owned(),
-            input_field: "text".to_owned(),
-            generated_field: None,
-            contrast_source_field: None,
-            contrast_target_field: None,
-            columns: vec![],
-        };
+        let generates = testing::spec().dataset;
         let forces = DatasetSource {
             generated_field: Some("target".to_owned()),
             ..generates.clone()

@@ -119,12 +119,12 @@ mod tests {
     use crate::testing::{batch, row, stream};
 
     /// Returns `batch` with another array in place of the column `name`, or without the column.
-    fn with_column(batch: &RecordBatch, name: &str, array: Option<ArrayRef>) -> RecordBatch {
+    fn with_column(batch: &RecordBatch, name: &str, array: Option<&ArrayRef>) -> RecordBatch {
         let schema = batch.schema();
         let columns = schema.fields().iter().zip(batch.columns());
         let columns = columns.filter_map(|(field, column)| {
             let column = if field.name() == name {
-                array.clone()?
+                Arc::clone(array?)
             } else {
                 Arc::clone(column)
             };
@@ -179,7 +179,7 @@ mod tests {
                 input::EXAMPLE_ID => Arc::new(StringArray::from(vec!["1"])),
                 _ => Arc::new(Int64Array::from(vec![1])),
             };
-            let damaged = with_column(&sent, name, Some(other));
+            let damaged = with_column(&sent, name, Some(&other));
             let error = decode(&stream(&[damaged]), 1).unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`")), "{error}");
             let missing = decode(&stream(&[with_column(&sent, name, None)]), 1);
@@ -194,7 +194,7 @@ mod tests {
     fn a_row_without_a_number_is_refused_not_numbered_0() {
         let sent = batch(&[row(1, "a")], None);
         let nothing = new_null_array(&DataType::Int64, 1);
-        let damaged = with_column(&sent, input::EXAMPLE_ID, Some(nothing));
+        let damaged = with_column(&sent, input::EXAMPLE_ID, Some(&nothing));
         let error = decode(&stream(&[damaged]), 1).unwrap_err().to_string();
         assert!(error.contains("has no `example_id`"), "{error}");
     }

@@ -219,7 +219,7 @@ impl SlotStore for MemoryStore {
             .collect())
     }
 
-    fn url(&self) -> &str {
+    fn url(&self) -> &'static str {
         "memory://root"
     }
 }

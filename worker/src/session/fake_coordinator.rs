@@ -162,7 +162,7 @@ impl WorkerService for FakeCoordinator {
         let attempt = request.into_inner().attempt.unwrap_or_default();
         let rows: Self::FetchShardStream = match self.script().shards.get(&attempt.slot) {
             Some(ipc) => {
-                let pieces: Vec<_> = ipc.chunks(100).map(|piece| piece.to_vec()).collect();
+                let pieces: Vec<_> = ipc.chunks(100).map(<[u8]>::to_vec).collect();
                 let response = |ipc| Ok(v1::FetchShardResponse { ipc });
                 Box::pin(stream::iter(pieces).map(response))
             }

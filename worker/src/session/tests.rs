@@ -189,7 +189,7 @@ async fn a_coordinator_that_is_not_there_yet_is_waited_for() {
         register_failures: failing([Status::unavailable("starting"), Status::unknown("reset")]),
         ..Script::default()
     });
-    let asked = stage.work_until(|script| script.acquired.len() > 0).await;
+    let asked = stage.work_until(|script| !script.acquired.is_empty()).await;
     asked.unwrap();
     assert_eq!(stage.fake.script().registered.len(), 3);
 }
