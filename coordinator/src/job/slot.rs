@@ -79,8 +79,8 @@ pub(super) struct Slot {
     lost_on: BTreeSet<WorkerId>,
     failures: usize,
     out_of_memory: usize,
-    /// Pauses after transient failures so far. The longest possible pause doubles each time.
-    pub(super) pauses: u32,
+    /// How often it has rested after a transient failure. Each rest may last longer than the last.
+    pub(super) num_rests: u32,
 }
 
 impl Slot {
@@ -94,7 +94,7 @@ impl Slot {
             lost_on: BTreeSet::new(),
             failures: 0,
             out_of_memory: 0,
-            pauses: 0,
+            num_rests: 0,
         }
     }
 

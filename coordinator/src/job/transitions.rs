@@ -5,12 +5,18 @@
 
 use std::time::Duration;
 
+use whence_schemas::retry::RetryPolicy;
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
 use super::{Closing, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp};
 
-/// Longest pause between two attempts at a slot after a transient failure.
-const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// How long a slot rests after a transient failure. An outage must not cost a slot, however long it
+/// lasts, so it is never given up.
+const RESTING: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_secs(1),
+    longest_pause: Duration::from_mins(1),
+    give_up_after: Duration::MAX,
+};
 /// Workers that must have failed to load a model before the job fails. If fewer workers are known,
 /// all of them must have failed.
 const MODEL_VERDICTS: usize = 3;
@@ -137,23 +143,20 @@ impl Job {
                     };
                 }
             }
-            FailureClass::Transient => self.pause(&failure.slot, jitter, now),
+            FailureClass::Transient => self.rest(&failure.slot, jitter, now),
             _ => self.count(failure),
         }
     }
 
-    /// Lets a slot rest after a transient failure.
-    ///
-    /// The longest possible pause doubles each time, from one second up to [`MAX_PAUSE`]. The pause
-    /// is a random part of that, so that slots that failed together are not retried together.
-    fn pause(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
+    /// Lets a slot rest after a transient failure. `jitter` keeps the slots that failed together from
+    /// being retried together.
+    fn rest(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
         let Some(slot) = self.slots.get_mut(id) else {
             return;
         };
-        let longest = Duration::from_secs(1 << slot.pauses.min(6)).min(MAX_PAUSE);
-        slot.pauses += 1;
-        let not_before = now.after(longest.mul_f64(jitter.clamp(0.0, 1.0)));
+        slot.num_rests += 1;
         if matches!(slot.state, SlotState::Pending { .. }) {
+            let not_before = now.after(RESTING.pause(slot.num_rests, jitter));
             slot.state = SlotState::Pending { not_before };
         }
     }
