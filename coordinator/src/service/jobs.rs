@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
+use whence_proto::Answer;
 use whence_proto::v1::job_service_server::JobService;
 use whence_proto::v1::{
     CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, JobState, JobStatus,
@@ -21,10 +22,7 @@ use crate::jobs::watch;
 
 #[tonic::async_trait]
 impl JobService for Service {
-    async fn submit_job(
-        &self,
-        request: Request<SubmitJobRequest>,
-    ) -> Result<Response<SubmitJobResponse>, Status> {
+    async fn submit_job(&self, request: Request<SubmitJobRequest>) -> Answer<SubmitJobResponse> {
         let spec = job_spec(&request.into_inner().spec_json)?;
         let (id, existed) = self.0.jobs().submit(spec).await?;
         Ok(Response::new(SubmitJobResponse {
@@ -33,10 +31,7 @@ impl JobService for Service {
         }))
     }
 
-    async fn get_job(
-        &self,
-        request: Request<GetJobRequest>,
-    ) -> Result<Response<GetJobResponse>, Status> {
+    async fn get_job(&self, request: Request<GetJobRequest>) -> Answer<GetJobResponse> {
         let id = job_id(&request.into_inner().job_id)?;
         let spec_json = self.0.jobs().spec(&id)?.canonical_json();
         Ok(Response::new(GetJobResponse {
@@ -45,10 +40,7 @@ impl JobService for Service {
         }))
     }
 
-    async fn list_jobs(
-        &self,
-        _request: Request<ListJobsRequest>,
-    ) -> Result<Response<ListJobsResponse>, Status> {
+    async fn list_jobs(&self, _request: Request<ListJobsRequest>) -> Answer<ListJobsResponse> {
         let jobs = self.0.jobs().list().into_iter();
         let jobs = jobs.map(|job| encode(job, self.0.store_url())).collect();
         Ok(Response::new(ListJobsResponse { jobs }))
@@ -56,10 +48,7 @@ impl JobService for Service {
 
     type WatchJobStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
 
-    async fn watch_job(
-        &self,
-        request: Request<WatchJobRequest>,
-    ) -> Result<Response<Self::WatchJobStream>, Status> {
+    async fn watch_job(&self, request: Request<WatchJobRequest>) -> Answer<Self::WatchJobStream> {
         let id = job_id(&request.into_inner().job_id)?;
         // An unknown job should fail the call itself, not its first update.
         self.0.jobs().summary(&id)?;
@@ -71,10 +60,7 @@ impl JobService for Service {
         Ok(Response::new(Box::pin(statuses)))
     }
 
-    async fn cancel_job(
-        &self,
-        request: Request<CancelJobRequest>,
-    ) -> Result<Response<CancelJobResponse>, Status> {
+    async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Answer<CancelJobResponse> {
         let id = job_id(&request.into_inner().job_id)?;
         let status = Some(encode(self.0.jobs().cancel(&id).await?, self.0.store_url()));
         Ok(Response::new(CancelJobResponse { status }))

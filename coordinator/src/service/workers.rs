@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use whence_proto::Answer;
 use whence_proto::v1::worker_service_server::WorkerService;
 use whence_proto::v1::{
     self, AcquireShardsRequest, AcquireShardsResponse, AttemptRef, CompleteShardRequest,
@@ -32,10 +33,7 @@ const PIECES_AHEAD: usize = 2;
 
 #[tonic::async_trait]
 impl WorkerService for Service {
-    async fn register(
-        &self,
-        request: Request<RegisterRequest>,
-    ) -> Result<Response<RegisterResponse>, Status> {
+    async fn register(&self, request: Request<RegisterRequest>) -> Answer<RegisterResponse> {
         let request = request.into_inner();
         let registration = Registration {
             worker: worker_id(&request.worker_id)?,
@@ -57,7 +55,7 @@ impl WorkerService for Service {
     async fn acquire_shards(
         &self,
         request: Request<AcquireShardsRequest>,
-    ) -> Result<Response<AcquireShardsResponse>, Status> {
+    ) -> Answer<AcquireShardsResponse> {
         let request = request.into_inner();
         let wait = request
             .wait
@@ -92,7 +90,7 @@ impl WorkerService for Service {
     async fn fetch_shard(
         &self,
         request: Request<FetchShardRequest>,
-    ) -> Result<Response<Self::FetchShardStream>, Status> {
+    ) -> Answer<Self::FetchShardStream> {
         let at = attempt(request.into_inner().attempt)?;
         let coordinator = Arc::clone(&self.0);
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
@@ -108,10 +106,7 @@ impl WorkerService for Service {
         Ok(Response::new(Box::pin(pieces)))
     }
 
-    async fn heartbeat(
-        &self,
-        request: Request<HeartbeatRequest>,
-    ) -> Result<Response<HeartbeatResponse>, Status> {
+    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answer<HeartbeatResponse> {
         let request = request.into_inner();
         let progress = request.progress.into_iter().map(|progress| {
             Ok::<_, Status>(AttemptProgress {
@@ -132,17 +127,14 @@ impl WorkerService for Service {
     async fn complete_shard(
         &self,
         request: Request<CompleteShardRequest>,
-    ) -> Result<Response<CompleteShardResponse>, Status> {
+    ) -> Answer<CompleteShardResponse> {
         let request = request.into_inner();
         let at = attempt(request.attempt)?;
         self.0.dispatch().complete(&at, request.tokens).await?;
         Ok(Response::new(CompleteShardResponse {}))
     }
 
-    async fn fail_shard(
-        &self,
-        request: Request<FailShardRequest>,
-    ) -> Result<Response<FailShardResponse>, Status> {
+    async fn fail_shard(&self, request: Request<FailShardRequest>) -> Answer<FailShardResponse> {
         let request = request.into_inner();
         let class = failure_class(request.failure_class());
         let worker = worker_id(&request.worker_id)?;
@@ -157,7 +149,7 @@ impl WorkerService for Service {
     async fn release_shards(
         &self,
         request: Request<ReleaseShardsRequest>,
-    ) -> Result<Response<ReleaseShardsResponse>, Status> {
+    ) -> Answer<ReleaseShardsResponse> {
         self.0
             .dispatch()
             .release(&attempts(request.into_inner().attempts)?);
