@@ -1,22 +1,130 @@
-//! A coordinator with a temporary root and a small dataset, for the tests of its interfaces.
+//! What several tests of the coordinator need: a job, the objects of its slots, a store, and a
+//! coordinator with a temporary root and a small dataset.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
-use whence_schemas::{AttributionSpec, JobSpec, WorkerId};
+use whence_schemas::store::LocalSlotStore;
+use whence_schemas::{
+    Attempt, AttributionSpec, Epoch, Footer, JobSpec, SlotId, SlotKind, WorkerId, output, slot_file,
+};
 
 use crate::assignment::{Assigned, AttemptAt, Registration};
-use crate::job::FailureClass;
 use crate::job::scheduler::Request;
+use crate::job::{Event, FailureClass, Fill, FillKind, Timestamp};
 use crate::{Config, Coordinator};
+
+/// Returns a job without files, with a model of this name.
+pub(crate) fn spec(model: &str) -> JobSpec {
+    JobSpec {
+        model: ModelSource {
+            path: format!("models/{model}"),
+            digest: model.to_owned(),
+        },
+        dataset: DatasetSource {
+            files: Vec::new(),
+            split: "train".to_owned(),
+            input_field: "text".to_owned(),
+            generated_field: None,
+            contrast_source_field: None,
+            contrast_target_field: None,
+            columns: Vec::new(),
+        },
+        attribution: AttributionSpec::of_method("saliency"),
+        dtype: Dtype::Float32,
+        seed: 0,
+        shard_tokens: 1,
+        run_id: None,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp(Duration::from_secs(seconds))
+}
+
+pub(crate) fn slot(index: usize) -> SlotId {
+    SlotId::of_shard(index)
+}
+
+pub(crate) fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn attempt(number: u128) -> Attempt {
+    Attempt::of(ulid::Ulid(number))
+}
+
+pub(crate) fn request(name: &str, credits: usize) -> Request {
+    Request {
+        worker: worker(name),
+        credits,
+        loaded: Vec::new(),
+    }
+}
+
+pub(crate) fn registration(name: &str) -> Registration {
+    Registration {
+        worker: worker(name),
+        protocol_version: whence_proto::PROTOCOL_VERSION,
+        numerics_version: NUMERICS_VERSION,
+        in_flight: Vec::new(),
+    }
+}
+
+/// Returns the event that a worker's object with this many rows, none of them bad, was seen in a
+/// slot.
+pub(crate) fn filled(slot: &SlotId, rows: u64) -> Event {
+    Event::Filled {
+        slot: slot.clone(),
+        fill: Fill {
+            kind: FillKind::Full,
+            rows,
+            errors: 0,
+            bytes: 10,
+        },
+        tokens: 7,
+    }
+}
+
+/// Returns an object for a slot of the job `spec`. Only its footer is right, with this many rows
+/// and errors: the object has no rows.
+pub(crate) fn object(
+    spec: &JobSpec,
+    slot: &SlotId,
+    kind: SlotKind,
+    (examples, errors): (u64, u64),
+) -> Bytes {
+    let schema = output::schema(&[], &arrow::datatypes::Fields::empty());
+    let batch = arrow::array::RecordBatch::new_empty(Arc::new(schema));
+    let footer = Footer {
+        slot: slot.clone(),
+        attempt: attempt(1),
+        kind,
+        examples,
+        errors,
+        worker: worker("a"),
+        epoch: Epoch(1),
+        spec_json: spec.canonical_json(),
+        code_version: "1".to_owned(),
+    };
+    slot_file::encode(&batch, &footer).unwrap().into()
+}
+
+/// Returns an empty store and the folder that holds it.
+pub(crate) fn store() -> (LocalSlotStore, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    (LocalSlotStore::open(root.path()).unwrap(), root)
+}
 
 /// A coordinator with its storage root and a folder for its datasets.
 pub(crate) struct Stage {
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) root: TempDir,
-    data: TempDir,
+    pub(crate) data: TempDir,
 }
 
 impl Stage {
@@ -37,32 +145,20 @@ impl Stage {
 
     /// Returns the specification of a job with `num_rows` rows, each of them its own shard.
     pub(crate) fn job(&self, num_rows: usize) -> JobSpec {
-        let file = self.data.path().join(format!("{num_rows}.jsonl"));
-        let rows: Vec<_> = (0..num_rows)
-            .map(|row| format!(r#"{{"text": "row {row}"}}"#))
-            .collect();
+        let rows: Vec<_> = (0..num_rows).map(|row| format!("row {row}")).collect();
+        self.job_of_texts(&rows)
+    }
+
+    /// Returns the specification of a job with one row for each of these texts, each of them its
+    /// own shard.
+    pub(crate) fn job_of_texts(&self, texts: &[String]) -> JobSpec {
+        let file = self.data.path().join(format!("{}.jsonl", texts.len()));
+        let row = |text: &String| format!(r#"{{"text": "{text}"}}"#);
+        let rows: Vec<_> = texts.iter().map(row).collect();
         std::fs::write(&file, rows.join("\n")).unwrap();
-        JobSpec {
-            model: ModelSource {
-                path: "models/m".to_owned(),
-                digest: "1".to_owned(),
-            },
-            dataset: DatasetSource {
-                files: whence_datasets::describe(&[file.to_str().unwrap()]).unwrap(),
-                split: "train".to_owned(),
-                input_field: "text".to_owned(),
-                generated_field: None,
-                contrast_source_field: None,
-                contrast_target_field: None,
-                columns: Vec::new(),
-            },
-            attribution: AttributionSpec::of_method("saliency"),
-            dtype: Dtype::Float32,
-            seed: 0,
-            shard_tokens: 1,
-            run_id: None,
-            numerics_version: NUMERICS_VERSION,
-        }
+        let mut spec = spec("m");
+        spec.dataset.files = whence_datasets::describe(&[file.to_str().unwrap()]).unwrap();
+        spec
     }
 
     /// Leases up to `credits` slots to the worker `name`.
@@ -78,30 +174,18 @@ impl Stage {
         let failed = dispatch.fail(at, &worker, class, "it broke".to_owned());
         failed.await.unwrap();
     }
+
+    /// Fills a leased slot as its worker would, with [`object`].
+    pub(crate) async fn fill(&self, assigned: &Assigned) {
+        let at = &assigned.at;
+        let spec = self.coordinator.jobs().spec(&at.job).unwrap();
+        let bytes = object(&spec, &at.slot, SlotKind::Full, (assigned.rows, 0));
+        let store = &self.coordinator.core.store;
+        store.create(&assigned.slot_key, bytes).await.unwrap();
+    }
 }
 
 async fn start(root: &TempDir) -> Arc<Coordinator> {
     let config = Config::new(root.path().display().to_string());
     Coordinator::start(config).await.unwrap()
-}
-
-pub(crate) fn worker(name: &str) -> WorkerId {
-    name.parse().unwrap()
-}
-
-pub(crate) fn request(name: &str, credits: usize) -> Request {
-    Request {
-        worker: worker(name),
-        credits,
-        loaded: Vec::new(),
-    }
-}
-
-pub(crate) fn registration(name: &str) -> Registration {
-    Registration {
-        worker: worker(name),
-        protocol_version: whence_proto::PROTOCOL_VERSION,
-        numerics_version: NUMERICS_VERSION,
-        in_flight: Vec::new(),
-    }
 }

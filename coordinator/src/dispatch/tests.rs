@@ -3,32 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use whence_schemas::{ErrorKind, Footer, JobId, SlotKind, layout, slot_file};
+use whence_schemas::{ErrorKind, JobId, layout};
 
 use super::*;
 use crate::job::Phase;
-use crate::testing::{Stage, registration, request, worker};
-
-/// Fills the slot of `at` as a worker would. Only the footer is right: the object has no rows.
-async fn fill(stage: &Stage, slot_key: &str, at: &AttemptAt) {
-    let spec = stage.coordinator.jobs().spec(&at.job).unwrap();
-    let schema = whence_schemas::output::schema(&[], &arrow::datatypes::Fields::empty());
-    let batch = arrow::array::RecordBatch::new_empty(Arc::new(schema));
-    let footer = Footer {
-        slot: at.slot.clone(),
-        attempt: at.attempt.clone(),
-        kind: SlotKind::Full,
-        examples: 1,
-        errors: 0,
-        worker: worker("a"),
-        epoch: stage.coordinator.core.epoch,
-        spec_json: spec.canonical_json(),
-        code_version: "1".to_owned(),
-    };
-    let bytes = slot_file::encode(&batch, &footer).unwrap();
-    let store = &stage.coordinator.core.store;
-    store.create(slot_key, bytes.into()).await.unwrap();
-}
+use crate::testing::{Stage, registration, request};
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_of_another_release_is_refused_by_what_differs() {
@@ -114,7 +93,7 @@ async fn a_report_counts_only_if_the_object_is_there() {
     dispatch.complete(&leased[0].at, 40).await.unwrap();
     let totals = || stage.coordinator.jobs().summary(&id).unwrap().totals;
     assert_eq!((totals().rows_done, totals().slots_leased), (0, 1));
-    fill(&stage, &leased[1].slot_key, &leased[1].at).await;
+    stage.fill(&leased[1]).await;
     // Reported twice, but counted once.
     dispatch.complete(&leased[1].at, 40).await.unwrap();
     dispatch.complete(&leased[1].at, 40).await.unwrap();

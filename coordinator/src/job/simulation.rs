@@ -15,8 +15,9 @@ use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
 use super::scheduler::{self, Request};
-use super::tests::{RULES, spec};
+use super::tests::RULES;
 use super::*;
+use crate::testing::spec;
 
 /// One thing that happens. A number picks a worker or an attempt, modulo how many there are.
 #[derive(Debug, Clone, Copy)]

@@ -3,46 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use whence_schemas::job::{DataFile, DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
+use whence_schemas::SlotId;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
-use whence_schemas::{Attempt, AttributionSpec, JobSpec, SlotId, WorkerId};
 
 use super::scheduler::{self, Assignment, Request};
 use super::*;
+use crate::testing::{at, attempt, filled, slot, spec, worker};
 
-pub(super) const RULES: LeaseRules = LeaseRules {
+pub(crate) const RULES: LeaseRules = LeaseRules {
     ttl: Duration::from_secs(30),
     stuck_after: Duration::from_mins(10),
     backup_after: Duration::from_mins(1),
 };
-
-pub(super) fn spec(model: &str) -> JobSpec {
-    JobSpec {
-        model: ModelSource {
-            path: format!("models/{model}"),
-            digest: model.to_owned(),
-        },
-        dataset: DatasetSource {
-            files: vec![DataFile {
-                path: "rows.jsonl".to_owned(),
-                bytes: 1,
-                digest: "d".to_owned(),
-            }],
-            split: "train".to_owned(),
-            input_field: "text".to_owned(),
-            generated_field: None,
-            contrast_source_field: None,
-            contrast_target_field: None,
-            columns: Vec::new(),
-        },
-        attribution: AttributionSpec::of_method("saliency"),
-        dtype: Dtype::Float32,
-        seed: 0,
-        shard_tokens: 1,
-        run_id: None,
-        numerics_version: NUMERICS_VERSION,
-    }
-}
 
 /// Makes a job that has one shard of each of these lengths.
 pub(crate) fn job_of(model: &str, lengths: &[u64]) -> Job {
@@ -65,22 +37,6 @@ pub(crate) fn job(lengths: &[u64]) -> Job {
     job_of("m", lengths)
 }
 
-fn at(seconds: u64) -> Timestamp {
-    Timestamp(Duration::from_secs(seconds))
-}
-
-fn slot(index: usize) -> SlotId {
-    SlotId::of_shard(index)
-}
-
-fn worker(name: &str) -> WorkerId {
-    name.parse().unwrap()
-}
-
-fn attempt(number: u128) -> Attempt {
-    Attempt::of(ulid::Ulid(number))
-}
-
 fn request(name: &str, loaded: &[&str]) -> Request {
     Request {
         worker: worker(name),
@@ -89,7 +45,7 @@ fn request(name: &str, loaded: &[&str]) -> Request {
     }
 }
 
-fn lease(job: &mut Job, slot: &SlotId, number: u128, name: &str, now: Timestamp) {
+pub(super) fn lease(job: &mut Job, slot: &SlotId, number: u128, name: &str, now: Timestamp) {
     let event = Event::Leased {
         slot: slot.clone(),
         attempt: attempt(number),
@@ -98,7 +54,7 @@ fn lease(job: &mut Job, slot: &SlotId, number: u128, name: &str, now: Timestamp)
     job.apply(event, now);
 }
 
-fn failure(slot: &SlotId, number: u128, name: &str, class: FailureClass) -> Failure {
+pub(crate) fn failure(slot: &SlotId, number: u128, name: &str, class: FailureClass) -> Failure {
     Failure {
         slot: slot.clone(),
         attempt: attempt(number),
@@ -116,19 +72,6 @@ fn fail(job: &mut Job, slot: &SlotId, number: u128, class: FailureClass, now: Ti
         num_workers: 1,
     };
     job.apply(event, now);
-}
-
-fn filled(slot: &SlotId, rows: u64) -> Event {
-    Event::Filled {
-        slot: slot.clone(),
-        fill: Fill {
-            kind: FillKind::Full,
-            rows,
-            errors: 0,
-            bytes: 10,
-        },
-        tokens: 7,
-    }
 }
 
 fn next(job: &Job, request: &Request, now: Timestamp) -> Option<SlotId> {

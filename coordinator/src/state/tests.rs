@@ -2,31 +2,16 @@
 
 use std::time::Duration;
 
-use whence_schemas::{Attempt, Epoch, JobId, SlotId, WorkerId};
+use whence_schemas::{Attempt, Epoch, JobId};
 
 use super::*;
-use crate::job::{Fill, FillKind, tests as jobs};
+use crate::job::tests as jobs;
+use crate::testing::{self, at, filled, request, slot, worker};
 
 const OURS: Epoch = Epoch(3);
 
-fn at(seconds: u64) -> Timestamp {
-    Timestamp(Duration::from_secs(seconds))
-}
-
-fn worker(name: &str) -> WorkerId {
-    name.parse().unwrap()
-}
-
-fn request(name: &str) -> Request {
-    Request {
-        worker: worker(name),
-        credits: 1,
-        loaded: Vec::new(),
-    }
-}
-
 fn attempt() -> Attempt {
-    Attempt::of(ulid::Ulid(7))
+    testing::attempt(7)
 }
 
 /// Returns a state with one job of two slots, and the job's id.
@@ -34,19 +19,6 @@ fn with_job() -> (State, JobId) {
     let job = jobs::job(&[2, 2]);
     let id = job.id().clone();
     (State::of_jobs(vec![job]), id)
-}
-
-fn filled(index: usize) -> Event {
-    Event::Filled {
-        slot: SlotId::of_shard(index),
-        fill: Fill {
-            kind: FillKind::Full,
-            rows: 2,
-            errors: 0,
-            bytes: 10,
-        },
-        tokens: 0,
-    }
 }
 
 fn progress(at: &AttemptAt) -> AttemptProgress {
@@ -82,7 +54,7 @@ fn an_unknown_job_is_an_error_that_names_it() {
 #[test]
 fn a_worker_that_asks_is_known_and_gets_a_slot_under_a_new_attempt() {
     let (mut state, id) = with_job();
-    let assigned = state.assign(&request("a"), at(1), attempt);
+    let assigned = state.assign(&request("a", 1), at(1), attempt);
     assert_eq!(assigned.len(), 1);
     let [slot] = &assigned[..] else {
         unreachable!()
@@ -97,7 +69,7 @@ fn a_worker_that_asks_is_known_and_gets_a_slot_under_a_new_attempt() {
 #[test]
 fn only_attempts_whose_result_is_of_use_go_on() {
     let (mut state, id) = with_job();
-    let ours = state.assign(&request("a"), at(1), attempt).remove(0).at;
+    let ours = state.assign(&request("a", 1), at(1), attempt).remove(0).at;
     let of_unknown_job = AttemptAt {
         job: JobId::of("gone"),
         ..ours.clone()
@@ -105,7 +77,7 @@ fn only_attempts_whose_result_is_of_use_go_on() {
     let reported = [progress(&ours), progress(&of_unknown_job)];
     let stop = state.renew(&worker("a"), &reported, at(2));
     assert_eq!(stop, [of_unknown_job]);
-    state.apply(&id, filled(0), at(3));
+    state.apply(&id, filled(&slot(0), 2), at(3));
     let stop = state.renew(&worker("a"), &[progress(&ours)], at(4));
     assert_eq!(stop, [ours]);
 }
@@ -113,7 +85,7 @@ fn only_attempts_whose_result_is_of_use_go_on() {
 #[test]
 fn a_cancelled_job_stops_its_attempts_and_is_not_taken_up_again() {
     let (mut state, id) = with_job();
-    let ours = state.assign(&request("a"), at(1), attempt).remove(0).at;
+    let ours = state.assign(&request("a", 1), at(1), attempt).remove(0).at;
     state.apply(&id, Event::Cancelled, at(2));
     let stop = state.renew(&worker("a"), &[progress(&ours)], at(3));
     assert_eq!(stop, [ours]);
@@ -135,7 +107,7 @@ fn resubmitting_finds_a_known_job_and_no_other() {
 #[test]
 fn silent_workers_lose_their_leases_first_and_are_forgotten_later() {
     let (mut state, id) = with_job();
-    state.assign(&request("a"), at(0), attempt);
+    state.assign(&request("a", 1), at(0), attempt);
     let silence = Duration::from_mins(1);
     assert_eq!(state.expire(at(29), silence), Expired::default());
     let expired = state.expire(at(31), silence);
@@ -155,7 +127,7 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
     let (mut state, id) = with_job();
     assert_eq!(state.next_rested(at(5)), None);
     for _ in 0..2 {
-        let leased = state.assign(&request("a"), at(5), attempt).remove(0).at;
+        let leased = state.assign(&request("a", 1), at(5), attempt).remove(0).at;
         let failure = Failure {
             slot: leased.slot,
             attempt: leased.attempt,
@@ -177,8 +149,8 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
 fn what_is_due_comes_with_its_job() {
     let (mut state, id) = with_job();
     assert!(state.due().is_empty());
-    state.apply(&id, filled(0), at(1));
-    state.apply(&id, filled(1), at(1));
+    state.apply(&id, filled(&slot(0), 2), at(1));
+    state.apply(&id, filled(&slot(1), 2), at(1));
     assert_eq!(state.due(), [(id, Due::Seal)]);
 }
 
