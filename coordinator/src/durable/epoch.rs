@@ -42,3 +42,47 @@ pub async fn newest(store: &dyn SlotStore) -> Result<Epoch, Error> {
     });
     Ok(Epoch(numbers.max().unwrap_or(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::testing::store;
+
+    fn ours() -> Claim {
+        Claim {
+            at_ms: 0,
+            process: 1,
+            code_version: "1".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_coordinators_that_start_at_once_each_claims_an_epoch_of_its_own() {
+        let (store, _root) = store();
+        let store = Arc::new(store);
+        let mut claims = JoinSet::new();
+        for _ in 0..8 {
+            let store = Arc::clone(&store);
+            claims.spawn(async move { claim(store.as_ref(), &ours()).await.unwrap().0 });
+        }
+        let mut epochs = claims.join_all().await;
+        epochs.sort_unstable();
+        assert_eq!(epochs, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(newest(store.as_ref()).await.unwrap(), Epoch(8));
+    }
+
+    #[tokio::test]
+    async fn what_names_no_epoch_is_not_counted() {
+        let (store, _root) = store();
+        for name in ["notes.txt", "x.json", "-1.json", "9.json.bak"] {
+            let key = format!("{}/{name}", layout::EPOCHS);
+            store.create(&key, "{}".into()).await.unwrap();
+        }
+        assert_eq!(newest(&store).await.unwrap(), Epoch(0));
+        assert_eq!(claim(&store, &ours()).await.unwrap(), Epoch(1));
+    }
+}

@@ -104,3 +104,118 @@ fn encode(author: Author, kind: SlotKind, batch: &RecordBatch) -> Result<Bytes, 
         encoded.map_err(|error| Error::Internal(format!("encode slot `{}`: {error}", author.slot)));
     Ok(encoded?.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StructArray;
+    use arrow::json::ArrayWriter;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{attempt, slot, spec};
+
+    /// Returns a job that copies the column `language` into its table.
+    fn with_column() -> JobSpec {
+        let mut spec = spec("m");
+        spec.dataset.columns = vec!["language".to_owned()];
+        spec
+    }
+
+    fn read(bytes: Bytes) -> (Footer, Vec<Value>) {
+        let file = slot_file::decode(bytes).unwrap();
+        let mut writer = ArrayWriter::new(Vec::new());
+        for batch in &file.batches {
+            assert_eq!(*batch.schema(), schema(&with_column()));
+            writer.write(batch).unwrap();
+        }
+        writer.finish().unwrap();
+        let json = writer.into_inner();
+        let rows = if json.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::from_slice(&json).unwrap()
+        };
+        (file.footer, rows)
+    }
+
+    fn footer(spec: &JobSpec, kind: SlotKind, rows: u64) -> Footer {
+        Footer {
+            slot: slot(3),
+            attempt: attempt(8),
+            kind,
+            examples: rows,
+            errors: rows,
+            worker: "coordinator".parse().unwrap(),
+            epoch: Epoch(5),
+            spec_json: spec.canonical_json(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Calls `encode` with the author of slot 3 of the job `spec`.
+    fn written(spec: &JobSpec, encode: impl FnOnce(Author) -> Result<Bytes, Error>) -> Bytes {
+        let author = Author {
+            spec,
+            slot: &slot(3),
+            attempt: &attempt(8),
+            epoch: Epoch(5),
+        };
+        encode(author).unwrap()
+    }
+
+    #[test]
+    fn a_tombstone_is_a_table_without_rows() {
+        let spec = with_column();
+        let (found, rows) = read(written(&spec, tombstone));
+        assert_eq!(found, footer(&spec, SlotKind::Tombstone, 0));
+        assert_eq!(rows, [Value::Null; 0]);
+    }
+
+    #[test]
+    fn rows_that_are_given_up_keep_their_texts_and_columns_beside_the_error() {
+        let spec = with_column();
+        let text = |values: [Option<&str>; 2]| -> ArrayRef {
+            Arc::new(StringArray::from(values.to_vec()))
+        };
+        let carried = input::text_columns(&spec.dataset.columns);
+        let languages = StructArray::new(carried.clone(), vec![text([Some("en"), None])], None);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![7, 8])),
+            text([Some("a"), None]),
+            Arc::new(BooleanArray::from(vec![false, false])),
+            text([Some("b"), None]),
+            text([None, None]),
+            text([None, None]),
+            text([None, Some("it is not JSON")]),
+            Arc::new(languages),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(input::schema(&carried)), columns).unwrap();
+        let error = RowError::new("lost", "worker `a` vanished");
+        let bytes = written(&spec, |author| quarantine(author, &batch, &error));
+        let (found, rows) = read(bytes);
+        assert_eq!(found, footer(&spec, SlotKind::Quarantine, 2));
+        let row = |id, columns: Value| {
+            json!({
+                "example_id": id, "sample": 0, "status": "error", "error_code": "lost",
+                "error_message": "worker `a` vanished", "target_forced": false,
+                "columns": columns,
+            })
+        };
+        let mut first = row(7, json!({"language": "en"}));
+        first["input_text"] = json!("a");
+        first["generated_text"] = json!("b");
+        assert_eq!(rows, [first, row(8, json!({}))]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_given_up_by_their_numbers() {
+        let spec = with_column();
+        let batch = unread_rows(&spec, 4..6).unwrap();
+        let error = RowError::new("input", "the file is gone");
+        let bytes = written(&spec, |author| quarantine(author, &batch, &error));
+        let (_, rows) = read(bytes);
+        let ids: Vec<_> = rows.iter().map(|row| &row["example_id"]).collect();
+        assert_eq!(ids, [4, 5]);
+        assert!(rows.iter().all(|row| row.get("input_text").is_none()));
+    }
+}

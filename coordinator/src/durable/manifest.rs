@@ -89,3 +89,85 @@ impl Manifest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use whence_schemas::canonical;
+
+    use super::*;
+    use crate::job::tests::job;
+    use crate::job::{Event, Fill};
+    use crate::testing::{at, filled, slot};
+
+    /// Returns a job of two slots. The first is split: a worker filled one half, and the other half
+    /// was given up.
+    fn finished() -> Job {
+        let mut job = job(&[3, 2]);
+        let [first, second] = slot(0).split();
+        let given_up = Event::Filled {
+            slot: first,
+            fill: Fill {
+                kind: FillKind::Quarantine,
+                rows: 1,
+                errors: 1,
+                bytes: 4,
+            },
+            tokens: 0,
+        };
+        for event in [
+            Event::Split {
+                slot: slot(0),
+                bytes: 3,
+            },
+            given_up,
+            filled(&second, 2),
+            filled(&slot(1), 2),
+        ] {
+            job.apply(event, at(1));
+        }
+        job
+    }
+
+    #[test]
+    fn a_manifest_lists_every_object_by_name_and_sums_them() {
+        let job = finished();
+        let table = job.table();
+        let file = |slot, kind, rows, errors, bytes| {
+            format!(
+                r#"{{"bytes":{bytes},"errors":{errors},"key":"{table}/part-{slot}.parquet","kind":"{kind}","rows":{rows}}}"#
+            )
+        };
+        // The names are sorted as the store lists them, where `-` comes before `.`.
+        let files = [
+            file("p000000-0", "quarantine", 1, 1, 4),
+            file("p000000-1", "full", 2, 0, 10),
+            file("p000000", "tombstone", 0, 0, 3),
+            file("p000001", "full", 2, 0, 10),
+        ];
+        let expected = format!(
+            r#"{{"bytes":27,"errors":1,"files":[{}],"job":"{}","layout_version":1,"rows":5}}"#,
+            files.join(","),
+            job.id()
+        );
+        let manifest = Manifest::of(&job);
+        // Also the form in which earlier releases wrote it, so it must stay readable.
+        assert_eq!(canonical::to_string(&manifest).unwrap(), expected);
+        let read: Manifest = serde_json::from_str(&expected).unwrap();
+        assert_eq!(read, manifest);
+    }
+
+    #[test]
+    fn a_sealed_job_counts_what_the_running_one_did() {
+        let job = finished();
+        let live = job.totals();
+        let expected = Totals {
+            // A manifest does not say how much work it was.
+            tokens_done: 0,
+            work: 0,
+            work_done: 0,
+            ..live
+        };
+        assert_eq!(Manifest::of(&job).totals(), expected);
+        assert_eq!((expected.slots, expected.rows_failed), (3, 1));
+    }
+}

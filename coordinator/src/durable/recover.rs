@@ -169,3 +169,6 @@ async fn failures(
         .await?;
     Ok(found.into_iter().flatten().collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,3 +51,48 @@ pub async fn is_root(store: &dyn SlotStore) -> Result<bool, Error> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use whence_schemas::ErrorKind;
+    use whence_schemas::store::open_to_read;
+
+    use super::*;
+    use crate::testing::store;
+
+    #[tokio::test]
+    async fn a_new_root_gets_our_layout_version_and_is_then_a_root() {
+        let (store, _root) = store();
+        check(&store).await.unwrap();
+        assert!(is_root(&store).await.unwrap());
+        check(&store).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_not_made_a_root_by_looking_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_to_read(folder.path().to_str().unwrap()).unwrap();
+        assert!(!is_root(store.as_ref()).await.unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_root_of_another_layout_is_refused_and_left_as_it_is() {
+        for (format, named) in [
+            (r#"{"layout_version":999}"#, "layout version 999"),
+            ("not JSON", "expected"),
+        ] {
+            let (store, _root) = store();
+            store.create(layout::FORMAT, format.into()).await.unwrap();
+            let refused = check(&store).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Data);
+            let message = refused.to_string();
+            assert!(
+                message.contains(layout::FORMAT) && message.contains(named),
+                "{message}"
+            );
+            let found = store.get(layout::FORMAT).await.unwrap();
+            assert_eq!(found, Some(format.into()));
+        }
+    }
+}

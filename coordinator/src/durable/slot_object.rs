@@ -69,3 +69,55 @@ pub async fn seen_below(
     }
     Ok(events)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{object, slot, spec, store};
+
+    /// Writes an object of this kind to a slot and returns its length.
+    async fn put(store: &dyn SlotStore, slot: &SlotId, kind: SlotKind, counts: (u64, u64)) -> u64 {
+        let bytes = object(&spec("m"), slot, kind, counts);
+        let length = bytes.len() as u64;
+        store.create(&layout::slot("t", slot), bytes).await.unwrap();
+        length
+    }
+
+    #[tokio::test]
+    async fn a_split_slot_is_seen_with_everything_below_it_and_its_tokens_once() {
+        let (store, _root) = store();
+        let [first, second] = slot(0).split();
+        let [third, fourth] = second.split();
+        let bytes = [
+            put(&store, &slot(0), SlotKind::Tombstone, (0, 0)).await,
+            put(&store, &first, SlotKind::Full, (2, 1)).await,
+            put(&store, &second, SlotKind::Tombstone, (0, 0)).await,
+            put(&store, &fourth, SlotKind::Quarantine, (1, 1)).await,
+        ];
+        // Beside the slot, not below it.
+        put(&store, &slot(1), SlotKind::Full, (9, 0)).await;
+        let seen = seen_below(&store, "t", &slot(0), 70).await.unwrap();
+        let split = |slot: &SlotId, bytes| Event::Split {
+            slot: slot.clone(),
+            bytes,
+        };
+        let filled = |slot: &SlotId, kind, (rows, errors), bytes, tokens| Event::Filled {
+            slot: slot.clone(),
+            fill: Fill {
+                kind,
+                rows,
+                errors,
+                bytes,
+            },
+            tokens,
+        };
+        let expected = [
+            split(&slot(0), bytes[0]),
+            filled(&first, FillKind::Full, (2, 1), bytes[1], 70),
+            split(&second, bytes[2]),
+            filled(&fourth, FillKind::Quarantine, (1, 1), bytes[3], 0),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(seen_below(&store, "t", &third, 70).await.unwrap(), []);
+    }
+}
