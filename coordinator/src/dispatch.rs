@@ -119,10 +119,9 @@ impl<'c> Dispatch<'c> {
     pub async fn complete(self, at: &AttemptAt, tokens: u64) -> Result<(), Error> {
         let open = self.0.state.read(|state| {
             let job = state.job(&at.job)?;
-            let is_filled = matches!(
-                job.slot(&at.slot),
-                Some(SlotState::Filled(_) | SlotState::Split { .. })
-            );
+            // A split slot is looked at even if the split is known: it may have been seen while the
+            // attempt was still filling the slots below it.
+            let is_filled = matches!(job.slot(&at.slot), Some(SlotState::Filled(_)));
             Ok::<_, Error>((!is_filled).then(|| job.table().to_owned()))
         })?;
         let Some(table) = open else {

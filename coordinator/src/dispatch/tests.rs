@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use whence_schemas::{ErrorKind, JobId, layout};
+use whence_schemas::{ErrorKind, JobId, SlotKind, layout};
 
 use super::*;
 use crate::job::Phase;
-use crate::testing::{Stage, registration, request};
+use crate::testing::{Stage, at, object, registration, request};
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_of_another_release_is_refused_by_what_differs() {
@@ -98,6 +98,31 @@ async fn a_report_counts_only_if_the_object_is_there() {
     dispatch.complete(&leased[1].at, 40).await.unwrap();
     dispatch.complete(&leased[1].at, 40).await.unwrap();
     assert_eq!((totals().rows_done, totals().tokens_done), (1, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_counts_what_is_below_a_slot_although_its_split_was_seen_before() {
+    let stage = Stage::new().await;
+    let mut spec = stage.job(4);
+    spec.shard_tokens = 1_000_000;
+    let (id, _) = stage.coordinator.jobs().submit(spec.clone()).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    let store = &stage.coordinator.core.store;
+    let tombstone = object(&spec, &leased.at.slot, SlotKind::Tombstone, (0, 0));
+    store.create(&leased.slot_key, tombstone).await.unwrap();
+    // The store is polled while the attempt is between two writes.
+    stage.coordinator.core.state.change(|state| {
+        let slot = leased.at.slot.clone();
+        state.apply(&id, Event::Split { slot, bytes: 1 }, at(0));
+    });
+    let [first, _] = leased.at.slot.split();
+    let half = object(&spec, &first, SlotKind::Full, (2, 0));
+    let key = layout::slot(&layout::table(&spec), &first);
+    store.create(&key, half).await.unwrap();
+    let dispatch = stage.coordinator.dispatch();
+    dispatch.complete(&leased.at, 40).await.unwrap();
+    let totals = stage.coordinator.jobs().summary(&id).unwrap().totals;
+    assert_eq!((totals.rows_done, totals.tokens_done), (2, 40));
 }
 
 #[tokio::test(start_paused = true)]
