@@ -112,9 +112,27 @@ pub const ATTRIBUTION: &[Harmless] = &[
     ),
 ];
 
-/// Keys of `--generation-kwargs` that are not fields of [`crate::GenerationSpec`].
-pub const GENERATION: &[Harmless] = &[
+/// Keys of both `--generation-kwargs` and `--model-kwargs`: transformers takes them when it loads a
+/// model and when it generates.
+pub const COMPUTING: &[Harmless] = &[
     taken("use_cache", Values::Any, "the cache changes no number"),
+    taken("output_attentions", Values::Any, RETURNED),
+    taken("output_hidden_states", Values::Any, RETURNED),
+];
+
+/// Keys of both `--tokenizer-kwargs` and `--model-kwargs`: where the files come from.
+pub const LOADING: &[Harmless] = &[
+    taken("trust_remote_code", FALSE, "no code of a model is run"),
+    taken("local_files_only", Values::Any, CACHED),
+    taken("cache_dir", Values::Any, CACHED),
+    taken("force_download", Values::Any, CACHED),
+    taken("token", Values::Any, CACHED),
+    taken("use_auth_token", Values::Any, CACHED),
+    taken("revision", Values::Only(&["\"main\""]), CACHED),
+];
+
+/// Other keys of `--generation-kwargs` that are not fields of [`crate::GenerationSpec`].
+pub const GENERATION: &[Harmless] = &[
     taken(
         "cache_implementation",
         Values::Any,
@@ -134,8 +152,6 @@ pub const GENERATION: &[Harmless] = &[
     taken("return_dict_in_generate", Values::Any, RETURNED),
     taken("output_scores", Values::Any, RETURNED),
     taken("output_logits", Values::Any, RETURNED),
-    taken("output_attentions", Values::Any, RETURNED),
-    taken("output_hidden_states", Values::Any, RETURNED),
     taken("low_memory", Values::Any, MEMORY),
     taken("synced_gpus", Values::Any, CPU),
     taken("disable_compile", Values::Any, "nothing is compiled"),
@@ -184,7 +200,7 @@ pub const NOT_FOLLOWED: &[Harmless] = &[
 const ONE: Values = Values::Only(&["1"]);
 const ZERO: Values = Values::Only(&["0"]);
 
-/// Keys of `--tokenizer-kwargs`. Only the languages, which are not in this table, change anything.
+/// Other keys of `--tokenizer-kwargs`. Only the languages, which are not in this table, change anything.
 pub const TOKENIZER: &[Harmless] = &[
     taken(
         "use_fast",
@@ -202,16 +218,9 @@ pub const TOKENIZER: &[Harmless] = &[
         "texts are never cut: one that is too long is an error of its row",
     ),
     taken("clean_up_tokenization_spaces", FALSE, OWN_FILES),
-    taken("trust_remote_code", FALSE, "no code of a model is run"),
-    taken("local_files_only", Values::Any, CACHED),
-    taken("cache_dir", Values::Any, CACHED),
-    taken("force_download", Values::Any, CACHED),
-    taken("token", Values::Any, CACHED),
-    taken("use_auth_token", Values::Any, CACHED),
-    taken("revision", Values::Only(&["\"main\""]), CACHED),
 ];
 
-/// Keys of `--model-kwargs`, except for the precision, which `--dtype` sets.
+/// Other keys of `--model-kwargs`, except for the precision, which `--dtype` sets.
 pub const MODEL: &[Harmless] = &[
     taken("low_cpu_mem_usage", Values::Any, MEMORY),
     taken(
@@ -224,11 +233,8 @@ pub const MODEL: &[Harmless] = &[
         Values::Only(&["\"eager\"", "\"sdpa\""]),
         "both are the same attention in full precision; others compute in half precision",
     ),
-    taken("use_cache", Values::Any, "the cache changes no number"),
     taken("use_safetensors", Values::Any, OWN_FILES),
     taken("return_dict", Values::Any, RETURNED),
-    taken("output_attentions", Values::Any, RETURNED),
-    taken("output_hidden_states", Values::Any, RETURNED),
     taken("offload_folder", Values::Any, MEMORY),
     taken("max_memory", Values::Any, MEMORY),
     taken(
@@ -247,12 +253,6 @@ pub const MODEL: &[Harmless] = &[
         "weights are not quantized on loading",
     ),
     taken("ignore_mismatched_sizes", FALSE, OWN_FILES),
-    taken("trust_remote_code", FALSE, "no code of a model is run"),
-    taken("local_files_only", Values::Any, CACHED),
-    taken("cache_dir", Values::Any, CACHED),
-    taken("force_download", Values::Any, CACHED),
-    taken("token", Values::Any, CACHED),
-    taken("revision", Values::Only(&["\"main\""]), CACHED),
 ];
 
 /// Returns `true` if `table` has the option `name` and `value` changes nothing, and `false` if the
@@ -297,7 +297,7 @@ mod tests {
             (ATTRIBUTION, "internal_batch_size", json!(4)),
             (ATTRIBUTION, "internal_batch_size", json!(null)),
             (ATTRIBUTION, "device", json!("cpu")),
-            (GENERATION, "use_cache", json!(false)),
+            (COMPUTING, "use_cache", json!(false)),
             (NOT_FOLLOWED, "guidance_scale", json!(1.0)),
             (NOT_FOLLOWED, "penalty_alpha", json!(null)),
             (MODEL, "device_map", json!({"": "cpu"})),
@@ -335,12 +335,29 @@ mod tests {
         assert_eq!(takes(MODEL, "nobody", &json!(1)), Ok(false));
     }
 
+    /// The tables that are read together, one entry per flag.
+    const FLAGS: [&[&[Harmless]]; 4] = [
+        &[ATTRIBUTION],
+        &[GENERATION, COMPUTING, NOT_FOLLOWED],
+        &[TOKENIZER, LOADING],
+        &[MODEL, LOADING, COMPUTING],
+    ];
+
+    #[test]
+    fn no_option_of_a_flag_is_listed_twice() {
+        for tables in FLAGS {
+            let options = tables.iter().copied().flatten();
+            let mut names: Vec<_> = options.map(|option| option.name).collect();
+            names.sort_unstable();
+            let num_names = names.len();
+            names.dedup();
+            assert_eq!(names.len(), num_names, "{names:?}");
+        }
+    }
+
     #[test]
     fn the_values_of_the_tables_are_json() {
-        for option in [ATTRIBUTION, GENERATION, NOT_FOLLOWED, TOKENIZER, MODEL]
-            .into_iter()
-            .flatten()
-        {
+        for option in FLAGS.into_iter().flatten().copied().flatten() {
             if let Values::Only(known) = option.values {
                 for json in known {
                     assert!(

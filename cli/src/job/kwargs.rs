@@ -45,7 +45,8 @@ pub(super) fn check_harmless(
         if DTYPES.contains(&name.as_str()) {
             check_dtype(name, value, model)?;
         } else {
-            take("--model-kwargs", &[harmless::MODEL], name, value, DTYPES)?;
+            let tables = [harmless::MODEL, harmless::LOADING, harmless::COMPUTING];
+            take("--model-kwargs", &tables, name, value, DTYPES)?;
         }
     }
     Ok(())
@@ -102,7 +103,8 @@ impl Languages {
         const FLAG: &str = "--tokenizer-kwargs";
         for (name, value) in given {
             if !NAMES.contains(&name.as_str()) {
-                let taken = take(FLAG, &[harmless::TOKENIZER], name, value, &NAMES);
+                let tables = [harmless::TOKENIZER, harmless::LOADING];
+                let taken = take(FLAG, &tables, name, value, &NAMES);
                 taken.map_err(|failure| {
                     failure.hint(
                         "of --tokenizer-kwargs only `src_lang` and `tgt_lang` change something; \
@@ -136,7 +138,11 @@ pub(super) fn generation(given: &Map<String, Value>) -> Result<GenerationSpec, F
         if GenerationSpec::FIELDS.contains(&name.as_str()) {
             own.insert(name.clone(), value.clone());
         } else {
-            let tables = [harmless::GENERATION, harmless::NOT_FOLLOWED];
+            let tables = [
+                harmless::GENERATION,
+                harmless::COMPUTING,
+                harmless::NOT_FOLLOWED,
+            ];
             take(FLAG, &tables, name, value, GenerationSpec::FIELDS)?;
         }
     }
