@@ -40,3 +40,20 @@ impl Clock {
         since.map_or(0, |since| since.as_millis() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_of_the_clock_can_be_waited_for() {
+        let clock = Clock::start();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(clock.now(), Timestamp(Duration::from_secs(7)));
+        let until = clock.instant(clock.now().after(Duration::from_secs(5)));
+        tokio::time::sleep_until(until).await;
+        assert_eq!(clock.now(), Timestamp(Duration::from_secs(12)));
+    }
+}

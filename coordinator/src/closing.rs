@@ -97,3 +97,81 @@ impl<'c> Closer<'c> {
         Ok(inspect(store, &object).await?.seen_in(slot, 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+    use whence_schemas::{ErrorKind, output, slot_file};
+
+    use super::*;
+    use crate::job::{Fill, FillKind};
+    use crate::testing::{Stage, slot};
+
+    #[tokio::test]
+    async fn a_slot_that_a_worker_filled_first_is_left_to_it() {
+        let stage = Stage::new().await;
+        let (id, _) = stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+        let leased = stage.acquire("a", 1).await.remove(0);
+        stage.fill(&leased).await;
+        let core = &stage.coordinator.core;
+        let written = core.store.get(&leased.slot_key).await.unwrap().unwrap();
+        let closer = Closer::new(core, &id).unwrap();
+        let expected = Event::Filled {
+            slot: slot(0),
+            fill: Fill {
+                kind: FillKind::Full,
+                rows: 1,
+                errors: 0,
+                bytes: written.len() as u64,
+            },
+            tokens: 0,
+        };
+        assert_eq!(closer.split(slot(0)).await.unwrap(), expected);
+        let given_up = closer.quarantine(slot(0), FailureClass::Lost, "gone".to_owned());
+        assert_eq!(given_up.await.unwrap(), expected);
+        let found = core.store.get(&leased.slot_key).await.unwrap();
+        assert_eq!(found, Some(written));
+    }
+
+    #[tokio::test]
+    async fn a_slot_whose_rows_cannot_be_read_is_given_up_by_their_numbers() {
+        let stage = Stage::new().await;
+        let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+        let key = layout::slot(
+            &stage.coordinator.jobs().summary(&id).unwrap().table,
+            &slot(1),
+        );
+        std::fs::remove_file(stage.data.path().join("2.jsonl")).unwrap();
+        let core = &stage.coordinator.core;
+        let closer = Closer::new(core, &id).unwrap();
+        let message = "the file is gone".to_owned();
+        let event = closer.quarantine(slot(1), FailureClass::Input, message);
+        let Event::Filled { fill, .. } = event.await.unwrap() else {
+            panic!("the slot is filled");
+        };
+        assert_eq!(
+            (fill.kind, fill.rows, fill.errors),
+            (FillKind::Quarantine, 1, 1)
+        );
+        let object = core.store.get(&key).await.unwrap().unwrap();
+        let batch = slot_file::decode(object).unwrap().batches.remove(0);
+        let ids = batch.column_by_name(output::EXAMPLE_ID).unwrap();
+        assert_eq!(ids.as_primitive::<Int64Type>().values(), &[1]);
+        let text = |name| {
+            let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+            column.iter().next().flatten()
+        };
+        let error = [text(output::ERROR_CODE), text(output::ERROR_MESSAGE)];
+        assert_eq!(error, [Some("input"), Some("the file is gone")]);
+        assert_eq!(text(output::INPUT_TEXT), None);
+    }
+
+    #[tokio::test]
+    async fn slots_of_an_unknown_job_are_not_filled() {
+        let stage = Stage::new().await;
+        let unknown = JobId::of("gone");
+        let refused = Closer::new(&stage.coordinator.core, &unknown).err();
+        assert_eq!(refused.unwrap().kind(), ErrorKind::NotFound);
+    }
+}

@@ -104,3 +104,66 @@ pub fn in_process() -> (Channel, impl Stream<Item = std::io::Result<DuplexStream
         ReceiverStream::new(receiver),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
+    use whence_proto::v1::ListJobsRequest;
+    use whence_proto::v1::job_service_client::JobServiceClient;
+    use whence_schemas::ErrorKind;
+
+    use super::*;
+    use crate::testing::Stage;
+
+    #[tokio::test]
+    async fn a_served_coordinator_answers_until_it_is_shut_down() {
+        let stage = Stage::new().await;
+        let (channel, incoming) = in_process();
+        let shutdown = CancellationToken::new();
+        let serving = serve(Arc::clone(&stage.coordinator), incoming, shutdown.clone());
+        let asking = async {
+            let mut jobs = JobServiceClient::new(channel.clone());
+            let listed = jobs.list_jobs(ListJobsRequest {}).await.unwrap();
+            assert!(listed.into_inner().jobs.is_empty());
+            for service in ["attribution.v1.JobService", "attribution.v1.WorkerService"] {
+                let service = service.to_owned();
+                let request = HealthCheckRequest { service };
+                let health = HealthClient::new(channel.clone()).check(request).await;
+                let status = health.unwrap().into_inner().status();
+                assert_eq!(status, ServingStatus::Serving);
+            }
+            shutdown.cancel();
+        };
+        // The channel is still open, as those of a cluster are.
+        let (served, ()) = tokio::join!(serving, asking);
+        served.unwrap();
+        let drained = stage.coordinator.jobs().submit(stage.job(1)).await;
+        assert!(matches!(drained, Err(Error::Draining)), "{drained:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_coordinator_that_steps_down_stops_serving_and_says_why() {
+        let mut stage = Stage::new().await;
+        let older = Arc::clone(&stage.coordinator);
+        stage.restart().await;
+        let (_channel, incoming) = in_process();
+        let caller = CancellationToken::new();
+        let ended = serve(older, incoming, caller.clone()).await.unwrap_err();
+        assert!(matches!(ended, Error::SteppedDown { .. }), "{ended}");
+        // Whatever else the caller runs goes on.
+        assert!(!caller.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_free_port_is_named_and_one_in_use_refused_with_the_next_step() {
+        let (_incoming, address) = listen("127.0.0.1:0").await.unwrap();
+        assert_ne!(address.port(), 0);
+        let refused = listen(&address.to_string()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        let message = refused.to_string();
+        assert!(message.contains(&address.to_string()), "{message}");
+        assert!(message.contains("`--listen`"), "{message}");
+    }
+}

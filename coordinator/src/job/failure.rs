@@ -56,3 +56,42 @@ pub struct Failure {
     /// The error message of the worker, or of the coordinator if the attempt was lost.
     pub message: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{attempt, slot, worker};
+
+    #[test]
+    fn a_record_names_the_class_as_an_error_row_does() {
+        for class in [
+            FailureClass::Transient,
+            FailureClass::OutOfMemory,
+            FailureClass::TooLarge,
+            FailureClass::Model,
+            FailureClass::Specification,
+            FailureClass::Input,
+            FailureClass::Internal,
+            FailureClass::Lost,
+        ] {
+            let failure = Failure {
+                slot: slot(3).split()[1].clone(),
+                attempt: attempt(7),
+                worker: worker("a"),
+                class,
+                message: "it broke".to_owned(),
+            };
+            // The form in which earlier releases wrote it, so it must stay readable.
+            let record = serde_json::json!({
+                "slot": "p000003-1",
+                "attempt": "00000000000000000000000007",
+                "worker": "a",
+                "class": class.code(),
+                "message": "it broke",
+            });
+            assert_eq!(serde_json::to_value(&failure).unwrap(), record);
+            let read: Failure = serde_json::from_value(record).unwrap();
+            assert_eq!(read, failure);
+        }
+    }
+}

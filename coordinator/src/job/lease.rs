@@ -78,3 +78,51 @@ impl Lease {
         now >= self.expires || now.since(self.progressed) >= rules.stuck_after
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, attempt, worker};
+
+    const RULES: LeaseRules = LeaseRules {
+        ttl: Duration::from_secs(30),
+        stuck_after: Duration::from_mins(2),
+        backup_after: Duration::from_mins(1),
+    };
+
+    fn granted() -> Lease {
+        Lease::new(attempt(1), worker("a"), at(100), RULES.ttl)
+    }
+
+    #[test]
+    fn reports_that_overtake_each_other_take_no_progress_back() {
+        let mut lease = granted();
+        lease.renew(3, 20, at(110), RULES.ttl);
+        lease.renew(2, 30, at(115), RULES.ttl);
+        lease.renew(1, 10, at(120), RULES.ttl);
+        let expected = Lease {
+            rows_done: 3,
+            tokens_done: 30,
+            expires: at(150),
+            // The last report said nothing new, so it was no progress.
+            progressed: at(115),
+            ..granted()
+        };
+        assert_eq!(lease, expected);
+    }
+
+    #[test]
+    fn a_lease_is_lost_by_silence_or_by_standing_still() {
+        let mut lease = granted();
+        assert!(!lease.is_lost(at(129), &RULES));
+        assert!(lease.is_lost(at(130), &RULES));
+        // Renewed all the time, but without progress.
+        for seconds in (110..=220).step_by(10) {
+            lease.renew(0, 0, at(seconds), RULES.ttl);
+        }
+        assert!(!lease.is_lost(at(219), &RULES));
+        assert!(lease.is_lost(at(220), &RULES));
+        lease.renew(0, 1, at(220), RULES.ttl);
+        assert!(!lease.is_lost(at(220), &RULES));
+    }
+}

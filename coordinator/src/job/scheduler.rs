@@ -111,3 +111,6 @@ fn percentile_95(durations: &[Duration]) -> Option<Duration> {
     let place = (sorted.len() * 95).div_ceil(100).checked_sub(1)?;
     sorted.get(place).copied()
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,3 +131,61 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns which of the attempts, made by these workers in turn, is the last one at a slot of
+    /// `rows` rows if all of them fail in the same way; `None` if there may be another.
+    fn last_attempt(class: FailureClass, rows: u64, workers: &[&str]) -> Option<usize> {
+        let mut slot = Slot::new(0..rows);
+        let is_last = |worker: &&str| slot.count(class, &worker.parse().unwrap());
+        workers.iter().position(is_last).map(|index| index + 1)
+    }
+
+    #[test]
+    fn the_class_of_a_failure_says_after_how_many_a_slot_is_given_up() {
+        const SAME: [&str; 9] = ["a"; 9];
+        for (class, expected) in [
+            // Nothing that says something about the slot.
+            (FailureClass::Transient, None),
+            (FailureClass::Model, None),
+            (FailureClass::Specification, None),
+            // Another attempt would end alike.
+            (FailureClass::TooLarge, Some(1)),
+            (FailureClass::OutOfMemory, Some(2)),
+            (FailureClass::Input, Some(3)),
+            (FailureClass::Internal, Some(3)),
+            (FailureClass::Lost, Some(3)),
+        ] {
+            for rows in [1, 8] {
+                assert_eq!(last_attempt(class, rows, &SAME), expected, "{class:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_lost_workers_split_a_slot_but_do_not_cost_a_row() {
+        let lost = |rows, workers: &[&str]| last_attempt(FailureClass::Lost, rows, workers);
+        assert_eq!(lost(8, &["a", "b", "c"]), Some(2));
+        assert_eq!(lost(8, &["a", "a", "b"]), Some(3));
+        assert_eq!(lost(1, &["a", "b", "c"]), Some(3));
+    }
+
+    #[test]
+    fn failures_of_different_kinds_are_counted_apart() {
+        let mut slot = Slot::new(0..8);
+        let worker = "a".parse().unwrap();
+        for class in [
+            FailureClass::Lost,
+            FailureClass::OutOfMemory,
+            FailureClass::Internal,
+            FailureClass::Internal,
+            FailureClass::Lost,
+        ] {
+            assert!(!slot.count(class, &worker), "{class:?}");
+        }
+        assert!(slot.count(FailureClass::OutOfMemory, &worker));
+    }
+}

@@ -357,3 +357,92 @@ fn a_worker_keeps_its_loaded_model_until_another_job_starves() {
     assert_eq!(choose(&first, &second, at(100)), *second.id());
     assert_eq!(choose(&first, &second, at(121)), *first.id());
 }
+
+#[test]
+fn a_backup_that_is_left_is_the_regular_attempt_and_may_get_a_backup_itself() {
+    let mut job = job(&[1, 1]);
+    lease(&mut job, &slot(0), 1, "a", at(0));
+    job.apply(filled(&slot(0), 1), at(10));
+    lease(&mut job, &slot(1), 2, "a", at(10));
+    lease(&mut job, &slot(1), 3, "b", at(80));
+    let progress = |number, name, rows_done| Event::Renewed {
+        slot: slot(1),
+        attempt: attempt(number),
+        worker: worker(name),
+        rows_done,
+        tokens_done: 0,
+    };
+    job.apply(progress(3, "b", 1), at(90));
+    assert_eq!(job.totals().rows_in_flight, 0);
+    let released = Event::Released {
+        slot: slot(1),
+        attempt: attempt(2),
+    };
+    job.apply(released, at(91));
+    assert_eq!(job.totals().rows_in_flight, 1);
+    assert_eq!(next(&job, &request("c", &[]), at(100)), None);
+    assert_eq!(next(&job, &request("c", &[]), at(200)), Some(slot(1)));
+}
+
+#[test]
+fn a_model_is_given_up_when_three_workers_could_not_load_it() {
+    let mut job = job(&[2]);
+    for (number, name) in (1..).zip(["a", "a", "b", "c"]) {
+        assert_eq!(*job.phase(), Phase::Running);
+        lease(&mut job, &slot(0), number, name, at(1));
+        let event = Event::Failed {
+            failure: failure(&slot(0), number, name, FailureClass::Model),
+            jitter: 0.0,
+            num_workers: 100,
+        };
+        job.apply(event, at(1));
+    }
+    let expected = Phase::Failed {
+        message: "it broke; submit it again to resume".to_owned(),
+        is_final: false,
+    };
+    assert_eq!(*job.phase(), expected);
+}
+
+#[test]
+fn an_attempt_that_outlives_the_end_of_its_slot_still_counts_if_it_is_first() {
+    let mut job = job(&[2]);
+    fail(&mut job, &slot(0), 1, FailureClass::TooLarge, at(1));
+    assert_eq!(job.due(), [Due::Split(slot(0))]);
+    job.apply(filled(&slot(0), 2), at(2));
+    assert_eq!(job.due(), [Due::Seal]);
+    // What the coordinator wanted to write came too late.
+    let late = Event::Split {
+        slot: slot(0),
+        bytes: 3,
+    };
+    job.apply(late, at(3));
+    assert_eq!((job.totals().slots, job.due()), (1, vec![Due::Seal]));
+}
+
+#[test]
+fn events_of_slots_that_the_job_does_not_have_change_nothing() {
+    let mut job = job(&[2]);
+    let before = (job.totals(), job.due(), job.phase().clone());
+    lease(&mut job, &slot(9), 1, "a", at(1));
+    for event in [
+        filled(&slot(9), 2),
+        Event::Split {
+            slot: slot(9),
+            bytes: 1,
+        },
+        Event::Released {
+            slot: slot(0),
+            attempt: attempt(1),
+        },
+        Event::FoundFailure(failure(&slot(9), 1, "a", FailureClass::TooLarge)),
+        Event::Failed {
+            failure: failure(&slot(0), 1, "a", FailureClass::Specification),
+            jitter: 0.5,
+            num_workers: 1,
+        },
+    ] {
+        assert!(job.apply(event, at(2)).is_empty());
+    }
+    assert_eq!((job.totals(), job.due(), job.phase().clone()), before);
+}

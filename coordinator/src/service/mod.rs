@@ -33,3 +33,6 @@ pub(crate) fn workers(coordinator: &Arc<Coordinator>) -> WorkerServiceServer<Ser
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,25 @@ fn failure_class(class: v1::FailureClass) -> FailureClass {
         v1::FailureClass::Unspecified | v1::FailureClass::Internal => FailureClass::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_a_worker_is_the_coordinators_class_of_that_name() {
+        for number in 0.. {
+            let Ok(class) = v1::FailureClass::try_from(number) else {
+                // There are classes, and none is between the last one and this number.
+                assert!(number > 5);
+                break;
+            };
+            let name = class.as_str_name().trim_start_matches("FAILURE_CLASS_");
+            let expected = match class {
+                v1::FailureClass::Unspecified => "internal".to_owned(),
+                _ => name.to_ascii_lowercase(),
+            };
+            assert_eq!(failure_class(class).code(), expected);
+        }
+    }
+}
