@@ -5,6 +5,7 @@
 
 mod features;
 mod imports;
+mod ratio;
 mod sizes;
 
 use std::fs;
