@@ -52,3 +52,44 @@ impl Default for Config {
 fn parse_worker_id(text: &str) -> Result<WorkerId, whence_schemas::InvalidId> {
     text.parse()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Config, String> {
+        let arguments = ["worker"].iter().chain(arguments);
+        let program = Program::try_parse_from(arguments);
+        program
+            .map(|program| program.config)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_worker_without_options_has_the_settings_of_one_that_is_made_in_a_program() {
+        let parsed = parse(&[]).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_is_refused_by_name() {
+        for (option, value, named) in [
+            ("--id", "a b", "`a b` is not a worker id"),
+            ("--memory", "6 apples", "`apples` is not a memory unit"),
+            ("--orphan-grace", "soon", "--orphan-grace"),
+            ("--batch-size", "-1", "--batch-size"),
+        ] {
+            let refused = parse(&[&format!("{option}={value}")]).unwrap_err();
+            assert!(refused.contains(named), "{refused}");
+            assert!(refused.contains(option), "{refused}");
+        }
+    }
+}
