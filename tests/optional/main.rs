@@ -1,4 +1,5 @@
-//! Tests of what a machine may lack: the real SmolLM2, and other programs that read the tables.
+//! Tests of what a machine may lack: the real SmolLM2, other programs that read the tables, and
+//! Python's clients of the Hub.
 //!
 //! `.ci/run` installs everything they need. Elsewhere, the tests whose inputs are absent are counted
 //! as ignored, with the command that gets them.
@@ -8,6 +9,7 @@
     reason = "a suite stops where a fixture is not what it must be"
 )]
 
+mod hub;
 mod readers;
 mod smollm2;
 
@@ -16,5 +18,5 @@ use std::process::ExitCode;
 use whence_tests::optional::run;
 
 fn main() -> ExitCode {
-    run(&[smollm2::TESTS, readers::TESTS].concat())
+    run(&[smollm2::TESTS, readers::TESTS, hub::TESTS].concat())
 }
