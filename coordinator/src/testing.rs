@@ -28,6 +28,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
             files: Vec::new(),
             split: "train".to_owned(),
             input_field: "text".to_owned(),
+            input_template: None,
             generated_field: None,
             contrast_source_field: None,
             contrast_target_field: None,

@@ -26,6 +26,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A template that cannot be parsed.
+    #[error(
+        "cannot read the template `{template}`: {reason}; write for example \
+         `{{premise}} {{hypothesis}}`"
+    )]
+    Template {
+        /// What was given.
+        template: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A field that does not exist in any row.
     #[error("no row has a field `{field}`; the fields are {}{}", list(.columns), nearest(.suggestion.as_deref()))]
     MissingField {
@@ -83,6 +94,7 @@ impl Error {
         match self {
             Self::Split { .. }
             | Self::Field { .. }
+            | Self::Template { .. }
             | Self::MissingField { .. }
             | Self::Empty { .. }
             | Self::File { .. }

@@ -63,6 +63,18 @@ impl FieldPath {
     }
 }
 
+impl Cell {
+    /// Returns the text that the cell of `field` holds. Fails if it holds none.
+    pub fn text(&self, field: &FieldPath) -> Result<&str, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Absent => Err(format!("the row has no field `{field}`")),
+            Self::Null => Err(format!("field `{field}` is null")),
+            Self::Json(_) | Self::Other(_) => Err(format!("field `{field}` holds no text")),
+        }
+    }
+}
+
 /// Converts an index that may count from the end into a position in a list of `len` items. Returns
 /// `None` if it is out of range.
 pub(crate) fn item_index(index: i64, len: usize) -> Option<usize> {

@@ -18,6 +18,7 @@ pub mod files;
 pub mod format;
 pub mod formats;
 pub mod split;
+pub mod template;
 
 pub use content::{Content, Copies, SharedContent};
 pub use error::Error;
@@ -25,3 +26,4 @@ pub use field::{Cell, FieldPath, nearest_name};
 pub use files::{describe, format_of, local_path, verify};
 pub use format::{Format, Row, RowReader};
 pub use split::Split;
+pub use template::Template;

@@ -93,8 +93,13 @@ pub struct DatasetSource {
     /// Slice of the rows, in the syntax of `datasets`: `train[:20]`, `train[10%:20%]`.
     #[serde(default = "default_split")]
     pub split: String,
-    /// Field with the input text; a path such as `translation.en`.
+    /// Field with the input text; a path such as `translation.en`. Empty if `input_template` makes
+    /// the input.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub input_field: String,
+    /// Template that makes the input of several fields: `{premise} {hypothesis}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_template: Option<String>,
     /// Field with the forced target text; targets are generated when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_field: Option<String>,
@@ -154,6 +159,7 @@ mod tests {
                 }],
                 split: default_split(),
                 input_field: "text".into(),
+                input_template: None,
                 generated_field: None,
                 contrast_source_field: None,
                 contrast_target_field: None,

@@ -228,6 +228,7 @@ mod tests {
                     .collect(),
                 split: split.to_owned(),
                 input_field: "text".to_owned(),
+                input_template: None,
                 generated_field: None,
                 contrast_source_field: None,
                 contrast_target_field: None,

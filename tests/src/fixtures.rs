@@ -66,6 +66,7 @@ pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> 
             files: whence_datasets::describe(&files).expect("the dataset can be read"),
             split: split.to_owned(),
             input_field: "translation.en".to_owned(),
+            input_template: None,
             generated_field: Some("translation.fr".to_owned()),
             contrast_source_field: None,
             contrast_target_field: None,

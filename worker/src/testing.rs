@@ -29,6 +29,7 @@ pub(crate) fn spec() -> JobSpec {
             files: vec![],
             split: "train".to_owned(),
             input_field: "text".to_owned(),
+            input_template: None,
             generated_field: None,
             contrast_source_field: None,
             contrast_target_field: None,

@@ -48,7 +48,8 @@ pub(crate) fn specification(
         dataset: DatasetSource {
             files: files(dataset)?,
             split: dataset.dataset_split.clone(),
-            input_field: dataset.input_text_field.clone(),
+            input_field: dataset.input_text_field.clone().unwrap_or_default(),
+            input_template: dataset.input_template.clone(),
             generated_field: dataset.generated_text_field.clone(),
             contrast_source_field: dataset.contrast_source_field.clone(),
             contrast_target_field: dataset.contrast_target_field.clone(),

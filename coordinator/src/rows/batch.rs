@@ -1,5 +1,6 @@
 //! Builds one input batch, a row at a time, from the cells of the dataset's rows.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanBuilder, Int64Array, RecordBatch, StringBuil
 use arrow::datatypes::{Fields, Schema};
 use whence_datasets::{Cell, FieldPath, Row};
 
-use super::fields::NUM_TEXTS;
+use super::fields::{NUM_TEXTS, RowFields};
 use crate::Error;
 
 /// What the input field of a row may hold.
@@ -38,53 +39,46 @@ impl BatchBuilder {
         }
     }
 
-    pub(super) fn add(
-        &mut self,
-        row: &Row,
-        fields: &[FieldPath],
-        (has_text, inputs): ([bool; NUM_TEXTS], Inputs),
-    ) {
+    pub(super) fn add(&mut self, row: &Row, fields: &RowFields, inputs: Inputs) {
         let mut error = row.as_ref().err().cloned();
         let cells = row.as_deref().unwrap_or_default();
         // Only a real list in the data counts. A text is a text, even if it looks like JSON.
-        let is_list = matches!(cells.first(), Some(Cell::Json(_)));
+        let is_list = matches!(cells.first(), Some(Cell::Json(_))) && fields.template().is_none();
         self.are_messages
             .append_value(is_list && inputs == Inputs::Conversations);
-        let mut read = cells.iter().zip(fields);
-        let mut num_texts = 0;
-        for (text, has_text) in self.texts.iter_mut().zip(has_text) {
-            let mut found = None;
-            if has_text {
-                let of_field = |(cell, field)| match inputs {
-                    // Only the input, the first of the texts, may be a conversation.
-                    Inputs::Conversations if num_texts == 0 => conversation_of(cell, field),
-                    _ => text_of(cell, field),
-                };
-                let text = read.next().map(of_field);
-                num_texts += 1;
-                match text {
-                    Some(Ok(of_row)) => found = Some(of_row),
-                    Some(Err(reason)) => error = error.or(Some(reason)),
-                    None => {}
-                }
+        let mut texts: [Option<Cow<str>>; NUM_TEXTS] = Default::default();
+        if !cells.is_empty() {
+            match input_of(cells, fields, inputs) {
+                Ok(text) => texts[0] = Some(text),
+                Err(reason) => error = error.or(Some(reason)),
             }
-            self.num_bytes += found.map_or(0, str::len);
-            text.append_option(found);
+        }
+        let others = cells.iter().zip(fields.paths()).skip(fields.num_of_input());
+        let places = texts[1..].iter_mut().zip(fields.has_other_text());
+        let places = places.filter_map(|(text, has_text)| has_text.then_some(text));
+        for (place, (cell, field)) in places.zip(others) {
+            match text_of(cell, field) {
+                Ok(text) => *place = Some(Cow::Borrowed(text)),
+                Err(reason) => error = error.or(Some(reason)),
+            }
+        }
+        for (column, text) in self.texts.iter_mut().zip(texts) {
+            self.num_bytes += text.as_deref().map_or(0, str::len);
+            column.append_option(text);
         }
         self.errors.append_option(error);
-        let carried = cells
-            .iter()
-            .skip(num_texts)
-            .map(Some)
-            .chain(std::iter::repeat(None));
-        for (column, cell) in self.columns.iter_mut().zip(carried) {
+        self.carry(cells.get(fields.num_of_texts()..).unwrap_or_default());
+    }
+
+    /// Adds the cells of the carried columns; none if the row cannot be read.
+    fn carry(&mut self, cells: &[Cell]) {
+        let cells = cells.iter().map(Some).chain(std::iter::repeat(None));
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
             let value = match cell {
-                Some(Cell::Text(text) | Cell::Json(text) | Cell::Other(text)) => {
-                    Some(text.as_str())
-                }
+                Some(Cell::Text(text) | Cell::Json(text) | Cell::Other(text)) => Some(text),
                 _ => None,
             };
-            self.num_bytes += value.map_or(0, str::len);
+            self.num_bytes += value.map_or(0, String::len);
             column.append_option(value);
         }
     }
@@ -121,23 +115,33 @@ impl BatchBuilder {
     }
 }
 
-/// Returns the cell's text, or its list of messages as JSON. Fails if it holds anything else.
-fn conversation_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
-    match cell {
-        Cell::Json(list) if list.starts_with('[') => Ok(list),
-        Cell::Json(_) | Cell::Other(_) => Err(format!(
+/// Returns a row's input: a text, or a list of messages as JSON if those are allowed.
+fn input_of<'a>(
+    cells: &'a [Cell],
+    fields: &RowFields,
+    inputs: Inputs,
+) -> Result<Cow<'a, str>, String> {
+    if let Some(template) = fields.template() {
+        let text = template.render(&cells[..fields.num_of_input().min(cells.len())])?;
+        if text.is_empty() {
+            return Err(format!("the input `{template}` is empty"));
+        }
+        return Ok(Cow::Owned(text));
+    }
+    let field = &fields.paths()[0];
+    let text = match (&cells[0], inputs) {
+        (Cell::Json(list), Inputs::Conversations) if list.starts_with('[') => Ok(list.as_str()),
+        (Cell::Json(_) | Cell::Other(_), Inputs::Conversations) => Err(format!(
             "field `{field}` holds neither text nor a list of messages"
         )),
-        _ => text_of(cell, field),
-    }
+        (cell, _) => text_of(cell, field),
+    };
+    text.map(Cow::Borrowed)
 }
 
 fn text_of<'a>(cell: &'a Cell, field: &FieldPath) -> Result<&'a str, String> {
-    match cell {
-        Cell::Text(text) if text.is_empty() => Err(format!("field `{field}` is empty")),
-        Cell::Text(text) => Ok(text),
-        Cell::Absent => Err(format!("the row has no field `{field}`")),
-        Cell::Null => Err(format!("field `{field}` is null")),
-        Cell::Json(_) | Cell::Other(_) => Err(format!("field `{field}` holds no text")),
+    match cell.text(field)? {
+        "" => Err(format!("field `{field}` is empty")),
+        text => Ok(text),
     }
 }

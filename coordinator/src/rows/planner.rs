@@ -6,7 +6,7 @@ use whence_datasets::{Cell, FieldPath, Row, Split, nearest_name, verify};
 use whence_schemas::job::{DataFile, DatasetSource};
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 
-use super::fields::{fields, text_fields};
+use super::fields::RowFields;
 use super::source::Source;
 use crate::Error;
 
@@ -43,18 +43,18 @@ pub fn plan(
     generated: Generated,
 ) -> Result<Plan, Error> {
     let split = Split::parse(&dataset.split)?;
-    let fields = fields(dataset)?;
+    let fields = RowFields::new(dataset)?;
     for file in &dataset.files {
         verify(file)?;
     }
     let mut planner = Planner {
         shard_tokens,
         generated,
-        num_texts: text_fields(dataset).into_iter().flatten().count(),
+        num_texts: fields.num_of_texts(),
         shards: Vec::new(),
         open: None,
         next_row: 0,
-        found: vec![false; fields.len()],
+        found: vec![false; fields.paths().len()],
         columns: Vec::new(),
         has_readable_row: false,
     };
@@ -71,9 +71,9 @@ pub fn plan(
             u64::MAX
         };
         let rows = split.resolve(part, num_rows)?;
-        num_rows_there_are += planner.add_part(&dataset.files, &chosen, &rows, &fields)?;
+        num_rows_there_are += planner.add_part(&dataset.files, &chosen, &rows, fields.paths())?;
     }
-    planner.finish(dataset, &fields, num_rows_there_are)
+    planner.finish(dataset, fields.paths(), num_rows_there_are)
 }
 
 struct Planner {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema};
-use whence_datasets::{FieldPath, RowReader};
+use whence_datasets::RowReader;
 use whence_schemas::job::{DataFile, DatasetSource};
 use whence_schemas::plan::Plan;
 use whence_schemas::{AttributionSpec, SlotId, input};
 
 use super::batch::{BatchBuilder, Inputs};
-use super::fields::{NUM_TEXTS, fields, text_fields};
+use super::fields::RowFields;
 use super::source::Source;
 use crate::Error;
 
@@ -25,13 +25,12 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
     let unknown = || Error::Internal(format!("the plan has no slot `{slot}`"));
     let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
     let rows = plan.rows(slot).ok_or_else(unknown)?;
-    let fields = fields(dataset)?;
+    let fields = RowFields::new(dataset)?;
     let file = dataset.files.get(shard.cursor.file).ok_or_else(unknown)?;
     let mut reader = ShardRows {
-        reader: Source::open(file)?.rows(shard.cursor.offset, &fields)?,
+        reader: Source::open(file)?.rows(shard.cursor.offset, fields.paths())?,
         files: dataset.files.clone(),
         file: shard.cursor.file,
-        has_text: text_fields(dataset).map(|field| field.is_some()),
         inputs: Inputs::Texts,
         columns: input::text_columns(&dataset.columns),
         fields,
@@ -48,8 +47,7 @@ pub struct ShardRows {
     files: Vec<DataFile>,
     file: usize,
     reader: Box<dyn RowReader>,
-    fields: Vec<FieldPath>,
-    has_text: [bool; NUM_TEXTS],
+    fields: RowFields,
     inputs: Inputs,
     columns: Fields,
     rows: Range<u64>,
@@ -89,7 +87,7 @@ impl ShardRows {
                 }
                 self.open_next_file()?;
             };
-            builder.add(&row, &self.fields, (self.has_text, self.inputs));
+            builder.add(&row, &self.fields, self.inputs);
             self.rows.start += 1;
         }
         let ids = first as i64..self.rows.start as i64;
@@ -114,7 +112,7 @@ impl ShardRows {
             return Err(ended.into());
         };
         self.file += 1;
-        self.reader = Source::open(file)?.rows(0, &self.fields)?;
+        self.reader = Source::open(file)?.rows(0, self.fields.paths())?;
         Ok(())
     }
 }

@@ -101,6 +101,7 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
         files: describe(&paths).unwrap(),
         split: split.to_owned(),
         input_field: "source".to_owned(),
+        input_template: None,
         generated_field: Some("target".to_owned()),
         contrast_source_field: None,
         contrast_target_field: None,
@@ -244,6 +245,7 @@ fn nested_fields_of_parquet_are_reached_by_path() {
     write_batch(&path, &batch, 10);
     let dataset = DatasetSource {
         input_field: "translation.en".to_owned(),
+        input_template: None,
         generated_field: None,
         columns: Vec::new(),
         ..dataset(&[path], "train")
@@ -284,6 +286,7 @@ fn a_field_no_row_has_is_refused_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = DatasetSource {
         input_field: "sorce".to_owned(),
+        input_template: None,
         ..dataset(&[write_jsonl(folder.path())], "train")
     };
     let error = plan(&wrong, 10, Generated::NOTHING)
@@ -315,4 +318,31 @@ fn a_truncated_parquet_file_is_named() {
     let message = whence_schemas::chain(&error);
     assert!(message.contains("rows.parquet"), "{message}");
     assert_eq!(error.kind(), whence_schemas::ErrorKind::Data);
+}
+
+#[test]
+fn a_template_makes_the_input_of_several_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = DatasetSource {
+        input_field: String::new(),
+        input_template: Some("{label}: {source}".to_owned()),
+        ..dataset(&[write_jsonl(folder.path())], "train")
+    };
+    let inputs: Vec<_> = {
+        let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
+        let rows = read_all(&dataset, &plan).into_iter();
+        rows.map(|(_, input, target, label)| (input, target, label))
+            .collect()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let first = text("a: one, \"quoted\"");
+    assert_eq!(inputs[0], (first, text("un"), text("a")));
+    assert_eq!(inputs[3], (None, text("quatre"), text("b")));
+
+    dataset.input_template = Some("{label} {sorce}".to_owned());
+    let error = plan(&dataset, 1000, Generated::NOTHING).unwrap_err();
+    assert!(error.to_string().contains("`source`"), "{error}");
+    dataset.input_template = Some("{label".to_owned());
+    let error = plan(&dataset, 1000, Generated::NOTHING).unwrap_err();
+    assert!(error.to_string().contains("{label"), "{error}");
 }

@@ -16,8 +16,11 @@ use tokio::runtime::Handle;
 
 use super::{Content, SharedContent};
 
-/// Bytes asked for at a time when an object is read straight on: large enough that the round trip
-/// hardly counts, small enough that a few readers do not fill the memory.
+/// Bytes asked for at first when an object is read straight on. Whoever only looks at the start of a
+/// file gets no more than this.
+const FIRST_READ_BYTES: u64 = 128 << 10;
+/// Bytes asked for at a time later, after doubling: large enough that the round trip hardly counts,
+/// small enough that a few readers do not fill the memory.
 const READ_AHEAD_BYTES: u64 = 8 << 20;
 
 /// Something that gives any range of an object's bytes.
@@ -90,6 +93,7 @@ impl Content for Remote {
         Ok(Box::new(ReadAhead {
             remote: self.clone(),
             offset,
+            next_bytes: FIRST_READ_BYTES,
             ahead: Bytes::new(),
         }))
     }
@@ -100,13 +104,16 @@ struct ReadAhead {
     remote: Remote,
     /// Where the next range starts.
     offset: u64,
+    /// How much the next range holds.
+    next_bytes: u64,
     ahead: Bytes,
 }
 
 impl Read for ReadAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() {
-            let end = (self.offset + READ_AHEAD_BYTES).min(self.remote.num_bytes);
+            let end = (self.offset + self.next_bytes).min(self.remote.num_bytes);
+            self.next_bytes = (self.next_bytes * 2).min(READ_AHEAD_BYTES);
             if self.offset >= end {
                 return Ok(0);
             }

@@ -13,9 +13,10 @@ use graph::Imports;
 use source::Crate;
 
 /// The source folders that are checked.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "proto/src",
     "schemas/src",
+    "datasets/src",
     "hub/src",
     "hub/fake/src",
     "worker/engine/src",
