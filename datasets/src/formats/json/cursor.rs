@@ -103,7 +103,12 @@ impl<'b> Cursor<'b> {
         let decoded = serde_json::from_slice::<String>(quoted);
         decoded.map(Cow::Owned).map_err(|error| {
             let text = error.to_string();
-            let reason = text.split(" at line ").next().unwrap_or(&text);
+            let reason = match text.split(" at line ").next().unwrap_or(&text) {
+                "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+                    "half of a surrogate pair is not a character"
+                }
+                reason => reason,
+            };
             SyntaxError {
                 at: start + error.column().saturating_sub(1),
                 reason: reason.to_owned(),
