@@ -3,8 +3,8 @@
 //! A format reads a [`Content`] by ranges or straight on from an offset, and never asks where it
 //! comes from. All calls block, so they are made on a thread that may block.
 //!
-//! * [`local`] opens a file on disk.
-//! * [`remote`] reads an object by ranges over the network.
+//! * [`local()`] opens a file on disk.
+//! * [`remote()`] reads an object by ranges over the network.
 //! * [`Copies`] unpacks compressed files, and decodes those that are not UTF-8, once, into a cache
 //!   folder.
 //! * [`members`] lists the files in a zip archive.
