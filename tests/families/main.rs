@@ -11,6 +11,7 @@
     reason = "a suite stops where a fixture is not what it must be"
 )]
 
+mod adapters;
 mod damage;
 mod halves;
 mod maps;

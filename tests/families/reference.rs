@@ -56,12 +56,14 @@ impl Reference {
     fn read(folder: PathBuf) -> Self {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         let file: ReferenceFile = serde_json::from_str(&text("reference.json")).unwrap();
-        let config: serde_json::Value = serde_json::from_str(&text("config.json")).unwrap();
+        // An adapter has the configuration of its base.
+        let config = fs::read_to_string(folder.join("config.json")).unwrap_or("{}".to_owned());
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         let tensors =
             candle_core::safetensors::load(folder.join("reference.safetensors"), &Device::Cpu);
         Self {
             name: folder.file_name().unwrap().to_string_lossy().into_owned(),
-            model_type: config["model_type"].as_str().unwrap().to_owned(),
+            model_type: config["model_type"].as_str().unwrap_or_default().to_owned(),
             sequences: file.sequences,
             tensors: tensors.unwrap(),
             folder,

@@ -24,6 +24,16 @@ pub enum Notice {
         /// What whence computes instead.
         computed: String,
     },
+    /// An adapter is in the model's folder.
+    #[error(
+        "`{}` has an adapter beside its model (`adapter_config.json`); whence explains the model \
+         with the adapter merged into it, as transformers does",
+        path.display()
+    )]
+    AdapterBeside {
+        /// The folder.
+        path: PathBuf,
+    },
     /// `architectures` names a class of a different family than `model_type` does.
     #[error(
         "`{}` says that the model is a `{class}`; whence computes it as `{model_type}`, \

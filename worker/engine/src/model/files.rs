@@ -1,8 +1,11 @@
-//! A model on disk: a Hugging Face folder, or one GGUF file.
+//! A model on disk: a Hugging Face folder, one GGUF file, or an adapter and its base model.
 //!
 //! A GGUF file contains what a folder keeps in several files, so it stands in for whatever the
 //! folder around it lacks. It is opened once, here. Files that would turn the model into another
-//! one, such as an adapter, are checked first, so that no model can be read without this check.
+//! one are checked first, so that no model can be read without this check.
+//!
+//! An adapter may be in the folder of its base, as transformers accepts it, or in a folder of its own
+//! that names the base.
 
 mod companions;
 
@@ -13,6 +16,7 @@ use candle_core::DType;
 
 use super::config::ConfigFile;
 use super::weights::Checkpoint;
+use super::weights::adapter::Adapter;
 use super::weights::gguf::GgufFile;
 use crate::{Error, Notice};
 
@@ -21,16 +25,56 @@ use crate::{Error, Notice};
 pub struct ModelFiles {
     path: PathBuf,
     folder: PathBuf,
+    /// The folder with the tokenizer's files.
+    text_folder: PathBuf,
     gguf: Option<Arc<GgufFile>>,
+    adapter: Option<Adapter>,
     notices: Vec<Notice>,
 }
 
 impl ModelFiles {
-    /// Opens the model at `path`: a folder, or a `.gguf` file.
+    /// Opens the model at `path`: a folder, which may be an adapter, or a `.gguf` file.
     ///
-    /// Fails if a GGUF file is damaged, if the folder has several of them, or if a file beside the
-    /// model makes it unreadable for whence, such as an adapter or quantized weights.
+    /// Fails if a GGUF file is damaged, if the folder has several of them, if the weights are
+    /// quantized in a format that whence does not read, or if the base of an adapter is not there.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let beside = path.parent().filter(|_| path.is_file());
+        let folder = beside.unwrap_or(path);
+        let Some(adapter) = Adapter::read(folder)? else {
+            return Self::open_whole(path);
+        };
+        if path.is_file() {
+            // The digest of a file covers only the file.
+            return Err(Error::ModelRefused {
+                path: path.to_owned(),
+                reason: "has an adapter beside it (`adapter_config.json`)".to_owned(),
+                next: "name the folder to apply the adapter, or move the adapter away".to_owned(),
+            });
+        }
+        let base = base_of(&adapter, path)?;
+        let files = Self::open_whole(&base)?;
+        let mut notices = files.notices;
+        if base == path {
+            notices.push(Notice::AdapterBeside {
+                path: folder.to_owned(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            // transformers takes the tokenizer that was saved with the adapter, if there is one.
+            text_folder: if has_tokenizer(folder) {
+                folder.to_owned()
+            } else {
+                files.text_folder
+            },
+            adapter: Some(adapter),
+            notices,
+            ..files
+        })
+    }
+
+    /// Opens the model at `path`, whatever adapter is beside it.
+    fn open_whole(path: &Path) -> Result<Self, Error> {
         let (folder, gguf) = if path.is_file() {
             if !is_gguf(path) {
                 return Err(Error::ModelRefused {
@@ -55,7 +99,9 @@ impl ModelFiles {
         Ok(Self {
             path: path.to_owned(),
             folder: folder.to_owned(),
+            text_folder: folder.to_owned(),
             gguf: gguf.map(open).transpose()?,
+            adapter: None,
             notices,
         })
     }
@@ -70,9 +116,20 @@ impl ModelFiles {
         &self.path
     }
 
-    /// Returns the folder that contains the model's files.
+    /// Returns the folder that contains the configuration and the weights; for an adapter, those of
+    /// its base.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns the folder that contains the tokenizer's files.
+    pub fn text_folder(&self) -> &Path {
+        &self.text_folder
+    }
+
+    /// Returns the adapter that must be merged into the checkpoint's tensors, if there is one.
+    pub(crate) fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_ref()
     }
 
     /// Reads the model's configuration. Fails if there is none.
@@ -109,6 +166,56 @@ impl ModelFiles {
 pub(crate) fn is_gguf(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
+/// Returns the path of the base of the adapter at `path`. Fails if it is not there, or is an adapter
+/// itself.
+pub(crate) fn base_of(adapter: &Adapter, path: &Path) -> Result<PathBuf, Error> {
+    let folder = adapter.folder();
+    if folder.join("config.json").exists() || only_gguf(folder)?.is_some() {
+        return Ok(path.to_owned());
+    }
+    let refused = |reason: String| Error::ModelRefused {
+        path: folder.to_owned(),
+        reason,
+        next: "write the path of the whole base model as `base_model_name_or_path` into its \
+               adapter_config.json"
+            .to_owned(),
+    };
+    let Some(name) = adapter.base() else {
+        return Err(refused(
+            "is an adapter that does not name its base".to_owned(),
+        ));
+    };
+    // peft takes a path relative to the current folder. A path relative to the adapter's own folder
+    // can be committed together with it.
+    let places = [PathBuf::from(name), folder.join(name)];
+    let Some(base) = places.iter().find(|place| place.exists()) else {
+        return Err(refused(format!(
+            "is an adapter of `{name}`, and there is no such folder"
+        )));
+    };
+    if Adapter::read(base)?.is_some() {
+        return Err(refused(format!(
+            "is an adapter of `{}`, which is an adapter itself",
+            base.display()
+        )));
+    }
+    Ok(base.clone())
+}
+
+/// Returns whether `folder` has files of a tokenizer.
+fn has_tokenizer(folder: &Path) -> bool {
+    const FILES: &[&str] = &[
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "source.spm",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "tokenizer.model",
+        "vocab.json",
+    ];
+    FILES.iter().any(|name| folder.join(name).exists())
 }
 
 /// Returns the only GGUF file in `folder`, or `None` if there is none. Fails if there are several.

@@ -11,12 +11,13 @@ use tracing::info;
 
 use super::architectures::{self, classes};
 use super::files::ModelFiles;
-use super::spec::ModelSpec;
+use super::spec::{HeadWeight, ModelSpec};
 use super::tensors::{Need, TensorSpec};
 use super::transformer::Transformer;
 use super::unread;
 use super::weight_memory::WeightMemory;
 use super::weights::Checkpoint;
+use super::weights::adapter::Adapter;
 use crate::{Error, Notice};
 
 /// An opened model.
@@ -39,8 +40,12 @@ impl OpenedModel {
         let config = files.config()?;
         let spec = architectures::spec(&config)?;
         let of_class = classes::check(&config, spec.encoder.is_some())?;
-        let checkpoint = files.checkpoint(dtype)?;
         let tensors = spec.tensors();
+        let mut checkpoint = files.checkpoint(dtype)?;
+        if let Some(adapter) = files.adapter() {
+            checkpoint = checkpoint.adapted(adapter, &tensors)?;
+            refuse_torn_tie(&spec, &checkpoint, adapter)?;
+        }
         let comparison = checkpoint.compare(&tensors)?;
         for tensor in tensors.iter().filter(|tensor| tensor.need == Need::Zero) {
             checkpoint.require_no(&tensor.name)?;
@@ -108,4 +113,29 @@ impl OpenedModel {
         }
         Transformer::load(self.spec, &self.checkpoint)
     }
+}
+
+/// Fails if an adapter changes the embedding but not the head of a model that ties the two.
+///
+/// peft then computes with the old head before a merge and with the new one after it, so there is
+/// no one right result.
+fn refuse_torn_tie(
+    spec: &ModelSpec,
+    checkpoint: &Checkpoint,
+    adapter: &Adapter,
+) -> Result<(), Error> {
+    let HeadWeight::OwnOrTied(head) = &spec.head.weight else {
+        return Ok(());
+    };
+    if checkpoint.contains(head) || !checkpoint.is_adapted(&spec.embedding) {
+        return Ok(());
+    }
+    Err(Error::ModelRefused {
+        path: adapter.folder().to_owned(),
+        reason: format!(
+            "is an adapter that changes `{}`, which its base also uses as the head",
+            spec.embedding
+        ),
+        next: "merge it with peft's `merge_and_unload()`, check the model, and save it".to_owned(),
+    })
 }

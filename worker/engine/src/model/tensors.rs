@@ -20,6 +20,8 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
     /// Whether a checkpoint needs it, and what it must contain.
     pub need: Need,
+    /// Whether it is the weight of a linear map that is stored `[in, out]` instead of `[out, in]`.
+    pub is_transposed: bool,
 }
 
 /// How a model uses a tensor.
@@ -114,6 +116,7 @@ impl List {
             name: name.into(),
             shape: shape.into(),
             need,
+            is_transposed: false,
         });
     }
 
@@ -125,7 +128,12 @@ impl List {
         } else {
             [outputs, inputs]
         };
-        self.add(format!("{}.weight", linear.name), shape, Need::Required);
+        self.0.push(TensorSpec {
+            name: format!("{}.weight", linear.name),
+            shape: shape.into(),
+            need: Need::Required,
+            is_transposed: linear.is_transposed,
+        });
         let need = if linear.bias {
             Need::Required
         } else {

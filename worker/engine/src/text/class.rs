@@ -54,7 +54,7 @@ impl TokenizerClass {
     /// Finds the class of the model in `files`. The tokenizer's own file takes precedence over the
     /// model's, and that one over the default of the architecture.
     pub(super) fn of_model(files: &ModelFiles) -> Result<Self, Error> {
-        let own = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
+        let own = ConfigFile::read_optional(files.text_folder(), "tokenizer_config.json")?;
         let model = ConfigFile::read_optional(files.folder(), "config.json")?;
         for file in [&own, &model] {
             if let Some(class) = file.optional_text("tokenizer_class")? {

@@ -79,7 +79,7 @@ impl Languages {
     /// Returns the languages of a model, or `None` if its texts carry no language codes. `end` is
     /// the token that ends a text.
     pub(super) fn from_model(files: &ModelFiles, end: u32) -> Result<Option<Self>, Error> {
-        let config = ConfigFile::read_optional(files.folder(), "tokenizer_config.json")?;
+        let config = ConfigFile::read_optional(files.text_folder(), "tokenizer_config.json")?;
         let class = config.optional_text("tokenizer_class")?.unwrap_or_default();
         let class = class.strip_suffix("Fast").unwrap_or(class);
         let Some(family) = FAMILIES.iter().find(|family| family.class == class) else {

@@ -16,7 +16,7 @@ use crate::model::{ModelFiles, disk};
 
 /// Loads the tokenizer. Fails if the model has none of a supported kind, or if it is damaged.
 pub(super) fn load(files: &ModelFiles) -> Result<Codecs, Error> {
-    let folder = files.folder();
+    let folder = files.text_folder();
     let described = folder.join("tokenizer.json");
     if described.exists() {
         return match Tokenizer::from_bytes(disk::read(&described)?) {

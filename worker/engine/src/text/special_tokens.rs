@@ -36,7 +36,7 @@ impl SpecialTokens {
         config: &Value,
         id_of: impl Fn(&str) -> Option<u32>,
     ) -> Result<Self, Error> {
-        let folder = files.folder();
+        let folder = files.text_folder();
         let own = ConfigFile::read_optional(folder, "tokenizer_config.json")?.to_value();
         let map = ConfigFile::read_optional(folder, "special_tokens_map.json")?.to_value();
         let named = |role: &str, usual: &[&str]| {
@@ -91,13 +91,16 @@ pub(super) fn textless(files: &ModelFiles, codec: &dyn Codec, pad: u32) -> Resul
     let named = named(files, |id| codec.token(id))?;
     let mut tokens: Vec<String> = named.values().cloned().collect();
     for file in ["special_tokens_map.json", "tokenizer_config.json"] {
-        tokens.extend(listed(&ConfigFile::read_optional(files.folder(), file)?));
+        tokens.extend(listed(&ConfigFile::read_optional(
+            files.text_folder(),
+            file,
+        )?));
     }
     let mut ids: Vec<u32> = tokens.iter().filter_map(|token| codec.id(token)).collect();
     // A `tokenizer.json` may mark more tokens as special than the other files name; Llama 3's
     // marks some hundred reserved ones. They count only if the files name none. Without a
     // `tokenizer.json`, the vocabulary marks the tokens that transformers' classes name.
-    if ids.is_empty() || !files.folder().join("tokenizer.json").exists() {
+    if ids.is_empty() || !files.text_folder().join("tokenizer.json").exists() {
         ids.extend(codec.special_ids());
     }
     if !named.contains_key("pad_token") {
@@ -142,7 +145,7 @@ pub(super) fn named(
         }
     }
     for file in ["special_tokens_map.json", "tokenizer_config.json"] {
-        let file = ConfigFile::read_optional(files.folder(), file)?;
+        let file = ConfigFile::read_optional(files.text_folder(), file)?;
         let named = file.fields().iter();
         let named = named.filter(|(name, _)| name.ends_with("_token"));
         tokens.extend(

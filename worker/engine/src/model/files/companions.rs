@@ -1,9 +1,9 @@
-//! Files beside a model that turn it into another model: adapters, quantization, custom code.
+//! Files beside a model that turn it into another model: quantization, custom code.
 //!
-//! They are checked before anything else is read. Otherwise an adapter would be attributed as if
-//! it were its base model, a quantized model would fail on the name of some tensor, and a model
-//! with custom code would be computed as the family whose `model_type` it borrows. The numbers
-//! would be wrong, or the refusal right but for a misleading reason.
+//! They are checked before anything else is read. Otherwise a quantized model would fail on the
+//! name of some tensor, and a model with custom code would be computed as the family whose
+//! `model_type` it borrows. The refusal would have a misleading reason, or the numbers would be
+//! wrong.
 
 mod quantization;
 
@@ -17,10 +17,9 @@ use crate::{Error, Notice};
 /// Checks the files beside the model in `folder`. `has_gguf` tells that its weights are in a GGUF
 /// file.
 ///
-/// Fails if there is an adapter, or if the weights are quantized in a format that whence does not
-/// read. Returns notices about anything else that a user should know.
+/// Fails if the weights are quantized in a format that whence does not read. Returns notices about
+/// anything else that a user should know.
 pub(super) fn inspect(folder: &Path, has_gguf: bool) -> Result<Vec<Notice>, Error> {
-    refuse_adapter(folder)?;
     let config = ConfigFile::read_optional(folder, "config.json")?;
     if !has_gguf {
         quantization::refuse(folder, &config)?;
@@ -32,60 +31,6 @@ pub(super) fn inspect(folder: &Path, has_gguf: bool) -> Result<Vec<Notice>, Erro
         own_code(&tokenizer, "the tokenizer from its files"),
     ];
     Ok(notices.into_iter().flatten().collect())
-}
-
-/// Fails if `folder` contains a PEFT adapter, with or without its base model.
-fn refuse_adapter(folder: &Path) -> Result<(), Error> {
-    const ADAPTER: &str = "adapter_config.json";
-    if !folder.join(ADAPTER).exists() {
-        return Ok(());
-    }
-    let adapter = ConfigFile::read(folder, ADAPTER)?;
-    let text = |field: &str| adapter.fields().get(field).and_then(Value::as_str);
-    let kind = text("peft_type").unwrap_or("PEFT");
-    // The older `adapters` library stores the base model under `model_name`.
-    let base = text("base_model_name_or_path").or_else(|| text("model_name"));
-    let base = base.map_or_else(String::new, |base| format!(" of `{base}`"));
-    let is_beside_model = folder.join("config.json").exists();
-    let reason = if is_beside_model {
-        format!(
-            "has a {kind} adapter{base} beside its model (`{ADAPTER}`); whence does not apply adapters"
-        )
-    } else {
-        format!("is a {kind} adapter{base}, not a whole model; whence does not apply adapters")
-    };
-    let mut next = how_to_merge(folder, kind, text("task_type").unwrap_or_default());
-    if is_beside_model {
-        next.push_str(
-            "; to explain the model without the adapter, move `adapter_config.json` away",
-        );
-    }
-    Err(Error::ModelRefused {
-        path: folder.to_owned(),
-        reason,
-        next,
-    })
-}
-
-/// Explains how to merge an adapter and its base into a whole model.
-fn how_to_merge(folder: &Path, kind: &str, task: &str) -> String {
-    // Learned prompts do not change the weights, so they cannot be merged into them.
-    if kind.contains("PROMPT") || kind.contains("PREFIX") || kind == "P_TUNING" {
-        return "learned prompts cannot be merged into a model; take a model that was fine-tuned \
-                without them"
-            .to_owned();
-    }
-    let class = if task == "SEQ_2_SEQ_LM" {
-        "AutoPeftModelForSeq2SeqLM"
-    } else {
-        "AutoPeftModelForCausalLM"
-    };
-    format!(
-        "merge it into its base with peft: python -c \"from peft import {class} as M; \
-         M.from_pretrained('{}').merge_and_unload().save_pretrained('merged')\", \
-         then copy the tokenizer's files to merged",
-        folder.display()
-    )
 }
 
 /// Returns a notice if the file refers to Python code of the model's own.
@@ -125,34 +70,6 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         }
         folder
-    }
-
-    fn refusal(files: &[(&str, &str)]) -> (String, String) {
-        let folder = folder(files);
-        let error = inspect(folder.path(), false).unwrap_err();
-        (error.to_string(), error.next_step().unwrap())
-    }
-
-    const LORA: &str =
-        r#"{"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "lab/base"}"#;
-
-    #[test]
-    fn an_adapter_is_named_with_its_base_and_how_to_merge_it() {
-        let (message, next) = refusal(&[("adapter_config.json", LORA)]);
-        assert!(message.contains("LORA adapter of `lab/base`"), "{message}");
-        assert!(message.contains("not a whole model"), "{message}");
-        assert!(next.contains("AutoPeftModelForCausalLM"), "{next}");
-        let (message, next) = refusal(&[("adapter_config.json", LORA), ("config.json", "{}")]);
-        assert!(message.contains("beside its model"), "{message}");
-        assert!(next.contains("move `adapter_config.json` away"), "{next}");
-    }
-
-    #[test]
-    fn an_adapter_of_learned_prompts_is_not_said_to_merge() {
-        let prompts = r#"{"peft_type": "PREFIX_TUNING", "task_type": "SEQ_2_SEQ_LM"}"#;
-        let (message, next) = refusal(&[("adapter_config.json", prompts)]);
-        assert!(message.contains("PREFIX_TUNING adapter"), "{message}");
-        assert!(next.contains("cannot be merged"), "{next}");
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! they are used.
 
 pub(crate) mod comparison;
+
+pub(crate) mod adapter;
+
 mod missing;
 mod progress;
 

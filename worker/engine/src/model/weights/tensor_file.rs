@@ -26,6 +26,11 @@ pub(super) trait TensorFile: Debug + Send + Sync {
     /// finite floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
 
+    /// Returns whether an adapter changes a tensor.
+    fn is_adapted(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Fails as [`Self::read`] does, with the memory of only one block.
     fn check(&self, name: &str) -> Result<(), Error>;
 }

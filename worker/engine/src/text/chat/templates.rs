@@ -23,7 +23,7 @@ impl ModelTemplates {
     /// Collects the templates from files of their own, the tokenizer's configuration and a GGUF
     /// file.
     pub(in crate::text) fn read(files: &ModelFiles) -> Result<Self, Error> {
-        let folder = files.folder();
+        let folder = files.text_folder();
         let config = ConfigFile::read_optional(folder, "tokenizer_config.json")?;
         let mut templates = Self::default();
         match config.fields().get("chat_template") {
