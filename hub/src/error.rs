@@ -199,6 +199,9 @@ pub enum Error {
     /// The HTTP client cannot be set up, for example without any root certificate.
     #[error("cannot set up HTTPS")]
     Client(#[source] reqwest::Error),
+    /// The system gives no threads or no polling.
+    #[error("cannot start the thread that asks the Hub")]
+    Runtime(#[source] io::Error),
     /// The token file exists but cannot be read.
     #[error("cannot read the access token in `{}`", path.display())]
     TokenFile {
@@ -267,6 +270,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::CutShort { .. }
+            | Self::Runtime(_)
             | Self::DiskFull { .. }
             | Self::Disk { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::WrongSize { .. } => ErrorKind::Data,
@@ -276,7 +280,10 @@ impl Error {
     /// Returns whether the network failed, so that the same request may soon succeed. A full disk
     /// does not pass by itself.
     pub(crate) fn may_pass(&self) -> bool {
-        let is_local = matches!(self, Self::DiskFull { .. } | Self::Disk { .. });
+        let is_local = matches!(
+            self,
+            Self::DiskFull { .. } | Self::Disk { .. } | Self::Runtime(_)
+        );
         self.kind().may_pass() && !is_local
     }
 
@@ -334,6 +341,7 @@ impl Error {
             Self::Disabled(_)
             | Self::Declined { .. }
             | Self::UnsafePath { .. }
+            | Self::Runtime(_)
             | Self::OutOfRange { .. } => return None,
         })
     }

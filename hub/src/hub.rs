@@ -63,6 +63,10 @@ impl Hub {
         })))
     }
 
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.0.settings

@@ -2,7 +2,8 @@
 //!
 //! [`Hub::resolve`] turns a name and a revision into a [`Snapshot`], whose bytes never change.
 //! [`Hub::tree`] lists its files, [`Hub::fetch`] brings one into the cache, and [`Hub::open`] reads
-//! one without downloading it. [`model_files`] says which files of a model are needed.
+//! one without downloading it. [`model_files`] says which files of a model are needed, and
+//! [`Hub::fetch_model`] brings them into a folder.
 //!
 //! Three things always hold. The cache is `huggingface_hub`'s: what Python has downloaded is not
 //! downloaded again, nor the other way around. Bytes are verified before anybody reads them from
@@ -19,7 +20,9 @@ mod download;
 mod error;
 mod explain;
 mod hub;
+mod local_model;
 mod model_files;
+mod model_name;
 mod patience;
 mod remote;
 mod repo;
@@ -31,7 +34,9 @@ pub use digest::Digest;
 pub use download::{OnProgress, Transfer, no_progress};
 pub use error::{Error, Subject};
 pub use hub::Hub;
+pub use local_model::{LocalModel, ModelError, fetch_model_blocking};
 pub use model_files::{NoModel, gguf_files, model_files};
+pub use model_name::ModelName;
 pub use remote::{RemoteFile, RemoteStream};
 pub use repo::{Commit, InvalidName, RepoId, RepoKind, Revision, Snapshot};
 pub use settings::{Offline, Settings, SettingsError, TokenSource};

@@ -48,6 +48,14 @@ impl Cache {
         folder.join(snapshot.commit.as_str()).join(path)
     }
 
+    /// Returns the folder with the files that a model needs: all of its repository, or one GGUF
+    /// file. It is whence's own, and goes when Python deletes the repository from the cache.
+    pub(crate) fn model(&self, snapshot: &Snapshot, file: Option<&str>) -> PathBuf {
+        let folder = self.repo(&snapshot.repo).join("whence");
+        let folder = folder.join(snapshot.commit.as_str());
+        folder.join(file.map_or_else(|| "model".to_owned(), |file| file.replace('/', "--")))
+    }
+
     fn missing(&self, snapshot: &Snapshot, path: &str) -> PathBuf {
         let folder = self.repo(&snapshot.repo).join(".no_exist");
         folder.join(snapshot.commit.as_str()).join(path)

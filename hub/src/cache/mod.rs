@@ -6,6 +6,7 @@
 //! models--ns--name/snapshots/<commit>/<path>   a link to a blob
 //! models--ns--name/.no_exist/<commit>/<path>   an empty file: the snapshot has no such file
 //! models--ns--name/trees/<commit>.json         all files of a snapshot
+//! models--ns--name/whence/<commit>/…           links to the files that a model needs; ours alone
 //! .locks/models--ns--name/<digest>.lock        held while a blob is written
 //! ```
 //!

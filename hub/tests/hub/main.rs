@@ -8,6 +8,7 @@
 mod access;
 mod faults;
 mod layout;
+mod models;
 mod offline;
 mod processes;
 mod remote;
