@@ -9,6 +9,7 @@
     reason = "a test stops where its fixture is not what it must be, and says which program is missing"
 )]
 
+mod adapters;
 mod attribute;
 mod bucket;
 mod chat;

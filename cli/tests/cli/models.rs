@@ -12,12 +12,12 @@ use crate::run::{fixture, translations, whence};
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n";
 
 /// A copy of a committed model, and a place for results.
-struct Model {
-    folder: tempfile::TempDir,
+pub(crate) struct Model {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Model {
-    fn copy(name: &str) -> Self {
+    pub(crate) fn copy(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("m");
         fs::create_dir(&model).unwrap();
@@ -28,16 +28,16 @@ impl Model {
         Self { folder }
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join("m").join(file)
     }
 
-    fn write(self, file: &str, text: &str) -> Self {
+    pub(crate) fn write(self, file: &str, text: &str) -> Self {
         fs::write(self.path(file), text).unwrap();
         self
     }
 
-    fn remove(self, file: &str) -> Self {
+    pub(crate) fn remove(self, file: &str) -> Self {
         fs::remove_file(self.path(file)).unwrap();
         self
     }
@@ -54,11 +54,11 @@ impl Model {
         self.write("config.json", &config.to_string())
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("out")
     }
 
-    fn doctor(&self) -> crate::run::Ran {
+    pub(crate) fn doctor(&self) -> crate::run::Ran {
         whence(&["doctor", "--model", &text(&self.path(""))])
     }
 
@@ -77,7 +77,7 @@ impl Model {
         ])
     }
 
-    fn attribute_dataset(&self) -> crate::run::Ran {
+    pub(crate) fn attribute_dataset(&self) -> crate::run::Ran {
         let (model, root, data) = (text(&self.path("")), text(&self.root()), translations());
         let mut arguments = vec!["attribute-dataset", "--hide", "-m", &model, "--root", &root];
         arguments.extend([
@@ -95,7 +95,7 @@ impl Model {
     /// Checks that every command refuses the model with a message that contains all of `parts`, and
     /// starts no work.
     #[track_caller]
-    fn is_refused_with(&self, parts: &[&str]) {
+    pub(crate) fn is_refused_with(&self, parts: &[&str]) {
         self.attribute().is_refused_with(parts);
         self.attribute_dataset().is_refused_with(parts);
         assert!(!self.root().exists(), "something was begun");
@@ -113,7 +113,7 @@ impl Model {
 
     /// Checks that every command succeeds, with a warning that contains all of `parts`.
     #[track_caller]
-    fn is_warned_of_with(&self, parts: &[&str]) {
+    pub(crate) fn is_warned_of_with(&self, parts: &[&str]) {
         let warned: Vec<_> = ["warning: "].iter().chain(parts).copied().collect();
         self.attribute().ended_with(0, &warned);
         self.attribute_dataset().ended_with(0, &warned);
@@ -123,87 +123,8 @@ impl Model {
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// Returns a safetensors file with a LoRA update of rank 1 of one weight of `gpt2-random`. All
-/// numbers of its `A` are 1 and all of its `B` are `b`.
-fn lora(b: f32) -> Vec<u8> {
-    const MODULE: &str = "base_model.model.transformer.h.0.attn.c_attn";
-    const WIDTH: usize = 48;
-    let (a_bytes, b_bytes) = (4 * WIDTH, 4 * 3 * WIDTH);
-    let header = json!({
-        format!("{MODULE}.lora_A.weight"):
-            {"dtype": "F32", "shape": [1, WIDTH], "data_offsets": [0, a_bytes]},
-        format!("{MODULE}.lora_B.weight"):
-            {"dtype": "F32", "shape": [3 * WIDTH, 1], "data_offsets": [a_bytes, a_bytes + b_bytes]},
-    });
-    let header = header.to_string();
-    let numbers = std::iter::repeat_n(1.0, WIDTH).chain(std::iter::repeat_n(b, 3 * WIDTH));
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header.as_bytes());
-    file.extend(numbers.flat_map(f32::to_le_bytes));
-    file
-}
-
-#[test]
-fn an_adapter_is_applied_beside_its_base_and_alone() {
-    let base = Model::copy("gpt2-random");
-    let config = |base: &Path| {
-        json!({"peft_type": "LORA", "r": 1, "base_model_name_or_path": base}).to_string()
-    };
-    let scores = |model: &Model| {
-        let saved = model.root().with_extension("json");
-        let (model, saved) = (text(&model.path("")), text(&saved));
-        let texts = [
-            "attribute",
-            "-m",
-            &model,
-            "-i",
-            "the",
-            "-g",
-            "the old house",
-        ];
-        whence(&[&texts[..], &["--hide", "-o", &saved]].concat()).succeeded();
-        let saved: Value = serde_json::from_slice(&fs::read(saved).unwrap()).unwrap();
-        saved["attributes"]["sequence_attributions"].clone()
-    };
-    let with_adapter = |folder: Model, b: f32| {
-        fs::write(folder.path("adapter_model.safetensors"), lora(b)).unwrap();
-        folder.write("adapter_config.json", &config(&base.path("")))
-    };
-    let alone = || Model {
-        folder: tempfile::tempdir().unwrap(),
-    };
-    let alone = |b| {
-        let folder = alone();
-        fs::create_dir(folder.path("")).unwrap();
-        with_adapter(folder, b)
-    };
-    let of_base = scores(&base);
-    assert_eq!(scores(&alone(0.0)), of_base);
-    let adapted = alone(0.1);
-    let of_adapted = scores(&adapted);
-    assert_ne!(of_adapted, of_base);
-    adapted.attribute_dataset().succeeded();
-    assert!(adapted.doctor().succeeded().contains(" ok "));
-    let beside = with_adapter(Model::copy("gpt2-random"), 0.1);
-    assert_eq!(scores(&beside), of_adapted);
-    beside.is_warned_of_with(&["has an adapter beside its model"]);
-}
-
-#[test]
-fn an_adapter_that_cannot_be_merged_is_refused_beside_its_base_and_alone() {
-    let adapter = json!({"peft_type": "LOHA", "base_model_name_or_path": "lab/base"}).to_string();
-    let beside = || Model::copy("gpt2-random").write("adapter_config.json", &adapter);
-    beside().is_refused_with(&["LOHA adapter", "`lab/base`", "merge_and_unload"]);
-    let alone = || beside().remove("config.json").remove("model.safetensors");
-    alone().is_refused_with(&["LOHA adapter", "`lab/base`", "merge_and_unload"]);
-    let lora = adapter.replace("LOHA", "LORA");
-    alone()
-        .write("adapter_config.json", &lora)
-        .is_refused_with(&["adapter of `lab/base`", "base_model_name_or_path"]);
 }
 
 #[test]
