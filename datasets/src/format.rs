@@ -20,7 +20,16 @@ pub trait Format: fmt::Debug + Send + Sync {
     ) -> Result<Box<dyn RowReader>, Error>;
 
     /// Counts the rows. Rows that cannot be read count too, because each of them has a number.
-    fn count(&self, content: &SharedContent) -> Result<u64, Error>;
+    ///
+    /// Passes over every row, which a format that stores the number does not have to do.
+    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
+        let mut rows = self.open(content, 0, &[])?;
+        let mut count = 0;
+        while rows.skip()? {
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 /// The requested fields of one row, in the order of the request; or why the row cannot be read.

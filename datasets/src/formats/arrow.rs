@@ -9,17 +9,19 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::{MessageHeader, root_as_message};
-use whence_schemas::panics;
+use bytes::Bytes;
 
-use super::columnar::{self, Places};
+use super::batches::{BatchRows, Batches, damaged, guarded};
+use super::columnar::Places;
 use crate::Error;
 use crate::content::{SharedContent, unreadable};
 use crate::field::FieldPath;
-use crate::format::{Format, Row, RowReader};
+use crate::format::{Format, RowReader};
 
+/// What errors call a file.
+const FORMAT: &str = "Arrow";
 /// What a file starts with, as opposed to a stream, and the padding after it.
 const FILE_MAGIC: &[u8] = b"ARROW1\0\0";
 /// What comes before the length of a message. Streams of old versions lack it.
@@ -47,9 +49,10 @@ impl Format for Arrow {
         let before = before
             .collect::<io::Result<Vec<_>>>()
             .map_err(unreadable(content))?;
-        let bytes = Cursor::new(before.concat()).chain(batches);
-        let whole = guarded(content, || {
-            StreamReader::try_new(Cursor::new(before.concat()), None)
+        let before = Bytes::from(before.concat());
+        let bytes = Cursor::new(before.clone()).chain(batches);
+        let whole = guarded(content, FORMAT, || {
+            StreamReader::try_new(Cursor::new(before), None)
         })?;
         let schema = whole.schema();
         let places = Places::find(fields, &schema);
@@ -57,16 +60,15 @@ impl Format for Arrow {
         let columns = columns.filter(|(_, field)| places.has_column(field.name()));
         let columns = columns.map(|(column, _)| column).collect();
         let bytes: Box<dyn Read + Send> = Box::new(BufReader::new(bytes));
-        let reader = guarded(content, || StreamReader::try_new(bytes, Some(columns)))?;
-        let mut rows = ArrowRows {
+        let reader = guarded(content, FORMAT, || {
+            StreamReader::try_new(bytes, Some(columns))
+        })?;
+        let batches = ArrowBatches {
             content: SharedContent::clone(content),
-            schema,
-            places,
             reader,
-            batch: None,
-            offset: start.row,
         };
-        while rows.offset < offset && rows.skip()? {}
+        let mut rows = BatchRows::new(batches, schema, places, start.row);
+        while rows.offset() < offset && rows.skip()? {}
         Ok(Box::new(rows))
     }
 
@@ -109,7 +111,7 @@ impl Start {
             start.batches = message.end;
         }
         if start.before.is_empty() {
-            return Err(damaged(content, "it holds no schema"));
+            return Err(damaged(content, FORMAT, "it holds no schema"));
         }
         Ok(start)
     }
@@ -147,14 +149,20 @@ impl Message {
         if length > MAX_HEAD_BYTES || head + length > content.num_bytes() {
             return Err(damaged(
                 content,
+                FORMAT,
                 &format!("the message at byte {at} is cut off"),
             ));
         }
         let bytes = content
             .read_range(head..head + length)
             .map_err(unreadable(content))?;
-        let message = root_as_message(&bytes)
-            .map_err(|error| damaged(content, &format!("the message at byte {at}: {error}")))?;
+        let message = root_as_message(&bytes).map_err(|error| {
+            damaged(
+                content,
+                FORMAT,
+                &format!("the message at byte {at}: {error}"),
+            )
+        })?;
         let num_rows = match message.header_type() {
             MessageHeader::RecordBatch => message
                 .header_as_record_batch()
@@ -168,81 +176,20 @@ impl Message {
             Some(end) => Ok(Some(Self { num_rows, end })),
             None => Err(damaged(
                 content,
+                FORMAT,
                 &format!("the message at byte {at} is cut off"),
             )),
         }
     }
 }
 
-struct ArrowRows {
+struct ArrowBatches {
     content: SharedContent,
-    schema: SchemaRef,
-    places: Places,
     reader: StreamReader<Box<dyn Read + Send>>,
-    /// The current batch, and how many of its rows have been read.
-    batch: Option<(RecordBatch, usize)>,
-    offset: u64,
 }
 
-impl ArrowRows {
-    /// Moves to the next row. Returns its index in the current batch, or `None` at the end.
-    fn advance(&mut self) -> Result<Option<usize>, Error> {
-        loop {
-            if let Some((batch, used)) = &mut self.batch
-                && *used < batch.num_rows()
-            {
-                let row = *used;
-                *used += 1;
-                self.offset += 1;
-                return Ok(Some(row));
-            }
-            match guarded(&self.content, || self.reader.next().transpose())? {
-                Some(batch) => self.batch = Some((batch, 0)),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-impl RowReader for ArrowRows {
-    fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn next(&mut self) -> Result<Option<Row>, Error> {
-        let Some(row) = self.advance()? else {
-            return Ok(None);
-        };
-        let batch = self.batch.as_ref().map(|(batch, _)| batch);
-        Ok(batch.map(|batch| self.places.cells(batch, row)))
-    }
-
-    fn skip(&mut self) -> Result<bool, Error> {
-        Ok(self.advance()?.is_some())
-    }
-
-    fn columns(&self) -> Vec<String> {
-        columnar::names(&self.schema)
-    }
-}
-
-/// Runs a step of the Arrow reader, which may panic on damaged bytes.
-fn guarded<T, E: std::error::Error>(
-    content: &SharedContent,
-    read: impl FnOnce() -> Result<T, E>,
-) -> Result<T, Error> {
-    match panics::caught(read) {
-        Ok(read) => read.map_err(|error| damaged(content, &error.to_string())),
-        Err(panic) => Err(damaged(
-            content,
-            &format!("the reader cannot take it ({panic})"),
-        )),
-    }
-}
-
-fn damaged(content: &SharedContent, reason: &str) -> Error {
-    Error::Content {
-        path: content.name().into(),
-        reason: format!("it is not a whole Arrow file: {reason}"),
+impl Batches for ArrowBatches {
+    fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        guarded(&self.content, FORMAT, || self.reader.next().transpose())
     }
 }

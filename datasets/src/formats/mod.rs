@@ -4,6 +4,7 @@
 //! Reading a file never looks at its name.
 
 mod arrow;
+mod batches;
 mod columnar;
 mod parquet;
 

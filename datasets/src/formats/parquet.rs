@@ -9,7 +9,6 @@ use std::io::Read;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
@@ -17,13 +16,16 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
-use whence_schemas::panics;
 
-use super::columnar::{self, Places};
+use super::batches::{BatchRows, Batches, damaged, guarded};
+use super::columnar::Places;
 use crate::Error;
 use crate::content::{SharedContent, unreadable};
 use crate::field::FieldPath;
-use crate::format::{Format, Row, RowReader};
+use crate::format::{Format, RowReader};
+
+/// What errors call a file.
+const FORMAT: &str = "Parquet";
 
 /// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;
@@ -54,15 +56,11 @@ impl Format for Parquet {
             .with_offset((offset - passed) as usize)
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
-        let decoder = guarded(content, || decoder.build())?;
-        Ok(Box::new(ParquetRows {
+        let batches = ParquetBatches {
             content: SharedContent::clone(content),
-            schema,
-            decoder,
-            batch: None,
-            offset,
-            places,
-        }))
+            decoder: guarded(content, FORMAT, || decoder.build())?,
+        };
+        Ok(Box::new(BatchRows::new(batches, schema, places, offset)))
     }
 
     fn count(&self, content: &SharedContent) -> Result<u64, Error> {
@@ -74,7 +72,7 @@ impl Format for Parquet {
 fn metadata(content: &SharedContent) -> Result<ArrowReaderMetadata, Error> {
     let chunks = Chunks(SharedContent::clone(content));
     let load = || ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new());
-    guarded(content, load)
+    guarded(content, FORMAT, load)
 }
 
 /// A file as the reader of the metadata asks for it: by ranges.
@@ -110,21 +108,6 @@ fn projection(metadata: &ArrowReaderMetadata, places: &Places) -> ProjectionMask
     ProjectionMask::leaves(metadata.parquet_schema(), wanted.map(|(leaf, _)| leaf))
 }
 
-/// Runs a step of the Parquet reader. On damaged files it usually fails but sometimes panics; both
-/// become an error that names the file.
-fn guarded<T, E: std::error::Error>(
-    content: &SharedContent,
-    read: impl FnOnce() -> Result<T, E>,
-) -> Result<T, Error> {
-    match panics::caught(read) {
-        Ok(read) => read.map_err(|error| damaged(content, &error.to_string())),
-        Err(panic) => Err(damaged(
-            content,
-            &format!("the reader cannot take it ({panic})"),
-        )),
-    }
-}
-
 /// Returns the row groups from the one that holds row `offset` onward, and how many rows come
 /// before the first of them.
 fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64) {
@@ -140,42 +123,30 @@ fn groups_from(metadata: &ArrowReaderMetadata, offset: u64) -> (Vec<usize>, u64)
     (Vec::new(), offset)
 }
 
-struct ParquetRows {
+struct ParquetBatches {
     content: SharedContent,
-    schema: SchemaRef,
     decoder: ParquetPushDecoder,
-    /// The current batch, and how many of its rows have been read.
-    batch: Option<(RecordBatch, usize)>,
-    offset: u64,
-    places: Places,
 }
 
-impl ParquetRows {
-    /// Moves to the next row. Returns its index in the current batch, or `None` at the end.
-    fn advance(&mut self) -> Result<Option<usize>, Error> {
+impl Batches for ParquetBatches {
+    fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
         loop {
-            if let Some((batch, used)) = &mut self.batch
-                && *used < batch.num_rows()
-            {
-                let row = *used;
-                *used += 1;
-                self.offset += 1;
-                return Ok(Some(row));
-            }
-            match guarded(&self.content, || self.decoder.try_decode())? {
-                DecodeResult::Data(batch) => self.batch = Some((batch, 0)),
+            match guarded(&self.content, FORMAT, || self.decoder.try_decode())? {
+                DecodeResult::Data(batch) => return Ok(Some(batch)),
                 DecodeResult::NeedsData(ranges) => self.fetch(&ranges)?,
                 DecodeResult::Finished => return Ok(None),
             }
         }
     }
+}
 
+impl ParquetBatches {
     /// Gives the decoder the bytes that it asked for.
     fn fetch(&mut self, ranges: &[Range<u64>]) -> Result<(), Error> {
         let end = self.content.num_bytes();
         if let Some(outside) = ranges.iter().find(|range| range.end > end) {
             let reason = format!("it ends before byte {}", outside.end);
-            return Err(damaged(&self.content, &reason));
+            return Err(damaged(&self.content, FORMAT, &reason));
         }
         for together in coalesced(ranges) {
             let bytes = self.content.read_range(together.clone());
@@ -186,7 +157,7 @@ impl ParquetRows {
                 let from = (range.start - together.start) as usize;
                 let to = (range.end - together.start) as usize;
                 let part = bytes.slice(from..to);
-                guarded(&self.content, || {
+                guarded(&self.content, FORMAT, || {
                     self.decoder.push_range(range.clone(), part)
                 })?;
             }
@@ -209,35 +180,6 @@ fn coalesced(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         }
     }
     joined
-}
-
-impl RowReader for ParquetRows {
-    fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn next(&mut self) -> Result<Option<Row>, Error> {
-        let Some(row) = self.advance()? else {
-            return Ok(None);
-        };
-        let batch = self.batch.as_ref().map(|(batch, _)| batch);
-        Ok(batch.map(|batch| self.places.cells(batch, row)))
-    }
-
-    fn skip(&mut self) -> Result<bool, Error> {
-        Ok(self.advance()?.is_some())
-    }
-
-    fn columns(&self) -> Vec<String> {
-        columnar::names(&self.schema)
-    }
-}
-
-fn damaged(content: &SharedContent, reason: &str) -> Error {
-    Error::Content {
-        path: content.name().into(),
-        reason: format!("it is not a whole Parquet file: {reason}"),
-    }
 }
 
 #[cfg(test)]

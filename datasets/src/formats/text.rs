@@ -32,31 +32,6 @@ impl Text {
             has_signature: options.encoding.as_deref() == Some("utf-8-sig"),
         }
     }
-
-    fn rows(
-        &self,
-        content: &SharedContent,
-        offset: u64,
-        fields: &[FieldPath],
-    ) -> Result<TextRows, Error> {
-        let start = text_start(content)?;
-        let lines = if self.has_signature {
-            Lines::open_at(content, offset.max(start))
-        } else {
-            Lines::open_at(content, offset)
-        };
-        Ok(TextRows {
-            lines: lines?,
-            numbers: LineNumbers::new(content),
-            sample_by: self.sample_by,
-            keeps_line_ends: self.keeps_line_ends,
-            are_text: fields
-                .iter()
-                .map(|field| field.as_str() == COLUMN)
-                .collect(),
-            is_started: offset > 0,
-        })
-    }
 }
 
 impl Format for Text {
@@ -66,16 +41,23 @@ impl Format for Text {
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        Ok(Box::new(self.rows(content, offset, fields)?))
-    }
-
-    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
-        let mut rows = self.rows(content, 0, &[])?;
-        let mut count = 0;
-        while rows.skip()? {
-            count += 1;
-        }
-        Ok(count)
+        let start = text_start(content)?;
+        let lines = if self.has_signature {
+            Lines::open_at(content, offset.max(start))
+        } else {
+            Lines::open_at(content, offset)
+        };
+        Ok(Box::new(TextRows {
+            lines: lines?,
+            numbers: LineNumbers::new(content),
+            sample_by: self.sample_by,
+            keeps_line_ends: self.keeps_line_ends,
+            are_text: fields
+                .iter()
+                .map(|field| field.as_str() == COLUMN)
+                .collect(),
+            is_started: offset > 0,
+        }))
     }
 }
 

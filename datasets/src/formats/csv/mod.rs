@@ -53,34 +53,6 @@ impl Csv {
             has_na_words: options.keep_default_na != Some(false),
         })
     }
-
-    fn rows(
-        &self,
-        content: &SharedContent,
-        offset: u64,
-        fields: &[FieldPath],
-    ) -> Result<CsvRows, Error> {
-        let mut records = Records::open(content, text_start(content)?, self.dialect)?;
-        for _ in 0..self.num_skipped_lines {
-            records.skip_line()?;
-        }
-        let columns = match self.names.as_slice() {
-            [] => header::column_names(header_line(content, &mut records)?),
-            names => names.to_vec(),
-        };
-        // Offset 0 stands for the first row, and the header has just been read.
-        if offset > records.offset() {
-            records = Records::open(content, offset, self.dialect)?;
-        }
-        let place = |field: &FieldPath| columns.iter().position(|name| name == field.as_str());
-        Ok(CsvRows {
-            records,
-            numbers: LineNumbers::new(content),
-            places: fields.iter().map(place).collect(),
-            columns,
-            has_na_words: self.has_na_words,
-        })
-    }
 }
 
 fn header_line(content: &SharedContent, records: &mut Records) -> Result<Vec<String>, Error> {
@@ -105,16 +77,26 @@ impl Format for Csv {
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        Ok(Box::new(self.rows(content, offset, fields)?))
-    }
-
-    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
-        let mut rows = self.rows(content, 0, &[])?;
-        let mut count = 0;
-        while rows.skip()? {
-            count += 1;
+        let mut records = Records::open(content, text_start(content)?, self.dialect)?;
+        for _ in 0..self.num_skipped_lines {
+            records.skip_line()?;
         }
-        Ok(count)
+        let columns = match self.names.as_slice() {
+            [] => header::column_names(header_line(content, &mut records)?),
+            names => names.to_vec(),
+        };
+        // Offset 0 stands for the first row, and the header has just been read.
+        if offset > records.offset() {
+            records = Records::open(content, offset, self.dialect)?;
+        }
+        let place = |field: &FieldPath| columns.iter().position(|name| name == field.as_str());
+        Ok(Box::new(CsvRows {
+            records,
+            numbers: LineNumbers::new(content),
+            places: fields.iter().map(place).collect(),
+            columns,
+            has_na_words: self.has_na_words,
+        }))
     }
 }
 

@@ -43,26 +43,6 @@ impl Format for Json {
         offset: u64,
         fields: &[FieldPath],
     ) -> Result<Box<dyn RowReader>, Error> {
-        Ok(Box::new(self.rows(content, offset, fields)?))
-    }
-
-    fn count(&self, content: &SharedContent) -> Result<u64, Error> {
-        let mut rows = self.rows(content, 0, &[])?;
-        let mut count = 0;
-        while rows.skip()? {
-            count += 1;
-        }
-        Ok(count)
-    }
-}
-
-impl Json {
-    fn rows(
-        &self,
-        content: &SharedContent,
-        offset: u64,
-        fields: &[FieldPath],
-    ) -> Result<JsonRows, Error> {
         let layout = layout::detect(content, self.field.as_deref())?;
         let mut kind = RowKind::Objects;
         let source = match layout {
@@ -84,13 +64,13 @@ impl Json {
                 )?)
             }
         };
-        Ok(JsonRows {
+        Ok(Box::new(JsonRows {
             source,
             numbers: LineNumbers::new(content),
             parser: RowParser::new(fields, kind),
             names: BTreeSet::new(),
             num_named_rows: 0,
-        })
+        }))
     }
 }
 
