@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 use whence_engine::Notice;
 use whence_engine::model::{self, ModelFiles, OpenedModel};
+use whence_tests::fixtures::copy_files;
 
 use crate::beyond_tolerance;
 use crate::measure::measure;
@@ -22,10 +23,7 @@ fn adapter(name: &str) -> PathBuf {
 fn beside_its_base(name: &str, base: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for from in [adapter("../models").join(base), adapter(name)] {
-        for file in fs::read_dir(from).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-        }
+        copy_files(&from, folder.path());
     }
     folder
 }
@@ -73,11 +71,9 @@ fn halves_that_are_not_updated_may_stay_halves() {
 fn the_digest_of_an_adapter_covers_its_base() {
     let root = tempfile::tempdir().unwrap();
     for (from, to) in [("bart", "adapters/bart"), ("../models/bart", "models/bart")] {
-        fs::create_dir_all(root.path().join(to)).unwrap();
-        for file in fs::read_dir(adapter(from)).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), root.path().join(to).join(file.file_name())).unwrap();
-        }
+        let to = root.path().join(to);
+        fs::create_dir_all(&to).unwrap();
+        copy_files(&adapter(from), &to);
     }
     let digest = || whence_engine::digest(&root.path().join("adapters/bart"));
     let mut digests = vec![digest().unwrap()];

@@ -23,7 +23,7 @@ use whence_engine::text::Tokenizer;
 use whence_engine::{Attribution, Engine, Error, ErrorScope, Example};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
-use whence_tests::fixtures::attribute;
+use whence_tests::fixtures::{attribute, copy_files};
 
 const SAMPLERS: [&str; 3] = ["roberta", "xlm-roberta", "bert"];
 
@@ -338,10 +338,7 @@ fn reference(name: &str) -> Reference {
 
 fn copy_of(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(sampler_folder(name)).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
+    copy_files(&sampler_folder(name), folder.path());
     folder
 }
 

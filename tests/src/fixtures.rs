@@ -1,6 +1,7 @@
 //! The committed models and data, and jobs that use them.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use whence_engine::{Attribution, Engine, Example};
 use whence_schemas::job::{
@@ -11,6 +12,18 @@ use whence_schemas::{AttributionSpec, JobSpec};
 /// Returns the path of a committed file or folder below `tests/`.
 pub fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// Copies the files of the folder `from` into the folder `to`, which exists.
+///
+/// # Panics
+///
+/// If a file cannot be read or written.
+pub fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder to copy") {
+        let entry = entry.expect("a file to copy");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
 }
 
 /// Returns where `tests/models/unpack_smollm2.py` puts a model, relative to `.models/` at the root of
@@ -53,7 +66,7 @@ pub fn attribute(
 /// # Panics
 ///
 /// If a fixture is missing or damaged.
-pub fn translation_job(dataset: &std::path::Path, split: &str, method: &str) -> JobSpec {
+pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
     let model = marian();
     let digest = whence_engine::digest(&model).expect("the fixture model is committed");
     let files = [dataset.display().to_string()];

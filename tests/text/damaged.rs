@@ -7,15 +7,13 @@ use candle_core::DType;
 use whence_engine::model::{self, ModelFiles};
 use whence_engine::{Engine, Error, ErrorScope};
 use whence_schemas::job::Dtype;
+use whence_tests::fixtures::copy_files;
 use whence_tests::text::{golden, here};
 
 /// Copies the files of a model to a temporary folder.
 fn copy_of(model: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
+    copy_files(model, folder.path());
     folder
 }
 

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use whence_tests::fixtures::copy_files;
 
 use crate::run::{
     assert_snapshot, attribute_dataset, command, ended, files, fixture, marian, translations,
@@ -87,7 +90,7 @@ fn an_interrupted_job_goes_on_to_the_same_table() {
 
     let resumed = attribute_dataset(&broken, "train[:60]", &small);
     resumed.ended_with(0, &["resuming job"]);
-    let answer = |root: &std::path::Path| {
+    let answer = |root: &Path| {
         let root = root.display().to_string();
         let query = "SELECT * FROM attributions ORDER BY example_id, step, side, source_position";
         whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded()
@@ -194,7 +197,7 @@ fn a_table_is_named_by_what_was_read() {
     let null = folder.path().join("__HIVE_DEFAULT_PARTITION__.jsonl");
     fs::write(&null, "{\"text\": \"None.\"}\n").unwrap();
     let root = folder.path().join("out").display().to_string();
-    let run = |data: &std::path::Path, split: &str| {
+    let run = |data: &Path, split: &str| {
         let (model, data) = (marian(), data.display().to_string());
         let mut arguments = vec!["attribute-dataset", "-m", &model, "-d", &data, "--hide"];
         arguments.extend(["--split", split, "-in", "text", "--root", &root, "-q"]);
@@ -312,10 +315,7 @@ fn a_job_is_named_by_what_its_sampler_holds() {
     let folder = tempfile::tempdir().unwrap();
     let (sampler, root) = (folder.path().join("sampler"), folder.path().join("root"));
     fs::create_dir(&sampler).unwrap();
-    for entry in fs::read_dir(fixture("samplers/models/bert")).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, sampler.join(path.file_name().unwrap())).unwrap();
-    }
+    copy_files(Path::new(&fixture("samplers/models/bert")), &sampler);
     let kwargs = serde_json::json!({"sampler": sampler, "num_probes": 2, "max_probe_steps": 3});
     let kwargs = kwargs.to_string();
     let options = ["-a", "reagent", "--attribution-kwargs", &kwargs, "--hide"];

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use whence_tests::fixtures::copy_files;
 
 use crate::cluster::coordinator;
 use crate::run::{fixture, translations, whence};
@@ -21,10 +22,7 @@ impl Model {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("m");
         fs::create_dir(&model).unwrap();
-        for entry in fs::read_dir(fixture(&format!("models/{name}"))).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
-        }
+        copy_files(Path::new(&fixture(&format!("models/{name}"))), &model);
         Self { folder }
     }
 
