@@ -16,8 +16,8 @@ use crate::cache::{BlobAge, Cache};
 use crate::client::Client;
 use crate::digest::Digest;
 use crate::error::{Error, Subject};
-use crate::patience::wait_out;
 use crate::repo::Snapshot;
+use crate::retry::wait_out;
 
 /// How far the download of a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Subject};
-use crate::patience::{retry, wait_out};
+use crate::retry::{retry, wait_out};
 
 /// A file of a snapshot, to be read in pieces. Clones share what they learn about its location.
 #[derive(Debug, Clone)]

@@ -136,8 +136,8 @@ impl Slot {
 mod tests {
     use super::*;
 
-    /// Returns which of the attempts, made by these workers in turn, is the last one at a slot of
-    /// `rows` rows if all of them fail in the same way; `None` if there may be another.
+    /// Lets `workers` fail one after another at a slot of `rows` rows, each with `class`. Returns the
+    /// index of the attempt that closed the slot, or `None` if it is still open.
     fn last_attempt(class: FailureClass, rows: u64, workers: &[&str]) -> Option<usize> {
         let mut slot = Slot::new(0..rows);
         let is_last = |worker: &&str| slot.count(class, &worker.parse().unwrap());

@@ -63,8 +63,8 @@ impl Copies {
 
     /// Returns a file's bytes unpacked and as UTF-8: the file itself if it is plain, else its copy.
     ///
-    /// `digest` stands for the file's bytes; two files of the same digest share their copy. Fails
-    /// if the file is an archive of several files, or damaged.
+    /// `digest` is that of the file's bytes. Files with the same digest share one copy. Fails if the
+    /// file is an archive of several files, or damaged.
     pub fn plain(
         &self,
         content: &SharedContent,
@@ -99,7 +99,7 @@ impl Copies {
     }
 
     /// Returns the bytes of a file in a zip archive, unpacked and as UTF-8; `member` is one of the
-    /// names that [`members`](super::members) lists, `digest` stands for the archive's bytes.
+    /// names that [`members`](super::members) lists, `digest` is that of the archive's bytes.
     pub fn member(
         &self,
         archive: &SharedContent,
