@@ -128,6 +128,11 @@ impl Failure {
         &self.message
     }
 
+    /// Returns the hint: the next step, or what to type.
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Prints the message and hint to standard error and returns the process's exit code.
     pub fn report(&self) -> ExitCode {
         if self.exit != Exit::ReaderGone {
@@ -168,7 +173,11 @@ impl From<whence_coordinator::Error> for Failure {
 
 impl From<whence_datasets::Error> for Failure {
     fn from(error: whence_datasets::Error) -> Self {
-        Self::of_kind(error.kind(), chain(&error))
+        let failure = Self::of_kind(error.kind(), chain(&error));
+        match error.help() {
+            Some(next) => failure.hint(next),
+            None => failure,
+        }
     }
 }
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use whence_datasets::pin;
+use whence_datasets::resolve::LocalSource;
 use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 use whence_schemas::store::LocalSlotStore;
 use whence_schemas::{
-    Attempt, AttributionSpec, Epoch, Footer, JobSpec, SlotId, SlotKind, WorkerId, output, slot_file,
+    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, Epoch, Footer, FormatName, JobSpec,
+    SlotId, SlotKind, WorkerId, output, slot_file,
 };
 
 use crate::assignment::{Assigned, AttemptAt, Registration};
@@ -25,7 +28,9 @@ pub(crate) fn spec(model: &str) -> JobSpec {
             digest: model.to_owned(),
         },
         dataset: DatasetSource {
-            files: Vec::new(),
+            location: DatasetLocation::of(DatasetOrigin::Files),
+            format: FormatName::Json.into(),
+            digest: "1".to_owned(),
             split: "train".to_owned(),
             input_field: "text".to_owned(),
             input_template: None,
@@ -158,7 +163,9 @@ impl Stage {
         let rows: Vec<_> = texts.iter().map(row).collect();
         std::fs::write(&file, rows.join("\n")).unwrap();
         let mut spec = spec("m");
-        spec.dataset.files = whence_datasets::describe(&[file.to_str().unwrap()]).unwrap();
+        let location = &mut spec.dataset.location;
+        location.data_files = vec![file.to_str().unwrap().to_owned()];
+        spec.dataset.digest = pin(location, "train", &LocalSource).unwrap().digest();
         spec
     }
 

@@ -47,6 +47,124 @@ pub enum Error {
         /// The existing field with the most similar name, if any is similar.
         suggestion: Option<String>,
     },
+    /// A pattern of data files that cannot be read or that matches nothing.
+    #[error("cannot find the data files `{pattern}`: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// A description of the dataset, such as its card, that cannot be understood.
+    #[error("cannot read `{file}`, which describes the dataset: {reason}")]
+    Card {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A dataset with several configurations, none of which is the default.
+    #[error(
+        "the dataset has several configurations; choose one with `--dataset-config`: {}",
+        list(.configs)
+    )]
+    ConfigMissing {
+        /// The configurations there are.
+        configs: Vec<String>,
+    },
+    /// A configuration that the dataset does not have.
+    #[error(
+        "the dataset has no configuration `{config}`; there are {}{}",
+        list(.configs),
+        nearest(.suggestion.as_deref())
+    )]
+    ConfigUnknown {
+        /// What was asked for.
+        config: String,
+        /// The configurations there are.
+        configs: Vec<String>,
+        /// The one with the most similar name, if any is similar.
+        suggestion: Option<String>,
+    },
+    /// An argument of a configuration that would change the rows, and that whence cannot honor.
+    #[error(
+        "{given_by} asks for `{argument}`, which whence does not support for {format}; convert the \
+         files, for example to Parquet"
+    )]
+    Argument {
+        /// The configuration or the option.
+        given_by: String,
+        /// The argument and its value.
+        argument: String,
+        /// The format.
+        format: &'static str,
+    },
+    /// Files for which `datasets` has a builder and whence does not.
+    #[error(
+        "the dataset is one of `{builder}`, which whence does not read; it reads parquet, arrow, \
+         json, csv and text: name such files with `--dataset-files`"
+    )]
+    Builder {
+        /// The builder.
+        builder: String,
+    },
+    /// Splits whose files have different formats.
+    #[error(
+        "cannot tell the format of the dataset: {reason}; name the files of one format with \
+         `--dataset-files`"
+    )]
+    Formats {
+        /// Which format each split has.
+        reason: String,
+    },
+    /// Files none of which has a known extension.
+    #[error(
+        "cannot tell the format of `{path}` by its name; say it with `--dataset-name json`, `csv`, \
+         `parquet`, `arrow` or `text`, and name the files with `--dataset-files`"
+    )]
+    UnknownFormat {
+        /// The first of the files.
+        path: String,
+    },
+    /// A dataset that is not the one the job was submitted with.
+    #[error(
+        "the files of `{dataset}` are not those that the job was submitted with: a file was \
+         changed, added, removed or renamed; submit the job again"
+    )]
+    Changed {
+        /// The dataset.
+        dataset: String,
+    },
+    /// A repository that the Hub does not give.
+    #[error(transparent)]
+    Hub(#[from] Box<whence_hub::Error>),
+    /// A variable of the environment about the Hub that cannot be followed.
+    #[error(transparent)]
+    HubSettings(whence_hub::SettingsError),
+    /// A name or revision that cannot be on the Hub.
+    #[error(transparent)]
+    HubName(whence_hub::InvalidName),
+    /// Offline, a repository of which the cache does not know all files.
+    #[error(
+        "the cache holds some files of `{repository}`, but no list of all of them, so it cannot be \
+         read offline"
+    )]
+    HubIncomplete {
+        /// The repository.
+        repository: String,
+    },
+    /// A repository that is loaded by a script, and of which the Hub has no copy.
+    #[error(
+        "`{repository}` is loaded by a script, which is never run, and the Hub has no copy of it in \
+         Parquet"
+    )]
+    Script {
+        /// The repository.
+        repository: String,
+    },
+    /// The threads that talk to the Hub cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// A dataset without files, or a slice without rows.
     #[error("there is nothing to attribute: {reason}")]
     Empty {
@@ -96,11 +214,41 @@ impl Error {
             | Self::Field { .. }
             | Self::Template { .. }
             | Self::MissingField { .. }
+            | Self::Pattern { .. }
+            | Self::Card { .. }
+            | Self::ConfigMissing { .. }
+            | Self::ConfigUnknown { .. }
+            | Self::Argument { .. }
+            | Self::Builder { .. }
+            | Self::Formats { .. }
+            | Self::UnknownFormat { .. }
             | Self::Empty { .. }
             | Self::File { .. }
             | Self::Options { .. }
+            | Self::HubIncomplete { .. }
+            | Self::Script { .. }
             | Self::Format { .. } => ErrorKind::Invalid,
-            Self::Content { .. } => ErrorKind::Data,
+            Self::Content { .. } | Self::Changed { .. } => ErrorKind::Data,
+            Self::Hub(error) => error.kind(),
+            Self::HubSettings(error) => error.kind(),
+            Self::HubName(error) => error.kind(),
+            Self::Thread(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Returns the next step to take, if the message does not say it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Hub(error) => error.help(),
+            Self::HubIncomplete { .. } => {
+                let step = "run the same command once online; it lists the files and fetches the missing ones";
+                Some(step.to_owned())
+            }
+            Self::Script { .. } => {
+                let step = "load it with an older version of `datasets`, save it with `to_parquet`, and give that folder";
+                Some(step.to_owned())
+            }
+            _ => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Datasets: finds the files of a dataset and reads them as numbered rows.
 //!
-//! * [`files`] finds the files and describes them, so that a later reader can tell if one changed.
+//! * [`resolve`](mod@resolve) finds the files of each split, as `load_dataset` finds them.
+//! * [`pin`](mod@pin) lists those that are needed, so that a later reader can tell if one changed.
 //! * [`Split`] is the grammar that selects rows of them: `train[:20]`.
 //! * [`content`] gives the bytes of a file, wherever it is and however it is compressed.
 //! * [`formats`] is the table of formats. Each opens a file as a [`RowReader`], which gives the
@@ -14,16 +15,22 @@
 pub mod content;
 pub mod error;
 pub mod field;
-pub mod files;
+mod files;
 pub mod format;
 pub mod formats;
+pub mod pin;
+pub mod read;
+pub mod resolve;
 pub mod split;
 pub mod template;
 
 pub use content::{Content, Copies, SharedContent};
 pub use error::Error;
 pub use field::{Cell, FieldPath, nearest_name};
-pub use files::{describe, format_of, local_path, verify};
+pub use files::local_path;
 pub use format::{Format, Row, RowReader};
+pub use pin::{Pinned, files_of, hub, members_of, open, open_at, pin};
+pub use read::DatasetReader;
+pub use resolve::{Notice, Resolved, Source, resolve};
 pub use split::Split;
 pub use template::Template;

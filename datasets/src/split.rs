@@ -5,9 +5,6 @@
 //! is the same number of rows, and the remainder of the dataset is dropped.
 
 use std::ops::Range;
-use std::path::Path;
-
-use whence_schemas::job::DataFile;
 
 use crate::Error;
 
@@ -17,6 +14,9 @@ pub struct Split {
     text: String,
     parts: Vec<Part>,
 }
+
+/// The name that stands for all splits, one after another, if nothing else is asked for.
+const ALL: &str = "all";
 
 /// Consecutive rows of one named split.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +53,24 @@ impl Split {
             split: text.to_owned(),
             reason,
         };
-        let parts = text.split('+').map(str::trim).map(Part::parse);
-        let parts: Vec<_> = parts.collect::<Result<_, _>>().map_err(refuse)?;
-        let mut roundings = parts.iter().filter_map(|part| match part.slice {
-            Slice::Percent { rounding, .. } => Some(rounding),
-            Slice::Rows { .. } => None,
-        });
-        if let Some(first) = roundings.next()
-            && roundings.any(|other| other != first)
+        // Blanks are allowed around a `+`, and nowhere else.
+        let mut parts: Vec<&str> = text.split('+').collect();
+        if let [_, others @ ..] = &mut parts[..] {
+            for part in others {
+                *part = part.trim_start();
+            }
+        }
+        if let [others @ .., _] = &mut parts[..] {
+            for part in others {
+                *part = part.trim_end();
+            }
+        }
+        let parts = parts.into_iter().map(Part::parse);
+        let parts: Vec<Part> = parts.collect::<Result<_, _>>().map_err(refuse)?;
+        // Only the first part is compared with the others, as in `datasets`.
+        let mut roundings = parts.iter().map(|part| part.slice.rounding());
+        if let Some(Some(first)) = roundings.next()
+            && roundings.flatten().any(|other| other != first)
         {
             return Err(refuse("its parts round differently".to_owned()));
         }
@@ -70,9 +80,24 @@ impl Split {
         })
     }
 
-    /// Returns its parts, which are joined by `+`, in order.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// Returns its parts, in order, of a dataset with the splits `known`. Fails if it names another.
+    pub fn parts(&self, known: &[&str]) -> Result<Vec<Part>, Error> {
+        if self.text == ALL {
+            return Ok(known.iter().map(|name| Part::whole(name)).collect());
+        }
+        let is_unknown = |part: &&Part| !known.contains(&part.name.as_str());
+        if let Some(part) = self.parts.iter().find(is_unknown) {
+            let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            return Err(Error::Split {
+                split: self.text.clone(),
+                reason: format!(
+                    "the dataset has no split `{}`; there are {}",
+                    part.name,
+                    known.join(", ")
+                ),
+            });
+        }
+        Ok(self.parts.clone())
     }
 
     /// Returns the rows that `part` selects out of `num_rows` rows.
@@ -82,41 +107,24 @@ impl Split {
             reason,
         })
     }
-
-    /// Returns the indices of the files that belong to the split of `part`.
-    ///
-    /// A file belongs to the split in its name, such as `opus.test.jsonl`. `all` means every file,
-    /// and so does `train` if no file is named for the training split.
-    pub fn files(&self, part: &Part, files: &[DataFile]) -> Result<Vec<usize>, Error> {
-        let of_name: Vec<_> = files.iter().map(|file| split_of(&file.path)).collect();
-        let named = |name: &str| -> Vec<usize> {
-            (0..files.len())
-                .filter(|&file| of_name[file] == Some(name))
-                .collect()
-        };
-        let wanted = canonical_name(&part.name).unwrap_or(&part.name);
-        let chosen = named(wanted);
-        if !chosen.is_empty() {
-            return Ok(chosen);
-        }
-        if matches!(wanted, "all" | "train") {
-            return Ok((0..files.len()).collect());
-        }
-        let mut known: Vec<_> = of_name.into_iter().flatten().chain(["train"]).collect();
-        known.sort_unstable();
-        known.dedup();
-        Err(Error::Split {
-            split: self.text.clone(),
-            reason: format!(
-                "no file is named for the split `{}`; there are `{}`",
-                part.name,
-                known.join("`, `")
-            ),
-        })
-    }
 }
 
 impl Part {
+    fn whole(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            slice: Slice::Rows {
+                from: None,
+                to: None,
+            },
+        }
+    }
+
+    /// Returns the name of the split.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns whether the selected rows depend on the total number of rows.
     pub fn needs_count(&self) -> bool {
         let from_end = |bound: Option<i64>| bound.is_some_and(i64::is_negative);
@@ -135,9 +143,7 @@ impl Part {
         };
         let name_end = text.find(['[', '(']).unwrap_or(text.len());
         let (name, rest) = text.split_at(name_end);
-        let is_word =
-            |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !name.split('.').all(is_word) {
+        if !is_split_name(name) {
             return Err(form());
         }
         let (slice, rest) = match rest.strip_prefix('[') {
@@ -152,6 +158,7 @@ impl Part {
             "(pct1_dropremainder)" => Rounding::Pct1DropRemainder,
             _ => return Err(form()),
         };
+        let is_rounded = !rest.is_empty();
         let slice = match slice {
             Some(slice) => Slice::parse(slice, rounding).ok_or_else(form)?,
             None => Slice::Rows {
@@ -160,6 +167,11 @@ impl Part {
             },
         };
         slice.check_percents()?;
+        if is_rounded && slice.rounding().is_none() {
+            return Err(format!(
+                "`{rest}` is for a slice in percent, such as `{name}[:10%]`"
+            ));
+        }
         Ok(Self {
             name: name.to_owned(),
             slice,
@@ -179,6 +191,13 @@ impl Slice {
         })
     }
 
+    fn rounding(self) -> Option<Rounding> {
+        match self {
+            Self::Percent { rounding, .. } => Some(rounding),
+            Self::Rows { .. } => None,
+        }
+    }
+
     fn check_percents(self) -> Result<(), String> {
         let Self::Percent { from, to, .. } = self else {
             return Ok(());
@@ -186,7 +205,7 @@ impl Slice {
         match [from, to]
             .into_iter()
             .flatten()
-            .find(|bound| bound.abs() > 100)
+            .find(|bound| bound.unsigned_abs() > 100)
         {
             Some(bound) => Err(format!("{bound} % is not between -100 and 100")),
             None => Ok(()),
@@ -214,7 +233,11 @@ impl Slice {
             }
         };
         let clamp = |bound: i64| {
-            let from_start = if bound < 0 { count + bound } else { bound };
+            let from_start = if bound < 0 {
+                count.saturating_add(bound)
+            } else {
+                bound
+            };
             from_start.clamp(0, count) as u64
         };
         let (start, end) = (from.map_or(0, clamp), to.map_or(num_rows, clamp));
@@ -236,27 +259,26 @@ fn bound(text: &str) -> Option<(Option<i64>, bool)> {
     let is_number = unsigned.chars().all(|c| c.is_ascii_digit() || c == '_')
         && unsigned.starts_with(|c: char| c.is_ascii_digit())
         && unsigned.ends_with(|c: char| c.is_ascii_digit());
-    let value = is_number.then(|| digits.replace('_', "").parse().ok())??;
+    if !is_number || unsigned.contains("__") {
+        return None;
+    }
+    // A bound too large to be one is past the end, on either side.
+    let value = digits
+        .replace('_', "")
+        .parse()
+        .unwrap_or(if digits.starts_with('-') {
+            i64::MIN
+        } else {
+            i64::MAX
+        });
     Some((Some(value), is_percent))
 }
 
-/// Words in a file name that tell its split. These are the ones that `datasets` knows.
-const KEYWORDS: &[(&str, &[&str])] = &[
-    ("train", &["train", "training"]),
-    ("validation", &["validation", "valid", "dev", "val"]),
-    ("test", &["test", "testing", "eval", "evaluation"]),
-];
-
-fn canonical_name(word: &str) -> Option<&'static str> {
-    let of_word = KEYWORDS.iter().find(|(_, words)| words.contains(&word));
-    of_word.map(|(name, _)| *name)
-}
-
-/// Returns the split that a file's name mentions, if any.
-fn split_of(path: &str) -> Option<&'static str> {
-    let name = Path::new(path).file_name()?.to_str()?;
-    let is_boundary = |c: char| matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit();
-    name.split(is_boundary).find_map(canonical_name)
+/// Returns whether a split can have this name: words of letters, digits and `_`, joined by dots.
+pub(crate) fn is_split_name(name: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+    name.split('.').all(is_word)
 }
 
 #[cfg(test)]
@@ -267,8 +289,9 @@ mod tests {
 
     fn rows(text: &str, num_rows: u64) -> Result<Vec<Range<u64>>, Error> {
         let split = Split::parse(text)?;
-        let parts = split.parts().iter();
-        parts.map(|part| split.resolve(part, num_rows)).collect()
+        let parts = split.parts(&["train", "test"])?;
+        let ranges = parts.iter().map(|part| split.resolve(part, num_rows));
+        ranges.collect()
     }
 
     #[test]
@@ -289,6 +312,13 @@ mod tests {
             ("train[:9999]", &[0..250]),
             ("train[-9999:2]", &[0..2]),
             ("train[:]", &[0..250]),
+            ("train[:99999999999999999999]", &[0..250]),
+            ("train[-99999999999999999999:1]", &[0..1]),
+            ("train[10:50%]", &[25..125]),
+            (
+                "train+train[:1%]+train[:1%](pct1_dropremainder)",
+                &[0..250, 0..2, 0..2],
+            ),
         ];
         for (text, expected) in table {
             assert_eq!(&rows(text, 250).unwrap(), expected, "{text}");
@@ -311,6 +341,13 @@ mod tests {
             "train[a:]",
             "train++test",
             "train[:5]x",
+            "train[1__0:]",
+            " train",
+            "train ",
+            "train(closest)",
+            "train[:3](closest)",
+            "train[:](pct1_dropremainder)",
+            "train[:10%]()",
             "train[:10%]+test[:10%](pct1_dropremainder)",
         ];
         for text in refused {
@@ -319,31 +356,18 @@ mod tests {
         assert!(rows("train[:1%](pct1_dropremainder)", 99).is_err());
     }
 
-    fn file(path: &str) -> DataFile {
-        DataFile {
-            path: path.to_owned(),
-            bytes: 0,
-            digest: String::new(),
-        }
-    }
-
     #[test]
-    fn a_split_selects_the_files_named_for_it() {
-        let files = [
-            file("x/a-train-0.parquet"),
-            file("x/latest.parquet"),
-            file("x/a.dev.parquet"),
-        ];
-        let chosen = |files: &[DataFile], text| {
-            let split = Split::parse(text).unwrap();
-            split.files(&split.parts()[0], files)
+    fn a_split_must_be_one_of_the_dataset() {
+        let names = |text: &str| -> Result<Vec<String>, Error> {
+            let parts = Split::parse(text)?.parts(&["en", "fr.x"])?;
+            Ok(parts.iter().map(|part| part.name().to_owned()).collect())
         };
-        assert_eq!(chosen(&files, "train").unwrap(), [0]);
-        assert_eq!(chosen(&files, "validation").unwrap(), [2]);
-        assert_eq!(chosen(&files, "all").unwrap(), [0, 1, 2]);
-        assert_eq!(chosen(&files[1..], "train").unwrap(), [0, 1]);
-        let error = chosen(&files, "test").unwrap_err().to_string();
-        assert!(error.contains("`train`, `validation`"), "{error}");
+        assert_eq!(names("all").unwrap(), ["en", "fr.x"]);
+        assert_eq!(names("fr.x[:3] + en").unwrap(), ["fr.x", "en"]);
+        for unknown in ["train", "all[:3]", "en+all"] {
+            let error = names(unknown).unwrap_err().to_string();
+            assert!(error.contains("there are `en`, `fr.x`"), "{error}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::AttributionSpec;
+use crate::dataset::FormatSpec;
+use crate::location::DatasetLocation;
 use crate::{JobId, canonical};
 
 /// Version of the engine's numbers. Raised whenever they change, so that one table never mixes two
@@ -84,12 +86,18 @@ pub struct ModelSource {
     pub digest: String,
 }
 
-/// The dataset's files, and which of their rows and columns to use.
+/// The dataset, pinned to the contents it had when the job was submitted, and which of its rows and
+/// columns to use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSource {
-    /// The files, in row order.
-    pub files: Vec<DataFile>,
+    /// Which dataset.
+    pub location: DatasetLocation,
+    /// How its files are read.
+    pub format: FormatSpec,
+    /// Digest of the list of the files of the chosen splits. The list itself is in the plan: a
+    /// dataset may have 80,000 files.
+    pub digest: String,
     /// Slice of the rows, in the syntax of `datasets`: `train[:20]`, `train[10%:20%]`.
     #[serde(default = "default_split")]
     pub split: String,
@@ -118,18 +126,6 @@ fn default_split() -> String {
     "train".to_owned()
 }
 
-/// One file of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataFile {
-    /// Path or URL, as the coordinator sees it.
-    pub path: String,
-    /// Length of the file in bytes.
-    pub bytes: u64,
-    /// Digest of the file's bytes.
-    pub digest: String,
-}
-
 /// The precision of weights and arithmetic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -144,6 +140,8 @@ pub enum Dtype {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::FormatName;
+    use crate::location::DatasetOrigin;
 
     fn spec() -> JobSpec {
         JobSpec {
@@ -152,11 +150,9 @@ mod tests {
                 digest: "1".into(),
             },
             dataset: DatasetSource {
-                files: vec![DataFile {
-                    path: "rows.jsonl".into(),
-                    bytes: 10,
-                    digest: "2".into(),
-                }],
+                location: DatasetLocation::of(DatasetOrigin::Files),
+                format: FormatName::Json.into(),
+                digest: "2".into(),
                 split: default_split(),
                 input_field: "text".into(),
                 input_template: None,
@@ -195,7 +191,7 @@ mod tests {
     #[test]
     fn another_digest_is_another_job() {
         let mut other = spec();
-        other.dataset.files[0].digest = "3".into();
+        other.dataset.digest = "3".into();
         assert_ne!(other.id(), spec().id());
     }
 }

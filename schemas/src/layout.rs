@@ -4,6 +4,7 @@
 //! be a decision, for example that a slot is filled or a job canceled.
 
 use crate::job::DatasetSource;
+use crate::location::DatasetOrigin;
 use crate::{Attempt, Epoch, JobId, JobSpec, SlotId};
 
 /// Version of the object names and of the contents of the objects.
@@ -93,30 +94,56 @@ pub fn slot(table: &str, slot: &SlotId) -> String {
     format!("{table}/part-{slot}.parquet")
 }
 
-/// Returns a dataset's display name: the name of its one file, or the name of the common folder and
-/// the splits that are read, because the names of the files say neither.
+/// Returns a dataset's display name: the name of its one file, or the name of the folder or
+/// repository, its configuration and the splits that are read, because the names of the files say
+/// neither.
 fn dataset_name(dataset: &DatasetSource) -> String {
-    let [first, others @ ..] = &dataset.files[..] else {
-        return String::new();
-    };
-    let shared = others.iter().fold(folder(&first.path), |shared, file| {
-        let mut shared = shared;
-        while !is_below(&file.path, shared) {
-            shared = folder(shared);
+    let location = &dataset.location;
+    let is_pattern = |path: &String| path.contains(['*', '?', '[']);
+    let name = match (&location.origin, &location.data_files[..]) {
+        (DatasetOrigin::Files, []) => location.data_dir.as_deref().unwrap_or_default(),
+        // Nobody knows how many files a pattern matches; its folder's name says more.
+        (DatasetOrigin::Files, files) if files.len() > 1 || files.iter().any(is_pattern) => {
+            common_folder(files)
         }
-        shared
-    });
-    if others.is_empty() || shared.is_empty() {
-        return file_stem(&first.path).to_owned();
-    }
+        (DatasetOrigin::Files, [file, ..]) => return file_stem(file).to_owned(),
+        (DatasetOrigin::Folder { path }, _) => path,
+        (DatasetOrigin::Hub { repository, .. }, _) => repository,
+    };
+    let name = name
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(name);
     let splits = dataset.split.split('+').map(|part| {
         let name_end = part.find(['[', '(']).unwrap_or(part.len());
         part[..name_end].trim()
     });
     let mut splits: Vec<_> = splits.collect();
     splits.dedup();
-    let name = shared.rsplit('/').next().unwrap_or(shared);
-    format!("{name}-{}", splits.join("-"))
+    let parts = [Some(name), location.config.as_deref()]
+        .into_iter()
+        .flatten();
+    let parts: Vec<&str> = parts
+        .chain(splits)
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join("-")
+}
+
+/// Returns the folder that all files or patterns have in common, without wildcards.
+fn common_folder(files: &[String]) -> &str {
+    let [first, others @ ..] = files else {
+        return "";
+    };
+    let end = first.find(['*', '?', '[']).unwrap_or(first.len());
+    others.iter().fold(folder(&first[..end]), |shared, file| {
+        let mut shared = shared;
+        while !is_below(file, shared) {
+            shared = folder(shared);
+        }
+        shared
+    })
 }
 
 /// Returns the folder of a path; empty if the path has no folder.
@@ -183,7 +210,8 @@ pub fn slot_of_key(key: &str) -> Option<SlotId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::DataFile;
+    use crate::dataset::FormatName;
+    use crate::location::DatasetLocation;
 
     #[test]
     fn a_slot_is_found_again_from_its_key() {
@@ -216,16 +244,14 @@ mod tests {
 
     #[test]
     fn a_dataset_is_called_what_was_read() {
-        let name = |files: &[&str], split: &str| {
+        let name = |origin: DatasetOrigin, files: &[&str], split: &str| {
             dataset_name(&DatasetSource {
-                files: files
-                    .iter()
-                    .map(|path| DataFile {
-                        path: (*path).to_owned(),
-                        bytes: 0,
-                        digest: String::new(),
-                    })
-                    .collect(),
+                location: DatasetLocation {
+                    data_files: files.iter().map(|file| (*file).to_owned()).collect(),
+                    ..DatasetLocation::of(origin)
+                },
+                format: FormatName::Json.into(),
+                digest: String::new(),
                 split: split.to_owned(),
                 input_field: "text".to_owned(),
                 input_template: None,
@@ -235,14 +261,23 @@ mod tests {
                 columns: Vec::new(),
             })
         };
-        assert_eq!(name(&["/data/rows.v1.jsonl"], "train[:20]"), "rows.v1");
-        let folder = ["/data/wiki/test-0.jsonl", "/data/wiki/train-0.jsonl"];
-        assert_eq!(name(&folder, "train"), "wiki-train");
-        assert_eq!(name(&folder, "test[10%:20%]"), "wiki-test");
-        assert_eq!(name(&folder, "train[:5]+test[5:]"), "wiki-train-test");
+        let files = |files: &[&str], split| name(DatasetOrigin::Files, files, split);
+        assert_eq!(files(&["/data/rows.v1.jsonl"], "train[:20]"), "rows.v1");
+        let several = ["/data/wiki/test-0.jsonl", "/data/wiki/train-0.jsonl"];
+        assert_eq!(files(&several, "train"), "wiki-train");
+        assert_eq!(files(&["/data/wiki/*.jsonl"], "train[:5]"), "wiki-train");
         let nested = ["/data/wiki/en/a.jsonl", "/data/wikis/en/a.jsonl"];
-        assert_eq!(name(&nested, "train"), "data-train");
-        assert_eq!(name(&["/a.jsonl", "/b.jsonl"], "train"), "a");
-        assert_eq!(name(&[], "train"), "");
+        assert_eq!(files(&nested, "train"), "data-train");
+        assert_eq!(files(&["/a.jsonl", "/b.jsonl"], "train"), "train");
+        let path = "/data/wiki/".to_owned();
+        let folder = |split| name(DatasetOrigin::Folder { path: path.clone() }, &[], split);
+        assert_eq!(folder("test[10%:20%]"), "wiki-test");
+        assert_eq!(folder("train[:5]+test[5:]"), "wiki-train-test");
+        let hub = DatasetOrigin::Hub {
+            repository: "inseq/dummy_enit".to_owned(),
+            commit: "0".repeat(40),
+            is_export: false,
+        };
+        assert_eq!(name(hub, &[], "train[:20]"), "dummy_enit-train");
     }
 }

@@ -8,12 +8,16 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::SlotId;
+use crate::location::DataFile;
 use crate::placement::halves;
 
 /// The shards of a job, in row order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// The files of the chosen splits, in the order in which the splits are named and their rows
+    /// are read. The digest in the specification is of this list.
+    pub files: Vec<DataFile>,
     /// The shards; the shard at index `i` has the slot [`SlotId::of_shard`]`(i)`.
     pub shards: Vec<PlannedShard>,
 }
@@ -34,7 +38,7 @@ pub struct PlannedShard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
-    /// Index of the file in [`crate::job::DatasetSource::files`].
+    /// Index of the file in [`Plan::files`].
     pub file: usize,
     /// Byte offset for line formats, row number for columnar formats.
     pub offset: u64,
@@ -85,6 +89,7 @@ mod tests {
             estimated_tokens: 700,
         };
         let plan = Plan {
+            files: Vec::new(),
             shards: vec![shard],
         };
         let slot = SlotId::of_shard(0);
@@ -108,6 +113,7 @@ mod tests {
             estimated_tokens: 0,
         };
         let plan = Plan {
+            files: Vec::new(),
             shards: vec![shard],
         };
         assert_eq!(plan.rows(&SlotId::of_shard(0).split()[0]), None);

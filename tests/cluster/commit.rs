@@ -11,7 +11,7 @@ use whence_tests::table;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("test[:20]");
+    let spec = job_in_small_shards("train[:20]");
     let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Sealed);
@@ -33,7 +33,7 @@ async fn a_job_ends_sealed_and_its_listing_is_its_manifest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_submitted_again_is_found_and_nothing_is_computed() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("test[:6]");
+    let spec = job_in_small_shards("train[:6]");
     let cluster = Cluster::with_worker(root.path().display()).await;
     cluster.run(&spec).await;
     let before = table::files(root.path(), &spec);
@@ -54,7 +54,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
     let directory = tempfile::tempdir().unwrap();
     let in_shards_of = |shard_tokens| JobSpec {
         shard_tokens,
-        ..job_in_small_shards("test[:24]")
+        ..job_in_small_shards("train[:24]")
     };
     let (small, large) = (in_shards_of(100), in_shards_of(100_000));
     let mut cluster = Cluster::with_worker(directory.path().display()).await;
@@ -81,7 +81,7 @@ async fn shards_of_any_size_on_any_store_give_the_same_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("test");
+    let spec = job_in_small_shards("train");
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
@@ -110,7 +110,7 @@ async fn a_cancelled_job_keeps_what_it_has_and_hands_nothing_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn convergence_deltas_stand_beside_the_step_scores() {
     let root = tempfile::tempdir().unwrap();
-    let mut spec = job_in_small_shards("test[:2]");
+    let mut spec = job_in_small_shards("train[:2]");
     let params = serde_json::json!({"n_steps": 4, "return_convergence_delta": true});
     spec.attribution.method = FunctionSpec {
         params: params.as_object().unwrap().clone(),

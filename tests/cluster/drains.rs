@@ -20,7 +20,7 @@ const GROUP: u64 = 2;
 fn job() -> JobSpec {
     let mut spec = JobSpec {
         shard_tokens: 1_000_000,
-        ..translation_job(&translations(), "test[:30]", "integrated_gradients")
+        ..translation_job(&translations(), "train[:30]", "integrated_gradients")
     };
     let n_steps = serde_json::json!({"n_steps": 4});
     spec.attribution.method = FunctionSpec {

@@ -26,7 +26,7 @@ async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
     let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("test[:20]");
+    let spec = job_in_small_shards("train[:20]");
     let cluster = Cluster::with_worker(root.path().display()).await;
     cluster.run(&spec).await;
     cluster.stop().await;
@@ -55,7 +55,7 @@ async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_on_after_the_store_was_away() {
     let bucket = Bucket::start().await;
-    let spec = job_in_small_shards("test[:60]");
+    let spec = job_in_small_shards("train[:60]");
     let mut cluster = Cluster::start(impatient(&bucket.url("root")))
         .await
         .unwrap();
@@ -128,7 +128,7 @@ async fn a_bad_row_becomes_an_error_row_and_the_rest_is_attributed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
     let root = tempfile::tempdir().unwrap();
-    let mut spec = job_in_small_shards("test[:5]");
+    let mut spec = job_in_small_shards("train[:5]");
     spec.model.path = "/nowhere/model".to_owned();
     let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
@@ -144,7 +144,7 @@ async fn a_worker_without_the_model_says_so_and_the_job_fails_with_its_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_method_fails_the_job_with_the_nearest_name() {
     let root = tempfile::tempdir().unwrap();
-    let mut spec = job_in_small_shards("test[:5]");
+    let mut spec = job_in_small_shards("train[:5]");
     spec.attribution.method.name = "salience".to_owned();
     let cluster = Cluster::with_worker(root.path().display()).await;
     let status = cluster.run(&spec).await;
@@ -158,7 +158,7 @@ async fn a_result_too_large_for_one_object_is_split_down_to_its_rows() {
     let root = tempfile::tempdir().unwrap();
     let spec = JobSpec {
         shard_tokens: 100_000,
-        ..job_in_small_shards("test[:16]")
+        ..job_in_small_shards("train[:16]")
     };
     let mut cluster = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
@@ -187,7 +187,7 @@ async fn a_newer_coordinator_makes_the_older_step_down() {
     let newer = Cluster::start(impatient(root.path().to_str().unwrap()))
         .await
         .unwrap();
-    let spec = job_in_small_shards("test[:5]");
+    let spec = job_in_small_shards("train[:5]");
     // Call the coordinator directly: its server may stop before a client gets the reason.
     let refused = async {
         loop {

@@ -12,7 +12,7 @@ use whence_tests::table;
 fn job() -> JobSpec {
     let mut spec = JobSpec {
         shard_tokens: 150,
-        ..translation_job(&translations(), "test[:60]", "integrated_gradients")
+        ..translation_job(&translations(), "train[:60]", "integrated_gradients")
     };
     let n_steps = serde_json::json!({"n_steps": 6});
     spec.attribution

@@ -38,7 +38,7 @@ async fn every_returned_beam_is_a_row_and_the_first_is_the_only_one_of_another_j
         let generation = serde_json::json!({
             "num_beams": 4, "max_new_tokens": 12, "num_return_sequences": num_return_sequences,
         });
-        generating(job_in_small_shards("test[:12]"), &generation)
+        generating(job_in_small_shards("train[:12]"), &generation)
     };
     let (three, one) = (beams(3), beams(1));
     let cluster = Cluster::with_worker(root.path().display()).await;
@@ -73,7 +73,7 @@ async fn drawn_sequences_depend_on_seed_and_example_alone() {
     let generation = serde_json::json!({
         "do_sample": true, "temperature": 1.5, "max_new_tokens": 8, "num_return_sequences": 4,
     });
-    let small = generating(job_in_small_shards("test[:10]"), &generation);
+    let small = generating(job_in_small_shards("train[:10]"), &generation);
     let large = JobSpec {
         shard_tokens: 100_000,
         ..small.clone()

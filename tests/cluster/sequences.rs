@@ -42,7 +42,7 @@ async fn tokens_of_a_stack_have_their_scores_for_each_other_in_the_table() {
     let root = tempfile::tempdir().unwrap();
     let plain = JobSpec {
         shard_tokens: 200,
-        ..translation_job(&translations(), "test[:8]", "attention")
+        ..translation_job(&translations(), "train[:8]", "attention")
     };
     let mut asked = plain.clone();
     let both = json!({"output_encoder_self_scores": true, "output_decoder_self_scores": true});

@@ -77,7 +77,7 @@ pub(crate) const TESTS: &[OptionalTest] = &[
 /// Checks that a Python program finds as many rows and steps in a job's table as we do.
 fn opens_the_tables(program: &str) {
     let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("test[:12]");
+    let spec = job_in_small_shards("train[:12]");
     Runtime::new().unwrap().block_on(async {
         let cluster = Cluster::with_worker(root.path().display()).await;
         assert_eq!(cluster.run(&spec).await.state(), JobState::Sealed);

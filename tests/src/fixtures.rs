@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use whence_datasets::pin;
+use whence_datasets::resolve::{LocalSource, escape};
 use whence_engine::{Attribution, Engine, Example};
 use whence_schemas::job::{
     DatasetSource, Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens,
 };
-use whence_schemas::{AttributionSpec, JobSpec};
+use whence_schemas::{AttributionSpec, DatasetLocation, DatasetOrigin, JobSpec};
 
 /// Returns the path of a committed file or folder below `tests/`.
 pub fn path(relative: &str) -> PathBuf {
@@ -69,14 +71,18 @@ pub fn attribute(
 pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
     let model = marian();
     let digest = whence_engine::digest(&model).expect("the fixture model is committed");
-    let files = [dataset.display().to_string()];
+    let mut location = DatasetLocation::of(DatasetOrigin::Files);
+    location.data_files = vec![escape(&dataset.display().to_string())];
+    let pinned = pin(&location, split, &LocalSource).expect("the dataset can be read");
     JobSpec {
         model: ModelSource {
             path: model.display().to_string(),
             digest,
         },
         dataset: DatasetSource {
-            files: whence_datasets::describe(&files).expect("the dataset can be read"),
+            location,
+            digest: pinned.digest(),
+            format: pinned.format,
             split: split.to_owned(),
             input_field: "translation.en".to_owned(),
             input_template: None,

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use whence_proto::v1::{self, AttemptRef};
 use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 use whence_schemas::store::{Created, Listed, SlotStore, StoreError};
-use whence_schemas::{Attempt, AttributionSpec, JobSpec, SlotId, input, layout};
+use whence_schemas::{
+    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, FormatName, JobSpec, SlotId, input,
+    layout,
+};
 
 use crate::input::InputRow;
 
@@ -26,7 +29,9 @@ pub(crate) fn spec() -> JobSpec {
             digest: "1".to_owned(),
         },
         dataset: DatasetSource {
-            files: vec![],
+            location: DatasetLocation::of(DatasetOrigin::Files),
+            format: FormatName::Json.into(),
+            digest: "1".to_owned(),
             split: "train".to_owned(),
             input_field: "text".to_owned(),
             input_template: None,

@@ -160,11 +160,11 @@ pub struct AttributionOptions {
 }
 
 /// A JSON object.
-type JsonObject = Map<String, Value>;
+pub(super) type JsonObject = Map<String, Value>;
 
 const EXAMPLE: &str = "write an object such as '{\"n_steps\": 100}'";
 
-fn json_object(text: &str) -> Result<JsonObject, String> {
+pub(super) fn json_object(text: &str) -> Result<JsonObject, String> {
     match ordered_object(text)?.to_value() {
         Value::Object(object) => Ok(object),
         _ => Err(format!("it is JSON but not an object; {EXAMPLE}")),

@@ -3,26 +3,53 @@
 use clap::Args;
 use whence_schemas::user_path;
 
-/// Which rows.
+use super::attribution::{JsonObject, json_object};
+
+/// Which dataset.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dataset")]
-pub struct DatasetOptions {
-    /// Dataset: a Parquet, JSON-lines, CSV or TSV file, or a folder of them.
+pub struct DatasetPlace {
+    /// Dataset: a folder or file, a name on the Hub, or one of `json`, `csv`, `parquet`, `arrow` and
+    /// `text`.
     ///
-    /// As in Inseq, `json`, `csv` or `parquet` means the files of `--dataset-files`.
+    /// A folder or repository is read as `load_dataset` of Hugging Face reads it: its README.md,
+    /// its folders and the names of its files tell the splits, and the most common extension the
+    /// format. As in Inseq, `json`, `csv`, … means the files of `--dataset-files`, whatever they
+    /// are called.
     #[arg(
         short = 'd',
         long,
         visible_alias = "dataset",
-        value_name = "PATH",
-        value_parser = user_path::expand,
-        required_unless_present = "dataset_files"
+        value_name = "NAME",
+        value_parser = user_path::expand
     )]
     pub dataset_name: Option<String>,
-    /// Files of the dataset, in the order of their rows.
+    /// Configuration of the dataset, one of those in its README.md; its default when absent.
+    #[arg(
+        long,
+        visible_aliases = ["dataset-config-name", "config"],
+        value_name = "NAME"
+    )]
+    pub dataset_config: Option<String>,
+    /// Folder of the dataset that holds the files.
+    #[arg(long, visible_alias = "dir", value_name = "PATH")]
+    pub dataset_dir: Option<String>,
+    /// Files of the dataset, in the order of their rows, as paths or patterns: `'data/*.jsonl'`.
+    ///
+    /// All of them are the split `train`. Paths are relative to the folder that is the dataset.
     #[arg(long, visible_alias = "files", value_name = "PATH", value_parser = user_path::expand, num_args = 1..)]
     pub dataset_files: Vec<String>,
-    /// Rows of the dataset, in the grammar of `datasets`: `train[:20]`, `train[10%:20%]`.
+    /// Branch, tag or commit of a dataset on the Hub; `main` when absent.
+    #[arg(long, value_name = "REVISION")]
+    pub dataset_revision: Option<String>,
+    /// How the files are read, as JSON: `{"sep": ";"}`, `{"field": "data"}`.
+    ///
+    /// For csv: `sep`, `quotechar`, `names`, `skiprows`, `keep_default_na` and `encoding`; for json:
+    /// `field` and `encoding`; for text: `sample_by` (`line`, `paragraph` or `document`),
+    /// `keep_linebreaks` and `encoding`.
+    #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide_default_value = true)]
+    pub dataset_kwargs: JsonObject,
+    /// Rows of the dataset, in the grammar of `datasets`: `train[:20]`, `train[10%:20%]`, `all`.
     #[arg(
         long,
         visible_alias = "split",
@@ -30,6 +57,15 @@ pub struct DatasetOptions {
         default_value = "train"
     )]
     pub dataset_split: String,
+}
+
+/// Which rows.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dataset")]
+pub struct DatasetOptions {
+    /// Which dataset.
+    #[command(flatten)]
+    pub place: DatasetPlace,
     /// Field with the input text, such as `text` or `translation.en` (`-in`).
     #[arg(
         long,

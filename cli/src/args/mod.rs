@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
 pub use batch::BatchOptions;
-pub use dataset::{DatasetOptions, JobOptions, StorageOptions};
+pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use queries::{Completions, List, Listing, Show, Sql, ViewEngine, Views};
 pub use service::{CoordinatorOptions, DoctorOptions};

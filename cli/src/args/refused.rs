@@ -8,33 +8,16 @@ struct Refused {
     reason: &'static str,
 }
 
-const HUB: &str =
-    "whence cannot reach the Hub; download the dataset and give its path to --dataset-name";
-
-const REFUSED: &[Refused] = &[
-    Refused {
-        names: &["dataset-config", "config"],
-        reason: HUB,
-    },
-    Refused {
-        names: &["dataset-dir", "dir"],
-        reason: "give the folder to --dataset-name",
-    },
-    Refused {
-        names: &["dataset-revision", "dataset-auth-token", "auth"],
-        reason: HUB,
-    },
-    Refused {
-        names: &["dataset-kwargs"],
-        reason: "these are arguments of `datasets`, which does not run here",
-    },
-];
+const REFUSED: &[Refused] = &[Refused {
+    names: &["dataset-auth-token", "auth"],
+    reason: "a token does not belong on a command line; set HF_TOKEN, or log in with `hf auth login`",
+}];
 
 /// Ends the help of commands that have Inseq's flags.
 pub(super) const HELP: &str = "\
 Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --aggregate_output
 and --output_step_attributions are accepted if they change nothing (`--device cpu`). Any other
-value, and the --dataset_* flags that reach the Hub, are refused with the reason.
+value, and --dataset_auth_token, are refused with the reason.
 
 Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
 
@@ -57,10 +40,7 @@ mod tests {
     fn the_help_names_what_is_refused() {
         for refused in REFUSED {
             let flag = format!("--{}", refused.names[0].replace('-', "_"));
-            assert!(
-                HELP.contains(&flag) || flag.starts_with("--dataset_"),
-                "{flag}"
-            );
+            assert!(HELP.contains(&flag), "{flag}");
         }
     }
 }

@@ -3,6 +3,8 @@
 use clap::Args;
 use whence_schemas::user_path;
 
+use super::DatasetPlace;
+
 /// Which coordinator.
 #[derive(Debug, Args)]
 pub struct CoordinatorOptions {
@@ -26,6 +28,9 @@ pub struct DoctorOptions {
     /// into the free memory.
     #[arg(short, long, value_name = "PATH")]
     pub model: Option<std::path::PathBuf>,
+    /// Dataset to check: its files, splits and columns, and its first row.
+    #[command(flatten)]
+    pub dataset: DatasetPlace,
     /// Coordinator to check.
     #[arg(long, env = "WHENCE_COORDINATOR", value_name = "URL")]
     pub coordinator: Option<String>,

@@ -1,5 +1,5 @@
-//! `whence doctor`: checks whether this machine, a model, a storage root and a coordinator are
-//! ready for use.
+//! `whence doctor`: checks whether this machine, a model, a dataset, a storage root and a coordinator
+//! are ready for use.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use whence_engine::model::WeightMemory;
 use whence_schemas::job::Dtype;
 use whence_schemas::{chain, store};
 
-use crate::args::DoctorOptions;
+use super::inspect::inspect;
+use crate::args::{DatasetPlace, DoctorOptions};
 use crate::remote::Jobs;
 use crate::{Failure, output};
 
@@ -21,6 +22,9 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         let outcome = check_model(model);
         failures += usize::from(report("model", &model.display().to_string(), &outcome)?);
+    }
+    if let Some(which) = which_dataset(&arguments.dataset) {
+        failures += usize::from(report_dataset(&which, &arguments.dataset)?);
     }
     if let Some(root) = &arguments.root {
         let outcome = check_root(root).await;
@@ -36,6 +40,31 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Returns the name of the dataset to check, if one is given.
+fn which_dataset(place: &DatasetPlace) -> Option<String> {
+    let name = place.dataset_name.clone();
+    name.or_else(|| place.dataset_files.first().cloned())
+}
+
+/// Prints what is found of a dataset. Returns whether it cannot be read.
+fn report_dataset(which: &str, place: &DatasetPlace) -> Result<bool, Failure> {
+    // Resolving asks the Hub, and blocks.
+    let found = tokio::task::block_in_place(|| inspect(place));
+    let outcome = match &found {
+        Ok(inspection) => Ok(inspection.summary.clone()),
+        Err(failure) => {
+            let next = failure.next_step();
+            let next = next.map_or_else(String::new, |next| format!("; {next}"));
+            Err(format!("{}{next}", failure.message()))
+        }
+    };
+    let has_failed = report("dataset", which, &outcome)?;
+    for (label, text) in found.into_iter().flat_map(|inspection| inspection.details) {
+        output::line(&format!("  {label:10} {text}"))?;
+    }
+    Ok(has_failed)
 }
 
 /// Prints the outcome of one check. Returns whether it failed.

@@ -5,6 +5,7 @@ mod attribute_dataset;
 mod cancel;
 mod completions;
 mod doctor;
+mod inspect;
 mod list;
 mod show;
 #[cfg(feature = "sql")]

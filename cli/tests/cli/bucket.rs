@@ -14,7 +14,7 @@ async fn tables_in_a_bucket_answer() {
     let root = bucket.url("tables of mine");
     let mut cluster = Cluster::start(impatient(&root)).await.unwrap();
     cluster.add_worker(whence_worker::Config::default());
-    let spec = translation_job(&translations(), "test[:7]", "saliency");
+    let spec = translation_job(&translations(), "train[:7]", "saliency");
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Sealed);
 

@@ -205,7 +205,7 @@ fn a_table_is_named_by_what_was_read() {
     };
     run(&data, "train").ended_with(0, &["/dataset=wiki-train/"]);
     run(&data, "test").ended_with(0, &["/dataset=wiki-test/"]);
-    run(&data.join("test-0.jsonl"), "test").ended_with(0, &["/dataset=test-0/"]);
+    run(&data.join("test-0.jsonl"), "train").ended_with(0, &["/dataset=test-0/"]);
     run(&null, "train").ended_with(0, &["/dataset=HIVE_DEFAULT_PARTITION/"]);
 }
 

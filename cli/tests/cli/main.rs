@@ -16,6 +16,7 @@ mod chat;
 mod cluster;
 mod dataset;
 mod help;
+mod hub;
 mod models;
 mod options;
 mod outputs;

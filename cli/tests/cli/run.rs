@@ -48,6 +48,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .env("NO_COLOR", "1")
         .env("RAYON_NUM_THREADS", "2")
+        // No test asks the real Hub.
+        .env("HF_HUB_OFFLINE", "1")
         .env_remove("RUST_LOG")
         .env_remove("WHENCE_MEMORY")
         .env_remove("WHENCE_ROOT")

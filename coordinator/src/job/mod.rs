@@ -166,7 +166,10 @@ impl Job {
         totals: Totals,
         rules: LeaseRules,
     ) -> Self {
-        let nothing = Arc::new(Plan { shards: Vec::new() });
+        let nothing = Arc::new(Plan {
+            files: Vec::new(),
+            shards: Vec::new(),
+        });
         let mut job = Self::new(spec, nothing, submitted_ms, rules, Timestamp::default());
         job.totals = totals;
         job.phase = Phase::Sealed;

@@ -73,6 +73,7 @@ impl World {
             }
         });
         let plan = Arc::new(Plan {
+            files: Vec::new(),
             shards: shards.collect(),
         });
         let now = Timestamp::default();

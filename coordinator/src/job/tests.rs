@@ -29,7 +29,10 @@ pub(crate) fn job_of(model: &str, lengths: &[u64]) -> Job {
         }
     };
     let shards = lengths.iter().map(shard).collect();
-    let plan = Arc::new(Plan { shards });
+    let plan = Arc::new(Plan {
+        files: Vec::new(),
+        shards,
+    });
     Job::new(Arc::new(spec(model)), plan, 0, RULES, at(0))
 }
 

@@ -6,9 +6,9 @@
 
 mod batch;
 mod fields;
+mod files;
 mod planner;
 mod shard_rows;
-mod source;
 #[cfg(test)]
 mod tests;
 

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use whence_datasets::{Cell, FieldPath, Row, Split, nearest_name, verify};
-use whence_schemas::job::{DataFile, DatasetSource};
+use whence_datasets::{Cell, DatasetReader, FieldPath, Row, Split, nearest_name};
+use whence_schemas::job::DatasetSource;
+use whence_schemas::location::DataFile;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 
 use super::fields::RowFields;
-use super::source::Source;
+use super::files;
 use crate::Error;
 
 /// Most rows in a shard, so that a dataset of one-word rows does not become a single shard.
@@ -44,9 +45,13 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let split = Split::parse(&dataset.split)?;
     let fields = RowFields::new(dataset)?;
-    for file in &dataset.files {
-        verify(file)?;
-    }
+    let reader = files::reader(dataset)?;
+    let files = Files {
+        list: files::find(dataset, &reader)?,
+        reader,
+    };
+    let mut splits: Vec<&str> = files.list.iter().map(|file| file.split.as_str()).collect();
+    splits.dedup();
     let mut planner = Planner {
         shard_tokens,
         generated,
@@ -59,21 +64,28 @@ pub fn plan(
         has_readable_row: false,
     };
     let mut num_rows_there_are = 0;
-    for part in split.parts() {
-        let chosen = split.files(part, &dataset.files)?;
+    for part in split.parts(&splits)? {
+        let is_chosen = |&file: &usize| files.list[file].split == part.name();
+        let chosen: Vec<usize> = (0..files.list.len()).filter(is_chosen).collect();
         // Counting may read whole files, so it is done only for slices that depend on the count.
         let num_rows = if part.needs_count() {
             let counts = chosen
                 .iter()
-                .map(|&file| Source::open(&dataset.files[file])?.count());
-            counts.sum::<Result<u64, Error>>()?
+                .map(|&file| files.reader.count(&files.list[file]));
+            counts.sum::<Result<u64, whence_datasets::Error>>()?
         } else {
             u64::MAX
         };
-        let rows = split.resolve(part, num_rows)?;
-        num_rows_there_are += planner.add_part(&dataset.files, &chosen, &rows, fields.paths())?;
+        let rows = split.resolve(&part, num_rows)?;
+        num_rows_there_are += planner.add_part(&files, &chosen, &rows, fields.paths())?;
     }
-    planner.finish(dataset, fields.paths(), num_rows_there_are)
+    planner.finish(dataset, files.list, fields.paths(), num_rows_there_are)
+}
+
+/// The files of a dataset, and what opens them.
+struct Files {
+    list: Vec<DataFile>,
+    reader: DatasetReader,
 }
 
 struct Planner {
@@ -96,7 +108,7 @@ impl Planner {
     /// rows it read or skipped.
     fn add_part(
         &mut self,
-        files: &[DataFile],
+        files: &Files,
         chosen: &[usize],
         rows: &Range<u64>,
         fields: &[FieldPath],
@@ -114,7 +126,7 @@ impl Planner {
                 self.cut();
             }
             previous = Some(file);
-            let mut reader = Source::open(&files[file])?.rows(0, fields)?;
+            let mut reader = files.reader.rows(&files.list[file], 0, fields)?;
             while row < rows.start && reader.skip()? {
                 row += 1;
             }
@@ -172,6 +184,7 @@ impl Planner {
     fn finish(
         mut self,
         dataset: &DatasetSource,
+        files: Vec<DataFile>,
         fields: &[FieldPath],
         num_rows_there_are: u64,
     ) -> Result<Plan, Error> {
@@ -196,6 +209,7 @@ impl Planner {
             return Err(missing.into());
         }
         Ok(Plan {
+            files,
             shards: self.shards,
         })
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema};
-use whence_datasets::RowReader;
-use whence_schemas::job::{DataFile, DatasetSource};
+use whence_datasets::{DatasetReader, RowReader};
+use whence_schemas::job::DatasetSource;
 use whence_schemas::plan::Plan;
 use whence_schemas::{AttributionSpec, SlotId, input};
 
 use super::batch::{BatchBuilder, Inputs};
 use super::fields::RowFields;
-use super::source::Source;
+use super::files;
 use crate::Error;
 
 /// A batch ends after this many rows or this many bytes of text, whichever comes first.
@@ -21,15 +21,21 @@ const BATCH_BYTES: usize = 512 << 10;
 
 /// Opens the rows of `slot`. A split slot is read from the start of its shard, because only shards
 /// have a known position in the file; the rows before it are skipped.
-pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<ShardRows, Error> {
+pub fn read_rows(
+    dataset: &DatasetSource,
+    plan: &Arc<Plan>,
+    slot: &SlotId,
+) -> Result<ShardRows, Error> {
     let unknown = || Error::Internal(format!("the plan has no slot `{slot}`"));
     let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
     let rows = plan.rows(slot).ok_or_else(unknown)?;
     let fields = RowFields::new(dataset)?;
-    let file = dataset.files.get(shard.cursor.file).ok_or_else(unknown)?;
+    let file = plan.files.get(shard.cursor.file).ok_or_else(unknown)?;
+    let opened = files::reader(dataset)?;
     let mut reader = ShardRows {
-        reader: Source::open(file)?.rows(shard.cursor.offset, fields.paths())?,
-        files: dataset.files.clone(),
+        reader: opened.rows(file, shard.cursor.offset, fields.paths())?,
+        files: opened,
+        plan: Arc::clone(plan),
         file: shard.cursor.file,
         inputs: Inputs::Texts,
         columns: input::text_columns(&dataset.columns),
@@ -44,7 +50,9 @@ pub fn read_rows(dataset: &DatasetSource, plan: &Plan, slot: &SlotId) -> Result<
 
 /// Reads a slot's rows as batches of [`input::schema`].
 pub struct ShardRows {
-    files: Vec<DataFile>,
+    files: DatasetReader,
+    plan: Arc<Plan>,
+    /// Index in the plan of the file that is read.
     file: usize,
     reader: Box<dyn RowReader>,
     fields: RowFields,
@@ -104,15 +112,15 @@ impl ShardRows {
     }
 
     fn open_next_file(&mut self) -> Result<(), Error> {
-        let Some(file) = self.files.get(self.file + 1) else {
+        let Some(file) = self.plan.files.get(self.file + 1) else {
             let ended = whence_datasets::Error::Content {
-                path: self.files[self.file].path.clone().into(),
+                path: self.plan.files[self.file].path.clone().into(),
                 reason: "it ends before the rows it had at submission".to_owned(),
             };
             return Err(ended.into());
         };
+        self.reader = self.files.rows(file, 0, self.fields.paths())?;
         self.file += 1;
-        self.reader = Source::open(file)?.rows(0, self.fields.paths())?;
         Ok(())
     }
 }

@@ -9,9 +9,10 @@ use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use arrow::ipc::writer::StreamWriter;
-use whence_datasets::describe;
+use whence_datasets::pin;
+use whence_datasets::resolve::LocalSource;
 use whence_schemas::job::DatasetSource;
-use whence_schemas::{Plan, SlotId, input};
+use whence_schemas::{DatasetLocation, DatasetOrigin, Plan, SlotId, input};
 
 use super::*;
 use crate::Error;
@@ -96,9 +97,16 @@ fn write_batch(path: &Path, batch: &RecordBatch, group_rows: usize) {
 }
 
 fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
-    let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+    let paths = paths.iter().map(|path| path.to_str().unwrap().to_owned());
+    let location = DatasetLocation {
+        data_files: paths.collect(),
+        ..DatasetLocation::of(DatasetOrigin::Files)
+    };
+    let pinned = pin(&location, split, &LocalSource).unwrap();
     DatasetSource {
-        files: describe(&paths).unwrap(),
+        location,
+        digest: pinned.digest(),
+        format: pinned.format,
         split: split.to_owned(),
         input_field: "source".to_owned(),
         input_template: None,
@@ -113,10 +121,11 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
 type ReadRow = (i64, Option<String>, Option<String>, Option<String>);
 
 /// Reads every row of every shard. Each shard is opened at its own cursor, as a worker would.
-fn read_all(dataset: &DatasetSource, plan: &Plan) -> Vec<ReadRow> {
+fn read_all(dataset: &DatasetSource, plan: Plan) -> Vec<ReadRow> {
+    let plan = Arc::new(plan);
     let mut rows = Vec::new();
     for index in 0..plan.shards.len() {
-        let mut reader = read_rows(dataset, plan, &SlotId::of_shard(index)).unwrap();
+        let mut reader = read_rows(dataset, &plan, &SlotId::of_shard(index)).unwrap();
         while let Some(batch) = reader.next_batch().unwrap() {
             let ids = batch
                 .column_by_name(input::EXAMPLE_ID)
@@ -180,7 +189,7 @@ fn every_format_gives_the_same_rows_from_every_shard() {
                 "{}",
                 file.display()
             );
-            assert_eq!(read_all(&dataset, &plan), expected, "{}", file.display());
+            assert_eq!(read_all(&dataset, plan), expected, "{}", file.display());
         }
     }
 }
@@ -188,11 +197,14 @@ fn every_format_gives_the_same_rows_from_every_shard() {
 #[test]
 fn slices_and_several_files_number_their_rows_onwards() {
     let folder = tempfile::tempdir().unwrap();
-    let files = [write_jsonl(folder.path()), write_parquet(folder.path())];
+    let first = write_jsonl(folder.path());
+    let second = folder.path().join("more.jsonl");
+    fs::copy(&first, &second).unwrap();
+    let files = [first, second];
     let ids = |split: &str| -> Vec<(i64, Option<String>)> {
         let dataset = dataset(&files, split);
         let plan = plan(&dataset, 3, Generated::NOTHING).unwrap();
-        read_all(&dataset, &plan)
+        read_all(&dataset, plan)
             .into_iter()
             .map(|(id, input, ..)| (id, input))
             .collect()
@@ -219,7 +231,7 @@ fn a_split_slot_reads_its_half() {
     let folder = tempfile::tempdir().unwrap();
     for file in [write_jsonl(folder.path()), write_parquet(folder.path())] {
         let dataset = dataset(&[file], "train");
-        let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
+        let plan = Arc::new(plan(&dataset, 1000, Generated::NOTHING).unwrap());
         let second = &SlotId::of_shard(0).split()[1];
         let mut reader = read_rows(&dataset, &plan, second).unwrap();
         let batch = reader.next_batch().unwrap().unwrap();
@@ -250,7 +262,7 @@ fn nested_fields_of_parquet_are_reached_by_path() {
         columns: Vec::new(),
         ..dataset(&[path], "train")
     };
-    let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
+    let plan = Arc::new(plan(&dataset, 1000, Generated::NOTHING).unwrap());
     let batch = read_rows(&dataset, &plan, &SlotId::of_shard(0))
         .unwrap()
         .next_batch()
@@ -309,6 +321,21 @@ fn a_slice_without_rows_is_refused() {
 }
 
 #[test]
+fn a_dataset_that_changed_since_the_job_was_submitted_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_jsonl(folder.path());
+    let dataset = dataset(std::slice::from_ref(&path), "train");
+    let changed = fs::read_to_string(&path).unwrap().replace("seven", "SEVEN");
+    fs::write(&path, changed).unwrap();
+    let error = plan(&dataset, 10, Generated::NOTHING).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Dataset(whence_datasets::Error::Changed { .. })
+    ));
+    assert_eq!(error.kind(), whence_schemas::ErrorKind::Data);
+}
+
+#[test]
 fn a_truncated_parquet_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = write_parquet(folder.path());
@@ -330,7 +357,7 @@ fn a_template_makes_the_input_of_several_fields() {
     };
     let inputs: Vec<_> = {
         let plan = plan(&dataset, 1000, Generated::NOTHING).unwrap();
-        let rows = read_all(&dataset, &plan).into_iter();
+        let rows = read_all(&dataset, plan).into_iter();
         rows.map(|(_, input, target, label)| (input, target, label))
             .collect()
     };

@@ -1,6 +1,6 @@
 //! A serde deserializer over a JSON value that records the path to the value at fault.
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
@@ -63,6 +63,10 @@ impl<'de> Deserializer<'de> for Node<'_> {
     ) -> Result<V::Value, OptionError> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(StrDeserializer::new(name)),
+            // A variant with fields of its own is an object with its name as the only key.
+            Value::Object(variant) if variant.len() == 1 => {
+                visitor.visit_enum(MapAccessDeserializer::new(Fields::new(variant)))
+            }
             _ => Err(OptionError::unfit(one_of(names))),
         }
     }

@@ -59,6 +59,9 @@ mod tests {
         #[default]
         FromTheEnd,
         Auto,
+        At {
+            step: usize,
+        },
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -105,6 +108,24 @@ mod tests {
     }
 
     #[test]
+    fn a_variant_with_fields_is_an_object_with_its_name() {
+        let rule = |rule: Value| {
+            let options = Map::from_iter([("rule".to_owned(), rule)]);
+            read::<Taken>(options).map(|taken| taken.rule)
+        };
+        assert_eq!(
+            rule(json!({"at": {"step": 3}})).unwrap(),
+            Rule::At { step: 3 }
+        );
+        let error = rule(json!({"at": {"step": "x"}})).unwrap_err().to_string();
+        assert!(error.starts_with("rule.at.step must be"), "{error}");
+        for wrong in [json!({"at": {"step": 3}, "more": 1}), json!({})] {
+            let error = rule(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("rule must be"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_named_with_what_it_must_be() {
         for (options, said) in [
             (json!({"count": -5}), "count must be 0 or more, not -5"),
@@ -125,11 +146,11 @@ mod tests {
             (json!({"pair": [1]}), "pair must be a list of 2, not [1]"),
             (
                 json!({"rule": "atuo"}),
-                "rule must be \"from_the_end\" or \"auto\", not \"atuo\"",
+                "rule must be \"from_the_end\", \"auto\" or \"at\", not \"atuo\"",
             ),
             (
                 json!({"rule": 3}),
-                "rule must be \"from_the_end\" or \"auto\", not 3",
+                "rule must be \"from_the_end\", \"auto\" or \"at\", not 3",
             ),
             (
                 json!({"layer": -1}),

@@ -39,6 +39,7 @@ impl Root {
             estimated_tokens: 10,
         };
         let plan = Plan {
+            files: Vec::new(),
             shards: vec![shard(0..3), shard(3..4)],
         };
         let id = spec.id();
@@ -105,7 +106,10 @@ async fn a_job_is_rebuilt_from_its_objects() {
 async fn a_submission_that_was_never_completed_is_no_job() {
     let (store, _folder) = store();
     let id = spec("m").id();
-    let plan = Plan { shards: Vec::new() };
+    let plan = Plan {
+        files: Vec::new(),
+        shards: Vec::new(),
+    };
     create_json(&store, &layout::plan(&id), &plan)
         .await
         .unwrap();

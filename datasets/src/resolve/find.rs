@@ -1,0 +1,138 @@
+//! Finds the files that patterns name.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::builder;
+use super::glob::Glob;
+use super::source::Source;
+use crate::Error;
+
+/// Names of files that describe a dataset. They hold no rows, and match only when asked for.
+const IGNORED: &[&str] = &[
+    "README.md",
+    "config.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dummy_data.zip",
+    "dataset_dict.json",
+];
+
+/// Patterns of each split, in the order of the splits.
+pub(super) type Patterns = Vec<(String, Vec<String>)>;
+
+/// Files of each split, in the order of their rows.
+pub(super) type Files = Vec<(String, Vec<String>)>;
+
+/// Which of the matching files are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    All,
+    /// Those that some builder of `datasets` reads, judged by the extension.
+    DataFiles,
+}
+
+/// Finds files of one source. Each folder is listed once.
+pub(super) struct Finder<'s> {
+    pub(super) source: &'s dyn Source,
+    listed: RefCell<HashMap<FolderAndDepth, Rc<[String]>>>,
+}
+
+type FolderAndDepth = (String, Option<usize>);
+
+impl<'s> Finder<'s> {
+    pub(super) fn new(source: &'s dyn Source) -> Self {
+        Self {
+            source,
+            listed: RefCell::default(),
+        }
+    }
+
+    /// Returns the files that match `pattern`, sorted by path; none is no error.
+    pub(super) fn matches(
+        &self,
+        base: &str,
+        pattern: &str,
+        taken: Taken,
+    ) -> Result<Vec<String>, Error> {
+        let refuse = |reason: String| Error::Pattern {
+            pattern: pattern.to_owned(),
+            reason,
+        };
+        if pattern.contains("://") || pattern.contains("::") {
+            let reason = "URLs and paths inside archives are not read; download the file first";
+            return Err(refuse(reason.to_owned()));
+        }
+        let glob = Glob::parse(base, pattern).map_err(refuse)?;
+        let is_taken = |path: &str| taken == Taken::All || builder::is_data_file(path);
+        if !glob.is_magic() {
+            let is_there = is_taken(&glob.folder) && self.source.has_file(&glob.folder)?;
+            return Ok(is_there.then(|| glob.folder.clone()).into_iter().collect());
+        }
+        let prefix = match glob.folder.as_str() {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let is_match = |path: &&String| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let is_ignored = IGNORED.contains(&name) && name != glob.last();
+            let rest = path.strip_prefix(&prefix);
+            !is_ignored && rest.is_some_and(|rest| glob.matches(rest)) && is_taken(path)
+        };
+        let listed = self.list(&glob)?;
+        Ok(listed.iter().filter(is_match).cloned().collect())
+    }
+
+    /// Returns the files of each split. A file that two patterns match is there twice, as in
+    /// `datasets`. Fails if a pattern without wildcards matches nothing.
+    pub(super) fn all(
+        &self,
+        base: &str,
+        patterns: &Patterns,
+        taken: Taken,
+    ) -> Result<Files, Error> {
+        let of_split = |patterns: &[String]| {
+            let mut files = Vec::new();
+            for pattern in patterns {
+                let found = self.matches(base, pattern, taken)?;
+                if found.is_empty() && !super::glob::is_magic(pattern) {
+                    return Err(self.missing(base, pattern, taken));
+                }
+                files.extend(found);
+            }
+            Ok(files)
+        };
+        patterns
+            .iter()
+            .map(|(split, patterns)| Ok((split.clone(), of_split(patterns)?)))
+            .collect()
+    }
+
+    fn missing(&self, base: &str, pattern: &str, taken: Taken) -> Error {
+        let is_other = taken == Taken::DataFiles
+            && (self.matches(base, pattern, Taken::All)).is_ok_and(|found| !found.is_empty());
+        let reason = if is_other {
+            "the extension of the file says no format; name one with `--dataset-name`, such as \
+             `--dataset-name json`"
+        } else {
+            "there is no such file; a folder's files are `folder/**`"
+        };
+        Error::Pattern {
+            pattern: pattern.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn list(&self, glob: &Glob) -> Result<Rc<[String]>, Error> {
+        let key = (glob.folder.clone(), glob.depth());
+        if let Some(known) = self.listed.borrow().get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let mut files = self.source.files_below(&glob.folder, glob.depth())?;
+        files.sort_unstable();
+        let files: Rc<[String]> = files.into();
+        self.listed.borrow_mut().insert(key, Rc::clone(&files));
+        Ok(files)
+    }
+}
