@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use whence_schemas::store::{Created, Listed};
-use whence_schemas::{Attempt, JobId, JobSpec, Plan, RowError, SlotId, layout};
+use whence_schemas::{Attempt, JobId, JobSpec, Plan, RowError, SlotId, chain, layout};
 
 use crate::blocking::blocking;
 use crate::core::Core;
@@ -64,6 +64,10 @@ impl<'c> Closer<'c> {
         // Perhaps the slot failed because its rows cannot be read. Their ids are known anyway.
         let rows = match blocking("read the rows", read).await {
             Ok(Some(rows)) => rows,
+            // Error rows would stay in the table after the data is restored.
+            Err(error) if error.ends_job() => {
+                return Ok(Event::DatasetUnreadable(chain(&error)));
+            }
             _ => unread_rows(&self.spec, self.plan.rows(&slot).unwrap_or_default())?,
         };
         let attempt = Attempt::of(ulid::Ulid::new());
@@ -100,9 +104,7 @@ impl<'c> Closer<'c> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
-    use arrow::datatypes::Int64Type;
-    use whence_schemas::{ErrorKind, output, slot_file};
+    use whence_schemas::ErrorKind;
 
     use super::*;
     use crate::job::{Fill, FillKind};
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_whose_rows_cannot_be_read_is_given_up_by_their_numbers() {
+    async fn a_slot_whose_rows_cannot_be_read_ends_the_job_and_stays_empty() {
         let stage = Stage::new().await;
         let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
         let key = layout::slot(
@@ -147,24 +149,11 @@ mod tests {
         let closer = Closer::new(core, &id).unwrap();
         let message = "the file is gone".to_owned();
         let event = closer.quarantine(slot(1), FailureClass::Input, message);
-        let Event::Filled { fill, .. } = event.await.unwrap() else {
-            panic!("the slot is filled");
+        let Event::DatasetUnreadable(reason) = event.await.unwrap() else {
+            panic!("the job ends");
         };
-        assert_eq!(
-            (fill.kind, fill.rows, fill.errors),
-            (FillKind::Quarantine, 1, 1)
-        );
-        let object = core.store.get(&key).await.unwrap().unwrap();
-        let batch = slot_file::decode(object).unwrap().batches.remove(0);
-        let ids = batch.column_by_name(output::EXAMPLE_ID).unwrap();
-        assert_eq!(ids.as_primitive::<Int64Type>().values(), &[1]);
-        let text = |name| {
-            let column = batch.column_by_name(name).unwrap().as_string::<i32>();
-            column.iter().next().flatten()
-        };
-        let error = [text(output::ERROR_CODE), text(output::ERROR_MESSAGE)];
-        assert_eq!(error, [Some("input"), Some("the file is gone")]);
-        assert_eq!(text(output::INPUT_TEXT), None);
+        assert!(reason.contains("2.jsonl"), "{reason}");
+        assert_eq!(core.store.get(&key).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::retry::jitter;
-use whence_schemas::{Attempt, JobId, WorkerId, layout};
+use whence_schemas::{Attempt, JobId, WorkerId, chain, layout};
 
 use crate::Error;
 use crate::assignment::{Acquired, AttemptAt, AttemptProgress, Registration};
@@ -174,6 +174,17 @@ impl<'c> Dispatch<'c> {
         };
         self.apply(&at.job, event);
         Ok(())
+    }
+
+    /// Ends the job whose rows could not be read because of `error`, unless that may pass.
+    ///
+    /// A worker that tried again would fail again, and the rows that it got would not be those that
+    /// were submitted.
+    pub fn unreadable(self, job: &JobId, error: &Error) {
+        if error.ends_job() {
+            tracing::error!(%job, error = chain(error), "the dataset changed, job ended");
+            self.apply(job, Event::DatasetUnreadable(chain(error)));
+        }
     }
 
     /// Ends the leases of attempts that a worker gives back unfinished.

@@ -90,6 +90,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns whether a job must end because its dataset can no longer be read as planned. Failures
+    /// of a network may pass, and end nothing.
+    pub fn ends_job(&self) -> bool {
+        matches!(self, Self::Dataset(error) if !error.kind().may_pass())
+    }
+
     /// Returns the kind of error. It decides the gRPC status, the exit code and whether a caller
     /// retries.
     pub fn kind(&self) -> ErrorKind {

@@ -15,14 +15,12 @@ use crate::rows::ShardRows;
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Reads `rows` and sends the stream's pieces until the end, or until the receiver is gone. Blocks.
-pub(crate) fn send(rows: ShardRows, pieces: &mpsc::Sender<Result<Bytes, Error>>) {
-    if let Err(error) = try_send(rows, pieces) {
-        // If the receiver is gone, the worker no longer wants the rows. That is not a failure.
-        let _ = pieces.blocking_send(Err(error));
-    }
-}
-
-fn try_send(mut rows: ShardRows, pieces: &mpsc::Sender<Result<Bytes, Error>>) -> Result<(), Error> {
+///
+/// Fails if the rows cannot be read to their end.
+pub(crate) fn send(
+    mut rows: ShardRows,
+    pieces: &mpsc::Sender<Result<Bytes, Error>>,
+) -> Result<(), Error> {
     let failed =
         |error: arrow::error::ArrowError| Error::Internal(format!("encode a shard: {error}"));
     let options = IpcWriteOptions::default()
@@ -90,7 +88,7 @@ mod tests {
         while let Some(piece) = pieces.recv().await {
             received.push(piece);
         }
-        sending.await.unwrap();
+        sending.await.unwrap().unwrap();
         received
     }
 
@@ -121,10 +119,7 @@ mod tests {
         drop(opened.unwrap());
         let file = stage.data.path().join("2.jsonl");
         std::fs::write(file, r#"{"text": "one"}"#).unwrap();
-        let error = match stage.coordinator.dispatch().rows(&at) {
-            Err(error) => error,
-            Ok(_) => sent(&stage, &at).await.pop().unwrap().unwrap_err(),
-        };
+        let error = stage.coordinator.dispatch().rows(&at).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Data);
         assert!(error.to_string().contains("2.jsonl"), "{error}");
     }
@@ -137,6 +132,6 @@ mod tests {
         let (sender, pieces) = mpsc::channel(1);
         drop(pieces);
         let sending = tokio::task::spawn_blocking(move || send(rows, &sender));
-        sending.await.unwrap();
+        sending.await.unwrap().unwrap();
     }
 }

@@ -32,6 +32,8 @@ pub struct PlannedShard {
     pub cursor: Cursor,
     /// Estimated work in tokens.
     pub estimated_tokens: u64,
+    /// Digest of the rows as the job reads them. Whoever reads them again compares it.
+    pub digest: String,
 }
 
 /// A position in a dataset from which rows can be read without reading the rows before it.
@@ -87,6 +89,7 @@ mod tests {
             rows: 10..17,
             cursor: Cursor { file: 0, offset: 0 },
             estimated_tokens: 700,
+            digest: String::new(),
         };
         let plan = Plan {
             files: Vec::new(),
@@ -111,6 +114,7 @@ mod tests {
             rows: 4..5,
             cursor: Cursor { file: 0, offset: 0 },
             estimated_tokens: 0,
+            digest: String::new(),
         };
         let plan = Plan {
             files: Vec::new(),

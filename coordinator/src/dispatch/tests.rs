@@ -138,7 +138,7 @@ async fn a_damaged_object_is_named_with_what_is_wrong() {
         .unwrap();
     let error = stage.coordinator.dispatch().complete(&leased.at, 1).await;
     let error = error.unwrap_err();
-    let message = whence_schemas::chain(&error);
+    let message = chain(&error);
     assert!(message.contains(&leased.slot_key), "{message}");
     assert!(message.contains("is damaged"), "{message}");
     assert_eq!(error.kind(), ErrorKind::Data);

@@ -73,6 +73,8 @@ pub enum Event {
     Cancelled,
     /// Somebody submitted the job again.
     Resubmitted,
+    /// The rows of the dataset can no longer be read as they were when the job was submitted.
+    DatasetUnreadable(String),
     /// The store holds the record that the job failed for good.
     FoundFailed(String),
     /// The store holds the record of an attempt that failed under an earlier coordinator.

@@ -70,6 +70,7 @@ impl World {
                 rows,
                 cursor: Cursor { file: 0, offset: 0 },
                 estimated_tokens: 1,
+                digest: String::new(),
             }
         });
         let plan = Arc::new(Plan {

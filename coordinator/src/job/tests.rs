@@ -24,6 +24,7 @@ pub(crate) fn job_of(model: &str, lengths: &[u64]) -> Job {
         start = rows.end;
         PlannedShard {
             estimated_tokens: 10 * length,
+            digest: String::new(),
             rows,
             cursor: Cursor { file: 0, offset: 0 },
         }
@@ -448,4 +449,26 @@ fn events_of_slots_that_the_job_does_not_have_change_nothing() {
         assert!(job.apply(event, at(2)).is_empty());
     }
     assert_eq!((job.totals(), job.due(), job.phase().clone()), before);
+}
+
+#[test]
+fn a_job_whose_data_changed_ends_until_it_is_submitted_again() {
+    let mut job = job(&[2]);
+    lease(&mut job, &slot(0), 1, "a", at(1));
+    let changed = Event::DatasetUnreadable("`rows.jsonl` changed".to_owned());
+    job.apply(changed.clone(), at(2));
+    let Phase::Failed { message, is_final } = job.phase() else {
+        panic!("{:?}", job.phase());
+    };
+    assert!(
+        message.contains("`rows.jsonl` changed; restore the data"),
+        "{message}"
+    );
+    assert!(!is_final);
+    assert_eq!(next(&job, &request("b", &[]), at(3)), None);
+    job.apply(Event::Resubmitted, at(4));
+    assert_eq!(*job.phase(), Phase::Running);
+    job.apply(Event::Cancelled, at(5));
+    job.apply(changed, at(6));
+    assert_eq!(*job.phase(), Phase::Cancelled);
 }

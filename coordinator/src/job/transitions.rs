@@ -57,8 +57,17 @@ impl Job {
             Event::Tick => return self.expire(now),
             Event::Sealed => self.phase = Phase::Sealed,
             Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
-            Event::Cancelled => {}
             Event::Resubmitted => self.resume(),
+            Event::DatasetUnreadable(reason) if self.phase == Phase::Running => {
+                self.phase = Phase::Failed {
+                    message: format!(
+                        "{reason}; restore the data and submit the job again to resume"
+                    ),
+                    is_final: false,
+                };
+            }
+            // The job has ended already.
+            Event::Cancelled | Event::DatasetUnreadable(_) => {}
             Event::FoundFailed(message) => {
                 self.failure_stands = true;
                 self.phase = Phase::Failed {

@@ -5,12 +5,14 @@
 //! without reading what comes before it.
 
 mod batch;
+mod digest;
 mod fields;
 mod files;
 mod planner;
 mod shard_rows;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 pub use planner::{Generated, plan};
 pub use shard_rows::{ShardRows, read_rows};

@@ -7,6 +7,7 @@ use whence_schemas::job::DatasetSource;
 use whence_schemas::location::DataFile;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 
+use super::digest::RowsDigest;
 use super::fields::RowFields;
 use super::files;
 use crate::Error;
@@ -88,13 +89,32 @@ struct Files {
     reader: DatasetReader,
 }
 
+/// A shard that rows are still being added to.
+struct OpenShard {
+    rows: Range<u64>,
+    cursor: Cursor,
+    estimated_tokens: u64,
+    digest: RowsDigest,
+}
+
+impl OpenShard {
+    fn finish(self) -> PlannedShard {
+        PlannedShard {
+            rows: self.rows,
+            cursor: self.cursor,
+            estimated_tokens: self.estimated_tokens,
+            digest: self.digest.finish(),
+        }
+    }
+}
+
 struct Planner {
     shard_tokens: u64,
     generated: Generated,
     num_texts: usize,
     shards: Vec<PlannedShard>,
     /// The shard that rows are being added to.
-    open: Option<PlannedShard>,
+    open: Option<OpenShard>,
     next_row: u64,
     /// Whether each requested field exists in some row so far.
     found: Vec<bool>,
@@ -158,27 +178,29 @@ impl Planner {
             let of_sequence = texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated.tokens;
             tokens += of_sequence.saturating_mul(self.generated.sequences);
         }
-        let is_full = |shard: &PlannedShard| {
+        let is_full = |shard: &OpenShard| {
             shard.estimated_tokens + tokens > self.shard_tokens
                 || shard.rows.end - shard.rows.start >= MAX_SHARD_ROWS
         };
         if self.open.as_ref().is_some_and(is_full) {
             self.cut();
         }
-        let row = self.next_row;
-        let shard = self.open.get_or_insert(PlannedShard {
-            rows: row..row,
+        let first = self.next_row;
+        let shard = self.open.get_or_insert_with(|| OpenShard {
+            rows: first..first,
             cursor,
             estimated_tokens: 0,
+            digest: RowsDigest::default(),
         });
         shard.rows.end += 1;
         shard.estimated_tokens += tokens;
+        shard.digest.add(row);
         self.next_row += 1;
     }
 
     /// Ends the open shard, so that the next row starts a new one.
     fn cut(&mut self) {
-        self.shards.extend(self.open.take());
+        self.shards.extend(self.open.take().map(OpenShard::finish));
     }
 
     fn finish(

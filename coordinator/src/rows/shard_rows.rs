@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema};
-use whence_datasets::{DatasetReader, RowReader};
 use whence_schemas::job::DatasetSource;
 use whence_schemas::plan::Plan;
 use whence_schemas::{AttributionSpec, SlotId, input};
@@ -13,49 +12,41 @@ use whence_schemas::{AttributionSpec, SlotId, input};
 use super::batch::{BatchBuilder, Inputs};
 use super::fields::RowFields;
 use super::files;
+use super::verified::{ShardFiles, VerifiedRows};
 use crate::Error;
 
 /// A batch ends after this many rows or this many bytes of text, whichever comes first.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 
-/// Opens the rows of `slot`. A split slot is read from the start of its shard, because only shards
-/// have a known position in the file; the rows before it are skipped.
+/// Opens the rows of `slot`, after comparing the shard it belongs to with the plan.
+///
+/// Fails if a file cannot be read, or if its rows are not those of the plan.
 pub fn read_rows(
     dataset: &DatasetSource,
     plan: &Arc<Plan>,
     slot: &SlotId,
 ) -> Result<ShardRows, Error> {
-    let unknown = || Error::Internal(format!("the plan has no slot `{slot}`"));
-    let shard = plan.shards.get(slot.shard_index()).ok_or_else(unknown)?;
-    let rows = plan.rows(slot).ok_or_else(unknown)?;
-    let fields = RowFields::new(dataset)?;
-    let file = plan.files.get(shard.cursor.file).ok_or_else(unknown)?;
-    let opened = files::reader(dataset)?;
-    let mut reader = ShardRows {
-        reader: opened.rows(file, shard.cursor.offset, fields.paths())?,
-        files: opened,
+    let rows = plan
+        .rows(slot)
+        .ok_or_else(|| Error::Internal(format!("the plan has no slot `{slot}`")))?;
+    let shard = ShardFiles {
+        files: files::reader(dataset)?,
         plan: Arc::clone(plan),
-        file: shard.cursor.file,
+        index: slot.shard_index(),
+        fields: RowFields::new(dataset)?,
+    };
+    Ok(ShardRows {
+        verified: VerifiedRows::open(shard, &rows)?,
         inputs: Inputs::Texts,
         columns: input::text_columns(&dataset.columns),
-        fields,
-        rows: rows.clone(),
-    };
-    for _ in shard.rows.start..rows.start {
-        reader.skip()?;
-    }
-    Ok(reader)
+        rows,
+    })
 }
 
 /// Reads a slot's rows as batches of [`input::schema`].
 pub struct ShardRows {
-    files: DatasetReader,
-    plan: Arc<Plan>,
-    /// Index in the plan of the file that is read.
-    file: usize,
-    reader: Box<dyn RowReader>,
-    fields: RowFields,
+    verified: VerifiedRows,
     inputs: Inputs,
     columns: Fields,
     rows: Range<u64>,
@@ -79,8 +70,8 @@ impl ShardRows {
 
     /// Returns the next batch of rows, or `None` after the last.
     ///
-    /// A row that cannot be read becomes a row with an error. Fails if a file cannot be read or has
-    /// fewer rows than when the job was submitted.
+    /// A row that cannot be read becomes a row with an error. Fails if a file cannot be read, or has
+    /// changed since the slot was opened.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
         if self.rows.is_empty() {
             return Ok(None);
@@ -89,38 +80,14 @@ impl ShardRows {
         let mut builder = BatchBuilder::new(self.columns.len());
         let max_rows = (self.rows.end - first).min(BATCH_ROWS as u64);
         while self.rows.start - first < max_rows && builder.num_bytes < BATCH_BYTES {
-            let row = loop {
-                if let Some(row) = self.reader.next()? {
-                    break row;
-                }
-                self.open_next_file()?;
-            };
-            builder.add(&row, &self.fields, self.inputs);
+            let row = self.verified.next()?;
+            let row = row.ok_or_else(|| Error::Internal("a slot ended too soon".to_owned()))?;
+            builder.add(&row, self.verified.fields(), self.inputs);
             self.rows.start += 1;
         }
         let ids = first as i64..self.rows.start as i64;
         builder
             .finish(ids, Arc::new(self.schema()), &self.columns)
             .map(Some)
-    }
-
-    fn skip(&mut self) -> Result<(), Error> {
-        while !self.reader.skip()? {
-            self.open_next_file()?;
-        }
-        Ok(())
-    }
-
-    fn open_next_file(&mut self) -> Result<(), Error> {
-        let Some(file) = self.plan.files.get(self.file + 1) else {
-            let ended = whence_datasets::Error::Content {
-                path: self.plan.files[self.file].path.clone().into(),
-                reason: "it ends before the rows it had at submission".to_owned(),
-            };
-            return Err(ended.into());
-        };
-        self.reader = self.files.rows(file, 0, self.fields.paths())?;
-        self.file += 1;
-        Ok(())
     }
 }

@@ -373,3 +373,76 @@ fn a_template_makes_the_input_of_several_fields() {
     let error = plan(&dataset, 1000, Generated::NOTHING).unwrap_err();
     assert!(error.to_string().contains("{label"), "{error}");
 }
+
+/// Reads a slot, and returns the error if its rows are not those that were planned.
+fn reading(dataset: &DatasetSource, plan: &Arc<Plan>, slot: &SlotId) -> Result<u64, Error> {
+    let mut rows = read_rows(dataset, plan, slot)?;
+    let mut read = 0;
+    while let Some(batch) = rows.next_batch()? {
+        read += batch.num_rows() as u64;
+    }
+    Ok(read)
+}
+
+#[test]
+fn rows_that_changed_after_planning_are_refused_by_the_name_of_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_jsonl(folder.path());
+    let planned = fs::read_to_string(&path).unwrap();
+    let dataset = dataset(std::slice::from_ref(&path), "train");
+    let plan = Arc::new(plan(&dataset, 1000, Generated::NOTHING).unwrap());
+    let shard = SlotId::of_shard(0);
+    let slots = [
+        shard.clone(),
+        shard.split()[0].clone(),
+        shard.split()[1].clone(),
+    ];
+    let lines = planned.lines().count();
+    let shorter = planned
+        .lines()
+        .take(lines - 1)
+        .collect::<Vec<_>>()
+        .join("\n");
+    // The same length, an inserted row, and a row less: each changes what a slot would get.
+    for changed in [
+        planned.replace("seven", "SEVEN"),
+        format!("{}\n{planned}", planned.lines().next().unwrap()),
+        shorter,
+        String::new(),
+    ] {
+        fs::write(&path, &changed).unwrap();
+        for slot in &slots {
+            let error = reading(&dataset, &plan, slot).unwrap_err();
+            assert!(error.ends_job(), "{error}");
+            assert!(error.to_string().contains("rows.jsonl"), "{error}");
+        }
+    }
+    // What a job does not read may change.
+    fs::write(&path, format!("{planned}\n{{\"source\": \"more\"}}")).unwrap();
+    let read: u64 = slots
+        .iter()
+        .map(|slot| reading(&dataset, &plan, slot).unwrap())
+        .sum();
+    assert_eq!(read, 14);
+}
+
+#[test]
+fn a_slot_too_large_to_keep_is_read_twice_and_compared_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.jsonl");
+    let text = |letter: &str| letter.repeat(3 << 20);
+    let row = |letter: &str| {
+        serde_json::json!({"source": text(letter), "target": "x", "label": "y"}).to_string()
+    };
+    let write = |letters: [&str; 3]| fs::write(&path, letters.map(row).join("\n")).unwrap();
+    write(["a", "b", "c"]);
+    let dataset = dataset(std::slice::from_ref(&path), "train");
+    let plan = Arc::new(plan(&dataset, u64::MAX, Generated::NOTHING).unwrap());
+    let shard = SlotId::of_shard(0);
+    assert_eq!(reading(&dataset, &plan, &shard).unwrap(), 3);
+    let mut rows = read_rows(&dataset, &plan, &shard).unwrap();
+    assert_eq!(rows.next_batch().unwrap().unwrap().num_rows(), 1);
+    write(["a", "b", "d"]);
+    let rest: Result<Vec<_>, _> = std::iter::from_fn(|| rows.next_batch().transpose()).collect();
+    assert!(rest.unwrap_err().ends_job());
+}

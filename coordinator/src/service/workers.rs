@@ -95,9 +95,14 @@ impl WorkerService for Service {
         let coordinator = Arc::clone(&self.0);
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
         // This task ends with the shard, or when the worker drops the stream.
-        tokio::task::spawn_blocking(move || match coordinator.dispatch().rows(&at) {
-            Ok(rows) => ipc::send(rows, &pieces),
-            Err(error) => drop(pieces.blocking_send(Err(error))),
+        tokio::task::spawn_blocking(move || {
+            let dispatch = coordinator.dispatch();
+            let sent = dispatch.rows(&at).and_then(|rows| ipc::send(rows, &pieces));
+            if let Err(error) = sent {
+                dispatch.unreadable(&at.job, &error);
+                // If the receiver is gone, the worker no longer wants the rows.
+                let _ = pieces.blocking_send(Err(error));
+            }
         });
         let pieces = ReceiverStream::new(receiver).map(|piece| {
             let ipc = piece?.into();

@@ -37,6 +37,7 @@ impl Root {
             rows,
             cursor: Cursor { file: 0, offset: 0 },
             estimated_tokens: 10,
+            digest: String::new(),
         };
         let plan = Plan {
             files: Vec::new(),
