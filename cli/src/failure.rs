@@ -118,6 +118,12 @@ impl Failure {
         self
     }
 
+    /// Puts words before the message.
+    pub(crate) fn in_context(mut self, words: &str) -> Self {
+        self.message = format!("{words} {}", self.message);
+        self
+    }
+
     /// Returns how the command ended.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -173,6 +179,22 @@ impl From<whence_coordinator::Error> for Failure {
 
 impl From<whence_datasets::Error> for Failure {
     fn from(error: whence_datasets::Error) -> Self {
+        let failure = Self::of_kind(error.kind(), chain(&error));
+        match error.help() {
+            Some(next) => failure.hint(next),
+            None => failure,
+        }
+    }
+}
+
+impl From<whence_hub::Error> for Failure {
+    fn from(error: whence_hub::Error) -> Self {
+        whence_hub::ModelError::from(error).into()
+    }
+}
+
+impl From<whence_hub::ModelError> for Failure {
+    fn from(error: whence_hub::ModelError) -> Self {
         let failure = Self::of_kind(error.kind(), chain(&error));
         match error.help() {
             Some(next) => failure.hint(next),

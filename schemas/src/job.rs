@@ -80,7 +80,8 @@ pub const fn default_shard_tokens() -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSource {
-    /// Path of the folder, which must be the same on every worker.
+    /// Path of the folder, which must be the same on every worker. For a model of the Hub, its
+    /// address with the commit: `hf://ns/name@<commit>`, with `/<file>` for a GGUF file.
     pub path: String,
     /// Digest of the folder's files. Workers refuse a folder with a different digest.
     pub digest: String,

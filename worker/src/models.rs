@@ -3,11 +3,16 @@
 //! Loading a model takes as long as computing many shards, so models stay loaded until newer ones
 //! replace them. A folder whose files differ from those the job was submitted with is refused,
 //! because its numbers would be those of another job.
+//!
+//! A model of the Hub is downloaded once per machine: its files are in the cache that all processes
+//! and Python share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::warn;
 use whence_engine::Engine;
+use whence_hub::{ModelName, Settings, fetch_model_blocking, no_progress};
+use whence_schemas::chain;
 use whence_schemas::job::{Dtype, ModelSource};
 
 use crate::memory;
@@ -37,6 +42,14 @@ pub enum ModelError {
         /// Why it cannot be loaded.
         #[source]
         source: whence_engine::Error,
+    },
+    /// The model is on the Hub and cannot be fetched from there.
+    #[error("fetch model `{path}`: {reason}")]
+    Fetch {
+        /// Address of the model.
+        path: String,
+        /// Why, and what to do about it.
+        reason: String,
     },
     /// The model's files have changed since the job was submitted.
     #[error(
@@ -101,8 +114,8 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         path: model.path.clone(),
         source,
     };
-    let folder = Path::new(&model.path);
-    let found = whence_engine::digest(folder).map_err(failed)?;
+    let folder = folder(&model.path)?;
+    let found = whence_engine::digest(&folder).map_err(failed)?;
     if found != model.digest {
         let (path, expected) = (model.path.clone(), model.digest.clone());
         return Err(ModelError::Changed {
@@ -111,7 +124,7 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
             expected,
         });
     }
-    let engine = Engine::load_within(folder, dtype, memory::free()).map_err(failed)?;
+    let engine = Engine::load_within(&folder, dtype, memory::free()).map_err(failed)?;
     for notice in engine.notices() {
         warn!(model = %model.path, %notice, "notice about the model's files");
     }
@@ -120,6 +133,25 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         dtype,
         engine,
     })
+}
+
+/// Returns the folder or file at `path`, which is downloaded if it is the address of a model on the
+/// Hub.
+fn folder(path: &str) -> Result<PathBuf, ModelError> {
+    if !ModelName::is_address(path) {
+        return Ok(Path::new(path).to_owned());
+    }
+    let failed = |reason| ModelError::Fetch {
+        path: path.to_owned(),
+        reason,
+    };
+    let name = ModelName::parse(path).map_err(|error| failed(error.to_string()))?;
+    let settings = Settings::from_env(|name| std::env::var(name).ok());
+    let settings = settings.map_err(|error| failed(error.to_string()))?;
+    let fetched = fetch_model_blocking(settings, &name, &no_progress);
+    let fetched =
+        fetched.map_err(|error| failed(chain(&error) + &after_semicolon(error.help())))?;
+    Ok(fetched.path)
 }
 
 #[cfg(test)]

@@ -11,15 +11,20 @@ use whence_schemas::{Compat, user_path};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelOptions {
-    /// Model: a folder in the layout of the Hugging Face Hub, or a GGUF file.
+    /// Model: a name on the Hugging Face Hub, a folder in its layout, or a GGUF file.
+    ///
+    /// `ns/name:file.gguf` is one GGUF file of a repository on the Hub.
     #[arg(
         short = 'm',
         long = "model-name-or-path",
         visible_alias = "model",
-        value_name = "PATH",
+        value_name = "NAME",
         value_parser = user_path::expand
     )]
     pub model: String,
+    /// Branch, tag or commit of a model on the Hub; `main` when absent.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
     /// Precision of weights and arithmetic.
     #[arg(long, value_enum, default_value_t = DtypeName::Float32)]
     pub dtype: DtypeName,

@@ -13,6 +13,7 @@ use whence_schemas::{AttributionSpec, RowId};
 use super::artifacts::{Files, Targets};
 use super::stop::unless_stopped;
 use crate::args::Attribute;
+use crate::job::LocatedModel;
 use crate::output::counted;
 use crate::{Failure, job, output, viz};
 
@@ -37,13 +38,14 @@ async fn attribute(
     examples: Vec<Example>,
     targets: Targets,
 ) -> Result<(), Failure> {
+    let model = job::locate(&arguments.model).await?;
     let arguments = Arc::new(arguments);
     let (loaded, names) = oneshot::channel();
     // At most one finished batch waits to be shown, so that results do not pile up in memory.
     let (attributed, mut batches) = mpsc::channel(1);
     let computing = task::spawn_blocking({
         let (arguments, spec) = (Arc::clone(&arguments), spec.clone());
-        move || compute(&arguments, &spec, &examples, (loaded, attributed))
+        move || compute((&arguments, &model), &spec, &examples, (loaded, attributed))
     });
     let Ok(names) = names.await else {
         // The model could not be loaded; the thread's result says why.
@@ -73,19 +75,18 @@ async fn attribute(
 /// Sends the names of the step scores once the model is loaded, then the results of each batch.
 /// Ends early if the receiver is gone, which means that the command was stopped.
 fn compute(
-    arguments: &Attribute,
+    (arguments, model): (&Attribute, &LocatedModel),
     spec: &AttributionSpec,
     examples: &[Example],
     (loaded, attributed): (oneshot::Sender<Vec<String>>, mpsc::Sender<Vec<Sequence>>),
 ) -> Result<(), Failure> {
-    let folder = job::folder(&arguments.model)?;
     let given = GivenTexts {
         generated: !arguments.texts.generated_texts.is_empty(),
         ..GivenTexts::default()
     };
     whence_engine::check_request(spec, given)?;
-    let memory = job::memory_of_each(&arguments.batch, &arguments.model, 1)?;
-    let engine = Engine::load(&folder, arguments.model.dtype.into())?;
+    let memory = job::memory_of_each(&arguments.batch, model, 1)?;
+    let engine = Engine::load(&model.path, model.dtype)?;
     for notice in engine.notices() {
         output::warn(notice);
     }

@@ -18,13 +18,9 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     // Only checks that the files can be created. They are written after the job, from its table.
     drop(Targets::create(&arguments.display)?);
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
-    let spec = job::specification(
-        &arguments.model,
-        &arguments.dataset,
-        attribution,
-        &arguments.job,
-    )?;
-    let memory = job::memory_of_each(&arguments.batch, &arguments.model, arguments.workers)?;
+    let model = job::locate(&arguments.model).await?;
+    let spec = job::specification(&model, &arguments.dataset, attribution, &arguments.job)?;
+    let memory = job::memory_of_each(&arguments.batch, &model, arguments.workers)?;
     let mut local = Local::start(&arguments.storage.root).await?;
     let mut progress = JobProgress::start(arguments.quiet);
     let outcome = work(&mut local, (&arguments, memory), &spec, &mut progress).await;

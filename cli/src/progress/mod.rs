@@ -4,10 +4,12 @@
 //! rows differ in length. Rates are measured since this watch began: rows that were done before it
 //! count toward the progress but not toward the rates.
 
+mod downloads;
 mod pace;
+mod terminal;
 mod watch;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use tokio::time::Instant;
 use whence_proto::v1::JobStatus;
 
 use crate::output::{counted, grouped};
+pub(crate) use downloads::Downloads;
+use terminal::can_move_its_cursor;
 use watch::{BAR_STEPS, Watch};
 
 /// Time between two redraws of the bar.
@@ -121,11 +125,6 @@ impl JobProgress {
         }
         self.shown = Shown::Nothing;
     }
-}
-
-/// Returns whether standard error is a terminal that can redraw a line.
-fn can_move_its_cursor() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn style() -> ProgressStyle {

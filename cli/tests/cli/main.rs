@@ -17,6 +17,7 @@ mod cluster;
 mod dataset;
 mod help;
 mod hub;
+mod hub_models;
 mod models;
 mod options;
 mod outputs;

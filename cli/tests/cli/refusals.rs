@@ -24,8 +24,12 @@ fn a_missing_model_is_named() {
     ];
     let try_model = |model: &str| whence(&[&arguments[..], &[model]].concat());
     try_model("/nowhere/model").is_refused_with(&["`/nowhere/model`", "hint: "]);
-    try_model("Helsinki-NLP/opus-mt-en-fr").is_refused_with(&["hf download Helsinki-NLP/opus"]);
-    try_model("gpt2").is_refused_with(&["no model `gpt2`", "hf download gpt2"]);
+    let offline = [
+        "no folder or file `gpt2`",
+        "model `gpt2` at `main`",
+        "unset HF_HUB_OFFLINE",
+    ];
+    try_model("gpt2").is_refused_with(&offline);
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().display().to_string();
     try_model(&empty).is_refused_with(&["config.json"]);
