@@ -187,14 +187,8 @@ impl From<whence_datasets::Error> for Failure {
     }
 }
 
-impl From<whence_hub::Error> for Failure {
-    fn from(error: whence_hub::Error) -> Self {
-        whence_hub::ModelError::from(error).into()
-    }
-}
-
-impl From<whence_hub::ModelError> for Failure {
-    fn from(error: whence_hub::ModelError) -> Self {
+impl From<whence_worker::locate::LocateError> for Failure {
+    fn from(error: whence_worker::locate::LocateError) -> Self {
         let failure = Self::of_kind(error.kind(), chain(&error));
         match error.help() {
             Some(next) => failure.hint(next),

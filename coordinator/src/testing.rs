@@ -26,6 +26,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
         model: ModelSource {
             path: format!("models/{model}"),
             digest: model.to_owned(),
+            base: None,
         },
         dataset: DatasetSource {
             location: DatasetLocation::of(DatasetOrigin::Files),

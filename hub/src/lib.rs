@@ -30,12 +30,13 @@ mod settings;
 mod token;
 mod tree;
 
+pub use cache::FileLock;
 pub use digest::Digest;
 pub use download::{OnProgress, Transfer, no_progress};
 pub use error::{Error, Subject};
 pub use hub::Hub;
-pub use local_model::{LocalModel, ModelError, fetch_model_blocking};
-pub use model_files::{NoModel, gguf_files, model_files};
+pub use local_model::{LocalModel, ModelError, ModelListing};
+pub use model_files::{ListedFile, NoModel, gguf_files, model_files};
 pub use model_name::ModelName;
 pub use remote::{RemoteFile, RemoteStream};
 pub use repo::{Commit, InvalidName, RepoId, RepoKind, Revision, Snapshot};

@@ -7,8 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokio::runtime;
-
 use crate::blob::on_disk;
 use crate::cache::{BlobAge, Cache};
 use crate::download::OnProgress;
@@ -17,7 +15,6 @@ use crate::hub::Hub;
 use crate::model_files::{NoModel, gguf_files, model_files};
 use crate::model_name::ModelName;
 use crate::repo::{Revision, Snapshot};
-use crate::settings::Settings;
 use crate::tree::{RepoFile, Tree};
 
 /// A model on this machine.
@@ -63,19 +60,6 @@ impl ModelError {
     }
 }
 
-/// Does what [`Hub::fetch_model`] does for a thread that cannot wait for async code.
-///
-/// Must not be called on a thread that runs async code.
-pub fn fetch_model_blocking(
-    settings: Settings,
-    name: &ModelName,
-    progress: OnProgress<'_>,
-) -> Result<LocalModel, ModelError> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Error::Runtime)?;
-    runtime.block_on(async { Hub::new(settings)?.fetch_model(name, progress).await })
-}
-
 impl Hub {
     /// Returns a model of the Hub as a folder on this machine, after downloading the files that the
     /// cache lacks.
@@ -96,17 +80,62 @@ impl Hub {
             .collect();
         let model = folder.clone();
         on_disk(move || assemble(&cache, &model, links)).await?;
-        let pinned = ModelName {
-            revision: Revision::from(&snapshot.commit),
-            ..name.clone()
-        };
         Ok(LocalModel {
             path: match &name.file {
                 Some(file) => folder.join(file_name(file)),
                 None => folder,
             },
-            name: pinned,
+            name: pinned(name, &snapshot),
         })
+    }
+}
+
+/// The files of a model, and which of them this machine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelListing {
+    /// The name, pinned to a commit.
+    pub name: ModelName,
+    /// The files that the model needs.
+    pub files: Vec<RepoFile>,
+    /// Those of them that are not in the cache.
+    pub missing: Vec<RepoFile>,
+    /// The model's `config.json` in the cache, if the repository has one.
+    pub config: Option<PathBuf>,
+}
+
+impl Hub {
+    /// Says what a model consists of. Downloads nothing but its `config.json`.
+    pub async fn list_model(
+        &self,
+        name: &ModelName,
+        progress: OnProgress<'_>,
+    ) -> Result<ModelListing, ModelError> {
+        let snapshot = self.resolve(&name.repo, &name.revision).await?;
+        let tree = self.tree(&snapshot).await?;
+        let files: Vec<_> = needed(name, &snapshot, &tree)?
+            .into_iter()
+            .cloned()
+            .collect();
+        let is_missing = |file: &&RepoFile| self.cached(&snapshot, &file.path).is_none();
+        let missing = files.iter().filter(is_missing).cloned().collect();
+        let config = match files.iter().find(|file| file.path == "config.json") {
+            Some(config) => Some(self.fetch(&snapshot, config, progress).await?),
+            None => None,
+        };
+        Ok(ModelListing {
+            name: pinned(name, &snapshot),
+            files,
+            missing,
+            config,
+        })
+    }
+}
+
+/// Returns the name at the commit of `snapshot`.
+fn pinned(name: &ModelName, snapshot: &Snapshot) -> ModelName {
+    ModelName {
+        revision: Revision::from(&snapshot.commit),
+        ..name.clone()
     }
 }
 

@@ -103,8 +103,21 @@ fn quoted(names: &[String]) -> String {
     }
 }
 
-/// Returns the files that the model of a repository needs.
-pub fn model_files(files: &[RepoFile]) -> Result<Vec<&RepoFile>, NoModel> {
+/// A file in a list, chosen by its path.
+pub trait ListedFile {
+    /// Returns the path below the folder that is listed, with slashes.
+    fn path(&self) -> &str;
+}
+
+impl ListedFile for RepoFile {
+    fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// Returns the files that the model in a folder needs. `files` are all files of the folder: of a
+/// repository, or of a bucket.
+pub fn model_files<F: ListedFile>(files: &[F]) -> Result<Vec<&F>, NoModel> {
     let weights = checkpoint(files).or_else(|| adapter(files));
     let weights = match weights {
         Some(weights) => weights,
@@ -115,36 +128,35 @@ pub fn model_files(files: &[RepoFile]) -> Result<Vec<&RepoFile>, NoModel> {
 
 /// Returns the files that one GGUF file of a repository needs. What describes the model may lie
 /// beside it, and is needed where the GGUF file lacks it.
-pub fn gguf_files<'a>(files: &'a [RepoFile], name: &str) -> Result<Vec<&'a RepoFile>, NoModel> {
-    let Some(file) = files.iter().find(|file| file.path == name) else {
-        let found = gguf(files).map(|file| file.path.clone()).collect();
+pub fn gguf_files<'a, F: ListedFile>(files: &'a [F], name: &str) -> Result<Vec<&'a F>, NoModel> {
+    let Some(file) = files.iter().find(|file| file.path() == name) else {
+        let found = gguf(files).map(|file| file.path().to_owned()).collect();
         let name = name.to_owned();
         return Err(NoModel::NoSuchFile { name, found });
     };
     Ok(with_descriptions(files, vec![file]))
 }
 
-fn with_descriptions<'a>(files: &'a [RepoFile], weights: Vec<&'a RepoFile>) -> Vec<&'a RepoFile> {
-    let describes = |file: &&RepoFile| {
-        DESCRIPTIONS.contains(&file.path.as_str()) || file.path.starts_with(CHAT_TEMPLATES)
-    };
+fn with_descriptions<'a, F: ListedFile>(files: &'a [F], weights: Vec<&'a F>) -> Vec<&'a F> {
+    let describes =
+        |file: &&F| DESCRIPTIONS.contains(&file.path()) || file.path().starts_with(CHAT_TEMPLATES);
     let mut needed: Vec<_> = files.iter().filter(describes).chain(weights).collect();
-    needed.sort_by(|a, b| a.path.cmp(&b.path));
+    needed.sort_by(|a, b| a.path().cmp(b.path()));
     needed
 }
 
 /// Returns the preferred copy of the weights: one file, or an index with the shards that it names.
-fn checkpoint(files: &[RepoFile]) -> Option<Vec<&RepoFile>> {
+fn checkpoint<F: ListedFile>(files: &[F]) -> Option<Vec<&F>> {
     WEIGHTS.iter().find_map(|(stem, extension)| {
         let single = format!("{stem}.{extension}");
-        if let Some(file) = files.iter().find(|file| file.path == single) {
+        if let Some(file) = files.iter().find(|file| file.path() == single) {
             return Some(vec![file]);
         }
         let index = format!("{single}.index.json");
-        let index = files.iter().find(|file| file.path == index)?;
+        let index = files.iter().find(|file| file.path() == index)?;
         let shards = files
             .iter()
-            .filter(|file| is_shard(&file.path, stem, extension));
+            .filter(|file| is_shard(file.path(), stem, extension));
         Some(shards.chain([index]).collect())
     })
 }
@@ -159,32 +171,32 @@ fn is_shard(path: &str, stem: &str, extension: &str) -> bool {
     numbers.is_some_and(|(number, count)| is_number(number) && is_number(count))
 }
 
-fn adapter(files: &[RepoFile]) -> Option<Vec<&RepoFile>> {
-    let find = |name: &&str| files.iter().find(|file| file.path == *name);
+fn adapter<F: ListedFile>(files: &[F]) -> Option<Vec<&F>> {
+    let find = |name: &&str| files.iter().find(|file| file.path() == *name);
     ADAPTERS.iter().find_map(find).map(|file| vec![file])
 }
 
-fn gguf(files: &[RepoFile]) -> impl Iterator<Item = &RepoFile> {
+fn gguf<F: ListedFile>(files: &[F]) -> impl Iterator<Item = &F> {
     files
         .iter()
-        .filter(|file| extension(file).eq_ignore_ascii_case("gguf"))
+        .filter(|file| extension(*file).eq_ignore_ascii_case("gguf"))
 }
 
-fn extension(file: &RepoFile) -> &str {
-    file.path
+fn extension(file: &impl ListedFile) -> &str {
+    file.path()
         .rsplit_once('.')
         .map_or("", |(_, extension)| extension)
 }
 
-fn only_gguf(files: &[RepoFile]) -> Result<&RepoFile, NoModel> {
+fn only_gguf<F: ListedFile>(files: &[F]) -> Result<&F, NoModel> {
     let found: Vec<_> = gguf(files).collect();
     match found.as_slice() {
         [file] => Ok(file),
         [] => {
             let foreign = files
                 .iter()
-                .filter(|file| FOREIGN.contains(&extension(file)));
-            let foreign: Vec<_> = foreign.map(|file| file.path.clone()).collect();
+                .filter(|file| FOREIGN.contains(&extension(*file)));
+            let foreign: Vec<_> = foreign.map(|file| file.path().to_owned()).collect();
             Err(if foreign.is_empty() {
                 NoModel::NoWeights
             } else {
@@ -192,7 +204,7 @@ fn only_gguf(files: &[RepoFile]) -> Result<&RepoFile, NoModel> {
             })
         }
         _ => Err(NoModel::Several(
-            found.iter().map(|file| file.path.clone()).collect(),
+            found.iter().map(|file| file.path().to_owned()).collect(),
         )),
     }
 }

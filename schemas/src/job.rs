@@ -81,10 +81,14 @@ pub const fn default_shard_tokens() -> u64 {
 #[serde(deny_unknown_fields)]
 pub struct ModelSource {
     /// Path of the folder, which must be the same on every worker. For a model of the Hub, its
-    /// address with the commit: `hf://ns/name@<commit>`, with `/<file>` for a GGUF file.
+    /// address with the commit: `hf://ns/name@<commit>`, with `/<file>` for a GGUF file. For a
+    /// model in a bucket, its URL.
     pub path: String,
     /// Digest of the folder's files. Workers refuse a folder with a different digest.
     pub digest: String,
+    /// Address of the base model if the model is an adapter whose base is on the Hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// The dataset, pinned to the contents it had when the job was submitted, and which of its rows and
@@ -149,6 +153,7 @@ mod tests {
             model: ModelSource {
                 path: "models/a".into(),
                 digest: "1".into(),
+                base: None,
             },
             dataset: DatasetSource {
                 location: DatasetLocation::of(DatasetOrigin::Files),

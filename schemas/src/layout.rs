@@ -80,7 +80,7 @@ pub fn failures(job: &JobId) -> String {
 /// reader gets the columns `model`, `method`, `dataset` and `job` from the path and can prune by
 /// them.
 pub fn table(spec: &JobSpec) -> String {
-    let model = partition_value(file_stem(&spec.model.path));
+    let model = partition_value(model_name(&spec.model.path));
     let method = partition_value(&spec.attribution.method.name);
     let dataset = partition_value(&dataset_name(&spec.dataset));
     format!(
@@ -92,6 +92,28 @@ pub fn table(spec: &JobSpec) -> String {
 /// Returns the key of a slot in a [`table`]. The object with this key is the shard's only result.
 pub fn slot(table: &str, slot: &SlotId) -> String {
     format!("{table}/part-{slot}.parquet")
+}
+
+/// Returns a model's display name: that of its folder, file or repository.
+fn model_name(address: &str) -> &str {
+    let path = match address.split_once("://") {
+        // Settings of a store are part of the address, and so is the commit of a repository. A file
+        // of the repository comes after the commit.
+        Some((_, rest)) => {
+            let rest = rest.split('?').next().unwrap_or(rest);
+            match rest.split_once('@') {
+                Some((_, revision)) if revision.contains('/') => revision,
+                Some((repository, _)) => repository,
+                None => rest,
+            }
+        }
+        None => address,
+    };
+    let name = path.trim_end_matches('/');
+    let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+    // The name of a folder may have a dot in it: `Qwen2.5-0.5B`.
+    let stem = name.strip_suffix(".gguf");
+    stem.or_else(|| name.strip_suffix(".GGUF")).unwrap_or(name)
 }
 
 /// Returns a dataset's display name: the name of its one file, or the name of the folder or
@@ -232,14 +254,27 @@ mod tests {
             partition_value(file_stem("/data/my rows.v1.jsonl")),
             "my_rows.v1"
         );
-        assert_eq!(
-            partition_value(file_stem("models/SmolLM2-135M/")),
-            "SmolLM2-135M"
-        );
         assert_eq!(partition_value(file_stem("")), "_");
         let null = partition_value("__HIVE_DEFAULT_PARTITION__");
         assert_eq!(null, "HIVE_DEFAULT_PARTITION");
         assert_eq!(partition_value(&"é".repeat(300)), "_".repeat(200));
+    }
+
+    #[test]
+    fn a_model_is_called_as_its_folder_file_or_repository() {
+        let commit = "0".repeat(40);
+        for (address, name) in [
+            ("models/SmolLM2-135M/", "SmolLM2-135M"),
+            ("/models/Qwen2.5-0.5B", "Qwen2.5-0.5B"),
+            ("/models/tiny.Q4_1.gguf", "tiny.Q4_1"),
+            (&format!("hf://gpt2@{commit}"), "gpt2"),
+            (&format!("hf://Qwen/Qwen2.5-0.5B@{commit}"), "Qwen2.5-0.5B"),
+            (&format!("hf://ns/name@{commit}/q/a.Q4.gguf"), "a.Q4"),
+            ("s3://bucket/models/a?endpoint=http://127.0.0.1:9000", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(model_name(address), name, "{address}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! numbers raises [`job::NUMERICS_VERSION`], so that results of two engines never share a job.
 
 pub mod attribution;
+mod cache_folder;
 pub mod canonical;
 pub mod chat;
 pub mod dataset;
@@ -41,6 +42,7 @@ pub mod user_path;
 pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
 };
+pub use cache_folder::cache_folder;
 pub use chat::{ChatSpec, MessageTexts};
 pub use dataset::{FormatName, FormatOptions, FormatSpec, SampleBy};
 pub use error::{ErrorKind, chain};

@@ -78,6 +78,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
         model: ModelSource {
             path: model.display().to_string(),
             digest,
+            base: None,
         },
         dataset: DatasetSource {
             location,

@@ -92,6 +92,21 @@ impl Bucket {
         self.lock().objects.keys().cloned().collect()
     }
 
+    /// Makes every file of `folder` an object below `prefix`.
+    ///
+    /// # Panics
+    ///
+    /// If the folder cannot be read.
+    pub fn upload(&self, folder: &std::path::Path, prefix: &str) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy();
+            let bytes = std::fs::read(&path).expect("a file");
+            let key = format!("{prefix}/{name}");
+            self.lock().objects.insert(key, bytes.into());
+        }
+    }
+
     /// Writes every object below `prefix` into `folder`, for code that reads local directories.
     ///
     /// # Panics
@@ -152,8 +167,15 @@ async fn read(State(contents): Shared, Path(key): Path<String>, headers: HeaderM
     let Some(object) = contents.objects.get(&key) else {
         return failure(StatusCode::NOT_FOUND, "NoSuchKey");
     };
+    let tag = tag(object);
+    if headers
+        .get(header::IF_MATCH)
+        .is_some_and(|wanted| *wanted != tag)
+    {
+        return failure(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
+    }
     let fixed = [
-        (header::ETAG, tag(object)),
+        (header::ETAG, tag),
         (
             header::LAST_MODIFIED,
             HeaderValue::from_static("Wed, 25 Nov 2026 00:00:00 GMT"),
@@ -194,8 +216,10 @@ async fn list(State(contents): Shared, Query(query): Query<BTreeMap<String, Stri
     let page: Vec<_> = found.by_ref().take(PAGE_KEYS).collect();
     let entry = |(key, object): &(&String, &Bytes)| {
         let (modified, size) = ("2026-11-25T00:00:00.000Z", object.len());
+        let tag = tag(object);
+        let tag = tag.to_str().expect("a tag is plain text");
         format!(
-            "<Contents><Key>{key}</Key><Size>{size}</Size><LastModified>{modified}</LastModified></Contents>"
+            "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>{tag}</ETag><LastModified>{modified}</LastModified></Contents>"
         )
     };
     let entries: Vec<_> = page.iter().map(entry).collect();

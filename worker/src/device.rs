@@ -137,22 +137,25 @@ impl Attribute<'_> {
     /// Attributes `examples` with the model of the job, which is loaded if `models` does not have
     /// it.
     fn on(&self, models: &mut Models, examples: &[Example]) -> Result<Results, Failure> {
-        let engine = models
-            .get(&self.spec.model, self.spec.dtype)
-            .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
         let failed = |error: whence_engine::Error| match error.scope() {
             ErrorScope::Model => Failure::Model(error.to_string()),
             _ => Failure::Specification(error.to_string()),
         };
+        whence_engine::check_pinned(&self.spec.attribution).map_err(failed)?;
+        let attribution = models.localized(&self.spec.attribution);
+        let attribution =
+            attribution.map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+        let engine = models
+            .get(&self.spec.model, self.spec.dtype)
+            .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
         // This is a failure of the model, not of the job's specification: a worker with more memory
         // can run it.
         if let Some(bytes) = self.memory {
             let checked = engine.check_memory(bytes);
             checked.map_err(|error| Failure::Model(error.to_string()))?;
         }
-        whence_engine::check_pinned(&self.spec.attribution).map_err(failed)?;
         let attributor = engine
-            .prepare(&self.spec.attribution)
+            .prepare(&attribution)
             .map_err(failed)?
             .with_seed(self.spec.seed)
             .with_stop(self.stop.clone());

@@ -17,6 +17,7 @@ pub mod device;
 mod examples;
 pub mod input;
 pub mod lease;
+pub mod locate;
 pub mod memory;
 pub mod models;
 mod panics;

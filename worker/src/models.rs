@@ -4,17 +4,17 @@
 //! replace them. A folder whose files differ from those the job was submitted with is refused,
 //! because its numbers would be those of another job.
 //!
-//! A model of the Hub is downloaded once per machine: its files are in the cache that all processes
-//! and Python share.
+//! A model that is elsewhere is downloaded first, see [`crate::locate`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tracing::warn;
 use whence_engine::Engine;
-use whence_hub::{ModelName, Settings, fetch_model_blocking, no_progress};
-use whence_schemas::chain;
+use whence_engine::sampler::SamplerSource;
 use whence_schemas::job::{Dtype, ModelSource};
+use whence_schemas::{AttributionSpec, chain};
 
+use crate::locate::{LocateError, ModelCaches};
 use crate::memory;
 
 /// Loaded models, least recently used first.
@@ -22,6 +22,8 @@ use crate::memory;
 pub struct Models {
     loaded: Vec<Loaded>,
     capacity: usize,
+    /// The sampler that was used last, and where it is.
+    sampler: Option<(ModelSource, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -43,13 +45,13 @@ pub enum ModelError {
         #[source]
         source: whence_engine::Error,
     },
-    /// The model is on the Hub and cannot be fetched from there.
-    #[error("fetch model `{path}`: {reason}")]
+    /// The model is elsewhere and cannot be brought here.
+    #[error("fetch model `{path}`: {}{}", chain(.source), after_semicolon(.source.help()))]
     Fetch {
         /// Address of the model.
         path: String,
-        /// Why, and what to do about it.
-        reason: String,
+        /// Why it cannot be had.
+        source: Box<LocateError>,
     },
     /// The model's files have changed since the job was submitted.
     #[error(
@@ -77,6 +79,7 @@ impl Models {
         Self {
             loaded: Vec::new(),
             capacity: capacity.max(1),
+            sampler: None,
         }
     }
 
@@ -107,6 +110,35 @@ impl Models {
         self.loaded.push(loaded);
         Ok(&self.loaded.last().expect("one was just pushed").engine)
     }
+
+    /// Returns what to compute, with the path that the sampler has on this machine if the method
+    /// uses one.
+    pub fn localized(&mut self, spec: &AttributionSpec) -> Result<AttributionSpec, ModelError> {
+        let mut spec = spec.clone();
+        let failed = |source| ModelError::Load {
+            path: spec.method.name.clone(),
+            source,
+        };
+        let sampler = whence_engine::sampler_of(&spec).map_err(failed)?;
+        if let Some(SamplerSource::Pinned(source)) = sampler {
+            let path = self.sampler_path(&source)?.display().to_string();
+            let here = SamplerSource::Pinned(ModelSource { path, ..source });
+            whence_engine::set_sampler(&mut spec, &here);
+        }
+        Ok(spec)
+    }
+
+    /// Returns where a sampler is on this machine. It is looked for once, and not for every group.
+    fn sampler_path(&mut self, source: &ModelSource) -> Result<PathBuf, ModelError> {
+        match &self.sampler {
+            Some((known, path)) if known == source && path.exists() => Ok(path.clone()),
+            _ => {
+                let path = locate(source)?;
+                self.sampler = Some((source.clone(), path.clone()));
+                Ok(path)
+            }
+        }
+    }
 }
 
 fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
@@ -114,7 +146,7 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         path: model.path.clone(),
         source,
     };
-    let folder = folder(&model.path)?;
+    let folder = locate(model)?;
     let found = whence_engine::digest(&folder).map_err(failed)?;
     if found != model.digest {
         let (path, expected) = (model.path.clone(), model.digest.clone());
@@ -135,23 +167,14 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
     })
 }
 
-/// Returns the folder or file at `path`, which is downloaded if it is the address of a model on the
-/// Hub.
-fn folder(path: &str) -> Result<PathBuf, ModelError> {
-    if !ModelName::is_address(path) {
-        return Ok(Path::new(path).to_owned());
-    }
-    let failed = |reason| ModelError::Fetch {
-        path: path.to_owned(),
-        reason,
-    };
-    let name = ModelName::parse(path).map_err(|error| failed(error.to_string()))?;
-    let settings = Settings::from_env(|name| std::env::var(name).ok());
-    let settings = settings.map_err(|error| failed(error.to_string()))?;
-    let fetched = fetch_model_blocking(settings, &name, &no_progress);
-    let fetched =
-        fetched.map_err(|error| failed(chain(&error) + &after_semicolon(error.help())))?;
-    Ok(fetched.path)
+/// Returns the model's folder or file on this machine.
+fn locate(model: &ModelSource) -> Result<PathBuf, ModelError> {
+    let caches = ModelCaches::from_env(|name| std::env::var(name).ok());
+    let located = caches.and_then(|caches| caches.locate_blocking(model));
+    located.map_err(|source| ModelError::Fetch {
+        path: model.path.clone(),
+        source: Box::new(source),
+    })
 }
 
 #[cfg(test)]
@@ -227,6 +250,7 @@ mod tests {
         let source = ModelSource {
             path: folder.path().display().to_string(),
             digest: "1".to_owned(),
+            base: None,
         };
         let error = Models::new(1).get(&source, Dtype::Float32).unwrap_err();
         let message = error.to_string();

@@ -27,6 +27,7 @@ pub(crate) fn spec() -> JobSpec {
         model: ModelSource {
             path: "models/m".to_owned(),
             digest: "1".to_owned(),
+            base: None,
         },
         dataset: DatasetSource {
             location: DatasetLocation::of(DatasetOrigin::Files),
@@ -61,6 +62,7 @@ pub(crate) fn model(folder: &Path) -> ModelSource {
     ModelSource {
         path: folder.display().to_string(),
         digest: whence_engine::digest(folder).unwrap(),
+        base: None,
     }
 }
 

@@ -34,11 +34,12 @@ pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
 
 async fn attribute(
     arguments: Attribute,
-    spec: AttributionSpec,
+    mut spec: AttributionSpec,
     examples: Vec<Example>,
     targets: Targets,
 ) -> Result<(), Failure> {
     let model = job::locate(&arguments.model).await?;
+    job::locate_sampler(&mut spec).await?;
     let arguments = Arc::new(arguments);
     let (loaded, names) = oneshot::channel();
     // At most one finished batch waits to be shown, so that results do not pile up in memory.

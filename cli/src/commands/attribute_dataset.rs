@@ -18,8 +18,8 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     // Only checks that the files can be created. They are written after the job, from its table.
     drop(Targets::create(&arguments.display)?);
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
-    let model = job::locate(&arguments.model).await?;
-    let spec = job::specification(&model, &arguments.dataset, attribution, &arguments.job)?;
+    let inputs = (&arguments.model, &arguments.dataset);
+    let (spec, model) = job::specification(inputs, attribution, &arguments.job).await?;
     let memory = job::memory_of_each(&arguments.batch, &model, arguments.workers)?;
     let mut local = Local::start(&arguments.storage.root).await?;
     let mut progress = JobProgress::start(arguments.quiet);

@@ -11,8 +11,8 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
     // is listening.
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
-    let model = job::locate(&arguments.model).await?;
-    let spec = job::specification(&model, &arguments.dataset, attribution, &arguments.job)?;
+    let inputs = (&arguments.model, &arguments.dataset);
+    let (spec, _) = job::specification(inputs, attribution, &arguments.job).await?;
     let (id, existed) = jobs.submit(&spec).await?;
     output::line(id.as_str())?;
     if existed {

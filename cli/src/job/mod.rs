@@ -15,18 +15,18 @@ use whence_schemas::{AttributionSpec, JobSpec};
 use whence_worker::memory;
 
 use crate::Failure;
-use crate::args::{BatchOptions, DatasetOptions, JobOptions};
+use crate::args::{BatchOptions, DatasetOptions, JobOptions, ModelOptions};
 pub(crate) use attribution::attribution;
 pub(crate) use dataset::location;
-pub(crate) use model::{LocatedModel, locate};
+pub(crate) use model::{LocatedModel, address, locate, locate_sampler};
 
-/// Returns the job's specification. Reads the model and the dataset once to compute their digests.
-pub(crate) fn specification(
-    model: &LocatedModel,
-    dataset: &DatasetOptions,
+/// Returns the job's specification and where its model is. Downloads the model if it is elsewhere,
+/// and reads it and the dataset once to compute their digests.
+pub(crate) async fn specification(
+    (model, dataset): (&ModelOptions, &DatasetOptions),
     mut attribution: AttributionSpec,
     job: &JobOptions,
-) -> Result<JobSpec, Failure> {
+) -> Result<(JobSpec, LocatedModel), Failure> {
     if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
         return Err(Failure::request(
             "a table holds one score per token, not raw scores; name aggregators, or save the raw \
@@ -39,19 +39,27 @@ pub(crate) fn specification(
         contrast_target: dataset.contrast_target_field.is_some(),
     };
     whence_engine::check_request(&attribution, given)?;
-    let source = model::source(model)?;
+    // The dataset comes first: a mistake in its name must not cost the download of a model.
+    let dataset = dataset::source(dataset)?;
+    let model = locate(model).await?;
+    let source = model::source(&model)?;
     whence_engine::check_with_model(&attribution, given, &model.path)?;
+    let sampler = locate_sampler(&mut attribution).await?;
     whence_engine::pin(&mut attribution)?;
-    Ok(JobSpec {
+    if let Some(address) = sampler {
+        model::name_sampler(&mut attribution, &address)?;
+    }
+    let spec = JobSpec {
         model: source,
-        dataset: dataset::source(dataset)?,
+        dataset,
         attribution,
         dtype: model.dtype,
         seed: job.seed,
         shard_tokens: job.shard_tokens,
         run_id: job.run_id.clone(),
         numerics_version: NUMERICS_VERSION,
-    })
+    };
+    Ok((spec, model))
 }
 
 /// Returns the working memory in bytes that each of `workers` workers may use. `None` if

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use whence_hub::{Hub, ModelName, Revision, Settings};
+use whence_engine::sampler::SamplerSource;
+use whence_hub::{ModelName, Revision};
+use whence_schemas::AttributionSpec;
 use whence_schemas::job::{Dtype, ModelSource};
+use whence_worker::locate::{LocateError, ModelAddress, ModelCaches};
 
 use super::hub_name::is_hub_name;
 use crate::args::ModelOptions;
@@ -17,39 +20,102 @@ pub(crate) struct LocatedModel {
     pub(crate) path: PathBuf,
     /// Precision of its weights.
     pub(crate) dtype: Dtype,
-    /// Address on the Hub, if the model is from there.
-    address: Option<String>,
+    address: ModelAddress,
+    /// Address of its base, if the model is an adapter whose base is on the Hub.
+    base: Option<ModelAddress>,
 }
 
-/// Finds the model, and downloads it if it is on the Hub. What a name means is decided in the order
-/// of transformers: a folder or file of this machine, then a repository on the Hub.
+/// Finds the model, and downloads it if it is elsewhere.
 pub(crate) async fn locate(options: &ModelOptions) -> Result<LocatedModel, Failure> {
-    let located = |path, address| LocatedModel {
-        path,
-        address,
+    let address = address(&options.model, options.revision.as_deref())?;
+    let located = fetch(&options.model, &address).await?;
+    Ok(LocatedModel {
+        path: located.path,
         dtype: options.dtype.into(),
-    };
-    match Path::new(&options.model).canonicalize() {
-        Ok(path) => {
-            if let Some(revision) = &options.revision {
-                return Err(Failure::request(format!(
-                    "`--revision {revision}` is for a model on the Hub; `{}` is on this machine",
-                    options.model
-                )));
+        address: located.address,
+        base: located.base,
+    })
+}
+
+/// Returns what the name of a model means, in the order of transformers: a folder or file of this
+/// machine, then a repository on the Hub. `s3://…` is a folder in a bucket.
+pub(crate) fn address(name: &str, revision: Option<&str>) -> Result<ModelAddress, Failure> {
+    let address = match Path::new(name).canonicalize() {
+        Ok(path) => ModelAddress::Here(path),
+        Err(_) if may_be_on_hub(name) => {
+            let mut on_hub = ModelName::parse(name).map_err(LocateError::from)?;
+            if let Some(revision) = revision {
+                on_hub.revision = Revision::new(revision).map_err(LocateError::from)?;
             }
-            Ok(located(path, None))
+            return Ok(ModelAddress::Hub(on_hub));
         }
-        Err(_) if may_be_on_hub(&options.model) => {
-            let fetched = fetch(options).await?;
-            Ok(located(fetched.path, Some(fetched.name.to_string())))
-        }
+        Err(_) if name.contains("://") => ModelAddress::parse(name)?,
         Err(error) => {
-            let failure =
-                Failure::request(format!("there is no model `{}`: {error}", options.model));
+            let failure = Failure::request(format!("there is no model `{name}`: {error}"));
             let hint = "a model is a folder with config.json, a tokenizer and weights: *.safetensors, pytorch_model.bin or *.gguf; or a name on the Hub";
-            Err(failure.hint(hint))
+            return Err(failure.hint(hint));
         }
+    };
+    match revision {
+        Some(revision) => Err(Failure::request(format!(
+            "`--revision {revision}` is for a model on the Hub, and `{name}` is not there"
+        ))),
+        None => Ok(address),
     }
+}
+
+/// Downloads what is missing on this machine of the model called `name`, and shows how far it is.
+async fn fetch(
+    name: &str,
+    address: &ModelAddress,
+) -> Result<whence_worker::locate::LocatedModel, Failure> {
+    let caches = ModelCaches::from_env(|name| std::env::var(name).ok())?;
+    let downloads = Downloads::start(caches.hub().hides_progress);
+    let progress = |transfer: whence_hub::Transfer<'_>| downloads.note(transfer);
+    // The future holds the state of a download, so it is kept out of those that wait for it.
+    let located = Box::pin(caches.locate(address, None, &progress)).await;
+    downloads.finish();
+    located.map_err(|error| {
+        let is_of_hub = matches!(error, LocateError::Hub(_));
+        let failure = Failure::from(error);
+        // A mistyped path looks like a name on the Hub.
+        if is_of_hub && matches!(address, ModelAddress::Hub(_)) {
+            return failure.in_context(&format!("there is no folder or file `{name}`, and"));
+        }
+        failure
+    })
+}
+
+/// Downloads the sampler that the method of `spec` names if it is elsewhere. From then on `spec`
+/// names its path on this machine. Returns the sampler's address in that case.
+pub(crate) async fn locate_sampler(
+    spec: &mut AttributionSpec,
+) -> Result<Option<ModelAddress>, Failure> {
+    let Some(SamplerSource::Folder(name)) = whence_engine::sampler_of(spec)? else {
+        return Ok(None);
+    };
+    let address = address(&name, None)?;
+    if let ModelAddress::Here(_) = address {
+        return Ok(None);
+    }
+    let located = fetch(&name, &address).await?;
+    let path = located.path.display().to_string();
+    whence_engine::set_sampler(spec, &SamplerSource::Folder(path));
+    Ok(Some(located.address))
+}
+
+/// Makes the method of `spec` name its sampler by `address`, as all workers can find it. Keeps the
+/// digest, which must be pinned already.
+pub(super) fn name_sampler(
+    spec: &mut AttributionSpec,
+    address: &ModelAddress,
+) -> Result<(), Failure> {
+    if let Some(SamplerSource::Pinned(source)) = whence_engine::sampler_of(spec)? {
+        let path = address.to_string();
+        let pinned = SamplerSource::Pinned(ModelSource { path, ..source });
+        whence_engine::set_sampler(spec, &pinned);
+    }
+    Ok(())
 }
 
 /// Returns whether `name` can name a model on the Hub: `gpt2`, `ns/name`, `ns/name@v1`,
@@ -65,46 +131,24 @@ fn may_be_on_hub(name: &str) -> bool {
     ModelName::is_address(name) || (is_gguf && is_hub_name(repository))
 }
 
-async fn fetch(options: &ModelOptions) -> Result<whence_hub::LocalModel, Failure> {
-    let refused = |error: &dyn std::error::Error| Failure::request(error.to_string());
-    let mut name = ModelName::parse(&options.model).map_err(|error| refused(&error))?;
-    if let Some(revision) = &options.revision {
-        name.revision = Revision::new(revision).map_err(|error| refused(&error))?;
-    }
-    let settings = Settings::from_env(|name| std::env::var(name).ok());
-    let settings = settings.map_err(|error| refused(&error))?;
-    let downloads = Downloads::start(settings.hides_progress);
-    let hub = Hub::new(settings)?;
-    let fetched = hub
-        .fetch_model(&name, &|transfer| downloads.note(transfer))
-        .await;
-    downloads.finish();
-    fetched.map_err(|error| {
-        // A mistyped path looks like a name on the Hub.
-        let here = format!("there is no folder or file `{}`, and", options.model);
-        Failure::from(error).in_context(&here)
-    })
-}
-
 /// Returns the model with its digest, after checking that a worker will be able to load it.
 pub(super) fn source(model: &LocatedModel) -> Result<ModelSource, Failure> {
     let check = whence_engine::check_model(&model.path, model.dtype)?;
     for notice in &check.notices {
         output::warn(notice);
     }
-    let path = match (&model.address, model.path.to_str()) {
-        (Some(address), _) => address.clone(),
-        (None, Some(path)) => path.to_owned(),
-        (None, None) => {
-            return Err(Failure::request(format!(
-                "the name of `{}` is not UTF-8; rename it",
-                model.path.display()
-            )));
-        }
-    };
+    if let ModelAddress::Here(path) = &model.address
+        && path.to_str().is_none()
+    {
+        return Err(Failure::request(format!(
+            "the name of `{}` is not UTF-8; rename it",
+            path.display()
+        )));
+    }
     Ok(ModelSource {
-        path,
+        path: model.address.to_string(),
         digest: whence_engine::digest(&model.path)?,
+        base: model.base.as_ref().map(ToString::to_string),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::run::whence;
 
 /// Returns a safetensors file with a LoRA update of rank 1 of one weight of `gpt2-random`. All
 /// numbers of its `A` are 1 and all of its `B` are `b`.
-fn lora(b: f32) -> Vec<u8> {
+pub(crate) fn lora(b: f32) -> Vec<u8> {
     const MODULE: &str = "base_model.model.transformer.h.0.attn.c_attn";
     const WIDTH: usize = 48;
     let (a_bytes, b_bytes) = (4 * WIDTH, 4 * 3 * WIDTH);
@@ -84,5 +84,5 @@ fn an_adapter_that_cannot_be_merged_is_refused_beside_its_base_and_alone() {
     let lora = adapter.replace("LOHA", "LORA");
     alone()
         .write("adapter_config.json", &lora)
-        .is_refused_with(&["adapter of `lab/base`", "base_model_name_or_path"]);
+        .is_refused_with(&["base `lab/base` of the adapter", "base_model_name_or_path"]);
 }

@@ -10,7 +10,7 @@ use crate::run::{Ran, command, ended, files, marian, translations};
 const NAME: &str = "Helsinki-NLP/opus-mt-en-fr";
 
 /// Runs the command with the Hub at `endpoint`, and a cache in `home`.
-fn run(arguments: &[&str], endpoint: &str, home: &Path, more: &[(&str, &str)]) -> Ran {
+pub(crate) fn run(arguments: &[&str], endpoint: &str, home: &Path, more: &[(&str, &str)]) -> Ran {
     let mut command = command(arguments);
     command
         .env_remove("HF_HUB_OFFLINE")
@@ -18,6 +18,7 @@ fn run(arguments: &[&str], endpoint: &str, home: &Path, more: &[(&str, &str)]) -
         .env_remove("HF_TOKEN")
         .env("HF_ENDPOINT", endpoint)
         .env("HF_HOME", home)
+        .env("WHENCE_CACHE", home.join("whence"))
         .envs(more.iter().copied());
     ended(command.output().expect("the command runs"))
 }
@@ -50,6 +51,32 @@ async fn a_model_on_the_hub_is_used_by_its_name_and_again_offline() {
     assert!(!again.stderr.contains("downloading"), "{}", again.stderr);
     again.succeeded();
     assert_eq!(fake.log(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_downloads_no_weights() {
+    let fake = hub(None).await;
+    let home = tempfile::tempdir().unwrap();
+    let doctor = || run(&["doctor", "-m", NAME], &fake.endpoint(), home.path(), &[]);
+    let told = doctor().succeeded();
+    for part in [
+        "7 files still to be downloaded",
+        "marian",
+        "model.safetensors",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    let log = fake.take_log();
+    assert!(!log.iter().any(|asked| asked.path.contains("safetensors")));
+    run(&TEXT, &fake.endpoint(), home.path(), &[]).succeeded();
+    let told = doctor().succeeded();
+    for part in [
+        "its weights take",
+        "F16: ",
+        "hf://Helsinki-NLP/opus-mt-en-fr@",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,4 +134,5 @@ async fn a_name_that_is_nowhere_is_refused_with_both_places() {
     let local = marian();
     let local = refused(&local, &["--revision", "v1"]);
     local.is_refused_with(&["`--revision v1` is for a model on the Hub"]);
+    refused("gs://bucket/model", &[]).is_refused_with(&["gs://bucket/model", "s3://bucket/folder"]);
 }

@@ -18,6 +18,7 @@ mod dataset;
 mod help;
 mod hub;
 mod hub_models;
+mod located;
 mod models;
 mod options;
 mod outputs;

@@ -13,10 +13,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tracing::info;
-use whence_schemas::FormatOptions;
+use whence_schemas::{FormatOptions, cache_folder};
 
 use super::compression::{Compression, MAGIC_BYTES, refused_archive};
 use super::encoding::TextEncoding;
@@ -49,16 +49,10 @@ impl Copies {
         Self { folder, max_bytes }
     }
 
-    /// Keeps copies in the user's cache folder: `$WHENCE_CACHE`, else `$XDG_CACHE_HOME/whence`,
-    /// else `~/.cache/whence`. `variable` looks up an environment variable.
+    /// Keeps copies in the user's cache folder, see [`cache_folder`]. `variable` looks up an
+    /// environment variable.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let folder = set("WHENCE_CACHE")
-            .map(PathBuf::from)
-            .or_else(|| set("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("whence")))
-            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache/whence")))
-            .unwrap_or_else(|| std::env::temp_dir().join("whence"));
-        Self::new(folder.join("unpacked"), MAX_BYTES)
+        Self::new(cache_folder(variable).join("unpacked"), MAX_BYTES)
     }
 
     /// Returns a file's bytes unpacked and as UTF-8: the file itself if it is plain, else its copy.

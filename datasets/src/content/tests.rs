@@ -155,19 +155,3 @@ fn another_encoding_is_decoded_once() {
     let error = plain("klingon").unwrap_err().to_string();
     assert!(error.contains("klingon"), "{error}");
 }
-
-#[test]
-fn the_cache_folder_follows_the_environment() {
-    let folder = |set: &[(&str, &str)]| {
-        let variable = |name: &str| {
-            let found = set.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        format!("{:?}", Copies::from_env(variable))
-    };
-    assert!(folder(&[("HOME", "/h")]).contains("\"/h/.cache/whence/unpacked\""));
-    let xdg = [("HOME", "/h"), ("XDG_CACHE_HOME", "/x")];
-    assert!(folder(&xdg).contains("\"/x/whence/unpacked\""));
-    let own = [("WHENCE_CACHE", "/w"), ("XDG_CACHE_HOME", "/x")];
-    assert!(folder(&own).contains("\"/w/unpacked\""));
-}

@@ -1,4 +1,4 @@
-//! One process downloads a blob, the others wait for it.
+//! One process downloads a file, the others wait for it.
 //!
 //! The lock is `flock` on a file of its own, as Python's `filelock` takes it, so whence and Python
 //! wait for each other. The system releases it when a process ends, however it ends. It only saves
@@ -21,26 +21,20 @@ use crate::repo::RepoId;
 /// inside `flock` cannot be interrupted.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// The right to write a blob. Ends when dropped.
+/// The right to write a file that processes share. Ends when dropped.
 #[derive(Debug)]
-pub(crate) struct BlobLock {
+pub struct FileLock {
     _file: Option<File>,
 }
 
-impl Cache {
-    fn lock_path(&self, repo: &RepoId, digest: &Digest) -> PathBuf {
-        let folder = self.root.join(".locks").join(repo.folder());
-        folder.join(format!("{}.lock", digest.as_str()))
-    }
-
-    /// Waits until no other process writes the blob.
-    pub(crate) async fn lock(&self, repo: &RepoId, digest: &Digest) -> Result<BlobLock, Error> {
-        let path = self.lock_path(repo, digest);
-        let file = open(&path).map_err(|error| Error::disk("open the lock", &path, error))?;
+impl FileLock {
+    /// Waits until no other process holds the lock whose own file is `path`, and takes it.
+    pub async fn wait(path: &Path) -> Result<Self, Error> {
+        let file = open(path).map_err(|error| Error::disk("open the lock", path, error))?;
         let mut is_announced = false;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(BlobLock { _file: Some(file) }),
+                Ok(()) => return Ok(Self { _file: Some(file) }),
                 Err(TryLockError::WouldBlock) => {
                     if !is_announced {
                         info!(lock = %path.display(), "another process downloads this file, waiting");
@@ -51,10 +45,22 @@ impl Cache {
                 // Some network disks have no locks.
                 Err(TryLockError::Error(error)) => {
                     warn!(lock = %path.display(), %error, "the disk has no locks; a file may be downloaded twice");
-                    return Ok(BlobLock { _file: None });
+                    return Ok(Self { _file: None });
                 }
             }
         }
+    }
+}
+
+impl Cache {
+    fn lock_path(&self, repo: &RepoId, digest: &Digest) -> PathBuf {
+        let folder = self.root.join(".locks").join(repo.folder());
+        folder.join(format!("{}.lock", digest.as_str()))
+    }
+
+    /// Waits until no other process writes the blob.
+    pub(crate) async fn lock(&self, repo: &RepoId, digest: &Digest) -> Result<FileLock, Error> {
+        FileLock::wait(&self.lock_path(repo, digest)).await
     }
 }
 

@@ -21,3 +21,4 @@ mod whole_file;
 
 pub(crate) use layout::Cache;
 pub(crate) use link::BlobAge;
+pub use lock::FileLock;

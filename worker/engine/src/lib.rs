@@ -78,11 +78,11 @@ pub use attribution::{
 pub use digest::digest;
 pub use engine::{Attributor, Engine, check_memory};
 pub use error::{Error, ErrorScope};
-pub use loading::{ModelCheck, check_model};
+pub use loading::{ConfigCheck, ModelCheck, check_config, check_model};
 pub use memory::LEAST_MEMORY;
 pub use notice::Notice;
 pub use registry::Entry;
 pub use request::{GivenTexts, check_request, check_with_model};
 pub use sides::Side;
-pub use specification::{check, check_pinned, default_aggregators, pin};
+pub use specification::{check, check_pinned, default_aggregators, pin, sampler_of, set_sampler};
 pub use stop::Stop;

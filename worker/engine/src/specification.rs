@@ -32,11 +32,26 @@ pub fn pin(spec: &mut AttributionSpec) -> Result<(), Error> {
     let requirements = method.requirements(spec.compat);
     spec.method_scores = names_of(&requirements);
     if let Some(sampler) = requirements.sampler {
-        let pinned = serde_json::to_value(sampler.pinned()?).expect("a path and a digest are JSON");
-        let key = SamplerSource::PARAMETER.to_owned();
-        spec.method.params.insert(key, pinned);
+        let pinned = SamplerSource::Pinned(sampler.pinned()?);
+        set_sampler(spec, &pinned);
     }
     Ok(())
+}
+
+/// Returns the masked language model that the method of `spec` takes its proposals from, if there
+/// is one.
+///
+/// Fails if the method cannot use its parameters.
+pub fn sampler_of(spec: &AttributionSpec) -> Result<Option<SamplerSource>, Error> {
+    let method = methods::build(&spec.method.name, &spec.method.params)?;
+    Ok(method.requirements(spec.compat).sampler.cloned())
+}
+
+/// Makes the method of `spec` take its proposals from `sampler`.
+pub fn set_sampler(spec: &mut AttributionSpec, sampler: &SamplerSource) {
+    let value = serde_json::to_value(sampler).expect("a path and a digest are JSON");
+    let key = SamplerSource::PARAMETER.to_owned();
+    spec.method.params.insert(key, value);
 }
 
 /// Fails if `spec` names a folder without the digest of its contents, or lists other scores than

@@ -7,7 +7,9 @@
 //! An adapter may be in the folder of its base, as transformers accepts it, or in a folder of its own
 //! that names the base.
 
+mod base;
 mod companions;
+mod gguf_paths;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,11 @@ use super::weights::Checkpoint;
 use super::weights::adapter::Adapter;
 use super::weights::gguf::GgufFile;
 use crate::{Error, Notice};
+
+pub(crate) use base::base_of;
+pub use base::{AdapterBase, base_elsewhere};
+pub(crate) use gguf_paths::is_gguf;
+use gguf_paths::only_gguf;
 
 /// The files of a model.
 #[derive(Debug)]
@@ -162,48 +169,6 @@ impl ModelFiles {
     }
 }
 
-/// Returns whether `path` has the extension of a GGUF file.
-pub(crate) fn is_gguf(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-}
-
-/// Returns the path of the base of the adapter at `path`. Fails if it is not there, or is an adapter
-/// itself.
-pub(crate) fn base_of(adapter: &Adapter, path: &Path) -> Result<PathBuf, Error> {
-    let folder = adapter.folder();
-    if folder.join("config.json").exists() || only_gguf(folder)?.is_some() {
-        return Ok(path.to_owned());
-    }
-    let refused = |reason: String| Error::ModelRefused {
-        path: folder.to_owned(),
-        reason,
-        next: "write the path of the whole base model as `base_model_name_or_path` into its \
-               adapter_config.json"
-            .to_owned(),
-    };
-    let Some(name) = adapter.base() else {
-        return Err(refused(
-            "is an adapter that does not name its base".to_owned(),
-        ));
-    };
-    // peft takes a path relative to the current folder. A path relative to the adapter's own folder
-    // can be committed together with it.
-    let places = [PathBuf::from(name), folder.join(name)];
-    let Some(base) = places.iter().find(|place| place.exists()) else {
-        return Err(refused(format!(
-            "is an adapter of `{name}`, and there is no such folder"
-        )));
-    };
-    if Adapter::read(base)?.is_some() {
-        return Err(refused(format!(
-            "is an adapter of `{}`, which is an adapter itself",
-            base.display()
-        )));
-    }
-    Ok(base.clone())
-}
-
 /// Returns whether `folder` has files of a tokenizer.
 fn has_tokenizer(folder: &Path) -> bool {
     const FILES: &[&str] = &[
@@ -216,33 +181,6 @@ fn has_tokenizer(folder: &Path) -> bool {
         "vocab.json",
     ];
     FILES.iter().any(|name| folder.join(name).exists())
-}
-
-/// Returns the only GGUF file in `folder`, or `None` if there is none. Fails if there are several.
-fn only_gguf(folder: &Path) -> Result<Option<PathBuf>, Error> {
-    let at = |source| Error::ModelFile {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(at)? {
-        let path = entry.map_err(at)?.path();
-        if is_gguf(&path) {
-            found.push(path);
-        }
-    }
-    found.sort_unstable();
-    if let [first, second, ..] = found.as_slice() {
-        return Err(Error::ModelContent {
-            path: folder.to_owned(),
-            reason: format!(
-                "it has several models, `{}` and `{}`; name the file",
-                first.display(),
-                second.display()
-            ),
-        });
-    }
-    Ok(found.pop())
 }
 
 #[cfg(test)]

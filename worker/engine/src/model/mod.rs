@@ -45,7 +45,7 @@ use whence_schemas::job::Dtype;
 
 use crate::Error;
 pub use architectures::{ARCHITECTURES, Architecture};
-pub use files::ModelFiles;
+pub use files::{AdapterBase, ModelFiles, base_elsewhere};
 pub use opened::OpenedModel;
 pub use pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
 pub use transformer::Transformer;

@@ -3,7 +3,7 @@
 //! Everything that uses a model goes through here: loading it, `whence doctor`, and the commands
 //! that submit a job. What one of them refuses, all of them refuse with the same message.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use candle_core::DType;
 use rayon::prelude::*;
@@ -64,6 +64,11 @@ impl OpenedModel {
     /// Returns the model's specification.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
+    }
+
+    /// Returns how many numbers are stored in each format.
+    pub fn formats(&self) -> BTreeMap<String, u64> {
+        self.checkpoint.formats()
     }
 
     /// Returns notices about the model's files.

@@ -28,7 +28,7 @@ impl SamplerSource {
     pub(crate) const PARAMETER: &'static str = "sampler";
 
     /// Returns the path of the folder.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Folder(path) => Path::new(path),
             Self::Pinned(source) => Path::new(&source.path),
@@ -49,7 +49,11 @@ impl SamplerSource {
             .map_err(|error| refused(path, format!("there is no such folder: {error}")))?;
         let digest = crate::digest(&folder)?;
         match folder.into_os_string().into_string() {
-            Ok(path) => Ok(ModelSource { path, digest }),
+            Ok(path) => Ok(ModelSource {
+                path,
+                digest,
+                base: None,
+            }),
             Err(_) => Err(refused(path, "its name is not UTF-8".to_owned())),
         }
     }

@@ -21,7 +21,7 @@ mod pytorch;
 mod safetensors;
 mod tensor_file;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,16 +160,25 @@ impl Checkpoint {
         let (mut all, mut halves) = (0_u64, 0_u64);
         for (name, &file) in &self.file_of {
             let file = self.files[file].as_ref();
-            let shape = file.shape(name).unwrap_or_default();
-            let count = shape
-                .iter()
-                .fold(1_u64, |n, &size| n.saturating_mul(size as u64));
+            let count = count(file, name);
             all = all.saturating_add(count);
             if is_half(file.precision(name)) {
                 halves = halves.saturating_add(count);
             }
         }
         (all, halves)
+    }
+
+    /// Returns how many numbers are stored in each format, such as `BF16` or `Q4_1`.
+    pub(crate) fn formats(&self) -> BTreeMap<String, u64> {
+        let mut formats = BTreeMap::new();
+        for (name, &file) in &self.file_of {
+            let file = self.files[file].as_ref();
+            let format = file.format_name(name);
+            let format = format.unwrap_or_else(|| "another format".to_owned());
+            *formats.entry(format).or_default() += count(file, name);
+        }
+        formats
     }
 
     /// Returns whether the checkpoint has the tensor `name`.
@@ -269,6 +278,14 @@ impl Checkpoint {
             Some((name, self.files[index].as_ref()))
         })
     }
+}
+
+/// Returns how many numbers a tensor has.
+fn count(file: &dyn TensorFile, name: &str) -> u64 {
+    let shape = file.shape(name).unwrap_or_default();
+    shape
+        .iter()
+        .fold(1, |count, &size| count.saturating_mul(size as u64))
 }
 
 fn is_half(precision: Option<DType>) -> bool {

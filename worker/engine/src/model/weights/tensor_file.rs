@@ -22,6 +22,12 @@ pub(super) trait TensorFile: Debug + Send + Sync {
     /// it.
     fn precision(&self, name: &str) -> Option<DType>;
 
+    /// Returns what a person calls the format of a tensor's numbers, such as `BF16` or `Q4_1`.
+    fn format_name(&self, name: &str) -> Option<String> {
+        let precision = self.precision(name)?;
+        Some(precision.as_str().to_ascii_uppercase())
+    }
+
     /// Reads a tensor as `dtype`. Fails if the file does not have it, or if it is not a tensor of
     /// finite floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;

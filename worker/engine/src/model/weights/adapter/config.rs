@@ -39,7 +39,6 @@ const DESCRIPTIVE: &[&str] = &[
     "qalora_group_size",
     "r",
     "rank_pattern",
-    "revision",
     "runtime_config",
     "target_modules",
     "task_type",
@@ -50,6 +49,7 @@ const READ: &[&str] = &[
     "alpha_pattern",
     "init_lora_weights",
     "lora_alpha",
+    "revision",
     "use_dora",
     "use_rslora",
 ];
@@ -69,6 +69,7 @@ pub(super) struct LoraConfig {
     pub(super) is_decomposed: bool,
     /// The base model, as peft recorded it: a path, or a name on the Hub.
     base: Option<String>,
+    base_revision: Option<String>,
     /// The folder of the adapter.
     folder: PathBuf,
 }
@@ -101,6 +102,7 @@ impl LoraConfig {
             base: file
                 .optional_text("base_model_name_or_path")?
                 .map(str::to_owned),
+            base_revision: file.optional_text("revision")?.map(str::to_owned),
             folder: folder.to_owned(),
         }))
     }
@@ -126,6 +128,11 @@ impl LoraConfig {
     /// Returns the base model as the adapter names it.
     pub(super) fn base(&self) -> Option<&str> {
         self.base.as_deref()
+    }
+
+    /// Returns the base model's revision on the Hub.
+    pub(super) fn base_revision(&self) -> Option<&str> {
+        self.base_revision.as_deref()
     }
 
     /// Returns the folder of the adapter.

@@ -61,6 +61,11 @@ impl Adapter {
         self.0.base()
     }
 
+    /// Returns the base model's revision on the Hub, if the adapter names one.
+    pub(crate) fn base_revision(&self) -> Option<&str> {
+        self.0.base_revision()
+    }
+
     fn open(&self) -> Result<Arc<dyn TensorFile>, Error> {
         for (name, open) in WEIGHTS {
             let path = self.folder().join(name);

@@ -118,6 +118,11 @@ impl GgufFile {
         }
     }
 
+    fn format_name(&self, name: &str) -> Option<String> {
+        let format = self.content.tensor_infos.get(name)?.ggml_dtype;
+        Some(format!("{format:?}"))
+    }
+
     /// Reads and dequantizes a tensor.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
         let refused = |reason: String| Error::Tensor {
@@ -190,6 +195,11 @@ impl TensorFile for GgufTensors {
     fn precision(&self, name: &str) -> Option<DType> {
         let (stored, _) = self.tensors.get(name)?;
         self.file.precision(stored)
+    }
+
+    fn format_name(&self, name: &str) -> Option<String> {
+        let (stored, _) = self.tensors.get(name)?;
+        self.file.format_name(stored)
     }
 
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error> {
