@@ -24,10 +24,16 @@ pub struct DoctorOptions {
     /// Storage root to check, by writing to it and reading from it.
     #[arg(long, env = "WHENCE_ROOT", value_name = "URL", value_parser = user_path::expand)]
     pub root: Option<String>,
-    /// Model to check, a folder or a GGUF file: whether it can be loaded, and whether its weights fit
+    /// Model to check: its architecture and weights, whether it can be loaded, and whether it fits
     /// into the free memory.
-    #[arg(short, long, value_name = "PATH")]
-    pub model: Option<std::path::PathBuf>,
+    ///
+    /// A folder, a GGUF file, a name on the Hub or `s3://bucket/folder`. Of a model on the Hub only
+    /// the configuration is downloaded.
+    #[arg(short, long, value_name = "NAME", value_parser = user_path::expand)]
+    pub model: Option<String>,
+    /// Branch, tag or commit of a model on the Hub; `main` when absent.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
     /// Dataset to check: its files, splits and columns, and its first row.
     #[command(flatten)]
     pub dataset: DatasetPlace,

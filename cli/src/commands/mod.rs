@@ -5,7 +5,6 @@ mod attribute_dataset;
 mod cancel;
 mod completions;
 mod doctor;
-mod inspect;
 mod list;
 mod show;
 #[cfg(feature = "sql")]

@@ -6,6 +6,7 @@ use whence_datasets::{
 use whence_schemas::dataset::FormatName;
 use whence_schemas::location::{DataFile, DatasetLocation, DatasetOrigin};
 
+use super::inspection::Inspection;
 use crate::args::DatasetPlace;
 use crate::output::{self, counted, grouped};
 use crate::{Failure, job};
@@ -14,12 +15,6 @@ use crate::{Failure, job};
 const NAMED_FILES: usize = 3;
 /// Characters of the first row that are shown.
 const SHOWN_CHARACTERS: usize = 500;
-
-/// What is known of a dataset: one line about all of it, and labeled lines about its parts.
-pub(super) struct Inspection {
-    pub(super) summary: String,
-    pub(super) details: Vec<(&'static str, String)>,
-}
 
 /// Resolves a dataset, and reads the first row of the split that is asked for.
 pub(super) fn inspect(place: &DatasetPlace) -> Result<Inspection, Failure> {
