@@ -1,9 +1,10 @@
 //! The README is correct: its commands run and print what it shows.
 //!
 //! The `console` blocks are run in order, each line after `$ ` as in a shell, in a temporary folder
-//! that looks like a clone. The text below a command must be what it prints. Two things differ from
-//! a reader's shell: `cargo run` starts the program that the tests were built with, and the
-//! coordinator takes a free port. `kill %N` stops the N-th program that was started with `&`, which
+//! that looks like a clone. The text below a command must be what it prints. Three things differ from
+//! a reader's shell: `cargo run` starts the program that the tests were built with, the coordinator
+//! takes a free port, and the Hub is one on loopback, where the model and the dataset of the README
+//! are fixtures of the repository. `kill %N` stops the N-th program that was started with `&`, which
 //! must then end successfully. `cargo nextest run` is skipped, because it is what runs this test.
 
 use std::fs;
@@ -11,6 +12,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use tokio::runtime::Runtime;
+use whence_fake_hub::FakeHub;
 
 const TEST_COMMAND: &str = "cargo nextest run --workspace";
 
@@ -60,8 +64,44 @@ fn steps_of_block(block: &str) -> Vec<Step> {
     steps
 }
 
+/// The model and the dataset that the README takes from the Hub.
+const MODEL: &str = "Helsinki-NLP/opus-mt-en-it";
+const DATASET: &str = "inseq/dummy_enit";
+
+/// A Hub on loopback with what the README takes from it.
+struct Hub {
+    fake: FakeHub,
+    /// Serves it; nobody waits for it.
+    _runtime: Runtime,
+}
+
+impl Hub {
+    fn start() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let fake = runtime.block_on(FakeHub::start());
+        let model = workspace().join("tests/models/lo-en-fr-tiny");
+        let published = fake.publish_folder("models", MODEL, "main", &model);
+        published.expect("the model is a folder");
+        let rows = workspace().join("tests/data/libreoffice-help-en-fr.test.jsonl");
+        let rows = fs::read_to_string(rows).expect("the committed dataset");
+        let row = |line: &str| {
+            let row: serde_json::Value = serde_json::from_str(line).expect("a row");
+            let (en, it) = (&row["translation"]["en"], &row["translation"]["fr"]);
+            format!("{}\n", serde_json::json!({"en": en, "it": it}))
+        };
+        let rows: String = rows.lines().take(40).map(row).collect();
+        let files: [(&str, &[u8]); 1] = [("data/train.jsonl", rows.as_bytes())];
+        fake.publish("datasets", DATASET, "main", &files);
+        Self {
+            fake,
+            _runtime: runtime,
+        }
+    }
+}
+
 /// A folder that looks like a clone, and the background programs running in it.
 struct Clone {
+    hub: Hub,
     folder: tempfile::TempDir,
     address: String,
     running: Vec<Child>,
@@ -76,6 +116,7 @@ impl Clone {
         // Bind a free port and release it at once, so that the coordinator can take it.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         Self {
+            hub: Hub::start(),
             folder,
             address: free.expect("a free port").to_string(),
             running: Vec::new(),
@@ -95,9 +136,16 @@ impl Clone {
             .current_dir(self.folder.path())
             .env("PATH", format!("{}:{path}", programs.display()))
             .env("WHENCE_LISTEN", &self.address)
-            .env("WHENCE_COORDINATOR", format!("http://{}", self.address))
+            .env("HF_ENDPOINT", self.hub.fake.endpoint())
+            .env("HF_HOME", self.folder.path().join("hf"))
+            .env_remove("HF_HUB_CACHE")
+            .env_remove("HF_HUB_OFFLINE")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
+        // The first program in the background is the coordinator.
+        if !self.running.is_empty() {
+            shell.env("WHENCE_COORDINATOR", format!("http://{}", self.address));
+        }
         shell
     }
 
