@@ -115,8 +115,10 @@ impl Device {
             results.await.map_err(|_| Failure::Device)?
         };
         tokio::select! {
-            results = computed => results,
+            // Whoever has stopped gets the same answer however fast the device is.
+            biased;
             () = stopped.cancelled() => Err(Failure::Stopped),
+            results = computed => results,
         }
     }
 
