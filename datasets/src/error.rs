@@ -1,8 +1,11 @@
 //! Why a dataset or its rows cannot be read, and what kind of problem each reason is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use whence_schemas::ErrorKind;
+
+use crate::content::RemoteFailure;
 
 /// Why a dataset cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +156,17 @@ pub enum Error {
         /// The repository.
         repository: String,
     },
+    /// Offline, a file that the cache does not hold.
+    #[error(
+        "the file `{file}` of the dataset `{repository}` is not in the cache, and offline mode does \
+         not ask the Hub"
+    )]
+    HubNotCached {
+        /// The repository.
+        repository: String,
+        /// The file.
+        file: String,
+    },
     /// A repository that is loaded by a script, and of which the Hub has no copy.
     #[error(
         "`{repository}` is loaded by a script, which is never run, and the Hub has no copy of it in \
@@ -162,7 +176,10 @@ pub enum Error {
         /// The repository.
         repository: String,
     },
-    /// The threads that talk to the Hub cannot be started.
+    /// A file on another machine that cannot be read.
+    #[error(transparent)]
+    Remote(Arc<RemoteFailure>),
+    /// The threads that talk to other machines cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     /// A dataset without files, or a slice without rows.
@@ -229,6 +246,8 @@ impl Error {
             | Self::Script { .. }
             | Self::Format { .. } => ErrorKind::Invalid,
             Self::Content { .. } | Self::Changed { .. } => ErrorKind::Data,
+            Self::HubNotCached { .. } => ErrorKind::NotFound,
+            Self::Remote(failure) => failure.kind(),
             Self::Hub(error) => error.kind(),
             Self::HubSettings(error) => error.kind(),
             Self::HubName(error) => error.kind(),
@@ -240,6 +259,11 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Hub(error) => error.help(),
+            Self::Remote(failure) => failure.help(),
+            Self::HubNotCached { repository, file } => Some(format!(
+                "large files are read in parts and not downloaded; to read this one offline, \
+                 download it once: hf download --repo-type dataset {repository} {file}"
+            )),
             Self::HubIncomplete { .. } => {
                 let step = "run the same command once online; it lists the files and fetches the missing ones";
                 Some(step.to_owned())
@@ -250,6 +274,12 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+impl From<RemoteFailure> for Error {
+    fn from(failure: RemoteFailure) -> Self {
+        Self::Remote(Arc::new(failure))
     }
 }
 

@@ -8,6 +8,7 @@ use whence_schemas::lfs;
 use whence_schemas::location::DataFile;
 
 use crate::Error;
+use crate::content::carried_by;
 
 /// Returns the file that a path or `file://` URL names. Fails on any other kind of URL.
 pub fn local_path(path: &str) -> Result<PathBuf, Error> {
@@ -31,6 +32,14 @@ pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::File {
         path: path.clone(),
         source,
+    }
+}
+
+/// Returns the error for threads that cannot be started, or for a request that failed.
+pub(crate) fn network_failed(error: std::io::Error) -> Error {
+    match carried_by(&error) {
+        Some(failure) => Error::Remote(failure),
+        None => Error::Thread(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Datasets: finds the files of a dataset and reads them as numbered rows.
 //!
-//! * [`resolve`](mod@resolve) finds the files of each split, as `load_dataset` finds them.
+//! * [`resolve`](mod@resolve) finds the files of each split, as `load_dataset` finds them, here or
+//!   anywhere else.
 //! * [`pin`](mod@pin) lists those that are needed, so that a later reader can tell if one changed.
 //! * [`Split`] is the grammar that selects rows of them: `train[:20]`.
 //! * [`content`] gives the bytes of a file, wherever it is and however it is compressed.
@@ -29,8 +30,8 @@ pub use error::Error;
 pub use field::{Cell, FieldPath, nearest_name};
 pub use files::local_path;
 pub use format::{Format, Row, RowReader};
-pub use pin::{Pinned, files_of, hub, members_of, open, open_at, pin};
+pub use pin::{Pinned, files_of, members_of, open, open_at, pin};
 pub use read::DatasetReader;
-pub use resolve::{Notice, Resolved, Source, resolve};
+pub use resolve::{Notice, Resolved, Source, env_hub as hub, resolve};
 pub use split::Split;
 pub use template::Template;

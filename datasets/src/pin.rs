@@ -4,14 +4,16 @@
 //! location again finds out by the digest whether a file was added, removed, renamed or changed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
 
 use whence_schemas::canonical;
 use whence_schemas::dataset::FormatSpec;
 use whence_schemas::location::{DataFile, DatasetLocation, DatasetOrigin};
 
 use crate::Error;
-use crate::resolve::{HubDatasets, LocalSource, Notice, Resolved, Source, is_archive, resolve};
+use crate::content::KeptRanges;
+use crate::resolve::{
+    Anywhere, HubDatasets, Notice, Resolved, Source, env_hub, is_archive, resolve,
+};
 use crate::split::Split;
 
 /// The files of the splits that are asked for, and how they are read.
@@ -51,26 +53,21 @@ pub fn pin(location: &DatasetLocation, split: &str, source: &dyn Source) -> Resu
 /// Opens the place where a dataset's files are. The Hub is the one that the environment names.
 pub fn open(location: &DatasetLocation) -> Result<Box<dyn Source>, Error> {
     match &location.origin {
-        DatasetOrigin::Files | DatasetOrigin::Folder { .. } => Ok(Box::new(LocalSource)),
-        DatasetOrigin::Hub { .. } => open_at(location, hub()?),
+        DatasetOrigin::Files | DatasetOrigin::Folder { .. } => {
+            let kept = KeptRanges::of_process();
+            Ok(Box::new(Anywhere::new(location, None, &kept)?))
+        }
+        DatasetOrigin::Hub { .. } => open_at(location, env_hub()?),
     }
-}
-
-/// Returns access to the Hub that the environment names. There is one for the process, because it
-/// has threads and connections of its own.
-pub fn hub() -> Result<&'static HubDatasets, Error> {
-    static HUB: OnceLock<HubDatasets> = OnceLock::new();
-    if let Some(hub) = HUB.get() {
-        return Ok(hub);
-    }
-    let hub = HubDatasets::from_env(Arc::new(whence_hub::no_progress))?;
-    Ok(HUB.get_or_init(|| hub))
 }
 
 /// Opens the place where a dataset's files are, with access to a Hub.
 pub fn open_at(location: &DatasetLocation, hub: &HubDatasets) -> Result<Box<dyn Source>, Error> {
     match &location.origin {
-        DatasetOrigin::Files | DatasetOrigin::Folder { .. } => Ok(Box::new(LocalSource)),
+        DatasetOrigin::Files | DatasetOrigin::Folder { .. } => {
+            let files = Anywhere::new(location, Some(hub.clone()), hub.kept())?;
+            Ok(Box::new(files))
+        }
         DatasetOrigin::Hub {
             repository, commit, ..
         } => Ok(Box::new(hub.source(repository, commit)?)),
@@ -139,6 +136,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::resolve::LocalSource;
 
     fn pinned(folder: &std::path::Path, split: &str) -> Result<Pinned, Error> {
         let path = folder.to_str().unwrap().to_owned();

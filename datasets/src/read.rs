@@ -1,11 +1,13 @@
 //! Opens the data files of a dataset: where they are, whatever they are compressed with, and in the
 //! format that was found when it was resolved.
 
+use std::borrow::Cow;
+
 use whence_schemas::dataset::{FormatOptions, FormatSpec};
 use whence_schemas::location::DataFile;
 
 use crate::Error;
-use crate::content::{Copies, SharedContent};
+use crate::content::{Copies, SharedContent, Version};
 use crate::field::FieldPath;
 use crate::format::{Format, RowReader};
 use crate::formats::format;
@@ -52,12 +54,22 @@ impl DatasetReader {
 
     /// Opens a file. A compressed one is unpacked first, unless that was done before.
     fn content(&self, file: &DataFile) -> Result<SharedContent, Error> {
-        let content = self.source.open(file)?;
+        let version = version(file);
+        let content = self.copies.whole(&self.source.open(file)?, &version)?;
         match &file.member {
             Some(member) => self
                 .copies
-                .member(&content, &file.digest, member, &self.options),
-            None => self.copies.plain(&content, &file.digest, &self.options),
+                .member(&content, &version, member, &self.options),
+            None => self.copies.plain(&content, &version, &self.options),
         }
+    }
+}
+
+/// Returns what tells a file's bytes from those of every other file. A digest does; the version of
+/// a file on a server only tells it from others at the same address.
+fn version(file: &DataFile) -> Cow<'_, str> {
+    match Version::parse(&file.digest) {
+        Some(version) => format!("{} {version} {}", file.path, file.bytes).into(),
+        None => file.digest.as_str().into(),
     }
 }

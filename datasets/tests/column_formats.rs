@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::ipc::writer::StreamWriter;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use whence_datasets::content::{RangeSource, local, remote};
+use whence_datasets::content::{KeptRanges, RangeSource, RemoteFile, local, remote};
 use whence_datasets::{Cell, Error, FieldPath, Row, SharedContent, formats};
 use whence_schemas::{ErrorKind, FormatName, FormatSpec};
 
@@ -255,8 +256,19 @@ impl RangeSource for Counted {
     }
 }
 
-/// Writes a Parquet file of four columns of texts that do not compress.
-fn four_columns(path: &Path) {
+/// Returns a file that is read by ranges, which are kept in `folder`.
+fn remote_file(source: Counted, folder: &Path) -> SharedContent {
+    let file = RemoteFile {
+        name: "https://host/rows".to_owned(),
+        num_bytes: source.bytes.len() as u64,
+        version: "1".to_owned(),
+        source: Arc::new(source),
+    };
+    remote(file, &KeptRanges::new(folder.to_owned(), 1 << 30))
+}
+
+/// Returns four columns of texts that do not compress, and of numbers.
+fn four_columns() -> RecordBatch {
     let texts = |salt: u64| -> ArrayRef {
         let text = |row: u64| {
             blake3::hash(&(row * 4 + salt).to_le_bytes())
@@ -272,14 +284,17 @@ fn four_columns(path: &Path) {
         ("c", texts(2)),
         ("id", ids),
     ];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn write_parquet(path: &Path, batch: &RecordBatch) {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(4_000))
         .set_dictionary_enabled(false)
         .build();
     let file = fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-    writer.write(&batch).unwrap();
+    writer.write(batch).unwrap();
     writer.close().unwrap();
 }
 
@@ -287,20 +302,17 @@ fn four_columns(path: &Path) {
 fn one_column_of_a_remote_file_costs_little_more_than_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.parquet");
-    four_columns(&path);
+    write_parquet(&path, &four_columns());
     let metadata = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let groups = metadata.metadata().row_groups().iter();
     let of_column: i64 = groups.map(|group| group.column(1).compressed_size()).sum();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let num_read = Arc::new(AtomicU64::new(0));
     let bytes = Bytes::from(fs::read(&path).unwrap());
-    let num_bytes = bytes.len() as u64;
     let source = Counted {
         bytes,
         num_read: Arc::clone(&num_read),
     };
-    let name = "https://host/rows.parquet".to_owned();
-    let content = remote(source, name, num_bytes, runtime.handle().clone());
+    let content = remote_file(source, folder.path());
     let spec = FormatSpec::from(FormatName::Parquet);
     let rows = read(&spec, &content, 0, &[field("b")]).unwrap();
     assert_eq!(rows.len(), 20_000);
@@ -310,26 +322,52 @@ fn one_column_of_a_remote_file_costs_little_more_than_its_bytes() {
         read_bytes <= most,
         "{read_bytes} read, {of_column} in the column"
     );
+    // What was read is kept, also for those who start in the middle.
+    let from_middle = |field_name| read(&spec, &content, 18_000, &[field(field_name)]).unwrap();
+    assert_eq!(from_middle("b").len(), 2_000);
+    assert_eq!(num_read.swap(0, Ordering::Relaxed), 0);
     // From the middle on, the row groups before are not read at all.
-    assert_eq!(
-        read(&spec, &content, 18_000, &[field("b")]).unwrap().len(),
-        2_000
-    );
+    assert_eq!(from_middle("c").len(), 2_000);
     let read_bytes = num_read.load(Ordering::Relaxed);
     assert!(read_bytes < most / 4, "{read_bytes} of {of_column}");
 }
 
 #[test]
+fn one_column_of_a_remote_arrow_file_costs_little_more_than_its_bytes() {
+    let batch = four_columns();
+    let mut bytes = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut bytes, &batch.schema()).unwrap();
+    for start in (0..20_000).step_by(2_000) {
+        writer.write(&batch.slice(start, 2_000)).unwrap();
+    }
+    writer.finish().unwrap();
+    drop(writer);
+    let num_read = Arc::new(AtomicU64::new(0));
+    let source = Counted {
+        bytes: bytes.into(),
+        num_read: Arc::clone(&num_read),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let content = remote_file(source, folder.path());
+    let rows = read(&spec("a.arrow"), &content, 0, &[field("b")]).unwrap();
+    let column = batch.column(1).as_string::<i32>();
+    let expected = (0..20_000).map(|row| (row + 1, Ok(vec![text(column.value(row as usize))])));
+    assert!(rows.into_iter().eq(expected));
+    // A text has 64 letters, and four bytes that say where it starts.
+    let of_column = 20_000 * 68;
+    let read_bytes = num_read.load(Ordering::Relaxed);
+    assert!(
+        (of_column..of_column * 115 / 100).contains(&read_bytes),
+        "{read_bytes} of {of_column}"
+    );
+}
+
+#[test]
 fn a_remote_file_is_streamed_from_any_offset() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let num_read = Arc::new(AtomicU64::new(0));
     let bytes = Bytes::from_static(b"{\"a\":\"x\"}\n{\"a\":\"y\"}\n");
-    let source = Counted {
-        bytes: bytes.clone(),
-        num_read,
-    };
-    let name = "https://host/rows.jsonl".to_owned();
-    let content = remote(source, name, bytes.len() as u64, runtime.handle().clone());
+    let folder = tempfile::tempdir().unwrap();
+    let content = remote_file(Counted { bytes, num_read }, folder.path());
     let mut end = String::new();
     content
         .reader(10)

@@ -11,7 +11,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Subject};
-use crate::retry::{retry, wait_out};
+use crate::retry::wait_out;
 
 /// A file of a snapshot, to be read in pieces. Clones share what they learn about its location.
 #[derive(Debug, Clone)]
@@ -39,7 +39,8 @@ impl RemoteFile {
         self.0.size
     }
 
-    /// Returns the bytes in `range`. They cannot be verified: only the whole file has a digest.
+    /// Returns the bytes in `range`, and goes on with the next byte when a connection breaks. They
+    /// cannot be verified: only the whole file has a digest.
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
         if range.start > range.end || range.end > self.0.size {
             return Err(Error::OutOfRange {
@@ -51,7 +52,7 @@ impl RemoteFile {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        retry(self.0.retry, async || self.0.read_once(range.clone()).await).await
+        self.0.read(range).await
     }
 
     /// Returns all bytes in order. The stream continues after a connection that broke, and fails at
@@ -68,13 +69,32 @@ impl RemoteFile {
 }
 
 impl Remote {
-    async fn read_once(&self, range: Range<u64>) -> Result<Bytes, Error> {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+        let mut budget = RetryBudget::new(self.retry);
+        loop {
+            let held = bytes.len();
+            let rest = range.start + held as u64..range.end;
+            let Err(error) = self.receive(rest, &mut bytes).await else {
+                return Ok(bytes.freeze());
+            };
+            if bytes.len() > held {
+                budget = RetryBudget::new(self.retry);
+            }
+            wait_out(&mut budget, error).await?;
+        }
+    }
+
+    /// Appends the bytes in `range`; if it fails, those that have arrived.
+    async fn receive(&self, range: Range<u64>, bytes: &mut BytesMut) -> Result<(), Error> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let mut body = self.open(range).await?;
         while let Some(piece) = body.next(&self.subject).await? {
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes.freeze())
+        Ok(())
     }
 
     /// Asks the storage server if its address is known, and the Hub otherwise.

@@ -121,18 +121,20 @@ fn model_name(address: &str) -> &str {
 /// neither.
 fn dataset_name(dataset: &DatasetSource) -> String {
     let location = &dataset.location;
-    let is_pattern = |path: &String| path.contains(['*', '?', '[']);
+    let is_pattern = |path: &String| without_query(path).contains(['*', '?', '[']);
     let name = match (&location.origin, &location.data_files[..]) {
         (DatasetOrigin::Files, []) => location.data_dir.as_deref().unwrap_or_default(),
         // Nobody knows how many files a pattern matches; its folder's name says more.
         (DatasetOrigin::Files, files) if files.len() > 1 || files.iter().any(is_pattern) => {
             common_folder(files)
         }
-        (DatasetOrigin::Files, [file, ..]) => return file_stem(file).to_owned(),
+        (DatasetOrigin::Files, [file, ..]) => {
+            return file_stem(without_query(file)).to_owned();
+        }
         (DatasetOrigin::Folder { path }, _) => path,
         (DatasetOrigin::Hub { repository, .. }, _) => repository,
     };
-    let name = name
+    let name = without_query(name)
         .trim_end_matches('/')
         .rsplit('/')
         .next()
@@ -151,6 +153,15 @@ fn dataset_name(dataset: &DatasetSource) -> String {
         .filter(|part| !part.is_empty())
         .collect();
     parts.join("-")
+}
+
+/// Returns an address such as `https://host/a.csv?download=true` without what follows its name. In a
+/// path, and in a pattern, a question mark is like any other character.
+fn without_query(path: &str) -> &str {
+    match path.rsplit_once('?') {
+        Some((address, query)) if path.contains("://") && query.contains('=') => address,
+        _ => path,
+    }
 }
 
 /// Returns the folder that all files or patterns have in common, without wildcards.
@@ -304,6 +315,14 @@ mod tests {
         let nested = ["/data/wiki/en/a.jsonl", "/data/wikis/en/a.jsonl"];
         assert_eq!(files(&nested, "train"), "data-train");
         assert_eq!(files(&["/a.jsonl", "/b.jsonl"], "train"), "train");
+        assert_eq!(files(&["https://h/a/rows.csv?x=1"], "train"), "rows");
+        assert_eq!(
+            files(&["s3://b/wiki/*.csv?region=x"], "train"),
+            "wiki-train"
+        );
+        let settings = "s3://b/wiki?endpoint=http://h:1".to_owned();
+        let bucket = DatasetOrigin::Folder { path: settings };
+        assert_eq!(name(bucket, &[], "train"), "wiki-train");
         let path = "/data/wiki/".to_owned();
         let folder = |split| name(DatasetOrigin::Folder { path: path.clone() }, &[], split);
         assert_eq!(folder("test[10%:20%]"), "wiki-test");

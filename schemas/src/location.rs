@@ -31,11 +31,13 @@ pub struct DatasetLocation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum DatasetOrigin {
-    /// Anywhere on this machine: the patterns are absolute.
+    /// Anywhere: the patterns are absolute paths on this machine, or addresses such as
+    /// `https://…`, `s3://…` and `hf://datasets/name@commit/…`.
     Files,
-    /// In a folder on this machine.
+    /// In a folder on this machine or of a bucket.
     Folder {
-        /// Its absolute path, the same on the machine that submits and on the coordinator's.
+        /// Its absolute path, the same on the machine that submits and on the coordinator's, or its
+        /// address, such as `s3://bucket/folder`.
         path: String,
     },
     /// In a repository on the Hub.
@@ -80,14 +82,16 @@ impl DatasetLocation {
 pub struct DataFile {
     /// The split that it belongs to.
     pub split: String,
-    /// Its path: absolute on the coordinator's machine, or within the repository.
+    /// Its path: absolute on the coordinator's machine, or within the repository; or its address.
     pub path: String,
     /// The name of the file inside the archive at `path`, if that is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
     /// Length in bytes of the file at `path`.
     pub bytes: u64,
-    /// Digest of the bytes of the file at `path`: BLAKE3 on this machine; on the Hub what the Hub itself has, so
-    /// that nothing must be fetched for it.
+    /// What tells the bytes of the file at `path` from others: their BLAKE3 digest on this machine;
+    /// on the Hub the digest that the Hub itself has, so that nothing must be fetched for it; in a
+    /// bucket or on a web server `etag:` with the entity tag, or `modified:` with the time of the
+    /// last change.
     pub digest: String,
 }

@@ -82,6 +82,12 @@ impl Bucket {
         format!("s3://bucket/{prefix}?endpoint=http://{address}&region=test&skip_signature=true")
     }
 
+    /// Puts an object into the bucket.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.lock().objects.insert(key.to_owned(), bytes);
+    }
+
     /// Makes requests go wrong from now on, as `fault` says.
     pub fn fail(&self, fault: Fault) {
         self.lock().fault = fault;

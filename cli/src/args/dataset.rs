@@ -9,8 +9,8 @@ use super::attribution::{JsonObject, json_object};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dataset")]
 pub struct DatasetPlace {
-    /// Dataset: a folder or file, a name on the Hub, or one of `json`, `csv`, `parquet`, `arrow` and
-    /// `text`.
+    /// Dataset: a folder or file, a name on the Hub, an address such as `s3://bucket/folder`, or one of
+    /// `json`, `csv`, `parquet`, `arrow` and `text`.
     ///
     /// A folder or repository is read as `load_dataset` of Hugging Face reads it: its README.md,
     /// its folders and the names of its files tell the splits, and the most common extension the
@@ -36,7 +36,9 @@ pub struct DatasetPlace {
     pub dataset_dir: Option<String>,
     /// Files of the dataset, in the order of their rows, as paths or patterns: `'data/*.jsonl'`.
     ///
-    /// All of them are the split `train`. Paths are relative to the folder that is the dataset.
+    /// All of them are the split `train`. Paths are relative to the folder that is the dataset. Files
+    /// elsewhere have addresses: `https://host/rows.parquet`, `'s3://bucket/rows/*.jsonl.gz'`,
+    /// `hf://datasets/owner/name/rows.csv`.
     #[arg(long, visible_alias = "files", value_name = "PATH", value_parser = user_path::expand, num_args = 1..)]
     pub dataset_files: Vec<String>,
     /// Branch, tag or commit of a dataset on the Hub; `main` when absent.

@@ -10,7 +10,7 @@ use super::stop::{stop_requested, unless_stopped};
 use crate::args::AttributeDataset;
 use crate::local::Local;
 use crate::output::{counted, grouped};
-use crate::progress::JobProgress;
+use crate::progress::{DataArrivals, JobProgress};
 use crate::results::Results;
 use crate::{Exit, Failure, job};
 
@@ -18,12 +18,14 @@ pub(super) async fn run(arguments: AttributeDataset) -> Result<(), Failure> {
     // Only checks that the files can be created. They are written after the job, from its table.
     drop(Targets::create(&arguments.display)?);
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
+    let arrivals = DataArrivals::show(arguments.quiet);
     let inputs = (&arguments.model, &arguments.dataset);
     let (spec, model) = job::specification(inputs, attribution, &arguments.job).await?;
     let memory = job::memory_of_each(&arguments.batch, &model, arguments.workers)?;
     let mut local = Local::start(&arguments.storage.root).await?;
     let mut progress = JobProgress::start(arguments.quiet);
-    let outcome = work(&mut local, (&arguments, memory), &spec, &mut progress).await;
+    let new = New { spec, arrivals };
+    let outcome = work(&mut local, (&arguments, memory), new, &mut progress).await;
     let summary = outcome
         .as_ref()
         .ok()
@@ -66,15 +68,23 @@ fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
     }
 }
 
+/// A job that is not submitted yet, and the display of what is read to plan it.
+struct New {
+    spec: JobSpec,
+    arrivals: DataArrivals,
+}
+
 /// Runs the job to its end. Returns its final status, and whether it had already ended before.
 async fn work(
     local: &mut Local,
     (arguments, memory): (&AttributeDataset, Option<u64>),
-    spec: &JobSpec,
+    new: New,
     progress: &mut JobProgress,
 ) -> Result<(JobStatus, bool), Failure> {
     let mut jobs = local.jobs();
-    let (id, existed) = jobs.submit(spec).await?;
+    let (id, existed) = jobs.submit(&new.spec).await?;
+    // The dataset was read once to plan the job. The job's own progress is shown from here on.
+    drop(new.arrivals);
     let (status, _) = jobs.get(&id).await?;
     if status.state() != JobState::Running {
         return Ok((status, true));

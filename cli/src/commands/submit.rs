@@ -3,6 +3,7 @@
 use super::ending::{ended_well, tell_table};
 use super::watch::follow;
 use crate::args::Submit;
+use crate::progress::DataArrivals;
 use crate::remote::Jobs;
 use crate::{Failure, job, output};
 
@@ -11,8 +12,10 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
     // is listening.
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
+    let arrivals = DataArrivals::show(false);
     let inputs = (&arguments.model, &arguments.dataset);
     let (spec, _) = job::specification(inputs, attribution, &arguments.job).await?;
+    drop(arrivals);
     let (id, existed) = jobs.submit(&spec).await?;
     output::line(id.as_str())?;
     if existed {

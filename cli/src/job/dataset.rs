@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use whence_datasets::resolve::{escape, is_builder, is_magic};
+use whence_datasets::resolve::{
+    Named, escape, is_address, is_builder, is_magic, join, named as named_at, pinned,
+};
 use whence_datasets::{hub, local_path, open, pin};
 use whence_schemas::job::DatasetSource;
 use whence_schemas::location::{DatasetLocation, DatasetOrigin};
@@ -63,8 +65,8 @@ fn named(place: &DatasetPlace) -> Result<DatasetLocation, Failure> {
             ..files(place, &place.dataset_files)?
         });
     }
-    if let Some(repository) = name.strip_prefix("hf://datasets/") {
-        return on_hub(place, repository);
+    if is_elsewhere(name) {
+        return at_address(place, name);
     }
     let path = local_path(name)?;
     if path.is_dir() {
@@ -73,17 +75,49 @@ fn named(place: &DatasetPlace) -> Result<DatasetLocation, Failure> {
         return Ok(within(place, DatasetOrigin::Folder { path }));
     }
     if path.exists() || is_magic(name) {
-        if !place.dataset_files.is_empty() || place.dataset_dir.is_some() {
-            return Err(Failure::request(format!(
-                "`{name}` is itself a file, so it has no --dataset-files and no --dataset-dir"
-            )));
-        }
-        return files(place, &[name.to_owned()]);
+        return the_file(place, name);
     }
     if is_hub_name(name) {
-        return on_hub(place, name);
+        return on_hub(place, name, place.dataset_revision.as_deref());
     }
     Err(missing(name))
+}
+
+/// Returns whether a name or path is an address on another machine.
+fn is_elsewhere(name: &str) -> bool {
+    is_address(name) && !name.starts_with("file://")
+}
+
+/// Returns the location of a dataset on another machine.
+fn at_address(place: &DatasetPlace, name: &str) -> Result<DatasetLocation, Failure> {
+    match named_at(name)? {
+        Named::Repository {
+            repository,
+            revision: None,
+        } => on_hub(place, &repository, place.dataset_revision.as_deref()),
+        Named::Repository {
+            repository,
+            revision,
+        } => {
+            refuse_revision(place, name)?;
+            on_hub(place, &repository, revision.as_deref())
+        }
+        Named::Folder(path) => {
+            refuse_revision(place, name)?;
+            Ok(within(place, DatasetOrigin::Folder { path }))
+        }
+        Named::Files => the_file(place, name),
+    }
+}
+
+/// Returns the location of the file, or the pattern of files, that is the dataset.
+fn the_file(place: &DatasetPlace, name: &str) -> Result<DatasetLocation, Failure> {
+    if !place.dataset_files.is_empty() || place.dataset_dir.is_some() {
+        return Err(Failure::request(format!(
+            "`{name}` is itself a file, so it has no --dataset-files and no --dataset-dir"
+        )));
+    }
+    files(place, &[name.to_owned()])
 }
 
 /// Returns the location of what is asked for in a folder or repository.
@@ -97,8 +131,12 @@ fn within(place: &DatasetPlace, origin: DatasetOrigin) -> DatasetLocation {
 }
 
 /// Returns the location of a repository at the commit that its revision has now.
-fn on_hub(place: &DatasetPlace, repository: &str) -> Result<DatasetLocation, Failure> {
-    let found = hub()?.find(repository, place.dataset_revision.as_deref());
+fn on_hub(
+    place: &DatasetPlace,
+    repository: &str,
+    revision: Option<&str>,
+) -> Result<DatasetLocation, Failure> {
+    let found = hub()?.find(repository, revision);
     let (origin, notice) = found.map_err(|error| {
         // A mistyped name of a folder looks like a name on the Hub.
         match similar(repository) {
@@ -132,12 +170,14 @@ fn files(place: &DatasetPlace, files: &[String]) -> Result<DatasetLocation, Fail
     }
     refuse_revision(place, "a list of files")?;
     let data_dir = place.dataset_dir.as_deref().map(|folder| {
+        if is_elsewhere(folder) {
+            return Ok(pinned(folder)?);
+        }
         let folder = absolute(Path::new(folder))?;
         text(&folder)
     });
     let data_dir = data_dir.transpose()?;
-    let base = data_dir.as_deref().map(Path::new);
-    let files = files.iter().map(|file| pattern(file, base));
+    let files = files.iter().map(|file| pattern(file, data_dir.as_deref()));
     Ok(DatasetLocation {
         data_files: files.collect::<Result<_, _>>()?,
         data_dir,
@@ -145,15 +185,23 @@ fn files(place: &DatasetPlace, files: &[String]) -> Result<DatasetLocation, Fail
     })
 }
 
-/// Returns `file` as an absolute pattern. The name of an existing file stands for itself, whatever
-/// characters it has.
-fn pattern(file: &str, base: Option<&Path>) -> Result<String, Failure> {
-    if file.contains("::") || file.contains("://") && !file.starts_with("file://") {
+/// Returns `file` as an absolute pattern or an address. The name of an existing file stands for
+/// itself, whatever characters it has.
+fn pattern(file: &str, base: Option<&str>) -> Result<String, Failure> {
+    if file.contains("::") {
         // Refused with a reason when the pattern is resolved.
         return Ok(file.to_owned());
     }
+    if is_elsewhere(file) {
+        return Ok(pinned(file)?);
+    }
+    if let Some(base) = base.filter(|base| is_elsewhere(base))
+        && !Path::new(file).is_absolute()
+    {
+        return Ok(join(base, file));
+    }
     let path = match base {
-        Some(base) => base.join(local_path(file)?),
+        Some(base) => Path::new(base).join(local_path(file)?),
         None => local_path(file)?,
     };
     if path.exists() {
@@ -169,7 +217,7 @@ fn pattern(file: &str, base: Option<&Path>) -> Result<String, Failure> {
 fn refuse_revision(place: &DatasetPlace, what: &str) -> Result<(), Failure> {
     match place.dataset_revision.as_deref() {
         Some(revision) => Err(Failure::request(format!(
-            "`--dataset-revision {revision}` is for a repository on the Hub; {what} has no revisions"
+            "`--dataset-revision {revision}` is for a repository on the Hub; {what} has none of its own"
         ))),
         None => Ok(()),
     }

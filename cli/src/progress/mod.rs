@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use whence_proto::v1::JobStatus;
 
 use crate::output::{counted, grouped};
-pub(crate) use downloads::Downloads;
+pub(crate) use downloads::{DataArrivals, Downloads};
 use terminal::can_move_its_cursor;
 use watch::{BAR_STEPS, Watch};
 

@@ -53,6 +53,14 @@ impl Compression {
     }
 }
 
+/// Returns whether a file that starts with `start` is compressed or an archive, so that it has to be
+/// read from its beginning.
+pub(crate) fn is_packed(start: &[u8]) -> bool {
+    Compression::from_magic(start).is_some()
+        || refused_archive(start).is_some()
+        || start.starts_with(b"PK")
+}
+
 /// Returns what kind of unsupported archive starts with `start`, if it is one.
 pub(super) fn refused_archive(start: &[u8]) -> Option<&'static str> {
     let found = REFUSED.iter().find(|(magic, _)| start.starts_with(magic));

@@ -20,6 +20,7 @@ use whence_schemas::{FormatOptions, cache_folder};
 
 use super::compression::{Compression, MAGIC_BYTES, refused_archive};
 use super::encoding::TextEncoding;
+use super::failure::carried_by;
 use super::{SharedContent, eviction, local, unreadable, zip};
 use crate::Error;
 
@@ -53,6 +54,19 @@ impl Copies {
     /// environment variable.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Self {
         Self::new(cache_folder(variable).join("unpacked"), MAX_BYTES)
+    }
+
+    /// Returns a copy of a file from a server that sends no parts of it, so that it is transferred
+    /// once; `version` tells its bytes from those of every other file. Any other file is returned as
+    /// it is.
+    pub fn whole(&self, content: &SharedContent, version: &str) -> Result<SharedContent, Error> {
+        if content.has_ranges().map_err(unreadable(content))? {
+            return Ok(SharedContent::clone(content));
+        }
+        let key = key(&["whole", version]);
+        self.copy(content, content.name(), &key, || {
+            content.reader(0).map_err(unreadable(content))
+        })
     }
 
     /// Returns a file's bytes unpacked and as UTF-8: the file itself if it is plain, else its copy.
@@ -203,8 +217,12 @@ fn refused(content: &SharedContent, reason: &str) -> Error {
 }
 
 fn damaged(name: &str, error: &io::Error) -> Error {
-    Error::Content {
-        path: name.into(),
-        reason: format!("it cannot be unpacked: {error}"),
-    }
+    let reason = format!("it cannot be unpacked: {error}");
+    carried_by(error).map_or_else(
+        || Error::Content {
+            path: name.into(),
+            reason,
+        },
+        Error::Remote,
+    )
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::failure::carried_by;
 use crate::Error;
 
 /// The bytes of one data file. They must not change while it is open.
@@ -24,6 +25,12 @@ pub trait Content: fmt::Debug + Send + Sync {
     /// Returns a reader of everything from `offset` to the end. It reads large pieces at a time
     /// where small ones would be slow.
     fn reader(&self, offset: u64) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Returns whether a range can be had without everything before it. Some servers send whole
+    /// files only.
+    fn has_ranges(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// A file that is shared by the readers of its rows.
@@ -32,8 +39,11 @@ pub type SharedContent = Arc<dyn Content>;
 /// Returns a function that turns an I/O error into one that names the file.
 pub(crate) fn unreadable(content: &SharedContent) -> impl Fn(io::Error) -> Error {
     let path = PathBuf::from(content.name());
-    move |source| Error::File {
-        path: path.clone(),
-        source,
+    move |source| match carried_by(&source) {
+        Some(failure) => Error::Remote(failure),
+        None => Error::File {
+            path: path.clone(),
+            source,
+        },
     }
 }

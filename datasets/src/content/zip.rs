@@ -4,6 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use ::zip::CompressionMethod;
 
+use super::failure::carried_by;
 use super::positioned::Positioned;
 use super::{SharedContent, unreadable};
 use crate::Error;
@@ -52,7 +53,16 @@ type Archive = ::zip::ZipArchive<BufReader<Positioned>>;
 
 pub(super) fn open(content: &SharedContent) -> Result<Archive, Error> {
     let reader = BufReader::new(Positioned::new(content));
-    Archive::new(reader).map_err(|error| damaged(content, &error.to_string()))
+    Archive::new(reader).map_err(|error| broken(content, error))
+}
+
+fn broken(content: &SharedContent, error: ::zip::result::ZipError) -> Error {
+    match error {
+        ::zip::result::ZipError::Io(error) if carried_by(&error).is_some() => {
+            unreadable(content)(error)
+        }
+        error => damaged(content, &error.to_string()),
+    }
 }
 
 pub(super) fn damaged(content: &SharedContent, reason: &str) -> Error {
@@ -64,7 +74,7 @@ pub(super) fn damaged(content: &SharedContent, reason: &str) -> Error {
 
 /// Returns a reader of a member's bytes. The archive's checksum is compared at the end.
 pub(super) fn unpack(content: &SharedContent, member: &str) -> Result<Box<dyn Read + Send>, Error> {
-    let broken = |error: ::zip::result::ZipError| damaged(content, &error.to_string());
+    let broken = |error: ::zip::result::ZipError| broken(content, error);
     let mut archive = open(content)?;
     let index = archive.index_for_name(member).ok_or_else(|| {
         let reason = format!("it has no member `{member}`");

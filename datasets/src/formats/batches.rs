@@ -9,7 +9,7 @@ use whence_schemas::panics;
 
 use super::columnar::{self, Places};
 use crate::Error;
-use crate::content::SharedContent;
+use crate::content::{SharedContent, carried_by};
 use crate::format::{Row, RowReader};
 
 /// Decodes the batches of one file in order.
@@ -82,14 +82,18 @@ impl<B: Batches> RowReader for BatchRows<B> {
     }
 }
 
-/// Runs a step of the decoder of `format`. Its errors and its panics are damage of the file.
-pub(super) fn guarded<T, E: std::error::Error>(
+/// Runs a step of the decoder of `format`. Its errors and its panics are damage of the file, unless
+/// the file could not be had.
+pub(super) fn guarded<T, E: std::error::Error + 'static>(
     content: &SharedContent,
     format: &str,
     read: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, Error> {
     match panics::caught(read) {
-        Ok(read) => read.map_err(|error| damaged(content, format, &error.to_string())),
+        Ok(read) => read.map_err(|error| {
+            let damaged = || damaged(content, format, &error.to_string());
+            carried_by(&error).map_or_else(damaged, Error::Remote)
+        }),
         Err(panic) => {
             let reason = format!("the reader cannot take it ({panic})");
             Err(damaged(content, format, &reason))

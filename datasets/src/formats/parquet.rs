@@ -5,8 +5,8 @@
 //! large ranges instead of page by page. What is in memory at a time is the compressed columns of
 //! one row group.
 
-use std::io::Read;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -14,8 +14,7 @@ use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataPushDecoder};
 
 use super::batches::{BatchRows, Batches, damaged, guarded};
 use super::columnar::Places;
@@ -29,6 +28,10 @@ const FORMAT: &str = "Parquet";
 
 /// Rows decoded at a time. Few enough that a batch of long texts does not take much memory.
 const BATCH_ROWS: usize = 256;
+
+/// Bytes at the end of a file that are read at first. They hold the metadata of most files, so that
+/// it takes one request.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// Ranges that are this close to each other are read as one, because a request costs more than the
 /// bytes between them.
@@ -69,35 +72,42 @@ impl Format for Parquet {
     }
 }
 
+/// Reads the end of the file, which says where everything is.
 fn metadata(content: &SharedContent) -> Result<ArrowReaderMetadata, Error> {
-    let chunks = Chunks(SharedContent::clone(content));
-    let load = || ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new());
-    guarded(content, FORMAT, load)
-}
-
-/// A file as the reader of the metadata asks for it: by ranges.
-struct Chunks(SharedContent);
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.0.num_bytes()
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = Box<dyn Read + Send>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(self.0.reader(start)?)
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let end = start + length as u64;
-        if end > self.0.num_bytes() {
-            return Err(ParquetError::EOF(format!("it ends before byte {end}")));
+    let length = content.num_bytes();
+    let decoder = guarded(content, FORMAT, || {
+        ParquetMetaDataPushDecoder::try_new(length)
+    });
+    let mut decoder = decoder?.with_page_index_policy(PageIndexPolicy::Skip);
+    let mut wanted: Vec<Range<u64>> = Vec::new();
+    wanted.push(length.saturating_sub(TAIL_BYTES)..length);
+    loop {
+        for range in wanted {
+            let bytes = read_range(content, &range)?;
+            guarded(content, FORMAT, || decoder.push_range(range, bytes))?;
         }
-        Ok(self.0.read_range(start..end)?)
+        match guarded(content, FORMAT, || decoder.try_decode())? {
+            DecodeResult::NeedsData(ranges) => wanted = ranges,
+            DecodeResult::Data(metadata) => {
+                let options = ArrowReaderOptions::new();
+                return guarded(content, FORMAT, || {
+                    ArrowReaderMetadata::try_new(Arc::new(metadata), options)
+                });
+            }
+            DecodeResult::Finished => return Err(damaged(content, FORMAT, "it has no metadata")),
+        }
     }
+}
+
+/// Reads a range that the file itself names, and that may therefore lie outside of it.
+fn read_range(content: &SharedContent, range: &Range<u64>) -> Result<Bytes, Error> {
+    if range.end > content.num_bytes() || range.start > range.end {
+        let reason = format!("it ends before byte {}", range.end);
+        return Err(damaged(content, FORMAT, &reason));
+    }
+    content
+        .read_range(range.clone())
+        .map_err(unreadable(content))
 }
 
 /// Selects the leaf columns in which the fields lie: of a struct only the children that are asked
@@ -143,14 +153,8 @@ impl Batches for ParquetBatches {
 impl ParquetBatches {
     /// Gives the decoder the bytes that it asked for.
     fn fetch(&mut self, ranges: &[Range<u64>]) -> Result<(), Error> {
-        let end = self.content.num_bytes();
-        if let Some(outside) = ranges.iter().find(|range| range.end > end) {
-            let reason = format!("it ends before byte {}", outside.end);
-            return Err(damaged(&self.content, FORMAT, &reason));
-        }
         for together in coalesced(ranges) {
-            let bytes = self.content.read_range(together.clone());
-            let bytes = bytes.map_err(unreadable(&self.content))?;
+            let bytes = read_range(&self.content, &together)?;
             let within =
                 |range: &&Range<u64>| together.start <= range.start && range.end <= together.end;
             for range in ranges.iter().filter(within) {

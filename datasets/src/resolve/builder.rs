@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use whence_schemas::dataset::{FormatName, FormatOptions, FormatSpec};
 
+use super::address::without_query;
+
 /// The extensions that each builder of `datasets` reads. Whence has no reader for most builders,
 /// but their files count too: a folder of pictures with one `.csv` beside them is not a table.
 const BUILDERS: &[(&str, &[&str])] = &[
@@ -186,7 +188,7 @@ pub(super) fn reads(builder: &str, path: &str) -> bool {
 }
 
 fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
+    without_query(path).rsplit('/').next().unwrap_or_default()
 }
 
 fn extensions(path: &str) -> impl Iterator<Item = &str> {

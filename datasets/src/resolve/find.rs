@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::address::{self, Place, is_address};
 use super::builder;
-use super::glob::Glob;
+use super::glob::{Glob, is_magic};
 use super::source::Source;
 use crate::Error;
 
@@ -57,12 +58,22 @@ impl<'s> Finder<'s> {
         taken: Taken,
     ) -> Result<Vec<String>, Error> {
         let refuse = |reason: String| Error::Pattern {
-            pattern: pattern.to_owned(),
+            pattern: address::shown(pattern),
             reason,
         };
-        if pattern.contains("://") || pattern.contains("::") {
-            let reason = "URLs and paths inside archives are not read; download the file first";
+        if pattern.contains("::") {
+            let reason = "paths inside archives are not read; name the archive itself";
             return Err(refuse(reason.to_owned()));
+        }
+        if is_address(pattern) && !self.source.reads_addresses() {
+            let reason = "the files of a repository are all in it; name those elsewhere with \
+                          --dataset-files alone";
+            return Err(refuse(reason.to_owned()));
+        }
+        if address::place(pattern).map_err(refuse)? == Place::Web {
+            let is_there = (taken == Taken::All || builder::is_data_file(pattern))
+                && self.source.has_file(pattern)?;
+            return Ok(is_there.then(|| pattern.to_owned()).into_iter().collect());
         }
         let glob = Glob::parse(base, pattern).map_err(refuse)?;
         let is_taken = |path: &str| taken == Taken::All || builder::is_data_file(path);
@@ -96,7 +107,8 @@ impl<'s> Finder<'s> {
             let mut files = Vec::new();
             for pattern in patterns {
                 let found = self.matches(base, pattern, taken)?;
-                if found.is_empty() && !super::glob::is_magic(pattern) {
+                let is_one = address::place(pattern) == Ok(Place::Web) || !is_magic(pattern);
+                if found.is_empty() && is_one {
                     return Err(self.missing(base, pattern, taken));
                 }
                 files.extend(found);

@@ -31,10 +31,14 @@ enum Kind {
 }
 
 impl Glob {
-    /// Parses `pattern`, relative to `base` unless it begins with a slash. Nothing in `base` is
-    /// special. Fails with the reason if the pattern has no meaning.
+    /// Parses `pattern`, relative to `base` unless it begins with a slash or a scheme such as `s3://`.
+    /// Nothing in `base` is special. Fails with the reason if the pattern has no meaning.
     pub(super) fn parse(base: &str, pattern: &str) -> Result<Self, String> {
-        let base = if pattern.starts_with('/') { "/" } else { base };
+        let base = match pattern {
+            _ if pattern.contains("://") => "",
+            _ if pattern.starts_with('/') => "/",
+            _ => base,
+        };
         let mut literal: Vec<&str> = match base.trim_end_matches('/') {
             "" if base.is_empty() => Vec::new(),
             base => base.split('/').collect(),
@@ -45,7 +49,7 @@ impl Glob {
                 "." => {}
                 // Only a leading `..` can be resolved without looking at the disk.
                 ".." if components.is_empty() => {
-                    if literal.len() <= usize::from(literal.first() == Some(&"")) {
+                    if literal.len() <= num_of_root(&literal) {
                         return Err("it leaves the dataset".to_owned());
                     }
                     literal.pop();
@@ -98,6 +102,16 @@ impl Glob {
         num_hidden(&names) == num_hidden(&parts)
             && num_special(&names) == num_special(&parts)
             && matches(&self.components, &names)
+    }
+}
+
+/// Returns how many components the root of a path has, above which there is nothing: the one before
+/// the first slash, or the scheme and the bucket of `s3://bucket/folder`.
+fn num_of_root(literal: &[&str]) -> usize {
+    match literal {
+        ["", ..] => 1,
+        [scheme, "", ..] if scheme.ends_with(':') => 3,
+        _ => 0,
     }
 }
 
@@ -233,6 +247,12 @@ mod tests {
         assert_eq!(glob("", "data/a.csv"), ("data/a.csv".to_owned(), Some(0)));
         assert_eq!(glob("/", "*.csv"), (String::new(), Some(1)));
         assert_eq!(glob("/", "a.csv"), ("/a.csv".to_owned(), Some(0)));
+        assert_eq!(
+            glob("/d", "s3://b/a/*.csv"),
+            ("s3://b/a".to_owned(), Some(1))
+        );
+        assert_eq!(glob("s3://b/a", "../c/*"), ("s3://b/c".to_owned(), Some(1)));
+        assert!(Glob::parse("s3://b", "../c").is_err());
         assert!(Glob::parse("", "../a").is_err());
         assert!(Glob::parse("/", "../a").is_err());
         assert!(Glob::parse("", "a**/b").is_err());

@@ -1,21 +1,22 @@
 //! A repository on the Hub, at one commit, as a source of datasets.
 //!
 //! The Hub's list of the files already has a digest for each of them, so that nothing is fetched to
-//! pin a dataset. A file is fetched into the cache when its rows are read.
+//! pin a dataset. When its rows are read, a small or compressed file is fetched into the cache that
+//! Python shares. Of a large one only the ranges that are needed are read, unless the cache has it.
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use tokio::runtime::Runtime;
 use whence_hub::{Commit, Hub, RepoFile, RepoId, RepoKind, Revision, Settings, Snapshot};
 use whence_schemas::location::{DataFile, DatasetOrigin};
 
 use super::notice::Notice;
 use super::source::Source;
 use crate::Error;
-use crate::content::{self, SharedContent};
-use crate::files::unreadable;
+use crate::content::{self, Arrival, KeptRanges, RemoteFile, SharedContent};
+use crate::files::{network_failed, unreadable};
 
 /// The branch on which the Hub keeps its own copy of a dataset, in Parquet.
 const PARQUET_BRANCH: &str = "refs/convert/parquet";
@@ -23,48 +24,69 @@ const PARQUET_BRANCH: &str = "refs/convert/parquet";
 /// Says how far a download is.
 pub type Progress = Arc<dyn Fn(whence_hub::Transfer<'_>) + Send + Sync>;
 
-/// A Hub whose repositories can be read as datasets.
-///
-/// Requests run on threads of its own, so that it may be used on any thread that may block, whether
-/// or not that one belongs to a runtime.
+/// Files up to this size are fetched as a whole: that takes hardly longer than asking for a part,
+/// and the cache then has them, for Python and offline.
+const WHOLE_BYTES: u64 = 4 << 20;
+
+/// First bytes of a file that tell whether it is compressed.
+const START_BYTES: u64 = 8;
+
+/// A Hub whose repositories can be read as datasets. It may be used on any thread that may block.
 #[derive(Clone)]
 pub struct HubDatasets {
     hub: Hub,
     progress: Progress,
-    runtime: Arc<OwnRuntime>,
+    kept: KeptRanges,
 }
 
-/// A runtime that is shut down without waiting, which a thread of another runtime may not do.
-struct OwnRuntime(Option<Runtime>);
-
-impl Drop for OwnRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+/// Returns access to the Hub that the environment names. There is one for the process, because it
+/// keeps its connections.
+pub fn env_hub() -> Result<&'static HubDatasets, Error> {
+    static HUB: OnceLock<HubDatasets> = OnceLock::new();
+    if let Some(hub) = HUB.get() {
+        return Ok(hub);
     }
+    let settings = Settings::from_env(|name| std::env::var(name).ok());
+    let progress: Progress = Arc::new(|transfer| content::note(Arrival::Download(transfer)));
+    let hub = HubDatasets::new(settings.map_err(Error::HubSettings)?, progress)?;
+    Ok(HUB.get_or_init(|| hub))
 }
 
 impl HubDatasets {
-    /// Prepares access to the Hub that the environment names. Opens no socket.
-    pub fn from_env(progress: Progress) -> Result<Self, Error> {
-        let settings = Settings::from_env(|name| std::env::var(name).ok());
-        Self::new(settings.map_err(Error::HubSettings)?, progress)
-    }
-
     /// Prepares access to a Hub. Opens no socket.
     pub fn new(settings: Settings, progress: Progress) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("hub")
-            .enable_all()
-            .build()
-            .map_err(Error::Thread)?;
         Ok(Self {
             hub: Hub::new(settings).map_err(Box::new)?,
             progress,
-            runtime: Arc::new(OwnRuntime(Some(runtime))),
+            kept: KeptRanges::of_process(),
         })
+    }
+
+    /// Keeps what is read of large files in `kept` instead of the user's cache folder.
+    #[must_use]
+    pub fn keeping(self, kept: KeptRanges) -> Self {
+        Self { kept, ..self }
+    }
+
+    pub(crate) fn kept(&self) -> &KeptRanges {
+        &self.kept
+    }
+
+    /// Returns the Hub's own address.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.hub.settings().endpoint.as_str()
+    }
+
+    /// Returns the commit that `revision` of a repository has now.
+    pub(crate) fn commit(&self, repository: &str, revision: Option<&str>) -> Result<String, Error> {
+        Ok(self.snapshot(repository, revision)?.commit.to_string())
+    }
+
+    fn snapshot(&self, repository: &str, revision: Option<&str>) -> Result<Snapshot, Error> {
+        let id = RepoId::new(RepoKind::Dataset, repository).map_err(Error::HubName)?;
+        let asked = revision.map_or_else(|| Ok(Revision::default()), Revision::new);
+        let asked = asked.map_err(Error::HubName)?;
+        answer(|| self.hub.resolve(&id, &asked))
     }
 
     /// Looks up the commit that `revision` of a repository has now.
@@ -76,16 +98,13 @@ impl HubDatasets {
         repository: &str,
         revision: Option<&str>,
     ) -> Result<(DatasetOrigin, Option<Notice>), Error> {
-        let id = RepoId::new(RepoKind::Dataset, repository).map_err(Error::HubName)?;
-        let asked = revision.map_or_else(|| Ok(Revision::default()), Revision::new);
-        let asked = asked.map_err(Error::HubName)?;
-        let snapshot = self.wait(|hub, runtime| runtime.block_on(hub.resolve(&id, &asked)))?;
+        let snapshot = self.snapshot(repository, revision)?;
         let origin = |snapshot: &Snapshot, is_export| DatasetOrigin::Hub {
             repository: repository.to_owned(),
             commit: snapshot.commit.to_string(),
             is_export,
         };
-        let tree = self.wait(|hub, runtime| runtime.block_on(hub.tree(&snapshot)))?;
+        let tree = answer(|| self.hub.tree(&snapshot))?;
         let name = repository.rsplit('/').next().unwrap_or(repository);
         let script = format!("{name}.py");
         if !tree.files.iter().any(|file| file.path == script) {
@@ -94,8 +113,7 @@ impl HubDatasets {
         let script = Notice::ParquetBranch {
             repository: repository.to_owned(),
         };
-        let branch = Revision::new(PARQUET_BRANCH).map_err(Error::HubName)?;
-        match self.wait(|hub, runtime| runtime.block_on(hub.resolve(&id, &branch))) {
+        match self.snapshot(repository, Some(PARQUET_BRANCH)) {
             Ok(snapshot) => Ok((origin(&snapshot, true), Some(script))),
             Err(Error::Hub(error)) if matches!(*error, whence_hub::Error::RevisionNotFound(_)) => {
                 Err(Error::Script {
@@ -116,22 +134,14 @@ impl HubDatasets {
             files: OnceLock::new(),
         })
     }
+}
 
-    /// Waits for an answer on a thread of its own, because `block_on` may not be called on one that
-    /// belongs to a runtime.
-    fn wait<T: Send>(
-        &self,
-        ask: impl FnOnce(&Hub, &Runtime) -> Result<T, whence_hub::Error> + Send,
-    ) -> Result<T, Error> {
-        let runtime = self.runtime.0.as_ref();
-        let runtime = runtime.expect("the runtime is there until it is dropped");
-        let answer = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| ask(&self.hub, runtime));
-            let answer = waiting.join();
-            answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        Ok(answer.map_err(Box::new)?)
-    }
+/// Asks the Hub, and waits for its answer.
+fn answer<T: Send, F: Future<Output = Result<T, whence_hub::Error>>>(
+    ask: impl FnOnce() -> F + Send,
+) -> Result<T, Error> {
+    let answer = content::wait(ask).map_err(Error::Thread)?;
+    Ok(answer.map_err(Box::new)?)
 }
 
 /// A repository at a commit.
@@ -147,9 +157,7 @@ impl HubSource {
         if let Some(files) = self.files.get() {
             return Ok(files);
         }
-        let tree = self
-            .hub
-            .wait(|hub, runtime| runtime.block_on(hub.tree(&self.snapshot)))?;
+        let tree = answer(|| self.hub.hub.tree(&self.snapshot))?;
         if !tree.is_complete {
             return Err(Error::HubIncomplete {
                 repository: self.snapshot.repo.to_string(),
@@ -167,10 +175,40 @@ impl HubSource {
         })
     }
 
-    fn fetch(&self, file: &RepoFile) -> Result<std::path::PathBuf, Error> {
+    fn fetch(&self, file: &RepoFile) -> Result<PathBuf, Error> {
         let progress = self.hub.progress.as_ref();
-        self.hub
-            .wait(|hub, runtime| runtime.block_on(hub.fetch(&self.snapshot, file, progress)))
+        let fetched = answer(|| self.hub.hub.fetch(&self.snapshot, file, progress));
+        fetched.map_err(|error| match error {
+            Error::Hub(offline) if matches!(*offline, whence_hub::Error::Offline(_)) => {
+                Error::HubNotCached {
+                    repository: self.snapshot.repo.name().to_owned(),
+                    file: file.path.clone(),
+                }
+            }
+            error => error,
+        })
+    }
+
+    /// Opens a file for reading by ranges. `None` if it is better fetched as a whole.
+    fn open_ranges(&self, file: &RepoFile, digest: &str) -> Result<Option<SharedContent>, Error> {
+        let hub = &self.hub.hub;
+        let is_offline = hub.settings().is_offline(RepoKind::Dataset);
+        let is_cached = hub.cached(&self.snapshot, &file.path).is_some();
+        if is_cached || is_offline || file.size <= WHOLE_BYTES {
+            return Ok(None);
+        }
+        let source = hub.open(&self.snapshot, file).map_err(Box::new)?;
+        let repository = &self.snapshot.repo;
+        let file = RemoteFile {
+            source: Arc::new(source),
+            name: format!("hf://{repository}/{}", file.path),
+            num_bytes: file.size,
+            version: digest.to_owned(),
+        };
+        let content = content::remote(file, self.hub.kept());
+        let start = content.read_range(0..START_BYTES);
+        let start = start.map_err(network_failed)?;
+        Ok((!content::is_packed(&start)).then_some(content))
     }
 }
 
@@ -212,7 +250,11 @@ impl Source for HubSource {
     }
 
     fn open(&self, file: &DataFile) -> Result<SharedContent, Error> {
-        let path = self.fetch(self.file(&file.path)?)?;
+        let listed = self.file(&file.path)?;
+        if let Some(content) = self.open_ranges(listed, &file.digest)? {
+            return Ok(content);
+        }
+        let path = self.fetch(listed)?;
         content::local(&path).map_err(unreadable(&path))
     }
 }

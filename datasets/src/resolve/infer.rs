@@ -2,6 +2,7 @@
 
 use whence_schemas::dataset::FormatSpec;
 
+use super::address::without_query;
 use super::builder::{self, Choice};
 use super::find::{Files, Finder};
 use crate::Error;
@@ -9,7 +10,9 @@ use crate::Error;
 /// Returns whether a file is an archive whose members are the data files.
 pub(crate) fn is_archive(path: &str) -> bool {
     // In this spelling only, as in `datasets`.
-    path.rsplit_once('.').is_some_and(|(_, end)| end == "zip")
+    without_query(path)
+        .rsplit_once('.')
+        .is_some_and(|(_, end)| end == "zip")
 }
 
 /// The builder that the files ask for, with its one option that an extension sets.

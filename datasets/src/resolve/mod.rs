@@ -9,9 +9,10 @@
 //! 3. Which configuration: the one that was named; else the default. Its own patterns replace
 //!    those of step 1, and its arguments become the options of the format (`arguments`).
 //!
-//! Everything here works on names alone. A local folder and a repository on the Hub are two
-//! [`Source`]s of them.
+//! Everything here works on names alone. A [`Source`] gives them: this machine, a repository on the
+//! Hub, or [`Anywhere`] by addresses such as `s3://bucket/a.csv`.
 
+mod address;
 mod arguments;
 mod builder;
 mod card;
@@ -23,6 +24,7 @@ mod hub;
 mod infer;
 mod local;
 mod notice;
+mod remote;
 mod saved;
 mod source;
 mod splits;
@@ -37,12 +39,14 @@ use card::{Card, Config};
 use find::{Files, Finder, Patterns, Taken};
 use infer::{Inferred, infer};
 
+pub use address::{is_address, join};
 pub use builder::is_builder;
 pub use glob::{escape, is_magic};
-pub use hub::{HubDatasets, HubSource, Progress};
+pub use hub::{HubDatasets, HubSource, Progress, env_hub};
 pub(crate) use infer::is_archive;
 pub use local::LocalSource;
 pub use notice::Notice;
+pub use remote::{Anywhere, Named, RepoAddress, named, pinned};
 pub use source::Source;
 
 /// A dataset whose files are known.
@@ -62,6 +66,8 @@ pub struct Resolved {
 /// asked for, or if they need a builder that whence does not have.
 pub fn resolve(location: &DatasetLocation, source: &dyn Source) -> Result<Resolved, Error> {
     let finder = Finder::new(source);
+    let location = address::without_settings(location).into_owned();
+    let location = &location;
     match (&location.origin, &location.builder) {
         (DatasetOrigin::Files, Some(builder)) => packaged(location, builder, &finder),
         (DatasetOrigin::Files, None) => {

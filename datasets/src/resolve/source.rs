@@ -1,4 +1,4 @@
-//! Where the files of a dataset are: on this machine, or in a repository.
+//! Where the files of a dataset are: on this machine, in a repository, or anywhere else.
 
 use whence_schemas::location::DataFile;
 
@@ -10,6 +10,11 @@ use crate::content::{self, SharedContent};
 /// Resolution reads names only, and the few small files that describe a dataset. The bytes of a
 /// data file are needed when its rows are read, which for a slice is often one file of many.
 pub trait Source: Send + Sync {
+    /// Returns whether its files may be anywhere, and named by addresses such as `s3://bucket/a.csv`.
+    fn reads_addresses(&self) -> bool {
+        false
+    }
+
     /// Returns the paths of all files in `folder` and, down to `depth` levels of folders (one is
     /// `folder` itself), below it. All of them if there is no depth, none if there is no folder.
     fn files_below(&self, folder: &str, depth: Option<usize>) -> Result<Vec<String>, Error>;

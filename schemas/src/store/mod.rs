@@ -20,7 +20,7 @@ mod slot_store;
 pub use local::LocalSlotStore;
 pub use probe::probe;
 pub use read_footer::read_footer;
-pub use remote::RemoteSlotStore;
+pub use remote::{RemoteSlotStore, lacks_credentials};
 pub use slot_store::{Created, Listed, SlotStore, StoreError};
 
 /// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`.

@@ -153,6 +153,14 @@ pub(super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
     })
 }
 
+/// Returns whether a request to a bucket failed because no credentials were given and this machine
+/// has none of its own.
+pub fn lacks_credentials(error: &Error) -> bool {
+    let endpoint = std::env::var("AWS_METADATA_ENDPOINT");
+    let endpoint = endpoint.unwrap_or_else(|_| METADATA_ENDPOINT.to_owned());
+    error.to_string().contains(&endpoint)
+}
+
 /// Returns the address that `builder` will ask for credentials, or `None` if it was given some.
 fn metadata_endpoint(builder: &AmazonS3Builder) -> Option<String> {
     let set = |key: AmazonS3ConfigKey| builder.get_config_value(&key);

@@ -1,5 +1,7 @@
 //! What `whence doctor --dataset` says of a dataset: its files, splits, columns and first row.
 
+use std::path::Path;
+
 use whence_datasets::{
     Cell, Copies, DatasetReader, Error, FieldPath, Resolved, Split, open, resolve,
 };
@@ -9,15 +11,19 @@ use whence_schemas::location::{DataFile, DatasetLocation, DatasetOrigin};
 use super::inspection::Inspection;
 use crate::args::DatasetPlace;
 use crate::output::{self, counted, grouped};
+use crate::progress::DataArrivals;
 use crate::{Failure, job};
 
 /// Files of a split that are named; the rest is counted.
 const NAMED_FILES: usize = 3;
+/// Largest file on this machine of which all rows are read to count them. It takes about a second.
+const MAX_COUNTED_BYTES: u64 = 256 << 20;
 /// Characters of the first row that are shown.
 const SHOWN_CHARACTERS: usize = 500;
 
 /// Resolves a dataset, and reads the first row of the split that is asked for.
 pub(super) fn inspect(place: &DatasetPlace) -> Result<Inspection, Failure> {
+    let _arrivals = DataArrivals::show(false);
     let location = job::location(place)?;
     let source = open(&location)?;
     let resolved = resolve(&location, source.as_ref())?;
@@ -75,16 +81,11 @@ fn rows(
     let of_split = resolved.splits.iter().find(|(name, _)| name == part.name());
     let paths = of_split.map_or(&[][..], |(_, paths)| paths);
     let mut details = Vec::new();
-    // These formats say how many rows a file has; in the others they would have to be counted.
-    let says_its_count = matches!(
-        resolved.format.name,
-        FormatName::Parquet | FormatName::Arrow
-    );
     let Some(first) = paths.first() else {
         return Ok(details);
     };
     let first = first_file(reader, first, part.name())?;
-    if says_its_count && paths.len() == 1 && first.member.is_none() {
+    if paths.len() == 1 && first.member.is_none() && is_soon_counted(resolved, &first) {
         let count = grouped(reader.count(&first)?);
         details.push(("rows", format!("{}: {count}", part.name())));
     }
@@ -92,6 +93,16 @@ fn rows(
     details.push(("columns", columns.join(", ")));
     details.push(("first row", first_row(reader, &first, &columns)?));
     Ok(details)
+}
+
+/// Returns whether the rows of a file are counted soon: because the format says how many there are,
+/// or because the whole file can be read quickly.
+fn is_soon_counted(resolved: &Resolved, file: &DataFile) -> bool {
+    let says_its_count = matches!(
+        resolved.format.name,
+        FormatName::Parquet | FormatName::Arrow
+    );
+    says_its_count || (file.bytes <= MAX_COUNTED_BYTES && Path::new(&file.path).is_file())
 }
 
 /// Returns a file, or the first of its members if it is an archive.
