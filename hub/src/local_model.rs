@@ -104,6 +104,11 @@ pub struct ModelListing {
 }
 
 impl Hub {
+    /// Returns the folders of all models that [`Self::fetch_model`] has brought to this machine.
+    pub fn local_models(&self) -> Vec<PathBuf> {
+        self.cache().models()
+    }
+
     /// Says what a model consists of. Downloads nothing but its `config.json`.
     pub async fn list_model(
         &self,

@@ -27,6 +27,10 @@ pub struct Config {
     /// Maximum number of models kept loaded. The least recently used one is dropped first.
     #[arg(long, env = "WHENCE_LOADED_MODELS", default_value_t = 2)]
     pub loaded_models: usize,
+    /// Disk space for downloaded models: `200GiB`. When they take more, those that were not used for
+    /// the longest time are removed, but nothing that whence did not download. Default: no bound.
+    #[arg(long, env = "WHENCE_MODEL_CACHE", value_name = "SIZE", value_parser = memory::parse)]
+    pub model_cache: Option<u64>,
     /// Largest result of one shard, in bytes. A shard with a larger one is split.
     #[arg(long, env = "WHENCE_MAX_RESULT_BYTES", default_value_t = 256 << 20)]
     pub max_result_bytes: usize,
@@ -43,6 +47,7 @@ impl Default for Config {
             batch_size: 64,
             memory: None,
             loaded_models: 2,
+            model_cache: None,
             max_result_bytes: 256 << 20,
             orphan_grace: Duration::from_mins(15),
         }

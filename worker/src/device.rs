@@ -14,6 +14,7 @@ use tracing::error;
 use whence_engine::{Attribution, Attributor, ErrorScope, Example, Stop};
 use whence_schemas::{JobSpec, RowError, chain};
 
+use crate::config::Config;
 use crate::error::Failure;
 use crate::memory;
 use crate::models::{ModelError, Models};
@@ -54,11 +55,12 @@ impl Drop for StopOnDrop {
 impl Device {
     /// Starts the thread. It ends when the last handle to it is dropped.
     ///
-    /// A computation takes at most about `memory` bytes, or half of the free memory if `memory` is
-    /// absent, or any amount if the system does not report its free memory. Fails if the system
+    /// Of `config`, the bounds count. A computation takes at most about `memory` bytes, or half of the
+    /// free memory if `memory` is absent, or any amount if the system does not report its free memory. Fails if the system
     /// cannot start a thread.
-    pub fn start(loaded_models: usize, memory: Option<u64>) -> std::io::Result<Self> {
-        let memory = memory.or_else(memory::half_of_free);
+    pub fn start(config: &Config) -> std::io::Result<Self> {
+        let memory = config.memory.or_else(memory::half_of_free);
+        let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
         let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&loaded);
@@ -66,7 +68,7 @@ impl Device {
         thread::Builder::new()
             .name("device".to_owned())
             .spawn(move || {
-                let mut models = Models::new(loaded_models);
+                let mut models = Models::new(loaded_models, cache_bytes);
                 while let Some(Request {
                     spec,
                     examples,
@@ -248,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_names_the_models_it_has_and_not_those_it_could_not_load() {
-        let device = Device::start(2, None).unwrap();
+        let device = Device::start(&Config::default()).unwrap();
         let use_model = async |name: &str, digest: Option<&str>| {
             let mut spec = JobSpec {
                 model: testing::model(&testing::model_folder(name)),
@@ -275,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_that_nobody_waits_for_is_not_computed() {
-        let device = Device::start(1, None).unwrap();
+        let device = Device::start(&Config::default()).unwrap();
         let stopped = CancellationToken::new();
         stopped.cancel();
         let spec = Arc::new(testing::spec());

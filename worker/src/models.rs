@@ -14,7 +14,7 @@ use whence_engine::sampler::SamplerSource;
 use whence_schemas::job::{Dtype, ModelSource};
 use whence_schemas::{AttributionSpec, chain};
 
-use crate::locate::{LocateError, ModelCaches};
+use crate::locate::{LocateError, LocatedModel, ModelCaches};
 use crate::memory;
 
 /// Loaded models, least recently used first.
@@ -24,6 +24,8 @@ pub struct Models {
     capacity: usize,
     /// The sampler that was used last, and where it is.
     sampler: Option<(ModelSource, PathBuf)>,
+    /// Bytes that downloaded models may take on the disk.
+    cache_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -74,12 +76,14 @@ fn after_semicolon(next: Option<String>) -> String {
 }
 
 impl Models {
-    /// Returns an empty cache for `capacity` models, but at least one.
-    pub fn new(capacity: usize) -> Self {
+    /// Returns an empty cache for `capacity` models, but at least one. Models that were downloaded
+    /// take at most `cache_bytes` on the disk.
+    pub fn new(capacity: usize, cache_bytes: Option<u64>) -> Self {
         Self {
             loaded: Vec::new(),
             capacity: capacity.max(1),
             sampler: None,
+            cache_bytes,
         }
     }
 
@@ -105,7 +109,7 @@ impl Models {
             // Unload before loading: two large models may not fit into memory at the same time.
             self.loaded
                 .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
-            load(model, dtype)?
+            load(model, dtype, &self.locate(model)?)?
         };
         self.loaded.push(loaded);
         Ok(&self.loaded.last().expect("one was just pushed").engine)
@@ -128,12 +132,23 @@ impl Models {
         Ok(spec)
     }
 
+    /// Brings a model to this machine.
+    fn locate(&self, model: &ModelSource) -> Result<LocatedModel, ModelError> {
+        let caches = ModelCaches::from_env(|name| std::env::var(name).ok());
+        let caches = caches.map(|caches| caches.with_limit(self.cache_bytes));
+        let located = caches.and_then(|caches| caches.locate_blocking(model));
+        located.map_err(|source| ModelError::Fetch {
+            path: model.path.clone(),
+            source: Box::new(source),
+        })
+    }
+
     /// Returns where a sampler is on this machine. It is looked for once, and not for every group.
     fn sampler_path(&mut self, source: &ModelSource) -> Result<PathBuf, ModelError> {
         match &self.sampler {
             Some((known, path)) if known == source && path.exists() => Ok(path.clone()),
             _ => {
-                let path = locate(source)?;
+                let path = self.locate(source)?.path;
                 self.sampler = Some((source.clone(), path.clone()));
                 Ok(path)
             }
@@ -141,13 +156,12 @@ impl Models {
     }
 }
 
-fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
+fn load(model: &ModelSource, dtype: Dtype, located: &LocatedModel) -> Result<Loaded, ModelError> {
     let failed = |source| ModelError::Load {
         path: model.path.clone(),
         source,
     };
-    let folder = locate(model)?;
-    let found = whence_engine::digest(&folder).map_err(failed)?;
+    let found = whence_engine::digest(&located.path).map_err(failed)?;
     if found != model.digest {
         let (path, expected) = (model.path.clone(), model.digest.clone());
         return Err(ModelError::Changed {
@@ -156,7 +170,7 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
             expected,
         });
     }
-    let engine = Engine::load_within(&folder, dtype, memory::free()).map_err(failed)?;
+    let engine = Engine::load_within(&located.path, dtype, memory::free()).map_err(failed)?;
     for notice in engine.notices() {
         warn!(model = %model.path, %notice, "notice about the model's files");
     }
@@ -164,16 +178,6 @@ fn load(model: &ModelSource, dtype: Dtype) -> Result<Loaded, ModelError> {
         digest: found,
         dtype,
         engine,
-    })
-}
-
-/// Returns the model's folder or file on this machine.
-fn locate(model: &ModelSource) -> Result<PathBuf, ModelError> {
-    let caches = ModelCaches::from_env(|name| std::env::var(name).ok());
-    let located = caches.and_then(|caches| caches.locate_blocking(model));
-    located.map_err(|source| ModelError::Fetch {
-        path: model.path.clone(),
-        source: Box::new(source),
     })
 }
 
@@ -196,7 +200,7 @@ mod tests {
     fn the_model_that_was_not_used_for_longest_leaves_first() {
         let names = ["gpt2-random", "phi3-random", "xglm-random"];
         let sources = names.map(|name| model(&model_folder(name)));
-        let mut models = Models::new(2);
+        let mut models = Models::new(2, None);
         let mut use_of = |index: usize, dtype| {
             models.get(&sources[index], dtype).unwrap();
             let place = |digest: String| sources.iter().position(|model| model.digest == digest);
@@ -215,7 +219,7 @@ mod tests {
     fn a_loaded_model_is_used_without_its_files() {
         let folder = copied("gpt2-random");
         let source = model(folder.path());
-        let mut models = Models::new(1);
+        let mut models = Models::new(1, None);
         models.get(&source, Dtype::Float32).unwrap();
         folder.close().unwrap();
         assert!(models.get(&source, Dtype::Float32).is_ok());
@@ -231,7 +235,9 @@ mod tests {
         let submitted = model(folder.path());
         let settings = folder.path().join("generation_config.json");
         std::fs::write(settings, r#"{"max_new_tokens": 1}"#).unwrap();
-        let error = Models::new(1).get(&submitted, Dtype::Float32).unwrap_err();
+        let error = Models::new(1, None)
+            .get(&submitted, Dtype::Float32)
+            .unwrap_err();
         let message = error.to_string();
         let found = model(folder.path()).digest;
         for part in [
@@ -252,7 +258,9 @@ mod tests {
             digest: "1".to_owned(),
             base: None,
         };
-        let error = Models::new(1).get(&source, Dtype::Float32).unwrap_err();
+        let error = Models::new(1, None)
+            .get(&source, Dtype::Float32)
+            .unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&source.path), "{message}");
         assert!(message.contains("config.json"), "{message}");

@@ -1,12 +1,13 @@
 //! Turns the options of a model into a folder on this machine, and pins what is there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use whence_engine::sampler::SamplerSource;
 use whence_hub::{ModelName, Revision};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::{Dtype, ModelSource};
-use whence_worker::locate::{LocateError, ModelAddress, ModelCaches};
+use whence_worker::locate::{InUse, LocateError, ModelAddress, ModelCaches};
 
 use super::hub_name::is_hub_name;
 use crate::args::ModelOptions;
@@ -23,6 +24,8 @@ pub(crate) struct LocatedModel {
     address: ModelAddress,
     /// Address of its base, if the model is an adapter whose base is on the Hub.
     base: Option<ModelAddress>,
+    /// Keeps the files in the cache while they are read.
+    _in_use: Arc<Vec<InUse>>,
 }
 
 /// Finds the model, and downloads it if it is elsewhere.
@@ -34,6 +37,7 @@ pub(crate) async fn locate(options: &ModelOptions) -> Result<LocatedModel, Failu
         dtype: options.dtype.into(),
         address: located.address,
         base: located.base,
+        _in_use: Arc::new(located.in_use),
     })
 }
 

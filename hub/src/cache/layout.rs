@@ -56,6 +56,20 @@ impl Cache {
         folder.join(file.map_or_else(|| "model".to_owned(), |file| file.replace('/', "--")))
     }
 
+    /// Returns every folder that [`Self::model`] has named.
+    pub(crate) fn models(&self) -> Vec<PathBuf> {
+        let below = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path())
+        };
+        let repos = below(self.root.clone()).filter(|folder| {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("models--"))
+        });
+        let commits = repos.flat_map(|repo| below(repo.join("whence")));
+        commits.flat_map(below).collect()
+    }
+
     fn missing(&self, snapshot: &Snapshot, path: &str) -> PathBuf {
         let folder = self.repo(&snapshot.repo).join(".no_exist");
         folder.join(snapshot.commit.as_str()).join(path)

@@ -20,6 +20,9 @@ use super::LocateError;
 /// Bytes of one request. The store repeats a request that fails, so at most this much is lost.
 const PIECE_BYTES: u64 = 8 << 20;
 
+/// Folder of the models, in the cache.
+const FOLDER: &str = "buckets";
+
 /// A model in a bucket.
 struct BucketModel<'a> {
     address: &'a Url,
@@ -50,7 +53,7 @@ pub(super) async fn fetch(
     let model = BucketModel::open(address)?;
     let files = model.list().await?;
     let needed = model.needed(&files)?;
-    let folder = cache.join("buckets").join(key(address, &needed));
+    let folder = cache.join(FOLDER).join(key(address, &needed));
     let made = fs::create_dir_all(&folder);
     made.map_err(|source| LocateError::disk("make the folder", &folder, source))?;
     for file in needed {
@@ -60,6 +63,13 @@ pub(super) async fn fetch(
         Some(file) => folder.join(file),
         None => folder,
     })
+}
+
+/// Returns the folders of all models that [`fetch`] has downloaded.
+pub(super) fn folders(cache: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache.join(FOLDER));
+    let entries = entries.into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// Returns the name of the folder for these files.

@@ -9,6 +9,7 @@ mod address;
 mod base;
 mod bucket;
 mod error;
+mod kept;
 
 use std::path::PathBuf;
 
@@ -19,9 +20,10 @@ use whence_schemas::job::ModelSource;
 
 pub use address::ModelAddress;
 pub use error::LocateError;
+pub use kept::InUse;
 
 /// A model on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct LocatedModel {
     /// Folder of the model, or its GGUF file.
     pub path: PathBuf,
@@ -29,6 +31,8 @@ pub struct LocatedModel {
     pub address: ModelAddress,
     /// Address of the base model, pinned too, if the model is an adapter whose base is on the Hub.
     pub base: Option<ModelAddress>,
+    /// Keeps the files in the cache; to be dropped once they are read.
+    pub in_use: Vec<InUse>,
 }
 
 /// Where models are looked for and kept.
@@ -36,6 +40,14 @@ pub struct LocatedModel {
 pub struct ModelCaches {
     hub: Settings,
     folder: PathBuf,
+    max_bytes: Option<u64>,
+}
+
+/// A model that was fetched, whatever its base is.
+struct Fetched {
+    path: PathBuf,
+    address: ModelAddress,
+    in_use: Option<InUse>,
 }
 
 impl ModelCaches {
@@ -46,7 +58,16 @@ impl ModelCaches {
         Ok(Self {
             folder: cache_folder(&variable).join("models"),
             hub: Settings::from_env(variable)?,
+            max_bytes: None,
         })
+    }
+
+    /// Removes models from the caches as soon as they take more than `max_bytes` together, the one
+    /// that was not read for the longest time first. Only models that whence has brought to this
+    /// machine are counted and removed.
+    #[must_use]
+    pub fn with_limit(self, max_bytes: Option<u64>) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// Returns the settings of the Hub.
@@ -62,12 +83,14 @@ impl ModelCaches {
         base: Option<&ModelAddress>,
         progress: OnProgress<'_>,
     ) -> Result<LocatedModel, LocateError> {
-        let (path, address) = self.fetch(address, progress).await?;
+        let adapter = self.fetch(address, progress).await?;
+        let path = adapter.path;
         let Some(named) = whence_engine::model::base_elsewhere(&path)? else {
             return Ok(LocatedModel {
                 path,
-                address,
+                address: adapter.address,
                 base: None,
+                in_use: adapter.in_use.into_iter().collect(),
             });
         };
         let base = match base {
@@ -75,47 +98,72 @@ impl ModelCaches {
             None => base::address(&path, &named)?,
         };
         let fetched = self.fetch(&base, progress).await;
-        let (base_path, base) = fetched.map_err(|source| LocateError::NoBase {
+        let base = fetched.map_err(|source| LocateError::NoBase {
             adapter: path.clone(),
             base: named.name.clone(),
             source: Box::new(source),
         })?;
         let together = self.folder.join("with-base");
         Ok(LocatedModel {
-            path: base::join(&path, &named.name, &base_path, &together)?,
-            address,
-            base: Some(base),
+            path: base::join(&path, &named.name, &base.path, &together)?,
+            address: adapter.address,
+            base: Some(base.address),
+            in_use: adapter.in_use.into_iter().chain(base.in_use).collect(),
         })
     }
 
-    /// Returns the path of the model as a job names it. Must not be called on a thread that runs
-    /// async code.
-    pub fn locate_blocking(&self, model: &ModelSource) -> Result<PathBuf, LocateError> {
+    /// Does what [`Self::locate`] does for the model of a job. Must not be called on a thread that
+    /// runs async code.
+    pub fn locate_blocking(&self, model: &ModelSource) -> Result<LocatedModel, LocateError> {
         let address = ModelAddress::parse(&model.path)?;
         let base = model.base.as_deref().map(ModelAddress::parse).transpose()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| LocateError::disk("start", "a thread", source))?;
-        let located = runtime.block_on(self.locate(&address, base.as_ref(), &no_progress));
-        Ok(located?.path)
+        runtime.block_on(self.locate(&address, base.as_ref(), &no_progress))
     }
 
-    /// Returns the path of the model at `address`, whatever its base is, and the pinned address.
+    /// Brings the model at `address` to this machine, whatever its base is.
     async fn fetch(
         &self,
         address: &ModelAddress,
         progress: OnProgress<'_>,
-    ) -> Result<(PathBuf, ModelAddress), LocateError> {
+    ) -> Result<Fetched, LocateError> {
         match address {
-            ModelAddress::Here(path) => Ok((path.clone(), address.clone())),
+            ModelAddress::Here(path) => Ok(Fetched {
+                path: path.clone(),
+                address: address.clone(),
+                in_use: None,
+            }),
             ModelAddress::Hub(name) => {
                 let hub = Hub::new(self.hub.clone()).map_err(whence_hub::ModelError::from)?;
                 let model = hub.fetch_model(name, progress).await?;
-                Ok((model.path, ModelAddress::Hub(model.name)))
+                Ok(self.fetched(
+                    model.path,
+                    ModelAddress::Hub(model.name),
+                    &hub.local_models(),
+                ))
             }
             ModelAddress::Bucket(url) => {
                 let path = bucket::fetch(url, &self.folder, progress).await?;
-                Ok((path, address.clone()))
+                Ok(self.fetched(path, address.clone(), &[]))
             }
+        }
+    }
+
+    /// Notes that a model is read, and makes room in the caches.
+    fn fetched(&self, path: PathBuf, address: ModelAddress, on_hub: &[PathBuf]) -> Fetched {
+        let beside = path.parent().filter(|_| path.is_file());
+        let folder = beside.unwrap_or(&path);
+        let in_use = InUse::begin(folder);
+        if let Some(max_bytes) = self.max_bytes {
+            let mut folders = bucket::folders(&self.folder);
+            folders.extend_from_slice(on_hub);
+            kept::shrink(&folders, max_bytes, folder);
+        }
+        Fetched {
+            in_use: Some(in_use),
+            path,
+            address,
         }
     }
 }

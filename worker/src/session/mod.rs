@@ -65,7 +65,7 @@ pub async fn run(
     if let Some(allowed) = config.memory.filter(|allowed| *allowed < least) {
         return Err(Error::Memory { allowed, least });
     }
-    let device = Device::start(config.loaded_models, config.memory).map_err(|source| {
+    let device = Device::start(&config).map_err(|source| {
         let action = "start the device's thread";
         Error::System { action, source }
     })?;
