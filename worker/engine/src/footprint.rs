@@ -52,8 +52,8 @@ impl<'m> Footprint<'m> {
         self.number.saturating_mul(encoder.saturating_add(decoder))
     }
 
-    /// Returns the bytes that `passes` passes over an instance and the scores of its steps take, if
-    /// `lanes` chunks run at once.
+    /// Returns the bytes that `passes` passes over an instance and its contrast take, together with
+    /// the scores of its steps, if `lanes` chunks run at once.
     pub(crate) fn instance(self, (passes, lanes): (usize, usize), instance: &Instance) -> u64 {
         let (source, target) = (instance.source.len() as u64, instance.target.len() as u64);
         let contrast = instance.contrast.as_ref().map_or(0, |contrast| {
@@ -65,8 +65,8 @@ impl<'m> Footprint<'m> {
         // A chunk holds at least one step, however long it is.
         let at_once = steps.min(lanes as u64);
         let cotangents = at_once * (source + target) * self.cotangent();
-        let passes = passes as u64 * self.pass(source, target);
-        passes + contrast + self.number * scores + cotangents
+        let passes = passes as u64 * (self.pass(source, target) + contrast);
+        passes + self.number * scores + cotangents
     }
 
     /// Returns the bytes that the smallest possible example takes: a source of one token, and a

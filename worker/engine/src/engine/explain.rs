@@ -25,12 +25,13 @@ impl Attributor<'_> {
         let model = &self.model;
         let parts = InstanceParts::new(self.boundaries()?, instances);
         let mut results = Vec::with_capacity(parts.all.len());
-        let passes = 1 + self.function.dropout_passes();
-        let records = self.method.requirements(self.spec.compat).sequence_scores;
+        let requirements = self.method.requirements(self.spec.compat);
+        let held = requirements.held_passes.count(self.budget.lanes);
+        let passes = held + self.function.dropout_passes();
         let footprint = Footprint::of(model);
         let bytes = |instance: &Instance| {
             let own = footprint.instance((passes, self.budget.lanes), instance);
-            let sequences = if records {
+            let sequences = if requirements.sequence_scores {
                 footprint.sequence_scores(instance)
             } else {
                 0

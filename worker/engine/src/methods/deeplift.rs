@@ -27,7 +27,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink};
+use super::method::{HeldPasses, Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, times, total};
 use super::support::quadrature::Rule;
 use crate::Error;
@@ -117,6 +117,8 @@ impl Method for DeepLift {
     fn requirements(&self, _: Compat) -> Requirements<'_> {
         Requirements {
             single_pass: true,
+            // Over the inputs and over the baselines.
+            held_passes: HeldPasses::Fixed(2),
             ..Requirements::GRADIENTS
         }
         .with_deltas(self.return_convergence_delta)

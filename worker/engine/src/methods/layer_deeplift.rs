@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use super::deeplift::{DeepLift, Reach};
-use super::method::{Method, Requirements, Sink};
+use super::method::{HeldPasses, Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
 use crate::Error;
@@ -85,6 +85,8 @@ impl Method for LayerDeepLift {
     fn requirements(&self, _: Compat) -> Requirements<'_> {
         Requirements {
             single_pass: true,
+            // Over the inputs, over the baselines, and over a point between them.
+            held_passes: HeldPasses::Fixed(3),
             ..Requirements::GRADIENTS
         }
         .with_deltas(self.return_convergence_delta)

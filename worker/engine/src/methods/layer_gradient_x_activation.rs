@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use super::input_x_gradient::InputXGradient;
-use super::method::{Method, Requirements, Sink};
+use super::method::{HeldPasses, Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::{PathEndpoints, times};
 use crate::Error;
@@ -50,6 +50,8 @@ impl Method for LayerGradientXActivation {
     fn requirements(&self, _: Compat) -> Requirements<'_> {
         Requirements {
             single_pass: true,
+            // Over the inputs, over the baselines, and over a point between them.
+            held_passes: HeldPasses::Fixed(3),
             ..Requirements::GRADIENTS
         }
     }

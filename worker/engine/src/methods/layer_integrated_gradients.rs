@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
 use super::integrated_gradients::IntegratedGradients;
-use super::method::{Method, Requirements, Sink};
+use super::method::{HeldPasses, Method, Requirements, Sink};
 use super::support::layer::TargetLayer;
 use super::support::path::PathEndpoints;
 use super::support::quadrature::Rule;
@@ -87,6 +87,8 @@ impl Method for LayerIntegratedGradients {
     fn requirements(&self, _: Compat) -> Requirements<'_> {
         Requirements {
             single_pass: true,
+            // Over the inputs, over the baselines, and over a point between them.
+            held_passes: HeldPasses::Fixed(3),
             ..Requirements::GRADIENTS
         }
         .with_deltas(self.return_convergence_delta)

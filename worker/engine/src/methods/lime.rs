@@ -122,7 +122,7 @@ impl Method for Lime {
     }
 
     fn requirements(&self, _: Compat) -> Requirements<'_> {
-        Requirements::PASSES
+        Requirements::VARIANTS
     }
 }
 

@@ -51,6 +51,27 @@ pub struct Requirements<'m> {
     pub sequence_scores: bool,
     /// The pass that the scores of a step come from.
     pub step_pass: StepPass,
+    /// The passes over an example that it keeps in memory at the same time.
+    pub held_passes: HeldPasses,
+}
+
+/// How many passes over an example a method keeps in memory at the same time, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldPasses {
+    /// This many.
+    Fixed(usize),
+    /// One over the batch, and one in each lane, because its paths run in parallel.
+    OnePerLane,
+}
+
+impl HeldPasses {
+    /// Returns how many passes these are with `lanes` lanes.
+    pub fn count(self, lanes: usize) -> usize {
+        match self {
+            Self::Fixed(count) => count,
+            Self::OnePerLane => 1 + lanes,
+        }
+    }
 }
 
 /// The pass that the scores of a step come from. It matters in models with longrope, which rotate
@@ -84,12 +105,20 @@ impl Requirements<'_> {
         step_scores: &[],
         sequence_scores: false,
         step_pass: StepPass::OwnPrefix,
+        held_passes: HeldPasses::Fixed(1),
     };
 
-    /// The requirements of a method that only runs forward passes.
+    /// The requirements of a method that only runs forward passes over the examples as they are.
     pub const PASSES: Self = Self {
         gradient: false,
         ..Self::GRADIENTS
+    };
+
+    /// The requirements of a method that compares each example with changed variants of it. The
+    /// pass over the example is kept for all of them.
+    pub const VARIANTS: Self = Self {
+        held_passes: HeldPasses::Fixed(2),
+        ..Self::PASSES
     };
 
     /// Returns the requirements, with the convergence delta recorded per step if `returns` is true.

@@ -100,7 +100,7 @@ impl Method for Occlusion {
     }
 
     fn requirements(&self, _: Compat) -> Requirements<'_> {
-        Requirements::PASSES
+        Requirements::VARIANTS
     }
 }
 

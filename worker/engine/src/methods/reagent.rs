@@ -178,7 +178,7 @@ impl Method for Reagent {
     fn requirements(&self, _: Compat) -> Requirements<'_> {
         Requirements {
             sampler: self.sampler.as_ref(),
-            ..Requirements::PASSES
+            ..Requirements::VARIANTS
         }
     }
 }

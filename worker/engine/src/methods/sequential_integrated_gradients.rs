@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
-use super::method::{Method, Requirements, Sink};
+use super::method::{HeldPasses, Method, Requirements, Sink};
 use super::support::path::{PathEndpoints, total};
 use super::support::quadrature::{Node, Rule};
 use super::support::tokens::multiply;
@@ -108,7 +108,11 @@ impl Method for SequentialIntegratedGradients {
     }
 
     fn requirements(&self, _: Compat) -> Requirements<'_> {
-        Requirements::GRADIENTS.with_deltas(self.return_convergence_delta)
+        Requirements {
+            held_passes: HeldPasses::OnePerLane,
+            ..Requirements::GRADIENTS
+        }
+        .with_deltas(self.return_convergence_delta)
     }
 }
 
