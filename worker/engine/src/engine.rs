@@ -2,13 +2,14 @@
 //!
 //! `prepare` encodes the texts and generates targets, `explain` runs the method and the step
 //! scores, and the pipeline of aggregators reduces the result. `regimes` splits the examples that
-//! one forward pass cannot serve.
+//! one forward pass cannot serve. `steps` offers the stages one by one.
 
 mod explain;
 mod explained;
 mod prepare;
 mod prepared;
 mod regimes;
+mod steps;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +35,7 @@ use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, Notice, Stop, Token};
 use explained::Explained;
-use prepared::Prepared;
+pub(crate) use prepared::Prepared;
 
 /// A loaded model, ready to attribute. It is immutable: whatever observes or changes a pass is an
 /// argument of that pass, not a hook stored in the model, so attributors can share it.
@@ -152,6 +153,11 @@ impl Engine {
     /// Fails if not even the smallest possible example fits into `bytes` of working memory.
     pub fn check_memory(&self, bytes: u64) -> Result<(), Error> {
         ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(Footprint::of(&self.model))
+    }
+
+    /// Returns whether the model has an encoder.
+    pub(crate) fn has_encoder(&self) -> bool {
+        self.model.has_encoder()
     }
 
     /// Returns the path the model was loaded from.

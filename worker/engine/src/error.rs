@@ -189,6 +189,12 @@ pub enum Error {
         /// The function's name.
         function: String,
     },
+    /// The texts of a context attribution cannot be analyzed as they are.
+    #[error("{reason}")]
+    ContextTexts {
+        /// What is wrong with them, and what to give instead.
+        reason: String,
+    },
     /// Spans of tokens that the example does not have, or that are invalid.
     #[error("{reason}")]
     Spans {
@@ -283,6 +289,7 @@ impl Error {
             | Self::NothingFollows
             | Self::NoRoom { .. }
             | Self::NoContrast { .. }
+            | Self::ContextTexts { .. }
             | Self::Spans { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
@@ -330,6 +337,7 @@ impl Error {
             Self::NothingFollows => "nothing_follows",
             Self::NoRoom { .. } => "no_room",
             Self::NoContrast { .. } => "no_contrast",
+            Self::ContextTexts { .. } => "context_texts",
             Self::Spans { .. } => "spans",
             Self::Positions { .. } => "positions",
             Self::MemoryTooSmall { .. } => "memory_too_small",

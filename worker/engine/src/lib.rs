@@ -10,6 +10,7 @@
 //!
 //! A module imports only from modules further down this list; `tests/tidy` reads it and checks.
 //!
+//! * `context`: which tokens of an output depend on a context, and on which of its tokens.
 //! * `engine`: loads a model, prepares a specification, attributes examples.
 //! * `loading`: everything that loading a model opens, checked.
 //! * `request`: what is wrong with a request as a whole, before a model is loaded.
@@ -40,6 +41,7 @@
 //! * `error`: what can go wrong.
 
 pub mod attribution;
+pub mod context;
 pub mod engine;
 pub mod error;
 

@@ -18,14 +18,28 @@ impl Encoder<'_> {
     ) -> Result<Instance, Error> {
         let explained = self.positions(target.ids.len(), target.first)?;
         Ok(Instance {
-            id: example.id,
             contrast: self.contrast(example, source, target, &explained)?,
+            ..self.explaining(example.id, source, &target.ids, explained)
+        })
+    }
+
+    /// Builds the instance that explains the positions `explained` of `target`, without contrast.
+    pub(crate) fn explaining(
+        &self,
+        id: i64,
+        source: &[u32],
+        target: &[u32],
+        explained: Range<usize>,
+    ) -> Instance {
+        Instance {
+            id,
             source: source.to_vec(),
             source_baseline: self.baselines(Side::Source, source),
-            target: target.ids.clone(),
-            target_baseline: self.target_baseline(&target.ids),
+            target: target.to_vec(),
+            target_baseline: self.target_baseline(target),
             explained,
-        })
+            contrast: None,
+        }
     }
 
     fn target_baseline(&self, ids: &[u32]) -> Vec<u32> {

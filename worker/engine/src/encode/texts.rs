@@ -212,7 +212,7 @@ impl Encoder<'_> {
 
     /// Fails if tokenizing `text` would take more memory than the budget allows, or if a stop was
     /// requested.
-    pub(super) fn check_text(&self, text: &str) -> Result<(), Error> {
+    pub(crate) fn check_text(&self, text: &str) -> Result<(), Error> {
         if self.model.stop().is_requested() {
             return Err(Error::Stopped);
         }

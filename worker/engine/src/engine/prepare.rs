@@ -10,7 +10,7 @@ use whence_schemas::Compat;
 
 use super::Attributor;
 use super::prepared::Prepared;
-use crate::encode::{Encoded, Encoder, Target};
+use crate::encode::{Encoded, Target};
 use crate::generate::{self, Continued, Prompt};
 use crate::instance::Instance;
 use crate::{Error, Example};
@@ -45,15 +45,6 @@ impl Attributor<'_> {
                 Err(error) => vec![Err(error)],
             })
             .collect()
-    }
-
-    fn encoder(&self) -> Encoder<'_> {
-        Encoder {
-            model: &self.model,
-            tokenizer: &self.tokenizer,
-            spec: &self.spec,
-            memory: self.budget.memory,
-        }
     }
 
     /// Encodes the texts of an example. Fails if they leave no room for a target that must be

@@ -4,11 +4,11 @@ use crate::attribution::Offsets;
 use crate::instance::Instance;
 
 /// An example and one of its targets, encoded but not yet scored.
-pub(super) struct Prepared {
-    pub(super) instance: Instance,
+pub(crate) struct Prepared {
+    pub(crate) instance: Instance,
     /// Offsets of the source tokens in the input text.
-    pub(super) source_offsets: Vec<Offsets>,
-    pub(super) target_offsets: Vec<Offsets>,
-    pub(super) generated_text: String,
-    pub(super) forced: bool,
+    pub(crate) source_offsets: Vec<Offsets>,
+    pub(crate) target_offsets: Vec<Offsets>,
+    pub(crate) generated_text: String,
+    pub(crate) forced: bool,
 }

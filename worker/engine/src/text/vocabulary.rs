@@ -47,7 +47,7 @@ impl Vocabulary {
     }
 
     /// Returns the id of a token, spelled as in the vocabulary.
-    pub(super) fn id(&self, token: &str) -> Option<u32> {
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.codec.id(token)
     }
 
@@ -69,6 +69,11 @@ impl Vocabulary {
             || *pad == id
             || [*bos, *decoder_start].contains(&Some(id))
             || self.codec.is_special(id)
+    }
+
+    /// Returns whether a token is special, by the model's configuration or by the tokenizer's.
+    pub(crate) fn has_no_text(&self, id: u32) -> bool {
+        self.is_special(id) || self.textless.contains(&id)
     }
 
     /// Returns the tokens that stand for no text, as the tokenizer itself defines them.
