@@ -31,8 +31,10 @@ mod local;
 mod output;
 mod output_file;
 mod progress;
+mod questions;
 mod remote;
 
+pub mod context_file;
 pub mod inseq_file;
 pub mod query;
 pub mod results;

@@ -5,6 +5,7 @@
 
 mod attribution;
 mod batch;
+mod context;
 mod dataset;
 mod display;
 mod queries;
@@ -16,6 +17,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
 pub use batch::BatchOptions;
+pub use context::{
+    AttributeContext, ContextMethod, ContextOutput, ContextSelection, ContextTexts, StrategyName,
+    Weight,
+};
 pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use queries::{Completions, List, Listing, Show, Sql, ViewEngine, Views};
@@ -61,6 +66,13 @@ pub enum Command {
     /// Attribute single texts and show their heatmaps.
     #[command(after_help = refused::HELP, alias = "attr")]
     Attribute(Attribute),
+    /// Find the output tokens that depend on a context, and the context's tokens they depend on.
+    ///
+    /// This is `PECoRe`. A metric compares the prediction of each output token with and without the
+    /// context; tokens that stand out are attributed, and the scores of the context's tokens are their
+    /// cues.
+    #[command(after_help = refused::CONTEXT_HELP, alias = "attr-context")]
+    AttributeContext(Box<AttributeContext>),
     /// Attribute every row of a dataset, in this process, into a table.
     ///
     /// Run the same command again to resume after a stop, or to show the result of a finished job.

@@ -21,6 +21,13 @@ value, and --dataset_auth_token, are refused with the reason.
 
 Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
 
+/// Ends the help of `attribute-context`, which in Inseq too has fewer flags.
+pub(super) const CONTEXT_HELP: &str = "\
+Flags may be written with `_` or `-`. Inseq's --device and --model_kwargs are accepted if they
+change nothing (`--device cpu`). Any other value is refused with the reason.
+
+Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
+
 /// Fails if `flag`, normalized and without its dashes, is not supported.
 pub(super) fn check(flag: &str) -> Result<(), Failure> {
     let found = REFUSED.iter().find(|refused| refused.names.contains(&flag));

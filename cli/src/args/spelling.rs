@@ -17,6 +17,10 @@ const COMMANDS: &[(&str, &[(&str, &str)])] = &[
             ("-vv", "--very-verbose"),
         ],
     ),
+    (
+        "attribute-context",
+        &[("-fn", "--attributed-fn"), ("-vv", "--very-verbose")],
+    ),
     ("attribute-dataset", DATASET),
     ("submit", DATASET),
 ];

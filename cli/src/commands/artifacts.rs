@@ -13,8 +13,8 @@ use crate::results::Results;
 use crate::viz::html::{Caption, Page};
 use crate::{Failure, viz};
 
-const SAVE_PATH: &str = "--save-path";
-const VIZ_PATH: &str = "--viz-path";
+pub(super) const SAVE_PATH: &str = "--save-path";
+pub(super) const VIZ_PATH: &str = "--viz-path";
 
 /// The requested output files, created before the work so that a bad path is found early.
 pub(super) struct Targets {
@@ -156,11 +156,16 @@ pub(super) fn write_page(
     (caption, attribution): (Caption<'_>, &Attribution),
 ) -> Result<(), Failure> {
     let out = OutputFile::create(VIZ_PATH, path)?;
-    let is_stdout = out.is_stdout();
     let mut page = begin_page(out, spec, model)?;
     let names = spec.step_score_labels();
     page.add(caption, &viz::heatmaps(attribution, &names))?;
-    page.finish()?.finish()?;
+    finished(page.finish()?, path)
+}
+
+/// Completes a file and prints its path.
+pub(super) fn finished(file: OutputFile, path: &Path) -> Result<(), Failure> {
+    let is_stdout = file.is_stdout();
+    file.finish()?;
     if !is_stdout {
         eprintln!("wrote: {}", path.display());
     }

@@ -114,7 +114,7 @@ fn compute(
 }
 
 /// Returns the result of the computing thread, and turns a panic into a failure.
-fn joined(ended: Result<Result<(), Failure>, task::JoinError>) -> Result<(), Failure> {
+pub(super) fn joined<T>(ended: Result<Result<T, Failure>, task::JoinError>) -> Result<T, Failure> {
     ended.unwrap_or_else(|error| {
         Err(match error.try_into_panic() {
             Ok(panic) => Failure::panicked(panic.as_ref()),

@@ -1,6 +1,7 @@
 //! The commands. Each has its own file and a match arm here.
 
 mod attribute;
+mod attribute_context;
 mod attribute_dataset;
 mod cancel;
 mod completions;
@@ -28,6 +29,7 @@ use crate::args::Command;
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Attribute(arguments) => attribute::run(arguments).await,
+        Command::AttributeContext(arguments) => attribute_context::run(*arguments).await,
         Command::AttributeDataset(arguments) => attribute_dataset::run(arguments).await,
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,

@@ -17,6 +17,16 @@ pub(crate) fn attribution(
     options: &AttributionOptions,
     model: &ModelOptions,
 ) -> Result<AttributionSpec, Failure> {
+    let spec = described(options, model)?;
+    whence_engine::check(&spec)?;
+    Ok(spec)
+}
+
+/// Returns what the options say, before it is checked as a whole.
+pub(super) fn described(
+    options: &AttributionOptions,
+    model: &ModelOptions,
+) -> Result<AttributionSpec, Failure> {
     kwargs::check_harmless(options, model)?;
     let languages = kwargs::Languages::read(&options.tokenizer_kwargs)?;
     let mut spec = AttributionSpec {
@@ -43,7 +53,6 @@ pub(crate) fn attribution(
     if options.rescale_attributions && spec.aggregators.is_none() {
         spec.aggregators = Some(rescaled_defaults(&spec.method)?);
     }
-    whence_engine::check(&spec)?;
     Ok(spec)
 }
 
@@ -101,7 +110,7 @@ fn set(aggregator: &mut FunctionSpec, key: &str, value: Value) {
 }
 
 /// Reads a function, given as a plain name or as a JSON object with name, parameters and label.
-fn function(text: &str) -> Result<FunctionSpec, Failure> {
+pub(super) fn function(text: &str) -> Result<FunctionSpec, Failure> {
     if !text.trim_start().starts_with('{') {
         return Ok(FunctionSpec::named(text));
     }

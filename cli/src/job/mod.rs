@@ -4,6 +4,8 @@
 //! while the user is still watching.
 
 mod attribution;
+mod context;
+mod context_info;
 mod dataset;
 mod hub_name;
 mod kwargs;
@@ -17,6 +19,8 @@ use whence_worker::memory;
 use crate::Failure;
 use crate::args::{BatchOptions, DatasetOptions, JobOptions, ModelOptions};
 pub(crate) use attribution::attribution;
+pub(crate) use context::{chosen, context};
+pub(crate) use context_info::ContextInfo;
 pub(crate) use dataset::location;
 pub(crate) use model::{LocatedModel, address, locate, locate_sampler};
 

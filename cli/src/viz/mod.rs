@@ -1,10 +1,11 @@
 //! Heatmaps of attributions, laid out as in Inseq.
 //!
 //! A [`Heatmap`] holds the contents. `terminal` draws it as a table of colored numbers, `html` as a
-//! page. Colors come from `color`.
+//! page. Colors come from `color`. `context` shows context attributions as running texts.
 
 mod cell;
 mod color;
+pub mod context;
 mod heatmap;
 pub mod html;
 mod terminal;

@@ -6,6 +6,7 @@ use crate::run::{assert_snapshot, whence};
 const PAGES: &[&[&str]] = &[
     &["--help"],
     &["attribute", "-h"],
+    &["attribute-context", "--help"],
     &["attribute-dataset", "--help"],
     &["submit", "-h"],
     &["sql", "--help"],
@@ -22,21 +23,23 @@ fn help_says_what_it_said() {
 
 #[test]
 fn every_flag_has_both_spellings() {
-    let help = whence(&["attribute-dataset", "--help"]).succeeded();
-    let flags = help
-        .split_whitespace()
-        .filter(|word| word.starts_with("--") && word[2..].contains('-'))
-        .map(|word| word.trim_end_matches([',', ']', '.', ')', '`', ';']));
-    let mut count = 0;
-    for flag in flags {
-        let underscored = format!("--{}", flag[2..].replace('-', "_"));
-        let [dashed, underscored] =
-            [flag, &underscored].map(|flag| whence(&["attribute-dataset", flag]).stderr);
-        assert_eq!(dashed, underscored, "{flag}");
-        assert!(!dashed.contains("unexpected argument"), "{flag}: {dashed}");
-        count += 1;
+    for command in ["attribute-dataset", "attribute-context"] {
+        let help = whence(&[command, "--help"]).succeeded();
+        let flags = help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--") && word[2..].contains('-'))
+            .map(|word| word.trim_end_matches([',', ']', '.', ')', '`', ';', ':']));
+        let mut count = 0;
+        for flag in flags {
+            let underscored = format!("--{}", flag[2..].replace('-', "_"));
+            let [dashed, underscored] =
+                [flag, &underscored].map(|flag| whence(&[command, flag]).stderr);
+            assert_eq!(dashed, underscored, "{flag}");
+            assert!(!dashed.contains("unexpected argument"), "{flag}: {dashed}");
+            count += 1;
+        }
+        assert!(count > 20, "the help lists its flags");
     }
-    assert!(count > 20, "the help lists its flags");
 }
 
 #[test]

@@ -1,0 +1,174 @@
+//! What is shown of a context attribution.
+
+use whence_engine::context::{ContextAttribution, Selection, TextTokens, TokenCues};
+
+use super::marks::{Piece, pieces};
+
+/// What was asked for, in words for the reader.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The model as the user named it.
+    pub model: String,
+    /// The metric that finds context-sensitive tokens.
+    pub metric: String,
+    /// The method that finds their cues.
+    pub method: String,
+    /// The attributed function.
+    pub function: String,
+    /// The input text.
+    pub input_current: String,
+    /// Which tokens count as context-sensitive.
+    pub sensitivity: Selection,
+    /// Which tokens of the contexts are shown as cues.
+    pub cues: Selection,
+}
+
+/// What is shown of a context attribution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextView {
+    pub(super) description: Description,
+    /// The contexts and the output by name.
+    pub(super) texts: Vec<(&'static str, String)>,
+    /// The output, with all its scores.
+    pub(super) output: Vec<Piece>,
+    pub(super) threshold: f64,
+    pub(super) tokens: Vec<TokenView>,
+}
+
+/// A context-sensitive token.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TokenView {
+    /// Index of the token in the output.
+    pub(super) index: usize,
+    pub(super) token: String,
+    pub(super) score: f32,
+    /// The token that it is contrasted with.
+    pub(super) alternative: Option<String>,
+    /// The output, with the token marked.
+    pub(super) output: Vec<Piece>,
+    /// Score from which on a token of a context is a cue.
+    pub(super) threshold: f64,
+    /// The contexts by name, with their cues marked.
+    pub(super) contexts: Vec<(&'static str, Vec<Piece>)>,
+}
+
+const INPUT_CONTEXT: &str = "Input context";
+const OUTPUT_CONTEXT: &str = "Output context";
+
+impl ContextView {
+    /// Chooses what is shown of `attribution`.
+    pub fn new(attribution: &ContextAttribution, description: Description) -> Self {
+        let text = |context: &Option<TextTokens>| context.as_ref().map(|own| own.text.clone());
+        let texts = [
+            (INPUT_CONTEXT, text(&attribution.input_context)),
+            ("Input current", Some(description.input_current.clone())),
+            (OUTPUT_CONTEXT, text(&attribution.output_context)),
+            (
+                "Output current",
+                Some(attribution.output_current.text.clone()),
+            ),
+        ];
+        let selected: Vec<_> = attribution.cues.iter().map(|cues| cues.index).collect();
+        let tokens = attribution.cues.iter();
+        Self {
+            texts: (texts.into_iter())
+                .filter_map(|(name, text)| Some((name, text?)))
+                .collect(),
+            output: pieces(
+                &attribution.output_current,
+                &attribution.cti_scores,
+                &selected,
+            ),
+            threshold: attribution.cti_threshold,
+            tokens: tokens
+                .map(|cues| token_view(attribution, cues, description.cues))
+                .collect(),
+            description,
+        }
+    }
+}
+
+/// Returns the view of a token.
+fn token_view(
+    attribution: &ContextAttribution,
+    cues: &TokenCues,
+    selection: Selection,
+) -> TokenView {
+    let own = &attribution.output_current;
+    let mut output = pieces(own, &attribution.cti_scores, &[cues.index]);
+    let others = output.iter_mut().filter(|piece| !piece.is_marked);
+    others.for_each(|piece| piece.score = None);
+    let (threshold, contexts) = marked_contexts(attribution, cues, selection);
+    TokenView {
+        index: cues.index,
+        token: spelled(&own.tokens[cues.index].text),
+        score: attribution.cti_scores[cues.index],
+        alternative: cues.alternative.as_ref().map(|other| spelled(&other.token)),
+        output,
+        threshold,
+        contexts,
+    }
+}
+
+/// Returns the contexts with the cues of a token marked, and the score from which on a token is a
+/// cue. Cues are selected among the tokens of both contexts together.
+fn marked_contexts(
+    attribution: &ContextAttribution,
+    cues: &TokenCues,
+    selection: Selection,
+) -> (f64, Vec<(&'static str, Vec<Piece>)>) {
+    let contexts = [
+        (
+            INPUT_CONTEXT,
+            &attribution.input_context,
+            &cues.input_context_scores,
+        ),
+        (
+            OUTPUT_CONTEXT,
+            &attribution.output_context,
+            &cues.output_context_scores,
+        ),
+    ];
+    let contexts = contexts.into_iter();
+    let contexts: Vec<_> = contexts
+        .filter_map(|(name, text, scores)| Some((name, text.as_ref()?, scores.as_ref()?)))
+        .collect();
+    let scores = contexts.iter().flat_map(|(.., scores)| *scores);
+    let all: Vec<f32> = scores.copied().collect();
+    let selected = selection.select(&all);
+    let mut first = 0;
+    let marked = contexts.into_iter().map(|(name, text, scores)| {
+        let own = selected.iter().filter_map(|index| index.checked_sub(first));
+        let own: Vec<_> = own.filter(|index| *index < scores.len()).collect();
+        first += scores.len();
+        (name, pieces(text, scores, &own))
+    });
+    let marked = marked.collect();
+    (selection.threshold(&all), marked)
+}
+
+/// Returns how `selection` chooses, in a few words.
+pub(super) fn in_words(selection: &Selection) -> String {
+    let weight = selection
+        .std_weight
+        .map(|weight| format!("std λ={weight:.2}"));
+    let count = selection.top_k.map(|count| format!("top {count}"));
+    let parts: Vec<_> = weight.into_iter().chain(count).collect();
+    if parts.is_empty() {
+        return "all".to_owned();
+    }
+    parts.join(", ")
+}
+
+/// Returns a token with line breaks and other control characters spelled out.
+fn spelled(token: &str) -> String {
+    let mut text = String::new();
+    for character in token.chars() {
+        if character.is_control() {
+            text.extend(character.escape_debug());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
