@@ -127,6 +127,8 @@ impl<'s> Finder<'s> {
         let reason = if is_other {
             "the extension of the file says no format; name one with `--dataset-name`, such as \
              `--dataset-name json`"
+        } else if address::place(pattern) == Ok(Place::Web) {
+            "there is no such file"
         } else {
             "there is no such file; a folder's files are `folder/**`"
         };
