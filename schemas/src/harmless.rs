@@ -26,6 +26,8 @@ enum Values {
     Count,
     /// A token id: a whole number, 0 or more.
     TokenId,
+    /// A truth value. Anything else is a secret, which no message repeats.
+    NoSecret,
     /// One of these values, written as JSON. An empty list accepts only null.
     Only(&'static [&'static str]),
 }
@@ -37,6 +39,7 @@ impl Values {
             _ if value.is_null() => true,
             Self::Count => value.as_u64().is_some_and(|count| count > 0),
             Self::TokenId => value.as_u64().is_some(),
+            Self::NoSecret => value.is_boolean(),
             Self::Only(known) => known.iter().any(|known| is(value, known)),
         }
     }
@@ -46,6 +49,7 @@ impl Values {
             Self::Any => "anything".to_owned(),
             Self::Count => "a whole number, 1 or more".to_owned(),
             Self::TokenId => "a token id, 0 or more".to_owned(),
+            Self::NoSecret => "true or false".to_owned(),
             Self::Only([]) => "absent".to_owned(),
             Self::Only(known) => known.join(" or "),
         }
@@ -70,131 +74,137 @@ const FALSE: Values = Values::Only(&["false"]);
 const NOTHING: Values = Values::Only(&[]);
 
 // Reasons that several options share.
-const MEMORY: &str = "how much is computed at once changes no number; --memory bounds it";
-const SHOWN: &str = "progress is shown as --quiet says";
-const CACHED: &str = "it says where files are cached or fetched; the model is a folder here";
-const RETURNED: &str = "it says what transformers returns, not what it generates";
-const FOLLOWED_BY_NOBODY: &str = "whence does not follow it when generating";
-const OWN_FILES: &str = "the model's own files decide";
+const MEMORY: &str =
+    "it sets how much is computed at once, which changes no result; use --memory to limit memory";
+const SHOWN: &str = "use --quiet to hide progress";
+const INSEQ_CACHE: &str = "it configures a cache of Inseq, which whence does not have";
+const HUB_CACHE: &str = "set HF_HUB_CACHE to the folder instead";
+const TOKEN: &str = "set HF_TOKEN to the token instead, which keeps it out of the command line";
+const RETURNED: &str = "it changes what transformers returns, not what it generates";
+const UNSUPPORTED: &str = "whence does not support this generation option";
+const OWN_FILES: &str = "the model's own files decide this";
+const UNPADDED: &str = "whence does not pad texts";
+const GENERATION_CACHE: &str = "the cache does not change the results";
+const UNQUANTIZED: &str = "whence does not quantize weights when it loads them";
 const CPU: &str = "whence runs on the CPU";
 
 /// Keys of `--attribution-kwargs` that belong to no method or step function in whence.
 pub const ATTRIBUTION: &[Harmless] = &[
     taken("internal_batch_size", Values::Count, MEMORY),
     taken("perturbations_per_eval", Values::Count, MEMORY),
-    taken("batch_size", Values::Count, "--batch-size says it"),
+    taken("batch_size", Values::Count, "use --batch-size"),
     taken("show_progress", Values::Any, SHOWN),
     taken("pretty_progress", Values::Any, SHOWN),
-    taken("n_jobs", Values::Any, "every core is used"),
-    taken("save_cache", Values::Any, CACHED),
-    taken("overwrite_cache", Values::Any, CACHED),
-    taken("cache_dir", Values::Any, CACHED),
+    taken("n_jobs", Values::Any, "whence always uses all cores"),
+    taken("save_cache", Values::Any, INSEQ_CACHE),
+    taken("overwrite_cache", Values::Any, INSEQ_CACHE),
+    taken("cache_dir", Values::Any, INSEQ_CACHE),
     taken("device", Values::Only(&["\"cpu\""]), CPU),
     taken(
         "output_step_attributions",
         FALSE,
-        "Inseq cannot load the files it writes with it; every step is in the table",
+        "Inseq cannot load files with step attributions; the table has every step",
     ),
     taken(
         "clean_special_chars",
         FALSE,
-        "tokens are shown as the vocabulary has them",
+        "whence shows tokens as the vocabulary spells them",
     ),
     taken(
         "attribute_to_layer_input",
         FALSE,
-        "layers are attributed at what they put out",
+        "whence attributes layers at their output",
     ),
     taken(
         "custom_attribution_func",
         NOTHING,
-        "a function of Python cannot run here",
+        "whence cannot run Python functions",
     ),
 ];
 
 /// Keys of both `--generation-kwargs` and `--model-kwargs`: transformers takes them when it loads a
 /// model and when it generates.
 pub const COMPUTING: &[Harmless] = &[
-    taken("use_cache", Values::Any, "the cache changes no number"),
+    taken("use_cache", Values::Any, GENERATION_CACHE),
     taken("output_attentions", Values::Any, RETURNED),
     taken("output_hidden_states", Values::Any, RETURNED),
 ];
 
 /// Keys of both `--tokenizer-kwargs` and `--model-kwargs`: where the files come from.
 pub const LOADING: &[Harmless] = &[
-    taken("trust_remote_code", FALSE, "no code of a model is run"),
-    taken("local_files_only", Values::Any, CACHED),
-    taken("cache_dir", Values::Any, CACHED),
-    taken("force_download", Values::Any, CACHED),
-    taken("token", Values::Any, CACHED),
-    taken("use_auth_token", Values::Any, CACHED),
-    taken("revision", Values::Only(&["\"main\""]), CACHED),
+    taken(
+        "trust_remote_code",
+        FALSE,
+        "whence never runs the code of a model",
+    ),
+    taken(
+        "local_files_only",
+        FALSE,
+        "set HF_HUB_OFFLINE=1 to use only the cache",
+    ),
+    taken("cache_dir", NOTHING, HUB_CACHE),
+    taken(
+        "force_download",
+        FALSE,
+        "whence verifies what it downloads; delete the model from the cache to download it again",
+    ),
+    taken("token", Values::NoSecret, TOKEN),
+    taken("use_auth_token", Values::NoSecret, TOKEN),
+    taken("revision", NOTHING, "use --revision"),
 ];
 
 /// Other keys of `--generation-kwargs` that are not fields of [`crate::GenerationSpec`].
 pub const GENERATION: &[Harmless] = &[
-    taken(
-        "cache_implementation",
-        Values::Any,
-        "the cache changes no number",
-    ),
-    taken("cache_config", Values::Any, "the cache changes no number"),
-    taken(
-        "pad_token_id",
-        Values::TokenId,
-        "texts are generated without padding",
-    ),
+    taken("cache_implementation", Values::Any, GENERATION_CACHE),
+    taken("cache_config", Values::Any, GENERATION_CACHE),
+    taken("pad_token_id", Values::TokenId, UNPADDED),
     taken(
         "bos_token_id",
         Values::TokenId,
-        "every text is continued from its own tokens",
+        "generation continues the tokens of the prompt",
     ),
     taken("return_dict_in_generate", Values::Any, RETURNED),
     taken("output_scores", Values::Any, RETURNED),
     taken("output_logits", Values::Any, RETURNED),
     taken("low_memory", Values::Any, MEMORY),
     taken("synced_gpus", Values::Any, CPU),
-    taken("disable_compile", Values::Any, "nothing is compiled"),
+    taken("disable_compile", Values::Any, "whence compiles nothing"),
     taken(
         "skip_special_tokens",
         Values::Only(&["true"]),
-        "the generated tokens themselves are explained, whatever their text is",
+        "whence explains the generated tokens themselves, not their text",
     ),
-    taken("renormalize_logits", FALSE, FOLLOWED_BY_NOBODY),
-    taken("remove_invalid_values", FALSE, FOLLOWED_BY_NOBODY),
-    taken("max_time", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("stop_strings", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("constraints", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("force_words_ids", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("assistant_model", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("prompt_lookup_num_tokens", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("watermarking_config", NOTHING, FOLLOWED_BY_NOBODY),
+    taken("renormalize_logits", FALSE, UNSUPPORTED),
+    taken("remove_invalid_values", FALSE, UNSUPPORTED),
+    taken("max_time", NOTHING, UNSUPPORTED),
+    taken("stop_strings", NOTHING, UNSUPPORTED),
+    taken("constraints", NOTHING, UNSUPPORTED),
+    taken("force_words_ids", NOTHING, UNSUPPORTED),
+    taken("assistant_model", NOTHING, UNSUPPORTED),
+    taken("prompt_lookup_num_tokens", NOTHING, UNSUPPORTED),
+    taken("watermarking_config", NOTHING, UNSUPPORTED),
     taken(
         "decoder_start_token_id",
         NOTHING,
-        "the model's own configuration says what its decoder starts with",
+        "the model's configuration sets the token that the decoder starts with",
     ),
 ];
 
 /// Generation options that whence does not implement, each with the value that turns it off. With
 /// any other value, a job or a model would get other texts than in transformers.
 pub const NOT_FOLLOWED: &[Harmless] = &[
-    taken("penalty_alpha", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("guidance_scale", ONE, FOLLOWED_BY_NOBODY),
-    taken("sequence_bias", NOTHING, FOLLOWED_BY_NOBODY),
-    taken(
-        "exponential_decay_length_penalty",
-        NOTHING,
-        FOLLOWED_BY_NOBODY,
-    ),
-    taken("dola_layers", NOTHING, FOLLOWED_BY_NOBODY),
-    taken("num_beam_groups", ONE, FOLLOWED_BY_NOBODY),
-    taken("diversity_penalty", ZERO, FOLLOWED_BY_NOBODY),
-    taken("encoder_repetition_penalty", ONE, FOLLOWED_BY_NOBODY),
-    taken("encoder_no_repeat_ngram_size", ZERO, FOLLOWED_BY_NOBODY),
-    taken("typical_p", ONE, FOLLOWED_BY_NOBODY),
-    taken("epsilon_cutoff", ZERO, FOLLOWED_BY_NOBODY),
-    taken("eta_cutoff", ZERO, FOLLOWED_BY_NOBODY),
+    taken("penalty_alpha", NOTHING, UNSUPPORTED),
+    taken("guidance_scale", ONE, UNSUPPORTED),
+    taken("sequence_bias", NOTHING, UNSUPPORTED),
+    taken("exponential_decay_length_penalty", NOTHING, UNSUPPORTED),
+    taken("dola_layers", NOTHING, UNSUPPORTED),
+    taken("num_beam_groups", ONE, UNSUPPORTED),
+    taken("diversity_penalty", ZERO, UNSUPPORTED),
+    taken("encoder_repetition_penalty", ONE, UNSUPPORTED),
+    taken("encoder_no_repeat_ngram_size", ZERO, UNSUPPORTED),
+    taken("typical_p", ONE, UNSUPPORTED),
+    taken("epsilon_cutoff", ZERO, UNSUPPORTED),
+    taken("eta_cutoff", ZERO, UNSUPPORTED),
 ];
 
 const ONE: Values = Values::Only(&["1"]);
@@ -205,17 +215,13 @@ pub const TOKENIZER: &[Harmless] = &[
     taken(
         "use_fast",
         Values::Only(&["true"]),
-        "texts are encoded as the fast tokenizers of transformers do",
+        "whence tokenizes as the fast tokenizers of transformers do",
     ),
-    taken(
-        "padding_side",
-        Values::Any,
-        "texts are encoded without padding",
-    ),
+    taken("padding_side", Values::Any, UNPADDED),
     taken(
         "truncation_side",
         Values::Any,
-        "texts are never cut: one that is too long is an error of its row",
+        "whence never truncates a text; one that is too long becomes an error row",
     ),
     taken("clean_up_tokenization_spaces", FALSE, OWN_FILES),
 ];
@@ -231,27 +237,15 @@ pub const MODEL: &[Harmless] = &[
     taken(
         "attn_implementation",
         Values::Only(&["\"eager\"", "\"sdpa\""]),
-        "both are the same attention in full precision; others compute in half precision",
+        "both compute the same attention in full precision; the others compute in half precision",
     ),
     taken("use_safetensors", Values::Any, OWN_FILES),
     taken("return_dict", Values::Any, RETURNED),
     taken("offload_folder", Values::Any, MEMORY),
     taken("max_memory", Values::Any, MEMORY),
-    taken(
-        "load_in_8bit",
-        FALSE,
-        "weights are not quantized on loading",
-    ),
-    taken(
-        "load_in_4bit",
-        FALSE,
-        "weights are not quantized on loading",
-    ),
-    taken(
-        "quantization_config",
-        NOTHING,
-        "weights are not quantized on loading",
-    ),
+    taken("load_in_8bit", FALSE, UNQUANTIZED),
+    taken("load_in_4bit", FALSE, UNQUANTIZED),
+    taken("quantization_config", NOTHING, UNQUANTIZED),
     taken("ignore_mismatched_sizes", FALSE, OWN_FILES),
 ];
 
@@ -267,7 +261,10 @@ pub fn takes(table: &[Harmless], name: &str, value: &Value) -> Result<bool, Stri
         return Ok(true);
     }
     let (expected, why) = (option.values.expected(), option.why);
-    Err(format!("{name} must be {expected}, not {value}: {why}"))
+    Err(match option.values {
+        Values::NoSecret => format!("{name} must be {expected}: {why}"),
+        _ => format!("{name} must be {expected}, not {value}: {why}"),
+    })
 }
 
 impl Harmless {
@@ -301,6 +298,7 @@ mod tests {
             (NOT_FOLLOWED, "guidance_scale", json!(1.0)),
             (NOT_FOLLOWED, "penalty_alpha", json!(null)),
             (MODEL, "device_map", json!({"": "cpu"})),
+            (LOADING, "token", json!(true)),
         ] {
             assert_eq!(takes(table, name, &value), Ok(true), "{name} = {value}");
         }
@@ -309,25 +307,37 @@ mod tests {
                 ATTRIBUTION,
                 "internal_batch_size",
                 json!(0),
-                "internal_batch_size must be a whole number, 1 or more, not 0: how much is computed at once changes no number; --memory bounds it",
+                "internal_batch_size must be a whole number, 1 or more, not 0: it sets how much is computed at once, which changes no result; use --memory to limit memory",
             ),
             (
                 NOT_FOLLOWED,
                 "guidance_scale",
                 json!(1.5),
-                "guidance_scale must be 1, not 1.5: whence does not follow it when generating",
+                "guidance_scale must be 1, not 1.5: whence does not support this generation option",
+            ),
+            (
+                LOADING,
+                "token",
+                json!("hf_secret"),
+                "token must be true or false: set HF_TOKEN to the token instead, which keeps it out of the command line",
+            ),
+            (
+                LOADING,
+                "revision",
+                json!("v1"),
+                "revision must be absent, not \"v1\": use --revision",
             ),
             (
                 GENERATION,
                 "stop_strings",
                 json!(["x"]),
-                "stop_strings must be absent, not [\"x\"]: whence does not follow it when generating",
+                "stop_strings must be absent, not [\"x\"]: whence does not support this generation option",
             ),
             (
                 GENERATION,
                 "pad_token_id",
                 json!(-1),
-                "pad_token_id must be a token id, 0 or more, not -1: texts are generated without padding",
+                "pad_token_id must be a token id, 0 or more, not -1: whence does not pad texts",
             ),
         ] {
             assert_eq!(takes(table, name, &value), Err(said.to_owned()));

@@ -61,8 +61,8 @@ fn check_dtype(name: &str, value: &Value, model: &ModelOptions) -> Result<(), Fa
         return Ok(());
     }
     Err(Failure::request(format!(
-        "--model-kwargs: {name} must be \"{dtype}\", not {value}: --dtype says the precision, \
-         float32 or float64"
+        "--model-kwargs: {name} must be \"{dtype}\", not {value}: use --dtype to set the \
+         precision, float32 or float64"
     )))
 }
 
@@ -107,8 +107,8 @@ impl Languages {
                 let taken = take(FLAG, &tables, name, value, &NAMES);
                 taken.map_err(|failure| {
                     failure.hint(
-                        "of --tokenizer-kwargs only `src_lang` and `tgt_lang` change something; \
-                         the model's own files decide the rest",
+                        "--tokenizer-kwargs takes `src_lang` and `tgt_lang`; the model's files \
+                         decide everything else",
                     )
                 })?;
             }

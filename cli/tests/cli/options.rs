@@ -88,7 +88,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "saliency",
         "--generation_kwargs",
         r#"{"guidance_scale": 2}"#,
-        "guidance_scale must be 1, not 2: whence does not follow it",
+        "guidance_scale must be 1, not 2: whence does not support this generation option",
     ),
     (
         "integrated_gradients",

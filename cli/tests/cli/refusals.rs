@@ -108,7 +108,7 @@ fn unknown_names_and_parameters_are_answered_with_the_nearest() {
 fn flags_that_cannot_be_served_say_why() {
     let half = r#"{"torch_dtype": "float16"}"#;
     with(&["--model_kwargs", half]).is_refused_with(&[
-        r#"--model-kwargs: torch_dtype must be "float32", not "float16": --dtype says"#,
+        r#"--model-kwargs: torch_dtype must be "float32", not "float16": use --dtype"#,
     ]);
     let blank = r#"{"add_prefix_space": true}"#;
     with(&["--tokenizer_kwargs", blank]).is_refused_with(&["`add_prefix_space`", "`src_lang`"]);
