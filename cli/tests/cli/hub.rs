@@ -99,3 +99,14 @@ fn the_doctor_prints_what_a_dataset_holds() {
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("FAILED inseq/none"), "{text}");
 }
+
+#[test]
+fn the_doctor_counts_the_rows_of_a_file_that_is_read_quickly() {
+    let stage = Stage::new();
+    let file = stage.folder.path().join("rows.jsonl");
+    std::fs::write(&file, ROWS).unwrap();
+    let name = file.display().to_string();
+    let (status, text) = stage.run(&["doctor", "--dataset", &name], "1");
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("rows       train: 3"), "{text}");
+}
