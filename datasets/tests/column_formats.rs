@@ -22,7 +22,7 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use whence_datasets::content::{KeptRanges, RangeSource, RemoteFile, local, remote};
+use whence_datasets::content::{KeptRanges, PinnedFile, RangeSource, local, remote};
 use whence_datasets::{Cell, Error, FieldPath, Row, SharedContent, formats};
 use whence_schemas::{ErrorKind, FormatName, FormatSpec};
 
@@ -258,7 +258,7 @@ impl RangeSource for Counted {
 
 /// Returns a file that is read by ranges, which are kept in `folder`.
 fn remote_file(source: Counted, folder: &Path) -> SharedContent {
-    let file = RemoteFile {
+    let file = PinnedFile {
         name: "https://host/rows".to_owned(),
         num_bytes: source.bytes.len() as u64,
         version: "1".to_owned(),

@@ -45,7 +45,7 @@ pub use kept::KeptRanges;
 pub use local::local;
 pub(crate) use network::wait;
 pub(crate) use object::{StoredObject, explain_store};
-pub use remote::{RangeSource, RemoteFile, remote};
+pub use remote::{PinnedFile, RangeSource, remote};
 pub(crate) use transfer::note;
 pub use transfer::{Arrival, Listening, OnArrival, listen};
 pub(crate) use version::Version;

@@ -38,9 +38,9 @@ pub trait RangeSource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// A file on another machine.
+/// A version of a file on another machine.
 #[derive(Debug, Clone)]
-pub struct RemoteFile {
+pub struct PinnedFile {
     /// Gives its bytes.
     pub source: Arc<dyn RangeSource>,
     /// Its address, for messages.
@@ -52,7 +52,7 @@ pub struct RemoteFile {
 }
 
 /// Returns the content of a remote file. What is read of it is kept in `kept`.
-pub fn remote(file: RemoteFile, kept: &KeptRanges) -> SharedContent {
+pub fn remote(file: PinnedFile, kept: &KeptRanges) -> SharedContent {
     let mut hasher = blake3::Hasher::new();
     for part in [&file.name, &file.version] {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -67,7 +67,7 @@ pub fn remote(file: RemoteFile, kept: &KeptRanges) -> SharedContent {
 
 #[derive(Debug, Clone)]
 struct Remote {
-    file: RemoteFile,
+    file: PinnedFile,
     key: FileKey,
     kept: KeptRanges,
 }

@@ -15,7 +15,7 @@ use whence_schemas::location::{DataFile, DatasetOrigin};
 use super::notice::Notice;
 use super::source::Source;
 use crate::Error;
-use crate::content::{self, Arrival, KeptRanges, RemoteFile, SharedContent};
+use crate::content::{self, Arrival, KeptRanges, PinnedFile, SharedContent};
 use crate::files::{network_failed, unreadable};
 
 /// The branch on which the Hub keeps its own copy of a dataset, in Parquet.
@@ -199,7 +199,7 @@ impl HubSource {
         }
         let source = hub.open(&self.snapshot, file).map_err(Box::new)?;
         let repository = &self.snapshot.repo;
-        let file = RemoteFile {
+        let file = PinnedFile {
             source: Arc::new(source),
             name: format!("hf://{repository}/{}", file.path),
             num_bytes: file.size,

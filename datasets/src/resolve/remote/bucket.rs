@@ -14,7 +14,7 @@ use whence_schemas::store;
 
 use crate::Error;
 use crate::content::{
-    KeptRanges, RemoteFailure, RemoteFile, SharedContent, StoredObject, Version, explain_store,
+    KeptRanges, PinnedFile, RemoteFailure, SharedContent, StoredObject, Version, explain_store,
     remote, wait,
 };
 use crate::files::network_failed;
@@ -70,17 +70,19 @@ impl Bucket {
         format!("s3://{}/{key}", self.name)
     }
 
-    /// Lists the objects below a folder, at most one level deep if `is_flat`.
-    fn list(&self, folder: &Path, is_flat: bool) -> Result<Vec<ObjectMeta>, StoreFailureOrThread> {
-        let prefix = (!folder.as_ref().is_empty()).then_some(folder);
+    /// Lists the objects below a folder, at least as many levels deep as asked for.
+    fn list(&self, folder: &str, depth: Option<usize>) -> Result<Vec<ObjectMeta>, Error> {
+        let key = self.key(folder)?;
+        let prefix = (!key.as_ref().is_empty()).then_some(&key);
         let listed = wait(async || {
-            if is_flat {
+            if depth == Some(1) {
                 let listed = self.store.list_with_delimiter(prefix).await?;
                 return Ok(listed.objects);
             }
             self.store.list(prefix).try_collect().await
         });
-        listed?.map_err(StoreFailureOrThread::Store)
+        let listed = listed.map_err(network_failed)?;
+        Ok(listed.map_err(|error| explain_store(error, folder))?)
     }
 
     /// Asks for the length and tag of an object.
@@ -99,27 +101,10 @@ impl Bucket {
     }
 }
 
-/// Why a listing failed.
-enum StoreFailureOrThread {
-    Store(StoreFailure),
-    Thread(std::io::Error),
-}
-
-impl From<std::io::Error> for StoreFailureOrThread {
-    fn from(error: std::io::Error) -> Self {
-        Self::Thread(error)
-    }
-}
-
 impl Source for Bucket {
     fn files_below(&self, folder: &str, depth: Option<usize>) -> Result<Vec<String>, Error> {
         let key = self.key(folder)?;
-        let listed = self
-            .list(&key, depth == Some(1))
-            .map_err(|error| match error {
-                StoreFailureOrThread::Store(error) => explain_store(error, folder).into(),
-                StoreFailureOrThread::Thread(error) => network_failed(error),
-            })?;
+        let listed = self.list(folder, depth)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
         for meta in listed {
@@ -190,7 +175,7 @@ impl Source for Bucket {
             num_bytes: file.bytes,
             version: super::web::pinned_version(file)?,
         };
-        let file = RemoteFile {
+        let file = PinnedFile {
             source: Arc::new(object),
             name: file.path.clone(),
             num_bytes: file.bytes,

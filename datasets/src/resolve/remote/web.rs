@@ -7,7 +7,7 @@ use whence_schemas::location::DataFile;
 
 use crate::Error;
 use crate::content::{
-    KeptRanges, RemoteFailure, RemoteFile, SharedContent, Version, WebFacts, WebFile, describe,
+    KeptRanges, PinnedFile, RemoteFailure, SharedContent, Version, WebFacts, WebFile, describe,
     remote, wait, web_client,
 };
 use crate::files::network_failed;
@@ -74,7 +74,7 @@ impl Source for Web {
         let client = web_client().map_err(network_failed)?.clone();
         let version = pinned_version(file)?;
         let source = WebFile::new(client, &file.path, file.bytes, version);
-        let file = RemoteFile {
+        let file = PinnedFile {
             source: Arc::new(source),
             name: file.path.clone(),
             num_bytes: file.bytes,
