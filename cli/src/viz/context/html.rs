@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use askama::Template;
 
 use super::marks::Piece;
-use super::view::{ContextView, in_words};
+use super::view::{ContextView, TokenView, in_words};
 
 /// The largest opacity of a tint, so that the text on it stays readable.
 const MAX_OPACITY: f32 = 0.55;
@@ -45,21 +45,8 @@ struct Shown<'a> {
 /// Writes a page that shows `view`.
 pub fn write_page(mut out: impl Write, view: &ContextView) -> io::Result<()> {
     let facts = facts(view);
-    let sections = view
-        .tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| Section {
-            number: index + 1,
-            token: &token.token,
-            score: format!("{:.3}", token.score),
-            alternative: token.alternative.as_deref(),
-            threshold: format!("{:.3}", token.threshold),
-            contexts: (token.contexts.iter())
-                .map(|(name, pieces)| (*name, tinted(pieces)))
-                .collect(),
-        });
-    let mut output = tinted(&view.output);
+    let sections = view.tokens.iter().enumerate();
+    let mut output = tinted(&view.output, largest(&view.output));
     for shown in &mut output {
         let mut tokens = view.tokens.iter();
         let section = tokens.position(|token| Some(token.index) == shown.piece.token);
@@ -69,7 +56,9 @@ pub fn write_page(mut out: impl Write, view: &ContextView) -> io::Result<()> {
         view,
         facts,
         output,
-        tokens: sections.collect(),
+        tokens: sections
+            .map(|(index, token)| Section::new(index + 1, token))
+            .collect(),
     };
     page.write_into(&mut out)?;
     out.flush()
@@ -96,14 +85,35 @@ fn facts(view: &ContextView) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Returns the pieces with tints relative to the largest score among them.
-fn tinted(pieces: &[Piece]) -> Vec<Shown<'_>> {
-    let scores = pieces.iter().filter_map(|piece| piece.score);
-    let largest = scores.fold(0.0_f32, |largest, score| largest.max(score.abs()));
-    pieces
-        .iter()
-        .map(|piece| Shown::new(piece, largest))
-        .collect()
+impl<'a> Section<'a> {
+    /// Returns the section of a token. The tints of both contexts are comparable.
+    fn new(number: usize, token: &'a TokenView) -> Self {
+        let all = token.contexts.iter();
+        let largest = largest(all.flat_map(|(_, pieces)| pieces));
+        let contexts = token.contexts.iter();
+        Self {
+            number,
+            token: &token.token,
+            score: format!("{:.3}", token.score),
+            alternative: token.alternative.as_deref(),
+            threshold: format!("{:.3}", token.threshold),
+            contexts: contexts
+                .map(|(name, pieces)| (*name, tinted(pieces, largest)))
+                .collect(),
+        }
+    }
+}
+
+/// Returns the largest absolute value of the scores.
+fn largest<'p>(pieces: impl IntoIterator<Item = &'p Piece>) -> f32 {
+    let scores = pieces.into_iter().filter_map(|piece| piece.score);
+    scores.fold(0.0, |largest, score| largest.max(score.abs()))
+}
+
+/// Returns the pieces with tints relative to the score `largest`.
+fn tinted(pieces: &[Piece], largest: f32) -> Vec<Shown<'_>> {
+    let pieces = pieces.iter();
+    pieces.map(|piece| Shown::new(piece, largest)).collect()
 }
 
 impl<'a> Shown<'a> {

@@ -172,3 +172,115 @@ fn spelled(token: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use whence_engine::{Attribution, Token};
+
+    use super::*;
+
+    /// Returns a text whose tokens are single letters with blanks between them.
+    fn letters(text: &str) -> TextTokens {
+        let places = (0..text.len()).step_by(2);
+        let token = |place: usize| Token {
+            id: None,
+            text: text[place..=place].to_owned(),
+            offsets: Some((place, place + 1)),
+        };
+        TextTokens {
+            tokens: places.map(token).collect(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn attribution() -> ContextAttribution {
+        let nothing = Attribution {
+            source: Vec::new(),
+            target: Vec::new(),
+            generated_text: String::new(),
+            forced: true,
+            attr_pos_start: 0,
+            attr_pos_end: 0,
+            steps: Vec::new(),
+            sequence_scores: Vec::new(),
+        };
+        ContextAttribution {
+            input_context: Some(letters("a b")),
+            output_context: Some(letters("c d")),
+            output_current: letters("x y"),
+            cti_scores: vec![0.5, 2.0],
+            cti_threshold: 1.5,
+            cues: vec![TokenCues {
+                index: 1,
+                contextual_output: String::new(),
+                alternative: None,
+                input_context_scores: Some(vec![0.1, 0.2]),
+                output_context_scores: Some(vec![0.9, 0.1]),
+                attribution: nothing.clone(),
+            }],
+            notices: Vec::new(),
+            comparison: nothing,
+        }
+    }
+
+    fn view(top_k: Option<usize>, std_weight: Option<f64>) -> ContextView {
+        let selection = Selection { std_weight, top_k };
+        let description = Description {
+            model: "m".to_owned(),
+            metric: "kl_divergence".to_owned(),
+            method: "saliency".to_owned(),
+            function: "probability".to_owned(),
+            input_current: "i".to_owned(),
+            sensitivity: selection,
+            cues: selection,
+        };
+        ContextView::new(&attribution(), description)
+    }
+
+    /// Returns the marked letters of each context.
+    fn marked(view: &ContextView) -> Vec<String> {
+        let contexts = view.tokens[0].contexts.iter();
+        let of_context = |pieces: &Vec<Piece>| {
+            let marked = pieces.iter().filter(|piece| piece.is_marked);
+            marked.map(|piece| piece.text.as_str()).collect()
+        };
+        contexts.map(|(_, pieces)| of_context(pieces)).collect()
+    }
+
+    /// Inseq names the tokens of one context by the scores of both.
+    #[test]
+    fn a_cue_is_the_token_that_has_the_score() {
+        assert_eq!(marked(&view(None, Some(1.0))), ["", "c"]);
+        assert_eq!(marked(&view(Some(2), None)), ["b", "c"]);
+        assert_eq!(marked(&view(None, None)), ["ab", "cd"]);
+    }
+
+    #[test]
+    fn scores_and_thresholds_are_drawn_without_colors_too() {
+        let drawn = crate::viz::context::render(&view(None, Some(1.0)), crate::viz::Colors::None);
+        assert!(
+            drawn.contains("\nOutput (CTI ≥ 1.500): x y(2.000)\n"),
+            "{drawn}"
+        );
+        assert!(
+            drawn.contains("Output context (CCI ≥ 0.711): c(0.900) d\n"),
+            "{drawn}"
+        );
+    }
+
+    #[test]
+    fn a_page_escapes_what_it_shows_and_tints_both_contexts_alike() {
+        let mut description = view(None, Some(1.0)).description;
+        description.input_current = "<b>".to_owned();
+        let view = ContextView::new(&attribution(), description);
+        let mut page = Vec::new();
+        crate::viz::context::write_page(&mut page, &view).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.contains("<dd>&#60;b&#62;</dd>"), "{page}");
+        assert!(
+            page.contains("title=\"0.1000\" style=\"background:rgba(var(--cue),0.06)\">a<"),
+            "{page}"
+        );
+        assert!(page.contains("class=\"marked\" title=\"0.9000\""), "{page}");
+    }
+}
