@@ -4,12 +4,15 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, LINK};
 use serde::Deserialize;
+use tracing::warn;
 use url::Url;
+use whence_schemas::retry::RetryPolicy;
 
 use crate::cache::Cache;
 use crate::client::{Answer, Ask, Client, failed, not_a_hub};
@@ -26,6 +29,10 @@ use crate::tree::{RepoFile, Tree, is_safe, next_page, parse_page};
 /// Files that are downloaded at the same time. More do not make a full line faster, and the Hub
 /// counts requests.
 const PARALLEL: usize = 8;
+
+/// How long a Hub that does not answer is asked for the newest commit if the cache knows an earlier
+/// one. Somebody without a network should not wait a minute for what is on the disk.
+const LONGEST_WAIT_FOR_NEWS: Duration = Duration::from_secs(4);
 
 /// A Hub and the cache on this machine. Clones share both.
 #[derive(Debug, Clone)]
@@ -72,8 +79,8 @@ impl Hub {
         &self.0.settings
     }
 
-    /// Returns the commit that a revision has now. Offline, it is the one it had when the cache was
-    /// last filled. A revision that is a commit is not looked up.
+    /// Returns the commit that a revision has now. Offline, and if the Hub does not answer, it is the
+    /// one it had when the cache was last filled. A revision that is a commit is not looked up.
     pub async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Snapshot, Error> {
         let snapshot = |commit| Snapshot {
             repo: repo.clone(),
@@ -83,12 +90,22 @@ impl Hub {
             return Ok(snapshot(commit));
         }
         let subject = Subject::revision(repo, revision);
+        let known = self.0.cache.read_ref(repo, revision);
         if self.is_offline(repo.kind()) {
-            let commit = self.0.cache.read_ref(repo, revision);
-            return commit.map(snapshot).ok_or(Error::Offline(subject));
+            return known.map(snapshot).ok_or(Error::Offline(subject));
         }
         let url = self.api(repo, ["revision", revision.as_str()]);
-        let answer = self.get(url, &subject).await?;
+        let patience = match known {
+            Some(_) => self.0.settings.retry.at_most(LONGEST_WAIT_FOR_NEWS),
+            None => self.0.settings.retry,
+        };
+        let answer = match (self.get_within(patience, url, &subject).await, known) {
+            (Err(error), Some(commit)) if error.may_pass() => {
+                warn!(%error, "using commit {commit} of {repo} at {revision}, which is in the cache");
+                return Ok(snapshot(commit));
+            }
+            (answer, _) => answer?,
+        };
         let commit = commit(&answer.body);
         let commit = commit.map_err(|problem| not_a_hub(&answer.url, problem))?;
         self.0.cache.write_ref(repo, revision, &commit);
@@ -271,6 +288,15 @@ impl Hub {
     }
 
     async fn get(&self, url: Url, subject: &Subject) -> Result<Page, Error> {
+        self.get_within(self.0.settings.retry, url, subject).await
+    }
+
+    async fn get_within(
+        &self,
+        policy: RetryPolicy,
+        url: Url,
+        subject: &Subject,
+    ) -> Result<Page, Error> {
         let ask = Ask {
             method: Method::GET,
             range: None,
@@ -284,7 +310,7 @@ impl Hub {
             let body = body.map_err(|error| failed(&url, error))?.to_vec();
             Ok(Page { body, headers, url })
         };
-        retry(self.0.settings.retry, get).await
+        retry(policy, get).await
     }
 
     /// Asks for the size and the digest of a file.

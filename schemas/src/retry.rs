@@ -22,6 +22,15 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// Returns the policy, but giving up after `limit` if that is earlier.
+    #[must_use]
+    pub fn at_most(self, limit: Duration) -> Self {
+        Self {
+            give_up_after: self.give_up_after.min(limit),
+            ..self
+        }
+    }
+
     /// Returns the pause after `failures` failures in a row. `jitter` is a random number in `0..1`
     /// that scales the longest pause allowed at this point.
     pub fn pause(&self, failures: u32, jitter: f64) -> Duration {

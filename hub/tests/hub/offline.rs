@@ -32,6 +32,19 @@ async fn what_the_cache_holds_is_found_offline() {
 }
 
 #[tokio::test]
+async fn without_an_answer_the_commit_in_the_cache_is_used() {
+    let setup = Setup::new().await;
+    let (snapshot, weights) = file(&setup.hub(), WEIGHTS).await;
+    let hub = setup.hub();
+    hub.fetch(&snapshot, &weights, &no_progress).await.unwrap();
+    // Nobody listens on a port that was just closed.
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    let endpoint = format!("http://{}", closed.unwrap());
+    let unreachable = Hub::new(settings(&endpoint, setup.cache.path(), &[])).unwrap();
+    assert_eq!(resolved(&unreachable).await, snapshot);
+}
+
+#[tokio::test]
 async fn what_the_cache_lacks_opens_no_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
