@@ -127,6 +127,30 @@ pub struct DatasetSource {
     pub columns: Vec<String>,
 }
 
+impl DatasetSource {
+    /// Describes all rows of the split `train` whose inputs are in `input_field`, without forced
+    /// targets. `digest` is that of the list of files.
+    pub fn new(
+        location: DatasetLocation,
+        format: impl Into<FormatSpec>,
+        digest: String,
+        input_field: &str,
+    ) -> Self {
+        Self {
+            location,
+            format: format.into(),
+            digest,
+            split: default_split(),
+            input_field: input_field.to_owned(),
+            input_template: None,
+            generated_field: None,
+            contrast_source_field: None,
+            contrast_target_field: None,
+            columns: Vec::new(),
+        }
+    }
+}
+
 fn default_split() -> String {
     "train".to_owned()
 }
@@ -155,18 +179,12 @@ mod tests {
                 digest: "1".into(),
                 base: None,
             },
-            dataset: DatasetSource {
-                location: DatasetLocation::of(DatasetOrigin::Files),
-                format: FormatName::Json.into(),
-                digest: "2".into(),
-                split: default_split(),
-                input_field: "text".into(),
-                input_template: None,
-                generated_field: None,
-                contrast_source_field: None,
-                contrast_target_field: None,
-                columns: vec![],
-            },
+            dataset: DatasetSource::new(
+                DatasetLocation::of(DatasetOrigin::Files),
+                FormatName::Json,
+                "2".into(),
+                "text",
+            ),
             attribution: AttributionSpec::of_method("saliency"),
             dtype: Dtype::Float32,
             seed: 0,

@@ -291,20 +291,13 @@ mod tests {
     #[test]
     fn a_dataset_is_called_what_was_read() {
         let name = |origin: DatasetOrigin, files: &[&str], split: &str| {
+            let location = DatasetLocation {
+                data_files: files.iter().map(|file| (*file).to_owned()).collect(),
+                ..DatasetLocation::of(origin)
+            };
             dataset_name(&DatasetSource {
-                location: DatasetLocation {
-                    data_files: files.iter().map(|file| (*file).to_owned()).collect(),
-                    ..DatasetLocation::of(origin)
-                },
-                format: FormatName::Json.into(),
-                digest: String::new(),
                 split: split.to_owned(),
-                input_field: "text".to_owned(),
-                input_template: None,
-                generated_field: None,
-                contrast_source_field: None,
-                contrast_target_field: None,
-                columns: Vec::new(),
+                ..DatasetSource::new(location, FormatName::Json, String::new(), "text")
             })
         };
         let files = |files: &[&str], split| name(DatasetOrigin::Files, files, split);

@@ -74,6 +74,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
     let mut location = DatasetLocation::of(DatasetOrigin::Files);
     location.data_files = vec![escape(&dataset.display().to_string())];
     let pinned = pin(&location, split, &LocalSource).expect("the dataset can be read");
+    let dataset_digest = pinned.digest();
     JobSpec {
         model: ModelSource {
             path: model.display().to_string(),
@@ -81,16 +82,9 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
             base: None,
         },
         dataset: DatasetSource {
-            location,
-            digest: pinned.digest(),
-            format: pinned.format,
             split: split.to_owned(),
-            input_field: "translation.en".to_owned(),
-            input_template: None,
             generated_field: Some("translation.fr".to_owned()),
-            contrast_source_field: None,
-            contrast_target_field: None,
-            columns: Vec::new(),
+            ..DatasetSource::new(location, pinned.format, dataset_digest, "translation.en")
         },
         attribution: AttributionSpec::of_method(method),
         dtype: Dtype::Float32,

@@ -103,17 +103,12 @@ fn dataset(paths: &[PathBuf], split: &str) -> DatasetSource {
         ..DatasetLocation::of(DatasetOrigin::Files)
     };
     let pinned = pin(&location, split, &LocalSource).unwrap();
+    let digest = pinned.digest();
     DatasetSource {
-        location,
-        digest: pinned.digest(),
-        format: pinned.format,
         split: split.to_owned(),
-        input_field: "source".to_owned(),
-        input_template: None,
         generated_field: Some("target".to_owned()),
-        contrast_source_field: None,
-        contrast_target_field: None,
         columns: vec!["label".to_owned()],
+        ..DatasetSource::new(location, pinned.format, digest, "source")
     }
 }
 
@@ -257,7 +252,6 @@ fn nested_fields_of_parquet_are_reached_by_path() {
     write_batch(&path, &batch, 10);
     let dataset = DatasetSource {
         input_field: "translation.en".to_owned(),
-        input_template: None,
         generated_field: None,
         columns: Vec::new(),
         ..dataset(&[path], "train")
@@ -298,7 +292,6 @@ fn a_field_no_row_has_is_refused_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = DatasetSource {
         input_field: "sorce".to_owned(),
-        input_template: None,
         ..dataset(&[write_jsonl(folder.path())], "train")
     };
     let error = plan(&wrong, 10, Generated::NOTHING)
