@@ -68,9 +68,9 @@ pub enum Command {
     Attribute(Attribute),
     /// Find the output tokens that depend on a context, and the context's tokens they depend on.
     ///
-    /// This is `PECoRe`. A metric compares the prediction of each output token with and without the
-    /// context; tokens that stand out are attributed, and the scores of the context's tokens are their
-    /// cues.
+    /// The method is PECoRe (Sarti et al. 2024). A metric compares the prediction of each output
+    /// token with and without the context; tokens that stand out are attributed, and the scores of
+    /// the context's tokens are their cues.
     #[command(after_help = refused::CONTEXT_HELP, alias = "attr-context")]
     AttributeContext(Box<AttributeContext>),
     /// Attribute every row of a dataset, in this process, into a table.

@@ -229,3 +229,69 @@ impl<'a> BucketModel<'a> {
         answer.bytes().await.map_err(self.failed(location))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use whence_hub::no_progress;
+
+    use super::*;
+
+    /// A folder that stands for one in a bucket, and its address.
+    fn bucket(files: &[(&str, &str)]) -> (tempfile::TempDir, Url) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let address = Url::from_directory_path(folder.path()).unwrap();
+        (folder, address)
+    }
+
+    #[tokio::test]
+    async fn only_the_files_of_the_model_are_downloaded() {
+        let files = [
+            ("config.json", "{}"),
+            ("model.safetensors", "0123456789"),
+            ("pytorch_model.bin", ""),
+            ("README.md", ""),
+            ("additional_chat_templates/tools.jinja", "x"),
+            ("checkpoint-1/model.safetensors", ""),
+        ];
+        let (_bucket, address) = bucket(&files);
+        let cache = tempfile::tempdir().unwrap();
+        let model = fetch(&address, cache.path(), &no_progress).await.unwrap();
+        for (name, text) in files {
+            let read = fs::read_to_string(model.join(name)).ok();
+            let is_of_model = !text.is_empty();
+            assert_eq!(read.as_deref(), is_of_model.then_some(text), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_goes_on_where_it_stopped() {
+        let files = [("config.json", "{}"), ("model.safetensors", "0123456789")];
+        let (_bucket, address) = bucket(&files);
+        let cache = tempfile::tempdir().unwrap();
+        let model = fetch(&address, cache.path(), &no_progress).await.unwrap();
+        let weights = model.join("model.safetensors");
+        fs::remove_file(&weights).unwrap();
+        // Bytes that are not those of the bucket show which ones were not asked for again.
+        fs::write(model.join(".model.safetensors.incomplete"), "abcde").unwrap();
+        fetch(&address, cache.path(), &no_progress).await.unwrap();
+        assert_eq!(fs::read_to_string(weights).unwrap(), "abcde56789");
+    }
+
+    #[tokio::test]
+    async fn one_gguf_file_is_named_by_its_address() {
+        let (_bucket, folder) = bucket(&[("a.gguf", "a"), ("b.gguf", "b")]);
+        let address = folder.join("b.gguf").unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let model = fetch(&address, cache.path(), &no_progress).await.unwrap();
+        assert_eq!(fs::read_to_string(&model).unwrap(), "b");
+        assert!(!model.with_file_name("a.gguf").exists());
+        let several = fetch(&folder, cache.path(), &no_progress).await;
+        let message = several.unwrap_err().to_string();
+        assert!(message.contains("`a.gguf`, `b.gguf`"), "{message}");
+    }
+}

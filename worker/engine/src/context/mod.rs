@@ -1,9 +1,9 @@
-//! Which tokens of an output depend on a context, and on which of its tokens (`PECoRe`, Sarti et
+//! Which tokens of an output depend on a context, and on which of its tokens (PECoRe, Sarti et
 //! al. 2024, "Quantifying the Plausibility of Context Reliance in Neural Machine Translation").
 //!
-//! Two steps (`analysis` runs them). *Context-sensitive token identification* (CTI, `sensitivity`): a metric compares the
-//! prediction of each output token without and with the context; tokens whose score stands out are
-//! selected. *Contextual cues imputation* (CCI, `cues`): each selected token is attributed, and the
+//! Two steps (`analysis` runs them). *Context-sensitive token identification* (CTI, `sensitivity`): a
+//! metric compares the prediction of each output token without and with the context; tokens whose
+//! score stands out are selected. *Contextual cues imputation* (CCI, `cues`): each selected token is attributed, and the
 //! scores of the context's tokens are its cues.
 //!
 //! One pass without and one with the context serve all tokens of the first step, and the selected
