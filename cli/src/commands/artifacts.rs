@@ -8,13 +8,10 @@ use whence_schemas::{AttributionSpec, RowId};
 
 use crate::args::DisplayOptions;
 use crate::inseq_file::InseqFile;
-use crate::output_file::OutputFile;
+use crate::output_file::{OutputFile, OutputPair, Shown, VIZ_PATH};
 use crate::results::Results;
 use crate::viz::html::{Caption, Page};
 use crate::{Failure, viz};
-
-pub(super) const SAVE_PATH: &str = "--save-path";
-pub(super) const VIZ_PATH: &str = "--viz-path";
 
 /// The requested output files, created before the work so that a bad path is found early.
 pub(super) struct Targets {
@@ -28,29 +25,21 @@ impl Targets {
     /// Creates the files that `display` asks for. Fails if one of them cannot be written, if both
     /// have the same path, or if one shares standard output with the heatmaps.
     pub(super) fn create(display: &DisplayOptions) -> Result<Self, Failure> {
-        let mut paths = Vec::new();
-        let mut create = |option: &str, path: Option<&Path>| -> Result<_, Failure> {
-            let Some(path) = path else { return Ok(None) };
-            let file = OutputFile::create(option, path)?;
-            if !file.is_stdout() {
-                paths.push(path.display().to_string());
-            } else if !display.hide_attributions {
-                return Err(Failure::request(format!(
-                    "{option} writes to standard output, and so do the heatmaps"
-                ))
-                .hint("add --hide-attributions"));
-            }
-            Ok(Some(file))
+        let (saved, page) = (display.save_path.as_deref(), display.viz_path.as_deref());
+        let shown = Shown {
+            what: "do the heatmaps",
+            hint: "add --hide-attributions",
         };
-        let saved = create(SAVE_PATH, display.save_path.as_deref())?;
-        let page = create(VIZ_PATH, display.viz_path.as_deref())?;
-        if let (Some(saved), Some(page)) = (&saved, &page)
-            && saved.is_same_as(page)
-        {
-            return Err(Failure::request(format!(
-                "{SAVE_PATH} and {VIZ_PATH} name the same file; give each its own"
-            )));
-        }
+        let shown = (!display.hide_attributions).then_some(shown);
+        let pair = OutputPair::create(saved, page, shown)?;
+        let named = |file: &Option<OutputFile>, path: Option<&Path>| {
+            let is_file = file.as_ref().is_some_and(|file| !file.is_stdout());
+            path.filter(|_| is_file)
+                .map(|path| path.display().to_string())
+        };
+        let paths = [named(&pair.saved, saved), named(&pair.page, page)];
+        let paths = paths.into_iter().flatten().collect();
+        let OutputPair { saved, page } = pair;
         Ok(Self { saved, page, paths })
     }
 

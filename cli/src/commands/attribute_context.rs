@@ -3,27 +3,25 @@
 //! The computation has its own thread, as in `attribute`, so that stopping the command does not wait
 //! for it.
 
-use std::path::Path;
-
 use tokio::task;
 use whence_engine::context::{
     ContextAttribution, ContextAttributor, ContextExample, ContextSpec, NobodyToAsk, Questions,
 };
 use whence_engine::{Attribution, Engine};
 
-use super::artifacts::{SAVE_PATH, VIZ_PATH, finished};
+use super::artifacts::finished;
 use super::attribute::joined;
 use super::stop::unless_stopped;
 use crate::args::{AttributeContext, BatchOptions, ContextOutput, StrategyName};
 use crate::job::{ContextInfo, LocatedModel};
-use crate::output_file::OutputFile;
+use crate::output_file::{OutputPair, Shown};
 use crate::viz::context::{ContextView, Description};
 use crate::{Failure, context_file, job, output, questions, viz};
 
 pub(super) async fn run(arguments: AttributeContext) -> Result<(), Failure> {
     let (spec, example) = job::context(&arguments)?;
     check_questions(&arguments, &spec, questions::can_ask())?;
-    let targets = Targets::create(&arguments.output)?;
+    let targets = targets(&arguments.output)?;
     let work = attribute(arguments, spec, example, targets);
     unless_stopped(work, "the text is not analyzed, and no file was written").await
 }
@@ -32,7 +30,7 @@ async fn attribute(
     arguments: AttributeContext,
     spec: ContextSpec,
     example: ContextExample,
-    targets: Targets,
+    targets: OutputPair,
 ) -> Result<(), Failure> {
     let model = job::locate(&arguments.model).await?;
     let memory = BatchOptions {
@@ -54,7 +52,7 @@ async fn attribute(
         let drawn = viz::context::render(&view, viz::Colors::of_stdout());
         output::line(drawn.trim_end())?;
     }
-    targets.write(&arguments, &attribution, &view)
+    write(targets, &arguments, &attribution, &view)
 }
 
 fn compute(
@@ -148,59 +146,35 @@ fn show(attribution: &Attribution, step_scores: &[String]) -> Result<(), Failure
     Ok(())
 }
 
-/// The requested output files, created before the work so that a bad path is found early.
-struct Targets {
-    saved: Option<OutputFile>,
-    page: Option<OutputFile>,
+/// Creates the files that were asked for.
+fn targets(display: &ContextOutput) -> Result<OutputPair, Failure> {
+    let shown = Shown {
+        what: "does what is shown",
+        hint: "add --no-show-viz, and leave out --show-intermediate-outputs",
+    };
+    let shown = (display.shows() || display.show_intermediate_outputs).then_some(shown);
+    let (saved, page) = (display.save_path.as_deref(), display.viz_path.as_deref());
+    OutputPair::create(saved, page, shown)
 }
 
-impl Targets {
-    /// Creates the files. Fails if one of them cannot be written, if both are the same, or if one
-    /// shares standard output with what is shown.
-    fn create(display: &ContextOutput) -> Result<Self, Failure> {
-        let shows = display.shows() || display.show_intermediate_outputs;
-        let create = |option: &str, path: Option<&Path>| -> Result<_, Failure> {
-            let Some(path) = path else { return Ok(None) };
-            let file = OutputFile::create(option, path)?;
-            if file.is_stdout() && shows {
-                return Err(Failure::request(format!(
-                    "{option} writes to standard output, and so does what is shown"
-                ))
-                .hint("add --no-show-viz, and leave out --show-intermediate-outputs"));
-            }
-            Ok(Some(file))
-        };
-        let saved = create(SAVE_PATH, display.save_path.as_deref())?;
-        let page = create(VIZ_PATH, display.viz_path.as_deref())?;
-        if let (Some(saved), Some(page)) = (&saved, &page)
-            && saved.is_same_as(page)
-        {
-            return Err(Failure::request(format!(
-                "{SAVE_PATH} and {VIZ_PATH} name the same file; give each its own"
-            )));
-        }
-        Ok(Self { saved, page })
+/// Writes the files and prints their paths.
+fn write(
+    targets: OutputPair,
+    arguments: &AttributeContext,
+    attribution: &ContextAttribution,
+    view: &ContextView,
+) -> Result<(), Failure> {
+    let display = &arguments.output;
+    if let (Some(mut file), Some(path)) = (targets.saved, &display.save_path) {
+        let info = display
+            .saves_info()
+            .then(|| ContextInfo::new(arguments, attribution));
+        context_file::write(&mut file, attribution, info)?;
+        finished(file, path)?;
     }
-
-    /// Writes the files and prints their paths.
-    fn write(
-        self,
-        arguments: &AttributeContext,
-        attribution: &ContextAttribution,
-        view: &ContextView,
-    ) -> Result<(), Failure> {
-        let display = &arguments.output;
-        if let (Some(mut file), Some(path)) = (self.saved, &display.save_path) {
-            let info = display
-                .saves_info()
-                .then(|| ContextInfo::new(arguments, attribution));
-            context_file::write(&mut file, attribution, info)?;
-            finished(file, path)?;
-        }
-        if let (Some(mut file), Some(path)) = (self.page, &display.viz_path) {
-            viz::context::write_page(&mut file, view)?;
-            finished(file, path)?;
-        }
-        Ok(())
+    if let (Some(mut file), Some(path)) = (targets.page, &display.viz_path) {
+        viz::context::write_page(&mut file, view)?;
+        finished(file, path)?;
     }
+    Ok(())
 }

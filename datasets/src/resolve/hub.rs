@@ -13,7 +13,7 @@ use whence_hub::{Commit, Hub, RepoFile, RepoId, RepoKind, Revision, Settings, Sn
 use whence_schemas::location::{DataFile, DatasetOrigin};
 
 use super::notice::Notice;
-use super::source::Source;
+use super::source::{Source, is_below};
 use crate::Error;
 use crate::content::{self, Arrival, KeptRanges, PinnedFile, SharedContent};
 use crate::files::{network_failed, unreadable};
@@ -214,15 +214,9 @@ impl HubSource {
 
 impl Source for HubSource {
     fn files_below(&self, folder: &str, depth: Option<usize>) -> Result<Vec<String>, Error> {
-        let prefix = match folder {
-            "" => String::new(),
-            folder => format!("{folder}/"),
-        };
-        let is_below = |path: &&String| {
-            let rest = path.strip_prefix(&prefix);
-            rest.is_some_and(|rest| depth.is_none_or(|depth| rest.split('/').count() <= depth))
-        };
-        Ok(self.files()?.keys().filter(is_below).cloned().collect())
+        let paths = self.files()?.keys();
+        let below = paths.filter(|path| is_below(path, folder, depth));
+        Ok(below.cloned().collect())
     }
 
     fn has_file(&self, path: &str) -> Result<bool, Error> {

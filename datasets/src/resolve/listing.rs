@@ -2,7 +2,7 @@
 
 use whence_schemas::location::DataFile;
 
-use super::source::Source;
+use super::source::{Source, is_below};
 use crate::Error;
 use crate::content::SharedContent;
 
@@ -13,16 +13,9 @@ pub(super) struct Listing {
 
 impl Source for Listing {
     fn files_below(&self, folder: &str, depth: Option<usize>) -> Result<Vec<String>, Error> {
-        let prefix = match folder {
-            "" => String::new(),
-            folder => format!("{folder}/"),
-        };
-        let is_below = |path: &&String| {
-            let rest = path.strip_prefix(&prefix);
-            rest.is_some_and(|rest| depth.is_none_or(|depth| rest.split('/').count() <= depth))
-        };
         let paths = self.files.iter().map(|(path, _)| path);
-        Ok(paths.filter(is_below).cloned().collect())
+        let below = paths.filter(|path| is_below(path, folder, depth));
+        Ok(below.cloned().collect())
     }
 
     fn has_file(&self, path: &str) -> Result<bool, Error> {

@@ -5,6 +5,18 @@ use whence_schemas::location::DataFile;
 use crate::Error;
 use crate::content::{self, SharedContent};
 
+/// Returns whether `path` is in `folder` or, down to `depth` levels of folders, below it; at any
+/// depth if there is none. The empty folder is the top.
+pub(super) fn is_below(path: &str, folder: &str, depth: Option<usize>) -> bool {
+    let rest = match folder {
+        "" => Some(path),
+        folder => path
+            .strip_prefix(folder)
+            .and_then(|rest| rest.strip_prefix('/')),
+    };
+    rest.is_some_and(|rest| depth.is_none_or(|depth| rest.split('/').count() <= depth))
+}
+
 /// A place with files, whose paths have `/` between their components.
 ///
 /// Resolution reads names only, and the few small files that describe a dataset. The bytes of a
