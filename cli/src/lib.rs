@@ -30,6 +30,7 @@ mod job;
 mod local;
 mod output;
 mod output_file;
+mod output_pair;
 mod progress;
 mod questions;
 mod remote;

@@ -8,7 +8,8 @@ use whence_schemas::{AttributionSpec, RowId};
 
 use crate::args::DisplayOptions;
 use crate::inseq_file::InseqFile;
-use crate::output_file::{OutputFile, OutputPair, Shown, VIZ_PATH};
+use crate::output_file::OutputFile;
+use crate::output_pair::{OutputPair, Shown, VIZ_PATH};
 use crate::results::Results;
 use crate::viz::html::{Caption, Page};
 use crate::{Failure, viz};

@@ -14,7 +14,7 @@ use super::attribute::joined;
 use super::stop::unless_stopped;
 use crate::args::{AttributeContext, BatchOptions, ContextOutput, StrategyName};
 use crate::job::{ContextInfo, LocatedModel};
-use crate::output_file::{OutputPair, Shown};
+use crate::output_pair::{OutputPair, Shown};
 use crate::viz::context::{ContextView, Description};
 use crate::{Failure, context_file, job, output, questions, viz};
 

@@ -7,7 +7,6 @@
 //! Standard output, pipes and devices have no contents to protect and are written to directly.
 
 mod destination;
-mod pair;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -19,7 +18,6 @@ use whence_schemas::user_path;
 
 use crate::Failure;
 use destination::{Destination, Target, destination};
-pub(crate) use pair::{OutputPair, Shown, VIZ_PATH};
 
 /// Mode of a new file before the user's umask is applied. Most programs create files with it; the
 /// temporary file would otherwise have 0600.

@@ -27,7 +27,7 @@ pub enum ErrorScope {
 #[non_exhaustive]
 pub enum Error {
     /// A name that is not in the registry.
-    #[error("unknown {what} `{name}`{}; `whence list {list}` shows them all", nearest(.suggestion.as_deref()))]
+    #[error("unknown {what} `{name}`{}", nearest(.suggestion.as_deref()))]
     UnknownName {
         /// Kind of entry that was looked up.
         what: &'static str,
@@ -89,7 +89,7 @@ pub enum Error {
         next: String,
     },
     /// A model whose architecture is not supported.
-    #[error("`{}` is a `{model_type}` model, which is not supported; `whence list models` shows those that are", path.display())]
+    #[error("`{}` is a `{model_type}` model, which is not supported", path.display())]
     UnknownArchitecture {
         /// The model's `config.json`.
         path: PathBuf,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::OutputFile;
 use crate::Failure;
+use crate::output_file::OutputFile;
 
 pub(crate) const SAVE_PATH: &str = "--save-path";
 pub(crate) const VIZ_PATH: &str = "--viz-path";
