@@ -118,6 +118,14 @@ impl Failure {
         self
     }
 
+    /// Adds the next step if the error has one.
+    fn with_next_step(self, next: Option<String>) -> Self {
+        match next {
+            Some(next) => self.hint(next),
+            None => self,
+        }
+    }
+
     /// Puts words before the message.
     pub(crate) fn in_context(mut self, words: &str) -> Self {
         self.message = format!("{words} {}", self.message);
@@ -164,10 +172,7 @@ impl From<whence_engine::Error> for Failure {
             ErrorScope::Stopped => Self::interrupted(chain(&error)),
             ErrorScope::Internal => Self::run(chain(&error)),
         };
-        match error.next_step() {
-            Some(next) => failure.hint(next),
-            None => failure,
-        }
+        failure.with_next_step(error.next_step())
     }
 }
 
@@ -179,21 +184,13 @@ impl From<whence_coordinator::Error> for Failure {
 
 impl From<whence_datasets::Error> for Failure {
     fn from(error: whence_datasets::Error) -> Self {
-        let failure = Self::of_kind(error.kind(), chain(&error));
-        match error.help() {
-            Some(next) => failure.hint(next),
-            None => failure,
-        }
+        Self::of_kind(error.kind(), chain(&error)).with_next_step(error.help())
     }
 }
 
 impl From<whence_worker::locate::LocateError> for Failure {
     fn from(error: whence_worker::locate::LocateError) -> Self {
-        let failure = Self::of_kind(error.kind(), chain(&error));
-        match error.help() {
-            Some(next) => failure.hint(next),
-            None => failure,
-        }
+        Self::of_kind(error.kind(), chain(&error)).with_next_step(error.help())
     }
 }
 

@@ -20,14 +20,16 @@ use crate::{Failure, job, output};
 ///
 /// Fails if it cannot be found or loaded.
 pub(super) async fn inspect(name: &str, revision: Option<&str>) -> Result<Inspection, Failure> {
-    let address = job::address(name, revision)?;
+    let caches = ModelCaches::from_env(|name| std::env::var(name).ok())?;
+    let mut address = job::address(name, revision)?;
     if let ModelAddress::Hub(on_hub) = &address {
-        let listing = list(on_hub).await?;
+        let listing = list(&caches, on_hub).await?;
         if !listing.missing.is_empty() {
             return of_listing(&listing);
         }
+        // The commit that was listed, so that the Hub is not asked for it again.
+        address = ModelAddress::Hub(listing.name);
     }
-    let caches = ModelCaches::from_env(|name| std::env::var(name).ok())?;
     let located = caches.locate(&address, None, &no_progress).await?;
     let path = located.path;
     let check =
@@ -38,8 +40,7 @@ pub(super) async fn inspect(name: &str, revision: Option<&str>) -> Result<Inspec
     of_files(&check, &located.address)
 }
 
-async fn list(name: &ModelName) -> Result<ModelListing, Failure> {
-    let caches = ModelCaches::from_env(|name| std::env::var(name).ok())?;
+async fn list(caches: &ModelCaches, name: &ModelName) -> Result<ModelListing, Failure> {
     let hub = Hub::new(caches.hub().clone()).map_err(|error| of_hub(error.into()))?;
     hub.list_model(name, &no_progress).await.map_err(of_hub)
 }
