@@ -66,7 +66,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A dataset with several configurations, none of which is the default.
+    /// The dataset has several configurations, and no default.
     #[error(
         "the dataset has several configurations; choose one with `--dataset-config`: {}",
         list(.configs)
@@ -120,7 +120,7 @@ pub enum Error {
         /// Which format each split has.
         reason: String,
     },
-    /// Files none of which has a known extension.
+    /// No file has a known extension.
     #[error(
         "cannot tell the format of `{path}` by its name; say it with `--dataset-name json`, `csv`, \
          `parquet`, `arrow` or `text`, and name the files with `--dataset-files`"
@@ -147,7 +147,7 @@ pub enum Error {
     /// A name or revision that cannot be on the Hub.
     #[error(transparent)]
     HubName(whence_hub::InvalidName),
-    /// Offline, a repository of which the cache does not know all files.
+    /// Offline, the cache does not know all files of the repository.
     #[error(
         "the cache holds some files of `{repository}`, but no list of all of them, so it cannot be \
          read offline"
@@ -167,7 +167,7 @@ pub enum Error {
         /// The file.
         file: String,
     },
-    /// A repository that is loaded by a script, and of which the Hub has no copy.
+    /// The repository is loaded by a script, and the Hub has no Parquet copy of it.
     #[error(
         "`{repository}` is loaded by a script, which is never run, and the Hub has no copy of it in \
          Parquet"

@@ -41,7 +41,7 @@ pub(crate) fn context(
     Ok((spec, example))
 }
 
-/// Returns which scores stand out. As in Inseq, a count of 0 is no limit.
+/// Returns which scores stand out. As in Inseq, a count of 0 means no limit.
 pub(crate) fn chosen(Weight(std_weight): Weight, top_k: Option<usize>) -> Selection {
     Selection {
         std_weight,

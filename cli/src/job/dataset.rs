@@ -185,8 +185,8 @@ fn files(place: &DatasetPlace, files: &[String]) -> Result<DatasetLocation, Fail
     })
 }
 
-/// Returns `file` as an absolute pattern or an address. The name of an existing file stands for
-/// itself, whatever characters it has.
+/// Returns `file` as an absolute pattern or an address. If a file with exactly this name exists, it
+/// is that file, even if the name looks like a pattern.
 fn pattern(file: &str, base: Option<&str>) -> Result<String, Failure> {
     if file.contains("::") {
         // Refused with a reason when the pattern is resolved.

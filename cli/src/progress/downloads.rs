@@ -71,7 +71,7 @@ impl Downloads {
         }
     }
 
-    /// Shows that a part of a file has arrived of which nobody knows how much will be read.
+    /// Shows that a part of a file has arrived, when it is not known how much of the file will be read.
     fn note_part(&self, file: &str, num_bytes: u64) {
         let arrived = self.arrived.lock();
         let parts = &mut arrived.unwrap_or_else(PoisonError::into_inner).parts;

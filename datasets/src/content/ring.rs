@@ -1,4 +1,4 @@
-//! Which ranges of which files are kept where in a file of fixed size, the oldest making room.
+//! Where ranges of files are kept in one file of fixed size. The oldest ranges make room.
 //!
 //! Pieces are placed one behind the other, and from the start again when the end is reached. This
 //! module only does the bookkeeping; it never touches a disk.

@@ -12,7 +12,7 @@ use whence_hub::Transfer;
 pub enum Arrival<'a> {
     /// A part of a file that is downloaded as a whole.
     Download(Transfer<'a>),
-    /// A range of a file of which only the parts that are needed are read.
+    /// A range of a file that is read in parts, as they are needed.
     Range {
         /// The name of the file.
         file: &'a str,

@@ -16,7 +16,7 @@ use crate::{Failure, job};
 
 /// Files of a split that are named; the rest is counted.
 const NAMED_FILES: usize = 3;
-/// Largest file on this machine of which all rows are read to count them. It takes about a second.
+/// Largest local file whose rows are counted by reading all of them, which takes about a second.
 const MAX_COUNTED_BYTES: u64 = 256 << 20;
 /// Characters of the first row that are shown.
 const SHOWN_CHARACTERS: usize = 500;

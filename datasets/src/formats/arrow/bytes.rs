@@ -1,8 +1,8 @@
-//! The messages of an Arrow file as a reader that fetches only the columns that are needed.
+//! Reads the messages of an Arrow file, but fetches only the columns that are needed.
 //!
-//! The decoder takes whole messages, but passes over the columns that it is not asked for without
-//! looking at them. Their bytes are therefore given as zeros. Heads and dictionaries are given as
-//! they are, and so are the batches of a schema with a type of which the buffers are not known here.
+//! The decoder takes whole messages, but skips the columns that it is not asked for without looking
+//! at their bytes. Those bytes are therefore replaced by zeros. Heads and dictionaries are fetched
+//! whole. So are batches if the schema has a type whose buffers are not known here.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
