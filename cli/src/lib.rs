@@ -24,6 +24,7 @@ use futures::FutureExt;
 
 pub mod args;
 mod commands;
+mod comparison;
 
 mod failure;
 mod job;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::pictures::PictureOptions;
+
 /// Where attributions go besides the table.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -22,6 +24,9 @@ pub struct DisplayOptions {
     /// Do not show heatmaps.
     #[arg(long, visible_alias = "hide", num_args = 0..=1, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set, value_name = "BOOL")]
     pub hide_attributions: bool,
+    /// How heatmaps are drawn.
+    #[command(flatten)]
+    pub pictures: PictureOptions,
 }
 
 /// How query results are written.

@@ -5,9 +5,11 @@
 
 mod attribution;
 mod batch;
+mod compare;
 mod context;
 mod dataset;
 mod display;
+mod pictures;
 mod queries;
 mod refused;
 mod service;
@@ -17,12 +19,14 @@ use clap::{Args, Parser, Subcommand};
 
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
 pub use batch::BatchOptions;
+pub use compare::{Compare, CompareMode};
 pub use context::{
     AttributeContext, ContextMethod, ContextOutput, ContextSelection, ContextTexts, StrategyName,
     Weight,
 };
 pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
+pub use pictures::PictureOptions;
 pub use queries::{Completions, List, Listing, Show, Sql, ViewEngine, Views};
 pub use service::{CoordinatorOptions, DoctorOptions};
 
@@ -93,6 +97,12 @@ pub enum Command {
     Cancel(Cancel),
     /// Show an example of a job as a heatmap.
     Show(Show),
+    /// Compare two runs over the same examples.
+    ///
+    /// Prints how far the runs agree: the rank correlation (Spearman) and the overlap of the strongest
+    /// tokens, by absolute score, averaged over the generated tokens. Examples are paired by the number
+    /// of their row. An example with other tokens in one of the runs is left out and named.
+    Compare(Compare),
     /// Query the tables of a storage root in SQL.
     Sql(Sql),
     /// Print the tables of `sql` as views for another engine.

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::dataset::StorageOptions;
 use super::display::OutputOptions;
+use super::pictures::PictureOptions;
 
 /// `whence show`.
 #[derive(Debug, Args)]
@@ -21,6 +22,9 @@ pub struct Show {
     /// Write the heatmap as an HTML file instead of showing it.
     #[arg(long, value_name = "FILE")]
     pub viz_path: Option<std::path::PathBuf>,
+    /// How heatmaps are drawn.
+    #[command(flatten)]
+    pub pictures: PictureOptions,
 }
 
 /// `whence sql`.

@@ -171,11 +171,21 @@ fn begin_page<W: Write>(out: W, spec: &AttributionSpec, model: &str) -> Result<P
             format!("{} {parameters}", function.name)
         }
     };
-    let facts = [
+    let mut facts = vec![
         ("Model", model.to_owned()),
         ("Method", function(&spec.method)),
         ("Attributed function", function(&spec.attributed_fn)),
-        ("Program", format!("whence {}", env!("CARGO_PKG_VERSION"))),
     ];
+    let contrast = &spec.contrast;
+    let texts = [
+        ("Contrast", &contrast.contrast_targets),
+        ("Contrast source", &contrast.contrast_sources),
+    ];
+    facts.extend(
+        texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text.clone()?))),
+    );
+    facts.push(("Program", format!("whence {}", env!("CARGO_PKG_VERSION"))));
     Ok(Page::begin(out, &spec.method.name, &facts)?)
 }

@@ -11,6 +11,7 @@ use whence_engine::{Attribution, Engine, Example, GivenTexts};
 use whence_schemas::{AttributionSpec, RowId};
 
 use super::artifacts::{Files, Targets};
+use super::drawing::draw;
 use super::stop::unless_stopped;
 use crate::args::Attribute;
 use crate::job::LocatedModel;
@@ -214,9 +215,6 @@ fn show(
     if arguments.display.hide_attributions {
         return Ok(());
     }
-    for heatmap in viz::heatmaps(attribution, step_scores) {
-        let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
-        output::line(&drawn)?;
-    }
-    Ok(())
+    let heatmaps = viz::heatmaps(attribution, step_scores);
+    draw(&heatmaps, arguments.display.pictures)
 }

@@ -11,8 +11,9 @@ use whence_engine::{Attribution, Engine};
 
 use super::artifacts::finished;
 use super::attribute::joined;
+use super::drawing::draw;
 use super::stop::unless_stopped;
-use crate::args::{AttributeContext, BatchOptions, ContextOutput, StrategyName};
+use crate::args::{AttributeContext, BatchOptions, ContextOutput, PictureOptions, StrategyName};
 use crate::job::{ContextInfo, LocatedModel};
 use crate::output_pair::{OutputPair, Shown};
 use crate::viz::context::{ContextView, Description};
@@ -139,11 +140,8 @@ fn show_intermediate(
 }
 
 fn show(attribution: &Attribution, step_scores: &[String]) -> Result<(), Failure> {
-    for heatmap in viz::heatmaps(attribution, step_scores) {
-        let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
-        output::line(&drawn)?;
-    }
-    Ok(())
+    let heatmaps = viz::heatmaps(attribution, step_scores);
+    draw(&heatmaps, PictureOptions::default())
 }
 
 /// Creates the files that were asked for.

@@ -4,8 +4,9 @@
 use whence_proto::v1::{JobState, JobStatus};
 
 use super::artifacts;
+use super::drawing::draw;
 use crate::args::DisplayOptions;
-use crate::output::{self, counted, grouped};
+use crate::output::{counted, grouped};
 use crate::results::Results;
 use crate::{Failure, viz};
 
@@ -41,10 +42,8 @@ pub(super) async fn conclude(
             )));
         };
         if let (Ok(attribution), false) = (&first.result, is_hidden) {
-            for heatmap in viz::heatmaps(attribution, &results.step_scores()) {
-                let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
-                output::line(&drawn)?;
-            }
+            let heatmaps = viz::heatmaps(attribution, &results.step_scores());
+            draw(&heatmaps, ending.display.pictures)?;
         }
     }
     artifacts::write_results(results, ending.display).await?;

@@ -4,6 +4,7 @@ mod attribute;
 mod attribute_context;
 mod attribute_dataset;
 mod cancel;
+mod compare;
 mod completions;
 mod doctor;
 mod list;
@@ -19,6 +20,7 @@ mod views;
 mod watch;
 
 mod artifacts;
+mod drawing;
 mod ending;
 mod stop;
 
@@ -36,6 +38,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,
         Command::Show(arguments) => show::run(arguments).await,
+        Command::Compare(arguments) => compare::run(arguments).await,
         Command::Sql(arguments) => sql::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),

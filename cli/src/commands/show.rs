@@ -3,11 +3,12 @@
 use whence_schemas::RowId;
 
 use super::artifacts;
+use super::drawing::draw;
 use super::stop::unless_stopped;
 use crate::args::Show;
 use crate::results::Results;
 use crate::viz::html::Caption;
-use crate::{Failure, output, viz};
+use crate::{Failure, viz};
 
 pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
     unless_stopped(show(&arguments), "nothing was written").await
@@ -41,9 +42,6 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
         return artifacts::write_page(path, &spec.attribution, &spec.model.path, example);
     }
     eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
-    for heatmap in viz::heatmaps(&attribution, &results.step_scores()) {
-        let drawn = viz::render(&heatmap, output::width(), viz::Colors::of_stdout());
-        output::line(&drawn)?;
-    }
-    Ok(())
+    let heatmaps = viz::heatmaps(&attribution, &results.step_scores());
+    draw(&heatmaps, arguments.pictures)
 }

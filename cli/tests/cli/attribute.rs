@@ -53,8 +53,43 @@ fn colors_are_forced_and_forbidden() {
         .env("COLORTERM", "truecolor");
     let painted = ended(painted.output().expect("the command runs")).succeeded();
     let plain = whence(&arguments).succeeded();
-    assert!(painted.contains("\x1b[38;2;") && !plain.contains('\x1b'));
-    assert_eq!(console::strip_ansi_codes(&painted), plain);
+    assert!(painted.contains(";48;2;") && !plain.contains('\x1b'));
+    let painted = console::strip_ansi_codes(&painted).into_owned();
+    // The last line says what the colors mean, which nobody asks where there are none.
+    let (table, legend) = painted.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(table, plain.trim_end());
+    assert!(
+        legend.starts_with("0 ") && legend.ends_with("one scale per example"),
+        "{legend}"
+    );
+}
+
+#[test]
+fn tokens_are_decoded_and_drawn_as_a_table_or_a_text() {
+    let model = fixture("models/gpt2-random");
+    let arguments = [
+        "attribute",
+        "-m",
+        &model,
+        "-i",
+        "the old café",
+        "--view",
+        "text",
+    ];
+    let arguments = [
+        &arguments[..],
+        &["--generation-kwargs", r#"{"max_new_tokens": 1}"#],
+    ]
+    .concat();
+    let text = whence(&arguments).succeeded();
+    let line = text.lines().nth(1).unwrap();
+    // Without colors, strong tokens have their scores behind them.
+    let letters: String = line.split(|c| "(.)0123456789".contains(c)).collect();
+    assert_eq!(letters, "  prefix  the old café", "{text}");
+    let raw = whence(&[&arguments[..], &["--raw-tokens"]].concat()).succeeded();
+    assert!(raw.contains('Ġ') && raw.contains("Ã©"), "{raw}");
+    let matrix = whence(&[&arguments[..], &["--view", "matrix"]].concat());
+    matrix.is_refused_with(&["--view"]);
 }
 
 #[test]
@@ -80,7 +115,7 @@ fn files_hold_every_text() {
         .unwrap();
     assert_eq!(sequences.len(), 2);
     let page = fs::read_to_string(html).unwrap();
-    assert_eq!(page.matches("<section").count(), 2);
+    assert_eq!(page.matches("class=\"example\"").count(), 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod attribute;
 mod bucket;
 mod chat;
 mod cluster;
+mod compare;
 mod context;
 mod dataset;
 mod help;

@@ -1,22 +1,11 @@
 //! Draws a context attribution as lines of text, as Inseq does.
 //!
-//! Marked tokens are bold and have a color and their score in parentheses, so that they are found
-//! without colors too.
-
-use std::fmt::Write;
+//! Marked tokens are bold, in the colors that the page has, and have their score in parentheses, so
+//! that they are found without colors too.
 
 use super::marks::Piece;
 use super::view::{ContextView, in_words};
-use crate::viz::Colors;
-
-/// The color of marked tokens.
-#[derive(Debug, Clone, Copy)]
-enum Mark {
-    /// A token of the output that depends on the context.
-    Sensitive,
-    /// A token of a context that one depends on.
-    Cue,
-}
+use crate::viz::color::{Colors, Hue};
 
 /// Draws `view`. Ends with a newline.
 pub fn render(view: &ContextView, colors: Colors) -> String {
@@ -24,9 +13,9 @@ pub fn render(view: &ContextView, colors: Colors) -> String {
     let bold = |text: &str| colors.bold(text);
     let mut text = format!(
         "Context with {} ({}) followed by output with {} ({})\n",
-        paint(colors, Mark::Cue, "contextual cues"),
+        colors.mark("contextual cues", Hue::Cue),
         in_words(&described.cues),
-        paint(colors, Mark::Sensitive, "context-sensitive tokens"),
+        colors.mark("context-sensitive tokens", Hue::Sensitive),
         in_words(&described.sensitivity),
     );
     let mut line = |line: String| {
@@ -51,43 +40,29 @@ pub fn render(view: &ContextView, colors: Colors) -> String {
         line(format!("\n#{}.", index + 1));
         line(format!(
             "{name} {}",
-            marked(&token.output, Mark::Sensitive, colors)
+            marked(&token.output, Hue::Sensitive, colors)
         ));
         if let Some(alternative) = &token.alternative {
             line(format!("{} {alternative}", bold("Without context:")));
         }
         for (name, pieces) in &token.contexts {
             let name = bold(&format!("{name} (CCI ≥ {:.3}):", token.threshold));
-            line(format!("{name} {}", marked(pieces, Mark::Cue, colors)));
+            line(format!("{name} {}", marked(pieces, Hue::Cue, colors)));
         }
     }
     text
 }
 
-fn marked(pieces: &[Piece], mark: Mark, colors: Colors) -> String {
+fn marked(pieces: &[Piece], hue: Hue, colors: Colors) -> String {
     let mut text = String::new();
     for piece in pieces {
         match piece.score.filter(|_| piece.is_marked) {
             Some(score) => {
                 let shown = format!("{}({score:.3})", piece.text);
-                text.push_str(&paint(colors, mark, &shown));
+                text.push_str(&colors.mark(&shown, hue));
             }
             None => text.push_str(&piece.text),
         }
     }
     text
-}
-
-fn paint(colors: Colors, mark: Mark, text: &str) -> String {
-    let code = match mark {
-        Mark::Sensitive => 34,
-        Mark::Cue => 32,
-    };
-    let mut painted = String::new();
-    // Writing to a string cannot fail.
-    let _ = match colors {
-        Colors::None => write!(painted, "{text}"),
-        _ => write!(painted, "\x1b[1;{code}m{text}\x1b[0m"),
-    };
-    painted
 }

@@ -276,11 +276,12 @@ mod tests {
         let mut page = Vec::new();
         crate::viz::context::write_page(&mut page, &view).unwrap();
         let page = String::from_utf8(page).unwrap();
-        assert!(page.contains("<dd>&#60;b&#62;</dd>"), "{page}");
-        assert!(
-            page.contains("title=\"0.1000\" style=\"background:rgba(var(--cue),0.06)\">a<"),
-            "{page}"
-        );
-        assert!(page.contains("class=\"marked\" title=\"0.9000\""), "{page}");
+        assert!(page.contains("<dd dir=\"auto\">&#60;b&#62;</dd>"), "{page}");
+        // 0.1 is a ninth of the largest cue, which is in the other context.
+        let weak = "<span class=\"token c2\" title=\"0.1000\">a</span>";
+        assert!(page.contains(weak), "{page}");
+        let strong = "<span class=\"token c20 marked\" title=\"0.9000\">c";
+        assert!(page.contains(strong), "{page}");
+        assert!(!page.contains("style=\""), "the policy forbids it");
     }
 }

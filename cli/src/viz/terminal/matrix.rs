@@ -1,4 +1,4 @@
-//! Draws a heatmap as a table of colored numbers, in the style that `rich` gives Inseq's tables.
+//! Draws a heatmap as a table of colored numbers.
 //!
 //! A table wider than the terminal is folded into blocks of columns, one below the other, each with
 //! the row tokens beside it. Widths are measured in terminal columns, not in bytes or characters.
@@ -7,18 +7,22 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::cell::Cell;
-use super::color::Colors;
-use super::heatmap::{Heatmap, rounded};
+use super::cell::{Cell, shortened};
+use super::style::Style;
+use crate::viz::color::Colors;
+use crate::viz::heatmap::{Heatmap, rounded, share};
 
 /// A step score with at least this absolute value is bold.
 const STRONG_STEP_SCORE: f32 = 0.5;
 
-/// Draws `heatmap`, folded to `width` terminal columns if a width is given. Ends with a newline.
-pub fn render(heatmap: &Heatmap, width: Option<usize>, colors: Colors) -> String {
-    let table = Table::new(heatmap, colors);
+/// The widest token where lines are folded, as a share of the line: 1 / 3.
+const WIDEST_TOKEN: usize = 3;
+
+/// Draws `heatmap`. Ends with a newline.
+pub(super) fn draw(heatmap: &Heatmap, style: &Style) -> String {
+    let table = Table::new(heatmap, style);
     let mut text = String::new();
-    for block in table.blocks(width) {
+    for block in table.blocks(style.width) {
         table.draw(block, &mut text);
     }
     text
@@ -35,6 +39,7 @@ struct Line {
 struct Table {
     title: String,
     legend: &'static str,
+    colors: Colors,
     header: Vec<[Cell; 2]>,
     lines: Vec<Line>,
     index_width: usize,
@@ -43,24 +48,19 @@ struct Table {
 }
 
 impl Table {
-    fn new(heatmap: &Heatmap, colors: Colors) -> Self {
-        let header: Vec<[Cell; 2]> = heatmap
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, token)| {
-                [index.to_string(), shown(token)].map(|text| Cell::new(&text, |t| colors.bold(t)))
+    fn new(heatmap: &Heatmap, style: &Style) -> Self {
+        let columns = heatmap.columns.iter().enumerate();
+        let header: Vec<[Cell; 2]> = columns
+            .map(|(index, column)| {
+                let token = column.heading(|label| style.tokens.of(label));
+                [index.to_string(), fitting(&token, style)].map(|text| Cell::bold(&text))
             })
             .collect();
-        let lines = lines(heatmap, colors);
+        let lines = lines(heatmap, style);
         let column = |index: usize| {
             let cells = lines.iter().filter_map(|line| line.cells.get(index));
-            header[index]
-                .iter()
-                .chain(cells)
-                .map(|cell| cell.width)
-                .max()
-                .unwrap_or_default()
+            let cells = header[index].iter().chain(cells);
+            cells.map(|cell| cell.width).max().unwrap_or_default()
         };
         let widest = |cell: fn(&Line) -> &Cell| {
             let widths = lines.iter().map(|line| cell(line).width);
@@ -68,7 +68,8 @@ impl Table {
         };
         Self {
             title: heatmap.title.clone(),
-            legend: heatmap.legend,
+            legend: heatmap.axes.legend(),
+            colors: style.colors,
             index_width: widest(|line| &line.index),
             token_width: widest(|line| &line.token),
             widths: (0..header.len()).map(column).collect(),
@@ -117,19 +118,18 @@ impl Table {
         for part in 0..2 {
             let cells = block.clone().map(|column| {
                 let cell = &self.header[column][part];
-                cell.centered(self.widths[column])
+                cell.centered(self.widths[column], self.colors)
             });
-            let beside = [self.index_width, self.token_width].map(|width| " ".repeat(width));
+            let beside = [self.index_width, self.token_width].map(|width| " ".repeat(width + 2));
             push(&joined(beside.into_iter().chain(cells), "┃"));
         }
         push(&self.rule(block.clone(), ["┡", "━", "╇", "┩"]));
         for (number, line) in self.lines.iter().enumerate() {
-            let cells = block
-                .clone()
-                .map(|column| line.cells[column].centered(self.widths[column]));
+            let cells = (block.clone())
+                .map(|column| line.cells[column].centered(self.widths[column], self.colors));
             let beside = [
-                line.index.right(self.index_width),
-                line.token.right(self.token_width),
+                line.index.right(self.index_width, self.colors),
+                line.token.right(self.token_width, self.colors),
             ];
             push(&joined(beside.into_iter().chain(cells), "│"));
             if line.ends_section && number + 1 < self.lines.len() {
@@ -149,67 +149,48 @@ impl Table {
     }
 }
 
-fn lines(heatmap: &Heatmap, colors: Colors) -> Vec<Line> {
-    let score = |score: &Option<f32>| match score {
-        Some(score) => Cell::new(&rounded(*score, 2), |text| {
-            colors.paint(text, position(*score, heatmap.limit))
-        }),
+fn lines(heatmap: &Heatmap, style: &Style) -> Vec<Line> {
+    let limits = heatmap.limits(style.scale);
+    let score = |(score, limit): (&Option<f32>, &f32)| match score {
+        Some(score) => Cell::shaded(&rounded(*score, 2), share(*score, *limit)),
         None => Cell::default(),
     };
-    let bold = |text: &str| Cell::new(text, |text| colors.bold(text));
     let last = heatmap.rows.len().saturating_sub(1);
     let rows = heatmap.rows.iter().enumerate().map(|(index, row)| Line {
-        index: bold(&index.to_string()),
-        token: bold(&shown(&row.token)),
-        cells: row.scores.iter().map(score).collect(),
+        index: Cell::bold(&index.to_string()),
+        token: Cell::bold(&fitting(&style.tokens.of(&row.token), style)),
+        cells: row.scores.iter().zip(&limits).map(score).collect(),
         ends_section: index == last,
     });
     let step_score = |value: &f32| {
         let text = format!("{value:.2}");
         if value.abs() >= STRONG_STEP_SCORE {
-            bold(&text)
+            Cell::bold(&text)
         } else {
             Cell::plain(&text)
         }
     };
     let step_scores = heatmap.step_scores.iter().map(|(name, values)| Line {
         index: Cell::default(),
-        token: bold(name),
+        token: Cell::bold(name),
         cells: values.iter().map(step_score).collect(),
         ends_section: true,
     });
     rows.chain(step_scores).collect()
 }
 
-/// Returns the position of a score on the color map: 0 for `-limit`, 0.5 for zero, 1 for `limit`.
-/// If the limit is zero, so is every score, and the position is 0.5.
-pub(super) fn position(score: f32, limit: f32) -> f64 {
-    if limit > 0.0 {
-        f64::midpoint(f64::from(score) / f64::from(limit), 1.0)
-    } else {
-        0.5
+/// Shortens a token so that it leaves room for others on its line. Where lines are not folded, nothing
+/// is shortened.
+fn fitting(token: &str, style: &Style) -> String {
+    match style.width {
+        Some(width) => shortened(token, (width / WIDEST_TOKEN).max(8)),
+        None => token.to_owned(),
     }
-}
-
-/// Returns a token as a single printable line. Control characters, which could move the cursor and
-/// break the table, are escaped.
-fn shown(token: &str) -> String {
-    token
-        .chars()
-        .flat_map(|c| {
-            let is_control = c.is_control();
-            let written = is_control.then(|| c.escape_default());
-            written
-                .into_iter()
-                .flatten()
-                .chain((!is_control).then_some(c))
-        })
-        .collect()
 }
 
 fn joined(cells: impl Iterator<Item = String>, line: &str) -> String {
     let cells: Vec<_> = cells.collect();
-    format!("{line} {} {line}", cells.join(&format!(" {line} ")))
+    format!("{line}{}{line}", cells.join(line))
 }
 
 fn centered(text: &str, width: usize) -> String {
@@ -219,24 +200,46 @@ fn centered(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::heatmap::{ATTRIBUTED, HeatmapRow};
+    use super::super::style::{TokenText, View};
     use super::*;
+    use crate::viz::color::Theme;
+    use crate::viz::heatmap::{Axes, ColorScale, Column, HeatmapRow};
+    use crate::viz::label::Label;
 
     fn heatmap() -> Heatmap {
         let row = |token: &str, scores: &[Option<f32>]| HeatmapRow {
-            token: token.to_owned(),
+            token: label(token),
             scores: scores.to_vec(),
+        };
+        let column = |text: &str| Column {
+            token: label(text),
+            contrast: None,
+            row: None,
         };
         Heatmap {
             title: "Target Saliency Heatmap".to_owned(),
-            legend: ATTRIBUTED,
-            columns: vec!["Ġon".to_owned(), "Ġthe".to_owned()],
+            axes: Axes::Prefix,
+            columns: vec![column("Ġon"), column("Ġthe")],
             rows: vec![
                 row("the", &[Some(0.387), Some(0.2)]),
                 row("Ġon", &[None, Some(0.3)]),
             ],
             step_scores: vec![("probability".to_owned(), vec![0.001, 0.75])],
-            limit: 0.387,
+            example_limit: 0.387,
+        }
+    }
+
+    fn label(text: &str) -> Label {
+        Label::of_raw(text)
+    }
+
+    fn style(width: Option<usize>, colors: Colors) -> Style {
+        Style {
+            view: View::Matrix,
+            width,
+            colors,
+            scale: ColorScale::Example,
+            tokens: TokenText::Decoded,
         }
     }
 
@@ -252,17 +255,14 @@ mod tests {
 ├───┼─────────────┼──────┼──────┤
 │   │ probability │ 0.00 │ 0.75 │
 └───┴─────────────┴──────┴──────┘
+→ : Generated tokens, ↓ : Attributed tokens
 ";
-        let drawn = render(&heatmap(), None, Colors::None);
-        assert_eq!(
-            drawn.strip_suffix(&format!("{ATTRIBUTED}\n")),
-            Some(expected)
-        );
+        assert_eq!(draw(&heatmap(), &style(None, Colors::None)), expected);
     }
 
     #[test]
     fn a_wide_table_is_folded() {
-        let drawn = render(&heatmap(), Some(27), Colors::None);
+        let drawn = draw(&heatmap(), &style(Some(27), Colors::None));
         assert_eq!(drawn.matches("probability").count(), 2);
         let table_lines = drawn.lines().filter(|line| line.contains(['│', '┃', '━']));
         assert!(table_lines.into_iter().all(|line| line.width() <= 27));
@@ -271,9 +271,9 @@ mod tests {
     #[test]
     fn wide_glyphs_and_control_characters_keep_the_lines_straight() {
         let mut heatmap = heatmap();
-        heatmap.columns[0] = "日本".to_owned();
-        heatmap.rows[0].token = "a\nb".to_owned();
-        let drawn = render(&heatmap, None, Colors::None);
+        heatmap.columns[0].token = label("日本");
+        heatmap.rows[0].token = label("a\nb");
+        let drawn = draw(&heatmap, &style(None, Colors::None));
         let table_lines = drawn.lines().filter(|line| line.contains(['│', '┃']));
         let widths: Vec<_> = table_lines.map(UnicodeWidthStr::width).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{drawn}");
@@ -281,10 +281,24 @@ mod tests {
     }
 
     #[test]
+    fn a_long_token_leaves_room_for_the_scores() {
+        let mut heatmap = heatmap();
+        heatmap.rows[0].token = label(&"日本".repeat(40));
+        let drawn = draw(&heatmap, &style(Some(60), Colors::None));
+        assert!(drawn.contains("日本日本日本日本日…"), "{drawn}");
+        let table_lines = drawn.lines().filter(|line| line.contains(['│', '┃', '━']));
+        assert!(table_lines.into_iter().all(|line| line.width() <= 60));
+        let whole = draw(&heatmap, &style(None, Colors::None));
+        assert!(!whole.contains('…'), "nothing is cut in a pipe");
+    }
+
+    #[test]
     fn color_changes_no_letter() {
-        let plain = render(&heatmap(), None, Colors::None);
-        for colors in [Colors::Sixteen, Colors::Palette, Colors::True] {
-            let painted = render(&heatmap(), None, colors);
+        let plain = draw(&heatmap(), &style(None, Colors::None));
+        let all =
+            [Theme::Light, Theme::Dark].map(|theme| [Colors::Palette(theme), Colors::True(theme)]);
+        for colors in all.concat().into_iter().chain([Colors::Sixteen]) {
+            let painted = draw(&heatmap(), &style(None, colors));
             assert_eq!(console::strip_ansi_codes(&painted), plain);
             assert_ne!(painted, plain);
         }
