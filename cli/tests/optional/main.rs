@@ -1,6 +1,7 @@
-//! What `whence views` prints, run in DuckDB itself, which a machine may lack.
+//! What `whence views` prints, run in DuckDB itself, and the HTML pages in a browser. A machine may lack
+//! both.
 //!
-//! Where it is absent, the tests are counted as ignored.
+//! Where one is absent, its tests are counted as ignored.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,6 +29,11 @@ fn main() -> ExitCode {
             name: "duckdb_finds_a_root_of_any_name",
             need: Need::Package("duckdb"),
             run: duckdb_finds_a_root_of_any_name,
+        },
+        OptionalTest {
+            name: "pages_work_in_a_browser",
+            need: Need::Program("chromium"),
+            run: pages_work_in_a_browser,
         },
     ])
 }
@@ -92,4 +98,16 @@ print(duckdb.sql('SELECT count(*) FROM examples').fetchall())";
             "{name}"
         );
     }
+}
+
+/// Hovers, clicks, searches, sorts and measures in a headless Chromium.
+fn pages_work_in_a_browser() {
+    let script = run::fixture("browser/check.py");
+    let checked = Command::new("python3")
+        .args([&script, "--whence", env!("CARGO_BIN_EXE_whence")])
+        .output()
+        .expect("Python runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (told, failed) = (text(&checked.stdout), text(&checked.stderr));
+    assert!(checked.status.success(), "{told}\n{failed}");
 }
