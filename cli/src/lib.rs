@@ -2,8 +2,8 @@
 //!
 //! [`args`] defines commands and flags. Each command is a file in `commands`: it checks the
 //! request, calls the libraries of the other crates and prints the result. `local` runs the whole
-//! pipeline in one process, `results` reads tables back, `viz` draws heatmaps, and `query` answers
-//! SQL.
+//! pipeline in one process, `results` reads tables back, `viz` draws heatmaps, `query` answers
+//! SQL, and `prompt` asks for it.
 //!
 //! What must stay true: data goes to standard output and messages go to standard error, so that
 //! every command works in a pipe. The exit status is 2 for a wrong request, 1 for a failure, 130
@@ -33,6 +33,8 @@ mod output;
 mod output_file;
 mod output_pair;
 mod progress;
+#[cfg(feature = "sql")]
+mod prompt;
 mod questions;
 mod remote;
 

@@ -1,4 +1,4 @@
-//! The README is correct: its commands run and print what it shows.
+//! The README and the page on analysis are correct: their commands run and print what they show.
 //!
 //! The `console` blocks are run in order, each line after `$ ` as in a shell, in a temporary folder
 //! that looks like a clone. The text below a command must be what it prints. Three things differ from
@@ -196,15 +196,25 @@ impl Drop for Clone {
     }
 }
 
-#[test]
-fn every_command_runs_and_prints_what_is_shown() {
-    let readme = fs::read_to_string(workspace().join("README.md")).expect("a README");
-    let steps = steps(&readme);
+/// Runs the commands of a page, in order, in a folder of its own.
+fn run_page(page: &str) {
+    let text = fs::read_to_string(workspace().join(page)).expect("a page of the tree");
+    let steps = steps(&text);
     assert!(steps.len() > 5, "{steps:?}");
     let mut clone = Clone::new();
     for step in steps.iter().filter(|step| step.command != TEST_COMMAND) {
         clone.run(step);
     }
+}
+
+#[test]
+fn every_command_of_the_readme_runs_and_prints_what_is_shown() {
+    run_page("README.md");
+}
+
+#[test]
+fn every_command_of_the_page_on_analysis_runs_and_prints_what_is_shown() {
+    run_page("docs/analysis.md");
 }
 
 #[test]

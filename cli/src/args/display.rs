@@ -53,8 +53,12 @@ pub enum Format {
     Table,
     /// Comma-separated values with a header.
     Csv,
-    /// One JSON object per line.
+    /// A JSON array with one object per row.
     Json,
+    /// One JSON object per line.
+    Jsonl,
     /// A Parquet file.
     Parquet,
+    /// An Arrow IPC file, also known as Feather.
+    Arrow,
 }

@@ -27,7 +27,7 @@ pub use context::{
 pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use pictures::PictureOptions;
-pub use queries::{Completions, List, Listing, Show, Sql, ViewEngine, Views};
+pub use queries::{Completions, Export, FileFormat, List, Listing, Show, Sql, ViewEngine, Views};
 pub use service::{CoordinatorOptions, DoctorOptions};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
@@ -105,6 +105,10 @@ pub enum Command {
     Compare(Compare),
     /// Query the tables of a storage root in SQL.
     Sql(Sql),
+    /// Write a job's table to a file: Parquet, CSV, JSON or Arrow.
+    ///
+    /// Rows are in the order of the dataset and are written as they are read, so memory stays bounded.
+    Export(Export),
     /// Print the tables of `sql` as views for another engine.
     Views(Views),
     /// List methods, step functions, aggregators or models.

@@ -1,5 +1,7 @@
 //! Flags of the commands that show results or list what there is to choose from.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::dataset::StorageOptions;
@@ -21,7 +23,7 @@ pub struct Show {
     pub storage: StorageOptions,
     /// Write the heatmap as an HTML file instead of showing it.
     #[arg(long, value_name = "FILE")]
-    pub viz_path: Option<std::path::PathBuf>,
+    pub viz_path: Option<PathBuf>,
     /// How heatmaps are drawn.
     #[command(flatten)]
     pub pictures: PictureOptions,
@@ -29,16 +31,23 @@ pub struct Show {
 
 /// `whence sql`.
 ///
-/// Tables: `jobs`, `examples` (one row per example), `steps` (one row per generated token),
-/// `attributions` (one row per score), `sequence_scores` (one row per score between two source or two
-/// target tokens, if the job recorded them), and `slots`, the stored table itself. `whence sql "SHOW
-/// TABLES"` lists the tables, and `DESCRIBE steps` the columns of one. While a job is running, its
-/// tables hold the rows that are done; `jobs.state` tells whether all are.
+/// Tables: `jobs`, `runs`, `examples` (one row per example), `tokens`, `steps` (one row per generated
+/// token), `step_scores`, `attributions` (one row per score), `alignments` (the strongest tokens of each
+/// step), `word_attributions`, `token_stats`, `sequence_scores`, `attempts`, `failures`, and `slots`, the
+/// stored table itself. `--describe` explains every column. While a job is running, its tables hold the
+/// rows that are done; `jobs.state` tells whether all are.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Sql {
-    /// The query.
-    pub query: String,
+    /// The query; `-` reads it from standard input. Several queries, separated by `;`, are answered one
+    /// after the other, as tables. Without a query, a terminal shows a prompt.
+    pub query: Option<String>,
+    /// Read the query from this file.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "query")]
+    pub file: Option<PathBuf>,
+    /// Explain the columns of this table, or of all tables.
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["query", "file"])]
+    pub describe: Option<String>,
     /// Memory for sorting, grouping and joining: `6GiB`, `512MiB` or bytes. If a query needs more, it
     /// uses files in the temporary directory.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = whence_worker::memory::parse, default_value = "2GiB", value_name = "SIZE")]
@@ -49,6 +58,47 @@ pub struct Sql {
     /// How results are written.
     #[command(flatten)]
     pub output: OutputOptions,
+}
+
+/// `whence export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Job, or the beginning of its id.
+    pub job: String,
+    /// The table whose rows are written, as `whence sql --describe` lists them.
+    #[arg(long, value_name = "TABLE", default_value = "attributions")]
+    pub view: String,
+    /// The file to write; `-` is standard output.
+    ///
+    /// An existing file is replaced when the export has finished; it stays as it is if the export
+    /// fails.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Format of the file. If absent, the file's extension decides: `.parquet`, `.csv`, `.json`,
+    /// `.jsonl`, `.arrow` or `.feather`.
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+    /// Memory for sorting, grouping and joining, which some tables need.
+    #[arg(long, env = "WHENCE_MEMORY", value_parser = whence_worker::memory::parse, default_value = "2GiB", value_name = "SIZE")]
+    pub memory: u64,
+    /// Where the tables are.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+}
+
+/// Format of an exported file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// Parquet.
+    Parquet,
+    /// Comma-separated values with a header.
+    Csv,
+    /// A JSON array with one object per row.
+    Json,
+    /// One JSON object per line.
+    Jsonl,
+    /// An Arrow IPC file, also known as Feather.
+    Arrow,
 }
 
 /// `whence views`.
@@ -65,8 +115,10 @@ pub struct Views {
 /// Engines that views can be printed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ViewEngine {
-    /// DuckDB.
+    /// An SQL script for DuckDB.
     Duckdb,
+    /// A Python module for Polars.
+    Polars,
 }
 
 /// `whence list`.

@@ -7,6 +7,11 @@ mod cancel;
 mod compare;
 mod completions;
 mod doctor;
+#[cfg(feature = "sql")]
+mod export;
+#[cfg(not(feature = "sql"))]
+#[path = "without_sql.rs"]
+mod export;
 mod list;
 mod show;
 #[cfg(feature = "sql")]
@@ -19,6 +24,8 @@ mod submit;
 mod views;
 mod watch;
 
+#[cfg(feature = "sql")]
+mod answering;
 mod artifacts;
 mod drawing;
 mod ending;
@@ -40,6 +47,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Show(arguments) => show::run(arguments).await,
         Command::Compare(arguments) => compare::run(arguments).await,
         Command::Sql(arguments) => sql::run(arguments).await,
+        Command::Export(arguments) => export::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,

@@ -1,38 +1,96 @@
-//! `whence sql`: runs a query on the storage root's tables with DataFusion.
+//! `whence sql`: runs queries on the storage root's tables with DataFusion.
 
-use std::panic::AssertUnwindSafe;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
 
-use futures::FutureExt;
-
+use super::answering::answering;
 use super::stop::unless_stopped;
-use crate::Failure;
-use crate::args::Sql;
+use crate::args::{Format, Sql};
 use crate::output_file::OutputFile;
-use crate::query::damage::name_damaged;
-use crate::query::{self, Session};
+use crate::query::{self, Order, Session, statements};
+use crate::{Failure, prompt};
+
+/// What the command was asked to do.
+enum Request {
+    /// Answer these queries.
+    Queries(Vec<String>),
+    /// Explain the columns of a table, or of all if the name is empty.
+    Describe(String),
+    /// Ask for queries.
+    Prompt,
+}
 
 pub(super) async fn run(arguments: Sql) -> Result<(), Failure> {
     let root = &arguments.storage.root;
-    // The Parquet reader may panic on damaged bytes. That means a damaged file, not a bug.
-    let answered = AssertUnwindSafe(answer(&arguments)).catch_unwind();
-    let answered = async {
-        match answered.await {
-            Ok(Err(failure)) if failure.is_about_stored_data() => {
-                Err(name_damaged(failure, root).await)
-            }
-            Ok(answered) => answered,
-            Err(panic) => Err(name_damaged(Failure::panicked(panic.as_ref()), root).await),
+    let queries = match request(&arguments)? {
+        Request::Prompt => {
+            let session = Session::open(root, arguments.memory, Order::Any).await?;
+            return prompt::run(&session, root, arguments.output.max_rows).await;
         }
+        Request::Describe(table) => vec![query::describe(&table)?],
+        Request::Queries(queries) => queries,
     };
+    let answered = answering(root, answer(&arguments, &queries));
     unless_stopped(answered, "the query was not answered to its end").await
 }
 
-async fn answer(arguments: &Sql) -> Result<(), Failure> {
-    let out = match &arguments.output.output {
+fn request(arguments: &Sql) -> Result<Request, Failure> {
+    if let Some(table) = &arguments.describe {
+        return Ok(Request::Describe(table.clone()));
+    }
+    let text = match (&arguments.query, &arguments.file) {
+        (Some(query), _) if query != "-" => query.clone(),
+        (None, Some(file)) if file.as_os_str() != "-" => read_file(file)?,
+        (None, None) if std::io::stdin().is_terminal() => return Ok(Request::Prompt),
+        _ => read_stdin()?,
+    };
+    let queries = statements(&text);
+    if queries.is_empty() {
+        return Err(Failure::request("the query is empty")
+            .hint("whence sql \"SELECT job, state FROM jobs\""));
+    }
+    if queries.len() > 1 && arguments.output.format != Format::Table {
+        return Err(Failure::request(format!(
+            "{} queries have {} answers, and only tables can follow one another",
+            queries.len(),
+            queries.len()
+        ))
+        .hint("ask one query, or leave out --format"));
+    }
+    Ok(Request::Queries(queries))
+}
+
+fn read_file(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::request(format!(
+            "cannot read the query in `{}`: {error}",
+            path.display()
+        ))
+    })
+}
+
+fn read_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            Failure::request(format!("cannot read the query on standard input: {error}"))
+        })?;
+    Ok(text)
+}
+
+async fn answer(arguments: &Sql, queries: &[String]) -> Result<(), Failure> {
+    let options = &arguments.output;
+    let mut out = match &options.output {
         Some(path) => OutputFile::create("--output", path)?,
         None => OutputFile::stdout(),
     };
-    let session = Session::open(&arguments.storage.root, arguments.memory).await?;
-    let answer = session.ask(&arguments.query).await?;
-    query::write(answer, out, &arguments.output).await
+    let session = Session::open(&arguments.storage.root, arguments.memory, Order::Any).await?;
+    let (last, others) = queries.split_last().expect("an empty request is refused");
+    for query in others {
+        let answer = session.ask(query).await?;
+        query::write_table(answer, &mut out, options.max_rows).await?;
+    }
+    let answer = session.ask(last).await?;
+    query::write(answer, out, options.format, options.max_rows).await
 }

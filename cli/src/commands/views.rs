@@ -1,36 +1,61 @@
-//! `whence views`: prints the views of `whence sql` as a script for another engine.
+//! `whence views`: prints the tables of `whence sql` as a script for another engine.
 
-use whence_schemas::store;
+use whence_schemas::layout;
+use whence_schemas::store::{self, SlotStore};
 
 use crate::args::{ViewEngine, Views};
 use crate::query::catalog::Catalog;
-use crate::query::views::{Dialect, statements};
+use crate::query::views::duckdb::{self, Place};
+use crate::query::views::polars;
+use crate::query::views::view::CatalogTable;
+use crate::results::open_root;
 use crate::{Failure, output};
 
 pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
     let root = &arguments.storage.root;
-    let schema = Catalog::read(root).await?.schema()?;
-    let dialect = match arguments.engine {
-        ViewEngine::Duckdb => Dialect::DuckDb {
-            root: duckdb_root(root)?,
-        },
+    let catalog = Catalog::read(root).await?;
+    let shape = catalog.shape()?;
+    let (jobs, runs) = (catalog.jobs()?, catalog.runs()?);
+    let attempts = catalog.attempts().read().await?;
+    let rows = |table| match table {
+        CatalogTable::Jobs => jobs.clone(),
+        CatalogTable::Runs => runs.clone(),
+        CatalogTable::Attempts => attempts.clone(),
     };
-    for (_, statement) in statements(&schema, &dialect) {
-        output::line(&format!("{statement};\n"))?;
-    }
-    Ok(())
+    let script = match arguments.engine {
+        ViewEngine::Duckdb => duckdb::script(&duckdb_place(root).await?, &shape, rows),
+        ViewEngine::Polars => polars::script(&readable_root(root), &shape, rows),
+    };
+    output::line(script.trim_end())
 }
 
-/// Returns a root in the form DuckDB expects. Fails if DuckDB could not find its files.
-fn duckdb_root(root: &str) -> Result<String, Failure> {
+/// Returns where DuckDB finds the table files of a root.
+///
+/// DuckDB takes a `\` in a pattern for a separator. It opens a file of such a name if the file is
+/// named without a pattern.
+async fn duckdb_place(root: &str) -> Result<Place, Failure> {
     let readable = readable_root(root);
-    if readable.contains('\\') {
-        return Err(Failure::request(format!(
-            "DuckDB takes the `\\` in `{readable}` for a separator and would find no table; rename \
-             the folder"
-        )));
+    if !readable.contains('\\') {
+        return Ok(Place::Root(readable));
     }
-    Ok(readable)
+    if readable.contains(['*', '?', '[']) {
+        return Err(Failure::request(format!(
+            "DuckDB cannot open files of `{readable}`, whose name has a `\\` and one of `*?[`"
+        ))
+        .hint("rename the folder, or write the tables with `whence export`"));
+    }
+    let store = open_root(root).await?;
+    let files = table_files(store.as_ref()).await?;
+    let files = files.into_iter().map(|key| format!("{readable}/{key}"));
+    Ok(Place::Files(files.collect()))
+}
+
+async fn table_files(store: &dyn SlotStore) -> Result<Vec<String>, Failure> {
+    let objects = store.list(layout::ATTRIBUTIONS).await?;
+    let keys = objects.into_iter().map(|object| object.key);
+    Ok(keys
+        .filter(|key| layout::slot_of_key(key).is_some())
+        .collect())
 }
 
 /// Returns a root in the form other engines expect: a path, or a bucket's URL without our own

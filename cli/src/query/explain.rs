@@ -55,8 +55,7 @@ fn explain(error: &DataFusionError) -> Failure {
 /// Explains what is wrong with a query that parses but cannot be planned.
 fn explain_plan(reason: &str) -> Failure {
     if let Some(missing) = missing_table(reason) {
-        return unknown("table", missing, views::TABLES)
-            .hint("whence sql \"DESCRIBE attributions\"");
+        return unknown("table", missing, &views::names()).hint("whence sql --describe");
     }
     // The message reads `DDL not supported: DropView`: the kind of statement, then its name.
     match reason.split_once(" not supported: ") {

@@ -3,25 +3,33 @@
 //! DataFusion reads the slots of all jobs as one listing table. Sorting and grouping share a
 //! limited memory pool; what does not fit into it spills to files.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
+use datafusion::datasource::listing::{ListingOptions, ListingTableUrl};
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use whence_schemas::layout;
 use whence_schemas::store;
 
+use super::attempts_table::AttemptsTable;
 use super::catalog::Catalog;
-use super::views::{self, Dialect, PARTITIONS, SLOTS};
+use super::documentation;
+use super::long::{LongTable, SlotFiles, partition_type};
+use super::order::Order;
+use super::shape::Shape;
+use super::views::keys::PARTITIONS;
+use super::views::view::{CatalogTable, Rows, View};
+use super::views::{self, VIEWS};
 use crate::Failure;
 
-/// Rows per batch. Unnesting multiplies rows, so a larger batch would take a lot of memory; a much
-/// smaller one would make the work on single scores inefficient.
+/// Rows per batch, of slots when they are read and of everything else later. A larger batch of slots
+/// would take a lot of memory.
 const BATCH_ROWS: usize = 4096;
 
 /// A storage root that is ready for queries.
@@ -32,7 +40,7 @@ pub struct Session {
 impl Session {
     /// Opens the storage root at `root`. Queries hold at most about `memory` bytes before they
     /// spill to disk. Fails if it is not a storage root.
-    pub async fn open(root: &str, memory: u64) -> Result<Self, Failure> {
+    pub async fn open(root: &str, memory: u64, order: Order) -> Result<Self, Failure> {
         let catalog = Catalog::read(root).await?;
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
@@ -42,20 +50,64 @@ impl Session {
             .with_batch_size(BATCH_ROWS)
             .with_information_schema(true)
             .with_collect_statistics(false);
+        let config = match order {
+            Order::Any => config,
+            Order::Stored => config.with_target_partitions(1),
+        };
         let context = SessionContext::new_with_config_rt(config, runtime);
-        context.register_table(SLOTS, slots(&context, root, &catalog)?)?;
-        context.register_batch("jobs", catalog.jobs()?)?;
-        for (_, statement) in views::statements(&catalog.schema()?, &Dialect::DataFusion) {
-            context.sql(&statement).await?;
+        let shape = catalog.shape()?;
+        let slots = slot_files(&context, root, order)?;
+        for view in views::by_dependency() {
+            match table(view, &catalog, &slots, &shape)? {
+                Definition::Table(table) => {
+                    context.register_table(view.name, table)?;
+                }
+                Definition::Query(query) => {
+                    let statement = format!("CREATE VIEW {} AS {query}", view.name);
+                    context.sql(&statement).await?;
+                }
+            }
         }
-        Ok(Self { context })
+        let session = Self { context };
+        session.document().await?;
+        Ok(session)
+    }
+
+    /// Registers the tables that explain the others.
+    async fn document(&self) -> Result<(), Failure> {
+        let mut schemas = HashMap::new();
+        for view in VIEWS {
+            let table = self.context.table_provider(view.name).await?;
+            schemas.insert(view.name, table.schema());
+        }
+        let columns = documentation::columns(|name| schemas.get(name).cloned());
+        let columns = columns.map_err(DataFusionError::from)?;
+        let tables = documentation::tables().map_err(DataFusionError::from)?;
+        self.context
+            .register_batch(documentation::COLUMNS, columns)?;
+        self.context.register_batch(documentation::TABLES, tables)?;
+        Ok(())
+    }
+
+    /// Returns the names that a query may have in it: of tables, columns and functions.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words: BTreeSet<String> = BTreeSet::new();
+        for view in VIEWS {
+            words.insert(view.name.to_owned());
+            words.extend(view.columns.iter().map(|column| column.name.to_owned()));
+        }
+        let state = self.context.state();
+        words.extend(state.scalar_functions().keys().cloned());
+        words.extend(state.aggregate_functions().keys().cloned());
+        words.extend(state.window_functions().keys().cloned());
+        words.into_iter().collect()
     }
 
     /// Plans a query without running it.
     ///
     /// Fails if it is not valid SQL, names a table or column that does not exist, or would modify
     /// anything: only reading statements are allowed.
-    pub async fn ask(&self, query: &str) -> Result<datafusion::prelude::DataFrame, Failure> {
+    pub async fn ask(&self, query: &str) -> Result<DataFrame, Failure> {
         let only_questions = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false);
@@ -64,27 +116,48 @@ impl Session {
     }
 }
 
-/// Returns the table of the slots of all jobs.
-fn slots(
-    context: &SessionContext,
-    root: &str,
+/// How DataFusion gets a view.
+enum Definition {
+    Table(Arc<dyn TableProvider>),
+    Query(String),
+}
+
+fn table(
+    view: &View,
     catalog: &Catalog,
-) -> Result<Arc<ListingTable>, Failure> {
+    slots: &SlotFiles,
+    shape: &Shape,
+) -> Result<Definition, Failure> {
+    let in_memory = |batch: arrow::array::RecordBatch| -> Result<Arc<dyn TableProvider>, Failure> {
+        Ok(Arc::new(MemTable::try_new(
+            batch.schema(),
+            vec![vec![batch]],
+        )?))
+    };
+    let table: Arc<dyn TableProvider> = match view.rows {
+        Rows::Query(query) => return Ok(Definition::Query(query(shape))),
+        Rows::Stored => Arc::new(slots.table(shape.schema.clone())?),
+        Rows::Unnested(unnested) => Arc::new(LongTable::new(unnested.kind, slots.clone(), shape)),
+        Rows::Catalog(CatalogTable::Jobs) => in_memory(catalog.jobs()?)?,
+        Rows::Catalog(CatalogTable::Runs) => in_memory(catalog.runs()?)?,
+        Rows::Catalog(CatalogTable::Attempts) => Arc::new(AttemptsTable(catalog.attempts())),
+    };
+    Ok(Definition::Table(table))
+}
+
+/// Returns where the slots of all jobs are.
+fn slot_files(context: &SessionContext, root: &str, order: Order) -> Result<SlotFiles, Failure> {
     let objects = store::objects(root)?;
     let folder = objects.url_of(layout::ATTRIBUTIONS);
     let folder = ListingTableUrl::parse(&folder)?;
     context.register_object_store(folder.object_store().as_ref(), objects.store);
-    let partition = |name: &str| {
-        // A dictionary, because each value repeats for every row of a file.
-        let of_text = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
-        (name.to_owned(), of_text)
-    };
+    let partition = |name: &str| (name.to_owned(), partition_type());
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(PARTITIONS.map(partition).to_vec());
-    let schema: Arc<Schema> = Arc::new(catalog.schema()?);
-    let config = ListingTableConfig::new(folder)
-        .with_listing_options(options)
-        .with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    Ok(SlotFiles {
+        places: vec![folder],
+        options,
+        order,
+    })
 }

@@ -2,7 +2,7 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use whence::query::Session;
+use whence::query::{Order, Session};
 use whence_proto::v1::JobState;
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{translation_job, translations};
@@ -20,7 +20,7 @@ async fn tables_in_a_bucket_answer() {
     let status = cluster.run(&spec).await;
     assert_eq!(status.state(), JobState::Sealed);
 
-    let session = Session::open(&root, 64 << 20).await.unwrap();
+    let session = Session::open(&root, 64 << 20, Order::Any).await.unwrap();
     let query = "SELECT count(DISTINCT a.example_id) FROM attributions a JOIN jobs j ON j.job = a.job \
                  WHERE j.state = 'sealed' AND j.method = 'saliency'";
     let answer = session.ask(query).await.unwrap().collect().await.unwrap();

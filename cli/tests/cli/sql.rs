@@ -1,12 +1,14 @@
-//! `whence sql` and `whence views`: answers, output formats, errors, and agreement with DuckDB.
+//! `whence sql`: answers, output formats, where queries come from, and errors.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 
-use crate::run::{attribute_dataset, sql, two_jobs, whence};
+use crate::run::{Ran, attribute_dataset, command, ended, fixture, sql, two_jobs, whence};
 
 /// Runs a query whose answer is a single number.
 fn number(root: &Path, query: &str) -> u64 {
@@ -139,8 +141,11 @@ fn answers_come_in_every_form() {
     let table = sql(folder.path(), query, &[]).succeeded();
     assert!(table.contains("| method    | rows"), "{table}");
     let json = sql(folder.path(), query, &["--format", "json"]).succeeded();
-    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let lines = sql(folder.path(), query, &["--format", "jsonl"]).succeeded();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(first["method"], "attention");
+    assert_eq!(rows[0], first);
     let path = folder.path().join("answer.parquet");
     let to_file = ["--format", "parquet", "-o", path.to_str().unwrap()];
     sql(folder.path(), query, &to_file).succeeded();
@@ -189,12 +194,114 @@ fn a_root_without_jobs_has_empty_tables() {
 }
 
 #[test]
-fn a_root_that_duckdb_cannot_name_is_refused() {
+fn queries_come_from_a_file_or_standard_input() {
+    let folder = two_jobs();
+    let root = folder.path().display().to_string();
+    let file = folder.path().join("query.sql");
+    let query = "-- jobs; with rows\nSELECT method, rows FROM jobs\nORDER BY method;\n";
+    fs::write(&file, query).unwrap();
+    let file = file.display().to_string();
+    let csv = ["--root", &root, "--format", "csv"];
+    let expected = "method,rows\nattention,5\nsaliency,8\n";
+    let answer = whence(&[&["sql", "-f", &file][..], &csv].concat()).succeeded();
+    assert_eq!(answer, expected);
+    for dash in [&["sql", "-"][..], &["sql", "--file", "-"], &["sql"]] {
+        let answer = piped(&[dash, &csv].concat(), query).succeeded();
+        assert_eq!(answer, expected, "{dash:?}");
+    }
+    let missing = whence(&["sql", "--root", &root, "-f", "none.sql"]);
+    missing.is_refused_with(&["cannot read the query in `none.sql`"]);
+    piped(&["sql", "--root", &root], " -- nothing\n").is_refused_with(&["the query is empty"]);
+}
+
+/// Runs the command with `text` on its standard input.
+fn piped(arguments: &[&str], text: &str) -> Ran {
+    let mut running = command(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    running
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    ended(running.wait_with_output().unwrap())
+}
+
+#[test]
+fn several_queries_are_answered_one_after_the_other() {
+    let folder = two_jobs();
+    let queries = "SELECT 1 AS a; SELECT 'x;y' AS b;";
+    let answers = sql(folder.path(), queries, &[]).succeeded();
+    let (a, b) = answers.split_once("| b").expect("two tables");
+    assert!(a.contains("| 1 |") && b.contains("| x;y |"), "{answers}");
+    sql(folder.path(), queries, &["--format", "csv"])
+        .is_refused_with(&["2 queries have 2 answers", "leave out --format"]);
+}
+
+#[test]
+fn what_went_wrong_is_one_table() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("a\\b");
-    attribute_dataset(&root, "train[:2]", &["--hide"]).succeeded();
-    let views = whence(&["views", "duckdb", "--root", &root.display().to_string()]);
-    views.is_refused_with(&["DuckDB takes the `\\`", "rename"]);
+    let root = folder.path().join("root");
+    let rows = folder.path().join("rows.jsonl");
+    fs::write(&rows, "{\"text\": \"The professor\"}\n{\"text\": null}\n").unwrap();
+    let (model, rows) = (fixture("models/glass-en"), rows.display().to_string());
+    let root_name = root.display().to_string();
+    let made = [
+        "attribute-dataset",
+        "-m",
+        &model,
+        "-d",
+        &rows,
+        "-in",
+        "text",
+        "--root",
+        &root_name,
+        "--generation_kwargs",
+        "{\"max_new_tokens\": 2}",
+        "--hide",
+    ];
+    whence(&made).succeeded();
+    let query = "SELECT kind, example_id, code, message <> '' AS told FROM failures";
+    let answer = sql(&root, query, &["--format", "csv"]).succeeded();
+    assert!(
+        answer.contains("\nexample,1,") && answer.lines().count() == 2,
+        "{answer}"
+    );
+    assert!(answer.ends_with(",true\n"), "{answer}");
+    // A failed attempt and a job that cannot be completed are recorded as objects.
+    let job = job(&root);
+    let folder = root.join("jobs").join(&job);
+    let slot = "p000003";
+    fs::create_dir_all(folder.join("failures").join(slot)).unwrap();
+    let attempt = "00000000000000000000000007";
+    let record = format!(
+        "{{\"slot\": \"{slot}\", \"attempt\": \"{attempt}\", \"worker\": \"w1\", \
+          \"class\": \"out_of_memory\", \"message\": \"it broke\"}}"
+    );
+    fs::write(
+        folder
+            .join("failures")
+            .join(slot)
+            .join(format!("{attempt}.json")),
+        record,
+    )
+    .unwrap();
+    fs::write(
+        folder.join("failed.json"),
+        "{\"message\": \"no worker has the model\"}",
+    )
+    .unwrap();
+    let query = "SELECT kind, slot, worker, code, message FROM failures WHERE kind <> 'example' ORDER BY kind";
+    let answer = sql(&root, query, &["--format", "csv"]).succeeded();
+    assert_eq!(
+        answer,
+        "kind,slot,worker,code,message\nattempt,p000003,w1,out_of_memory,it broke\n\
+         job,,,failed,no worker has the model\n"
+    );
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! The long tables of `whence sql`: one row per token, step, score or word.
+//!
+//! A slot holds one row per example, with lists in it. SQL's `unnest` would read every list of an
+//! example and copy the keys once per score, whatever the query needs. A [`LongTable`] reads only the
+//! lists that the query's columns come from, and builds only these columns.
+//!
+//! `columns` says what each column needs, `table` turns a query into a scan of the slots, `exec` runs
+//! it batch by batch, and the other files unnest one batch. What must stay true: the rows are those
+//! of the queries in `views`, which DuckDB runs.
+
+mod columns;
+mod exec;
+mod nested;
+mod rows;
+mod scores;
+mod sequences;
+mod steps;
+mod table;
+mod tokens;
+mod unnest;
+mod word_scores;
+mod words;
+
+pub(crate) use columns::partition_type;
+pub(crate) use table::{LongTable, SlotFiles};

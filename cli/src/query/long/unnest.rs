@@ -1,0 +1,76 @@
+//! Unnests one batch of slots into one part of a long table.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, ListArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use whence_schemas::output;
+
+use super::{scores, sequences, steps, tokens, word_scores};
+use crate::query::order::Order;
+use crate::query::views::STRONGEST;
+use crate::query::views::view::LongTableKind;
+
+/// Rows of a long table that one batch aims at. Much smaller batches cost overhead, much larger ones
+/// memory.
+const BATCH_ROWS: usize = 16_384;
+
+/// Returns the rows of `part` of the table of `kind`: a side, the name of a step score, or the whole
+/// table if it has only one part.
+pub(super) fn unnest(
+    kind: LongTableKind,
+    part: &str,
+    slots: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let side = if part == output::SIDE_SOURCE {
+        output::SIDE_SOURCE
+    } else {
+        output::SIDE_TARGET
+    };
+    match kind {
+        LongTableKind::Tokens => tokens::unnest(slots, side, schema),
+        LongTableKind::Steps => steps::unnest(slots, schema),
+        LongTableKind::StepScores => steps::unnest_score(slots, part, schema),
+        LongTableKind::Attributions => scores::unnest(slots, side, None, schema),
+        LongTableKind::Alignments => scores::unnest(slots, side, Some(STRONGEST), schema),
+        LongTableKind::WordAttributions => word_scores::unnest(slots, side, schema),
+        LongTableKind::SequenceScores => sequences::unnest(slots, schema),
+    }
+}
+
+/// Cuts a batch of slots into ranges of examples with about [`BATCH_ROWS`] long rows each. The parts
+/// of a range follow one another, so an order by example needs ranges of one example.
+pub(super) fn pieces(slots: &RecordBatch, order: Order) -> Vec<Range<usize>> {
+    let rows = slots.num_rows();
+    if order == Order::Stored {
+        return (0..rows).map(|row| row..row + 1).collect();
+    }
+    // The longest list tells how many long rows there are at most: that of the scores if it is read.
+    let values = slots
+        .columns()
+        .iter()
+        .map(|column| column.as_list_opt::<i32>().map_or(0, num_values));
+    let long_rows = values.max().unwrap_or(0).max(1);
+    let step = (rows * BATCH_ROWS / long_rows).clamp(1, rows.max(1));
+    (0..rows)
+        .step_by(step)
+        .map(|start| start..rows.min(start + step))
+        .collect()
+}
+
+/// Returns the number of values in lists, and in the longest lists inside them.
+fn num_values(lists: &ListArray) -> usize {
+    let own = lists.values().len();
+    let Some(structs) = lists.values().as_struct_opt() else {
+        return own;
+    };
+    let inner = structs.columns().iter();
+    let inner = inner.map(|column| {
+        column
+            .as_list_opt::<i32>()
+            .map_or(0, |lists| lists.values().len())
+    });
+    inner.max().unwrap_or(0).max(own)
+}
