@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
     };
     let script = match arguments.engine {
         ViewEngine::Duckdb => duckdb::script(&duckdb_place(root).await?, &shape, rows),
-        ViewEngine::Polars => polars::script(&readable_root(root), &shape, rows),
+        ViewEngine::Polars => polars::script(&readable_root(root)?, &shape, rows),
     };
     output::line(script.trim_end())
 }
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
 /// DuckDB takes a `\` in a pattern for a separator. It opens a file of such a name if the file is
 /// named without a pattern.
 async fn duckdb_place(root: &str) -> Result<Place, Failure> {
-    let readable = readable_root(root);
+    let readable = readable_root(root)?;
     if !readable.contains('\\') {
         return Ok(Place::Root(readable));
     }
@@ -60,9 +60,15 @@ async fn table_files(store: &dyn SlotStore) -> Result<Vec<String>, Failure> {
 
 /// Returns a root in the form other engines expect: a path, or a bucket's URL without our own
 /// settings after the `?`.
-fn readable_root(root: &str) -> String {
-    match store::local_root(root) {
-        Some(path) => path.display().to_string(),
-        None => root.split('?').next().unwrap_or(root).to_owned(),
-    }
+fn readable_root(root: &str) -> Result<String, Failure> {
+    let Some(path) = store::local_root(root) else {
+        return Ok(root.split('?').next().unwrap_or(root).to_owned());
+    };
+    // Other engines replace a `~` at the beginning by the home folder, also after `./`.
+    let path = if path.to_string_lossy().contains('~') {
+        std::path::absolute(&path)?
+    } else {
+        path
+    };
+    Ok(path.display().to_string())
 }

@@ -133,7 +133,7 @@ pub(crate) fn every_table_has_the_same_rows_in_duckdb() {
 duckdb.sql(sys.argv[1])
 def ask(query):
     answer = duckdb.sql(query)
-    return dict(zip(answer.columns, answer.fetchone()))",
+    return dict(zip(answer.columns, answer.fetchall()[0]))",
     );
 }
 

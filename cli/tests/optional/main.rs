@@ -14,6 +14,7 @@ mod run;
 
 mod browser;
 mod engines;
+mod page;
 mod prompt;
 mod roots;
 
@@ -37,6 +38,11 @@ fn main() -> ExitCode {
             name: "pandas_reads_an_exported_table",
             need: Need::Package("pandas"),
             run: engines::pandas_reads_an_exported_table,
+        },
+        OptionalTest {
+            name: "python_of_the_page_on_analysis_prints_what_is_shown",
+            need: Need::Package("duckdb, pandas, polars"),
+            run: page::python_of_the_page_on_analysis_prints_what_is_shown,
         },
         OptionalTest {
             name: "duckdb_finds_a_root_of_any_name",

@@ -20,7 +20,7 @@ seen = ""
 
 
 def wait_for(text, begin=0, seconds=60):
-    """Reads until the text is shown after the character `begin`."""
+    """Reads until the text is shown after the character `begin`. Returns where it ends."""
     global seen
     until = time.monotonic() + seconds
     while text not in seen[begin:]:
@@ -32,7 +32,7 @@ def wait_for(text, begin=0, seconds=60):
             except OSError:
                 break
             seen += re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", shown)
-    return len(seen)
+    return seen.find(text, begin) + len(text)
 
 
 def type_text(text):
