@@ -67,7 +67,7 @@ const formatter = (limit) => {
 
 // Returns the background and the ink of a score on a scale that ends at `limit`.
 const shade = (score, limit) => {
-  const ramp = isDark() ? ramps.dark : ramps.light;
+  const ramp = ramps.now;
   const middle = (ramp.length - 1) / 2;
   const share = Number.isNaN(score) || !(limit > 0) ? 0 : Math.max(-1, Math.min(1, score / limit));
   return ramp[Math.round((share + 1) * middle)];
@@ -77,6 +77,9 @@ const tint = (element, score, limit) => {
   element.style.background = background;
   element.style.color = ink;
 };
+
+// Chooses the colors of the theme; called before anything is drawn.
+const chooseRamp = () => { ramps.now = isDark() ? ramps.dark : ramps.light; };
 
 // Returns an element with properties and children.
 const make = (name, properties = {}, ...children) => {

@@ -28,9 +28,11 @@ const picture = () => {
       if (index !== boxes.length - 1 || parseFloat(style.fontSize) === 0) continue;
       const [centerX, centerY] = [x + box.width / 2, y + box.height / 2];
       const isTurned = style.writingMode !== "horizontal-tb";
+      // Each text keeps the edge that the page aligns it to, whatever font the picture is drawn with.
+      const [anchor, textX] = part.matches("figcaption") ? ["start", x] : part.matches("tbody th b, tfoot th") ? ["end", x + box.width - parseFloat(style.paddingRight)] : ["middle", centerX];
       add("text", {
-        x: centerX, y: centerY, fill: style.color, "font-size": style.fontSize, "font-family": style.fontFamily, "font-weight": style.fontWeight,
-        "text-anchor": "middle", "dominant-baseline": "central", ...(isTurned ? { transform: `rotate(-90 ${centerX} ${centerY})` } : {}),
+        x: textX, y: centerY, fill: style.color, "font-size": style.fontSize, "font-family": style.fontFamily, "font-weight": style.fontWeight,
+        "text-anchor": anchor, "dominant-baseline": "central", ...(isTurned ? { transform: `rotate(-90 ${centerX} ${centerY})` } : {}),
       }, text.trim());
     }
   }

@@ -10,7 +10,7 @@ const checked = (name, text) => make("label", {}, make("input", { type: "checkbo
 const legend = (example, maps) => {
   const negative = maps.some((map) => map.scores.some((scores) => scores.some((score) => score < 0)));
   const bar = make("span", { className: "bar" });
-  const ramp = isDark() ? ramps.dark : ramps.light;
+  const ramp = ramps.now;
   const colors = ramp.slice(negative ? 0 : (ramp.length - 1) / 2).map(([background]) => background);
   bar.style.background = `linear-gradient(to right, ${colors.filter((_, index) => index % 5 === 0).join(", ")})`;
   const limit = state.scale === "example" ? precise(Number(example.limit.toPrecision(3))) : `highest of the ${state.scale}`;
@@ -41,6 +41,7 @@ const contrastText = (maps) => {
 const draw = () => {
   const example = examples[state.index];
   if (!example) return;
+  chooseRamp();
   const maps = mapsOf(example);
   const contrast = contrastText(maps);
   const texts = [...example.texts, ...(contrast === null ? [] : [["Contrasted tokens", contrast]])];

@@ -31,17 +31,21 @@ const matrix = (example, map) => {
   const write = formatter(state.scale === "example" ? example.limit : map.limit);
   const rows = map.scores.some((scores) => scores.length) ? map.rows.tokens : [];
   const body = make("tbody");
+  // A large matrix has tens of thousands of cells: they are copies of one, painted in one step.
+  const empty = make("td");
+  const limits = columns.map((column) => limitOf(example, map, column));
   rows.forEach((_, row) => {
     const line = make("tr", {}, rowHead(map, row));
-    for (const column of columns) {
+    const cells = columns.map((column) => {
+      const cell = empty.cloneNode();
       const score = map.scores[column][row] ?? null;
-      const cell = make("td");
-      if (score !== null) {
-        cell.textContent = write(score);
-        tint(cell, score, limitOf(example, map, column));
-      }
-      line.append(cell);
-    }
+      if (score === null) return cell;
+      const [background, ink] = shade(score, limits[column]);
+      cell.style.cssText = `background:${background};color:${ink}`;
+      cell.append(write(score));
+      return cell;
+    });
+    line.append(...cells);
     body.append(line);
   });
   table.append(body);
