@@ -61,7 +61,7 @@ impl Editor {
             Key::CtrlC => return Event::Cancelled,
             Key::Tab => return Event::Complete,
             Key::Char(END_OF_INPUT) if self.text.is_empty() => return Event::Ended,
-            Key::Char(END_OF_INPUT) | Key::Del => self.delete(self.cursor..self.cursor + 1),
+            Key::Char(END_OF_INPUT) | Key::Del => self.delete_next(),
             Key::Char(CLEAR_BEFORE) => self.delete(0..self.cursor),
             Key::Char(CLEAR_AFTER) => self.delete(self.cursor..self.text.len()),
             Key::Char(CLEAR_WORD) => self.delete(self.word_start()..self.cursor),
@@ -91,6 +91,11 @@ impl Editor {
         self.cursor += typed.len();
     }
 
+    fn delete_next(&mut self) {
+        let next = self.cursor + 1;
+        self.delete(self.cursor..next);
+    }
+
     fn delete(&mut self, range: std::ops::Range<usize>) {
         let range = range.start..range.end.min(self.text.len());
         if !range.is_empty() {
@@ -112,7 +117,7 @@ impl Editor {
             return;
         }
         if self.recalled == 0 {
-            self.typed = self.text.clone();
+            self.typed.clone_from(&self.text);
         }
         self.text = match entry {
             0 => std::mem::take(&mut self.typed),

@@ -43,6 +43,9 @@ impl History {
 
     /// Writes the entries to `path`, after those that other prompts have written meanwhile.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
+        if self.saved == self.entries.len() {
+            return Ok(());
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -53,12 +56,7 @@ impl History {
             .map(String::as_str)
             .collect();
         let kept = &all[all.len().saturating_sub(REMEMBERED)..];
-        fs::write(
-            path,
-            kept.iter()
-                .map(|entry| format!("{entry}\n"))
-                .collect::<String>(),
-        )
+        fs::write(path, kept.join("\n") + "\n")
     }
 }
 

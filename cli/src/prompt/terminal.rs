@@ -108,7 +108,7 @@ impl Terminal {
         let (end, cursor) = (width(&text), width(&before));
         // A terminal wraps only when the next character comes.
         if end > 0 && end.is_multiple_of(columns) {
-            write!(term, "\n")?;
+            writeln!(term)?;
         }
         *row = cursor / columns;
         term.move_cursor_up(end / columns - *row)?;

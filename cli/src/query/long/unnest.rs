@@ -44,16 +44,16 @@ pub(super) fn unnest(
 /// of a range follow one another, so an order by example needs ranges of one example.
 pub(super) fn pieces(slots: &RecordBatch, order: Order) -> Vec<Range<usize>> {
     let rows = slots.num_rows();
-    if order == Order::Stored {
-        return (0..rows).map(|row| row..row + 1).collect();
-    }
     // The longest list tells how many long rows there are at most: that of the scores if it is read.
     let values = slots
         .columns()
         .iter()
         .map(|column| column.as_list_opt::<i32>().map_or(0, num_values));
     let long_rows = values.max().unwrap_or(0).max(1);
-    let step = (rows * BATCH_ROWS / long_rows).clamp(1, rows.max(1));
+    let step = match order {
+        Order::Stored => 1,
+        Order::Any => (rows * BATCH_ROWS / long_rows).clamp(1, rows.max(1)),
+    };
     (0..rows)
         .step_by(step)
         .map(|start| start..rows.min(start + step))

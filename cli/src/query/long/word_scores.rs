@@ -28,12 +28,13 @@ pub(super) fn unnest(
         .as_primitive_opt::<Int32Type>();
     let reading = Reading {
         scores: steps.scores(&format!("{side}_scores"))?,
-        both: match wants("share") {
-            true => vec![
+        both: if wants("share") {
+            vec![
                 steps.scores(output::SOURCE_SCORES)?,
                 steps.scores(output::TARGET_SCORES)?,
-            ],
-            false => Vec::new(),
+            ]
+        } else {
+            Vec::new()
         },
         positions: positions.ok_or_else(|| wrong(output::TARGET_POS))?,
     };
