@@ -108,6 +108,15 @@ impl Attribution {
     pub fn num_tokens(&self) -> usize {
         self.source.len() + self.target.len()
     }
+
+    /// Returns whether the scores have several numbers per token, because they were not aggregated.
+    pub fn has_raw_scores(&self) -> bool {
+        let rows = self
+            .steps
+            .iter()
+            .flat_map(|step| [step.source.as_ref(), step.target.as_ref()]);
+        rows.flatten().any(|rows| !rows.row_shape.is_empty())
+    }
 }
 
 /// The scores of one generation step: how much each token contributed to the produced token.

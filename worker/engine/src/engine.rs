@@ -121,6 +121,7 @@ impl Engine {
             function,
             step_scores,
             pipeline,
+            raw: None,
             generation: Settings::new(
                 &spec.generation,
                 &self.generation,
@@ -187,6 +188,8 @@ pub struct Attributor<'e> {
     function: Box<dyn StepFunction>,
     step_scores: Vec<(String, Box<dyn StepFunction>)>,
     pipeline: Pipeline,
+    /// Collects scores instead of `pipeline` if the raw ones are asked for: it has no stages.
+    raw: Option<Pipeline>,
     generation: Settings,
     /// The tokenizer, set to the source and target languages of the specification.
     tokenizer: Tokenizer,
@@ -219,6 +222,17 @@ impl Attributor<'_> {
     pub fn with_stop(self, stop: Stop) -> Self {
         Self {
             model: self.model.stopped_by(stop),
+            ..self
+        }
+    }
+
+    /// Leaves scores as the method computed them, which takes memory: `[tokens, hidden]` per step
+    /// for gradients. [`Self::aggregated`] runs the aggregators of the specification on them.
+    #[must_use]
+    pub fn with_raw_scores(self) -> Self {
+        let raw = Pipeline::build(&[], self.pipeline.defaults());
+        Self {
+            raw: Some(raw.expect("a pipeline without stages is always valid")),
             ..self
         }
     }
@@ -269,17 +283,29 @@ impl Attributor<'_> {
         examples: &[Example],
         most: usize,
     ) -> Vec<Vec<Result<Attribution, Error>>> {
+        let texts = examples.iter().map(|example| self.source_text(example));
+        let texts: Vec<Option<&str>> = texts.collect();
         let prepared = self.prepare_examples(examples, most);
         let good = prepared.iter().flatten().flatten();
         let good: Vec<_> = good.map(|prepared| prepared.instance.clone()).collect();
         let mut explained = self.explain_each(&good).into_iter();
-        let mut finish = |prepared: Result<Prepared, Error>| {
+        let mut finish = |prepared: Result<Prepared, Error>, text: Option<&str>| {
             let prepared = prepared?;
             let explained = explained.next().expect("every good sequence has its steps");
-            self.aggregate(self.assemble(prepared, explained?))
+            self.finish(self.assemble(prepared, explained?), text)
         };
-        let samples = |samples: Vec<_>| samples.into_iter().map(&mut finish).collect();
-        prepared.into_iter().map(samples).collect()
+        let samples = |(samples, text): (Vec<_>, Option<&str>)| {
+            let samples = samples.into_iter();
+            samples.map(|sample| finish(sample, text)).collect()
+        };
+        prepared.into_iter().zip(texts).map(samples).collect()
+    }
+
+    /// Returns the text that the offsets of an example's source tokens count in. Behind a chat
+    /// template that is not the example's own text.
+    fn source_text<'t>(&self, example: &'t Example) -> Option<&'t str> {
+        let is_own = self.chat.is_none();
+        is_own.then_some(example.input_text.as_str())
     }
 
     /// Explains `instances` together. If that fails, explains them one by one, so that only the
@@ -315,14 +341,38 @@ impl Attributor<'_> {
         asked.chain(own).collect()
     }
 
-    /// Runs the aggregators that need the whole attribution.
-    fn aggregate(&self, attribution: Attribution) -> Result<Attribution, Error> {
-        let context = Context {
-            step_scores: &self.step_score_merges(),
-            is_special: &|side, id| self.tokenizer.of(side).is_special(id),
-            defaults: self.pipeline.defaults(),
+    /// Runs the aggregators that need the whole attribution, unless its scores stay raw.
+    fn finish(&self, attribution: Attribution, text: Option<&str>) -> Result<Attribution, Error> {
+        if self.raw.is_some() {
+            return Ok(attribution);
+        }
+        self.in_context(text, |context| self.pipeline.finish(attribution, context))
+    }
+
+    /// Runs the aggregators of the specification on the raw scores of `example`: see
+    /// [`Self::with_raw_scores`]. The result is the same as without raw scores.
+    pub fn aggregated(&self, raw: &Attribution, example: &Example) -> Result<Attribution, Error> {
+        let text = self.source_text(example);
+        self.in_context(text, |context| self.pipeline.aggregate_kept(raw, context))
+    }
+
+    /// Calls `aggregate` with what aggregators may need to know.
+    fn in_context<R>(
+        &self,
+        source_text: Option<&str>,
+        aggregate: impl FnOnce(&Context<'_>) -> R,
+    ) -> R {
+        let is_special = |side, token: &Token| {
+            let id = token.id;
+            id.is_some_and(|id| self.tokenizer.of(side).is_special(id))
         };
-        self.pipeline.finish(attribution, &context)
+        aggregate(&Context {
+            step_scores: &self.step_score_merges(),
+            is_special: &is_special,
+            source_text,
+            column: None,
+            defaults: self.pipeline.defaults(),
+        })
     }
 
     fn tokens(&self, side: Side, ids: &[u32], offsets: &[Offsets]) -> Vec<Token> {

@@ -201,6 +201,12 @@ pub enum Error {
         /// Which span is invalid, and why.
         reason: String,
     },
+    /// Two attributions that `pair` cannot combine, because they are not over the same tokens.
+    #[error("two attributions with different {what} cannot be paired")]
+    Unpaired {
+        /// What differs.
+        what: &'static str,
+    },
     /// The range of positions to attribute is empty once it is limited to the target.
     #[error(
         "positions {start}..{end} cannot be attributed: the target has {len} tokens, the first attributable one is {first}"
@@ -291,6 +297,7 @@ impl Error {
             | Self::NoContrast { .. }
             | Self::ContextTexts { .. }
             | Self::Spans { .. }
+            | Self::Unpaired { .. }
             | Self::Positions { .. }
             | Self::NotFinite { .. }
             | Self::TooLarge { .. }
@@ -339,6 +346,7 @@ impl Error {
             Self::NoContrast { .. } => "no_contrast",
             Self::ContextTexts { .. } => "context_texts",
             Self::Spans { .. } => "spans",
+            Self::Unpaired { .. } => "unpaired",
             Self::Positions { .. } => "positions",
             Self::MemoryTooSmall { .. } => "memory_too_small",
             Self::Stopped => "stopped",

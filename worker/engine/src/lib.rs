@@ -86,5 +86,8 @@ pub use notice::Notice;
 pub use registry::Entry;
 pub use request::{GivenTexts, check_request, check_with_model};
 pub use sides::Side;
-pub use specification::{check, check_pinned, default_aggregators, pin, sampler_of, set_sampler};
+pub use specification::{
+    aggregation_defaults, check, check_pinned, default_aggregators, pin, sampler_of, set_sampler,
+    step_score_merges,
+};
 pub use stop::Stop;

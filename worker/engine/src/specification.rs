@@ -22,6 +22,39 @@ pub fn default_aggregators(method: &FunctionSpec) -> Result<&'static [&'static s
     Ok(methods::build(&method.name, &method.params)?.default_aggregators())
 }
 
+/// Returns the name of every score that an attribution by `spec` has per step, and how its values
+/// are merged when tokens are merged. The scores may be those of another program, whose methods and
+/// functions are not known here: such scores are merged by `absmax`, as in Inseq.
+pub fn step_score_merges(spec: &AttributionSpec) -> Vec<(String, Reduction)> {
+    let compat = spec.compat;
+    let asked = spec.step_scores.iter().map(|function| {
+        let built = step_functions::build(&function.name, &function.params);
+        let merged_by = built.map_or(Reduction::AbsMax, |built| built.merged_by(compat));
+        (function.label().to_owned(), merged_by)
+    });
+    let method = methods::build(&spec.method.name, &spec.method.params).ok();
+    let known = |name: &str| {
+        let own = method.as_ref()?.requirements(compat).step_scores;
+        own.iter().find(|score| score.name == name)
+    };
+    let own = spec.method_scores.iter().map(|name| {
+        let merged_by = known(name).map_or(Reduction::AbsMax, |score| score.merged_by);
+        (name.clone(), merged_by)
+    });
+    asked.chain(own).collect()
+}
+
+/// Returns the defaults for aggregators that run on attributions by `spec`, which may be those of
+/// another program.
+pub fn aggregation_defaults(spec: &AttributionSpec) -> Defaults {
+    let own = default_aggregators(&spec.method).unwrap_or_default();
+    Defaults {
+        reduction: own.first().map_or(Reduction::Mean, |name| named(name)),
+        normalize: spec.normalize,
+        compat: spec.compat,
+    }
+}
+
 /// Pins everything in a job that could change between workers. Folders that `spec` names, except
 /// the model's, are pinned by a digest of their contents. The names of the scores that the method
 /// records per step are pinned too, so that every worker gives the table the same columns.
@@ -108,6 +141,7 @@ impl BuiltSpecification {
             }
             Some(aggregators) => Pipeline::build(aggregators, defaults)?,
         };
+        pipeline.check_for_job()?;
         let step_scores = spec
             .step_scores
             .iter()

@@ -4,7 +4,7 @@ use whence_schemas::Compat;
 
 use crate::kernels::reduction::Reduction;
 use crate::sides::Side;
-use crate::{Attribution, Error};
+use crate::{Attribution, Error, Token};
 
 /// A stage that needs the whole attribution.
 pub trait Aggregator: std::fmt::Debug + Send + Sync {
@@ -18,6 +18,11 @@ pub trait Aggregator: std::fmt::Debug + Send + Sync {
     /// Fails if a parameter has a value the stage cannot use.
     fn validate(&self, _: Defaults) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Returns whether the stage reads columns of the dataset.
+    fn reads_columns(&self) -> bool {
+        false
     }
 }
 
@@ -37,7 +42,24 @@ pub struct Context<'a> {
     /// Name of each step score, and how its values are merged when tokens are merged.
     pub step_scores: &'a [(String, Reduction)],
     /// Returns whether a token of a side is special, such as an end token.
-    pub is_special: &'a dyn Fn(Side, u32) -> bool,
+    pub is_special: &'a dyn Fn(Side, &Token) -> bool,
+    /// The text that the offsets of source tokens count in, if it is known. That of target tokens
+    /// is [`Attribution::generated_text`].
+    pub source_text: Option<&'a str>,
+    /// Returns the value of a dataset column; `None` while a job computes, which has no columns at
+    /// hand.
+    pub column: Option<&'a dyn Fn(&str) -> ColumnValue>,
     /// Defaults for parameters that stages leave unset.
     pub defaults: Defaults,
+}
+
+/// What a dataset column holds for one example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnValue {
+    /// The table does not have the column.
+    Missing,
+    /// The example has no value.
+    Null,
+    /// The value: a text, or JSON if it is not one.
+    Text(String),
 }

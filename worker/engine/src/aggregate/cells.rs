@@ -23,10 +23,11 @@ impl Cells {
         })
     }
 
-    pub(super) fn from_rows(rows: ScoreRows) -> Self {
+    /// Copies stored scores.
+    pub(super) fn from_rows(rows: &ScoreRows) -> Self {
         Self {
-            values: rows.values.into_iter().map(f64::from).collect(),
-            row_shape: rows.row_shape,
+            values: rows.values.iter().copied().map(f64::from).collect(),
+            row_shape: rows.row_shape.clone(),
         }
     }
 

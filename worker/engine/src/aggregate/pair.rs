@@ -1,10 +1,78 @@
 //! `pair`: combines two attributions of equal shape cell by cell; by default it takes their
 //! difference.
 //!
-//! It compares two runs over the same tokens, or over a minimal pair of texts. It is not a stage of
-//! a job's pipeline, because a pipeline sees only one example at a time.
+//! It compares two runs over the same tokens, or over a minimal pair of texts. A job's own pipeline
+//! sees only one example at a time, so this stage needs a pipeline that is given two.
 
+use serde::{Deserialize, Serialize};
+
+use super::Stage;
+use crate::registry::Describe;
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution, Token};
+
+/// Combines two attributions of equal shape.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pair {
+    /// What is made of a cell's two scores: `difference` (the other minus this one, as in Inseq),
+    /// `subtraction` (this one minus the other), `mean`, `sum`, `prod`, `min`, `max` or `absmax`.
+    aggregate_fn: Combination,
+}
+
+/// What is made of two scores.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Combination {
+    #[default]
+    Difference,
+    Subtraction,
+    Mean,
+    Sum,
+    Prod,
+    Min,
+    Max,
+    AbsMax,
+}
+
+impl Describe for Pair {
+    const NAME: &'static str = "pair";
+    const SUMMARY: &'static str = "compares with another run, by default the other minus this one";
+}
+
+impl From<Pair> for Stage {
+    fn from(pair: Pair) -> Self {
+        Self::Paired(pair)
+    }
+}
+
+impl Pair {
+    /// Combines `first`, which the pipeline runs on, with `second`.
+    pub(super) fn apply(
+        &self,
+        first: &Attribution,
+        second: &Attribution,
+    ) -> Result<Attribution, Error> {
+        pair_with(first, second, |first, second| {
+            self.aggregate_fn.of(first, second)
+        })
+    }
+}
+
+impl Combination {
+    fn of(self, first: f32, second: f32) -> f32 {
+        match self {
+            Self::Difference => second - first,
+            Self::Subtraction => first - second,
+            Self::Mean => f32::midpoint(first, second),
+            Self::Sum => first + second,
+            Self::Prod => first * second,
+            Self::Min => first.min(second),
+            Self::Max => first.max(second),
+            Self::AbsMax if second.abs() > first.abs() => second,
+            Self::AbsMax => first,
+        }
+    }
+}
 
 /// Returns `second` minus `first`. Inseq's `pair` writes this difference as `first - second`, with
 /// the same meaning.
@@ -126,8 +194,6 @@ fn pair_values(
         .collect())
 }
 
-fn differ(what: &str) -> Error {
-    Error::Specification {
-        reason: format!("two attributions with different {what} cannot be paired"),
-    }
+fn differ(what: &'static str) -> Error {
+    Error::Unpaired { what }
 }

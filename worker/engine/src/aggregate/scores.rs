@@ -187,7 +187,8 @@ impl Scores {
     }
 
     fn step(&self, step: StepAttribution, context: &Context<'_>) -> Result<StepAttribution, Error> {
-        let mut sides = [step.source, step.target].map(|side| side.map(Cells::from_rows));
+        let mut sides =
+            [&step.source, &step.target].map(|side| side.as_ref().map(Cells::from_rows));
         self.reduce(&mut sides, context.defaults)?;
         let [source, target] = sides.map(|side| side.map(Cells::into_rows));
         Ok(StepAttribution {
@@ -202,12 +203,12 @@ impl Scores {
         scores: SequenceScores,
         by_default: Reduction,
     ) -> Result<SequenceScores, Error> {
-        let column = |rows| {
+        let column = |rows: &ScoreRows| {
             let mut column = Cells::from_rows(rows);
             self.reduce_side(&mut column, by_default)?;
             Ok(column.into_rows())
         };
-        let columns = scores.columns.into_iter().map(column);
+        let columns = scores.columns.iter().map(column);
         Ok(SequenceScores {
             columns: columns.collect::<Result<_, Error>>()?,
             ..scores
@@ -262,7 +263,9 @@ fn range(text: &str) -> Option<(i64, i64)> {
 }
 
 /// Divides each column by the sum of its absolute values over the tokens of both sides.
-fn normalize(sides: &mut [Option<Cells>; 2]) {
+///
+/// Missing scores, which are NaN, count as 0 and stay missing.
+pub(super) fn normalize(sides: &mut [Option<Cells>; 2]) {
     let Some(width) = sides
         .iter()
         .flatten()
@@ -275,7 +278,7 @@ fn normalize(sides: &mut [Option<Cells>; 2]) {
     for side in sides.iter().flatten() {
         for row in side.values.chunks_exact(width) {
             for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value.abs();
+                *sum += if value.is_nan() { 0.0 } else { value.abs() };
             }
         }
     }

@@ -26,6 +26,24 @@ impl SpanList {
     /// Fails if a run is empty, begins before the end of the previous one, or ends past the last
     /// token.
     pub(super) fn checked(&self, tokens: usize, side: &str) -> Result<Vec<Range<usize>>, Error> {
+        self.checked_within(tokens, "tokens", side)
+    }
+
+    /// Like [`Self::checked`], for positions in a text of `characters` characters.
+    pub(super) fn checked_characters(
+        &self,
+        characters: usize,
+        side: &str,
+    ) -> Result<Vec<Range<usize>>, Error> {
+        self.checked_within(characters, "characters", side)
+    }
+
+    fn checked_within(
+        &self,
+        length: usize,
+        unit: &str,
+        side: &str,
+    ) -> Result<Vec<Range<usize>>, Error> {
         let spans = match self {
             Self::One(span) => std::slice::from_ref(span),
             Self::Many(spans) => spans,
@@ -36,8 +54,8 @@ impl SpanList {
                 "is empty".to_owned()
             } else if start < previous_end {
                 "overlaps the previous span, or the spans are not in ascending order".to_owned()
-            } else if end > tokens {
-                format!("goes beyond the last of the {tokens} tokens")
+            } else if end > length {
+                format!("goes beyond the last of the {length} {unit}")
             } else {
                 previous_end = end;
                 continue;

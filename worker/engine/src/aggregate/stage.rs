@@ -1,7 +1,8 @@
-//! One stage of a pipeline: it runs either on each step as scores are computed, or on the whole
-//! attribution.
+//! One stage of a pipeline: it runs on each step as scores are computed, on the whole attribution,
+//! or on two attributions.
 
 use super::aggregator::Aggregator;
+use super::pair::Pair;
 use super::scores::Scores;
 
 /// One stage of a pipeline.
@@ -11,6 +12,8 @@ pub enum Stage {
     StepWise(Scores),
     /// Needs the whole attribution.
     Whole(Box<dyn Aggregator>),
+    /// Needs a second attribution.
+    Paired(Pair),
 }
 
 impl From<Scores> for Stage {

@@ -111,10 +111,8 @@ impl Subwords {
             return Vec::new();
         }
         let compat = context.defaults.compat;
-        let is_special = |index: usize| {
-            let id = tokens[index].id;
-            compat == Compat::None && id.is_some_and(|id| (context.is_special)(side, id))
-        };
+        let is_special =
+            |index: usize| compat == Compat::None && (context.is_special)(side, &tokens[index]);
         let begins_word = |index: usize| {
             self.has_mark(&tokens[index]) != self.is_suffix_symbol
                 || is_special(index)

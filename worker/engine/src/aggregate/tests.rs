@@ -1,12 +1,12 @@
 //! Compares the aggregators with Inseq's results on a small attribution, and tests what those leave
 //! open.
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
-use whence_schemas::Compat;
+use whence_schemas::{Compat, FunctionSpec};
 
 use super::*;
-use crate::{StepAttribution, Token};
+use crate::{Attribution, Error, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 /// Returns tokens with the given texts; those in angle brackets are special, with ids below 10.
 pub(super) fn tokens(texts: &str) -> Vec<Token> {
@@ -21,12 +21,14 @@ pub(super) fn tokens(texts: &str) -> Vec<Token> {
 pub(super) fn context(step_scores: &[(String, Reduction)]) -> Context<'_> {
     Context {
         step_scores,
-        is_special: &|_, id| id < 10,
+        is_special: &|_, token| token.id.is_some_and(|id| id < 10),
+        source_text: None,
+        column: None,
         defaults: defaults(),
     }
 }
 
-fn defaults() -> Defaults {
+pub(super) fn defaults() -> Defaults {
     Defaults {
         reduction: Reduction::VNorm,
         normalize: true,
@@ -34,7 +36,7 @@ fn defaults() -> Defaults {
     }
 }
 
-fn step_scores() -> Vec<(String, Reduction)> {
+pub(super) fn step_scores() -> Vec<(String, Reduction)> {
     [
         ("probability", Reduction::Prod),
         ("entropy", Reduction::Sum),
@@ -45,7 +47,7 @@ fn step_scores() -> Vec<(String, Reduction)> {
 }
 
 /// Two numbers per token: source `▁a </s>`, target `<pad> ▁x y ▁z </s>`, four steps.
-fn attribution() -> Attribution {
+pub(super) fn attribution() -> Attribution {
     let source = [
         [[3.0, 4.0], [0.0, 0.0]],
         [[0.0, 1.0], [0.0, -2.0]],
@@ -90,7 +92,7 @@ fn attribution() -> Attribution {
 }
 
 /// Runs the stages in `json` on the raw attribution.
-fn aggregated(json: Value) -> Result<Attribution, Error> {
+pub(super) fn aggregated(json: Value) -> Result<Attribution, Error> {
     let specs: Vec<FunctionSpec> = serde_json::from_value(json).unwrap();
     let pipeline = Pipeline::build(&specs, defaults())?;
     let mut raw = attribution();

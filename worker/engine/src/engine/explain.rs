@@ -6,7 +6,7 @@ use whence_schemas::Compat;
 use super::Attributor;
 use super::explained::Explained;
 use super::regimes::{Boundaries, InstanceParts};
-use crate::aggregate::StepScores;
+use crate::aggregate::{Pipeline, StepScores};
 use crate::batch::{AttributedFunction, Batch};
 use crate::collector::{CollectedStep, Collector};
 use crate::footprint::Footprint;
@@ -135,7 +135,7 @@ impl Attributor<'_> {
         if self.spec.contrast.contrast_force_inputs {
             batch.function = &forced;
         }
-        let collected = Collector::new(&self.pipeline, batch.steps().len(), instances.len());
+        let collected = Collector::new(self.collecting(), batch.steps().len(), instances.len());
         self.method.attribute(&batch, &collected)?;
         let (steps, sequences) = collected.into_parts();
         let mut steps = steps.into_iter().zip(step_scores);
@@ -148,6 +148,11 @@ impl Attributor<'_> {
             })
         };
         Ok(instances.iter().zip(sequences).map(of_instance).collect())
+    }
+
+    /// Returns the pipeline that runs while scores are computed.
+    fn collecting(&self) -> &Pipeline {
+        self.raw.as_ref().unwrap_or(&self.pipeline)
     }
 
     /// Takes the steps of `instance` off the front of `steps`. Fails if one of them has scores that

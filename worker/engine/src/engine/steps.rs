@@ -55,7 +55,7 @@ impl Attributor<'_> {
         let instances: Vec<_> = prepared.iter().map(|one| one.instance.clone()).collect();
         let explained = self.explain_each(&instances);
         let finish = |(prepared, explained): (Prepared, Result<_, Error>)| {
-            self.aggregate(self.assemble(prepared, explained?))
+            self.finish(self.assemble(prepared, explained?), None)
         };
         prepared.into_iter().zip(explained).map(finish).collect()
     }
