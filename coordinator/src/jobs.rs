@@ -10,7 +10,6 @@ use whence_schemas::{JobId, JobSpec, Plan, layout};
 
 use crate::Error;
 use crate::blocking::blocking;
-use crate::clock::Clock;
 use crate::core::Core;
 use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
@@ -47,6 +46,7 @@ impl<'c> Jobs<'c> {
         } = self.0;
         self.0.serving()?;
         check_numerics(&spec)?;
+        check_is_computed(&spec)?;
         let id = spec.id();
         if self.resubmit(&id)? {
             return Ok((id, true));
@@ -82,10 +82,7 @@ impl<'c> Jobs<'c> {
         }
         let plan = plan(&spec).await?;
         create_json(store, &layout::plan(id), &plan).await?;
-        let submitted = Submitted {
-            at_ms: Clock::calendar_ms(),
-        };
-        create_json(store, &layout::submitted(id), &submitted).await?;
+        create_json(store, &layout::submitted(id), &Submitted::now()).await?;
         Ok(create_json(store, &layout::spec(id), &spec).await? == Created::Already)
     }
 
@@ -175,6 +172,17 @@ fn check_numerics(spec: &JobSpec) -> Result<(), Error> {
              use the same release of whence on both sides",
             spec.numerics_version
         ),
+    })
+}
+
+/// Fails if the job's table is made of other tables, which no worker can do.
+fn check_is_computed(spec: &JobSpec) -> Result<(), Error> {
+    if spec.derived_from.is_none() {
+        return Ok(());
+    }
+    Err(Error::Specification {
+        reason: "its table is made of others, by `whence aggregate`; a coordinator cannot run it"
+            .to_owned(),
     })
 }
 

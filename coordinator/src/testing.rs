@@ -35,6 +35,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
             "text",
         ),
         attribution: AttributionSpec::of_method("saliency"),
+        derived_from: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: 1,

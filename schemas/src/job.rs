@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribution::AttributionSpec;
 use crate::dataset::FormatSpec;
+use crate::derivation::Derivation;
 use crate::location::DatasetLocation;
 use crate::{JobId, canonical};
 
@@ -24,6 +25,10 @@ pub struct JobSpec {
     pub dataset: DatasetSource,
     /// What to compute for each row.
     pub attribution: AttributionSpec,
+    /// What the table was made of, if not by a model. The rest of the specification is then that of
+    /// the first input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<Derivation>,
     /// Precision the engine computes in.
     #[serde(default)]
     pub dtype: Dtype,
@@ -186,6 +191,7 @@ mod tests {
                 "text",
             ),
             attribution: AttributionSpec::of_method("saliency"),
+            derived_from: None,
             dtype: Dtype::Float32,
             seed: 0,
             shard_tokens: default_shard_tokens(),

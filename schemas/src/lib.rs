@@ -14,6 +14,7 @@ mod cache_folder;
 pub mod canonical;
 pub mod chat;
 pub mod dataset;
+pub mod derivation;
 pub mod error;
 pub mod footer;
 pub mod generation;
@@ -45,6 +46,7 @@ pub use attribution::{
 pub use cache_folder::cache_folder;
 pub use chat::{ChatSpec, MessageTexts};
 pub use dataset::{FormatName, FormatOptions, FormatSpec, SampleBy};
+pub use derivation::{Derivation, DerivedInput};
 pub use error::{ErrorKind, chain};
 pub use footer::{Footer, FooterError, SlotKind};
 pub use generation::{EarlyStopping, GenerationSpec};

@@ -87,6 +87,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
             ..DatasetSource::new(location, pinned.format, dataset_digest, "translation.en")
         },
         attribution: AttributionSpec::of_method(method),
+        derived_from: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: default_shard_tokens(),

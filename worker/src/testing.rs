@@ -36,6 +36,7 @@ pub(crate) fn spec() -> JobSpec {
             "text",
         ),
         attribution: AttributionSpec::of_method("saliency"),
+        derived_from: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: 100,

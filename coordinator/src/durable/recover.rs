@@ -11,6 +11,7 @@ use whence_schemas::{ErrorKind, JobId, JobSpec, Plan, SlotId, chain, layout};
 use super::manifest::Manifest;
 use super::{SlotObject, get_json, inspect};
 use crate::Error;
+use crate::clock::Clock;
 use crate::job::{Event, Failure, Job, LeaseRules, SlotState, Timestamp};
 
 /// Objects read at the same time. Enough to overlap the round trips without flooding the store.
@@ -21,6 +22,15 @@ const READS_AT_ONCE: usize = 32;
 pub struct Submitted {
     /// When the job was submitted, in milliseconds since 1970.
     pub at_ms: u64,
+}
+
+impl Submitted {
+    /// Returns what is recorded of a job that is submitted now.
+    pub fn now() -> Self {
+        Self {
+            at_ms: Clock::calendar_ms(),
+        }
+    }
 }
 
 /// Rebuilds every job below the storage root.
