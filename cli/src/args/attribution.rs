@@ -112,9 +112,9 @@ pub struct AttributionOptions {
     pub attribute_target: bool,
     /// Aggregators that reduce raw scores to one per token. If absent, the method's defaults.
     ///
-    /// `none` keeps the raw scores, which cannot be shown as a heatmap; only `attribute --save-path`
-    /// can save them. (Without this flag, Inseq saves raw scores.) `whence list aggregators` shows
-    /// all aggregators.
+    /// Parameters follow the name: `vnorm split:split_pattern=\.`, or as JSON. Without this flag,
+    /// `attribute --save-path` saves raw scores, as Inseq does. `none` keeps them raw everywhere;
+    /// they have no heatmap. `whence list aggregators` shows all aggregators.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub attribution_aggregators: Option<Vec<String>>,
     /// Index that each aggregator selects, one per aggregator: `0` is the first layer or head.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::pictures::PictureOptions;
+use crate::inseq_file::Precision;
 
 /// Where attributions go besides the table.
 #[derive(Debug, Args)]
@@ -12,10 +13,22 @@ use super::pictures::PictureOptions;
 pub struct DisplayOptions {
     /// Write the attributions to this file, in the format of Inseq's `save`.
     ///
-    /// The file is written when the run has finished. An existing file is replaced then; it stays as
-    /// it is if the run fails or is stopped. `-` means standard output.
+    /// `attribute` saves raw scores as Inseq does, unless aggregators are named. `attribute-dataset`
+    /// saves what its table holds, one score per token. The file is written when the run has finished.
+    /// An existing file is replaced then; it stays as it is if the run fails or is stopped. `-` means
+    /// standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub save_path: Option<PathBuf>,
+    /// Precision of the scores in the file of `--save-path`.
+    ///
+    /// A score that is too large for it raises the precision of the scores it belongs to.
+    #[arg(long, value_enum, default_value_t = Precision::Float32, requires = "save_path", value_name = "NAME")]
+    pub scores_precision: Precision,
+    /// Compress the file of `--save-path` with gzip. A name that ends in `.gz` does so too.
+    ///
+    /// Inseq loads it with `decompress=True`.
+    #[arg(long, requires = "save_path")]
+    pub compress: bool,
     /// Write the heatmaps to this HTML file, which is self-contained.
     ///
     /// As with `--save-path`, an existing file is replaced when the run has finished.

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::Path;
 
 use whence_engine::Attribution;
-use whence_schemas::{AttributionSpec, RowId};
+use whence_schemas::{AttributionSpec, FunctionSpec, JobSpec, RowId};
 
 use crate::args::DisplayOptions;
-use crate::inseq_file::InseqFile;
+use crate::inseq_file::{InseqFile, ModelClasses, Origin};
 use crate::output_file::OutputFile;
+use crate::output_file::compressed::SavedFile;
 use crate::output_pair::{OutputPair, Shown, VIZ_PATH};
 use crate::results::Results;
 use crate::viz::html::{Caption, Page};
@@ -16,7 +17,7 @@ use crate::{Failure, viz};
 
 /// The requested output files, created before the work so that a bad path is found early.
 pub(super) struct Targets {
-    saved: Option<OutputFile>,
+    saved: Option<SavedFile>,
     page: Option<OutputFile>,
     /// The paths to report once the files are written.
     paths: Vec<String>,
@@ -40,7 +41,9 @@ impl Targets {
         };
         let paths = [named(&pair.saved, saved), named(&pair.page, page)];
         let paths = paths.into_iter().flatten().collect();
-        let OutputPair { saved, page } = pair;
+        let OutputPair { saved: file, page } = pair;
+        let is_gzip = display.compress || saved.is_some_and(is_named_gzip);
+        let saved = file.map(|file| SavedFile::new(file, is_gzip));
         Ok(Self { saved, page, paths })
     }
 
@@ -51,17 +54,15 @@ impl Targets {
         self,
         spec: &AttributionSpec,
         step_scores: &[String],
-        model: &str,
+        origin: Origin,
     ) -> Result<Files, Failure> {
+        let page = self.page.map(|out| begin_page(out, spec, &origin.model));
         let saved = self
             .saved
-            .map(|out| InseqFile::begin(out, spec, step_scores, model));
+            .map(|out| InseqFile::begin(out, spec, step_scores, origin));
         Ok(Files {
             saved: saved.transpose()?,
-            page: match self.page {
-                Some(out) => Some(begin_page(out, spec, model)?),
-                None => None,
-            },
+            page: page.transpose()?,
             step_scores: step_scores.to_vec(),
             paths: self.paths,
         })
@@ -79,7 +80,12 @@ pub(super) async fn write_results(
     }
     let spec = results.spec();
     let names = results.step_scores();
-    let mut files = Targets::create(display)?.begin(&spec.attribution, &names, &spec.model.path)?;
+    let classes = ModelClasses::of_model(Path::new(&spec.model.path));
+    let origin = Origin {
+        aggregators: Some(aggregators_of(spec)),
+        ..origin_of(display, &spec.model.path, classes)
+    };
+    let mut files = Targets::create(display)?.begin(&spec.attribution, &names, origin)?;
     for slot in results.slots().await? {
         for row in results.rows(&slot).await? {
             let Ok(attribution) = &row.result else {
@@ -92,10 +98,40 @@ pub(super) async fn write_results(
     files.finish()
 }
 
+/// Returns what a saved file says about the model, with raw scores.
+pub(super) fn origin_of(display: &DisplayOptions, model: &str, classes: ModelClasses) -> Origin {
+    Origin {
+        model: model.to_owned(),
+        classes,
+        aggregators: None,
+        precision: display.scores_precision,
+    }
+}
+
+/// Returns the aggregators that made the scores of a job's table.
+fn aggregators_of(spec: &JobSpec) -> Vec<FunctionSpec> {
+    let own = effective_aggregators(&spec.attribution);
+    let later = spec.derived_from.iter().flat_map(|from| &from.stages);
+    own.into_iter().chain(later.cloned()).collect()
+}
+
+/// Returns the aggregators that a specification names, or the defaults of its method.
+pub(super) fn effective_aggregators(spec: &AttributionSpec) -> Vec<FunctionSpec> {
+    if let Some(aggregators) = &spec.aggregators {
+        return aggregators.clone();
+    }
+    let own = whence_engine::default_aggregators(&spec.method).unwrap_or_default();
+    own.iter().copied().map(FunctionSpec::named).collect()
+}
+
+fn is_named_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "gz")
+}
+
 /// The requested output files, being written. If dropped before [`Files::finish`], they leave no
 /// trace.
 pub(super) struct Files {
-    saved: Option<InseqFile<OutputFile>>,
+    saved: Option<InseqFile<SavedFile>>,
     page: Option<Page<OutputFile>>,
     step_scores: Vec<String>,
     paths: Vec<String>,
@@ -109,16 +145,27 @@ impl Files {
         input_text: &str,
         attribution: &Attribution,
     ) -> Result<(), Failure> {
-        if let Some(saved) = &mut self.saved {
-            saved.add(input_text, attribution)?;
+        self.add_both(id, input_text, (attribution, attribution))
+    }
+
+    /// Adds an attributed row: the page shows the scores of `shown`, and the other file has those of
+    /// `saved`.
+    pub(super) fn add_both(
+        &mut self,
+        id: RowId,
+        input_text: &str,
+        (shown, saved): (&Attribution, &Attribution),
+    ) -> Result<(), Failure> {
+        if let Some(file) = &mut self.saved {
+            file.add(input_text, saved)?;
         }
         if let Some(page) = &mut self.page {
             let caption = Caption {
                 id,
                 input_text,
-                generated_text: &attribution.generated_text,
+                generated_text: &shown.generated_text,
             };
-            page.add(caption, &viz::heatmaps(attribution, &self.step_scores))?;
+            page.add(caption, &viz::heatmaps(shown, &self.step_scores))?;
         }
         Ok(())
     }
@@ -163,7 +210,7 @@ pub(super) fn finished(file: OutputFile, path: &Path) -> Result<(), Failure> {
 }
 
 fn begin_page<W: Write>(out: W, spec: &AttributionSpec, model: &str) -> Result<Page<W>, Failure> {
-    let function = |function: &whence_schemas::FunctionSpec| {
+    let function = |function: &FunctionSpec| {
         if function.params.is_empty() {
             function.name.clone()
         } else {

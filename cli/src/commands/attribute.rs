@@ -10,16 +10,28 @@ use tokio::task;
 use whence_engine::{Attribution, Engine, Example, GivenTexts};
 use whence_schemas::{AttributionSpec, RowId};
 
-use super::artifacts::{Files, Targets};
+use super::artifacts::{Files, Targets, effective_aggregators, origin_of};
 use super::drawing::draw;
 use super::stop::unless_stopped;
 use crate::args::Attribute;
+use crate::inseq_file::{ModelClasses, Origin};
 use crate::job::LocatedModel;
 use crate::output::counted;
 use crate::{Failure, job, output, viz};
 
-/// The outcome of one sequence of an example: its id, the input text, and the attribution or error.
-type Sequence = (RowId, String, Result<Attribution, Failure>);
+/// One sequence of an example.
+struct Sequence {
+    id: RowId,
+    input_text: String,
+    result: Result<Attributed, Failure>,
+}
+
+/// An attribution as it is shown and as it is saved.
+struct Attributed {
+    shown: Attribution,
+    /// With raw scores, if these are saved.
+    raw: Option<Attribution>,
+}
 
 pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
     let spec = job::attribution(&arguments.attribution, &arguments.model)?;
@@ -41,6 +53,7 @@ async fn attribute(
 ) -> Result<(), Failure> {
     let model = job::locate(&arguments.model).await?;
     job::locate_sampler(&mut spec).await?;
+    let classes = ModelClasses::of_model(&model.path);
     let arguments = Arc::new(arguments);
     let (loaded, names) = oneshot::channel();
     // At most one finished batch waits to be shown, so that results do not pile up in memory.
@@ -53,18 +66,24 @@ async fn attribute(
         // The model could not be loaded; the thread's result says why.
         return joined(computing.await);
     };
-    let mut files = targets.begin(&spec, &names, &arguments.model.model)?;
+    let origin = Origin {
+        aggregators: (!saves_raw(&arguments)).then(|| effective_aggregators(&spec)),
+        ..origin_of(&arguments.display, &arguments.model.model, classes)
+    };
+    let mut files = targets.begin(&spec, &names, origin)?;
     let mut tally = Tally::default();
     while let Some(batch) = batches.recv().await {
-        for (id, input_text, outcome) in batch {
-            match outcome {
-                Ok(attribution) => {
-                    check_drawable(&attribution, &arguments)?;
-                    show(&attribution, &names, &arguments)?;
-                    files.add(id, &input_text, &attribution)?;
+        for sequence in batch {
+            match sequence.result {
+                Ok(attributed) => {
+                    check_drawable(&attributed.shown, &arguments)?;
+                    show(&attributed.shown, &names, &arguments)?;
+                    let Attributed { shown, raw } = &attributed;
+                    let saved = raw.as_ref().unwrap_or(shown);
+                    files.add_both(sequence.id, &sequence.input_text, (shown, saved))?;
                     tally.attributed += 1;
                 }
-                Err(failure) => tally.failures.push((id, failure)),
+                Err(failure) => tally.failures.push((sequence.id, failure)),
             }
         }
     }
@@ -96,22 +115,45 @@ fn compute(
     if let Some(bytes) = memory {
         attributor = attributor.with_memory(bytes);
     }
+    let mut batch_size = arguments.batch.batch_size.max(1);
+    if saves_raw(arguments) {
+        attributor = attributor.with_raw_scores();
+        // The raw scores of a long text take gigabytes, so there are those of one text at a time.
+        batch_size = 1;
+    }
     // The receiver may be gone already. That is noticed when the first batch is sent.
     let _ = loaded.send(attributor.step_score_names());
-    for batch in examples.chunks(arguments.batch.batch_size.max(1)) {
+    for batch in examples.chunks(batch_size) {
         let results = attributor.attribute_samples(batch);
-        let sequences = numbered(batch, results).map(|(example, id, result)| {
-            (
-                id,
-                example.input_text.clone(),
-                result.map_err(Failure::from),
-            )
+        let finished = |example: &Example, result: Result<Attribution, _>| {
+            let attribution = result?;
+            if !saves_raw(arguments) {
+                return Ok(Attributed {
+                    shown: attribution,
+                    raw: None,
+                });
+            }
+            let shown = attributor.aggregated(&attribution, example)?;
+            Ok(Attributed {
+                shown,
+                raw: Some(attribution),
+            })
+        };
+        let sequences = numbered(batch, results).map(|(example, id, result)| Sequence {
+            id,
+            input_text: example.input_text.clone(),
+            result: finished(example, result),
         });
         if attributed.blocking_send(sequences.collect()).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// Returns whether raw scores are saved: those of `--save-path`, unless aggregators are named.
+fn saves_raw(arguments: &Attribute) -> bool {
+    arguments.display.save_path.is_some() && arguments.attribution.attribution_aggregators.is_none()
 }
 
 /// Returns the result of the computing thread, and turns a panic into a failure.
@@ -192,13 +234,8 @@ fn examples(arguments: &Attribute) -> Result<Vec<Example>, Failure> {
 
 /// Fails if raw scores would have to be drawn: they have more than one number per token.
 fn check_drawable(attribution: &Attribution, arguments: &Attribute) -> Result<(), Failure> {
-    let scores = attribution
-        .steps
-        .iter()
-        .flat_map(|step| [step.source.as_ref(), step.target.as_ref()]);
-    let is_raw = scores.flatten().any(|rows| !rows.row_shape.is_empty());
     let is_drawn = !arguments.display.hide_attributions || arguments.display.viz_path.is_some();
-    if is_raw && is_drawn {
+    if attribution.has_raw_scores() && is_drawn {
         return Err(Failure::request(
             "these scores are not one per token, so they have no heatmap; name more aggregators, \
              or save them: --hide-attributions --save-path FILE",

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use whence_schemas::{AttributionSpec, ChatSpec, ContrastSpec, FunctionSpec, options};
 
+use super::functions::{self, function, functions};
 use super::kwargs;
 use crate::Failure;
 use crate::args::{AttributionOptions, ModelOptions};
@@ -69,7 +70,7 @@ fn aggregators(options: &AttributionOptions) -> Result<Option<Vec<FunctionSpec>>
     if names == &["none"] {
         return Ok(Some(Vec::new()));
     }
-    let mut aggregators = functions(names)?;
+    let mut aggregators = functions::aggregators(names)?;
     let selectors = &options.attribution_selectors;
     if !selectors.is_empty() && selectors.len() != aggregators.len() {
         return Err(Failure::request(format!(
@@ -107,19 +108,4 @@ fn rescale(aggregator: &mut FunctionSpec) {
 
 fn set(aggregator: &mut FunctionSpec, key: &str, value: Value) {
     aggregator.params.insert(key.to_owned(), value);
-}
-
-/// Reads a function, given as a plain name or as a JSON object with name, parameters and label.
-pub(super) fn function(text: &str) -> Result<FunctionSpec, Failure> {
-    if !text.trim_start().starts_with('{') {
-        return Ok(FunctionSpec::named(text));
-    }
-    let refused = |reason: String| Failure::request(format!("the function `{text}`: {reason}"));
-    let json: Value =
-        serde_json::from_str(text).map_err(|error| refused(format!("it is not JSON ({error})")))?;
-    options::read_value(&json).map_err(|error| refused(error.to_string()))
-}
-
-fn functions(texts: &[String]) -> Result<Vec<FunctionSpec>, Failure> {
-    texts.iter().map(|text| function(text)).collect()
 }

@@ -4,7 +4,8 @@ use whence_engine::context::{
     self, ContextExample, ContextSpec, GivenTemplates, Selection, Templates,
 };
 
-use super::attribution::{described, function};
+use super::attribution::described;
+use super::functions::function;
 use crate::Failure;
 use crate::args::{AttributeContext, ContextTexts, Weight};
 

@@ -7,6 +7,7 @@ mod attribution;
 mod context;
 mod context_info;
 mod dataset;
+mod functions;
 mod hub_name;
 mod kwargs;
 mod model;
@@ -22,6 +23,7 @@ pub(crate) use attribution::attribution;
 pub(crate) use context::{chosen, context};
 pub(crate) use context_info::ContextInfo;
 pub(crate) use dataset::location;
+pub(crate) use functions::aggregators;
 pub(crate) use model::{LocatedModel, address, locate, locate_sampler};
 
 /// Returns the job's specification and where its model is. Downloads the model if it is elsewhere,
@@ -57,6 +59,7 @@ pub(crate) async fn specification(
         model: source,
         dataset,
         attribution,
+        derived_from: None,
         dtype: model.dtype,
         seed: job.seed,
         shard_tokens: job.shard_tokens,

@@ -6,6 +6,7 @@
 //!
 //! Standard output, pipes and devices have no contents to protect and are written to directly.
 
+pub(crate) mod compressed;
 mod destination;
 
 use std::fs::{self, File, Permissions};
