@@ -2,8 +2,8 @@
 //!
 //! [`args`] defines commands and flags. Each command is a file in `commands`: it checks the
 //! request, calls the libraries of the other crates and prints the result. `local` runs the whole
-//! pipeline in one process, `results` reads tables back, `viz` draws heatmaps, `query` answers
-//! SQL, and `prompt` asks for it.
+//! pipeline in one process, `results` reads tables back, `aggregation` runs aggregators on them,
+//! `viz` draws heatmaps, `query` answers SQL, and `prompt` asks for it.
 //!
 //! What must stay true: data goes to standard output and messages go to standard error, so that
 //! every command works in a pipe. The exit status is 2 for a wrong request, 1 for a failure, 130
@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use futures::FutureExt;
 
+mod aggregation;
 pub mod args;
 mod commands;
 mod comparison;

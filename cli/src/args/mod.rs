@@ -3,6 +3,7 @@
 //! Flags shared by commands are one struct each, flattened where they apply. What was typed becomes
 //! what is meant (a [`whence_schemas::JobSpec`]) in `job`; nothing here looks at files.
 
+mod aggregate;
 mod attribution;
 mod batch;
 mod compare;
@@ -17,6 +18,7 @@ pub mod spelling;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use aggregate::Aggregate;
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
 pub use batch::BatchOptions;
 pub use compare::{Compare, CompareMode};
@@ -95,7 +97,7 @@ pub enum Command {
     Watch(Watch),
     /// Stop a job. The rows that are done are kept.
     Cancel(Cancel),
-    /// Show an example of a job as a heatmap.
+    /// Show an example of a job or of a saved file as a heatmap.
     Show(Show),
     /// Compare two runs over the same examples.
     ///
@@ -103,6 +105,12 @@ pub enum Command {
     /// tokens, by absolute score, averaged over the generated tokens. Examples are paired by the number
     /// of their row. An example with other tokens in one of the runs is left out and named.
     Compare(Compare),
+    /// Aggregate the scores of a stored table or of a saved file.
+    ///
+    /// The result is a table like any other, for `show`, `sql` and `aggregate` itself; or a file. The
+    /// same aggregation of the same runs is the same job: running it again resumes it, or says that
+    /// it is done.
+    Aggregate(Box<Aggregate>),
     /// Query the tables of a storage root in SQL.
     Sql(Sql),
     /// Write a job's table to a file: Parquet, CSV, JSON or Arrow.

@@ -11,7 +11,7 @@ use super::pictures::PictureOptions;
 /// `whence show`.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// Job, or the beginning of its id.
+    /// Job, or the beginning of its id; or a file that Inseq or whence saved (`.json`, `.json.gz`).
     pub job: String,
     /// Number of the row. If absent, the first row that was attributed.
     pub example: Option<i64>,

@@ -9,6 +9,7 @@ use crate::Failure;
 
 /// Commands that have Inseq's flags, and the short names of several letters each of them has there.
 const COMMANDS: &[(&str, &[(&str, &str)])] = &[
+    ("aggregate", &[("-vv", "--very-verbose")]),
     (
         "attribute",
         &[

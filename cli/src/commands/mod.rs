@@ -1,5 +1,6 @@
 //! The commands. Each has its own file and a match arm here.
 
+mod aggregate;
 mod attribute;
 mod attribute_context;
 mod attribute_dataset;
@@ -46,6 +47,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Cancel(arguments) => cancel::run(arguments).await,
         Command::Show(arguments) => show::run(arguments).await,
         Command::Compare(arguments) => compare::run(arguments).await,
+        Command::Aggregate(arguments) => aggregate::run(*arguments).await,
         Command::Sql(arguments) => sql::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,

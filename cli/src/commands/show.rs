@@ -1,4 +1,4 @@
-//! `whence show`: shows one example of a job as a heatmap.
+//! `whence show`: shows one example of a job or a file as a heatmap.
 
 use whence_schemas::RowId;
 
@@ -6,7 +6,7 @@ use super::artifacts;
 use super::drawing::draw;
 use super::stop::unless_stopped;
 use crate::args::Show;
-use crate::results::Results;
+use crate::results::Source;
 use crate::viz::html::Caption;
 use crate::{Failure, viz};
 
@@ -15,15 +15,15 @@ pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
 }
 
 async fn show(arguments: &Show) -> Result<(), Failure> {
-    let results = Results::open(&arguments.storage.root, &arguments.job).await?;
+    let source = Source::open(&arguments.storage.root, &arguments.job).await?;
     let row = match arguments.example {
         Some(example) => {
             let sample = arguments.sample;
-            results.row(RowId { example, sample }).await?
+            source.row(RowId { example, sample }).await?
         }
-        None => results.first_attributed().await?.ok_or_else(|| {
-            let job = results.id();
-            Failure::run(format!("job `{job}` has no attributed example yet"))
+        None => source.first_attributed().await?.ok_or_else(|| {
+            let name = source.name();
+            Failure::run(format!("{name} has no attributed example yet"))
         })?,
     };
     let attribution = row.result.map_err(|error| {
@@ -37,11 +37,10 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
             input_text: &input_text,
             generated_text: &attribution.generated_text,
         };
-        let spec = results.spec();
         let example = (caption, &attribution);
-        return artifacts::write_page(path, &spec.attribution, &spec.model.path, example);
+        return artifacts::write_page(path, source.attribution(), source.model(), example);
     }
     eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
-    let heatmaps = viz::heatmaps(&attribution, &results.step_scores());
+    let heatmaps = viz::heatmaps(&attribution, &source.step_scores());
     draw(&heatmaps, arguments.pictures)
 }

@@ -9,6 +9,7 @@ const PAGES: &[&[&str]] = &[
     &["attribute-context", "--help"],
     &["attribute-dataset", "--help"],
     &["submit", "-h"],
+    &["aggregate", "--help"],
     &["sql", "--help"],
 ];
 

@@ -10,6 +10,7 @@
 )]
 
 mod adapters;
+mod aggregation;
 mod attribute;
 mod bucket;
 mod chat;
@@ -21,6 +22,7 @@ mod export;
 mod help;
 mod hub;
 mod hub_models;
+mod inseq_files;
 mod located;
 mod models;
 mod options;

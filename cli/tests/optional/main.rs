@@ -14,6 +14,7 @@ mod run;
 
 mod browser;
 mod engines;
+mod inseq;
 mod page;
 mod prompt;
 mod roots;
@@ -63,6 +64,11 @@ fn main() -> ExitCode {
             name: "pages_work_in_a_browser",
             need: Need::Program("chromium"),
             run: browser::pages_work_in_a_browser,
+        },
+        OptionalTest {
+            name: "inseq_loads_aggregates_and_shows_saved_files",
+            need: Need::Package("inseq"),
+            run: inseq::inseq_loads_aggregates_and_shows_saved_files,
         },
     ])
 }

@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stage;
 use crate::registry::Describe;
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution, Token};
 
@@ -37,12 +36,6 @@ enum Combination {
 impl Describe for Pair {
     const NAME: &'static str = "pair";
     const SUMMARY: &'static str = "compares with another run, by default the other minus this one";
-}
-
-impl From<Pair> for Stage {
-    fn from(pair: Pair) -> Self {
-        Self::Paired(pair)
-    }
 }
 
 impl Pair {

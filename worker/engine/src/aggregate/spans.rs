@@ -336,9 +336,13 @@ mod tests {
         }
     }
 
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "the values are written where they are passed"
+    )]
     fn merged(params: Value, column: ColumnValue) -> Result<Vec<String>, String> {
         let spans: Spans = options::read_value(&params).map_err(|error| error.to_string())?;
-        let offsets = [(0, 2), (2, 5), (6, 8), (8, 9), (9, 10)];
+        let offsets = [(0, 2), (2, 7), (8, 10), (10, 11), (11, 12)];
         let whole = attribution("It alian ca t .", &offsets, "Italian cat.");
         let columns = |name: &str| {
             if name == "cue" {

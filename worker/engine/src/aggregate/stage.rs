@@ -25,3 +25,9 @@ impl From<Scores> for Stage {
         }
     }
 }
+
+impl From<Pair> for Stage {
+    fn from(pair: Pair) -> Self {
+        Self::Paired(pair)
+    }
+}
