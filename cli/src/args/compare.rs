@@ -11,8 +11,8 @@ use super::pictures::PictureOptions;
 /// `whence compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// First run (A): a job, the beginning of its id, its run id, or its method if only one job of the
-    /// storage root has it.
+    /// First run (A): a job, the beginning of its id, its run id, its method if only one job of the storage
+    /// root has it, or a file of `--save-path` or of Inseq's `save`.
     #[arg(value_name = "A")]
     pub first: String,
     /// Second run (B), in the same form.

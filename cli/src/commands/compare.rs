@@ -9,14 +9,14 @@ use super::drawing::draw;
 use super::stop::unless_stopped;
 use crate::args::Compare;
 use crate::comparison::agreement::Agreement;
-use crate::comparison::pairs::{self, Paired, Rows};
+use crate::comparison::pairs::{self, Paired, RunRows};
 use crate::comparison::pictures::{RunHeatmap, StepScores};
 use crate::comparison::runs;
 use crate::comparison::shared::SharedScores;
 use crate::comparison::tally::Tally;
 use crate::output_file::OutputFile;
 use crate::output_pair::VIZ_PATH;
-use crate::results::Results;
+use crate::results::Source;
 use crate::viz::Heatmap;
 use crate::viz::html::{Entry, Page, Picture};
 use crate::{Failure, output};
@@ -37,9 +37,12 @@ async fn compare(arguments: &Compare) -> Result<(), Failure> {
         Some(path) => Some(begin_page(OutputFile::create(VIZ_PATH, path)?, &runs)?),
         None => None,
     };
-    let scores = StepScores::new(runs.each_ref().map(Results::step_scores));
+    let scores = StepScores::new(runs.each_ref().map(Source::step_scores));
     let mut tally = Tally::default();
-    let mut rows = [Rows::begin(&runs[0]).await?, Rows::begin(&runs[1]).await?];
+    let mut rows = [
+        RunRows::begin(&runs[0]).await?,
+        RunRows::begin(&runs[1]).await?,
+    ];
     while let Some(paired) = pairs::next(&mut rows).await? {
         let Paired::Both(rows) = paired else {
             tally.alone += 1;
@@ -82,7 +85,7 @@ async fn compare(arguments: &Compare) -> Result<(), Failure> {
 /// Prints how far the runs agree, and the heatmaps of one example unless they are on a page.
 fn show(
     arguments: &Compare,
-    runs: &[Results; 2],
+    runs: &[Source; 2],
     scores: &StepScores,
     tally: &Tally,
 ) -> Result<(), Failure> {
@@ -106,18 +109,18 @@ fn show(
 }
 
 /// Returns what a run computed, in a few words.
-fn described(run: &Results) -> String {
-    let attribution = &run.spec().attribution;
+fn described(run: &Source) -> String {
+    let attribution = run.attribution();
     format!(
-        "job {}, {} of {} in {}",
-        run.id(),
+        "{}, {} of {} in {}",
+        run.name(),
         attribution.method.name,
         attribution.attributed_fn.name,
-        run.spec().model.path
+        run.model()
     )
 }
 
-fn begin_page<W: Write>(out: W, runs: &[Results; 2]) -> Result<Page<W>, Failure> {
+fn begin_page<W: Write>(out: W, runs: &[Source; 2]) -> Result<Page<W>, Failure> {
     let [first, second] = runs.each_ref().map(described);
     let program = format!("whence {}", env!("CARGO_PKG_VERSION"));
     let facts = [("A", first), ("B", second), ("Program", program)];

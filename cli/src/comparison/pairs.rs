@@ -1,23 +1,21 @@
-//! Walks through the tables of two runs side by side.
+//! Walks through two runs side by side.
 //!
-//! Both are read in the order of their rows, one slot at a time, so memory is bounded by two slots.
+//! Both are read in the order of their rows, one slot of a table or a few examples of a file at a time.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
 use whence_schemas::RowId;
 use whence_worker::table::TableRow;
 
 use crate::Failure;
-use crate::results::Results;
+use crate::results::{Rows, Source};
 
-/// The rows of a run, in the order of their ids.
+/// The rows of a run with one score per token, in the order of their ids.
 #[derive(Debug)]
-pub(crate) struct Rows<'r> {
-    results: &'r Results,
-    slots: VecDeque<String>,
-    /// Rows of the last slot that was read.
-    pending: VecDeque<TableRow>,
+pub(crate) struct RunRows<'s> {
+    source: &'s Source,
+    rows: Rows,
+    pending: Option<TableRow>,
     last: Option<RowId>,
 }
 
@@ -30,45 +28,42 @@ pub(crate) enum Paired {
     One,
 }
 
-impl<'r> Rows<'r> {
+impl<'s> RunRows<'s> {
     /// Begins to read a run.
-    pub(crate) async fn begin(results: &'r Results) -> Result<Self, Failure> {
+    pub(crate) async fn begin(source: &'s Source) -> Result<Self, Failure> {
         Ok(Self {
-            slots: results.slots().await?.into(),
-            results,
-            pending: VecDeque::new(),
+            rows: Rows::of(source).await?,
+            source,
+            pending: None,
             last: None,
         })
     }
 
     /// Returns the id of the next row; `None` after the last.
     async fn peek(&mut self) -> Result<Option<RowId>, Failure> {
-        while self.pending.is_empty() {
-            let Some(slot) = self.slots.pop_front() else {
-                return Ok(None);
-            };
-            self.pending = self.results.rows(&slot).await?.into();
+        if self.pending.is_none() {
+            self.pending = self.rows.next().await?;
         }
-        let next = self.pending.front().map(|row| row.id);
+        let next = self.pending.as_ref().map(|row| row.id);
         // Rows are paired by walking forward only.
-        if self.last.is_some() && next <= self.last {
-            let job = self.results.id();
-            return Err(Failure::run(format!(
-                "the rows of job `{job}` are not in order"
-            )));
+        if next.is_some() && next <= self.last {
+            let run = self.source.name();
+            return Err(Failure::run(format!("the rows of {run} are not in order")));
         }
         Ok(next)
     }
 
-    fn take(&mut self) -> Option<TableRow> {
-        let row = self.pending.pop_front()?;
+    fn take(&mut self) -> Result<Option<TableRow>, Failure> {
+        let Some(row) = self.pending.take() else {
+            return Ok(None);
+        };
         self.last = Some(row.id);
-        Some(row)
+        self.source.shown(row).map(Some)
     }
 }
 
 /// Returns the next row of either run; `None` after the last of both.
-pub(crate) async fn next(runs: &mut [Rows<'_>; 2]) -> Result<Option<Paired>, Failure> {
+pub(crate) async fn next(runs: &mut [RunRows<'_>; 2]) -> Result<Option<Paired>, Failure> {
     let [first, second] = runs;
     let order = match (first.peek().await?, second.peek().await?) {
         (None, None) => return Ok(None),
@@ -77,9 +72,9 @@ pub(crate) async fn next(runs: &mut [Rows<'_>; 2]) -> Result<Option<Paired>, Fai
         (Some(first), Some(second)) => first.cmp(&second),
     };
     let rows = match order {
-        Ordering::Less => [first.take(), None],
-        Ordering::Greater => [None, second.take()],
-        Ordering::Equal => [first.take(), second.take()],
+        Ordering::Less => [first.take()?, None],
+        Ordering::Greater => [None, second.take()?],
+        Ordering::Equal => [first.take()?, second.take()?],
     };
     Ok(Some(match rows {
         [Some(first), Some(second)] => Paired::Both(Box::new([first, second])),

@@ -1,20 +1,23 @@
-//! Finds the job that is meant by a run's name.
+//! Finds the job or file that is meant by a run's name.
 
 use whence_schemas::{JobId, JobSpec, layout};
 
 use crate::Failure;
-use crate::results::{Results, get, jobs, open_root};
+use crate::results::{Source, get, jobs, open_root};
 
 /// At most this many jobs are named when several are meant.
 const NAMED: usize = 5;
 
-/// Opens the run called `name` below a storage root: a job, the beginning of its id, its `--run-id`, or
-/// its method if no other job has the same.
-pub(crate) async fn open(root: &str, name: &str) -> Result<Results, Failure> {
+/// Opens the run called `name`: a file of saved attributions, or, below a storage root, a job, the
+/// beginning of its id, its `--run-id`, or its method if no other job has the same.
+pub(crate) async fn open(root: &str, name: &str) -> Result<Source, Failure> {
+    if Source::is_file(name)? {
+        return Source::open(root, name).await;
+    }
     let store = open_root(root).await?;
     let ids = jobs(store.as_ref()).await?;
     if ids.iter().any(|id| id.as_str().starts_with(name)) {
-        return Results::open(root, name).await;
+        return Source::open(root, name).await;
     }
     let mut found: Vec<JobId> = Vec::new();
     for id in ids {
@@ -27,7 +30,7 @@ pub(crate) async fn open(root: &str, name: &str) -> Result<Results, Failure> {
         }
     }
     match &found[..] {
-        [id] => Results::open(root, id.as_str()).await,
+        [id] => Source::open(root, id.as_str()).await,
         [] => Err(Failure::request(format!(
             "there is no job `{name}` below `{root}`, and no job has this method or run id"
         ))

@@ -1,6 +1,6 @@
 //! Attributions to read: the table of a job, or a file that Inseq or whence saved.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task;
@@ -29,17 +29,21 @@ impl Source {
     /// Opens what `name` means: a file if there is one of that name, or else the job of the storage
     /// root at `root` whose id begins with it.
     pub async fn open(root: &str, name: &str) -> Result<Self, Failure> {
-        let expanded = user_path::expand(name).map_err(Failure::request)?;
-        let path = Path::new(&expanded);
-        let must_be_file =
-            name.contains('/') || FILE_ENDINGS.iter().any(|ending| name.ends_with(ending));
-        if !path.is_file() && !must_be_file {
+        if !Self::is_file(name)? {
             return Ok(Self::Job(Arc::new(Results::open(root, name).await?)));
         }
-        let path = path.to_owned();
+        let path = PathBuf::from(user_path::expand(name).map_err(Failure::request)?);
         let opened = task::spawn_blocking(move || SavedAttributions::open(&path)).await;
         let opened = opened.map_err(|error| Failure::run(format!("read the file: {error}")))?;
         Ok(Self::File(Arc::new(opened?)))
+    }
+
+    /// Returns whether `name` means a file: there is one, or it is written like one.
+    pub fn is_file(name: &str) -> Result<bool, Failure> {
+        let expanded = user_path::expand(name).map_err(Failure::request)?;
+        let is_written_like_one =
+            name.contains('/') || FILE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+        Ok(is_written_like_one || Path::new(&expanded).is_file())
     }
 
     /// Returns what was computed for each example.
@@ -125,8 +129,8 @@ impl Source {
         }
     }
 
-    /// Reduces raw scores as Inseq does by default.
-    fn shown(&self, row: TableRow) -> Result<TableRow, Failure> {
+    /// Reduces raw scores to one per token, as Inseq does by default.
+    pub fn shown(&self, row: TableRow) -> Result<TableRow, Failure> {
         let spec = self.attribution();
         let pipeline = Pipeline::build(
             &self.default_aggregators(),

@@ -65,6 +65,20 @@ fn a_run_agrees_with_itself() {
     assert!(told.contains("largest difference: 0.0000 in "), "{told}");
 }
 
+/// Inseq's files are read as tables are.
+#[test]
+fn a_saved_file_agrees_with_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved.json").display().to_string();
+    let root = folder.path().join("root");
+    attribute_dataset(&root, "train[:2]", &["--hide", "-o", &saved]).succeeded();
+    let told = compare(&root, [&saved, "saliency"], &[]).succeeded();
+    assert!(told.contains("\n2 examples compared\n"), "{told}");
+    assert!(told.contains("largest difference: 0.0000 in "), "{told}");
+    let missing = compare(&root, ["no/such.json", "saliency"], &[]);
+    missing.is_refused_with(&["no/such.json"]);
+}
+
 #[test]
 fn what_cannot_be_compared_is_named() {
     let folder = two_runs(["train[:2]", "train[2:4]"]);
