@@ -1,12 +1,14 @@
-//! Writes the result of `attribute-context` as Inseq does: one JSON object, indented by four.
+//! Writes the result of `attribute-context` as Inseq does: one JSON object, indented by four. Of a
+//! dataset every row is such an object in a line of its own, with its number as `example_id`.
 //!
-//! `AttributeContextOutput.from_dict` of Inseq reads it.
+//! `AttributeContextOutput.from_dict` of Inseq reads both.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use whence_engine::context::{ContextAttribution, TextTokens, TokenCues};
+use whence_schemas::RowId;
 
 /// The object. The names of its fields are Inseq's.
 #[derive(Serialize)]
@@ -42,16 +44,42 @@ pub fn write<I: Serialize>(
     attribution: &ContextAttribution,
     info: Option<I>,
 ) -> io::Result<()> {
-    let text = |context: &Option<TextTokens>| context.as_ref().map(|context| context.text.clone());
+    let object = saved(attribution, info);
+    let indented = PrettyFormatter::with_indent(b"    ");
+    object.serialize(&mut Serializer::with_formatter(&mut out, indented))?;
+    out.write_all(b"\n")
+}
+
+/// Writes `attribution` of the row `id` as one line.
+pub fn write_line(
+    mut out: impl Write,
+    id: RowId,
+    attribution: &ContextAttribution,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        example_id: i64,
+        #[serde(flatten)]
+        saved: Saved<'a, ()>,
+    }
+    let line = Line {
+        example_id: id.example,
+        saved: saved(attribution, None),
+    };
+    serde_json::to_writer(&mut out, &line)?;
+    out.write_all(b"\n")
+}
+
+fn saved<I>(attribution: &ContextAttribution, info: Option<I>) -> Saved<'_, I> {
     let (input, output) = (
-        text(&attribution.input_context),
-        text(&attribution.output_context),
+        attribution.input_context.as_ref(),
+        attribution.output_context.as_ref(),
     );
-    let object = Saved {
-        input_context: input.as_deref(),
-        input_context_tokens: attribution.input_context.as_ref().map(tokens),
-        output_context: output.as_deref(),
-        output_context_tokens: attribution.output_context.as_ref().map(tokens),
+    Saved {
+        input_context: input.map(|context| context.text.as_str()),
+        input_context_tokens: input.map(tokens),
+        output_context: output.map(|context| context.text.as_str()),
+        output_context_tokens: output.map(tokens),
         output_current: &attribution.output_current.text,
         output_current_tokens: tokens(&attribution.output_current),
         cti_scores: numbers(&attribution.cti_scores),
@@ -59,10 +87,7 @@ pub fn write<I: Serialize>(
             .map(|cues| of_token(attribution, cues))
             .collect(),
         info,
-    };
-    let indented = PrettyFormatter::with_indent(b"    ");
-    object.serialize(&mut Serializer::with_formatter(&mut out, indented))?;
-    out.write_all(b"\n")
+    }
 }
 
 fn of_token<'a>(attribution: &'a ContextAttribution, cues: &'a TokenCues) -> Cues<'a> {

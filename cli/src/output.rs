@@ -6,6 +6,8 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
+use whence_proto::v1::JobState;
+
 use crate::Failure;
 
 /// Writes `text` and a newline to standard output, and flushes it.
@@ -45,6 +47,17 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Returns the name of a job's state.
+pub(crate) fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::Running => "running",
+        JobState::Sealed => "sealed",
+        JobState::Cancelled => "cancelled",
+        JobState::Failed => "failed",
+        JobState::Unspecified => "unknown",
+    }
 }
 
 #[cfg(test)]

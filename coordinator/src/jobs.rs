@@ -6,20 +6,15 @@ use futures::stream::{self, Stream};
 use tokio::sync::watch;
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::store::Created;
-use whence_schemas::{JobId, JobSpec, Plan, layout};
+use whence_schemas::{JobId, JobSpec, layout};
 
 use crate::Error;
-use crate::blocking::blocking;
 use crate::core::Core;
 use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
 use crate::job::{Event, Phase};
-use crate::rows::{self, Generated};
+use crate::planning::plan;
 use crate::state::JobSummary;
-
-/// How many tokens `transformers` generates by default. Used to estimate a row's work if the job
-/// does not set `max_new_tokens`.
-const GENERATED_TOKENS: u64 = 20;
 
 /// The coordinator's interface for people.
 #[derive(Debug, Clone, Copy)]
@@ -184,24 +179,4 @@ fn check_is_computed(spec: &JobSpec) -> Result<(), Error> {
         reason: "its table is made of others, by `whence aggregate`; a coordinator cannot run it"
             .to_owned(),
     })
-}
-
-/// Reads a job's dataset on a blocking thread and cuts it into shards.
-async fn plan(spec: &JobSpec) -> Result<Plan, Error> {
-    let (source, tokens) = (spec.dataset.clone(), spec.shard_tokens);
-    let generated = generated(spec);
-    let planned = move || rows::plan(&source, tokens, generated);
-    blocking("plan the job", planned).await
-}
-
-/// Estimates how many tokens and sequences are generated for each row of a job.
-fn generated(spec: &JobSpec) -> Generated {
-    if spec.forces_targets() {
-        return Generated::NOTHING;
-    }
-    let asked = spec.attribution.generation.max_new_tokens;
-    Generated {
-        tokens: asked.map_or(GENERATED_TOKENS, |tokens| tokens as u64),
-        sequences: spec.num_samples() as u64,
-    }
 }

@@ -35,6 +35,9 @@ mod coordinator;
 mod dispatch;
 mod jobs;
 mod reconcile;
+pub mod sample;
+
+mod planning;
 
 mod ipc;
 

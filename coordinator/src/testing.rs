@@ -36,6 +36,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
         ),
         attribution: AttributionSpec::of_method("saliency"),
         derived_from: None,
+        context: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: 1,

@@ -12,7 +12,7 @@ use whence_schemas::location::{DataFile, DatasetLocation, DatasetOrigin};
 use crate::Error;
 use crate::content::KeptRanges;
 use crate::resolve::{
-    Anywhere, HubDatasets, Notice, Resolved, Source, env_hub, is_archive, resolve,
+    Anywhere, GivenRows, HubDatasets, Notice, Resolved, Source, env_hub, is_archive, resolve,
 };
 use crate::split::Split;
 
@@ -58,6 +58,7 @@ pub fn open(location: &DatasetLocation) -> Result<Box<dyn Source>, Error> {
             Ok(Box::new(Anywhere::new(location, None, &kept)?))
         }
         DatasetOrigin::Hub { .. } => open_at(location, env_hub()?),
+        DatasetOrigin::Rows { rows } => Ok(Box::new(GivenRows::new(rows))),
     }
 }
 
@@ -71,6 +72,7 @@ pub fn open_at(location: &DatasetLocation, hub: &HubDatasets) -> Result<Box<dyn 
         DatasetOrigin::Hub {
             repository, commit, ..
         } => Ok(Box::new(hub.source(repository, commit)?)),
+        DatasetOrigin::Rows { rows } => Ok(Box::new(GivenRows::new(rows))),
     }
 }
 

@@ -21,6 +21,10 @@ pub const GENERATED_TEXT: &str = "generated_text";
 pub const CONTRAST_SOURCE: &str = "contrast_source";
 /// Target text to contrast with. The column is all null if the job names no such field.
 pub const CONTRAST_TARGET: &str = "contrast_target";
+/// Context of the input. The column is all null if the job names no such field.
+pub const INPUT_CONTEXT: &str = "input_context";
+/// Context of the output. The column is all null if the job names no such field.
+pub const OUTPUT_CONTEXT: &str = "output_context";
 /// Why the row could not be read; null for good rows.
 pub const ROW_ERROR: &str = "row_error";
 /// Dataset columns carried into the result; a struct, absent if none were asked for.
@@ -35,6 +39,8 @@ pub fn schema(columns: &Fields) -> Schema {
         Field::new(GENERATED_TEXT, DataType::Utf8, true),
         Field::new(CONTRAST_SOURCE, DataType::Utf8, true),
         Field::new(CONTRAST_TARGET, DataType::Utf8, true),
+        Field::new(INPUT_CONTEXT, DataType::Utf8, true),
+        Field::new(OUTPUT_CONTEXT, DataType::Utf8, true),
         Field::new(ROW_ERROR, DataType::Utf8, true),
     ];
     if !columns.is_empty() {

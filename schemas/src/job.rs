@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::AttributionSpec;
+use crate::context::ContextOptions;
 use crate::dataset::FormatSpec;
 use crate::derivation::Derivation;
 use crate::location::DatasetLocation;
@@ -29,6 +30,10 @@ pub struct JobSpec {
     /// the first input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub derived_from: Option<Derivation>,
+    /// If present, the job asks which output tokens depend on a context, and `attribution` says how
+    /// these are attributed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextOptions>,
     /// Precision the engine computes in.
     #[serde(default)]
     pub dtype: Dtype,
@@ -127,6 +132,12 @@ pub struct DatasetSource {
     /// Field with the target text each row is contrasted with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contrast_target_field: Option<String>,
+    /// Field with the context of the input. Only for jobs that ask what depends on a context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_context_field: Option<String>,
+    /// Field with the context of the output. Only for jobs that ask what depends on a context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_context_field: Option<String>,
     /// Fields carried into the result unchanged, each a path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -151,6 +162,8 @@ impl DatasetSource {
             generated_field: None,
             contrast_source_field: None,
             contrast_target_field: None,
+            input_context_field: None,
+            output_context_field: None,
             columns: Vec::new(),
         }
     }
@@ -192,6 +205,7 @@ mod tests {
             ),
             attribution: AttributionSpec::of_method("saliency"),
             derived_from: None,
+            context: None,
             dtype: Dtype::Float32,
             seed: 0,
             shard_tokens: default_shard_tokens(),

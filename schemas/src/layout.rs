@@ -4,7 +4,7 @@
 //! be a decision, for example that a slot is filled or a job canceled.
 
 use crate::job::DatasetSource;
-use crate::location::DatasetOrigin;
+use crate::location::{DatasetOrigin, GIVEN_ROWS};
 use crate::{Attempt, Epoch, JobId, JobSpec, SlotId};
 
 /// Version of the object names and of the contents of the objects.
@@ -20,8 +20,10 @@ pub const PROBES: &str = "_meta/probe";
 pub const PROBED: &str = "_meta/probe/passed.json";
 /// Folder with one folder per job.
 pub const JOBS: &str = "jobs";
-/// Folder of the slots of all jobs.
+/// Folder of the slots of all jobs that attribute their rows.
 pub const ATTRIBUTIONS: &str = "tables/attributions";
+/// Folder of the slots of all jobs that ask what depends on a context.
+pub const CONTEXTS: &str = "tables/contexts";
 /// Folder where local stores write files before they link them to their names. Readers ignore it.
 pub const STAGING: &str = "_staging";
 
@@ -80,11 +82,15 @@ pub fn failures(job: &JobId) -> String {
 /// reader gets the columns `model`, `method`, `dataset` and `job` from the path and can prune by
 /// them.
 pub fn table(spec: &JobSpec) -> String {
+    let folder = match spec.context {
+        Some(_) => CONTEXTS,
+        None => ATTRIBUTIONS,
+    };
     let model = partition_value(model_name(&spec.model.path));
     let method = partition_value(&spec.attribution.method.name);
     let dataset = partition_value(&dataset_name(&spec.dataset));
     format!(
-        "{ATTRIBUTIONS}/model={model}/method={method}/dataset={dataset}/job={}",
+        "{folder}/model={model}/method={method}/dataset={dataset}/job={}",
         spec.id()
     )
 }
@@ -133,6 +139,7 @@ fn dataset_name(dataset: &DatasetSource) -> String {
         }
         (DatasetOrigin::Folder { path }, _) => path,
         (DatasetOrigin::Hub { repository, .. }, _) => repository,
+        (DatasetOrigin::Rows { .. }, _) => return GIVEN_ROWS.to_owned(),
     };
     let name = without_query(name)
         .trim_end_matches('/')

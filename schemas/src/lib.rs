@@ -13,6 +13,8 @@ pub mod attribution;
 mod cache_folder;
 pub mod canonical;
 pub mod chat;
+pub mod context;
+pub mod context_output;
 pub mod dataset;
 pub mod derivation;
 pub mod error;
@@ -38,6 +40,7 @@ pub mod slot_file;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod suggest;
+pub mod table;
 pub mod user_path;
 
 pub use attribution::{
@@ -45,6 +48,7 @@ pub use attribution::{
 };
 pub use cache_folder::cache_folder;
 pub use chat::{ChatSpec, MessageTexts};
+pub use context::{ContextOptions, ContextTemplates, OutputContextStrategy, Selection};
 pub use dataset::{FormatName, FormatOptions, FormatSpec, SampleBy};
 pub use derivation::{Derivation, DerivedInput};
 pub use error::{ErrorKind, chain};

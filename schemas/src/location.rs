@@ -51,7 +51,15 @@ pub enum DatasetOrigin {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_export: bool,
     },
+    /// In the request itself, for a few texts.
+    Rows {
+        /// The rows, by the names of their fields.
+        rows: Vec<Map<String, Value>>,
+    },
 }
+
+/// Name of a dataset whose rows are in the request.
+pub const GIVEN_ROWS: &str = "texts";
 
 impl DatasetLocation {
     /// Returns the location of everything in `origin`.
@@ -72,6 +80,7 @@ impl DatasetLocation {
             DatasetOrigin::Files => self.data_files.first().map_or("", String::as_str),
             DatasetOrigin::Folder { path } => path,
             DatasetOrigin::Hub { repository, .. } => repository,
+            DatasetOrigin::Rows { .. } => GIVEN_ROWS,
         }
     }
 }

@@ -214,6 +214,7 @@ pub fn element(values: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", values, false))
 }
 
-fn list(values: DataType) -> DataType {
+/// Returns the type of a list whose values are never null.
+pub fn list(values: DataType) -> DataType {
     DataType::List(element(values))
 }

@@ -69,6 +69,7 @@ fn job(method: &str) -> JobSpec {
         dataset: DatasetSource::new(location, FormatName::Json, String::new(), "text"),
         attribution,
         derived_from: None,
+        context: None,
         dtype: Dtype::default(),
         seed: 0,
         shard_tokens: default_shard_tokens(),

@@ -6,6 +6,7 @@
 )]
 
 mod commit;
+mod contexts;
 mod drains;
 mod failures;
 mod kills;

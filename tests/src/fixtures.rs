@@ -88,6 +88,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
         },
         attribution: AttributionSpec::of_method(method),
         derived_from: None,
+        context: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: default_shard_tokens(),

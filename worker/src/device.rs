@@ -11,9 +11,10 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
-use whence_engine::{Attribution, Attributor, ErrorScope, Example, Stop};
-use whence_schemas::{JobSpec, RowError, chain};
+use whence_engine::{RowCounts, Stop};
+use whence_schemas::{JobSpec, RowError};
 
+use crate::computation::{Bound, Computation, Results, failure};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::memory;
@@ -23,24 +24,23 @@ use crate::models::{ModelError, Models};
 /// next group.
 const QUEUE: usize = 2;
 
-/// The results of a group: for each example, one result per generated sequence, or a single one if
-/// its target was forced.
-pub type Results = Vec<Vec<Result<Attribution, RowError>>>;
-
 /// A handle to the thread that owns the device. Clones share the thread.
 #[derive(Debug, Clone)]
 pub struct Device {
     queue: mpsc::Sender<Request>,
     loaded: Arc<Mutex<Vec<String>>>,
+    counts: Arc<Mutex<RowCounts>>,
+    /// Working memory of a computation in bytes; `None` for no bound.
+    memory: Option<u64>,
 }
 
-/// A group to attribute, and where to send its results.
-#[derive(Debug)]
+/// Computes a group with the models of the device and sends its results to whoever waits for them.
+type Work = Box<dyn FnOnce(&mut Models) + Send>;
+
+/// A group to compute.
 struct Request {
-    spec: Arc<JobSpec>,
-    examples: Vec<Example>,
+    work: Work,
     stop: Stop,
-    reply: oneshot::Sender<Result<Results, Failure>>,
 }
 
 /// Stops a computation when the task that waits for it is dropped.
@@ -63,53 +63,40 @@ impl Device {
         let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
         let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
         let loaded = Arc::new(Mutex::new(Vec::new()));
-        let known = Arc::clone(&loaded);
         // A thread of its own, because a computation would block the async threads for seconds.
         thread::Builder::new()
             .name("device".to_owned())
             .spawn(move || {
                 let mut models = Models::new(loaded_models, cache_bytes);
-                while let Some(Request {
-                    spec,
-                    examples,
-                    stop,
-                    reply,
-                }) = requests.blocking_recv()
-                {
+                while let Some(request) = requests.blocking_recv() {
                     // The task may have been stopped while its group was in the queue.
-                    if stop.is_requested() {
+                    if request.stop.is_requested() {
                         continue;
                     }
-                    let attribute = Attribute {
-                        spec: &spec,
-                        memory,
-                        stop: &stop,
-                    };
-                    let results = attribute.on(&mut models, &examples);
-                    *known.lock().expect("no holder panics") = models.digests();
-                    // Sending fails if the task was stopped in the meantime. Then nobody wants the
-                    // results.
-                    let _ = reply.send(results);
+                    (request.work)(&mut models);
                 }
             })?;
-        Ok(Self { queue, loaded })
+        Ok(Self {
+            queue,
+            loaded,
+            counts: Arc::default(),
+            memory,
+        })
     }
 
-    /// Attributes `examples` together. Fails as soon as `stopped` is canceled; the device itself is
+    /// Computes `examples` together. Fails as soon as `stopped` is canceled; the device itself is
     /// free again shortly after.
-    pub async fn attribute(
+    pub(crate) async fn compute<C: Computation>(
         &self,
         spec: Arc<JobSpec>,
-        examples: Vec<Example>,
+        examples: Vec<C::Example>,
         stopped: &CancellationToken,
-    ) -> Result<Results, Failure> {
+    ) -> Result<Results<C::Output>, Failure> {
         let (reply, results) = oneshot::channel();
         let stop = StopOnDrop(Stop::default());
         let request = Request {
-            spec,
-            examples,
             stop: stop.0.clone(),
-            reply,
+            work: self.work::<C>(spec, examples, (stop.0.clone(), reply)),
         };
         let computed = async {
             let sent = self.queue.send(request).await;
@@ -124,103 +111,114 @@ impl Device {
         }
     }
 
+    /// Returns the work of computing `examples`, which sends the results to `reply`.
+    fn work<C: Computation>(
+        &self,
+        spec: Arc<JobSpec>,
+        examples: Vec<C::Example>,
+        (stop, reply): (Stop, Reply<C>),
+    ) -> Work {
+        let (memory, loaded) = (self.memory, Arc::clone(&self.loaded));
+        let counts = Arc::clone(&self.counts);
+        Box::new(move |models| {
+            let group = Group {
+                spec: &spec,
+                memory,
+                stop: &stop,
+            };
+            let results = group.compute::<C>(models, &examples);
+            *loaded.lock().expect("no holder panics") = models.digests();
+            *counts.lock().expect("no holder panics") = models.row_counts();
+            // Sending fails if the task was stopped in the meantime. Then nobody wants the results.
+            let _ = reply.send(results);
+        })
+    }
+
+    /// Returns how many rows went through the models that are loaded.
+    pub(crate) fn row_counts(&self) -> RowCounts {
+        *self.counts.lock().expect("no holder panics")
+    }
+
     /// Returns the digests of the loaded models, most recently used first.
     pub fn loaded_models(&self) -> Vec<String> {
         self.loaded.lock().expect("no holder panics").clone()
     }
 }
 
-/// The settings of one attribution.
-struct Attribute<'a> {
-    spec: &'a JobSpec,
+/// The results of a group, or why it could not be computed.
+type GroupResults<C> = Result<Results<<C as Computation>::Output>, Failure>;
+
+/// Where the results of a group are sent.
+type Reply<C> = oneshot::Sender<GroupResults<C>>;
+
+/// The settings of one group.
+struct Group<'a> {
+    spec: &'a Arc<JobSpec>,
     memory: Option<u64>,
     stop: &'a Stop,
 }
 
-impl Attribute<'_> {
-    /// Attributes `examples` with the model of the job, which is loaded if `models` does not have
-    /// it.
-    fn on(&self, models: &mut Models, examples: &[Example]) -> Result<Results, Failure> {
-        let failed = |error: whence_engine::Error| match error.scope() {
-            ErrorScope::Model => Failure::Model(error.to_string()),
-            _ => Failure::Specification(error.to_string()),
-        };
-        whence_engine::check_pinned(&self.spec.attribution).map_err(failed)?;
-        let attribution = models.localized(&self.spec.attribution);
-        let attribution =
-            attribution.map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+impl Group<'_> {
+    /// Computes `examples` with the model of the job, which is loaded if `models` does not have it.
+    fn compute<C: Computation>(
+        &self,
+        models: &mut Models,
+        examples: &[C::Example],
+    ) -> Result<Results<C::Output>, Failure> {
+        let of_model = |error: ModelError| Failure::Model(error.to_string());
+        let pinned = whence_engine::check_pinned(&self.spec.attribution);
+        pinned.map_err(|error| failure(&error))?;
+        let attribution = models.localized(&self.spec.attribution).map_err(of_model)?;
         let engine = models
             .get(&self.spec.model, self.spec.dtype)
-            .map_err(|error: ModelError| Failure::Model(error.to_string()))?;
+            .map_err(of_model)?;
         // This is a failure of the model, not of the job's specification: a worker with more memory
         // can run it.
         if let Some(bytes) = self.memory {
             let checked = engine.check_memory(bytes);
             checked.map_err(|error| Failure::Model(error.to_string()))?;
         }
-        let attributor = engine
-            .prepare(&attribution)
-            .map_err(failed)?
-            .with_seed(self.spec.seed)
-            .with_stop(self.stop.clone());
-        let attributor = match self.memory {
-            Some(bytes) => attributor.with_memory(bytes),
-            None => attributor,
+        let bound = Bound {
+            engine,
+            spec: self.spec,
+            attribution: &attribution,
+            memory: self.memory,
+            stop: self.stop,
         };
-        isolate(examples, &|examples| attribute_group(&attributor, examples))
+        isolate::<C>(examples, &|examples| C::compute(&bound, examples))
     }
 }
 
-/// Attributes a group. An error of one example becomes its result. An error of the specification,
-/// or a request to stop, fails the whole group.
-fn attribute_group(attributor: &Attributor<'_>, examples: &[Example]) -> Result<Results, Failure> {
-    let outcome = |result: Result<Attribution, whence_engine::Error>| match result {
-        Ok(attribution) => Ok(Ok(attribution)),
-        Err(error) if error.scope() == ErrorScope::Specification => {
-            Err(Failure::Specification(error.to_string()))
-        }
-        Err(error) if error.scope() == ErrorScope::Stopped => Err(Failure::Stopped),
-        Err(error) => Ok(Err(RowError {
-            code: error.code().to_owned(),
-            message: chain(&error),
-        })),
-    };
-    let samples = |samples: Vec<_>| samples.into_iter().map(outcome).collect();
-    let results = attributor.attribute_samples(examples);
-    results.into_iter().map(samples).collect()
-}
-
 /// Computes `examples`. If that panics, computes their halves, until the example at fault is alone.
-fn isolate(
-    examples: &[Example],
-    compute: &dyn Fn(&[Example]) -> Result<Results, Failure>,
-) -> Result<Results, Failure> {
+fn isolate<C: Computation>(
+    examples: &[C::Example],
+    compute: &dyn Fn(&[C::Example]) -> GroupResults<C>,
+) -> GroupResults<C> {
     match catch_unwind(AssertUnwindSafe(|| compute(examples))) {
         Ok(results) => results,
         Err(_) if examples.len() > 1 => {
             let (first, second) = examples.split_at(examples.len() / 2);
-            let mut results = isolate(first, compute)?;
-            results.extend(isolate(second, compute)?);
+            let mut results = isolate::<C>(first, compute)?;
+            results.extend(isolate::<C>(second, compute)?);
             Ok(results)
         }
         Err(_) => {
             error!(
-                example_id = examples.first().map(|example| example.id),
+                example_id = examples.first().map(C::id),
                 "an example made the engine panic"
             );
-            let message =
-                "the engine panicked on this example; please report it with its text".to_owned();
-            Ok(vec![vec![Err(RowError {
-                code: "panic".to_owned(),
-                message,
-            })]])
+            let message = "the engine panicked on this example; please report it with its text";
+            Ok(vec![vec![Err(RowError::new("panic", message))]])
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use whence_engine::Example;
+
     use super::*;
+    use crate::computation::attributing::Attributing;
     use crate::testing;
 
     fn examples(ids: std::ops::Range<i64>) -> Vec<Example> {
@@ -239,7 +237,7 @@ mod tests {
             };
             Ok(examples.iter().map(error).collect())
         };
-        let results = isolate(&examples(0..11), &fail_all).unwrap();
+        let results = isolate::<Attributing>(&examples(0..11), &fail_all).unwrap();
         let codes: Vec<_> = results
             .iter()
             .map(|samples| samples[0].as_ref().unwrap_err().code.as_str())
@@ -262,7 +260,7 @@ mod tests {
             whence_engine::pin(&mut spec.attribution).unwrap();
             let digest = spec.model.digest.clone();
             let never = CancellationToken::new();
-            let computed = device.attribute(Arc::new(spec), examples(0..1), &never);
+            let computed = device.compute::<Attributing>(Arc::new(spec), examples(0..1), &never);
             (computed.await.is_ok(), digest)
         };
         assert_eq!(device.loaded_models(), [""; 0]);
@@ -281,7 +279,9 @@ mod tests {
         let stopped = CancellationToken::new();
         stopped.cancel();
         let spec = Arc::new(testing::spec());
-        let results = device.attribute(spec, examples(0..1), &stopped).await;
+        let results = device
+            .compute::<Attributing>(spec, examples(0..1), &stopped)
+            .await;
         assert!(matches!(results, Err(Failure::Stopped)), "{results:?}");
     }
 }

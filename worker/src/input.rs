@@ -31,6 +31,10 @@ pub struct InputRow {
     pub contrast_source: Option<String>,
     /// Target text to contrast with.
     pub contrast_target: Option<String>,
+    /// Context of the input.
+    pub input_context: Option<String>,
+    /// Context of the output.
+    pub output_context: Option<String>,
     /// Why the row could not be read; `None` for good rows.
     pub row_error: Option<String>,
 }
@@ -61,7 +65,9 @@ pub fn decode(ipc: &[u8], num_rows: u64) -> Result<InputRows, ArrowError> {
     Ok(InputRows { rows, columns })
 }
 
-fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
+/// Returns the rows of a batch. Fails if it lacks a column, or has one of the wrong type or without a
+/// value that every row must have.
+pub(crate) fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
     let column = |name: &str| {
         let missing = || ArrowError::SchemaError(format!("the shard has no column `{name}`"));
         batch.column_by_name(name).ok_or_else(missing)
@@ -85,6 +91,8 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
         .ok_or_else(|| wrong_type(input::INPUT_IS_MESSAGES))?;
     let contrast_sources = text(input::CONTRAST_SOURCE)?;
     let contrast_targets = text(input::CONTRAST_TARGET)?;
+    let input_contexts = text(input::INPUT_CONTEXT)?;
+    let output_contexts = text(input::OUTPUT_CONTEXT)?;
     let errors = text(input::ROW_ERROR)?;
     let at = |texts: &arrow::array::StringArray, row: usize| {
         texts.is_valid(row).then(|| texts.value(row).to_owned())
@@ -97,6 +105,8 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<InputRow>, ArrowError> {
             generated_text: at(targets, row),
             contrast_source: at(contrast_sources, row),
             contrast_target: at(contrast_targets, row),
+            input_context: at(input_contexts, row),
+            output_context: at(output_contexts, row),
             row_error: at(errors, row),
         })
         .collect())
@@ -146,6 +156,8 @@ mod tests {
             generated_text: Some("b".to_owned()),
             contrast_source: Some("c".to_owned()),
             contrast_target: Some("d".to_owned()),
+            input_context: Some("e".to_owned()),
+            output_context: Some("f".to_owned()),
             ..row(7, "[]")
         };
         let unreadable = InputRow {

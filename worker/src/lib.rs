@@ -9,10 +9,12 @@
 //! whatever it believes about its leases, because only the slot decides. And computation never runs
 //! on the async threads.
 
+pub mod calibration;
 pub mod config;
 mod session;
 
 pub mod commit;
+mod computation;
 pub mod device;
 mod examples;
 pub mod input;

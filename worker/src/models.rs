@@ -9,8 +9,8 @@
 use std::path::PathBuf;
 
 use tracing::warn;
-use whence_engine::Engine;
 use whence_engine::sampler::SamplerSource;
+use whence_engine::{Engine, RowCounts};
 use whence_schemas::job::{Dtype, ModelSource};
 use whence_schemas::{AttributionSpec, chain};
 
@@ -85,6 +85,12 @@ impl Models {
             sampler: None,
             cache_bytes,
         }
+    }
+
+    /// Returns how many rows went through the loaded models.
+    pub fn row_counts(&self) -> RowCounts {
+        let engines = self.loaded.iter().map(|loaded| &loaded.engine);
+        engines.map(Engine::row_counts).sum()
     }
 
     /// Returns the digests of the loaded models, most recently used first. A model that is loaded in

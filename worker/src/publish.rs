@@ -11,23 +11,20 @@ use arrow::compute::take;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use tracing::info;
-use whence_engine::Attribution;
 use whence_proto::v1::Outcome;
 use whence_schemas::placement::{Placement, halves};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Footer, RowError, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
+use whence_schemas::{Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
 
 use crate::commit::commit;
+use crate::computation::{Computation, Samples};
 use crate::error::Failure;
 use crate::input::InputRows;
 use crate::lease::Lease;
-use crate::table::{self, TableRow};
-
-/// The results of one dataset row: one per sequence, or a single error if the row is bad.
-pub(crate) type Samples = Vec<Result<Attribution, RowError>>;
+use crate::table::TableRow;
 
 /// The rows of a leased slot and the results of the first of them, ready to be written.
-pub(crate) struct Publication<'a> {
+pub(crate) struct Publication<'a, C: Computation> {
     /// The store that holds the slots.
     pub(crate) store: &'a dyn SlotStore,
     /// The worker's id, written into every footer.
@@ -37,7 +34,7 @@ pub(crate) struct Publication<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) input: &'a InputRows,
     /// Results of the first rows of `input`; all rows, if the attempt was not interrupted.
-    pub(crate) results: &'a [Samples],
+    pub(crate) results: &'a [Samples<C::Output>],
 }
 
 /// What was written to the store.
@@ -49,7 +46,7 @@ pub(crate) struct Published {
     pub(crate) bytes: u64,
 }
 
-impl Publication<'_> {
+impl<C: Computation> Publication<'_, C> {
     /// Fills the leased slot, or the slots below it whose rows are finished.
     ///
     /// Fails if the store does not answer, or if a single row is too large for one object.
@@ -142,8 +139,7 @@ impl Publication<'_> {
         let results = &self.results[rows.clone()];
         let errors = count_failed(results);
         let (table_rows, columns) = self.table_rows(rows)?;
-        let step_scores = self.lease.spec.attribution.step_score_labels();
-        let batch = table::encode(&table_rows, &step_scores, columns.as_ref())?;
+        let batch = C::encode(&table_rows, &self.lease.spec, columns.as_ref())?;
         let counts = (results.len() as u64, errors);
         let footer = self.footer(slot, SlotKind::Full, counts);
         Ok(slot_file::encode(&batch, &footer)?)
@@ -151,10 +147,9 @@ impl Publication<'_> {
 
     /// Encodes a tombstone, the object that marks a slot as split: the table without rows.
     fn tombstone(&self, slot: &SlotId) -> Result<Vec<u8>, Failure> {
-        let step_scores = self.lease.spec.attribution.step_score_labels();
         let columns = self.input.columns.as_ref();
         let columns = columns.map(|columns| columns.slice(0, 0));
-        let batch = table::encode(&[], &step_scores, columns.as_ref())?;
+        let batch = C::encode(&[], &self.lease.spec, columns.as_ref())?;
         let footer = self.footer(slot, SlotKind::Tombstone, (0, 0));
         Ok(slot_file::encode(&batch, &footer)?)
     }
@@ -175,10 +170,7 @@ impl Publication<'_> {
 
     /// Returns one table row per result of the dataset's `rows`, and the carried columns, repeated
     /// for each of a row's results.
-    fn table_rows(
-        &self,
-        rows: Range<usize>,
-    ) -> Result<(Vec<TableRow>, Option<StructArray>), ArrowError> {
+    fn table_rows(&self, rows: Range<usize>) -> Result<(Rows<C>, Option<StructArray>), ArrowError> {
         let forces = self.lease.spec.forces_targets();
         let mut table_rows = Vec::with_capacity(rows.len());
         let mut origins = Vec::with_capacity(rows.len());
@@ -190,7 +182,7 @@ impl Publication<'_> {
                 table_rows.push(TableRow {
                     id: RowId { example, sample },
                     input_text: row.input_text.clone(),
-                    forced: result.as_ref().map_or(forces, |result| result.forced),
+                    forced: result.as_ref().map_or(forces, C::is_forced),
                     result: result.clone(),
                 });
             }
@@ -206,6 +198,9 @@ impl Publication<'_> {
     }
 }
 
+/// The rows of a table.
+type Rows<C> = Vec<TableRow<<C as Computation>::Output>>;
+
 /// The object to write to one slot.
 struct Object {
     placement: Placement,
@@ -213,8 +208,8 @@ struct Object {
 }
 
 /// Returns the number of dataset rows with at least one result that is an error.
-pub(crate) fn count_failed(results: &[Samples]) -> u64 {
-    let has_failed = |samples: &&Samples| samples.iter().any(Result::is_err);
+pub(crate) fn count_failed<R>(results: &[Samples<R>]) -> u64 {
+    let has_failed = |samples: &&Samples<R>| samples.iter().any(Result::is_err);
     results.iter().filter(has_failed).count() as u64
 }
 

@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
-use whence_engine::Attribution;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
+use whence_schemas::WorkerId;
 use whence_schemas::store::SlotStore;
-use whence_schemas::{JobSpec, WorkerId};
 
+use crate::computation::attributing::Attributing;
+use crate::computation::in_context::InContext;
+use crate::computation::{Computation, Samples};
 use crate::device::Device;
 use crate::error::Failure;
-use crate::examples::{example, groups, storable};
+use crate::examples::groups;
 use crate::input::{self, InputRows};
 use crate::lease::Lease;
-use crate::publish::{Publication, Samples, count_failed};
+use crate::publish::{Publication, count_failed};
 
 /// The gRPC client of the coordinator.
 pub type Client = WorkerServiceClient<tonic::transport::Channel>;
@@ -77,37 +79,16 @@ pub async fn run(
     progress: &TaskProgress,
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
-    let spec = Arc::clone(&lease.spec);
-    let input = input::decode(&fetch(context, lease, stop).await?, lease.rows)?;
-    let mut results = Vec::with_capacity(input.rows.len());
     let task = Task {
         context,
-        spec: &spec,
+        lease,
         progress,
         stop,
     };
-    match task.attribute(&input, &mut results).await {
-        Ok(()) => {}
-        Err(Failure::Stopped) if !results.is_empty() => {}
-        Err(failure) => return Err(failure),
+    match lease.spec.context {
+        Some(_) => task.run::<InContext>().await,
+        None => task.run::<Attributing>().await,
     }
-    // Not interrupted by `stop`: finished rows are published even if the task must end.
-    let publication = Publication {
-        store: context.store.as_ref(),
-        worker: &context.id,
-        max_bytes: context.max_result_bytes,
-        lease,
-        input: &input,
-        results: &results,
-    };
-    let published = publication.publish().await?;
-    Ok(Finished {
-        outcome: published.outcome,
-        rows: results.len() as u64,
-        failed: count_failed(&results),
-        tokens: progress.tokens.load(Ordering::Relaxed),
-        bytes: published.bytes,
-    })
 }
 
 /// Fetches the rows of the leased slot as one Arrow IPC stream.
@@ -143,39 +124,68 @@ async fn fetch(
 /// A lease that is being worked on.
 struct Task<'a> {
     context: &'a TaskContext,
-    spec: &'a Arc<JobSpec>,
+    lease: &'a Lease,
     progress: &'a TaskProgress,
     stop: &'a CancellationToken,
 }
 
 impl Task<'_> {
-    /// Attributes the rows of `input` group by group, and appends each row's results to `results`.
-    /// If it fails, `results` holds the rows before the group that was being computed.
-    async fn attribute(
+    /// Fetches the rows, computes them and fills the slot.
+    async fn run<C: Computation>(&self) -> Result<Finished, Failure> {
+        let (context, lease) = (self.context, self.lease);
+        let input = input::decode(&fetch(context, lease, self.stop).await?, lease.rows)?;
+        let mut results = Vec::with_capacity(input.rows.len());
+        match self.compute::<C>(&input, &mut results).await {
+            Ok(()) => {}
+            Err(Failure::Stopped) if !results.is_empty() => {}
+            Err(failure) => return Err(failure),
+        }
+        // Not interrupted by `stop`: finished rows are published even if the task must end.
+        let publication = Publication::<C> {
+            store: context.store.as_ref(),
+            worker: &context.id,
+            max_bytes: context.max_result_bytes,
+            lease,
+            input: &input,
+            results: &results,
+        };
+        let published = publication.publish().await?;
+        Ok(Finished {
+            outcome: published.outcome,
+            rows: results.len() as u64,
+            failed: count_failed(&results),
+            tokens: self.progress.tokens.load(Ordering::Relaxed),
+            bytes: published.bytes,
+        })
+    }
+
+    /// Computes the rows of `input` group by group, and appends each row's results to `results`. If
+    /// it fails, `results` holds the rows before the group that was being computed.
+    async fn compute<C: Computation>(
         &self,
         input: &InputRows,
-        results: &mut Vec<Samples>,
+        results: &mut Vec<Samples<C::Output>>,
     ) -> Result<(), Failure> {
-        let rows = input.rows.iter();
-        let rows: Vec<_> = rows.map(|row| example(row, &self.spec.dataset)).collect();
+        let spec = &self.lease.spec;
+        let rows: Vec<_> = input.rows.iter().map(|row| C::example(row, spec)).collect();
         // Every example of a group is attributed once per generated sequence.
-        let batch_tokens = self.context.batch_tokens / self.spec.num_samples();
-        for group in groups(&rows, batch_tokens, self.context.batch_size) {
+        let batch_tokens = self.context.batch_tokens / spec.num_samples();
+        for group in groups::<C>(&rows, batch_tokens, self.context.batch_size) {
             let examples: Vec<_> = rows[group.clone()].iter().flatten().cloned().collect();
-            let mut attributed = Vec::new().into_iter();
+            let mut computed = Vec::new().into_iter();
             if !examples.is_empty() {
-                let spec = Arc::clone(self.spec);
-                let computing = self.context.device.attribute(spec, examples, self.stop);
-                attributed = computing.await?.into_iter();
+                let device = &self.context.device;
+                let computing = device.compute::<C>(Arc::clone(spec), examples, self.stop);
+                computed = computing.await?.into_iter();
             }
             for row in &rows[group] {
                 let samples = match row {
                     // The device answers in the order of the examples, which are the good rows of
                     // the group.
-                    Ok(_) => attributed.next().ok_or(Failure::Device)?,
+                    Ok(_) => computed.next().ok_or(Failure::Device)?,
                     Err(error) => vec![Err(error.clone())],
                 };
-                results.push(self.count(samples));
+                results.push(self.count::<C>(samples));
             }
             self.context.progressed.notify_one();
         }
@@ -184,13 +194,13 @@ impl Task<'_> {
 
     /// Adds a row to the progress. Replaces results that the table cannot hold by errors, and
     /// returns the results.
-    fn count(&self, samples: Samples) -> Samples {
-        let tokens: usize = samples.iter().flatten().map(Attribution::num_tokens).sum();
+    fn count<C: Computation>(&self, samples: Samples<C::Output>) -> Samples<C::Output> {
+        let tokens: usize = samples.iter().flatten().map(C::num_tokens).sum();
         self.progress.rows.fetch_add(1, Ordering::Relaxed);
         self.progress
             .tokens
             .fetch_add(tokens as u64, Ordering::Relaxed);
         let samples = samples.into_iter();
-        samples.map(|result| result.and_then(storable)).collect()
+        samples.map(|result| result.and_then(C::storable)).collect()
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn spec() -> JobSpec {
         ),
         attribution: AttributionSpec::of_method("saliency"),
         derived_from: None,
+        context: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: 100,
@@ -92,6 +93,8 @@ pub(crate) fn row(example_id: i64, text: &str) -> InputRow {
         generated_text: None,
         contrast_source: None,
         contrast_target: None,
+        input_context: None,
+        output_context: None,
         row_error: None,
     }
 }
@@ -110,6 +113,8 @@ pub(crate) fn batch(rows: &[InputRow], columns: Option<ArrayRef>) -> RecordBatch
         text(|row| row.generated_text.as_ref()),
         text(|row| row.contrast_source.as_ref()),
         text(|row| row.contrast_target.as_ref()),
+        text(|row| row.input_context.as_ref()),
+        text(|row| row.output_context.as_ref()),
         text(|row| row.row_error.as_ref()),
     ];
     let mut carried = Fields::empty();

@@ -190,6 +190,7 @@ fn specification_of_file(name: &str, model: &str, digest: &str) -> JobSpec {
         dataset: DatasetSource::new(location, FormatName::Json, digest.to_owned(), "input_texts"),
         attribution: AttributionSpec::of_method(""),
         derived_from: None,
+        context: None,
         dtype: Dtype::Float32,
         seed: 0,
         shard_tokens: default_shard_tokens(),

@@ -5,6 +5,7 @@ use clap::Args;
 use super::attribution::CompatName;
 use super::dataset::StorageOptions;
 use super::display::DisplayOptions;
+use super::progress::ProgressOptions;
 
 /// `whence aggregate`.
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ pub struct Aggregate {
     /// Files instead of a table.
     #[command(flatten)]
     pub display: DisplayOptions,
-    /// Do not show progress.
-    #[arg(short, long)]
-    pub quiet: bool,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }

@@ -7,6 +7,8 @@ use whence_schemas::job::Dtype;
 use whence_schemas::ordered::OrderedJson;
 use whence_schemas::{Compat, user_path};
 
+use super::suggested;
+
 /// Which model.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
@@ -58,13 +60,15 @@ pub struct AttributionOptions {
         long,
         visible_alias = "method",
         value_name = "NAME",
-        default_value = "saliency"
+        default_value = "saliency",
+        value_parser = suggested::METHOD,
+        hide_possible_values = true
     )]
     pub attribution_method: String,
     /// Step function to attribute (`-fn`); `whence list step-functions` shows them.
     ///
     /// Takes a name, or JSON if the function needs its own parameters: `{"name": "…", "params": {…}}`.
-    #[arg(long, value_name = "NAME", default_value = "probability")]
+    #[arg(long, value_name = "NAME", default_value = "probability", value_parser = suggested::STEP_FUNCTION, hide_possible_values = true)]
     pub attributed_fn: String,
     /// Parameters of the method and the step functions that differ from the defaults, as JSON.
     ///
@@ -105,7 +109,7 @@ pub struct AttributionOptions {
     pub chat: Option<OrderedJson>,
     /// Step functions to record in addition to the scores: names, or JSON with `name`, `params` and
     /// `label`.
-    #[arg(long, value_name = "NAME", num_args = 1..)]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = suggested::STEP_FUNCTION, hide_possible_values = true)]
     pub step_scores: Vec<String>,
     /// Attribute to the generated prefix too. Always on for decoder-only models.
     #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), action = ArgAction::Set, value_name = "BOOL")]
@@ -115,7 +119,7 @@ pub struct AttributionOptions {
     /// Parameters follow the name: `vnorm split:split_pattern=\.`, or as JSON. Without this flag,
     /// `attribute --save-path` saves raw scores, as Inseq does. `none` keeps them raw everywhere;
     /// they have no heatmap. `whence list aggregators` shows all aggregators.
-    #[arg(long, value_name = "NAME", num_args = 1..)]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = suggested::AGGREGATOR, hide_possible_values = true)]
     pub attribution_aggregators: Option<Vec<String>>,
     /// Index that each aggregator selects, one per aggregator: `0` is the first layer or head.
     #[arg(long, value_name = "INDEX", num_args = 1.., allow_negative_numbers = true, requires = "attribution_aggregators")]

@@ -4,6 +4,7 @@ use clap::Args;
 use whence_schemas::user_path;
 
 use super::attribution::{JsonObject, json_object};
+use super::progress::ProgressOptions;
 
 /// Which dataset.
 #[derive(Debug, Args)]
@@ -105,7 +106,7 @@ pub struct DatasetOptions {
 }
 
 /// How to run a job.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Job")]
 pub struct JobOptions {
     /// Seed of everything random; each row's own is derived from it and the row's number.
@@ -117,6 +118,17 @@ pub struct JobOptions {
     /// Estimated work of one shard, in tokens: what is lost when a worker dies.
     #[arg(long, default_value_t = whence_schemas::job::default_shard_tokens(), value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
     pub shard_tokens: u64,
+}
+
+impl JobOptions {
+    /// Returns the options of a job of a few texts.
+    pub(crate) fn of_texts(seed: u64) -> Self {
+        Self {
+            seed,
+            run_id: None,
+            shard_tokens: whence_schemas::job::default_shard_tokens(),
+        }
+    }
 }
 
 /// Where tables are.
@@ -132,4 +144,36 @@ pub struct StorageOptions {
         value_parser = user_path::expand
     )]
     pub root: String,
+}
+
+/// Where a job runs, and where its table goes.
+#[derive(Debug, Args)]
+pub struct PlaceOptions {
+    /// Where the table goes.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// Run the job on the workers of the coordinator at this URL, not in this process.
+    ///
+    /// The table then goes to the coordinator's storage root, and --root is not used.
+    #[arg(
+        long,
+        value_name = "URL",
+        help_heading = "Job",
+        conflicts_with = "workers"
+    )]
+    pub cluster: Option<String>,
+    /// Print what the job would cost, and run nothing: shards, passes through the model, memory, bytes
+    /// and time.
+    ///
+    /// A few rows are computed to measure it; they are not written anywhere. The time is that of this
+    /// machine.
+    #[arg(long, help_heading = "Job")]
+    pub dry_run: bool,
+    /// Number of workers in this process. One uses every core; with more, reading and writing overlap
+    /// with computing.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]
+    pub workers: u16,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }

@@ -10,11 +10,14 @@ mod compare;
 mod context;
 mod dataset;
 mod display;
+mod examples;
 mod pictures;
+mod progress;
 mod queries;
 mod refused;
 mod service;
 pub mod spelling;
+mod suggested;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -23,14 +26,17 @@ pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
 pub use batch::BatchOptions;
 pub use compare::{Compare, CompareMode};
 pub use context::{
-    AttributeContext, ContextMethod, ContextOutput, ContextSelection, ContextTexts, StrategyName,
-    Weight,
+    AttributeContext, AttributeContextDataset, ContextFields, ContextMethod, ContextOutput,
+    ContextSelection, ContextTableOutput, ContextTexts, StrategyName, TemplateOptions, Weight,
 };
-pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, StorageOptions};
+pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, PlaceOptions, StorageOptions};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use pictures::PictureOptions;
-pub use queries::{Completions, Export, FileFormat, List, Listing, Show, Sql, ViewEngine, Views};
-pub use service::{CoordinatorOptions, DoctorOptions};
+pub use progress::{ProgressMode, ProgressOptions};
+pub use queries::{
+    Completions, Export, FileFormat, List, Listing, Man, Show, Sql, ViewEngine, Views,
+};
+pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
 #[derive(Debug, Parser)]
@@ -70,26 +76,32 @@ impl Verbosity {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Attribute single texts and show their heatmaps.
-    #[command(after_help = refused::HELP, alias = "attr")]
-    Attribute(Attribute),
+    #[command(after_help = refused::HELP, after_long_help = long(examples::ATTRIBUTE, refused::HELP), alias = "attr")]
+    Attribute(Box<Attribute>),
     /// Find the output tokens that depend on a context, and the context's tokens they depend on.
     ///
     /// The method is PECoRe (Sarti et al. 2024). A metric compares the prediction of each output
     /// token with and without the context; tokens that stand out are attributed, and the scores of
     /// the context's tokens are their cues.
-    #[command(after_help = refused::CONTEXT_HELP, alias = "attr-context")]
+    #[command(after_help = refused::CONTEXT_HELP, after_long_help = long(examples::ATTRIBUTE_CONTEXT, refused::CONTEXT_HELP), alias = "attr-context")]
     AttributeContext(Box<AttributeContext>),
     /// Attribute every row of a dataset, in this process, into a table.
     ///
     /// Run the same command again to resume after a stop, or to show the result of a finished job.
-    #[command(after_help = refused::HELP, alias = "attr-dataset")]
-    AttributeDataset(AttributeDataset),
+    #[command(after_help = refused::HELP, after_long_help = long(examples::ATTRIBUTE_DATASET, refused::HELP), alias = "attr-dataset")]
+    AttributeDataset(Box<AttributeDataset>),
+    /// Find the output tokens of every row of a dataset that depend on a context, into a table.
+    ///
+    /// This is `attribute-context` for datasets. `whence show` shows a row of the table, and --save-path
+    /// writes all of them. Run the same command again to resume.
+    #[command(after_help = refused::HELP, after_long_help = long(examples::ATTRIBUTE_CONTEXT_DATASET, refused::HELP), alias = "attr-context-dataset")]
+    AttributeContextDataset(Box<AttributeContextDataset>),
     /// Submit a dataset to a running coordinator.
     ///
     /// Takes the same flags as `attribute-dataset`. The digests of the model and the dataset are
     /// computed on this machine, so both must be readable here, under the same paths as on the
     /// coordinator (dataset) and the workers (model).
-    #[command(after_help = refused::HELP)]
+    #[command(after_help = refused::HELP, after_long_help = long(examples::SUBMIT, refused::HELP))]
     Submit(Submit),
     /// Show the progress of jobs.
     Status(Status),
@@ -129,6 +141,13 @@ pub enum Command {
     Worker(whence_worker::command::Arguments),
     /// Print the completion script for a shell.
     Completions(Completions),
+    /// Print a manual page, or write all of them to a folder.
+    Man(Man),
+}
+
+/// Returns what ends the long help of a command.
+fn long(examples: &str, notes: &str) -> String {
+    format!("{examples}\n\n{notes}")
 }
 
 impl Command {
@@ -159,6 +178,9 @@ pub struct Attribute {
     /// Where results go.
     #[command(flatten)]
     pub display: DisplayOptions,
+    /// Where to run it.
+    #[command(flatten)]
+    pub place: ClusterOptions,
 }
 
 /// `whence attribute-dataset`.
@@ -176,22 +198,15 @@ pub struct AttributeDataset {
     /// How to run it.
     #[command(flatten)]
     pub job: JobOptions,
-    /// Where the table goes.
+    /// Where to run it.
     #[command(flatten)]
-    pub storage: StorageOptions,
-    /// Number of workers in this process. One uses every core; with more, reading and writing overlap
-    /// with computing.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]
-    pub workers: u16,
+    pub place: PlaceOptions,
     /// How much at once.
     #[command(flatten)]
     pub batch: BatchOptions,
     /// Where results go.
     #[command(flatten)]
     pub display: DisplayOptions,
-    /// Do not show progress.
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 /// `whence submit`.
@@ -215,6 +230,9 @@ pub struct Submit {
     /// Follow the job until it ends, as `whence watch` does.
     #[arg(long)]
     pub watch: bool,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }
 
 /// `whence status`.
@@ -238,9 +256,9 @@ pub struct Watch {
     /// Which coordinator.
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
-    /// Show only the final state.
-    #[arg(short, long)]
-    pub quiet: bool,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }
 
 /// `whence cancel`.

@@ -151,3 +151,13 @@ pub struct Completions {
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
+
+/// `whence man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The command; the overview when absent. `whence man attribute | man -l -` shows the page.
+    pub command: Option<String>,
+    /// Write the pages of all commands to this folder, which is created.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub all: Option<PathBuf>,
+}

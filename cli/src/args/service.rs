@@ -3,7 +3,8 @@
 use clap::Args;
 use whence_schemas::user_path;
 
-use super::DatasetPlace;
+use super::dataset::DatasetPlace;
+use super::progress::ProgressOptions;
 
 /// Which coordinator.
 #[derive(Debug, Args)]
@@ -16,6 +17,21 @@ pub struct CoordinatorOptions {
         value_name = "URL"
     )]
     pub coordinator: String,
+}
+
+/// Where single texts are computed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterOptions {
+    /// Compute on the workers of the coordinator at this URL, not in this process.
+    ///
+    /// The texts become a job, whose table stays in the coordinator's storage root. This machine must
+    /// be able to read that root.
+    #[arg(long, value_name = "URL")]
+    pub cluster: Option<String>,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }
 
 /// `whence doctor`.

@@ -22,6 +22,16 @@ const COMMANDS: &[(&str, &[(&str, &str)])] = &[
         "attribute-context",
         &[("-fn", "--attributed-fn"), ("-vv", "--very-verbose")],
     ),
+    (
+        "attribute-context-dataset",
+        &[
+            ("-fn", "--attributed-fn"),
+            ("-bs", "--batch-size"),
+            ("-vv", "--very-verbose"),
+            ("-in", "--input-current-field"),
+            ("-gen", "--output-current-field"),
+        ],
+    ),
     ("attribute-dataset", DATASET),
     ("submit", DATASET),
 ];

@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: Aggregate) -> Result<(), Failure> {
     let work = async {
         let targets = Targets::create(display)?;
         let request = Request::read(&arguments).await?;
-        let mut progress = JobProgress::start(arguments.quiet);
+        let mut progress = JobProgress::start(arguments.progress.mode());
         let done = if writes_files {
             to_files(&request, targets, &arguments, &mut progress).await
         } else {

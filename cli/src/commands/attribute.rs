@@ -10,14 +10,14 @@ use tokio::task;
 use whence_engine::{Attribution, Engine, Example, GivenTexts};
 use whence_schemas::{AttributionSpec, RowId};
 
-use super::artifacts::{Files, Targets, effective_aggregators, origin_of};
-use super::drawing::draw;
+use super::artifacts::{Targets, effective_aggregators, origin_of};
+use super::attribute_on_cluster;
 use super::stop::unless_stopped;
+use super::tally::{Tally, show};
 use crate::args::Attribute;
 use crate::inseq_file::{ModelClasses, Origin};
 use crate::job::LocatedModel;
-use crate::output::counted;
-use crate::{Failure, job, output, viz};
+use crate::{Failure, job, output};
 
 /// One sequence of an example.
 struct Sequence {
@@ -37,6 +37,9 @@ pub(super) async fn run(arguments: Attribute) -> Result<(), Failure> {
     let spec = job::attribution(&arguments.attribution, &arguments.model)?;
     let examples = examples(&arguments)?;
     let targets = Targets::create(&arguments.display)?;
+    if let Some(url) = &arguments.place.cluster {
+        return attribute_on_cluster::run(url, &arguments, spec, targets).await;
+    }
     let work = attribute(arguments, spec, examples, targets);
     unless_stopped(
         work,
@@ -77,7 +80,7 @@ async fn attribute(
             match sequence.result {
                 Ok(attributed) => {
                     check_drawable(&attributed.shown, &arguments)?;
-                    show(&attributed.shown, &names, &arguments)?;
+                    show(&attributed.shown, &names, &arguments.display)?;
                     let Attributed { shown, raw } = &attributed;
                     let saved = raw.as_ref().unwrap_or(shown);
                     files.add_both(sequence.id, &sequence.input_text, (shown, saved))?;
@@ -166,38 +169,6 @@ pub(super) fn joined<T>(ended: Result<Result<T, Failure>, task::JoinError>) -> R
     })
 }
 
-/// The number of attributed sequences, and the failures of the others.
-#[derive(Default)]
-struct Tally {
-    attributed: u64,
-    failures: Vec<(RowId, Failure)>,
-}
-
-impl Tally {
-    /// Completes the files if at least one sequence was attributed. Fails if any sequence could not
-    /// be attributed.
-    fn conclude(self, files: Files) -> Result<(), Failure> {
-        if self.attributed > 0 {
-            files.finish()?;
-        }
-        if let ([(_, failure)], 0) = (&self.failures[..], self.attributed) {
-            return Err(failure.clone());
-        }
-        for (id, failure) in &self.failures {
-            eprintln!("{id}: {}", failure.message());
-        }
-        let failed = self.failures.len() as u64;
-        match (failed, self.attributed) {
-            (0, _) => Ok(()),
-            (_, 0) => Err(Failure::run("none of the texts could be attributed")),
-            (_, attributed) => Err(Failure::run(format!(
-                "{failed} of {} could not be attributed",
-                counted(failed + attributed, "text")
-            ))),
-        }
-    }
-}
-
 /// Pairs every result with its example and its row id, which counts the example's sequences from 0.
 fn numbered<T>(
     examples: &[Example],
@@ -242,16 +213,4 @@ fn check_drawable(attribution: &Attribution, arguments: &Attribute) -> Result<()
         ));
     }
     Ok(())
-}
-
-fn show(
-    attribution: &Attribution,
-    step_scores: &[String],
-    arguments: &Attribute,
-) -> Result<(), Failure> {
-    if arguments.display.hide_attributions {
-        return Ok(());
-    }
-    let heatmaps = viz::heatmaps(attribution, step_scores);
-    draw(&heatmaps, arguments.display.pictures)
 }

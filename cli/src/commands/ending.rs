@@ -2,6 +2,7 @@
 //! files and the place of the table.
 
 use whence_proto::v1::{JobState, JobStatus};
+use whence_schemas::layout;
 
 use super::artifacts;
 use super::drawing::draw;
@@ -85,20 +86,23 @@ pub(super) fn ended_well(status: &JobStatus) -> Result<(), Failure> {
     }
 }
 
-/// Returns an example query as a command that can be pasted into a shell: the tokens with the
-/// highest mean score.
+/// Returns a command to start with, which can be pasted into a shell: a query for the tokens with the
+/// highest mean score, or for a job about contexts its first row.
 fn question(root: &str, status: &JobStatus) -> String {
+    // Quoting fails only for a NUL byte, which no path contains.
+    let quoted = shlex::try_quote(root).unwrap_or_default();
+    if status.table.starts_with(layout::CONTEXTS) {
+        return format!("whence show {} --root {quoted}", status.job_id);
+    }
     format!(
-        "whence sql --root {} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
+        "whence sql --root {quoted} \"SELECT source_token, count(*) AS times, avg(score) AS mean \
          FROM attributions WHERE job = '{}' GROUP BY source_token ORDER BY mean DESC LIMIT 10\"",
-        // Quoting fails only for a NUL byte, which no path contains.
-        shlex::try_quote(root).unwrap_or_default(),
         status.job_id
     )
 }
 
 /// Prints how many rows failed, and the first row for each of the first few distinct errors.
-async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), Failure> {
+pub(super) async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), Failure> {
     if status.rows_failed == 0 {
         return Ok(());
     }
@@ -111,16 +115,19 @@ async fn tell_failed_rows(status: &JobStatus, results: &Results) -> Result<(), F
     let files = manifest.map(|manifest| manifest.files).unwrap_or_default();
     let mut told: Vec<String> = Vec::new();
     for file in files.iter().filter(|file| file.errors > 0) {
-        for row in results.rows(&file.key).await? {
-            let Err(error) = row.result else { continue };
+        for (id, error) in results.errors(&file.key).await? {
             if told.contains(&error.message) {
                 continue;
             }
             if told.len() == SHOWN_REASONS {
-                eprintln!("  … all: SELECT * FROM examples WHERE status = 'error'");
+                if results.spec().context.is_none() {
+                    eprintln!("  … all: SELECT * FROM examples WHERE status = 'error'");
+                } else {
+                    eprintln!("  …");
+                }
                 return Ok(());
             }
-            eprintln!("  {}: {}", row.id, error.message);
+            eprintln!("  {id}: {}", error.message);
             told.push(error.message);
         }
     }

@@ -13,7 +13,8 @@ use crate::results::Results;
 
 pub(super) async fn run(arguments: Export) -> Result<(), Failure> {
     let exported = answering(&arguments.storage.root, export(&arguments));
-    unless_stopped(exported, "the table was not written").await
+    // The state of a query is large.
+    Box::pin(unless_stopped(exported, "the table was not written")).await
 }
 
 async fn export(arguments: &Export) -> Result<(), Failure> {
@@ -24,6 +25,7 @@ async fn export(arguments: &Export) -> Result<(), Failure> {
     let view = named(&arguments.view)?;
     let root = &arguments.storage.root;
     let results = Results::open(root, &arguments.job).await?;
+    results.check_attributions()?;
     let out = OutputFile::create("--output", &arguments.output)?;
     let session = Session::open(root, arguments.memory, Order::Stored).await?;
     // A job's id has only letters and digits.

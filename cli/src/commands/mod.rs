@@ -3,7 +3,10 @@
 mod aggregate;
 mod attribute;
 mod attribute_context;
+mod attribute_context_dataset;
+mod attribute_context_on_cluster;
 mod attribute_dataset;
+mod attribute_on_cluster;
 mod cancel;
 mod compare;
 mod completions;
@@ -14,6 +17,7 @@ mod export;
 #[path = "without_sql.rs"]
 mod export;
 mod list;
+mod man;
 mod show;
 #[cfg(feature = "sql")]
 mod sql;
@@ -28,9 +32,14 @@ mod watch;
 #[cfg(feature = "sql")]
 mod answering;
 mod artifacts;
+mod context_ending;
+mod context_result;
 mod drawing;
+mod dry_run;
 mod ending;
+mod running;
 mod stop;
+mod tally;
 
 use crate::Failure;
 use crate::args::Command;
@@ -38,9 +47,12 @@ use crate::args::Command;
 /// Runs a command.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Attribute(arguments) => attribute::run(arguments).await,
+        Command::Attribute(arguments) => attribute::run(*arguments).await,
         Command::AttributeContext(arguments) => attribute_context::run(*arguments).await,
-        Command::AttributeDataset(arguments) => attribute_dataset::run(arguments).await,
+        Command::AttributeDataset(arguments) => attribute_dataset::run(*arguments).await,
+        Command::AttributeContextDataset(arguments) => {
+            attribute_context_dataset::run(*arguments).await
+        }
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
@@ -56,5 +68,6 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Coordinator(arguments) => Ok(whence_coordinator::command::run(arguments).await?),
         Command::Worker(arguments) => Ok(whence_worker::command::run(arguments).await?),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }

@@ -2,20 +2,27 @@
 
 use whence_schemas::RowId;
 
-use super::artifacts;
 use super::drawing::draw;
 use super::stop::unless_stopped;
+use super::{artifacts, context_ending};
 use crate::args::Show;
-use crate::results::Source;
+use crate::output_file::OutputFile;
+use crate::output_pair::VIZ_PATH;
+use crate::results::{Results, Source};
 use crate::viz::html::Caption;
-use crate::{Failure, viz};
+use crate::{Failure, output, viz};
 
 pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
     unless_stopped(show(&arguments), "nothing was written").await
 }
 
 async fn show(arguments: &Show) -> Result<(), Failure> {
-    let source = Source::open(&arguments.storage.root, &arguments.job).await?;
+    let source = Source::find(&arguments.storage.root, &arguments.job).await?;
+    if let Source::Job(results) = &source
+        && results.spec().context.is_some()
+    {
+        return show_context(arguments, results).await;
+    }
     let row = match arguments.example {
         Some(example) => {
             let sample = arguments.sample;
@@ -43,4 +50,38 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
     eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
     let heatmaps = viz::heatmaps(&attribution, &source.step_scores());
     draw(&heatmaps, arguments.pictures)
+}
+
+/// Shows an example of a job about contexts.
+async fn show_context(arguments: &Show, results: &Results) -> Result<(), Failure> {
+    let row = match arguments.example {
+        Some(example) => {
+            let sample = arguments.sample;
+            results.context_row(RowId { example, sample }).await?
+        }
+        None => first(results.first_analyzed().await?, results)?,
+    };
+    let Some(view) = context_ending::view(results, &row) else {
+        let message = row.result.err().map(|error| error.message);
+        return Err(Failure::run(format!(
+            "{} could not be analyzed: {}",
+            row.id,
+            message.unwrap_or_default()
+        )));
+    };
+    if let Some(path) = &arguments.viz_path {
+        let mut page = OutputFile::create(VIZ_PATH, path)?;
+        viz::context::write_page(&mut page, &view)?;
+        return artifacts::finished(page, path);
+    }
+    let drawn = viz::context::render(&view, viz::Colors::of_stdout());
+    output::line(drawn.trim_end())
+}
+
+/// Returns the first row. Fails if there is none yet.
+fn first<R>(row: Option<R>, results: &Results) -> Result<R, Failure> {
+    row.ok_or_else(|| {
+        let job = results.id();
+        Failure::run(format!("job `{job}` has no attributed example yet"))
+    })
 }

@@ -1,11 +1,11 @@
 //! `whence status`: prints the state and progress of one job or of all jobs.
 
 use serde_json::{Value, json};
-use whence_proto::v1::{JobState, JobStatus};
+use whence_proto::v1::JobStatus;
 
 use crate::Failure;
 use crate::args::Status;
-use crate::output::{self, counted, grouped};
+use crate::output::{self, counted, grouped, state_name};
 use crate::remote::Jobs;
 
 pub(super) async fn run(arguments: Status) -> Result<(), Failure> {
@@ -60,17 +60,6 @@ pub(super) fn describe(status: &JobStatus) -> String {
     }
     text
 }
-
-fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Running => "running",
-        JobState::Sealed => "sealed",
-        JobState::Cancelled => "cancelled",
-        JobState::Failed => "failed",
-        JobState::Unspecified => "unknown",
-    }
-}
-
 fn to_json(status: &JobStatus, spec: Option<&str>) -> Value {
     let mut json = json!({
         "job": status.job_id,

@@ -12,9 +12,17 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
     // is listening.
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
-    let arrivals = DataArrivals::show(false);
-    let inputs = (&arguments.model, &arguments.dataset);
-    let (spec, _) = job::specification(inputs, attribution, &arguments.job).await?;
+    let mode = arguments.progress.mode();
+    let arrivals = DataArrivals::show(mode);
+    let request = job::Request {
+        model: &arguments.model,
+        rows: job::Rows::Of(&arguments.dataset.place),
+        fields: (&arguments.dataset).into(),
+        attribution,
+        context: None,
+        job: arguments.job.clone(),
+    };
+    let (spec, _) = job::specification(request).await?;
     drop(arrivals);
     let (id, existed) = jobs.submit(&spec).await?;
     output::line(id.as_str())?;
@@ -22,7 +30,7 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
         eprintln!("this job was submitted before; the rows it has computed are kept");
     }
     if arguments.watch {
-        let (status, summary) = follow(&mut jobs, &id, false).await?;
+        let (status, summary) = follow(&mut jobs, &id, mode).await?;
         ended_well(&status)?;
         if let Some(summary) = summary {
             eprintln!("attributed {summary}");

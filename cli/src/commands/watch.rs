@@ -6,7 +6,7 @@ use whence_schemas::JobId;
 use super::ending::{ended_well, tell_table};
 use super::status::describe;
 use super::stop::stop_requested;
-use crate::args::Watch;
+use crate::args::{ProgressMode, Watch};
 use crate::progress::JobProgress;
 use crate::remote::Jobs;
 use crate::{Failure, output};
@@ -14,7 +14,7 @@ use crate::{Failure, output};
 pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
     let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
     let id = jobs.find(&arguments.job).await?;
-    let (status, _) = follow(&mut jobs, &id, arguments.quiet).await?;
+    let (status, _) = follow(&mut jobs, &id, arguments.progress.mode()).await?;
     output::line(&describe(&status))?;
     ended_well(&status)?;
     tell_table(&status.root, &status);
@@ -26,9 +26,9 @@ pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
 pub(super) async fn follow(
     jobs: &mut Jobs,
     id: &JobId,
-    quiet: bool,
+    mode: ProgressMode,
 ) -> Result<(JobStatus, Option<String>), Failure> {
-    let mut progress = JobProgress::start(quiet);
+    let mut progress = JobProgress::start(mode);
     let outcome = tokio::select! {
         status = jobs.follow(id, &mut progress) => status,
         _ = stop_requested() => {

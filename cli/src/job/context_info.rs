@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use whence_engine::context::ContextAttribution;
 
-use crate::args::{AttributeContext, ContextMethod, ContextOutput, ContextTexts, ModelOptions};
+use crate::args::{AttributeContext, ContextMethod, ContextOutput, ModelOptions};
 
 /// Every option, under Inseq's name, and in the order in which Inseq writes them.
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ impl<'a> ContextInfo<'a> {
             output: DisplayInfo::new(&arguments.output),
             method: MethodInfo::new(&arguments.model, &arguments.method),
             selection: SelectionInfo::new(arguments),
-            texts: TextInfo::new(&arguments.texts, attribution),
+            texts: TextInfo::new(arguments, attribution),
         }
     }
 }
@@ -131,18 +131,19 @@ impl<'a> SelectionInfo<'a> {
     fn new(arguments: &'a AttributeContext) -> Self {
         let AttributeContext {
             texts,
+            templates,
             method,
             selection,
             ..
         } = arguments;
         Self {
             context_sensitivity_metric: &method.context_sensitivity_metric,
-            handle_output_context_strategy: texts.handle_output_context_strategy.as_str(),
-            contextless_output_next_tokens: &method.contextless_output_next_tokens,
-            prompt_user_for_contextless_output_next_tokens: method
+            handle_output_context_strategy: templates.handle_output_context_strategy.as_str(),
+            contextless_output_next_tokens: &texts.contextless_output_next_tokens,
+            prompt_user_for_contextless_output_next_tokens: texts
                 .prompt_user_for_contextless_output_next_tokens,
-            special_tokens_to_keep: &texts.special_tokens_to_keep,
-            decoder_input_output_separator: &texts.decoder_input_output_separator,
+            special_tokens_to_keep: &templates.special_tokens_to_keep,
+            decoder_input_output_separator: &templates.decoder_input_output_separator,
             context_sensitivity_std_threshold: selection.context_sensitivity_std_threshold.0,
             context_sensitivity_topk: selection.context_sensitivity_topk,
             attribution_std_threshold: selection.attribution_std_threshold.0,
@@ -152,7 +153,10 @@ impl<'a> SelectionInfo<'a> {
 }
 
 impl<'a> TextInfo<'a> {
-    fn new(texts: &'a ContextTexts, attribution: &'a ContextAttribution) -> Self {
+    fn new(arguments: &'a AttributeContext, attribution: &'a ContextAttribution) -> Self {
+        let AttributeContext {
+            texts, templates, ..
+        } = arguments;
         let output_context = attribution.output_context.as_ref();
         let has_input_context = attribution.input_context.is_some();
         let template = |given: &'a Option<String>, has_context: bool| {
@@ -162,13 +166,16 @@ impl<'a> TextInfo<'a> {
         Self {
             input_current_text: &texts.input_current_text,
             input_context_text: texts.input_context_text.as_deref(),
-            input_template: template(&texts.input_template, has_input_context),
+            input_template: template(&templates.input_template, has_input_context),
             output_context_text: output_context.map(|own| own.text.as_str()),
             output_current_text: &attribution.output_current.text,
-            output_template: template(&texts.output_template, output_context.is_some()),
-            contextless_input_current_text: template(&texts.contextless_input_current_text, false),
+            output_template: template(&templates.output_template, output_context.is_some()),
+            contextless_input_current_text: template(
+                &templates.contextless_input_current_text,
+                false,
+            ),
             contextless_output_current_text: template(
-                &texts.contextless_output_current_text,
+                &templates.contextless_output_current_text,
                 false,
             ),
             has_input_context,

@@ -11,29 +11,29 @@ use whence_schemas::location::{DatasetLocation, DatasetOrigin};
 use whence_schemas::suggest::nearest;
 
 use super::hub_name::is_hub_name;
-use crate::args::{DatasetOptions, DatasetPlace};
+use super::rows::Rows;
+use crate::args::DatasetPlace;
 use crate::{Failure, output};
 
-/// Returns the dataset with the digest of its files. Reads each local file of the split once.
-pub(super) fn source(options: &DatasetOptions) -> Result<DatasetSource, Failure> {
-    let place = &options.place;
-    let location = location(place)?;
+/// Returns the dataset with the digest of its files, without naming fields. Reads each local file of
+/// the split once.
+pub(super) fn source(rows: Rows<'_>) -> Result<DatasetSource, Failure> {
+    let (location, split) = match rows {
+        Rows::Of(place) => (location(place)?, place.dataset_split.clone()),
+        Rows::Typed(rows) => (
+            DatasetLocation::of(DatasetOrigin::Rows { rows }),
+            "train".to_owned(),
+        ),
+    };
     let source = open(&location)?;
-    let pinned = pin(&location, &place.dataset_split, source.as_ref())?;
+    let pinned = pin(&location, &split, source.as_ref())?;
     for notice in &pinned.notices {
         output::warn(notice);
     }
+    let digest = pinned.digest();
     Ok(DatasetSource {
-        location,
-        digest: pinned.digest(),
-        format: pinned.format,
-        split: place.dataset_split.clone(),
-        input_field: options.input_text_field.clone().unwrap_or_default(),
-        input_template: options.input_template.clone(),
-        generated_field: options.generated_text_field.clone(),
-        contrast_source_field: options.contrast_source_field.clone(),
-        contrast_target_field: options.contrast_target_field.clone(),
-        columns: options.columns.clone(),
+        split,
+        ..DatasetSource::new(location, pinned.format, digest, "")
     })
 }
 

@@ -7,47 +7,60 @@ mod attribution;
 mod context;
 mod context_info;
 mod dataset;
+mod fields;
 mod functions;
 mod hub_name;
 mod kwargs;
 mod model;
+mod rows;
 
-use whence_engine::GivenTexts;
 use whence_schemas::job::NUMERICS_VERSION;
-use whence_schemas::{AttributionSpec, JobSpec};
+use whence_schemas::{AttributionSpec, ContextOptions, JobSpec};
 use whence_worker::memory;
 
 use crate::Failure;
-use crate::args::{BatchOptions, DatasetOptions, JobOptions, ModelOptions};
+use crate::args::{BatchOptions, JobOptions, ModelOptions};
 pub(crate) use attribution::attribution;
-pub(crate) use context::{chosen, context};
+pub(crate) use context::{ContextFlags, context, context_job};
 pub(crate) use context_info::ContextInfo;
 pub(crate) use dataset::location;
+pub(crate) use fields::RowFields;
 pub(crate) use functions::aggregators;
 pub(crate) use model::{LocatedModel, address, locate, locate_sampler};
+pub(crate) use rows::Rows;
+
+/// A job as it was typed.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) model: &'a ModelOptions,
+    pub(crate) rows: Rows<'a>,
+    pub(crate) fields: RowFields,
+    pub(crate) attribution: AttributionSpec,
+    /// What to ask about contexts; `None` for a job that attributes its rows.
+    pub(crate) context: Option<ContextOptions>,
+    pub(crate) job: JobOptions,
+}
 
 /// Returns the job's specification and where its model is. Downloads the model if it is elsewhere,
 /// and reads it and the dataset once to compute their digests.
 pub(crate) async fn specification(
-    (model, dataset): (&ModelOptions, &DatasetOptions),
-    mut attribution: AttributionSpec,
-    job: &JobOptions,
+    request: Request<'_>,
 ) -> Result<(JobSpec, LocatedModel), Failure> {
+    let mut attribution = request.attribution;
     if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
         return Err(Failure::request(
             "a table holds one score per token, not raw scores; name aggregators, or save the raw \
              scores of single texts with `whence attribute --save-path`",
         ));
     }
-    let given = GivenTexts {
-        generated: dataset.generated_text_field.is_some(),
-        contrast_source: dataset.contrast_source_field.is_some(),
-        contrast_target: dataset.contrast_target_field.is_some(),
-    };
-    whence_engine::check_request(&attribution, given)?;
+    let given = request.fields.given();
+    // The contrasts of a job about contexts are its own texts, with and without context.
+    if request.context.is_none() {
+        whence_engine::check_request(&attribution, given)?;
+    }
     // The dataset comes first: a mistake in its name must not cost the download of a model.
-    let dataset = dataset::source(dataset)?;
-    let model = locate(model).await?;
+    let dataset = request.fields.of(dataset::source(request.rows)?);
+    let model = locate(request.model).await?;
     let source = model::source(&model)?;
     whence_engine::check_with_model(&attribution, given, &model.path)?;
     let sampler = locate_sampler(&mut attribution).await?;
@@ -55,15 +68,17 @@ pub(crate) async fn specification(
     if let Some(address) = sampler {
         model::name_sampler(&mut attribution, &address)?;
     }
+    let job = request.job;
     let spec = JobSpec {
         model: source,
         dataset,
         attribution,
         derived_from: None,
+        context: request.context,
         dtype: model.dtype,
         seed: job.seed,
         shard_tokens: job.shard_tokens,
-        run_id: job.run_id.clone(),
+        run_id: job.run_id,
         numerics_version: NUMERICS_VERSION,
     };
     Ok((spec, model))

@@ -10,6 +10,7 @@ use whence_datasets::content::{Arrival, Listening, listen};
 use whence_hub::{Settings, Transfer};
 
 use super::terminal::can_move_its_cursor;
+use crate::args::ProgressMode;
 
 /// A display of all files that are downloaded at the moment.
 #[derive(Debug)]
@@ -106,8 +107,9 @@ pub(crate) struct DataArrivals {
 }
 
 impl DataArrivals {
-    /// Shows data files on standard error, unless `hidden` or the environment does not want it.
-    pub(crate) fn show(hidden: bool) -> Self {
+    /// Shows data files on standard error, unless `mode` or the environment does not want it.
+    pub(crate) fn show(mode: ProgressMode) -> Self {
+        let hidden = matches!(mode, ProgressMode::Json | ProgressMode::None);
         let settings = Settings::from_env(|name| std::env::var(name).ok());
         let is_unwanted = settings.is_ok_and(|settings| settings.hides_progress);
         let downloads = Arc::new(Downloads::start(hidden || is_unwanted));

@@ -1,4 +1,5 @@
-//! Shows a job's progress on standard error: a bar on a terminal, an occasional line in a log.
+//! Shows a job's progress on standard error: a bar on a terminal, lines for a log, or JSON for a
+//! program.
 //!
 //! The bar and the time left are based on work, measured in the plan's estimated tokens, because
 //! rows differ in length. Rates are measured since this watch began: rows that were done before it
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
-use whence_proto::v1::JobStatus;
+use whence_proto::v1::{JobState, JobStatus};
 
+use crate::args::ProgressMode;
 use crate::output::{counted, grouped};
 pub(crate) use downloads::{DataArrivals, Downloads};
 use terminal::can_move_its_cursor;
@@ -28,6 +30,8 @@ const TICK: Duration = Duration::from_millis(120);
 /// [`IDLE_LINE_EVERY`].
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const IDLE_LINE_EVERY: Duration = Duration::from_mins(1);
+/// Time between two JSON objects while the job's state stays the same.
+const JSON_EVERY: Duration = Duration::from_secs(1);
 
 /// A display of one job's progress.
 #[derive(Debug)]
@@ -43,18 +47,23 @@ enum Shown {
         /// When the last line was written, and how much work was done by then.
         last: Option<(Instant, u64)>,
     },
+    Json {
+        /// When the last line was written, and the state that it told.
+        last: Option<(Instant, JobState)>,
+    },
     Nothing,
 }
 
 impl JobProgress {
-    /// Shows progress on standard error, unless `quiet`.
-    pub(crate) fn start(quiet: bool) -> Self {
-        let shown = if quiet {
-            Shown::Nothing
-        } else if can_move_its_cursor() {
-            Shown::Bar(ProgressBar::new(BAR_STEPS).with_style(style()))
-        } else {
-            Shown::Lines { last: None }
+    /// Shows progress on standard error as `mode` says.
+    pub(crate) fn start(mode: ProgressMode) -> Self {
+        let shown = match mode {
+            ProgressMode::Auto if can_move_its_cursor() => {
+                Shown::Bar(ProgressBar::new(BAR_STEPS).with_style(style()))
+            }
+            ProgressMode::Lines => Shown::Lines { last: None },
+            ProgressMode::Json => Shown::Json { last: None },
+            ProgressMode::Auto | ProgressMode::None => Shown::Nothing,
         };
         if let Shown::Bar(bar) = &shown {
             *visible_bar() = Some(bar.clone());
@@ -93,6 +102,14 @@ impl JobProgress {
                 if is_due {
                     *last = Some((now, done));
                     eprintln!("{}", watch.describe(now));
+                }
+            }
+            Shown::Json { last } => {
+                let state = watch.state();
+                let is_due = last.is_none_or(|(at, told)| now - at >= JSON_EVERY || told != state);
+                if is_due {
+                    *last = Some((now, state));
+                    eprintln!("{}", watch.to_json(now));
                 }
             }
             Shown::Nothing => {}

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use indicatif::HumanDuration;
+use serde_json::{Value, json};
 use tokio::time::Instant;
-use whence_proto::v1::JobStatus;
+use whence_proto::v1::{JobState, JobStatus};
 
 use super::pace::{Outlook, Pace};
-use crate::output::{counted, grouped};
+use crate::output::{counted, grouped, state_name};
 
 /// Length of the bar in steps; finer than any terminal can show.
 pub(super) const BAR_STEPS: u64 = 10_000;
@@ -61,6 +62,38 @@ impl Watch {
         let (_, total) = work(&self.status);
         let done = self.work.count().min(total);
         (u128::from(done) * u128::from(BAR_STEPS) / u128::from(total.max(1))) as u64
+    }
+
+    /// Returns the state of the job.
+    pub(super) fn state(&self) -> JobState {
+        self.status.state()
+    }
+
+    /// Returns progress, rates and time left for programs. Rates and times are null while there is too
+    /// little to measure them.
+    pub(super) fn to_json(&self, now: Instant) -> Value {
+        let at = now - self.began;
+        let status = &self.status;
+        let (work_done, work_total) = work(status);
+        let left = match self.work.outlook(at, work_total) {
+            Outlook::Left(left) => Some(left.as_secs_f64().round()),
+            Outlook::Unknown | Outlook::Stalled(_) => None,
+        };
+        let rounded = |rate: f64| (rate * 10.0).round() / 10.0;
+        json!({
+            "job": status.job_id,
+            "state": state_name(status.state()),
+            "rows_total": status.rows_total,
+            "rows_done": status.rows_done,
+            "rows_failed": status.rows_failed,
+            "work_total": work_total,
+            "work_done": work_done,
+            "workers": status.workers,
+            "rows_per_second": self.rows.rate(at).map(rounded),
+            "tokens_per_second": self.tokens.rate(at).map(rounded),
+            "seconds": at.as_secs_f64().round(),
+            "seconds_left": left,
+        })
     }
 
     /// Describes progress, rates and time left in one line.
@@ -158,6 +191,25 @@ mod tests {
             "100 of 300 rows, 25.0 rows/s, 10,000 tokens/s, 32s left, 2 failed"
         );
         assert_eq!(watch.steps(), BAR_STEPS / 9);
+    }
+
+    #[test]
+    fn programs_get_every_number_and_null_for_what_is_not_known_yet() {
+        let (mut watch, now) = watched(0, |_| 0);
+        watch.status.job_id = "j".to_owned();
+        watch.status.set_state(JobState::Running);
+        let first = watch.to_json(now);
+        assert_eq!(first["rows_per_second"], Value::Null);
+        assert_eq!(first["seconds_left"], Value::Null);
+        let (mut watch, now) = watched(4, |second| second * 25);
+        watch.status.rows_failed = 2;
+        watch.status.set_state(JobState::Running);
+        let expected = json!({
+            "job": "", "state": "running", "rows_total": 300, "rows_done": 100, "rows_failed": 2,
+            "work_total": 900, "work_done": 100, "workers": 1, "rows_per_second": 25.0,
+            "tokens_per_second": 10_000.0, "seconds": 4.0, "seconds_left": 32.0,
+        });
+        assert_eq!(watch.to_json(now), expected);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod editor;
 mod history;
 mod terminal;
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use crate::query::{Session, describe, describe_tables, is_complete, statements, write_table};
 use crate::{Failure, output};

@@ -4,13 +4,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StructArray};
-
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
+use arrow::error::ArrowError;
 use whence_coordinator::durable::manifest::Manifest;
+use whence_engine::Attribution;
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Footer, JobId, JobSpec, Plan, RowId, chain, layout, output, slot_file};
+use whence_schemas::{
+    Footer, JobId, JobSpec, Plan, RowError, RowId, chain, layout, output, slot_file,
+};
 use whence_schemas::{panics, slot_file::SlotFile};
-use whence_worker::table::{self, TableRow};
+use whence_worker::table::{self, ContextRow, TableRow};
 
 use super::root::{get, jobs, open_root};
 use crate::Failure;
@@ -18,11 +21,11 @@ use crate::remote::find;
 
 /// The rows of one slot, with everything else that its file holds.
 #[derive(Debug, Clone)]
-pub struct SlotRows {
+pub struct SlotRows<R = Attribution> {
     /// Who filled the slot, and with what.
     pub footer: Footer,
     /// The rows.
-    pub rows: Vec<TableRow>,
+    pub rows: Vec<TableRow<R>>,
     /// The dataset columns that were carried along, with one value per row.
     pub columns: Option<StructArray>,
 }
@@ -61,6 +64,18 @@ impl Results {
         })
     }
 
+    /// Fails if the table is not one of attributions.
+    pub fn check_attributions(&self) -> Result<(), Failure> {
+        if self.spec.context.is_none() {
+            return Ok(());
+        }
+        let id = &self.id;
+        Err(Failure::request(format!(
+            "job `{id}` asks what depends on a context; it has no attributions of whole texts"
+        ))
+        .hint(format!("whence show {id}")))
+    }
+
     /// Returns the job's id.
     pub fn id(&self) -> &JobId {
         &self.id
@@ -95,17 +110,46 @@ impl Results {
         Ok(self.slot(slot).await?.rows)
     }
 
-    /// Reads everything that one slot holds. Fails if its file is missing or damaged.
+    /// Reads all rows of one slot of the context table. Fails if its file is missing or damaged.
+    pub async fn context_rows(&self, slot: &str) -> Result<Vec<ContextRow>, Failure> {
+        let decode = |batch: &RecordBatch| table::context::decode(batch);
+        Ok(self.decoded(slot, decode).await?.rows)
+    }
+
+    /// Reads the errors of one slot, of whichever table it is.
+    pub async fn errors(&self, slot: &str) -> Result<Vec<(RowId, RowError)>, Failure> {
+        fn errors<R>(rows: Vec<TableRow<R>>) -> Vec<(RowId, RowError)> {
+            let errors = rows.into_iter();
+            let errors = errors.filter_map(|row| Some((row.id, row.result.err()?)));
+            errors.collect()
+        }
+        Ok(match self.spec.context {
+            Some(_) => errors(self.context_rows(slot).await?),
+            None => errors(self.rows(slot).await?),
+        })
+    }
+
+    /// Reads everything that one slot of the attribution table holds. Fails if its file is missing or
+    /// damaged.
     pub async fn slot(&self, slot: &str) -> Result<SlotRows, Failure> {
+        let names = self.step_scores();
+        self.decoded(slot, |batch| table::decode(batch, &names))
+            .await
+    }
+
+    async fn decoded<R>(
+        &self,
+        slot: &str,
+        decode: impl Fn(&RecordBatch) -> Result<Vec<TableRow<R>>, ArrowError>,
+    ) -> Result<SlotRows<R>, Failure> {
         let bytes = self.store.get(slot).await?;
         let bytes = bytes.ok_or_else(|| Failure::run(format!("the object `{slot}` vanished")))?;
-        let read = || -> Result<SlotRows, String> {
+        let read = || -> Result<SlotRows<R>, String> {
             let SlotFile { footer, batches } =
                 slot_file::decode(bytes).map_err(|error| chain(&error))?;
             let mut rows = Vec::new();
             for batch in &batches {
-                let decoded = table::decode(batch, &self.step_scores());
-                rows.extend(decoded.map_err(|error| chain(&error))?);
+                rows.extend(decode(batch).map_err(|error| chain(&error))?);
             }
             let columns = batches
                 .iter()
@@ -122,15 +166,41 @@ impl Results {
             .map_err(|reason| Failure::run(format!("the table file `{slot}` is damaged: {reason}")))
     }
 
+    /// Returns the first row of the context table without an error; `None` if there is none so far.
+    pub async fn first_analyzed(&self) -> Result<Option<ContextRow>, Failure> {
+        for slot in self.slots().await? {
+            let mut rows = self.context_rows(&slot).await?.into_iter();
+            if let Some(row) = rows.find(|row| row.result.is_ok()) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the row `id` of the context table. Fails as [`Results::row`] does.
+    pub async fn context_row(&self, id: RowId) -> Result<ContextRow, Failure> {
+        let decode = |batch: &RecordBatch| table::context::decode(batch);
+        self.found(id, decode).await
+    }
+
     /// Returns the row `id`.
     ///
     /// Fails if it has not been computed yet, or if the job has no such row.
     pub async fn row(&self, id: RowId) -> Result<TableRow, Failure> {
+        let names = self.step_scores();
+        self.found(id, |batch| table::decode(batch, &names)).await
+    }
+
+    async fn found<R>(
+        &self,
+        id: RowId,
+        decode: impl Fn(&RecordBatch) -> Result<Vec<TableRow<R>>, ArrowError>,
+    ) -> Result<TableRow<R>, Failure> {
         for slot in self.slots().await? {
             if !self.may_hold(&slot, id.example) {
                 continue;
             }
-            let mut samples = self.rows(&slot).await?;
+            let mut samples = self.decoded(&slot, &decode).await?.rows;
             samples.retain(|row| row.id.example == id.example);
             let last = samples.iter().map(|row| row.id.sample).max();
             if let Some(row) = samples.into_iter().find(|row| row.id == id) {

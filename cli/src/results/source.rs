@@ -28,7 +28,18 @@ pub enum Source {
 impl Source {
     /// Opens what `name` means: a file if there is one of that name, or else the job of the storage
     /// root at `root` whose id begins with it.
+    ///
+    /// Fails if there is neither, or if the job has no attributions.
     pub async fn open(root: &str, name: &str) -> Result<Self, Failure> {
+        let source = Self::find(root, name).await?;
+        if let Self::Job(results) = &source {
+            results.check_attributions()?;
+        }
+        Ok(source)
+    }
+
+    /// Like [`Source::open`], but the job may have another kind of table.
+    pub async fn find(root: &str, name: &str) -> Result<Self, Failure> {
         if !Self::is_file(name)? {
             return Ok(Self::Job(Arc::new(Results::open(root, name).await?)));
         }

@@ -130,7 +130,7 @@ fn a_text_that_begins_with_a_bracket_is_a_text_and_keys_keep_their_order() {
     whence(&arguments).ended_with(0, &["attributed 2 rows"]);
     let query =
         "SELECT array_to_string(target_tokens, '') AS prompt FROM examples ORDER BY example_id";
-    let answer = whence(&["sql", "--root", &root, "--format", "json", query]).succeeded();
+    let answer = whence(&["sql", "--root", &root, "--format", "jsonl", query]).succeeded();
     let prompts: Vec<String> = answer
         .lines()
         .map(|line| {

@@ -142,3 +142,83 @@ fn a_cancelled_job_ends() {
     whence(&["watch", &job, "--coordinator", &url]).is_refused_with(&["was cancelled", "--run-id"]);
     whence(&submit).is_refused_with(&["was cancelled"]);
 }
+
+#[test]
+fn every_attribute_command_computes_on_a_cluster_and_shows_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_coordinator, url) = coordinator(&folder.path().join("root"));
+    let worker = command(&["worker", "--coordinator", &url])
+        .stderr(Stdio::null())
+        .spawn();
+    let _worker = Running(worker.expect("the worker starts"));
+    let model = marian();
+    let rows = folder.path().join("rows.jsonl");
+    let row = r#"{"before": "The window is open.", "text": "Close it.", "after": "Fermez-la."}"#;
+    std::fs::write(&rows, row).unwrap();
+    let (rows, here) = (rows.display().to_string(), folder.path().join("here"));
+    let here = here.display().to_string();
+    let texts = [
+        "-i",
+        "Close the window.",
+        "Open it.",
+        "-g",
+        "Fermez la fenêtre.",
+        "Ouvrez-le.",
+    ];
+    let dataset = [
+        "-d",
+        &rows,
+        "--root",
+        &here,
+        "--input",
+        "text",
+        "--generated",
+        "after",
+    ];
+    let context = [
+        "--input-context-text",
+        "The window is open.",
+        "--input-current-text",
+        "Close it.",
+        "--output-current-text",
+        "Fermez-la.",
+    ];
+    let commands = [
+        ("attribute", texts.to_vec()),
+        ("attribute-dataset", dataset.to_vec()),
+        ("attribute-context", context.to_vec()),
+        (
+            "attribute-context-dataset",
+            [&dataset[..], &["--input-context-field", "before"]].concat(),
+        ),
+    ];
+    for (name, own) in commands {
+        let arguments = [&[name, "-m", &model][..], &own].concat();
+        let shown = whence(&arguments).succeeded();
+        assert!(shown.lines().count() > 2, "{name}: {shown}");
+        let elsewhere = [&arguments[..], &["--cluster", &url]].concat();
+        assert_eq!(whence(&elsewhere).succeeded(), shown, "{name}");
+    }
+}
+
+#[test]
+fn what_a_worker_cannot_be_given_is_refused_with_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_coordinator, url) = coordinator(folder.path());
+    whence(&[
+        "attribute-context",
+        "-m",
+        &marian(),
+        "-fn",
+        "contrast_prob",
+        "--input-context-text",
+        "The window is open.",
+        "--input-current-text",
+        "Close it.",
+        "--contextless-output-next-tokens",
+        "le",
+        "--cluster",
+        &url,
+    ])
+    .is_refused_with(&["--contextless-output-next-tokens is not available"]);
+}

@@ -112,7 +112,7 @@ fn a_generated_context_is_split_by_the_template() {
     // Tests have no terminal.
     with("manual", "{context}. {current}")
         .is_refused_with(&["no terminal", "--handle-output-context-strategy auto"]);
-    with("pre", "{context} {current}").is_refused_with(&["`pre`", "give --output-context-text"]);
+    with("pre", "{context} {current}").is_refused_with(&["`pre`", "give an output context"]);
 }
 
 #[test]

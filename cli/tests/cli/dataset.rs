@@ -281,13 +281,32 @@ fn an_example_is_shown_by_its_number() {
 }
 
 #[test]
-fn quiet_is_quiet_and_a_log_gets_lines() {
+fn a_log_gets_lines_or_json_if_it_asks_for_them() {
     let folder = tempfile::tempdir().unwrap();
     let quiet = attribute_dataset(folder.path(), "train[:3]", &["--quiet", "--hide"]);
     assert!(quiet.stderr.starts_with("table: "), "{}", quiet.stderr);
-    let told = attribute_dataset(folder.path(), "train[:4]", &["--hide"]);
-    assert!(told.stderr.starts_with("0 of 4 rows, "), "{}", told.stderr);
+    let auto = attribute_dataset(folder.path(), "train[:4]", &["--hide"]);
+    assert!(
+        auto.stderr.starts_with("attributed 4 rows in "),
+        "{}",
+        auto.stderr
+    );
+    let lines = ["--hide", "--progress", "lines"];
+    let told = attribute_dataset(folder.path(), "train[:5]", &lines);
+    assert!(told.stderr.starts_with("0 of 5 rows, "), "{}", told.stderr);
     assert!(!told.stderr.contains('\x1b'));
+    let json = ["--hide", "--progress", "json"];
+    let told = attribute_dataset(folder.path(), "train[:6]", &json);
+    let objects = told.stderr.lines().filter(|line| line.starts_with('{'));
+    let objects: Vec<serde_json::Value> = objects
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["state"], "running");
+    let last = objects.last().unwrap();
+    assert_eq!(
+        (&last["state"], &last["rows_done"]),
+        (&"sealed".into(), &6.into())
+    );
 }
 
 /// Otherwise `whence … | head` would report an error.
@@ -326,4 +345,17 @@ fn a_job_is_named_by_what_its_sampler_holds() {
     run().ended_with(0, &["attributed 2 rows"]);
     fs::remove_file(sampler.join("tokenizer_config.json")).unwrap();
     run().ended_with(1, &["sampler", "`mask_token`"]);
+}
+
+#[test]
+fn a_dry_run_says_what_the_job_would_cost_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let told = attribute_dataset(&root, "train[:20]", &["--dry-run"]).succeeded();
+    assert!(told.contains("20 in 1 shard, about"), "{told}");
+    assert!(told.contains("on 20 rows of the job"), "{told}");
+    for name in ["job", "passes", "memory", "table", "time"] {
+        assert!(told.lines().any(|line| line.starts_with(name)), "{told}");
+    }
+    assert!(!root.exists());
 }

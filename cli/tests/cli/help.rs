@@ -72,3 +72,53 @@ fn completions_know_the_commands() {
     let script = whence(&["completions", "bash"]).succeeded();
     assert!(script.contains("attribute-dataset"));
 }
+
+#[test]
+fn completions_know_methods_functions_and_aggregators() {
+    let script = whence(&["completions", "bash"]).succeeded();
+    for name in ["integrated_gradients", "contrast_prob_diff", "subwords"] {
+        assert!(script.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn every_example_of_the_help_can_be_typed() {
+    let commands = ["attribute", "attribute-context", "attribute-dataset"];
+    let others = ["attribute-context-dataset", "submit"];
+    let mut count = 0;
+    for command in commands.iter().chain(&others) {
+        let help = whence(&[command, "--help"]).succeeded();
+        // Long commands are folded to the width of the help.
+        let (_, examples) = help.split_once("Examples:").unwrap();
+        let paragraphs = examples.split("\n\n").map(|text| {
+            let lines: Vec<_> = text.lines().map(str::trim).collect();
+            lines.join(" ")
+        });
+        for example in paragraphs.filter_map(|text| {
+            let (_, command) = text.split_once(": whence ")?;
+            Some(command.to_owned())
+        }) {
+            let words = shlex::split(&format!("whence {example}")).unwrap();
+            // Asks for the help of the command after all flags are read.
+            let words: Vec<_> = words[1..].iter().map(String::as_str).collect();
+            let ran = whence(&[&words[..], &["--no-such-flag"]].concat());
+            ran.is_refused_with(&["unexpected argument '--no-such-flag'"]);
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "{count}");
+}
+
+#[test]
+fn manual_pages_are_printed_and_written() {
+    let page = whence(&["man", "attribute-dataset"]).succeeded();
+    assert!(page.contains(".TH") && page.contains("dataset"), "{page}");
+    assert!(page.contains("dry"), "{page}");
+    whence(&["man", "atribute"]).is_refused_with(&["`atribute`", "whence man attribute"]);
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    whence(&["man", "--all", &pages.display().to_string()]).succeeded();
+    let names = crate::run::names(&pages);
+    assert!(names.contains(&"whence.1".to_owned()), "{names:?}");
+    assert!(names.contains(&"whence-sql.1".to_owned()), "{names:?}");
+}

@@ -17,6 +17,7 @@ mod chat;
 mod cluster;
 mod compare;
 mod context;
+mod context_dataset;
 mod dataset;
 mod export;
 mod help;

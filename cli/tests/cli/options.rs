@@ -251,7 +251,7 @@ fn outcomes(root: &Path, model: &str, data: &str, more: &[&str]) -> Vec<String> 
     arguments.extend(more);
     whence(&arguments);
     let query = "SELECT coalesce(error_message, 'ok') AS said FROM examples ORDER BY example_id";
-    let said = whence(&["sql", "--root", &out, "--format", "json", query]).succeeded();
+    let said = whence(&["sql", "--root", &out, "--format", "jsonl", query]).succeeded();
     let rows = said.lines().map(|line| {
         let row: serde_json::Value = serde_json::from_str(line).expect("a row is JSON");
         row["said"].as_str().expect("a text").to_owned()

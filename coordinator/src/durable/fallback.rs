@@ -8,7 +8,8 @@ use arrow::array::{
 use arrow::datatypes::Schema;
 use bytes::Bytes;
 use whence_schemas::{
-    Attempt, Epoch, Footer, JobSpec, RowError, SlotId, SlotKind, input, output, slot_file,
+    Attempt, Epoch, Footer, JobSpec, RowError, SlotId, SlotKind, context_output, input, output,
+    slot_file, table,
 };
 
 use crate::Error;
@@ -57,6 +58,8 @@ pub fn quarantine(author: Author, rows: &RecordBatch, error: &RowError) -> Resul
                 let is_forced = author.spec.forces_targets();
                 Some(Arc::new(BooleanArray::from(vec![is_forced; num_rows])) as ArrayRef)
             }
+            context_output::INPUT_CONTEXT => given(input::INPUT_CONTEXT),
+            context_output::OUTPUT_CONTEXT => given(input::OUTPUT_CONTEXT),
             output::COLUMNS => given(input::COLUMNS),
             _ => None,
         };
@@ -82,8 +85,7 @@ pub fn unread_rows(spec: &JobSpec, ids: std::ops::Range<u64>) -> Result<RecordBa
 }
 
 fn schema(spec: &JobSpec) -> Schema {
-    let scores = spec.attribution.step_score_labels();
-    output::schema(&scores, &input::text_columns(&spec.dataset.columns))
+    table::schema(spec, &input::text_columns(&spec.dataset.columns))
 }
 
 fn encode(author: Author, kind: SlotKind, batch: &RecordBatch) -> Result<Bytes, Error> {
@@ -184,6 +186,8 @@ mod tests {
             text([Some("a"), None]),
             Arc::new(BooleanArray::from(vec![false, false])),
             text([Some("b"), None]),
+            text([None, None]),
+            text([None, None]),
             text([None, None]),
             text([None, None]),
             text([None, Some("it is not JSON")]),

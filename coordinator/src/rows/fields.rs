@@ -7,7 +7,7 @@ use crate::Error;
 
 /// Number of text columns in an input batch: the input, then the others in the order of
 /// [`input::schema`](whence_schemas::input::schema).
-pub(super) const NUM_TEXTS: usize = 4;
+pub(super) const NUM_TEXTS: usize = 6;
 
 /// The fields to read of each row: those of its texts, then the columns that are carried along to
 /// the result.
@@ -35,6 +35,8 @@ impl RowFields {
             &dataset.generated_field,
             &dataset.contrast_source_field,
             &dataset.contrast_target_field,
+            &dataset.input_context_field,
+            &dataset.output_context_field,
         ];
         for name in others.into_iter().flatten().chain(&dataset.columns) {
             paths.push(name.parse()?);

@@ -33,6 +33,13 @@ impl Generated {
         tokens: 0,
         sequences: 1,
     };
+
+    /// Estimates the work of a row whose texts have `text_bytes` bytes, in tokens. Every row costs
+    /// something, even if it is empty.
+    pub fn estimated_tokens(&self, text_bytes: u64) -> u64 {
+        let of_sequence = text_bytes / BYTES_PER_TOKEN + self.tokens;
+        1 + of_sequence.saturating_mul(self.sequences)
+    }
 }
 
 /// Cuts the rows that `dataset` selects into shards of about `shard_tokens` estimated tokens.
@@ -164,7 +171,7 @@ impl Planner {
     }
 
     fn add_row(&mut self, cursor: Cursor, row: &Row) {
-        // Every row costs something, even if it is empty or cannot be read.
+        // A row that cannot be read costs something too.
         let mut tokens = 1;
         if let Ok(cells) = row {
             self.has_readable_row = true;
@@ -175,8 +182,7 @@ impl Planner {
                 Cell::Text(text) | Cell::Json(text) | Cell::Other(text) => text.len() as u64,
                 Cell::Absent | Cell::Null => 0,
             });
-            let of_sequence = texts.sum::<u64>() / BYTES_PER_TOKEN + self.generated.tokens;
-            tokens += of_sequence.saturating_mul(self.generated.sequences);
+            tokens = self.generated.estimated_tokens(texts.sum());
         }
         let is_full = |shard: &OpenShard| {
             shard.estimated_tokens + tokens > self.shard_tokens

@@ -3,7 +3,7 @@
 //! A format reads a [`Content`] by ranges or straight on from an offset, and never asks where it
 //! comes from. All calls block, so they are made on a thread that may block.
 //!
-//! * [`local()`] opens a file on disk.
+//! * [`local()`] opens a file on disk, [`memory()`] one that is in memory.
 //! * [`remote()`] reads a file by ranges over the network: from a web server, from an object store,
 //!   from the Hub. [`KeptRanges`] keeps what was read.
 //! * [`Copies`] unpacks compressed files, and decodes those that are not UTF-8, once, into a cache
@@ -12,6 +12,7 @@
 
 mod file;
 mod local;
+mod memory;
 
 mod compression;
 mod copies;
@@ -43,6 +44,7 @@ pub(crate) use file::unreadable;
 pub use file::{Content, SharedContent};
 pub use kept::KeptRanges;
 pub use local::local;
+pub use memory::memory;
 pub(crate) use network::wait;
 pub(crate) use object::{StoredObject, explain_store};
 pub use remote::{PinnedFile, RangeSource, remote};

@@ -194,7 +194,7 @@ pub(super) fn bucket(address: &str) -> &str {
 fn addresses(location: &DatasetLocation) -> Vec<&str> {
     let folder = match &location.origin {
         DatasetOrigin::Folder { path } => Some(path),
-        DatasetOrigin::Files | DatasetOrigin::Hub { .. } => None,
+        DatasetOrigin::Files | DatasetOrigin::Hub { .. } | DatasetOrigin::Rows { .. } => None,
     };
     let named = location.data_files.iter().chain(&location.data_dir);
     named.chain(folder).map(String::as_str).collect()

@@ -19,6 +19,7 @@ mod card;
 mod choice;
 mod export;
 mod find;
+mod given;
 mod glob;
 mod hub;
 mod infer;
@@ -41,6 +42,7 @@ use infer::{Inferred, infer};
 
 pub use address::{is_address, join};
 pub use builder::is_builder;
+pub use given::GivenRows;
 pub use glob::{escape, is_magic};
 pub use hub::{HubDatasets, HubSource, Progress, env_hub};
 pub(crate) use infer::is_archive;
@@ -99,6 +101,10 @@ pub fn resolve(location: &DatasetLocation, source: &dyn Source) -> Result<Resolv
             })
         }
         (DatasetOrigin::Hub { .. }, _) => folder(location, "", &finder),
+        (DatasetOrigin::Rows { .. }, _) => {
+            let files = train(&[given::PATH.to_owned()]);
+            Ok(resolved(given::FORMAT.into(), files))
+        }
     }
 }
 

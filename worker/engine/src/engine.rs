@@ -27,7 +27,7 @@ use crate::loading::Opened;
 use crate::memory::MemoryBudget;
 use crate::methods::Method;
 use crate::model::dropout::DropoutRates;
-use crate::model::{self, ModelFiles, Transformer};
+use crate::model::{self, ModelFiles, RowCounts, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
 use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
@@ -81,6 +81,12 @@ impl Engine {
     /// Returns the notices about the model's files that the user should see.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
+    }
+
+    /// Returns how many rows went through the model since it was loaded, which is what computations
+    /// cost.
+    pub fn row_counts(&self) -> RowCounts {
+        self.model.row_counts()
     }
 
     /// Checks `spec` against the registries and this model. Loads the masked language model that

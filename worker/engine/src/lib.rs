@@ -82,6 +82,7 @@ pub use engine::{Attributor, Engine, check_memory};
 pub use error::{Error, ErrorScope};
 pub use loading::{ConfigCheck, ModelCheck, check_config, check_model};
 pub use memory::LEAST_MEMORY;
+pub use model::RowCounts;
 pub use notice::Notice;
 pub use registry::Entry;
 pub use request::{GivenTexts, check_request, check_with_model};

@@ -8,10 +8,12 @@ use arrow::datatypes::{DataType, Field, Fields};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use whence_engine::Token;
-use whence_schemas::{Attempt, Epoch};
+use whence_engine::{Attribution, Token};
+use whence_schemas::{Attempt, Epoch, RowError};
 
 use super::*;
+use crate::computation::attributing::Attributing;
+use crate::table;
 use crate::testing::{Fault, MemoryStore, row, sent};
 
 /// Everything that a publication needs, with as many rows as the test wants.
@@ -20,7 +22,7 @@ struct Stage {
     worker: WorkerId,
     lease: Lease,
     input: InputRows,
-    results: Vec<Samples>,
+    results: Vec<Samples<Attribution>>,
     max_bytes: usize,
 }
 
@@ -68,7 +70,7 @@ impl Stage {
     }
 
     async fn publish(&self) -> Result<Published, Failure> {
-        let publication = Publication {
+        let publication = Publication::<Attributing> {
             store: &self.store,
             worker: &self.worker,
             max_bytes: self.max_bytes,
@@ -83,7 +85,7 @@ impl Stage {
     async fn write_as_other(&self, slot: &SlotId, rows: Option<Range<u64>>) {
         let mut other = Self::new(self.input.rows.len(), self.input.rows.len());
         other.lease.attempt = Attempt::of(ulid::Ulid(99));
-        let publication = Publication {
+        let publication = Publication::<Attributing> {
             store: &other.store,
             worker: &other.worker,
             max_bytes: other.max_bytes,

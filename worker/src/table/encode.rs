@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch,
-    StringArray, StructArray,
+    ArrayRef, Float32Array, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use arrow::error::ArrowError;
 use whence_engine::{Attribution, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 use whence_schemas::output;
 
+use super::arrays::{
+    TokenLists, id_of, list, no_values, of_every_table, score_lists, texts, token_ids,
+    token_offsets, token_texts,
+};
 use super::row::TableRow;
 
 /// Builds the batch of `rows`. `columns` are the carried dataset columns, with one value per row.
@@ -36,27 +39,25 @@ pub fn encode(
 
 /// Builds one column that does not depend on the step scores.
 fn column(rows: &[TableRow], name: &str) -> Result<ArrayRef, ArrowError> {
+    if let Some(array) = of_every_table(rows, name) {
+        return Ok(array);
+    }
+    let tokens = |side: fn(&Attribution) -> &Vec<Token>| -> TokenLists<'_> {
+        let lists = rows.iter().map(|row| row.output().map(side));
+        lists.map(|tokens| tokens.map(Vec::as_slice)).collect()
+    };
+    let (source, target) = (
+        || tokens(|attribution| &attribution.source),
+        || tokens(|attribution| &attribution.target),
+    );
     let array: ArrayRef = match name {
-        output::EXAMPLE_ID => Arc::new(Int64Array::from_iter_values(
-            rows.iter().map(|row| row.id.example),
-        )),
-        output::SAMPLE => Arc::new(Int32Array::from_iter_values(
-            rows.iter().map(|row| row.id.sample),
-        )),
-        output::STATUS => Arc::new(StringArray::from_iter_values(rows.iter().map(status))),
-        output::ERROR_CODE => texts(rows, |row| Some(&row.result.as_ref().err()?.code)),
-        output::ERROR_MESSAGE => texts(rows, |row| Some(&row.result.as_ref().err()?.message)),
-        output::INPUT_TEXT => texts(rows, |row| row.input_text.as_deref()),
-        output::GENERATED_TEXT => texts(rows, |row| Some(&row.attribution()?.generated_text)),
-        output::TARGET_FORCED => Arc::new(BooleanArray::from_iter(
-            rows.iter().map(|row| Some(row.forced)),
-        )),
-        output::SOURCE_TOKENS => token_texts(rows, source)?,
-        output::SOURCE_TOKEN_IDS => token_ids(rows, source)?,
-        output::SOURCE_TOKEN_OFFSETS => token_offsets(rows, source)?,
-        output::TARGET_TOKENS => token_texts(rows, target)?,
-        output::TARGET_TOKEN_IDS => token_ids(rows, target)?,
-        output::TARGET_TOKEN_OFFSETS => token_offsets(rows, target)?,
+        output::GENERATED_TEXT => texts(rows, |row| Some(&row.output()?.generated_text)),
+        output::SOURCE_TOKENS => token_texts(&source())?,
+        output::SOURCE_TOKEN_IDS => token_ids(&source())?,
+        output::SOURCE_TOKEN_OFFSETS => token_offsets(&source())?,
+        output::TARGET_TOKENS => token_texts(&target())?,
+        output::TARGET_TOKEN_IDS => token_ids(&target())?,
+        output::TARGET_TOKEN_OFFSETS => token_offsets(&target())?,
         output::ATTR_POS_START => positions(rows, |attribution| attribution.attr_pos_start),
         output::ATTR_POS_END => positions(rows, |attribution| attribution.attr_pos_end),
         output::SEQUENCE_SCORES => sequences(rows)?,
@@ -65,91 +66,9 @@ fn column(rows: &[TableRow], name: &str) -> Result<ArrayRef, ArrowError> {
     Ok(array)
 }
 
-fn no_values(name: &str) -> ArrowError {
-    ArrowError::SchemaError(format!("there are no values for the column `{name}`"))
-}
-
-fn status(row: &TableRow) -> &'static str {
-    match row.result {
-        Ok(_) => output::STATUS_OK,
-        Err(_) => output::STATUS_ERROR,
-    }
-}
-
-fn texts<'r>(rows: &'r [TableRow], text: impl Fn(&'r TableRow) -> Option<&'r str>) -> ArrayRef {
-    Arc::new(StringArray::from_iter(rows.iter().map(text)))
-}
-
 fn positions(rows: &[TableRow], position: fn(&Attribution) -> usize) -> ArrayRef {
-    let of_row = |row: &TableRow| Some(position(row.attribution()?) as i32);
+    let of_row = |row: &TableRow| Some(position(row.output()?) as i32);
     Arc::new(Int32Array::from_iter(rows.iter().map(of_row)))
-}
-
-/// Selects the tokens of one side.
-type Tokens = fn(&Attribution) -> &[Token];
-
-fn source(attribution: &Attribution) -> &[Token] {
-    &attribution.source
-}
-
-fn target(attribution: &Attribution) -> &[Token] {
-    &attribution.target
-}
-
-fn token_texts(rows: &[TableRow], side: Tokens) -> Result<ArrayRef, ArrowError> {
-    let texts = all_tokens(rows, side).map(|token| Some(token.text.as_str()));
-    let texts = StringArray::from_iter(texts);
-    token_list(rows, side, output::element(DataType::Utf8), Arc::new(texts))
-}
-
-fn token_ids(rows: &[TableRow], side: Tokens) -> Result<ArrayRef, ArrowError> {
-    let ids = Int32Array::from_iter_values(all_tokens(rows, side).map(id_of));
-    token_list(rows, side, output::element(DataType::Int32), Arc::new(ids))
-}
-
-fn token_offsets(rows: &[TableRow], side: Tokens) -> Result<ArrayRef, ArrowError> {
-    let offsets: Vec<_> = all_tokens(rows, side).map(|token| token.offsets).collect();
-    let bound = |name: &str| -> Result<ArrayRef, ArrowError> {
-        let bound: fn((usize, usize)) -> usize = match name {
-            output::START => |(start, _)| start,
-            output::END => |(_, end)| end,
-            _ => return Err(no_values(name)),
-        };
-        // The children of a null struct need values too; these zeros are never read.
-        let values = offsets
-            .iter()
-            .map(|offsets| offsets.map_or(0, bound) as i32);
-        Ok(Arc::new(Int32Array::from_iter_values(values)))
-    };
-    let fields = output::offsets_fields();
-    let bounds = fields.iter().map(|field| bound(field.name()));
-    let bounds = bounds.collect::<Result<_, _>>()?;
-    let is_known = offsets.iter().map(Option::is_some).collect();
-    let values = StructArray::try_new(fields, bounds, Some(is_known))?;
-    token_list(rows, side, output::offsets_element(), Arc::new(values))
-}
-
-/// Returns the tokens of one side of every attributed row.
-fn all_tokens(rows: &[TableRow], side: Tokens) -> impl Iterator<Item = &Token> {
-    rows.iter().filter_map(TableRow::attribution).flat_map(side)
-}
-
-/// Builds a column with one list per row, over the `values` of one side's tokens in row order.
-fn token_list(
-    rows: &[TableRow],
-    side: Tokens,
-    element: FieldRef,
-    values: ArrayRef,
-) -> Result<ArrayRef, ArrowError> {
-    let lengths = rows
-        .iter()
-        .map(|row| row.attribution().map(|a| side(a).len()));
-    list(lengths, element, values)
-}
-
-/// Returns a token's id. A token that was merged from several has -1, as in Inseq's files.
-fn id_of(token: &Token) -> i32 {
-    token.id.map_or(-1, |id| id as i32)
 }
 
 /// A step's scores, with its number and token, which come from the attribution.
@@ -160,7 +79,7 @@ struct Step<'r> {
 }
 
 fn steps(rows: &[TableRow], step_scores: &[String]) -> Result<ArrayRef, ArrowError> {
-    let attributions = rows.iter().filter_map(TableRow::attribution);
+    let attributions = rows.iter().filter_map(TableRow::output);
     let steps: Vec<_> = attributions.flat_map(steps_of).collect();
     let fields = output::step_fields(step_scores);
     let array = |field: &FieldRef| match field.name().as_str() {
@@ -169,9 +88,7 @@ fn steps(rows: &[TableRow], step_scores: &[String]) -> Result<ArrayRef, ArrowErr
     };
     let arrays = fields.iter().map(array).collect::<Result<_, _>>()?;
     let values = StructArray::try_new(fields.clone(), arrays, None)?;
-    let lengths = rows
-        .iter()
-        .map(|row| row.attribution().map(|a| a.steps.len()));
+    let lengths = rows.iter().map(|row| row.output().map(|a| a.steps.len()));
     let element = output::element(DataType::Struct(fields));
     list(lengths, element, Arc::new(values))
 }
@@ -218,14 +135,7 @@ fn scores<'s>(
     side: fn(&'s Step) -> Option<&'s ScoreRows>,
 ) -> Result<ArrayRef, ArrowError> {
     let sides = steps.iter().map(side);
-    let values = sides.clone().flatten().flat_map(|scores| &scores.values);
-    let values = Float32Array::from_iter_values(values.copied());
-    let lengths = sides.map(|scores| scores.map(|scores| scores.values.len()));
-    list(
-        lengths,
-        output::element(DataType::Float32),
-        Arc::new(values),
-    )
+    score_lists(sides.map(|scores| scores.map(|scores| scores.values.as_slice())))
 }
 
 /// Builds the struct of the step scores. An attribution has them in the order of the specification,
@@ -255,7 +165,7 @@ struct Query<'r> {
 
 /// Builds the scores between tokens of the same side; null for rows that have none.
 fn sequences(rows: &[TableRow]) -> Result<ArrayRef, ArrowError> {
-    let attributions = rows.iter().filter_map(TableRow::attribution);
+    let attributions = rows.iter().filter_map(TableRow::output);
     let queries: Vec<_> = attributions.flat_map(queries).collect();
     let fields = output::sequence_fields();
     let arrays = fields
@@ -264,7 +174,7 @@ fn sequences(rows: &[TableRow]) -> Result<ArrayRef, ArrowError> {
     let arrays = arrays.collect::<Result<_, _>>()?;
     let values = StructArray::try_new(fields.clone(), arrays, None)?;
     let of_row = |row: &TableRow| -> Option<usize> {
-        let sequences = &row.attribution()?.sequence_scores;
+        let sequences = &row.output()?.sequence_scores;
         let columns = sequences.iter().map(|scores| scores.columns.len());
         (!sequences.is_empty()).then(|| columns.sum())
     };
@@ -317,16 +227,4 @@ fn query_column(queries: &[Query], name: &str) -> Result<ArrayRef, ArrowError> {
             _ => return Err(no_values(name)),
         };
     Ok(array)
-}
-
-/// Builds lists of the given lengths over consecutive values. A list without a length is null.
-fn list(
-    lengths: impl Iterator<Item = Option<usize>> + Clone,
-    element: FieldRef,
-    values: ArrayRef,
-) -> Result<ArrayRef, ArrowError> {
-    let offsets = OffsetBuffer::from_lengths(lengths.clone().map(Option::unwrap_or_default));
-    let nulls = NullBuffer::from_iter(lengths.map(|length| length.is_some()));
-    let lists = ListArray::try_new(element, offsets, values, Some(nulls))?;
-    Ok(Arc::new(lists))
 }

@@ -1,24 +1,28 @@
-//! One row of the table, in the form used before encoding and after decoding.
+//! One row of a table, in the form used before encoding and after decoding.
 
 use whence_engine::Attribution;
+use whence_engine::context::ContextAttribution;
 use whence_schemas::{RowError, RowId};
 
-/// One row of the table.
+/// One row of a table: of the attribution table, unless `R` says otherwise.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TableRow {
+pub struct TableRow<R = Attribution> {
     /// The example and its sequence.
     pub id: RowId,
     /// The input text; `None` if the row had none.
     pub input_text: Option<String>,
     /// Whether the dataset forced the target.
     pub forced: bool,
-    /// The attribution, or why there is none.
-    pub result: Result<Attribution, RowError>,
+    /// What was computed, or why there is nothing.
+    pub result: Result<R, RowError>,
 }
 
-impl TableRow {
-    /// Returns the attribution, or `None` for an error row.
-    pub(super) fn attribution(&self) -> Option<&Attribution> {
+/// One row of the context table.
+pub type ContextRow = TableRow<ContextAttribution>;
+
+impl<R> TableRow<R> {
+    /// Returns what was computed, or `None` for an error row.
+    pub(super) fn output(&self) -> Option<&R> {
         self.result.as_ref().ok()
     }
 }

@@ -9,7 +9,7 @@ use whence_schemas::dataset::FormatName;
 use whence_schemas::location::{DataFile, DatasetLocation, DatasetOrigin};
 
 use super::inspection::Inspection;
-use crate::args::DatasetPlace;
+use crate::args::{DatasetPlace, ProgressMode};
 use crate::output::{self, counted, grouped};
 use crate::progress::DataArrivals;
 use crate::{Failure, job};
@@ -23,7 +23,7 @@ const SHOWN_CHARACTERS: usize = 500;
 
 /// Resolves a dataset, and reads the first row of the split that is asked for.
 pub(super) fn inspect(place: &DatasetPlace) -> Result<Inspection, Failure> {
-    let _arrivals = DataArrivals::show(false);
+    let _arrivals = DataArrivals::show(ProgressMode::Auto);
     let location = job::location(place)?;
     let source = open(&location)?;
     let resolved = resolve(&location, source.as_ref())?;
@@ -45,7 +45,9 @@ fn summary(location: &DatasetLocation, resolved: &Resolved) -> String {
     let splits = counted(resolved.splits.len() as u64, "split");
     match &location.origin {
         DatasetOrigin::Hub { commit, .. } => format!("{format}, {splits}, at commit {commit}"),
-        DatasetOrigin::Files | DatasetOrigin::Folder { .. } => format!("{format}, {splits}"),
+        DatasetOrigin::Files | DatasetOrigin::Folder { .. } | DatasetOrigin::Rows { .. } => {
+            format!("{format}, {splits}")
+        }
     }
 }
 

@@ -60,7 +60,9 @@ impl Catalog {
             output::schema(&job.spec.attribution.step_score_labels(), &columns)
         };
         let base = output::schema(&[], &Fields::empty());
-        let schemas = std::iter::once(base).chain(self.jobs.iter().map(of_job));
+        // Jobs about contexts have a table of their own.
+        let jobs = self.jobs.iter().filter(|job| job.spec.context.is_none());
+        let schemas = std::iter::once(base).chain(jobs.map(of_job));
         let merged = Schema::try_merge(schemas).map_err(|error| {
             Failure::run(format!("the jobs' tables do not fit together: {error}"))
         })?;

@@ -126,10 +126,7 @@ impl TableProvider for LongTable {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        let (of_slots, _): (Vec<_>, Vec<_>) = filters
-            .iter()
-            .cloned()
-            .partition(|filter| is_about_slots(filter));
+        let (of_slots, _): (Vec<_>, Vec<_>) = filters.iter().cloned().partition(is_about_slots);
         let parts = self.parts(filters);
         let names: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut needed = needs(self.kind, &wanted, &names);

@@ -1,6 +1,7 @@
 //! What is shown of a context attribution.
 
-use whence_engine::context::{ContextAttribution, Selection, TextTokens, TokenCues};
+use whence_engine::context::{ContextAttribution, TextTokens, TokenCues};
+use whence_schemas::Selection;
 
 use super::marks::{Piece, pieces};
 
@@ -80,71 +81,52 @@ impl ContextView {
                 &selected,
             ),
             threshold: attribution.cti_threshold,
-            tokens: tokens
-                .map(|cues| token_view(attribution, cues, description.cues))
-                .collect(),
+            tokens: tokens.map(|cues| token_view(attribution, cues)).collect(),
             description,
         }
     }
 }
 
 /// Returns the view of a token.
-fn token_view(
-    attribution: &ContextAttribution,
-    cues: &TokenCues,
-    selection: Selection,
-) -> TokenView {
+fn token_view(attribution: &ContextAttribution, cues: &TokenCues) -> TokenView {
     let own = &attribution.output_current;
     let mut output = pieces(own, &attribution.cti_scores, &[cues.index]);
     let others = output.iter_mut().filter(|piece| !piece.is_marked);
     others.for_each(|piece| piece.score = None);
-    let (threshold, contexts) = marked_contexts(attribution, cues, selection);
     TokenView {
         index: cues.index,
         token: spelled(&own.tokens[cues.index].text),
         score: attribution.cti_scores[cues.index],
         alternative: cues.alternative.as_ref().map(|other| spelled(&other.token)),
         output,
-        threshold,
-        contexts,
+        threshold: cues.cue_threshold,
+        contexts: marked_contexts(attribution, cues),
     }
 }
 
-/// Returns the contexts with the cues of a token marked, and the score from which on a token is a
-/// cue. Cues are selected among the tokens of both contexts together.
+/// Returns the contexts with the cues of a token marked.
 fn marked_contexts(
     attribution: &ContextAttribution,
     cues: &TokenCues,
-    selection: Selection,
-) -> (f64, Vec<(&'static str, Vec<Piece>)>) {
+) -> Vec<(&'static str, Vec<Piece>)> {
     let contexts = [
         (
             INPUT_CONTEXT,
             &attribution.input_context,
-            &cues.input_context_scores,
+            (&cues.input_context_scores, &cues.input_cues),
         ),
         (
             OUTPUT_CONTEXT,
             &attribution.output_context,
-            &cues.output_context_scores,
+            (&cues.output_context_scores, &cues.output_cues),
         ),
     ];
-    let contexts = contexts.into_iter();
-    let contexts: Vec<_> = contexts
-        .filter_map(|(name, text, scores)| Some((name, text.as_ref()?, scores.as_ref()?)))
-        .collect();
-    let scores = contexts.iter().flat_map(|(.., scores)| *scores);
-    let all: Vec<f32> = scores.copied().collect();
-    let selected = selection.select(&all);
-    let mut first = 0;
-    let marked = contexts.into_iter().map(|(name, text, scores)| {
-        let own = selected.iter().filter_map(|index| index.checked_sub(first));
-        let own: Vec<_> = own.filter(|index| *index < scores.len()).collect();
-        first += scores.len();
-        (name, pieces(text, scores, &own))
-    });
-    let marked = marked.collect();
-    (selection.threshold(&all), marked)
+    let marked = contexts
+        .into_iter()
+        .filter_map(|(name, text, (scores, marked))| {
+            Some((name, pieces(text.as_ref()?, scores.as_ref()?, marked)))
+        });
+    marked.collect()
 }
 
 /// Returns how `selection` chooses, in a few words.
@@ -175,7 +157,7 @@ fn spelled(token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use whence_engine::{Attribution, Token};
+    use whence_engine::Token;
 
     use super::*;
 
@@ -193,21 +175,12 @@ mod tests {
         }
     }
 
-    fn attribution() -> ContextAttribution {
-        let nothing = Attribution {
-            source: Vec::new(),
-            target: Vec::new(),
-            generated_text: String::new(),
-            forced: true,
-            attr_pos_start: 0,
-            attr_pos_end: 0,
-            steps: Vec::new(),
-            sequence_scores: Vec::new(),
-        };
+    fn attribution(input_cues: &[usize], output_cues: &[usize]) -> ContextAttribution {
         ContextAttribution {
             input_context: Some(letters("a b")),
             output_context: Some(letters("c d")),
             output_current: letters("x y"),
+            is_forced: true,
             cti_scores: vec![0.5, 2.0],
             cti_threshold: 1.5,
             cues: vec![TokenCues {
@@ -216,15 +189,19 @@ mod tests {
                 alternative: None,
                 input_context_scores: Some(vec![0.1, 0.2]),
                 output_context_scores: Some(vec![0.9, 0.1]),
-                attribution: nothing.clone(),
+                cue_threshold: 0.711,
+                input_cues: input_cues.to_vec(),
+                output_cues: output_cues.to_vec(),
             }],
             notices: Vec::new(),
-            comparison: nothing,
         }
     }
 
-    fn view(top_k: Option<usize>, std_weight: Option<f64>) -> ContextView {
-        let selection = Selection { std_weight, top_k };
+    fn view(input_cues: &[usize], output_cues: &[usize]) -> ContextView {
+        let selection = Selection {
+            std_weight: Some(1.0),
+            top_k: None,
+        };
         let description = Description {
             model: "m".to_owned(),
             metric: "kl_divergence".to_owned(),
@@ -234,7 +211,7 @@ mod tests {
             sensitivity: selection,
             cues: selection,
         };
-        ContextView::new(&attribution(), description)
+        ContextView::new(&attribution(input_cues, output_cues), description)
     }
 
     /// Returns the marked letters of each context.
@@ -247,17 +224,15 @@ mod tests {
         contexts.map(|(_, pieces)| of_context(pieces)).collect()
     }
 
-    /// Inseq names the tokens of one context by the scores of both.
     #[test]
-    fn a_cue_is_the_token_that_has_the_score() {
-        assert_eq!(marked(&view(None, Some(1.0))), ["", "c"]);
-        assert_eq!(marked(&view(Some(2), None)), ["b", "c"]);
-        assert_eq!(marked(&view(None, None)), ["ab", "cd"]);
+    fn cues_are_marked_in_their_own_context() {
+        assert_eq!(marked(&view(&[], &[0])), ["", "c"]);
+        assert_eq!(marked(&view(&[1, 0], &[0, 1])), ["ab", "cd"]);
     }
 
     #[test]
     fn scores_and_thresholds_are_drawn_without_colors_too() {
-        let drawn = crate::viz::context::render(&view(None, Some(1.0)), crate::viz::Colors::None);
+        let drawn = crate::viz::context::render(&view(&[], &[0]), crate::viz::Colors::None);
         assert!(
             drawn.contains("\nOutput (CTI ≥ 1.500): x y(2.000)\n"),
             "{drawn}"
@@ -270,9 +245,9 @@ mod tests {
 
     #[test]
     fn a_page_escapes_what_it_shows_and_tints_both_contexts_alike() {
-        let mut description = view(None, Some(1.0)).description;
+        let mut description = view(&[], &[0]).description;
         description.input_current = "<b>".to_owned();
-        let view = ContextView::new(&attribution(), description);
+        let view = ContextView::new(&attribution(&[], &[0]), description);
         let mut page = Vec::new();
         crate::viz::context::write_page(&mut page, &view).unwrap();
         let page = String::from_utf8(page).unwrap();

@@ -1,10 +1,11 @@
 //! The analysis of an example, from its texts to the cues.
 
-use super::attribution::ContextAttribution;
+use super::attribution::{ContextAnalysis, ContextAttribution};
 use super::attributor::ContextAttributor;
 use super::cues::CueSearch;
 use super::questions::Questions;
 use super::reading::Readings;
+use super::selection::select;
 use super::specification::check_example;
 use super::texts::{ContextExample, WholeTexts};
 use crate::Error;
@@ -16,7 +17,7 @@ impl ContextAttributor<'_> {
         &self,
         example: &ContextExample,
         questions: &dyn Questions,
-    ) -> Result<ContextAttribution, Error> {
+    ) -> Result<ContextAnalysis, Error> {
         check_example(&self.spec, example)?;
         let outputs = self.outputs(example, questions)?;
         let texts = WholeTexts {
@@ -25,7 +26,7 @@ impl ContextAttributor<'_> {
             output_current: &outputs.current,
             output_context: &outputs.context,
         };
-        let separator = (!self.has_encoder).then_some(self.spec.separator.as_str());
+        let separator = (!self.has_encoder).then_some(self.spec.options.separator.as_str());
         let templates = &self.spec.templates;
         let readings = Readings {
             with: self.read(templates.with_context(&texts, separator))?,
@@ -33,24 +34,29 @@ impl ContextAttributor<'_> {
         };
         let contexts = self.contexts(&readings.with);
         let comparison = self.compare(example.id, &readings)?;
-        let selection = self.spec.sensitivity;
-        let selected = selection.select(&comparison.scores);
+        let selected = select(self.spec.options.sensitivity, &comparison.scores);
         let cues = CueSearch {
             example,
             readings: &readings,
             contexts: &contexts,
             comparison: &comparison,
-            selected: &selected,
+            selected: &selected.indices,
         };
-        Ok(ContextAttribution {
-            cues: self.find_cues(&cues, questions)?,
+        let (cues, attributions) = self.find_cues(&cues, questions)?;
+        let result = ContextAttribution {
+            cues,
             input_context: contexts.input.map(|passage| passage.text),
             output_context: contexts.output.map(|passage| passage.text),
-            cti_threshold: selection.threshold(&comparison.scores),
+            cti_threshold: selected.threshold,
             output_current: comparison.current,
+            is_forced: example.output_current.is_some(),
             cti_scores: comparison.scores,
-            comparison: comparison.attribution,
             notices: outputs.notices,
+        };
+        Ok(ContextAnalysis {
+            result,
+            comparison: comparison.attribution,
+            attributions,
         })
     }
 }

@@ -11,6 +11,8 @@ pub struct ContextAttribution {
     pub output_context: Option<TextTokens>,
     /// The output that was analyzed.
     pub output_current: TextTokens,
+    /// Whether the output was given rather than generated.
+    pub is_forced: bool,
     /// How much each of its tokens depends on the context (context-sensitive token identification,
     /// CTI).
     pub cti_scores: Vec<f32>,
@@ -21,8 +23,17 @@ pub struct ContextAttribution {
     pub cues: Vec<TokenCues>,
     /// What the user should know about the texts.
     pub notices: Vec<String>,
+}
+
+/// The result for one example, and the attributions that it is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextAnalysis {
+    /// The result.
+    pub result: ContextAttribution,
     /// The output without context, with the metric as its step score.
     pub comparison: Attribution,
+    /// The attribution of each token in [`ContextAttribution::cues`].
+    pub attributions: Vec<Attribution>,
 }
 
 /// A text and its tokens. Their offsets count characters of the text.
@@ -47,8 +58,13 @@ pub struct TokenCues {
     pub input_context_scores: Option<Vec<f32>>,
     /// One score per token of the output's context.
     pub output_context_scores: Option<Vec<f32>>,
-    /// The attribution that the scores are from.
-    pub attribution: Attribution,
+    /// Absolute value that a score had to reach for its token to be a cue. It is made of the scores
+    /// of both contexts together.
+    pub cue_threshold: f64,
+    /// Indices of the cues in the input's context, by descending score.
+    pub input_cues: Vec<usize>,
+    /// Indices of the cues in the output's context, by descending score.
+    pub output_cues: Vec<usize>,
 }
 
 /// What would be in a token's place without context.

@@ -1,7 +1,7 @@
 //! A context specification bound to a model.
 
 use super::cue_attributors::CueAttributors;
-use super::specification::{ContextSpec, check_spec};
+use super::specification::{ContextSpec, check_context};
 use crate::engine::{Attributor, Engine};
 use crate::sides::Side;
 use crate::{Error, Stop};
@@ -21,11 +21,11 @@ pub struct ContextAttributor<'e> {
 impl<'e> ContextAttributor<'e> {
     /// Checks `spec` against the registries and the model.
     pub fn new(engine: &'e Engine, spec: &ContextSpec) -> Result<Self, Error> {
-        check_spec(spec)?;
+        check_context(spec)?;
         let has_encoder = engine.has_encoder();
         let comparing = engine.prepare(&spec.comparison(has_encoder))?;
         let vocabulary = comparing.tokenizer().of(Side::Target);
-        let kept = spec.special_tokens_to_keep.iter().map(|token| {
+        let kept = spec.options.special_tokens_to_keep.iter().map(|token| {
             let id = vocabulary
                 .id(token)
                 .filter(|id| vocabulary.has_no_text(*id));

@@ -6,12 +6,13 @@
 //! compares its prediction in context with that without; otherwise it compares the two tokens in
 //! context, as in Inseq.
 
-use whence_schemas::Compat;
+use whence_schemas::{Compat, Selection};
 
 use super::attribution::{Alternative, TokenCues};
 use super::attributor::ContextAttributor;
 use super::questions::Questions;
 use super::reading::{Contexts, Passage, Readings};
+use super::selection::select;
 use super::sensitivity::{Comparison, TokenPlace};
 use super::texts::ContextExample;
 use crate::attribution::Offsets;
@@ -41,12 +42,13 @@ impl CueSearch<'_> {
 }
 
 impl ContextAttributor<'_> {
-    /// Returns the cues of the selected tokens, in the order of the selection.
+    /// Returns the cues of the selected tokens, in the order of the selection, and the attribution
+    /// of each.
     pub(super) fn find_cues(
         &self,
         search: &CueSearch<'_>,
         questions: &dyn Questions,
-    ) -> Result<Vec<TokenCues>, Error> {
+    ) -> Result<(Vec<TokenCues>, Vec<Attribution>), Error> {
         let places = search.places();
         let alternatives = match &self.cues.forced {
             Some(_) => self.alternatives(search, &places, questions)?,
@@ -54,24 +56,30 @@ impl ContextAttributor<'_> {
         };
         let attributions = self.attribute_places(search, &places, &alternatives)?;
         let mut cues = Vec::with_capacity(places.len());
-        for (number, attribution) in attributions.into_iter().enumerate() {
+        for (number, attribution) in attributions.iter().enumerate() {
             let (place, alternative) = (places[number], alternatives.get(number).copied());
             let scores = |passage: &Option<Passage>| {
                 let passage = passage.as_ref();
                 let read =
-                    passage.map(|passage| self.scores_of(passage, &attribution, (search, place)));
+                    passage.map(|passage| self.scores_of(passage, attribution, (search, place)));
                 read.transpose()
             };
+            let input = scores(&search.contexts.input)?;
+            let output = scores(&search.contexts.output)?;
+            let (cue_threshold, [input_cues, output_cues]) =
+                chosen(self.spec.options.cues, [&input, &output]);
             cues.push(TokenCues {
                 index: search.selected[number],
                 contextual_output: search.readings.with.output_until(place.with_context),
                 alternative: alternative.map(|id| self.alternative(search, place, id)),
-                input_context_scores: scores(&search.contexts.input)?,
-                output_context_scores: scores(&search.contexts.output)?,
-                attribution,
+                input_context_scores: input,
+                output_context_scores: output,
+                cue_threshold,
+                input_cues,
+                output_cues,
             });
         }
-        Ok(cues)
+        Ok((cues, attributions))
     }
 
     /// Returns the token that each selected one is contrasted with.
@@ -245,6 +253,17 @@ fn prepared(
     }
 }
 
+/// Returns the threshold for the scores of both contexts together, and the indices of those that
+/// are cues in each.
+fn chosen(selection: Selection, contexts: [&Option<Vec<f32>>; 2]) -> (f64, [Vec<usize>; 2]) {
+    let [input, output] = contexts.map(|scores| scores.as_deref().unwrap_or_default());
+    let selected = select(selection, &[input, output].concat());
+    let is_input = |index: &usize| *index < input.len();
+    let (own, others): (Vec<_>, Vec<_>) = selected.indices.into_iter().partition(is_input);
+    let others = others.into_iter().map(|index| index - input.len());
+    (selected.threshold, [own, others.collect()])
+}
+
 /// Returns the rows in which Inseq looks for the scores of the tokens at `positions`. It counts
 /// without the tokens that the tokenizer puts before the text, although they have rows, and leaves
 /// out the first `skipped` rows.
@@ -267,5 +286,20 @@ mod tests {
         assert_eq!(inseqs_rows(&[1, 2], &offsets, 0), [0, 1]);
         assert_eq!(inseqs_rows(&[1, 2], &offsets, 2), [2, 3]);
         assert_eq!(inseqs_rows(&[1], &offsets[1..], 0), [1]);
+    }
+
+    /// Inseq names the tokens of one context by the scores of both.
+    #[test]
+    fn cues_of_both_contexts_are_selected_together_and_counted_in_their_own() {
+        let scores = [&Some(vec![0.1, 0.2]), &Some(vec![0.9, 0.1])];
+        let cues = |std_weight, top_k| chosen(Selection { std_weight, top_k }, scores).1;
+        assert_eq!(cues(Some(1.0), None), [vec![], vec![0]]);
+        assert_eq!(cues(None, Some(2)), [vec![1], vec![0]]);
+        assert_eq!(cues(None, None), [vec![1, 0], vec![0, 1]]);
+        let all = Selection {
+            std_weight: None,
+            top_k: None,
+        };
+        assert_eq!(chosen(all, [&None, &None]), (0.0, [vec![], vec![]]));
     }
 }

@@ -30,10 +30,9 @@ mod selection;
 mod specification;
 mod texts;
 
-pub use attribution::{Alternative, ContextAttribution, TextTokens, TokenCues};
+pub use attribution::{Alternative, ContextAnalysis, ContextAttribution, TextTokens, TokenCues};
 pub use attributor::ContextAttributor;
 pub use questions::{NobodyToAsk, Questions};
-pub use selection::Selection;
-pub use specification::{ContextSpec, OutputContextStrategy, check_context};
+pub use specification::{ContextSpec, check_context, check_context_example};
 pub use template::Template;
-pub use texts::{ContextExample, GivenTemplates, Templates};
+pub use texts::{ContextExample, GivenContexts, Templates};

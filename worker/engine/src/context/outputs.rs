@@ -4,9 +4,10 @@
 //! the template has a place for a context that is not given, the model generates both, and the two
 //! are split.
 
+use whence_schemas::OutputContextStrategy;
+
 use super::attributor::ContextAttributor;
 use super::questions::Questions;
-use super::specification::OutputContextStrategy;
 use super::split::{context_candidate, current_behind};
 use super::template::joined;
 use super::texts::ContextExample;
@@ -41,7 +42,7 @@ impl ContextAttributor<'_> {
         };
         if current.is_empty() {
             return wrong_texts(
-                "the model generated an empty output; give --output-current-text".to_owned(),
+                "the model generated an empty output; give the output text".to_owned(),
             );
         }
         Ok(Outputs {
@@ -69,7 +70,7 @@ impl ContextAttributor<'_> {
         if let Some(given) = &example.output_current {
             let notice = format!(
                 "the model generated {generated_current:?} behind the context, and \
-                 --output-current-text is analyzed instead"
+                 the given output text is analyzed instead"
             );
             return Ok(Outputs {
                 context,
@@ -80,7 +81,7 @@ impl ContextAttributor<'_> {
         if generated_current.is_empty() {
             return wrong_texts(format!(
                 "nothing follows the context {context:?} in the generated output; give \
-                 --output-context-text"
+                 the output context"
             ));
         }
         Ok(Outputs {
@@ -94,12 +95,12 @@ impl ContextAttributor<'_> {
     fn context_of(&self, generated: &str, questions: &dyn Questions) -> Result<String, Error> {
         let separator = self.spec.templates.output.between();
         let candidate = context_candidate(generated, separator);
-        match (self.spec.strategy, candidate) {
+        match (self.spec.options.strategy, candidate) {
             (OutputContextStrategy::Auto, Some(candidate)) => Ok(candidate.to_owned()),
             (OutputContextStrategy::Auto, None) => wrong_texts(format!(
                 "it is not plain where the context ends in the generated output {generated:?}: the \
                  template's separator {separator:?} does not split it into two parts; give \
-                 --output-context-text"
+                 the output context"
             )),
             // With `pre`, an example that lacks its context is refused before.
             _ => questions.output_context(generated, candidate),
@@ -152,7 +153,7 @@ impl ContextAttributor<'_> {
             let start = prefix.unwrap_or_default();
             return self.comparing.prompt_with_start(id, input, start);
         }
-        let separator = &self.spec.separator;
+        let separator = &self.spec.options.separator;
         let text = joined(input, prefix.unwrap_or_default(), separator);
         self.comparing.prompt_with_start(id, &text, "")
     }

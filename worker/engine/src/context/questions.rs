@@ -21,7 +21,7 @@ impl Questions for NobodyToAsk {
         Err(Error::ContextTexts {
             reason: format!(
                 "which part of the generated output {generated:?} is its context must be asked, \
-                 and there is no terminal to ask on; give --output-context-text, or \
+                 and there is no terminal to ask on; give the output context, or \
                  --handle-output-context-strategy auto"
             ),
         })

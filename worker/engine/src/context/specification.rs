@@ -1,9 +1,10 @@
 //! What to compute for each example, and what is refused before a model is loaded.
 
-use whence_schemas::{Alignments, AttributionSpec, ContrastSpec, FunctionSpec};
+use whence_schemas::{
+    Alignments, AttributionSpec, ContextOptions, ContrastSpec, OutputContextStrategy,
+};
 
-use super::selection::Selection;
-use super::texts::{ContextExample, Templates};
+use super::texts::{ContextExample, GivenContexts, Templates};
 use crate::step_functions::{self, STEP_FUNCTIONS};
 use crate::{Error, specification};
 
@@ -12,39 +13,37 @@ use crate::{Error, specification};
 pub struct ContextSpec {
     /// How context-sensitive tokens are attributed, and how missing outputs are generated.
     pub attribution: AttributionSpec,
-    /// The contrastive step function that says how much a token depends on the context.
-    pub metric: FunctionSpec,
-    /// Where contexts and current texts go.
+    /// How context-sensitive tokens and their cues are found.
+    pub options: ContextOptions,
+    /// The templates of the options, read.
     pub templates: Templates,
-    /// What a decoder-only model reads between input and output.
-    pub separator: String,
-    /// How a generated output is split into its context and the current text.
-    pub strategy: OutputContextStrategy,
-    /// Special tokens that stay in generated outputs, and count as tokens of the texts.
-    pub special_tokens_to_keep: Vec<String>,
-    /// Which tokens count as context-sensitive.
-    pub sensitivity: Selection,
-    /// Whether the user is asked what each of them is contrasted with.
+    /// Whether the user is asked what each context-sensitive token is contrasted with.
     pub asks_next_tokens: bool,
 }
 
-/// How a generated output is split into its context and the current text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputContextStrategy {
-    /// The user confirms or corrects a guess.
-    Manual,
-    /// The guess is taken; without one the example fails.
-    Auto,
-    /// Not at all: the context must be given.
-    Pre,
-}
-
 impl ContextSpec {
+    /// Reads the templates of `options` for examples that have the contexts `given`. The user is not
+    /// asked anything.
+    ///
+    /// Fails if a template cannot be filled.
+    pub fn new(
+        attribution: AttributionSpec,
+        options: ContextOptions,
+        given: GivenContexts,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            attribution,
+            templates: Templates::new(&options.templates, given)?,
+            options,
+            asks_next_tokens: false,
+        })
+    }
+
     /// Returns the specification that records the metric of every output token.
     pub(super) fn comparison(&self, has_encoder: bool) -> AttributionSpec {
         let own = &self.attribution;
         AttributionSpec {
-            step_scores: vec![self.metric.clone()],
+            step_scores: vec![self.options.metric.clone()],
             attribute_target: has_encoder,
             compat: own.compat,
             generation: own.generation.clone(),
@@ -71,24 +70,26 @@ impl ContextSpec {
 }
 
 /// Fails if `example` cannot be analyzed as `spec` says, whatever the model is.
-pub fn check_context(spec: &ContextSpec, example: &ContextExample) -> Result<(), Error> {
-    check_spec(spec)?;
+pub fn check_context_example(spec: &ContextSpec, example: &ContextExample) -> Result<(), Error> {
+    check_context(spec)?;
     check_example(spec, example)
 }
 
-pub(super) fn check_spec(spec: &ContextSpec) -> Result<(), Error> {
+/// Fails if no example can be analyzed as `spec` says, whatever the model is.
+pub fn check_context(spec: &ContextSpec) -> Result<(), Error> {
     let attribution = &spec.attribution;
     // Functions that need the prediction without context get it.
     let mut checked = attribution.clone();
     checked.contrast.contrast_force_inputs = true;
     specification::check(&checked)?;
-    let metric = step_functions::build(&spec.metric.name, &spec.metric.params)?;
-    if !metric.is_contrastive() {
+    let metric = &spec.options.metric;
+    let built = step_functions::build(&metric.name, &metric.params)?;
+    if !built.is_contrastive() {
         let names = STEP_FUNCTIONS.iter().map(|entry| entry.name);
         let names = names.filter(|name| step_functions::is_contrastive(name));
         return refused(format!(
             "--context-sensitivity-metric: `{}` does not compare with another text; take one of {}",
-            spec.metric.label(),
+            metric.label(),
             names.collect::<Vec<_>>().join(", ")
         ));
     }
@@ -96,13 +97,13 @@ pub(super) fn check_spec(spec: &ContextSpec) -> Result<(), Error> {
     if attribution.generation.generate_from_target_prefix {
         return refused(
             "--generation-kwargs: leave out `generate_from_target_prefix`, and give the beginning of \
-             the output as --output-context-text"
+             the output as its context"
                 .to_owned(),
         );
     }
     if spec.templates.has_no_context() {
         return refused(
-            "there is no context; give --input-context-text or --output-context-text".to_owned(),
+            "there is no context; give an input context or an output context".to_owned(),
         );
     }
     if spec.asks_next_tokens && !spec.is_contrastive() {
@@ -144,10 +145,10 @@ pub(super) fn check_example(spec: &ContextSpec, example: &ContextExample) -> Res
         }
     }
     let lacks_context = spec.templates.has_output_context() && example.output_context.is_none();
-    if lacks_context && spec.strategy == OutputContextStrategy::Pre {
+    if lacks_context && spec.options.strategy == OutputContextStrategy::Pre {
         return wrong(
             "--handle-output-context-strategy is `pre`, and --output-template has a `{context}`: \
-             give --output-context-text"
+             give an output context"
                 .to_owned(),
         );
     }

@@ -1,5 +1,7 @@
 //! The four texts of an example, and the templates they go into.
 
+use whence_schemas::ContextTemplates;
+
 use super::template::{Filled, Template, joined};
 use crate::Error;
 
@@ -22,17 +24,13 @@ pub struct ContextExample {
     pub next_tokens: Vec<String>,
 }
 
-/// The templates as the user gives them; an absent one has its default.
+/// Which contexts the examples have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GivenTemplates<'a> {
-    /// Of the input with its context.
-    pub input: Option<&'a str>,
-    /// Of the output with its context.
-    pub output: Option<&'a str>,
-    /// Of the input without context.
-    pub contextless_input: Option<&'a str>,
-    /// Of the output without context.
-    pub contextless_output: Option<&'a str>,
+pub struct GivenContexts {
+    /// Whether the input has one.
+    pub input: bool,
+    /// Whether the output has one.
+    pub output: bool,
 }
 
 /// The templates of all texts.
@@ -56,54 +54,53 @@ const BOTH: &str = "{context} {current}";
 const ALONE: &str = "{current}";
 
 impl Templates {
-    /// Reads the templates. A template that is not given has a place for the context if there is
-    /// one: `has_input_context` and `has_output_context` say so.
+    /// Reads the templates. A template that is absent has a place for the context if there is one.
     ///
     /// Fails if a template cannot be filled.
-    pub fn new(
-        given: GivenTemplates<'_>,
-        has_input_context: bool,
-        has_output_context: bool,
-    ) -> Result<Self, Error> {
+    pub fn new(templates: &ContextTemplates, contexts: GivenContexts) -> Result<Self, Error> {
         let usual = |has_context| if has_context { BOTH } else { ALONE };
-        let parsed =
-            |option, given: Option<&str>, usual| Template::parse(option, given.unwrap_or(usual));
-        let without =
-            |option, given: Option<&str>| match Template::parse(option, given.unwrap_or(ALONE))? {
-                template if template.has_context() => refused(&format!(
-                    "{option} is the text without context, so it has no place for `{{context}}`"
-                )),
-                template => Ok(template),
-            };
-        let input = parsed("--input-template", given.input, usual(has_input_context))?;
-        let output = parsed("--output-template", given.output, usual(has_output_context))?;
+        let parsed = |option, given: &Option<String>, usual| {
+            Template::parse(option, given.as_deref().unwrap_or(usual))
+        };
+        let without = |option, given: &Option<String>| match parsed(option, given, ALONE)? {
+            template if template.has_context() => refused(&format!(
+                "{option} is the text without context, so it has no place for `{{context}}`"
+            )),
+            template => Ok(template),
+        };
+        let input = parsed("--input-template", &templates.input, usual(contexts.input))?;
+        let output = parsed(
+            "--output-template",
+            &templates.output,
+            usual(contexts.output),
+        )?;
         if !output.is_context_first() {
             return refused(
                 "--output-template: the context comes before what it is a context of; put `{context}` before `{current}`",
             );
         }
-        if has_output_context && !output.has_context() {
+        if contexts.output && !output.has_context() {
             return refused(
-                "there is an --output-context-text, but --output-template has no `{context}` for it; add it, or leave out the text",
+                "there is an output context, but --output-template has no `{context}` for it; add it, or leave out the output context",
             );
         }
-        match (has_input_context, input.has_context()) {
+        match (contexts.input, input.has_context()) {
             (true, false) => refused(
-                "there is an --input-context-text, but --input-template has no `{context}` for it; add it, or leave out the text",
+                "there is an input context, but --input-template has no `{context}` for it; add it, or leave out the input context",
             ),
             (false, true) => refused(
-                "--input-template has a `{context}`, but there is no --input-context-text; give it, or leave out `{context}`",
+                "--input-template has a `{context}`, but there is no input context; give one, or leave out `{context}`",
             ),
             _ => Ok(Self {
                 input,
                 output,
                 contextless_input: without(
                     "--contextless-input-current-text",
-                    given.contextless_input,
+                    &templates.contextless_input,
                 )?,
                 contextless_output: without(
                     "--contextless-output-current-text",
-                    given.contextless_output,
+                    &templates.contextless_output,
                 )?,
             }),
         }
@@ -182,7 +179,14 @@ mod tests {
 
     #[test]
     fn outputs_of_decoder_only_models_follow_their_inputs() {
-        let templates = Templates::new(GivenTemplates::default(), true, true).unwrap();
+        let templates = Templates::new(
+            &ContextTemplates::default(),
+            GivenContexts {
+                input: true,
+                output: true,
+            },
+        )
+        .unwrap();
         let with = templates.with_context(&TEXTS, Some(" "));
         assert_eq!(with.input.text, "He is ill. Come");
         assert_eq!(with.output.text, "He is ill. Come no, home");
@@ -202,56 +206,28 @@ mod tests {
 
     #[test]
     fn templates_that_contradict_the_texts_are_refused() {
-        let refused = |given, input, output| {
-            let error = Templates::new(given, input, output).unwrap_err();
-            error.to_string()
+        type Place = fn(&mut ContextTemplates) -> &mut Option<String>;
+        let refused = |place: Place, template: &str, [input, output]: [bool; 2]| {
+            let mut templates = ContextTemplates::default();
+            *place(&mut templates) = Some(template.to_owned());
+            let contexts = GivenContexts { input, output };
+            Templates::new(&templates, contexts)
+                .unwrap_err()
+                .to_string()
         };
-        let given = GivenTemplates::default();
-        let alone = Some("{current}");
         let cases = [
+            refused(|own| &mut own.input, "{context} {current}", [false, false]),
+            refused(|own| &mut own.input, "{current}", [true, false]),
+            refused(|own| &mut own.output, "{current}", [true, true]),
+            refused(|own| &mut own.output, "{current} {context}", [true, true]),
             refused(
-                GivenTemplates {
-                    input: Some("{context} {current}"),
-                    ..given
-                },
-                false,
-                false,
-            ),
-            refused(
-                GivenTemplates {
-                    input: alone,
-                    ..given
-                },
-                true,
-                false,
-            ),
-            refused(
-                GivenTemplates {
-                    output: alone,
-                    ..given
-                },
-                true,
-                true,
-            ),
-            refused(
-                GivenTemplates {
-                    output: Some("{current} {context}"),
-                    ..given
-                },
-                true,
-                true,
-            ),
-            refused(
-                GivenTemplates {
-                    contextless_input: Some("{context} {current}"),
-                    ..given
-                },
-                true,
-                false,
+                |own| &mut own.contextless_input,
+                "{context} {current}",
+                [true, false],
             ),
         ];
         let told = [
-            "no --input-context-text",
+            "no input context",
             "--input-template has no",
             "--output-template has no",
             "before",

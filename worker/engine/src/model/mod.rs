@@ -30,6 +30,7 @@ pub mod hooks;
 mod layers;
 mod opened;
 mod pass;
+mod row_counts;
 pub mod sequences;
 pub mod stack;
 pub mod stream;
@@ -48,6 +49,7 @@ pub use architectures::{ARCHITECTURES, Architecture};
 pub use files::{AdapterBase, ModelFiles, base_elsewhere};
 pub use opened::OpenedModel;
 pub use pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
+pub use row_counts::RowCounts;
 pub use transformer::Transformer;
 pub use weight_memory::WeightMemory;
 

@@ -10,6 +10,7 @@ use super::layers::attention::RowContext;
 use super::layers::cross_attention::MemoryCotangents;
 use super::layers::{Cotangents, EncoderOutput, Linear, Norm, Sublayer, SublayerTrace};
 use super::layers::{added_positions, score_bias};
+use super::row_counts::{RowCounters, RowCounts};
 use super::sequences::{CachedPrefix, Sequences};
 use super::spec::{CoreSpec, ModelSpec, NormSpec, RotarySpec, StackSpec};
 use super::weights::Checkpoint;
@@ -33,6 +34,7 @@ pub(super) struct Stack {
     score_biases: Vec<ScoreBias>,
     pub(super) sublayers: Vec<Sublayer>,
     pub(super) final_norm: Option<Norm>,
+    counters: RowCounters,
 }
 
 /// The trace of one forward pass of a stack.
@@ -149,7 +151,13 @@ impl Stack {
             score_biases: biases.collect::<Result<_, _>>()?,
             sublayers: sublayers.collect::<Result<_, _>>()?,
             final_norm: norm(&stack.final_norm)?,
+            counters: RowCounters::default(),
         })
+    }
+
+    /// Returns how many rows went through the stack since it was loaded.
+    pub(super) fn row_counts(&self) -> RowCounts {
+        self.counters.read(self.sublayers.len())
     }
 
     /// Runs the stack over `embeddings`, `[rows, hidden]`. Returns the output, `[rows, hidden]`.
@@ -199,6 +207,7 @@ impl Stack {
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
         let rows = self.rows(around.sequences, &positions);
+        self.counters.add_forward(positions.len());
         // The stream before the preceding sublayer, which a parallel sublayer reads.
         let mut before = None;
         let mut traces = Vec::with_capacity(self.sublayers.len() - first);
@@ -295,6 +304,7 @@ impl Stack {
             .rev()
         {
             saved.stop.check()?;
+            self.counters.add_backward(cotangents.saved_rows.len());
             let below = sublayer.vjp(trace, cotangents, &rows, &mut memory)?;
             cotangents = match beside.take() {
                 Some(beside) => below.stream.add(&beside)?,

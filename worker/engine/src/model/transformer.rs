@@ -14,6 +14,7 @@ use super::embedding::Embedding;
 use super::head::Head;
 use super::layers::{Cotangents, EncoderOutput};
 use super::pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
+use super::row_counts::RowCounts;
 use super::sequences::Sequences;
 use super::spec::{ModelSpec, StackEmbedding};
 use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
@@ -94,6 +95,12 @@ impl Transformer {
     /// Returns the model's specification.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
+    }
+
+    /// Returns how many rows went through the model since it was loaded.
+    pub(crate) fn row_counts(&self) -> RowCounts {
+        let stacks = self.encoder.iter().chain([&self.decoder]);
+        stacks.map(|stack| stack.row_counts()).sum()
     }
 
     /// Returns whether the model has an encoder.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use whence_engine::context::{
-    ContextExample, ContextSpec, GivenTemplates, OutputContextStrategy, Selection, Templates,
+use whence_engine::context::{ContextExample, ContextSpec, GivenContexts};
+use whence_schemas::{
+    AttributionSpec, Compat, ContextOptions, ContextTemplates, FunctionSpec, OutputContextStrategy,
+    Selection,
 };
-use whence_schemas::{AttributionSpec, Compat, FunctionSpec};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Golden {
@@ -69,31 +70,24 @@ impl Golden {
         let function = |name: &str, usual: &str| {
             FunctionSpec::named(&self.text(name).unwrap_or(usual.to_owned()))
         };
-        let [input, output, contextless] = [
-            "input_template",
-            "output_template",
-            "contextless_input_current_text",
-        ]
-        .map(|name| self.text(name));
-        let given = GivenTemplates {
-            input: input.as_deref(),
-            output: output.as_deref(),
-            contextless_input: contextless.as_deref(),
+        let templates = ContextTemplates {
+            input: self.text("input_template"),
+            output: self.text("output_template"),
+            contextless_input: self.text("contextless_input_current_text"),
             contextless_output: None,
         };
         let has = |name: &str| self.arguments.contains_key(name);
         let weight = self.arguments.get("context_sensitivity_std_threshold");
-        ContextSpec {
-            attribution: AttributionSpec {
-                method: function("attribution_method", "saliency"),
-                attributed_fn: function("attributed_fn", "probability"),
-                normalize: self.arguments.get("normalize_attributions") == Some(&true.into()),
-                compat,
-                ..AttributionSpec::of_method("saliency")
-            },
+        let attribution = AttributionSpec {
+            method: function("attribution_method", "saliency"),
+            attributed_fn: function("attributed_fn", "probability"),
+            normalize: self.arguments.get("normalize_attributions") == Some(&true.into()),
+            compat,
+            ..AttributionSpec::of_method("saliency")
+        };
+        let options = ContextOptions {
             metric: function("context_sensitivity_metric", "kl_divergence"),
-            templates: Templates::new(given, has("input_context_text"), has("output_context_text"))
-                .unwrap(),
+            templates,
             separator: self
                 .text("decoder_input_output_separator")
                 .unwrap_or(" ".to_owned()),
@@ -109,8 +103,16 @@ impl Golden {
                     .get("context_sensitivity_topk")
                     .map(|count| count.as_u64().unwrap() as usize),
             },
-            asks_next_tokens: false,
-        }
+            cues: Selection {
+                std_weight: Some(1.0),
+                top_k: None,
+            },
+        };
+        let contexts = GivenContexts {
+            input: has("input_context_text"),
+            output: has("output_context_text"),
+        };
+        ContextSpec::new(attribution, options, contexts).unwrap()
     }
 
     pub(crate) fn example(&self) -> ContextExample {

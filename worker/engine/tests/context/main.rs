@@ -13,12 +13,12 @@ use std::fs;
 
 use serde_json::Value;
 use whence_engine::context::{
-    ContextAttribution, ContextAttributor, ContextExample, ContextSpec, GivenTemplates,
-    NobodyToAsk, OutputContextStrategy, Templates, TokenCues,
+    ContextAttribution, ContextAttributor, ContextExample, ContextSpec, GivenContexts, NobodyToAsk,
+    Templates, TokenCues,
 };
 use whence_engine::{Engine, Token};
 use whence_schemas::job::Dtype;
-use whence_schemas::{Compat, FunctionSpec};
+use whence_schemas::{Compat, ContextTemplates, FunctionSpec, OutputContextStrategy};
 
 use golden::{ContextScores, Cue, Golden, Saved, golden, names, tests};
 
@@ -51,6 +51,7 @@ fn attribute(engine: &Engine, golden: &Golden, compat: Compat) -> ContextAttribu
     attributor
         .attribute(&golden.example(), &NobodyToAsk)
         .unwrap()
+        .result
 }
 
 /// Collects what differs.
@@ -233,11 +234,11 @@ fn what_cannot_be_analyzed_is_refused_with_the_next_step() {
     };
     let cases = [
         (
-            refused(&|spec, _| spec.metric = FunctionSpec::named("entropy")),
+            refused(&|spec, _| spec.options.metric = FunctionSpec::named("entropy")),
             "take one of contrast_logits,",
         ),
         (
-            refused(&|spec, _| spec.special_tokens_to_keep = vec!["<brk>".to_owned()]),
+            refused(&|spec, _| spec.options.special_tokens_to_keep = vec!["<brk>".to_owned()]),
             "`<brk>` is not a special token",
         ),
         (
@@ -270,7 +271,8 @@ fn what_cannot_be_analyzed_is_refused_with_the_next_step() {
         ),
         (
             refused(&|spec, _| {
-                spec.templates = Templates::new(GivenTemplates::default(), false, false).unwrap();
+                spec.templates =
+                    Templates::new(&ContextTemplates::default(), GivenContexts::default()).unwrap();
             }),
             "there is no context",
         ),
@@ -283,16 +285,20 @@ fn what_cannot_be_analyzed_is_refused_with_the_next_step() {
 #[test]
 fn a_generated_context_must_be_split() {
     let marian = load("lo-en-fr-tiny", false);
-    let template = |output| {
-        let given = GivenTemplates {
-            output: Some(output),
-            ..GivenTemplates::default()
+    let template = |output: &str| {
+        let templates = ContextTemplates {
+            output: Some(output.to_owned()),
+            ..ContextTemplates::default()
         };
-        Templates::new(given, true, false).unwrap()
+        let contexts = GivenContexts {
+            input: true,
+            output: false,
+        };
+        Templates::new(&templates, contexts).unwrap()
     };
     let refused = |strategy, output| {
         refusal(&marian, "marian-split", |spec, _| {
-            spec.strategy = strategy;
+            spec.options.strategy = strategy;
             spec.templates = template(output);
         })
     };
@@ -302,9 +308,9 @@ fn a_generated_context_must_be_split() {
         "{manual}"
     );
     let auto = refused(OutputContextStrategy::Auto, "{context} {current}");
-    assert!(auto.contains("give --output-context-text"), "{auto}");
+    assert!(auto.contains("give the output context"), "{auto}");
     let pre = refused(OutputContextStrategy::Pre, "{context} {current}");
-    assert!(pre.contains("give --output-context-text"), "{pre}");
+    assert!(pre.contains("give an output context"), "{pre}");
     let framed = refused(OutputContextStrategy::Auto, "<{context} {current}");
     assert!(framed.contains("does not begin with \"<\""), "{framed}");
 }

@@ -1,0 +1,57 @@
+//! `whence attribute --cluster`: the same as without, computed by the workers of a coordinator.
+//!
+//! The texts become a job with one row each. Its table is read as soon as it is complete.
+
+use std::path::Path;
+
+use super::artifacts::{Targets, effective_aggregators, origin_of};
+use super::ending::ended_well;
+use super::running::on_cluster;
+use super::tally::{Tally, show};
+use crate::args::{Attribute, JobOptions};
+use crate::inseq_file::{ModelClasses, Origin};
+use crate::{Failure, job};
+
+/// Attributes the texts on the cluster at `url`, shows the results and writes the requested files.
+pub(super) async fn run(
+    url: &str,
+    arguments: &Attribute,
+    attribution: whence_schemas::AttributionSpec,
+    targets: Targets,
+) -> Result<(), Failure> {
+    let request = job::Request {
+        model: &arguments.model,
+        rows: (&arguments.texts).into(),
+        fields: (&arguments.texts).into(),
+        attribution,
+        context: None,
+        job: JobOptions::of_texts(arguments.seed),
+    };
+    let ended = on_cluster(url, request, arguments.place.progress).await?;
+    ended_well(&ended.status)?;
+    let results = ended.results().await?;
+    let names = results.step_scores();
+    let spec = &results.spec().attribution;
+    // The table holds one score per token, so that is what the file has too.
+    let classes = ModelClasses::of_model(Path::new(&results.spec().model.path));
+    let origin = Origin {
+        aggregators: Some(effective_aggregators(spec)),
+        ..origin_of(&arguments.display, &arguments.model.model, classes)
+    };
+    let mut files = targets.begin(spec, &names, origin)?;
+    let mut tally = Tally::default();
+    for slot in results.slots().await? {
+        for row in results.rows(&slot).await? {
+            match row.result {
+                Ok(attribution) => {
+                    show(&attribution, &names, &arguments.display)?;
+                    let input_text = row.input_text.unwrap_or_default();
+                    files.add(row.id, &input_text, &attribution)?;
+                    tally.attributed += 1;
+                }
+                Err(error) => tally.failures.push((row.id, Failure::run(error.message))),
+            }
+        }
+    }
+    tally.conclude(files)
+}
