@@ -183,7 +183,7 @@ mod tests {
         };
         let one = cost(&[row(0)], Duration::MAX).await;
         assert!(one.passes.forward > 0 && one.passes.backward > one.passes.forward);
-        assert!(one.added_bytes > 0 && one.empty_bytes > one.added_bytes);
+        assert!(one.added_bytes > 0 && one.empty_bytes > 0);
         let three = cost(&[row(0), row(1), unreadable.clone()], Duration::MAX).await;
         assert_eq!((three.rows, three.failed), (3, 1));
         assert_eq!(three.passes.forward, 2 * one.passes.forward);
