@@ -13,16 +13,10 @@ mod completions;
 mod doctor;
 #[cfg(feature = "sql")]
 mod export;
-#[cfg(not(feature = "sql"))]
-#[path = "without_sql.rs"]
-mod export;
 mod list;
 mod man;
 mod show;
 #[cfg(feature = "sql")]
-mod sql;
-#[cfg(not(feature = "sql"))]
-#[path = "without_sql.rs"]
 mod sql;
 mod status;
 mod submit;
@@ -40,6 +34,13 @@ mod ending;
 mod running;
 mod stop;
 mod tally;
+
+#[cfg(not(feature = "sql"))]
+mod without_sql;
+#[cfg(not(feature = "sql"))]
+use without_sql as export;
+#[cfg(not(feature = "sql"))]
+use without_sql as sql;
 
 use crate::Failure;
 use crate::args::Command;

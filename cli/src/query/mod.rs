@@ -2,7 +2,7 @@
 //!
 //! The slots of all jobs form one table. It is partitioned by model, method, dataset and job, as
 //! encoded in the slots' paths. The tables and views in [`views`] turn it into examples, tokens,
-//! steps, single scores and words; [`long`] unnests the lists for `whence sql`. Schemas come from the
+//! steps, single scores and words; `long` unnests the lists for `whence sql`. Schemas come from the
 //! jobs' specifications, so no table is read before the query is known. A filled slot never changes,
 //! so a query about a running job covers the rows done so far.
 //!

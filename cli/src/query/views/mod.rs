@@ -25,6 +25,7 @@ pub(crate) mod duckdb;
 mod literal;
 pub(crate) mod polars;
 
+#[cfg(feature = "sql")]
 pub(crate) use alignments::STRONGEST;
 
 use view::{Rows, View};

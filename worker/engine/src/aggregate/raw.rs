@@ -22,7 +22,7 @@ pub struct RawSequenceScores {
     pub name: &'static str,
     /// The side whose tokens are both the rows and the columns.
     pub side: Side,
-    /// Like [`SequenceScores::columns`]: one tensor `[tokens, …]` per column, all with the same
+    /// Like [`crate::SequenceScores::columns`]: one tensor `[tokens, …]` per column, all with the same
     /// dimensions after the first.
     pub columns: Vec<Tensor>,
 }
