@@ -48,9 +48,9 @@ impl Need {
     /// needs the packages of the system.
     fn is_installed_by_ci(&self) -> bool {
         match self {
-            Self::Program(_) => false,
+            Self::Model(_) => true,
             Self::Package(name) => *name != "inseq",
-            _ => true,
+            Self::Program(_) => false,
         }
     }
 }
