@@ -24,6 +24,7 @@ use futures::FutureExt;
 
 mod aggregation;
 pub mod args;
+mod byte_level;
 mod commands;
 mod comparison;
 

@@ -1,4 +1,4 @@
-//! Finds the characters that each token stands for, which Inseq's files do not say.
+//! Finds the characters that each token covers, which Inseq's files do not say.
 //!
 //! Tokens are compared with the text one after the other, without the marks of their vocabulary. A
 //! token that is not the text's next part, such as an end token, gets no offsets. If the tokens do
@@ -6,6 +6,8 @@
 //! them get offsets.
 
 use whence_engine::{Attribution, Token};
+
+use crate::byte_level::byte_of;
 
 /// Gives the tokens of both sides their offsets in the input text and the generated text.
 pub(super) fn locate(attribution: &mut Attribution, input: Option<&str>) {
@@ -28,13 +30,13 @@ fn locate_in(tokens: &mut [Token], text: &str) {
     let is_start = |byte: usize| text.is_char_boundary(byte);
     for (token, place) in tokens.iter_mut().zip(places) {
         token.offsets = place.map(|(start, end)| {
-            // A token that ends inside a character stands for that character too.
+            // A token that ends inside a character covers that character too.
             (before[start], before[end] + usize::from(!is_start(end)))
         });
     }
 }
 
-/// Returns the bytes of `text` that each token stands for, without surrounding blanks; `None` if the
+/// Returns the bytes of `text` that each token covers, without surrounding blanks; `None` if the
 /// tokens do not spell the text.
 fn places(tokens: &[Token], text: &str) -> Option<Vec<Option<(usize, usize)>>> {
     let spelling = Spelling::of(tokens);
@@ -88,7 +90,7 @@ impl Spelling {
         }
     }
 
-    /// Returns the bytes that a token stands for.
+    /// Returns the bytes that a token spells.
     fn bytes(self, token: &str) -> Vec<u8> {
         match self {
             Self::Pieces => match byte_piece(token) {
@@ -107,18 +109,6 @@ impl Spelling {
 fn byte_piece(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     u8::from_str_radix(digits, 16).ok()
-}
-
-/// Returns the byte that a letter of byte-level BPE stands for: printable letters of Latin-1 stand
-/// for themselves, and those from `Ā` on for the other bytes in order.
-fn byte_of(letter: char) -> Option<u8> {
-    let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let code = u32::from(letter);
-    if let Ok(byte) = u8::try_from(code) {
-        return is_printable(byte).then_some(byte);
-    }
-    let number = code.checked_sub(0x100)? as usize;
-    (0..=255).filter(|byte| !is_printable(*byte)).nth(number)
 }
 
 #[cfg(test)]

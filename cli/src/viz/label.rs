@@ -7,6 +7,8 @@
 
 use std::fmt::Write;
 
+use crate::byte_level::byte_of;
+
 /// A token's decoded text beside its vocabulary entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
@@ -97,7 +99,7 @@ impl Vocabulary {
             .collect()
     }
 
-    /// Returns the bytes that a token stands for.
+    /// Returns the bytes that a token spells.
     fn bytes(self, token: &str) -> Vec<u8> {
         match self {
             Self::ByteLevel if !is_special(token) => token.chars().filter_map(byte_of).collect(),
@@ -110,20 +112,6 @@ impl Vocabulary {
 /// Returns whether a token is written like a special token: `</s>`, `<|endoftext|>`.
 fn is_special(token: &str) -> bool {
     token.len() > 2 && token.starts_with('<') && token.ends_with('>')
-}
-
-/// Returns the byte that `letter` stands for in byte-level vocabularies. Printable bytes of Latin-1 stand
-/// for themselves; the others are numbered from U+0100 on, in order.
-fn byte_of(letter: char) -> Option<u8> {
-    let code = u32::from(letter);
-    let byte = match code {
-        0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => code,
-        0x100..=0x120 => code - 0x100,
-        0x121..=0x142 => code - 0x121 + 0x7f,
-        0x143 => 0xad,
-        _ => return None,
-    };
-    u8::try_from(byte).ok()
 }
 
 /// Returns the bytes of a token of SentencePiece: `▁` is a blank and `<0xE6>` a byte.
@@ -223,14 +211,5 @@ mod tests {
     fn what_would_break_a_line_is_escaped() {
         let label = Label::of_raw("a\u{1b}[2J\u{202e}b\r");
         assert_eq!(label.shown(), "a\\u{1b}[2J\\u{202e}b\\r");
-    }
-
-    /// The table of GPT-2, whose 256 letters are all different.
-    #[test]
-    fn every_byte_has_its_letter() {
-        let letters = ('!'..='\u{143}').filter_map(byte_of);
-        let mut bytes: Vec<u8> = letters.collect();
-        bytes.sort_unstable();
-        assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
     }
 }
