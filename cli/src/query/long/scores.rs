@@ -67,8 +67,8 @@ pub(super) fn total_of<'a>(lists: impl Iterator<Item = &'a [f32]>) -> f64 {
     lists.flatten().map(|score| f64::from(score.abs())).sum()
 }
 
-/// Sorts the positions of `values` by falling absolute value; the earlier one wins a tie. What is
-/// not a number comes last.
+/// Sorts the positions of `values` by descending absolute value; the earlier one wins a tie. NaN comes
+/// last.
 fn strength_order(values: &[f32], order: &mut Vec<u32>) {
     let strength = |position: &u32| {
         let value = values[*position as usize].abs();

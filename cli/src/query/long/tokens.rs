@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringViewBuilder, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -12,7 +12,7 @@ use super::columns::text_of;
 use super::nested::{bound, lists, span, wrong};
 use super::rows::LongRows;
 use super::scores::constant;
-use super::words::{Side, Words};
+use super::words::{Side, WordTexts, Words};
 
 /// Returns one row per token of `side`.
 pub(super) fn unnest(
@@ -50,10 +50,7 @@ struct Rows {
     indices: Vec<u32>,
     positions: Vec<i32>,
     words: Vec<i32>,
-    /// The texts of the words of all examples, and each row's index among them.
-    texts: StringViewBuilder,
-    num_texts: u32,
-    text_indices: Vec<u32>,
+    texts: WordTexts,
 }
 
 impl Rows {
@@ -61,16 +58,13 @@ impl Rows {
         self.words
             .extend(words.of_token.iter().map(|word| *word as i32));
         if with_text {
-            let of_token = words.of_token.iter();
-            self.text_indices
-                .extend(of_token.map(|word| self.num_texts + word));
-            side.append_texts(example, words, &mut self.texts);
-            self.num_texts += words.count() as u32;
+            let of_token = words.of_token.iter().copied();
+            self.texts.add((side, words), example, of_token);
         }
     }
 
     fn build(
-        mut self,
+        self,
         slots: &RecordBatch,
         side: &'static str,
         schema: &SchemaRef,
@@ -81,8 +75,7 @@ impl Rows {
             Int32Array::from(self.positions),
             Int32Array::from(self.words),
         );
-        let texts: ArrayRef = Arc::new(self.texts.finish());
-        let text_indices = UInt32Array::from(self.text_indices);
+        let texts = self.texts.build()?;
         let of_list = |name: &str| take(lists(slots, name)?.values(), &indices, None);
         let place = |field: &str| -> Result<ArrayRef, ArrowError> {
             let name = format!("{side}_token_offsets");
@@ -102,7 +95,7 @@ impl Rows {
                 "char_start" => place(output::START)?,
                 "char_end" => place(output::END)?,
                 "word" => Arc::new(words.clone()),
-                "word_text" => take(&texts, &text_indices, None)?,
+                "word_text" => Arc::clone(&texts),
                 _ => return Ok(None),
             }))
         };

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, Float64Array, Int32Array, RecordBatch, StringViewBuilder, UInt32Array,
-};
-use arrow::compute::take;
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::error::ArrowError;
 use whence_schemas::output;
@@ -13,7 +10,7 @@ use whence_schemas::output;
 use super::nested::{Elements, ScoreLists, wrong};
 use super::rows::LongRows;
 use super::scores::{constant, total_of};
-use super::words::{Side, Words};
+use super::words::{Side, WordTexts, Words};
 
 /// Returns one row per generated word and word of `side`.
 pub(super) fn unnest(
@@ -70,7 +67,7 @@ pub(super) fn unnest(
 /// The columns of the steps that are merged.
 struct Reading<'a> {
     scores: ScoreLists<'a>,
-    /// The scores of both sides, of which shares are parts; none if no share is asked for.
+    /// The scores of both sides, whose sum a share is taken of; empty if no share is asked for.
     both: Vec<ScoreLists<'a>>,
     positions: &'a Int32Array,
 }
@@ -125,34 +122,8 @@ struct Rows {
     shares: Vec<Option<f64>>,
     /// Rows whose texts are in the builders.
     finished: usize,
-    source_texts: Texts,
-    target_texts: Texts,
-}
-
-/// The texts of the words of all examples, and each row's index among them.
-#[derive(Default)]
-struct Texts {
-    words: StringViewBuilder,
-    count: u32,
-    indices: Vec<u32>,
-}
-
-impl Texts {
-    fn add(&mut self, (side, words): (&Side, &Words), example: usize, of_rows: &[i32]) {
-        self.indices
-            .extend(of_rows.iter().map(|word| self.count + *word as u32));
-        side.append_texts(example, words, &mut self.words);
-        self.count += words.count() as u32;
-    }
-
-    fn build(&mut self) -> Result<ArrayRef, ArrowError> {
-        let words: ArrayRef = Arc::new(self.words.finish());
-        take(
-            &words,
-            &UInt32Array::from(std::mem::take(&mut self.indices)),
-            None,
-        )
-    }
+    source_texts: WordTexts,
+    target_texts: WordTexts,
 }
 
 impl Rows {
@@ -182,17 +153,17 @@ impl Rows {
     ) {
         if let Some(words) = source {
             self.source_texts
-                .add(words, example, &self.sources[self.finished..]);
+                .add(words, example, numbers(&self.sources[self.finished..]));
         }
         if let Some(words) = target {
             self.target_texts
-                .add(words, example, &self.targets[self.finished..]);
+                .add(words, example, numbers(&self.targets[self.finished..]));
         }
         self.finished = self.examples.len();
     }
 
     fn build(
-        mut self,
+        self,
         slots: &RecordBatch,
         side: &'static str,
         schema: &SchemaRef,
@@ -224,4 +195,8 @@ impl Rows {
         };
         rows.build(schema, own)
     }
+}
+
+fn numbers(words: &[i32]) -> impl Iterator<Item = u32> {
+    words.iter().map(|word| *word as u32)
 }

@@ -5,8 +5,9 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, ListArray, RecordBatch, StringViewArray,
-    StringViewBuilder, StructArray,
+    StringViewBuilder, StructArray, UInt32Array,
 };
+use arrow::compute::take;
 use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
 use whence_schemas::output;
@@ -97,7 +98,7 @@ impl<'a> Side<'a> {
     }
 
     /// Appends the texts of the words of the example at `row`.
-    pub(super) fn append_texts(&self, row: usize, words: &Words, to: &mut StringViewBuilder) {
+    fn append_texts(&self, row: usize, words: &Words, to: &mut StringViewBuilder) {
         let text = self.texts.filter(|texts| texts.is_valid(row));
         let text = text.map(|texts| Characters::new(texts.value(row)));
         let first = span(self.tokens, row).start;
@@ -105,6 +106,35 @@ impl<'a> Side<'a> {
             let of_place = place.and_then(|place| text.as_ref()?.between(place));
             to.append_value(of_place.unwrap_or_else(|| self.token_texts.value(first + token)));
         }
+    }
+}
+
+/// The texts of the words of all examples, and each row's index among them.
+#[derive(Default)]
+pub(super) struct WordTexts {
+    texts: StringViewBuilder,
+    count: u32,
+    indices: Vec<u32>,
+}
+
+impl WordTexts {
+    /// Adds the words of the example at `row`, and the rows that name them: `of_rows` has the number
+    /// of each row's word.
+    pub(super) fn add(
+        &mut self,
+        (side, words): (&Side, &Words),
+        row: usize,
+        of_rows: impl Iterator<Item = u32>,
+    ) {
+        self.indices.extend(of_rows.map(|word| self.count + word));
+        side.append_texts(row, words, &mut self.texts);
+        self.count += words.count() as u32;
+    }
+
+    /// Builds the column of the rows' texts.
+    pub(super) fn build(mut self) -> Result<ArrayRef, ArrowError> {
+        let texts = self.texts.finish();
+        take(&texts, &UInt32Array::from(self.indices), None)
     }
 }
 
