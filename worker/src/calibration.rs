@@ -7,15 +7,16 @@ use arrow::array::RecordBatch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use whence_engine::RowCounts;
-use whence_schemas::{Attempt, Epoch, Footer, JobSpec, RowId, SlotId, SlotKind, slot_file};
+use whence_schemas::{Attempt, Epoch, Footer, JobSpec, SlotId, SlotKind, slot_file};
 
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
-use crate::computation::{Computation, Samples};
+use crate::computation::{Computation, Samples, storable};
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::Failure;
-use crate::input::{InputRow, rows_of};
+use crate::input::rows_of;
+use crate::publish::{count_failed, rows_of_samples};
 use crate::table::TableRow;
 
 /// What some rows of a job cost.
@@ -64,75 +65,41 @@ async fn of_kind<C: Computation>(
         rows.extend(rows_of(batch)?);
     }
     let device = Device::start(config).map_err(|_| Failure::Device)?;
-    let groups = rows.chunks(config.batch_size.max(1));
+    let never = CancellationToken::new();
+    let examples: Vec<_> = rows.iter().map(|row| C::example(row, spec)).collect();
+    let groups = examples.chunks(config.batch_size.max(1));
     let mut started = Instant::now();
-    // The first group is computed twice: the first time, the model is loaded and its weights are
-    // packed. A long job pays that only once.
-    if let Some(first) = groups.clone().next() {
-        compute::<C>(&device, spec, first).await?;
+    // One group is computed twice: the first time, the model is loaded and its weights are packed. A
+    // long job pays that only once.
+    if let Some(first) = groups.clone().find(|group| group.iter().any(Result::is_ok)) {
+        device.compute_rows::<C>(spec, first, &never).await?;
     }
     let start = started.elapsed();
     let before = device.row_counts();
     let mut results: Vec<Samples<C::Output>> = Vec::new();
     started = Instant::now();
     for group in groups {
-        results.extend(compute::<C>(&device, spec, group).await?);
+        let computed = device.compute_rows::<C>(spec, group, &never).await?;
+        results.extend(computed.into_iter().map(storable::<C>));
         if started.elapsed() >= limit {
             break;
         }
     }
     let computing = started.elapsed();
-    let is_failed = |samples: &&Samples<C::Output>| samples.iter().any(Result::is_err);
+    let forces = spec.forces_targets();
+    let pairs = rows.iter().zip(&results);
+    let table_rows = pairs.flat_map(|(row, samples)| rows_of_samples::<C>(row, samples, forces));
+    let table_rows: Vec<_> = table_rows.collect();
     let empty_bytes = encoded::<C>(spec, &[])?;
     Ok(Cost {
         rows: results.len(),
-        failed: results.iter().filter(is_failed).count(),
+        failed: count_failed(&results) as usize,
         start,
         computing,
         passes: device.row_counts() - before,
         empty_bytes,
-        added_bytes: encoded::<C>(spec, &table_rows::<C>(&rows, results))?
-            .saturating_sub(empty_bytes),
+        added_bytes: encoded::<C>(spec, &table_rows)?.saturating_sub(empty_bytes),
     })
-}
-
-/// Computes `rows`. Rows that cannot be read have an error as their result.
-async fn compute<C: Computation>(
-    device: &Device,
-    spec: &Arc<JobSpec>,
-    rows: &[InputRow],
-) -> Result<Vec<Samples<C::Output>>, Failure> {
-    let never = CancellationToken::new();
-    let examples: Vec<_> = rows.iter().map(|row| C::example(row, spec)).collect();
-    let good = examples.iter().flatten().cloned().collect();
-    let mut computed = device
-        .compute::<C>(Arc::clone(spec), good, &never)
-        .await?
-        .into_iter();
-    let results = examples.into_iter().map(|example| match example {
-        Ok(_) => computed.next().ok_or(Failure::Device),
-        Err(error) => Ok(vec![Err(error)]),
-    });
-    results.collect()
-}
-
-fn table_rows<C: Computation>(
-    rows: &[InputRow],
-    results: Vec<Samples<C::Output>>,
-) -> Vec<TableRow<C::Output>> {
-    let pairs = rows.iter().zip(results);
-    let rows = pairs.flat_map(|(row, samples)| {
-        (0..).zip(samples).map(|(sample, result)| TableRow {
-            id: RowId {
-                example: row.example_id,
-                sample,
-            },
-            input_text: row.input_text.clone(),
-            forced: result.as_ref().is_ok_and(C::is_forced),
-            result: result.and_then(C::storable),
-        })
-    });
-    rows.collect()
 }
 
 /// Returns the size of the table file of `rows`, without carried columns.
@@ -155,6 +122,7 @@ fn encoded<C: Computation>(spec: &JobSpec, rows: &[TableRow<C::Output>]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::InputRow;
     use crate::testing;
 
     #[tokio::test]

@@ -111,6 +111,28 @@ impl Device {
         }
     }
 
+    /// Computes the examples among `rows` together. A row without an example keeps its error. Returns
+    /// one entry per row, and fails as [`Device::compute`] does.
+    pub(crate) async fn compute_rows<C: Computation>(
+        &self,
+        spec: &Arc<JobSpec>,
+        rows: &[Result<C::Example, RowError>],
+        stopped: &CancellationToken,
+    ) -> GroupResults<C> {
+        let examples: Vec<_> = rows.iter().flatten().cloned().collect();
+        let mut computed = Vec::new().into_iter();
+        if !examples.is_empty() {
+            let computing = self.compute::<C>(Arc::clone(spec), examples, stopped);
+            computed = computing.await?.into_iter();
+        }
+        let results = rows.iter().map(|row| match row {
+            // The results are in the order of the examples.
+            Ok(_) => computed.next().ok_or(Failure::Device),
+            Err(error) => Ok(vec![Err(error.clone())]),
+        });
+        results.collect()
+    }
+
     /// Returns the work of computing `examples`, which sends the results to `reply`.
     fn work<C: Computation>(
         &self,

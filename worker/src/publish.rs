@@ -19,7 +19,7 @@ use whence_schemas::{Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_fil
 use crate::commit::commit;
 use crate::computation::{Computation, Samples};
 use crate::error::Failure;
-use crate::input::InputRows;
+use crate::input::{InputRow, InputRows};
 use crate::lease::Lease;
 use crate::table::TableRow;
 
@@ -176,16 +176,9 @@ impl<C: Computation> Publication<'_, C> {
         let mut origins = Vec::with_capacity(rows.len());
         for origin in rows {
             let row = &self.input.rows[origin];
-            for (sample, result) in (0..).zip(&self.results[origin]) {
-                let example = row.example_id;
-                origins.push(origin as u64);
-                table_rows.push(TableRow {
-                    id: RowId { example, sample },
-                    input_text: row.input_text.clone(),
-                    forced: result.as_ref().map_or(forces, C::is_forced),
-                    result: result.clone(),
-                });
-            }
+            let samples = &self.results[origin];
+            origins.resize(origins.len() + samples.len(), origin as u64);
+            table_rows.extend(rows_of_samples::<C>(row, samples, forces));
         }
         let columns = match &self.input.columns {
             None => None,
@@ -205,6 +198,24 @@ type Rows<C> = Vec<TableRow<<C as Computation>::Output>>;
 struct Object {
     placement: Placement,
     object: Bytes,
+}
+
+/// Returns one table row per result of a dataset row. `forces` says whether the job forces targets,
+/// which is told of error rows too.
+pub(crate) fn rows_of_samples<C: Computation>(
+    row: &InputRow,
+    samples: &Samples<C::Output>,
+    forces: bool,
+) -> impl Iterator<Item = TableRow<C::Output>> {
+    (0..).zip(samples).map(move |(sample, result)| TableRow {
+        id: RowId {
+            example: row.example_id,
+            sample,
+        },
+        input_text: row.input_text.clone(),
+        forced: result.as_ref().map_or(forces, C::is_forced),
+        result: result.clone(),
+    })
 }
 
 /// Returns the number of dataset rows with at least one result that is an error.

@@ -14,7 +14,7 @@ use whence_schemas::store::SlotStore;
 
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
-use crate::computation::{Computation, Samples};
+use crate::computation::{Computation, Samples, storable};
 use crate::device::Device;
 use crate::error::Failure;
 use crate::examples::groups;
@@ -171,22 +171,10 @@ impl Task<'_> {
         // Every example of a group is attributed once per generated sequence.
         let batch_tokens = self.context.batch_tokens / spec.num_samples();
         for group in groups::<C>(&rows, batch_tokens, self.context.batch_size) {
-            let examples: Vec<_> = rows[group.clone()].iter().flatten().cloned().collect();
-            let mut computed = Vec::new().into_iter();
-            if !examples.is_empty() {
-                let device = &self.context.device;
-                let computing = device.compute::<C>(Arc::clone(spec), examples, self.stop);
-                computed = computing.await?.into_iter();
-            }
-            for row in &rows[group] {
-                let samples = match row {
-                    // The device answers in the order of the examples, which are the good rows of
-                    // the group.
-                    Ok(_) => computed.next().ok_or(Failure::Device)?,
-                    Err(error) => vec![Err(error.clone())],
-                };
-                results.push(self.count::<C>(samples));
-            }
+            let device = &self.context.device;
+            let computed = device.compute_rows::<C>(spec, &rows[group], self.stop);
+            let samples = computed.await?.into_iter();
+            results.extend(samples.map(|samples| self.count::<C>(samples)));
             self.context.progressed.notify_one();
         }
         Ok(())
@@ -200,7 +188,6 @@ impl Task<'_> {
         self.progress
             .tokens
             .fetch_add(tokens as u64, Ordering::Relaxed);
-        let samples = samples.into_iter();
-        samples.map(|result| result.and_then(C::storable)).collect()
+        storable::<C>(samples)
     }
 }

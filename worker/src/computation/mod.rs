@@ -104,6 +104,12 @@ pub(crate) fn outcome<R>(
     }
 }
 
+/// Replaces results that the table cannot hold by errors.
+pub(crate) fn storable<C: Computation>(samples: Samples<C::Output>) -> Samples<C::Output> {
+    let samples = samples.into_iter();
+    samples.map(|result| result.and_then(C::storable)).collect()
+}
+
 /// Returns the input text of a row that can be read.
 pub(crate) fn input_text(row: &InputRow) -> Result<String, RowError> {
     if let Some(reason) = &row.row_error {
