@@ -15,7 +15,6 @@ use crate::results::{Rows, Source};
 pub(crate) struct RunRows<'s> {
     source: &'s Source,
     rows: Rows,
-    pending: Option<TableRow>,
     last: Option<RowId>,
 }
 
@@ -34,17 +33,13 @@ impl<'s> RunRows<'s> {
         Ok(Self {
             rows: Rows::of(source).await?,
             source,
-            pending: None,
             last: None,
         })
     }
 
     /// Returns the id of the next row; `None` after the last.
     async fn peek(&mut self) -> Result<Option<RowId>, Failure> {
-        if self.pending.is_none() {
-            self.pending = self.rows.next().await?;
-        }
-        let next = self.pending.as_ref().map(|row| row.id);
+        let next = self.rows.peek().await?;
         // Rows are paired by walking forward only.
         if next.is_some() && next <= self.last {
             let run = self.source.name();
@@ -53,8 +48,8 @@ impl<'s> RunRows<'s> {
         Ok(next)
     }
 
-    fn take(&mut self) -> Result<Option<TableRow>, Failure> {
-        let Some(row) = self.pending.take() else {
+    async fn take(&mut self) -> Result<Option<TableRow>, Failure> {
+        let Some(row) = self.rows.next().await? else {
             return Ok(None);
         };
         self.last = Some(row.id);
@@ -72,9 +67,9 @@ pub(crate) async fn next(runs: &mut [RunRows<'_>; 2]) -> Result<Option<Paired>, 
         (Some(first), Some(second)) => first.cmp(&second),
     };
     let rows = match order {
-        Ordering::Less => [first.take()?, None],
-        Ordering::Greater => [None, second.take()?],
-        Ordering::Equal => [first.take()?, second.take()?],
+        Ordering::Less => [first.take().await?, None],
+        Ordering::Greater => [None, second.take().await?],
+        Ordering::Equal => [first.take().await?, second.take().await?],
     };
     Ok(Some(match rows {
         [Some(first), Some(second)] => Paired::Both(Box::new([first, second])),

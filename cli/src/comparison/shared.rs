@@ -1,4 +1,4 @@
-//! What two attributions of an example have in shared, and their difference.
+//! What two attributions of an example have in common, and their difference.
 
 use std::fmt;
 

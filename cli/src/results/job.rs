@@ -116,7 +116,7 @@ impl Results {
         Ok(self.decoded(slot, decode).await?.rows)
     }
 
-    /// Reads the errors of one slot, of whichever table it is.
+    /// Reads the errors of one slot; it may belong to either table.
     pub async fn errors(&self, slot: &str) -> Result<Vec<(RowId, RowError)>, Failure> {
         fn errors<R>(rows: Vec<TableRow<R>>) -> Vec<(RowId, RowError)> {
             let errors = rows.into_iter();
@@ -168,13 +168,8 @@ impl Results {
 
     /// Returns the first row of the context table without an error; `None` if there is none so far.
     pub async fn first_analyzed(&self) -> Result<Option<ContextRow>, Failure> {
-        for slot in self.slots().await? {
-            let mut rows = self.context_rows(&slot).await?.into_iter();
-            if let Some(row) = rows.find(|row| row.result.is_ok()) {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
+        let decode = |batch: &RecordBatch| table::context::decode(batch);
+        self.first_good(decode).await
     }
 
     /// Returns the row `id` of the context table. Fails as [`Results::row`] does.
@@ -229,8 +224,16 @@ impl Results {
 
     /// Returns the first row that was attributed without an error; `None` if there is none so far.
     pub async fn first_attributed(&self) -> Result<Option<TableRow>, Failure> {
+        let names = self.step_scores();
+        self.first_good(|batch| table::decode(batch, &names)).await
+    }
+
+    async fn first_good<R>(
+        &self,
+        decode: impl Fn(&RecordBatch) -> Result<Vec<TableRow<R>>, ArrowError>,
+    ) -> Result<Option<TableRow<R>>, Failure> {
         for slot in self.slots().await? {
-            let mut rows = self.rows(&slot).await?.into_iter();
+            let mut rows = self.decoded(&slot, &decode).await?.rows.into_iter();
             if let Some(row) = rows.find(|row| row.result.is_ok()) {
                 return Ok(Some(row));
             }

@@ -23,7 +23,7 @@ const READ_AHEAD: usize = 2;
 #[derive(Debug)]
 pub struct Rows {
     reader: Reader,
-    /// A row that was read and not taken, because an earlier one was asked for.
+    /// A row that was read and is not taken yet.
     next: Option<TableRow>,
 }
 
@@ -102,18 +102,17 @@ impl Rows {
         }
     }
 
+    /// Returns the id of the next row without taking it; `None` after the last.
+    pub async fn peek(&mut self) -> Result<Option<RowId>, Failure> {
+        self.next = self.next().await?;
+        Ok(self.next.as_ref().map(|row| row.id))
+    }
+
     /// Returns the row `id`, or `None` if there is none. Ids must be asked for in ascending order.
     pub async fn find(&mut self, id: RowId) -> Result<Option<TableRow>, Failure> {
-        let key = |id: RowId| (id.example, id.sample);
-        while let Some(row) = self.next().await? {
-            if key(row.id) == key(id) {
-                return Ok(Some(row));
-            }
-            if key(row.id) > key(id) {
-                self.next = Some(row);
-                return Ok(None);
-            }
+        while self.peek().await?.is_some_and(|next| next < id) {
+            self.next = None;
         }
-        Ok(None)
+        Ok(self.next.take_if(|row| row.id == id))
     }
 }
