@@ -111,6 +111,14 @@ impl Failure {
             .hint("run it again with --very-verbose, and report what that prints")
     }
 
+    /// Makes a failure from a thread that ended without the result of its `work`.
+    pub(crate) fn of_thread(work: &str, error: tokio::task::JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(panic) => Self::panicked(panic.as_ref()),
+            Err(error) => Self::run(format!("the {work} was ended: {error}")),
+        }
+    }
+
     /// Adds a hint: the next step, or what to type.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

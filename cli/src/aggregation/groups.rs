@@ -200,12 +200,8 @@ impl Groups {
             };
             stages.apply(row, partners, columns)
         });
-        aggregated
-            .await
-            .unwrap_or_else(|error| match error.try_into_panic() {
-                Ok(panic) => Err(Failure::panicked(panic.as_ref())),
-                Err(error) => Err(Failure::run(format!("the aggregation was ended: {error}"))),
-            })
+        let ended = aggregated.await;
+        ended.unwrap_or_else(|error| Err(Failure::of_thread("aggregation", error)))
     }
 }
 

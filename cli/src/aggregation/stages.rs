@@ -143,7 +143,7 @@ fn of_partner(row: Option<TableRow>) -> Result<Attribution, RowError> {
     })
 }
 
-/// The sides of an example whose tokens know which characters they stand for.
+/// The sides of an example on which it is known which characters the tokens cover.
 #[derive(Debug, Clone, Copy)]
 struct Located {
     source: bool,

@@ -80,11 +80,7 @@ pub(super) async fn write_results(
     }
     let spec = results.spec();
     let names = results.step_scores();
-    let classes = ModelClasses::of_model(Path::new(&spec.model.path));
-    let origin = Origin {
-        aggregators: Some(aggregators_of(spec)),
-        ..origin_of(display, &spec.model.path, classes)
-    };
+    let origin = origin_of_table(display, &spec.model.path, spec);
     let mut files = Targets::create(display)?.begin(&spec.attribution, &names, origin)?;
     for slot in results.slots().await? {
         for row in results.rows(&slot).await? {
@@ -96,6 +92,16 @@ pub(super) async fn write_results(
         }
     }
     files.finish()
+}
+
+/// Returns what a file with the scores of a job's table says about them. `model` is what the user
+/// calls the model.
+pub(super) fn origin_of_table(display: &DisplayOptions, model: &str, spec: &JobSpec) -> Origin {
+    let classes = ModelClasses::of_model(Path::new(&spec.model.path));
+    Origin {
+        aggregators: Some(aggregators_of(spec)),
+        ..origin_of(display, model, classes)
+    }
 }
 
 /// Returns what a saved file says about the model, with raw scores.

@@ -161,12 +161,7 @@ fn saves_raw(arguments: &Attribute) -> bool {
 
 /// Returns the result of the computing thread, and turns a panic into a failure.
 pub(super) fn joined<T>(ended: Result<Result<T, Failure>, task::JoinError>) -> Result<T, Failure> {
-    ended.unwrap_or_else(|error| {
-        Err(match error.try_into_panic() {
-            Ok(panic) => Failure::panicked(panic.as_ref()),
-            Err(error) => Failure::run(format!("the computation was ended: {error}")),
-        })
-    })
+    ended.unwrap_or_else(|error| Err(Failure::of_thread("computation", error)))
 }
 
 /// Pairs every result with its example and its row id, which counts the example's sequences from 0.

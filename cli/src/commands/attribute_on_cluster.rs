@@ -2,14 +2,11 @@
 //!
 //! The texts become a job with one row each. Its table is read as soon as it is complete.
 
-use std::path::Path;
-
-use super::artifacts::{Targets, effective_aggregators, origin_of};
+use super::artifacts::{Targets, origin_of_table};
 use super::ending::ended_well;
 use super::running::on_cluster;
 use super::tally::{Tally, show};
 use crate::args::{Attribute, JobOptions};
-use crate::inseq_file::{ModelClasses, Origin};
 use crate::{Failure, job};
 
 /// Attributes the texts on the cluster at `url`, shows the results and writes the requested files.
@@ -31,14 +28,10 @@ pub(super) async fn run(
     ended_well(&ended.status)?;
     let results = ended.results().await?;
     let names = results.step_scores();
-    let spec = &results.spec().attribution;
+    let spec = results.spec();
     // The table holds one score per token, so that is what the file has too.
-    let classes = ModelClasses::of_model(Path::new(&results.spec().model.path));
-    let origin = Origin {
-        aggregators: Some(effective_aggregators(spec)),
-        ..origin_of(&arguments.display, &arguments.model.model, classes)
-    };
-    let mut files = targets.begin(spec, &names, origin)?;
+    let origin = origin_of_table(&arguments.display, &arguments.model.model, spec);
+    let mut files = targets.begin(&spec.attribution, &names, origin)?;
     let mut tally = Tally::default();
     for slot in results.slots().await? {
         for row in results.rows(&slot).await? {

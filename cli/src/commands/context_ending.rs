@@ -3,6 +3,7 @@
 use whence_worker::table::ContextRow;
 
 use super::artifacts::finished;
+use super::drawing::draw_context;
 use super::ending::{ended_well, tell_failed_rows, tell_table};
 use super::running::Ended;
 use crate::args::ContextTableOutput;
@@ -11,7 +12,7 @@ use crate::output_file::OutputFile;
 use crate::output_pair::{OutputPair, Shown};
 use crate::results::Results;
 use crate::viz::context::{ContextView, Description};
-use crate::{Failure, context_file, output, viz};
+use crate::{Failure, context_file};
 
 /// Prints how the job ended and writes the requested file. Fails if the job is not sealed, or if
 /// none of its rows could be analyzed.
@@ -30,8 +31,8 @@ pub(super) async fn conclude(
                 counted(status.rows_total, "row")
             )));
         };
-        if display.shows() {
-            show(results, &first)?;
+        if let Some(view) = view(results, &first).filter(|_| display.shows()) {
+            draw_context(&view)?;
         }
     }
     write(results, display).await?;
@@ -47,15 +48,6 @@ pub(super) fn target(display: &ContextTableOutput) -> Result<Option<OutputFile>,
     };
     let shown = display.shows().then_some(shown);
     Ok(OutputPair::create(display.save_path.as_deref(), None, shown)?.saved)
-}
-
-/// Shows a row on the terminal.
-pub(super) fn show(results: &Results, row: &ContextRow) -> Result<(), Failure> {
-    if let Some(view) = view(results, row) {
-        let drawn = viz::context::render(&view, viz::Colors::of_stdout());
-        output::line(drawn.trim_end())?;
-    }
-    Ok(())
 }
 
 /// Writes the file with every analyzed row. Reads the table slot by slot, so memory stays bounded.

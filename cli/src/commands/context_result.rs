@@ -4,11 +4,12 @@ use whence_engine::context::ContextAttribution;
 use whence_schemas::Selection;
 
 use super::artifacts::finished;
+use super::drawing::draw_context;
 use crate::args::{AttributeContext, ContextOutput};
 use crate::job::ContextInfo;
 use crate::output_pair::{OutputPair, Shown};
 use crate::viz::context::{ContextView, Description};
-use crate::{Failure, context_file, output, viz};
+use crate::{Failure, context_file, viz};
 
 /// Creates the files that were asked for.
 pub(super) fn targets(display: &ContextOutput) -> Result<OutputPair, Failure> {
@@ -31,8 +32,7 @@ pub(super) fn present(
 ) -> Result<(), Failure> {
     let view = ContextView::new(attribution, description(arguments, selections));
     if arguments.output.shows() {
-        let drawn = viz::context::render(&view, viz::Colors::of_stdout());
-        output::line(drawn.trim_end())?;
+        draw_context(&view)?;
     }
     write(targets, arguments, attribution, &view)
 }

@@ -1,6 +1,7 @@
-//! Heatmaps on standard output.
+//! Heatmaps and context attributions on standard output.
 
 use crate::args::PictureOptions;
+use crate::viz::context::ContextView;
 use crate::viz::{Colors, Heatmap, Style, TokenText};
 use crate::{Failure, output, viz};
 
@@ -18,4 +19,10 @@ pub(super) fn draw(heatmaps: &[Heatmap], options: PictureOptions) -> Result<(), 
         },
     };
     output::line(&viz::render(heatmaps, &style))
+}
+
+/// Draws a context attribution as marked texts.
+pub(super) fn draw_context(view: &ContextView) -> Result<(), Failure> {
+    let drawn = viz::context::render(view, Colors::of_stdout());
+    output::line(drawn.trim_end())
 }

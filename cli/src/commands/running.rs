@@ -74,13 +74,11 @@ pub(super) async fn on_cluster(
 ) -> Result<Ended, Failure> {
     let mode = progress.mode();
     let is_quiet = mode == ProgressMode::None;
-    // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
-    // is listening.
-    let mut jobs = Jobs::connect(url).await?;
-    let arrivals = DataArrivals::show(mode);
-    let (spec, _) = job::specification(request).await?;
-    drop(arrivals);
-    let (id, existed) = jobs.submit(&spec).await?;
+    let Submitted {
+        mut jobs,
+        id,
+        existed,
+    } = submit(url, request, mode).await?;
     let (status, _) = jobs.get(&id).await?;
     let was_sealed = status.state() == JobState::Sealed;
     if existed && !was_sealed && !is_quiet {
@@ -95,6 +93,31 @@ pub(super) async fn on_cluster(
         root: status.root.clone(),
         status,
     })
+}
+
+/// A job that a coordinator has taken.
+pub(super) struct Submitted {
+    /// The client of the coordinator.
+    pub(super) jobs: Jobs,
+    pub(super) id: JobId,
+    /// Whether the same job was submitted before.
+    pub(super) existed: bool,
+}
+
+/// Submits the job that `request` describes to the coordinator at `url`.
+pub(super) async fn submit(
+    url: &str,
+    request: Request<'_>,
+    mode: ProgressMode,
+) -> Result<Submitted, Failure> {
+    // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
+    // is listening.
+    let mut jobs = Jobs::connect(url).await?;
+    let arrivals = DataArrivals::show(mode);
+    let (spec, _) = job::specification(request).await?;
+    drop(arrivals);
+    let (id, existed) = jobs.submit(&spec).await?;
+    Ok(Submitted { jobs, id, existed })
 }
 
 async fn here(

@@ -2,7 +2,7 @@
 
 use whence_schemas::RowId;
 
-use super::drawing::draw;
+use super::drawing::{draw, draw_context};
 use super::stop::unless_stopped;
 use super::{artifacts, context_ending};
 use crate::args::Show;
@@ -10,7 +10,7 @@ use crate::output_file::OutputFile;
 use crate::output_pair::VIZ_PATH;
 use crate::results::{Results, Source};
 use crate::viz::html::Caption;
-use crate::{Failure, output, viz};
+use crate::{Failure, viz};
 
 pub(super) async fn run(arguments: Show) -> Result<(), Failure> {
     unless_stopped(show(&arguments), "nothing was written").await
@@ -74,8 +74,7 @@ async fn show_context(arguments: &Show, results: &Results) -> Result<(), Failure
         viz::context::write_page(&mut page, &view)?;
         return artifacts::finished(page, path);
     }
-    let drawn = viz::context::render(&view, viz::Colors::of_stdout());
-    output::line(drawn.trim_end())
+    draw_context(&view)
 }
 
 /// Returns the first row. Fails if there is none yet.

@@ -1,19 +1,14 @@
 //! `whence submit`: like `attribute-dataset`, but submits the job to a coordinator elsewhere.
 
 use super::ending::{ended_well, tell_table};
+use super::running::{self, Submitted};
 use super::watch::follow;
 use crate::args::Submit;
-use crate::progress::DataArrivals;
-use crate::remote::Jobs;
 use crate::{Failure, job, output};
 
 pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
     let attribution = job::attribution(&arguments.attribution, &arguments.model)?;
-    // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
-    // is listening.
-    let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
     let mode = arguments.progress.mode();
-    let arrivals = DataArrivals::show(mode);
     let request = job::Request {
         model: &arguments.model,
         rows: job::Rows::Of(&arguments.dataset.place),
@@ -22,9 +17,12 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
         context: None,
         job: arguments.job.clone(),
     };
-    let (spec, _) = job::specification(request).await?;
-    drop(arrivals);
-    let (id, existed) = jobs.submit(&spec).await?;
+    let url = &arguments.coordinator.coordinator;
+    let Submitted {
+        mut jobs,
+        id,
+        existed,
+    } = running::submit(url, request, mode).await?;
     output::line(id.as_str())?;
     if existed {
         eprintln!("this job was submitted before; the rows it has computed are kept");
