@@ -21,6 +21,7 @@ from chromium import Chromium, executable
 ROOT = Path(__file__).resolve().parents[2]
 MARIAN = ROOT / "tests/models/lo-en-fr-tiny"
 LLAMA = ROOT / "tests/models/glass-en"
+CONTEXTS = ROOT / "tests/data/contexts.jsonl"
 GPT2 = ROOT / "tests/models/gpt2-random"
 PAIRS = ROOT / "tests/data/libreoffice-help-en-fr.test.jsonl"
 
@@ -351,6 +352,27 @@ def check_context(browser, pages, shots):
     silent(browser)
 
 
+def check_contexts(browser, pages):
+    page = pages.folder / "contexts.html"
+    pages.run("attribute-context-dataset", "--model", MARIAN, "--dataset", CONTEXTS, "--input-context-field", "before", "--input-current-field", "text",
+              "--attributed-fn", "contrast_prob_diff", "--root", pages.folder / "contexts", "--no-show-viz", "--viz-path", page)
+    browser.open(page)
+    shown = "[...document.querySelectorAll('details')].filter((example) => !example.hidden).length"
+    expect("each row is an example", browser.run(shown), 6)
+    expect("examples are folded at first", browser.run("document.querySelectorAll('details[open]').length"), 0)
+    browser.click("#search")
+    browser.type("sections")
+    expect("the search finds a text", browser.run(shown), 1)
+    browser.click("#all")
+    expect("all that are listed open", browser.run("document.querySelectorAll('details[open]').length"), 1)
+    browser.click("details[open] a.marked")
+    expect("a click on a token leads to its cues", browser.run("document.querySelector(':target').closest('details').open"))
+    readable(browser, "the page of contexts")
+    browser.run("location.hash = '#example-0-0-'")
+    expect("a link opens its example", browser.run("document.querySelector('details').open"))
+    silent(browser)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--whence", required=True, type=lambda path: str(Path(path).absolute()))
@@ -376,6 +398,7 @@ def main():
             ("1,000 examples", lambda: check_many(browser, pages, page)),
             ("comparison", lambda: check_comparison(browser, pages, shots)),
             ("context", lambda: check_context(browser, pages, shots)),
+            ("contexts", lambda: check_contexts(browser, pages)),
         ]:
             print(name)
             check()

@@ -9,8 +9,8 @@ use crate::args::AttributeContextDataset;
 use crate::{Failure, job};
 
 pub(super) async fn run(arguments: AttributeContextDataset) -> Result<(), Failure> {
-    // Only checks that the file can be created. It is written after the job, from its table.
-    drop(context_ending::target(&arguments.output)?);
+    // Only checks that the files can be created. They are written after the job, from its table.
+    drop(context_ending::targets(&arguments.output)?);
     let fields = &arguments.fields;
     let given = GivenContexts {
         input: fields.input_context_field.is_some(),

@@ -56,6 +56,9 @@ pub struct ContextTableOutput {
     /// standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub save_path: Option<PathBuf>,
+    /// Write a page with all results to this HTML file, which is self-contained.
+    #[arg(long, value_name = "FILE")]
+    pub viz_path: Option<PathBuf>,
     /// Show the first result (`--no-show-viz`: do not).
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", hide_possible_values = true, value_parser = BoolishValueParser::new(), action = ArgAction::Set, value_name = "BOOL")]
     pub show_viz: bool,

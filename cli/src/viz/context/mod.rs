@@ -8,6 +8,6 @@ mod terminal;
 mod marks;
 mod view;
 
-pub use html::write_page;
+pub use html::{Page, write_page};
 pub use terminal::render;
 pub use view::{ContextView, Description};

@@ -87,6 +87,13 @@ impl ContextView {
     }
 }
 
+impl ContextView {
+    /// Returns the input text.
+    pub(super) fn input_current(&self) -> &str {
+        &self.description.input_current
+    }
+}
+
 /// Returns the view of a token.
 fn token_view(attribution: &ContextAttribution, cues: &TokenCues) -> TokenView {
     let own = &attribution.output_current;
