@@ -131,6 +131,9 @@ impl JobOptions {
     }
 }
 
+/// The storage root of commands that are given none.
+pub const DEFAULT_ROOT: &str = "./whence-out";
+
 /// Where tables are.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
@@ -139,7 +142,7 @@ pub struct StorageOptions {
     #[arg(
         long,
         env = "WHENCE_ROOT",
-        default_value = "./whence-out",
+        default_value = DEFAULT_ROOT,
         value_name = "URL",
         value_parser = user_path::expand
     )]

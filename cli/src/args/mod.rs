@@ -29,7 +29,9 @@ pub use context::{
     AttributeContext, AttributeContextDataset, ContextFields, ContextMethod, ContextOutput,
     ContextSelection, ContextTableOutput, ContextTexts, StrategyName, TemplateOptions, Weight,
 };
-pub use dataset::{DatasetOptions, DatasetPlace, JobOptions, PlaceOptions, StorageOptions};
+pub use dataset::{
+    DEFAULT_ROOT, DatasetOptions, DatasetPlace, JobOptions, PlaceOptions, StorageOptions,
+};
 pub use display::{DisplayOptions, Format, OutputOptions};
 pub use pictures::PictureOptions;
 pub use progress::{ProgressMode, ProgressOptions};

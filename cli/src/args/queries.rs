@@ -34,8 +34,10 @@ pub struct Show {
 /// Tables: `jobs`, `runs`, `examples` (one row per example), `tokens`, `steps` (one row per generated
 /// token), `step_scores`, `attributions` (one row per score), `alignments` (the strongest tokens of each
 /// step), `word_attributions`, `token_stats`, `sequence_scores`, `attempts`, `failures`, and `slots`, the
-/// stored table itself. `--describe` explains every column. While a job is running, its tables hold the
-/// rows that are done; `jobs.state` tells whether all are.
+/// stored table itself. What depends on a context is in `contexts`, `context_sensitive_tokens`,
+/// `context_attributions` and `context_cues`. Other files are tables too, by their quoted paths: `FROM
+/// 'labels.csv'`, also Parquet, JSON lines and Arrow. `--describe` explains every column. While a job is running,
+/// its tables hold the rows that are done; `jobs.state` tells whether all are.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Sql {
@@ -45,6 +47,9 @@ pub struct Sql {
     /// Read the query from this file.
     #[arg(short, long, value_name = "FILE", conflicts_with = "query")]
     pub file: Option<PathBuf>,
+    /// Query these table files instead of a storage root: files and folders. They go after the query.
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "root")]
+    pub tables: Vec<PathBuf>,
     /// Explain the columns of this table, or of all tables.
     #[arg(long, value_name = "TABLE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["query", "file"])]
     pub describe: Option<String>,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::answering::answering;
 use super::stop::unless_stopped;
-use crate::args::{Format, Sql};
+use crate::args::{DEFAULT_ROOT, Format, Sql};
 use crate::output_file::OutputFile;
-use crate::query::{self, Order, Session, statements};
+use crate::query::{self, LooseTables, Order, Session, statements};
 use crate::{Failure, prompt};
 
 /// What the command was asked to do.
@@ -21,7 +21,14 @@ enum Request {
 }
 
 pub(super) async fn run(arguments: Sql) -> Result<(), Failure> {
-    let root = &arguments.storage.root;
+    let loose = match &arguments.tables[..] {
+        [] => None,
+        paths => Some(LooseTables::link(paths).await?),
+    };
+    let root = match &loose {
+        Some(tables) => &tables.root(),
+        None => &arguments.storage.root,
+    };
     let queries = match request(&arguments)? {
         Request::Prompt => {
             let session = Session::open(root, arguments.memory, Order::Any).await?;
@@ -30,7 +37,7 @@ pub(super) async fn run(arguments: Sql) -> Result<(), Failure> {
         Request::Describe(table) => vec![query::describe(&table)?],
         Request::Queries(queries) => queries,
     };
-    let answered = answering(root, answer(&arguments, &queries));
+    let answered = answering(root, answer(root, &arguments, &queries));
     unless_stopped(answered, "the query was not answered to its end").await
 }
 
@@ -79,13 +86,13 @@ fn read_stdin() -> Result<String, Failure> {
     Ok(text)
 }
 
-async fn answer(arguments: &Sql, queries: &[String]) -> Result<(), Failure> {
+async fn answer(root: &str, arguments: &Sql, queries: &[String]) -> Result<(), Failure> {
     let options = &arguments.output;
     let mut out = match &options.output {
         Some(path) => OutputFile::create("--output", path)?,
         None => OutputFile::stdout(),
     };
-    let session = Session::open(&arguments.storage.root, arguments.memory, Order::Any).await?;
+    let session = session(root, arguments.memory).await?;
     let (last, others) = queries.split_last().expect("an empty request is refused");
     for query in others {
         let answer = session.ask(query).await?;
@@ -93,4 +100,14 @@ async fn answer(arguments: &Sql, queries: &[String]) -> Result<(), Failure> {
     }
     let answer = session.ask(last).await?;
     query::write(answer, out, options.format, options.max_rows).await
+}
+
+/// Opens the storage root. If there is none at the default place, files can still be queried.
+async fn session(root: &str, memory: u64) -> Result<Session, Failure> {
+    match Session::open(root, memory, Order::Any).await {
+        Err(failure) if root == DEFAULT_ROOT && !Path::new(root).exists() => {
+            Session::without_root(memory, failure)
+        }
+        opened => opened,
+    }
 }

@@ -3,6 +3,7 @@
 //! DataFusion's own messages name its internals and settings. Here they become the position in the
 //! query, the name that was probably meant, or what to type next.
 
+use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use whence_schemas::suggest::nearest;
@@ -45,6 +46,10 @@ fn explain(error: &DataFusionError) -> Failure {
         DataFusionError::ResourcesExhausted(_) => {
             Failure::run("the query needs more memory than it may take").hint("raise `--memory`")
         }
+        DataFusionError::ArrowError(reason, _) if matches!(**reason, ArrowError::JsonError(_)) => {
+            Failure::request(format!("cannot read a file of the query: {reason}"))
+                .hint("a JSON file has one object per line, as `--format jsonl` writes")
+        }
         DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) => {
             Failure::run(error.strip_backtrace()).about_stored_data()
         }
@@ -52,9 +57,22 @@ fn explain(error: &DataFusionError) -> Failure {
     }
 }
 
+/// Returns whether a query failed because it names a table that does not exist, and not a file.
+pub(super) fn is_missing_table(error: &DataFusionError) -> bool {
+    let DataFusionError::Plan(reason) = error.find_root() else {
+        return false;
+    };
+    missing_table(reason).is_some_and(|name| !is_path(name))
+}
+
 /// Explains what is wrong with a query that parses but cannot be planned.
 fn explain_plan(reason: &str) -> Failure {
     if let Some(missing) = missing_table(reason) {
+        if is_path(missing) {
+            return Failure::request(format!("there is no table and no file `{missing}`")).hint(
+                "files are quoted, and are Parquet, CSV, JSON lines or Arrow: FROM 'labels.csv'",
+            );
+        }
         return unknown("table", missing, &views::names()).hint("whence sql --describe");
     }
     // The message reads `DDL not supported: DropView`: the kind of statement, then its name.
@@ -79,8 +97,17 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
 fn missing_table(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("table '")?;
     let (name, rest) = rest.split_once('\'')?;
-    rest.starts_with(" not found")
-        .then(|| name.rsplit('.').next().unwrap_or(name))
+    if !rest.starts_with(" not found") {
+        return None;
+    }
+    // Tables are in the schema `public` of the catalog `datafusion`.
+    let name = name.strip_prefix("datafusion.").unwrap_or(name);
+    Some(name.strip_prefix("public.").unwrap_or(name))
+}
+
+/// Returns whether the name of a missing table is rather that of a file.
+fn is_path(name: &str) -> bool {
+    name.contains(['.', '/', '\\'])
 }
 
 /// Rewrites a message of the SQL parser: the position comes first, the parser's name is dropped.

@@ -24,7 +24,11 @@ mod documentation;
 #[cfg(feature = "sql")]
 mod explain;
 #[cfg(feature = "sql")]
+mod json_lines;
+#[cfg(feature = "sql")]
 mod long;
+#[cfg(feature = "sql")]
+mod loose;
 #[cfg(feature = "sql")]
 mod order;
 #[cfg(feature = "sql")]
@@ -42,6 +46,8 @@ pub mod views;
 pub(crate) use answer::{write, write_table};
 #[cfg(feature = "sql")]
 pub(crate) use documentation::{describe, describe_tables};
+#[cfg(feature = "sql")]
+pub(crate) use loose::LooseTables;
 #[cfg(feature = "sql")]
 pub use order::Order;
 #[cfg(feature = "sql")]

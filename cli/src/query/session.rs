@@ -14,17 +14,18 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
-use whence_schemas::layout;
 use whence_schemas::store;
 
 use super::attempts_table::AttemptsTable;
 use super::catalog::Catalog;
 use super::documentation;
+use super::explain;
+use super::json_lines::{self, JsonLines};
 use super::long::{LongTable, SlotFiles, partition_type};
 use super::order::Order;
 use super::shape::Shape;
 use super::views::keys::PARTITIONS;
-use super::views::view::{CatalogTable, Rows, View};
+use super::views::view::{CatalogTable, Rows, StoredTable, View};
 use super::views::{self, VIEWS};
 use crate::Failure;
 
@@ -35,6 +36,8 @@ const BATCH_ROWS: usize = 4096;
 /// A storage root that is ready for queries.
 pub struct Session {
     context: SessionContext,
+    /// Why there is no storage root, if only files can be queried.
+    missing_root: Option<Failure>,
 }
 
 impl Session {
@@ -42,23 +45,11 @@ impl Session {
     /// spill to disk. Fails if it is not a storage root.
     pub async fn open(root: &str, memory: u64, order: Order) -> Result<Self, Failure> {
         let catalog = Catalog::read(root).await?;
-        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
-            .build_arc()?;
-        let config = SessionConfig::new()
-            .with_batch_size(BATCH_ROWS)
-            .with_information_schema(true)
-            .with_collect_statistics(false);
-        let config = match order {
-            Order::Any => config,
-            Order::Stored => config.with_target_partitions(1),
-        };
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context(memory, order)?;
         let shape = catalog.shape()?;
-        let slots = slot_files(&context, root, order)?;
+        let slots = |stored: StoredTable| slot_files(&context, root, stored, order);
         for view in views::by_dependency() {
-            match table(view, &catalog, &slots, &shape)? {
+            match table(view, &catalog, slots, &shape)? {
                 Definition::Table(table) => {
                     context.register_table(view.name, table)?;
                 }
@@ -68,9 +59,21 @@ impl Session {
                 }
             }
         }
-        let session = Self { context };
+        let session = Self {
+            context,
+            missing_root: None,
+        };
         session.document().await?;
         Ok(session)
+    }
+
+    /// Returns a session that has no tables, in which queries can name files. A query that names a table
+    /// fails with `missing_root`.
+    pub(crate) fn without_root(memory: u64, missing_root: Failure) -> Result<Self, Failure> {
+        Ok(Self {
+            context: context(memory, Order::Any)?,
+            missing_root: Some(missing_root),
+        })
     }
 
     /// Registers the tables that explain the others.
@@ -112,8 +115,38 @@ impl Session {
             .with_allow_ddl(false)
             .with_allow_dml(false);
         let planned = self.context.sql_with_options(query, only_questions).await;
-        Ok(planned?)
+        match (&self.missing_root, planned) {
+            (Some(missing), Err(error)) if explain::is_missing_table(&error) => {
+                Err(missing.clone())
+            }
+            (_, planned) => Ok(planned?),
+        }
     }
+}
+
+/// Returns a context without tables, in which files are tables by their quoted paths.
+fn context(memory: u64, order: Order) -> Result<SessionContext, Failure> {
+    let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+        .build_arc()?;
+    let config = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_information_schema(true)
+        .with_collect_statistics(false);
+    let config = match order {
+        Order::Any => config,
+        Order::Stored => config.with_target_partitions(1),
+    };
+    let context = SessionContext::new_with_config_rt(config, runtime).enable_url_table();
+    for extension in json_lines::EXTENSIONS {
+        let format = Arc::new(JsonLines::of(extension));
+        context
+            .state_ref()
+            .write()
+            .register_file_format(format, false)?;
+    }
+    Ok(context)
 }
 
 /// How DataFusion gets a view.
@@ -125,7 +158,7 @@ enum Definition {
 fn table(
     view: &View,
     catalog: &Catalog,
-    slots: &SlotFiles,
+    slots: impl Fn(StoredTable) -> Result<SlotFiles, Failure>,
     shape: &Shape,
 ) -> Result<Definition, Failure> {
     let in_memory = |batch: arrow::array::RecordBatch| -> Result<Arc<dyn TableProvider>, Failure> {
@@ -136,8 +169,11 @@ fn table(
     };
     let table: Arc<dyn TableProvider> = match view.rows {
         Rows::Query(query) => return Ok(Definition::Query(query(shape))),
-        Rows::Stored => Arc::new(slots.table(shape.schema.clone())?),
-        Rows::Unnested(unnested) => Arc::new(LongTable::new(unnested.kind, slots.clone(), shape)),
+        Rows::Stored(stored) => Arc::new(slots(stored)?.table(shape.columns_of(stored).clone())?),
+        Rows::Unnested(unnested) => {
+            let slots = slots(unnested.kind.stored())?;
+            Arc::new(LongTable::new(unnested.kind, slots, shape))
+        }
         Rows::Catalog(CatalogTable::Jobs) => in_memory(catalog.jobs()?)?,
         Rows::Catalog(CatalogTable::Runs) => in_memory(catalog.runs()?)?,
         Rows::Catalog(CatalogTable::Attempts) => Arc::new(AttemptsTable(catalog.attempts())),
@@ -145,10 +181,15 @@ fn table(
     Ok(Definition::Table(table))
 }
 
-/// Returns where the slots of all jobs are.
-fn slot_files(context: &SessionContext, root: &str, order: Order) -> Result<SlotFiles, Failure> {
+/// Returns where the slots of all jobs that fill `table` are.
+fn slot_files(
+    context: &SessionContext,
+    root: &str,
+    table: StoredTable,
+    order: Order,
+) -> Result<SlotFiles, Failure> {
     let objects = store::objects(root)?;
-    let folder = objects.url_of(layout::ATTRIBUTIONS);
+    let folder = objects.url_of(table.folder());
     let folder = ListingTableUrl::parse(&folder)?;
     context.register_object_store(folder.object_store().as_ref(), objects.store);
     let partition = |name: &str| (name.to_owned(), partition_type());

@@ -32,4 +32,5 @@ mod reading;
 mod refusals;
 mod run;
 mod sql;
+mod sql_files;
 mod tables;

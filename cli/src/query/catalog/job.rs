@@ -17,7 +17,8 @@ pub(super) struct CatalogJob {
     pub(super) id: JobId,
     pub(super) spec: JobSpec,
     pub(super) submitted_ms: Option<u64>,
-    pub(super) rows: u64,
+    /// `None` if only its table files are known.
+    pub(super) rows: Option<u64>,
     pub(super) state: &'static str,
     pub(super) sealed: Option<Manifest>,
     /// Keys of the records of its failed attempts, and of its own failure.
@@ -38,10 +39,10 @@ impl CatalogJob {
         let sealed: Option<Manifest> = get(store, &layout::sealed(&id)).await?;
         let submitted: Option<Submitted> = get(store, &layout::submitted(&id)).await?;
         let rows = match &sealed {
-            Some(manifest) => manifest.rows,
+            Some(manifest) => Some(manifest.rows),
             None => get::<Plan>(store, &layout::plan(&id))
                 .await?
-                .map_or(0, |plan| plan.num_rows()),
+                .map(|plan| plan.num_rows()),
         };
         let state = if sealed.is_some() {
             "sealed"
@@ -49,6 +50,8 @@ impl CatalogJob {
             "cancelled"
         } else if keys.contains(&layout::failed(&id)) {
             "failed"
+        } else if rows.is_none() {
+            "unknown"
         } else {
             "running"
         };

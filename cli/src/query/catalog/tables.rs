@@ -32,7 +32,10 @@ pub(super) fn jobs(jobs: &[CatalogJob]) -> Result<RecordBatch, Failure> {
         ("method", texts(&|job| partition(job, "method"))),
         ("dataset", texts(&|job| partition(job, "dataset"))),
         ("attributed_fn", texts(&|job| Some(attribution(job)))),
-        ("rows", numbers(jobs, |job| job.rows)),
+        (
+            "rows",
+            Arc::new(UInt64Array::from_iter(jobs.iter().map(|job| job.rows))),
+        ),
         ("errors", counts(|manifest| manifest.errors)),
         ("bytes", counts(|manifest| manifest.bytes)),
         ("seed", numbers(jobs, |job| job.spec.seed)),

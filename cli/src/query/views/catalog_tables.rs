@@ -12,14 +12,18 @@ pub(super) const JOBS: View = View {
         JOB,
         column(
             "state",
-            "`running`, `sealed` (complete), `cancelled` or `failed`.",
+            "`running`, `sealed` (complete), `cancelled` or `failed`; `unknown` if only its table files \
+             are there (`--tables`).",
         ),
         column("submitted_at", "When it was submitted."),
         MODEL,
         METHOD,
         DATASET,
         column("attributed_fn", "The attributed function."),
-        column("rows", "Rows of the dataset that it covers."),
+        column(
+            "rows",
+            "Rows of the dataset that it covers; null if its state is `unknown`.",
+        ),
         column(
             "errors",
             "How many of them have an error row; null until it is sealed.",
