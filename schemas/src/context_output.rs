@@ -50,7 +50,7 @@ pub const OUTPUT_CONTEXT_TOKENS: TokenColumns = TokenColumns {
 pub const CTI_SCORES: &str = "cti_scores";
 /// Absolute value that a score had to reach for its token to count as context-sensitive.
 pub const CTI_THRESHOLD: &str = "cti_threshold";
-/// One element per context-sensitive token, by descending score; see [`cue_fields`].
+/// One element per context-sensitive token, by descending absolute score; see [`cue_fields`].
 pub const CUES: &str = "cues";
 /// What the user should know about the texts.
 pub const NOTICES: &str = "notices";
@@ -70,9 +70,9 @@ pub const INPUT_CONTEXT_SCORES: &str = "input_context_scores";
 pub const OUTPUT_CONTEXT_SCORES: &str = "output_context_scores";
 /// Absolute value that a score had to reach for its token to count as a cue.
 pub const CUE_THRESHOLD: &str = "cue_threshold";
-/// Indices of the cues among the tokens of the input's context, by descending score.
+/// Indices of the cues among the tokens of the input's context, by descending absolute score.
 pub const INPUT_CUES: &str = "input_cues";
-/// Indices of the cues among the tokens of the output's context, by descending score.
+/// Indices of the cues among the tokens of the output's context, by descending absolute score.
 pub const OUTPUT_CUES: &str = "output_cues";
 
 /// Returns the schema of the context table for a job that copies the dataset columns `columns`.

@@ -5,9 +5,9 @@ use whence_schemas::store::{self, SlotStore};
 
 use crate::args::{ViewEngine, Views};
 use crate::query::catalog::Catalog;
-use crate::query::views::duckdb::{self, Place};
+use crate::query::views::duckdb::{self, Files};
 use crate::query::views::polars;
-use crate::query::views::view::CatalogTable;
+use crate::query::views::view::{CatalogTable, StoredTable};
 use crate::results::open_root;
 use crate::{Failure, output};
 
@@ -22,36 +22,57 @@ pub(super) async fn run(arguments: Views) -> Result<(), Failure> {
         CatalogTable::Runs => runs.clone(),
         CatalogTable::Attempts => attempts.clone(),
     };
+    let store = open_root(root).await?;
+    let mut found = Vec::new();
+    for table in StoredTable::ALL {
+        found.push((table, table_files(store.as_ref(), table).await?));
+    }
+    let files_of = |table| {
+        let found = found.iter().find(|(of, _)| *of == table);
+        found.map_or(&[][..], |(_, files)| files)
+    };
+    let readable = readable_root(root)?;
     let script = match arguments.engine {
-        ViewEngine::Duckdb => duckdb::script(&duckdb_place(root).await?, &shape, rows),
-        ViewEngine::Polars => polars::script(&readable_root(root)?, &shape, rows),
+        ViewEngine::Duckdb => {
+            check_duckdb_opens(&readable)?;
+            let files = |table| duckdb_files(&readable, files_of(table));
+            duckdb::script(files, &shape, rows)
+        }
+        ViewEngine::Polars => {
+            let has_files = |table| !files_of(table).is_empty();
+            polars::script(&readable, &shape, has_files, rows)
+        }
     };
     output::line(script.trim_end())
 }
 
-/// Returns where DuckDB finds the table files of a root.
-///
-/// DuckDB takes a `\` in a pattern for a separator. It opens a file of such a name if the file is
-/// named without a pattern.
-async fn duckdb_place(root: &str) -> Result<Place, Failure> {
-    let readable = readable_root(root)?;
-    if !readable.contains('\\') {
-        return Ok(Place::Root(readable));
-    }
-    if readable.contains(['*', '?', '[']) {
+/// Fails if DuckDB cannot be told of files below this root. It takes a `\` in a pattern for a separator,
+/// and a name without one may have no character that patterns give a meaning.
+fn check_duckdb_opens(root: &str) -> Result<(), Failure> {
+    if root.contains('\\') && root.contains(['*', '?', '[']) {
         return Err(Failure::request(format!(
-            "DuckDB cannot open files of `{readable}`, whose name has a `\\` and one of `*?[`"
+            "DuckDB cannot open files of `{root}`, whose name has a `\\` and one of `*?[`"
         ))
         .hint("rename the folder, or write the tables with `whence export`"));
     }
-    let store = open_root(root).await?;
-    let files = table_files(store.as_ref()).await?;
-    let files = files.into_iter().map(|key| format!("{readable}/{key}"));
-    Ok(Place::Files(files.collect()))
+    Ok(())
 }
 
-async fn table_files(store: &dyn SlotStore) -> Result<Vec<String>, Failure> {
-    let objects = store.list(layout::ATTRIBUTIONS).await?;
+/// Returns where DuckDB finds the table files `keys` below a root.
+fn duckdb_files(root: &str, keys: &[String]) -> Files {
+    if keys.is_empty() {
+        Files::None
+    } else if root.contains('\\') {
+        Files::Listed(keys.iter().map(|key| format!("{root}/{key}")).collect())
+    } else {
+        Files::In {
+            root: root.to_owned(),
+        }
+    }
+}
+
+async fn table_files(store: &dyn SlotStore, table: StoredTable) -> Result<Vec<String>, Failure> {
+    let objects = store.list(table.folder()).await?;
     let keys = objects.into_iter().map(|object| object.key);
     Ok(keys
         .filter(|key| layout::slot_of_key(key).is_some())

@@ -9,6 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_schemas::layout;
 use whence_schemas::panics;
 
+use super::views::view::StoredTable;
 use crate::Failure;
 use crate::results::open_root;
 
@@ -27,7 +28,11 @@ pub(crate) async fn name_damaged(failure: Failure, root: &str) -> Failure {
 /// Returns the first table file below `root` that cannot be read, and why.
 async fn find(root: &str) -> Result<Option<(String, String)>, Failure> {
     let store = open_root(root).await?;
-    for object in store.list(layout::ATTRIBUTIONS).await? {
+    let mut objects = Vec::new();
+    for table in StoredTable::ALL {
+        objects.extend(store.list(table.folder()).await?);
+    }
+    for object in objects {
         if layout::slot_of_key(&object.key).is_none() {
             continue;
         }

@@ -3,28 +3,41 @@
 use arrow::datatypes::{DataType, Field, Schema};
 use whence_schemas::output;
 
-/// Which optional columns the slots of a storage root have, and their common schema.
+use super::views::view::StoredTable;
+
+/// The columns of each stored table: the union of those of all jobs that fill it.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// The union of the columns of all jobs.
-    pub schema: Schema,
+    attributions: Schema,
+    contexts: Schema,
 }
 
 impl Shape {
-    /// Describes slots that have `schema`.
-    pub fn new(schema: Schema) -> Self {
-        Self { schema }
+    /// Describes tables with these columns.
+    pub fn new(attributions: Schema, contexts: Schema) -> Self {
+        Self {
+            attributions,
+            contexts,
+        }
     }
 
-    /// Returns whether any job carried columns of its dataset.
+    /// Returns the columns of `table`.
+    pub fn columns_of(&self, table: StoredTable) -> &Schema {
+        match table {
+            StoredTable::Attributions => &self.attributions,
+            StoredTable::Contexts => &self.contexts,
+        }
+    }
+
+    /// Returns whether any attribution table carries columns of its dataset.
     pub fn is_carrying(&self) -> bool {
-        self.schema.field_with_name(output::COLUMNS).is_ok()
+        self.attributions.field_with_name(output::COLUMNS).is_ok()
     }
 
     /// Returns the names of the step scores that any job recorded.
     pub fn step_scores(&self) -> Vec<&str> {
         let steps = self
-            .schema
+            .attributions
             .field_with_name(output::STEPS)
             .map(Field::data_type);
         let Ok(DataType::List(step)) = steps else {

@@ -42,7 +42,7 @@ fn page(root: &Path) -> String {
             // The fields of these depend on the job.
             let of_type = match (text(column, "column"), text(column, "type")) {
                 ("columns" | "step_scores", of_type) if of_type.starts_with("struct") => "struct",
-                ("steps", _) => "list<struct>",
+                ("steps" | "cues", _) => "list<struct>",
                 (_, of_type) => of_type,
             };
             let (column, about) = (text(column, "column"), text(column, "description"));

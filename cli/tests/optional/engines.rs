@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Map, Value};
 use whence_tests::python;
 
-use crate::run::{attribute_dataset, ended, fixture, sql, two_jobs, whence};
+use crate::run::{attribute_dataset, ended, fixture, marian, sql, two_jobs, whence};
 
 /// Returns a root with jobs of every kind: step scores of several names, columns, scores within one
 /// sequence, a decoder-only model, a contrast, several sequences per row, and error rows.
@@ -56,7 +56,37 @@ fn jobs_of_every_kind() -> tempfile::TempDir {
         "--hide",
     ]);
     generated.succeeded();
+    analyze_contexts(&root);
     folder
+}
+
+/// Analyzes a context per row below `root`; one row has none.
+fn analyze_contexts(root: &str) {
+    let rows = Path::new(root).join("contexts.jsonl");
+    let lines = "{\"before\": \"The window is open.\", \"text\": \"Close it.\"}\n\
+                 {\"before\": null, \"text\": \"Save it.\"}\n";
+    std::fs::write(&rows, lines).unwrap();
+    let analyzed = whence(&[
+        "attribute-context-dataset",
+        "-m",
+        &marian(),
+        "-d",
+        &rows.display().to_string(),
+        "--input-current-field",
+        "text",
+        "--input-context-field",
+        "before",
+        "--attributed-fn",
+        "contrast_prob_diff",
+        "--context-sensitivity-topk",
+        "2",
+        "--columns",
+        "text",
+        "--root",
+        root,
+        "--no-show-viz",
+    ]);
+    analyzed.succeeded();
 }
 
 /// Returns, for each table, the query that sums up its columns: counts of texts, sums of numbers.
@@ -95,11 +125,17 @@ fn summaries(root: &Path) -> Vec<(String, String)> {
 /// Runs the summaries in another engine and compares them with ours. `script` defines the views of
 /// `sys.argv[1]` and a function `ask` that returns the row of a query as a dictionary.
 fn same_rows(engine: &str, script: &str) {
-    let folder = jobs_of_every_kind();
-    let root = folder.path();
+    let contexts = tempfile::tempdir().unwrap();
+    analyze_contexts(&contexts.path().display().to_string());
+    for root in [jobs_of_every_kind(), two_jobs(), contexts] {
+        same_rows_in(root.path(), engine, script);
+    }
+}
+
+fn same_rows_in(root: &Path, engine: &str, script: &str) {
     let views = whence(&["views", engine, "--root", &root.display().to_string()]).succeeded();
     let summaries = summaries(root);
-    assert!(summaries.len() >= 14, "{summaries:?}");
+    assert!(summaries.len() >= 18, "{summaries:?}");
     let script = format!(
         "import json, sys\n{script}\nfor query in sys.argv[2:]:\n    \
          print(json.dumps({{k: None if v is None else float(v) for k, v in ask(query).items()}}))"

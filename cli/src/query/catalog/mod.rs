@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use futures::{StreamExt, TryStreamExt, stream};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{JobId, input, layout, output};
+use whence_schemas::{JobId, JobSpec, context_output, input, layout, output, table};
 
 pub(crate) use attempts::Attempts;
 
@@ -52,22 +52,19 @@ impl Catalog {
         })
     }
 
-    /// Returns which columns the slots of all jobs have together. All of them are nullable, because
-    /// a job may lack them.
+    /// Returns which columns the tables have, those of all jobs together. All of them are nullable,
+    /// because a job may lack them.
     pub(crate) fn shape(&self) -> Result<Shape, Failure> {
-        let of_job = |job: &CatalogJob| {
-            let columns = input::text_columns(&job.spec.dataset.columns);
-            output::schema(&job.spec.attribution.step_score_labels(), &columns)
-        };
-        let base = output::schema(&[], &Fields::empty());
-        // Jobs about contexts have a table of their own.
-        let jobs = self.jobs.iter().filter(|job| job.spec.context.is_none());
-        let schemas = std::iter::once(base).chain(jobs.map(of_job));
-        let merged = Schema::try_merge(schemas).map_err(|error| {
-            Failure::run(format!("the jobs' tables do not fit together: {error}"))
-        })?;
-        let fields = merged.fields().iter().map(|field| nullable(field));
-        Ok(Shape::new(Schema::new(fields.collect::<Fields>())))
+        let (contexts, attributions): (Vec<_>, Vec<_>) = self
+            .jobs
+            .iter()
+            .map(|job| &job.spec)
+            .partition(|spec| spec.context.is_some());
+        let no_columns = Fields::empty();
+        Ok(Shape::new(
+            merged(output::schema(&[], &no_columns), &attributions)?,
+            merged(context_output::schema(&no_columns), &contexts)?,
+        ))
     }
 
     /// Returns the table `jobs`.
@@ -91,6 +88,19 @@ impl Catalog {
             self.jobs.iter().flat_map(of_job).collect(),
         )
     }
+}
+
+/// Returns the columns that the tables of `jobs`, which have at least those of `base`, have together.
+fn merged(base: Schema, jobs: &[&JobSpec]) -> Result<Schema, Failure> {
+    let of_job = |spec: &&JobSpec| {
+        let columns = input::text_columns(&spec.dataset.columns);
+        table::schema(spec, &columns)
+    };
+    let schemas = std::iter::once(base).chain(jobs.iter().map(of_job));
+    let merged = Schema::try_merge(schemas)
+        .map_err(|error| Failure::run(format!("the jobs' tables do not fit together: {error}")))?;
+    let fields = merged.fields().iter().map(|field| nullable(field));
+    Ok(Schema::new(fields.collect::<Fields>()))
 }
 
 /// Returns `field` made nullable, along with every field of the structs in it, because the slots of

@@ -20,7 +20,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::columns::name;
+use super::columns::view;
 use super::unnest::{pieces, unnest};
 use crate::query::order::Order;
 use crate::query::views::view::LongTableKind;
@@ -37,7 +37,7 @@ pub(super) struct UnnestSlots {
 #[derive(Debug, Clone)]
 pub(super) struct What {
     pub(super) kind: LongTableKind,
-    /// Sides or step scores; each has rows of its own.
+    /// Sides, step scores or contexts; each has rows of its own.
     pub(super) parts: Vec<String>,
     pub(super) schema: SchemaRef,
     pub(super) order: Order,
@@ -61,7 +61,7 @@ impl UnnestSlots {
 
 impl DisplayAs for UnnestSlots {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let table = name(self.what.kind);
+        let table = view(self.what.kind).name;
         write!(f, "UnnestSlots: table={table}, parts={:?}", self.what.parts)
     }
 }

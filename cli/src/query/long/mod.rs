@@ -4,13 +4,16 @@
 //! example and copy the keys once per score, whatever the query needs. A [`LongTable`] reads only the
 //! lists that the query's columns come from, and builds only these columns.
 //!
-//! `columns` says what each column needs, `table` turns a query into a scan of the slots, `exec` runs
+//! `needs` says what each column is made of, `table` turns a query into a scan of the slots, `exec` runs
 //! it batch by batch, and the other files unnest one batch. What must stay true: the rows are those
 //! of the queries in `views`, which DuckDB runs.
 
 mod columns;
+mod contexts;
 mod exec;
+mod needs;
 mod nested;
+mod positions;
 mod rows;
 mod scores;
 mod sequences;

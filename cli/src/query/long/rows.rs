@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray, UInt32Array};
+use arrow::array::{
+    ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, StructArray, UInt32Array,
+};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -48,4 +50,11 @@ impl LongRows<'_> {
         }
         take(column(self.slots, name)?, self.examples, None)
     }
+}
+
+/// Returns a column that has the same text in all rows.
+pub(super) fn constant(text: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(
+        text, rows,
+    )))
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, Float32Array, Int32Array, ListArray, RecordBatch, StringViewArray,
-    UInt32Array,
-};
+use arrow::array::{ArrayRef, Float32Array, Int32Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use whence_schemas::output;
 
-use super::nested::{Elements, ScoreLists, bound, lists, span, wrong};
-use super::rows::LongRows;
+use super::nested::{Elements, ScoreLists};
+use super::positions::{Tokens, strength_order};
+use super::rows::{LongRows, constant};
 
 /// Returns one row per score of `side`. If `strongest` is given, only those with a rank up to it.
 pub(super) fn unnest(
@@ -65,18 +63,6 @@ impl<'a> StepTotals<'a> {
 /// Returns the sum of the absolute values of several lists.
 pub(super) fn total_of<'a>(lists: impl Iterator<Item = &'a [f32]>) -> f64 {
     lists.flatten().map(|score| f64::from(score.abs())).sum()
-}
-
-/// Sorts the positions of `values` by descending absolute value; the earlier one wins a tie. NaN comes
-/// last.
-fn strength_order(values: &[f32], order: &mut Vec<u32>) {
-    let strength = |position: &u32| {
-        let value = values[*position as usize].abs();
-        if value.is_nan() { -1.0 } else { value }
-    };
-    order.clear();
-    order.extend(0..values.len() as u32);
-    order.sort_unstable_by(|a, b| strength(b).total_cmp(&strength(a)).then(a.cmp(b)));
 }
 
 /// The rows found so far, column by column.
@@ -153,7 +139,7 @@ impl Found {
             Ok(Some(match name {
                 "side" => constant(side, examples.len()),
                 "source_position" => Arc::new(positions.clone()),
-                "source_token" => tokens.texts(&format!("{side}_tokens"))?,
+                "source_token" => tokens.values(&format!("{side}_tokens"))?,
                 "source_start" => tokens.places(&places, output::START)?,
                 "source_end" => tokens.places(&places, output::END)?,
                 "score" => Arc::new(scores.clone()),
@@ -172,46 +158,9 @@ impl Found {
     }
 }
 
-/// The attributed token of each row: the one at its position in its example's list.
-struct Tokens<'a> {
-    slots: &'a RecordBatch,
-    examples: &'a UInt32Array,
-    positions: &'a Int32Array,
-}
-
-impl Tokens<'_> {
-    fn texts(&self, name: &str) -> Result<ArrayRef, ArrowError> {
-        let lists = lists(self.slots, name)?;
-        take(lists.values(), &self.indices(lists), None)
-    }
-
-    fn places(&self, name: &str, field: &str) -> Result<ArrayRef, ArrowError> {
-        let lists = lists(self.slots, name)?;
-        let places = lists.values().as_struct_opt().ok_or_else(|| wrong(name))?;
-        take(&bound(places, field)?, &self.indices(lists), None)
-    }
-
-    /// Returns the index of each row's token; null if the list is too short.
-    fn indices(&self, lists: &ListArray) -> UInt32Array {
-        let rows = self.examples.values().iter().zip(self.positions.values());
-        UInt32Array::from_iter(rows.map(|(example, position)| {
-            let span = span(lists, *example as usize);
-            let index = span.start + *position as usize;
-            (index < span.end).then_some(index as u32)
-        }))
-    }
-}
-
 fn shares(scores: &[f32], totals: &[f64]) -> Float32Array {
     let share = |(score, total): (&f32, &f64)| {
         (*total != 0.0).then(|| (f64::from(score.abs()) / total) as f32)
     };
     Float32Array::from_iter(scores.iter().zip(totals).map(share))
-}
-
-/// Returns a column that has the same text in all rows.
-pub(super) fn constant(text: &str, rows: usize) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(
-        text, rows,
-    )))
 }

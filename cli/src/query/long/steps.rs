@@ -7,8 +7,7 @@ use arrow::error::ArrowError;
 use whence_schemas::output;
 
 use super::nested::{Elements, wrong};
-use super::rows::LongRows;
-use super::scores::constant;
+use super::rows::{LongRows, constant};
 
 /// Returns one row per step.
 pub(super) fn unnest(slots: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {

@@ -17,8 +17,10 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use whence_schemas::output;
 
-use super::columns::{narrowed, needs, schema};
+use super::columns::{narrowed, schema};
+use super::contexts::{self, Context};
 use super::exec::{UnnestSlots, What};
+use super::needs::needs;
 use crate::query::order::Order;
 use crate::query::shape::Shape;
 use crate::query::views::keys::KEYS;
@@ -52,7 +54,7 @@ pub(crate) struct LongTable {
     slots: SlotFiles,
     /// Columns of the slots.
     full: Schema,
-    /// Sides or step scores; each has rows of its own.
+    /// Sides, step scores or contexts; each has rows of its own.
     parts: Vec<String>,
     schema: SchemaRef,
 }
@@ -61,7 +63,10 @@ impl LongTable {
     /// Describes the table of `kind` of the slots in `slots`, which have this shape.
     pub(crate) fn new(kind: LongTableKind, slots: SlotFiles, shape: &Shape) -> Self {
         let parts = match kind {
-            LongTableKind::Steps | LongTableKind::SequenceScores => vec![String::new()],
+            LongTableKind::Steps
+            | LongTableKind::SequenceScores
+            | LongTableKind::ContextSensitiveTokens => vec![String::new()],
+            LongTableKind::ContextAttributions => Context::ALL.map(Context::name).to_vec(),
             LongTableKind::StepScores => {
                 shape.step_scores().into_iter().map(str::to_owned).collect()
             }
@@ -75,7 +80,7 @@ impl LongTable {
             slots,
             parts,
             schema: Arc::new(schema(kind, shape)),
-            full: shape.schema.clone(),
+            full: shape.columns_of(kind.stored()).clone(),
         }
     }
 
@@ -83,6 +88,7 @@ impl LongTable {
     fn part_column(&self) -> &'static str {
         match self.kind {
             LongTableKind::StepScores => output::NAME,
+            LongTableKind::ContextAttributions => contexts::CONTEXT,
             _ => output::SIDE,
         }
     }

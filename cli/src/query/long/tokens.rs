@@ -10,8 +10,7 @@ use whence_schemas::output;
 
 use super::columns::text_of;
 use super::nested::{bound, lists, span, wrong};
-use super::rows::LongRows;
-use super::scores::constant;
+use super::rows::{LongRows, constant};
 use super::words::{Side, WordTexts, Words};
 
 /// Returns one row per token of `side`.

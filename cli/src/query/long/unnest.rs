@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use whence_schemas::output;
 
+use super::contexts::{self, Context};
 use super::{scores, sequences, steps, tokens, word_scores};
 use crate::query::order::Order;
 use crate::query::views::STRONGEST;
@@ -16,8 +17,8 @@ use crate::query::views::view::LongTableKind;
 /// memory.
 const BATCH_ROWS: usize = 16_384;
 
-/// Returns the rows of `part` of the table of `kind`: a side, the name of a step score, or the whole
-/// table if it has only one part.
+/// Returns the rows of `part` of the table of `kind`: a side, the name of a step score, a context, or
+/// the whole table if it has only one part.
 pub(super) fn unnest(
     kind: LongTableKind,
     part: &str,
@@ -37,6 +38,10 @@ pub(super) fn unnest(
         LongTableKind::Alignments => scores::unnest(slots, side, Some(STRONGEST), schema),
         LongTableKind::WordAttributions => word_scores::unnest(slots, side, schema),
         LongTableKind::SequenceScores => sequences::unnest(slots, schema),
+        LongTableKind::ContextSensitiveTokens => contexts::unnest_tokens(slots, schema),
+        LongTableKind::ContextAttributions => {
+            contexts::unnest_scores(slots, Context::named(part), schema)
+        }
     }
 }
 

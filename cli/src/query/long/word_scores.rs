@@ -8,8 +8,8 @@ use arrow::error::ArrowError;
 use whence_schemas::output;
 
 use super::nested::{Elements, ScoreLists, wrong};
-use super::rows::LongRows;
-use super::scores::{constant, total_of};
+use super::rows::{LongRows, constant};
+use super::scores::total_of;
 use super::words::{Side, WordTexts, Words};
 
 /// Returns one row per generated word and word of `side`.

@@ -44,10 +44,18 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn query() -> String {
-    "SELECT 'example' AS kind, job, example_id, sample, CAST(NULL AS VARCHAR) AS slot, \
-     CAST(NULL AS VARCHAR) AS attempt, CAST(NULL AS VARCHAR) AS worker, error_code AS code, \
-     error_message AS message, input_text FROM examples WHERE status = 'error' UNION ALL \
-     SELECT kind, job, CAST(NULL AS BIGINT) AS example_id, CAST(NULL AS INTEGER) AS sample, slot, \
-     attempt, worker, code, message, CAST(NULL AS VARCHAR) AS input_text FROM attempts"
-        .to_owned()
+    let of_examples = |table: &str| {
+        format!(
+            "SELECT 'example' AS kind, job, example_id, sample, CAST(NULL AS VARCHAR) AS slot, \
+             CAST(NULL AS VARCHAR) AS attempt, CAST(NULL AS VARCHAR) AS worker, error_code AS code, \
+             error_message AS message, input_text FROM {table} WHERE status = 'error'"
+        )
+    };
+    format!(
+        "{} UNION ALL {} UNION ALL \
+         SELECT kind, job, CAST(NULL AS BIGINT) AS example_id, CAST(NULL AS INTEGER) AS sample, slot, \
+         attempt, worker, code, message, CAST(NULL AS VARCHAR) AS input_text FROM attempts",
+        of_examples("examples"),
+        of_examples("contexts")
+    )
 }

@@ -11,6 +11,10 @@ pub mod view;
 mod alignments;
 mod attributions;
 mod catalog_tables;
+mod context_attributions;
+mod context_cues;
+mod context_sensitive_tokens;
+mod contexts;
 mod examples;
 mod failures;
 mod sequence_scores;
@@ -46,16 +50,20 @@ pub const VIEWS: &[View] = &[
     token_stats::VIEW,
     word_attributions::VIEW,
     sequence_scores::VIEW,
+    context_sensitive_tokens::VIEW,
+    context_attributions::VIEW,
+    context_cues::VIEW,
     catalog_tables::ATTEMPTS,
     failures::VIEW,
     slots::VIEW,
+    contexts::VIEW,
 ];
 
 /// Returns every view, each after those that its query reads: first the table files.
 pub(crate) fn by_dependency() -> impl Iterator<Item = &'static View> {
     let (stored, others): (Vec<_>, Vec<_>) = VIEWS
         .iter()
-        .partition(|view| matches!(view.rows, Rows::Stored));
+        .partition(|view| matches!(view.rows, Rows::Stored(_)));
     stored.into_iter().chain(others)
 }
 

@@ -1,23 +1,32 @@
 //! The views as a Python module for Polars.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Fields};
-use whence_schemas::layout;
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 
 use super::keys::{KEYS, PARTITIONS};
 use super::literal::{Literal, values};
 use super::python::{string, strings};
-use super::view::{CatalogTable, Rows, View};
+use super::view::{CatalogTable, Rows, StoredTable, View};
 use super::{attributions, by_dependency, python};
 use crate::query::shape::Shape;
 
-/// Returns the module. `catalog` returns the rows of the tables that describe the jobs.
+/// Returns the module. `has_files` says whether a stored table has files so far, and `catalog` returns
+/// the rows of the tables that describe the jobs.
 pub(crate) fn script(
     root: &str,
     shape: &Shape,
+    has_files: impl Fn(StoredTable) -> bool,
     catalog: impl Fn(CatalogTable) -> RecordBatch,
 ) -> String {
-    let frames = by_dependency().map(|view| frame(view, root, shape, &catalog));
+    let stored = |table| {
+        let columns = shape.columns_of(table);
+        if has_files(table) {
+            scan(root, table, columns)
+        } else {
+            no_rows(columns)
+        }
+    };
+    let frames = by_dependency().map(|view| frame(view, shape, stored, &catalog));
     let header = format!(
         "\"\"\"The tables of whence as lazy frames: `attributions.head().collect()`, or \
          `sql(\"SELECT ...\").collect()`.\"\"\"\n\nimport polars as pl\n\n_KEYS = {}\n\
@@ -33,13 +42,13 @@ pub(crate) fn script(
 /// Returns the definition of one view's frame.
 fn frame(
     view: &View,
-    root: &str,
     shape: &Shape,
+    stored: impl Fn(StoredTable) -> String,
     catalog: impl Fn(CatalogTable) -> RecordBatch,
 ) -> String {
     let name = view.name;
     let (functions, expression) = match view.rows {
-        Rows::Stored => ("", scan(root, shape)),
+        Rows::Stored(table) => ("", stored(table)),
         Rows::Catalog(table) => ("", literal_frame(&catalog(table))),
         Rows::Unnested(unnested) => (unnested.python, (unnested.polars)(shape)),
         Rows::Query(query) => ("", python::sql(&query(shape))),
@@ -54,27 +63,42 @@ fn frame(
     )
 }
 
-/// Returns the scan of all table files. Its schema is that of all jobs together: files that lack a
-/// column, or a field of a struct, have nulls there.
-fn scan(root: &str, shape: &Shape) -> String {
-    let folder = format!("{}/{}/", root.trim_end_matches('/'), layout::ATTRIBUTIONS);
-    let column = |field: &std::sync::Arc<Field>| {
-        format!(
-            "        {}: {},\n",
-            string(field.name()),
-            data_type(field.data_type())
-        )
-    };
-    let columns: String = shape.schema.fields().iter().map(column).collect();
-    let partitions = PARTITIONS.map(|name| format!("{}: pl.String", string(name)));
+/// Returns the scan of all files of a stored table. Its schema is that of all jobs together: files
+/// that lack a column, or a field of a struct, have nulls there.
+fn scan(root: &str, table: StoredTable, columns: &Schema) -> String {
+    let folder = format!("{}/{}/", root.trim_end_matches('/'), table.folder());
     format!(
-        "pl.scan_parquet(\n    {},\n    glob=False,\n    schema={{\n{columns}    }},\n    \
+        "pl.scan_parquet(\n    {},\n    glob=False,\n    schema={},\n    \
          hive_partitioning=True,\n    hive_schema={{{}}},\n    missing_columns=\"insert\",\n    \
          extra_columns=\"ignore\",\n    cast_options=pl.ScanCastOptions(\n        \
          missing_struct_fields=\"insert\", extra_struct_fields=\"ignore\"\n    ),\n)",
         string(&folder),
-        partitions.join(", ")
+        dictionary(&typed(columns)),
+        partitions().join(", ")
     )
+}
+
+/// Returns the frame of a stored table that has no file, which Polars would refuse to scan.
+fn no_rows(columns: &Schema) -> String {
+    let columns = [&typed(columns)[..], &partitions()].concat();
+    format!("pl.LazyFrame(schema={})", dictionary(&columns))
+}
+
+/// Returns a Python dictionary with an entry per line.
+fn dictionary(entries: &[String]) -> String {
+    format!("{{\n        {},\n    }}", entries.join(",\n        "))
+}
+
+/// Returns the columns and their types, as entries of a Python dictionary.
+fn typed(columns: &Schema) -> Vec<String> {
+    let entry =
+        |field: &FieldRef| format!("{}: {}", string(field.name()), data_type(field.data_type()));
+    columns.fields().iter().map(entry).collect()
+}
+
+/// Returns the partition columns and their types, as entries of a Python dictionary.
+fn partitions() -> [String; PARTITIONS.len()] {
+    PARTITIONS.map(|name| format!("{}: pl.String", string(name)))
 }
 
 /// Returns a frame with the rows of `batch` in it.

@@ -1,17 +1,15 @@
 //! `slots`: the table files as they are, one row per example.
 
-use whence_schemas::layout;
-
 use super::examples;
 use super::keys::{DATASET, EXAMPLE_ID, JOB, METHOD, MODEL, SAMPLE};
-use super::view::{Column, Rows, View, column};
+use super::view::{Column, Rows, StoredTable, View, column};
 
 pub(super) const VIEW: View = View {
     name: "slots",
     about: "One row per example, exactly as the table files hold it. `examples` and `steps` show the \
             same in a form that is easier to query.",
     columns: COLUMNS,
-    rows: Rows::Stored,
+    rows: Rows::Stored(StoredTable::Attributions),
 };
 
 const COLUMNS: &[Column] = &[
@@ -46,8 +44,3 @@ const COLUMNS: &[Column] = &[
     DATASET,
     JOB,
 ];
-
-/// Returns the pattern of the table files' names below a root.
-pub(super) fn pattern(root: &str) -> String {
-    format!("{root}/{}/*/*/*/*/part-*.parquet", layout::ATTRIBUTIONS)
-}

@@ -1,5 +1,7 @@
 //! What a view is: its name, its documented columns, and its definition for each engine.
 
+use whence_schemas::layout;
+
 use crate::query::shape::Shape;
 
 /// A table or view that users query.
@@ -33,13 +35,35 @@ pub(super) const fn column(name: &'static str, about: &'static str) -> Column {
 #[derive(Debug, Clone, Copy)]
 pub enum Rows {
     /// The table files themselves.
-    Stored,
+    Stored(StoredTable),
     /// The objects that describe the jobs.
     Catalog(CatalogTable),
     /// The lists in the table files. `whence sql` unnests them itself, in `query::long`.
     Unnested(Unnested),
     /// A query on the views before it, which every engine understands.
     Query(fn(&Shape) -> String),
+}
+
+/// A table that jobs fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredTable {
+    /// Attributions: one row per example.
+    Attributions,
+    /// Context tables: one row per example of `attribute-context-dataset`.
+    Contexts,
+}
+
+impl StoredTable {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Attributions, Self::Contexts];
+
+    /// Returns the folder of its files below a storage root.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Attributions => layout::ATTRIBUTIONS,
+            Self::Contexts => layout::CONTEXTS,
+        }
+    }
 }
 
 /// How each engine unnests a table.
@@ -83,4 +107,18 @@ pub enum LongTableKind {
     WordAttributions,
     /// A score between two tokens of one sequence.
     SequenceScores,
+    /// A token that depends on a context.
+    ContextSensitiveTokens,
+    /// A score of a token of a context.
+    ContextAttributions,
+}
+
+impl LongTableKind {
+    /// Returns the table whose lists are unnested.
+    pub fn stored(self) -> StoredTable {
+        match self {
+            Self::ContextSensitiveTokens | Self::ContextAttributions => StoredTable::Contexts,
+            _ => StoredTable::Attributions,
+        }
+    }
 }
