@@ -5,9 +5,10 @@ use whence_schemas::store::{self, SlotStore};
 
 use crate::args::{ViewEngine, Views};
 use crate::query::catalog::Catalog;
+use crate::query::stored::StoredTable;
 use crate::query::views::duckdb::{self, Files};
 use crate::query::views::polars;
-use crate::query::views::view::{CatalogTable, StoredTable};
+use crate::query::views::view::CatalogTable;
 use crate::results::open_root;
 use crate::{Failure, output};
 

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_schemas::layout;
 use whence_schemas::panics;
 
-use super::views::view::StoredTable;
+use super::stored::StoredTable;
 use crate::Failure;
 use crate::results::open_root;
 

@@ -36,6 +36,7 @@ mod session;
 pub mod shape;
 #[cfg(feature = "sql")]
 mod statements;
+pub mod stored;
 #[cfg_attr(
     not(feature = "sql"),
     allow(dead_code, reason = "only `whence sql` has views of DataFusion's own")

@@ -24,8 +24,9 @@ use super::json_lines::{self, JsonLines};
 use super::long::{LongTable, SlotFiles, partition_type};
 use super::order::Order;
 use super::shape::Shape;
+use super::stored::StoredTable;
 use super::views::keys::PARTITIONS;
-use super::views::view::{CatalogTable, Rows, StoredTable, View};
+use super::views::view::{CatalogTable, Rows, View};
 use super::views::{self, VIEWS};
 use crate::Failure;
 

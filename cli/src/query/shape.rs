@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Field, Schema};
 use whence_schemas::output;
 
-use super::views::view::StoredTable;
+use super::stored::StoredTable;
 
 /// The columns of each stored table: the union of those of all jobs that fill it.
 #[derive(Debug, Clone)]

@@ -2,7 +2,8 @@
 
 use super::examples;
 use super::keys::{DATASET, EXAMPLE_ID, JOB, METHOD, MODEL, SAMPLE};
-use super::view::{Column, Rows, StoredTable, View, column};
+use super::view::{Column, Rows, View, column};
+use crate::query::stored::StoredTable;
 
 pub(super) const VIEW: View = View {
     name: "contexts",

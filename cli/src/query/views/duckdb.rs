@@ -6,8 +6,9 @@ use arrow::datatypes::{DataType, FieldRef, Schema};
 use super::by_dependency;
 use super::keys::PARTITIONS;
 use super::literal::{Literal, values};
-use super::view::{CatalogTable, Rows, StoredTable, View};
+use super::view::{CatalogTable, Rows, View};
 use crate::query::shape::Shape;
+use crate::query::stored::StoredTable;
 
 /// Where DuckDB finds the files of a stored table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use super::keys::{KEYS, PARTITIONS};
 use super::literal::{Literal, values};
 use super::python::{string, strings};
-use super::view::{CatalogTable, Rows, StoredTable, View};
+use super::view::{CatalogTable, Rows, View};
 use super::{attributions, by_dependency, python};
 use crate::query::shape::Shape;
+use crate::query::stored::StoredTable;
 
 /// Returns the module. `has_files` says whether a stored table has files so far, and `catalog` returns
 /// the rows of the tables that describe the jobs.

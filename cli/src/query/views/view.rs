@@ -1,8 +1,7 @@
 //! What a view is: its name, its documented columns, and its definition for each engine.
 
-use whence_schemas::layout;
-
 use crate::query::shape::Shape;
+use crate::query::stored::StoredTable;
 
 /// A table or view that users query.
 #[derive(Debug)]
@@ -42,28 +41,6 @@ pub enum Rows {
     Unnested(Unnested),
     /// A query on the views before it, which every engine understands.
     Query(fn(&Shape) -> String),
-}
-
-/// A table that jobs fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoredTable {
-    /// Attributions: one row per example.
-    Attributions,
-    /// Context tables: one row per example of `attribute-context-dataset`.
-    Contexts,
-}
-
-impl StoredTable {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Attributions, Self::Contexts];
-
-    /// Returns the folder of its files below a storage root.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Attributions => layout::ATTRIBUTIONS,
-            Self::Contexts => layout::CONTEXTS,
-        }
-    }
 }
 
 /// How each engine unnests a table.
