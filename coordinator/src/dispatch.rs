@@ -145,7 +145,8 @@ impl<'c> Dispatch<'c> {
         Ok(())
     }
 
-    /// Handles a worker's report that an attempt failed.
+    /// Handles a worker's report that an attempt failed. Ignores it unless the worker holds the
+    /// attempt's lease: what counts against a slot, and is written down, comes from those who tried.
     ///
     /// The failure is first recorded in the store, so that it still counts against the slot after a
     /// restart. Transient failures are not recorded, because they do not count.
@@ -156,6 +157,10 @@ impl<'c> Dispatch<'c> {
         class: FailureClass,
         message: String,
     ) -> Result<(), Error> {
+        if !self.holds(worker, at) {
+            tracing::warn!(job = %at.job, slot = %at.slot, %worker, "ignored a failure without a lease");
+            return Ok(());
+        }
         tracing::warn!(job = %at.job, slot = %at.slot, %worker, ?class, message, "attempt failed");
         let failure = Failure {
             slot: at.slot.clone(),
@@ -170,7 +175,7 @@ impl<'c> Dispatch<'c> {
         let event = Event::Failed {
             failure,
             jitter: jitter(),
-            num_workers: self.0.state.read(|state| state.workers.len()),
+            num_workers: self.0.state.read(|state| state.workers.num_there()),
         };
         self.apply(&at.job, event);
         Ok(())
@@ -196,6 +201,15 @@ impl<'c> Dispatch<'c> {
             };
             self.apply(&at.job, event);
         }
+    }
+
+    /// Returns whether `worker` holds the lease of the attempt `at`.
+    fn holds(self, worker: &WorkerId, at: &AttemptAt) -> bool {
+        self.0.state.read(|state| {
+            let job = state.jobs.get(&at.job);
+            let lease = job.and_then(|job| job.lease_of(&at.slot, &at.attempt));
+            lease.is_some_and(|lease| lease.worker == *worker)
+        })
     }
 
     fn apply(self, job: &JobId, event: Event) {

@@ -11,7 +11,7 @@ use whence_schemas::{Attempt, Epoch, JobId, WorkerId, layout};
 use crate::Error;
 use crate::assignment::{Assigned, AttemptAt, AttemptProgress};
 use crate::job::scheduler::{self, Assignment, Request};
-use crate::job::{Due, Event, Failure, Job, Phase, SlotState, Timestamp, Totals};
+use crate::job::{Due, Event, Failure, Job, Machines, Phase, SlotState, Timestamp, Totals};
 
 /// The status of a job: its phase, its progress, and where its table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct JobSummary {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) jobs: BTreeMap<JobId, Job>,
-    /// When the coordinator last heard from each worker.
-    pub(crate) workers: BTreeMap<WorkerId, Timestamp>,
+    /// The workers that the coordinator heard from.
+    pub(crate) workers: Machines,
     /// The epoch of a newer coordinator, once one has been seen. This one then steps down.
     pub(crate) newer: Option<Epoch>,
     /// Whether the coordinator is shutting down and hands out no more slots.
@@ -93,7 +93,7 @@ impl State {
             phase: job.phase().clone(),
             totals: job.totals(),
             table: job.table().to_owned(),
-            workers: self.workers.len() as u64,
+            workers: self.workers.num_there() as u64,
         }
     }
 
@@ -133,7 +133,7 @@ impl State {
         progress: &[AttemptProgress],
         now: Timestamp,
     ) -> Vec<AttemptAt> {
-        self.workers.insert(worker.clone(), now);
+        self.workers.heard(worker, now);
         let mut unwanted = Vec::new();
         for progress in progress {
             let event = Event::Renewed {
@@ -170,7 +170,7 @@ impl State {
         now: Timestamp,
         new_attempt: impl Fn() -> Attempt,
     ) -> Vec<Assigned> {
-        self.workers.insert(request.worker.clone(), now);
+        self.workers.heard(&request.worker, now);
         let chosen = scheduler::assign(self.jobs.values(), request, now);
         let lease = |chosen| self.lease(chosen, &request.worker, new_attempt(), now);
         chosen.into_iter().filter_map(lease).collect()
@@ -214,11 +214,10 @@ impl State {
     /// Ends the leases of vanished or stuck attempts, and forgets workers that have been silent for
     /// `silence`.
     pub(crate) fn expire(&mut self, now: Timestamp, silence: Duration) -> Expired {
-        let num_workers = self.workers.len();
-        self.workers.retain(|_, seen| now.since(*seen) < silence);
-        let has_forgotten = self.workers.len() != num_workers;
+        let has_forgotten = self.workers.expire(now, silence);
+        let machines = &self.workers;
         let lost = self.jobs.iter_mut().flat_map(|(id, job)| {
-            let lost = job.apply(Event::Tick, now);
+            let lost = job.expire(now, machines);
             lost.into_iter().map(|failure| (id.clone(), failure))
         });
         let lost: Vec<_> = lost.collect();

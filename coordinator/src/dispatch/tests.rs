@@ -165,6 +165,35 @@ async fn failures_survive_a_restart_and_outages_are_not_written_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_counts_only_if_its_worker_holds_the_lease() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    let leased = stage.acquire("b", 1).await.remove(0);
+    let never = AttemptAt {
+        attempt: new_attempt(),
+        ..leased.at.clone()
+    };
+    let foreign = AttemptAt {
+        job: JobId::of("another"),
+        ..leased.at.clone()
+    };
+    // The worker `a` reports them, and `b` holds the lease.
+    for at in [&leased.at, &never, &foreign] {
+        for class in [FailureClass::Specification, FailureClass::Internal] {
+            stage.fail(at, class).await;
+        }
+    }
+    let store = &stage.coordinator.core.store;
+    for job in [&id, &foreign.job] {
+        let recorded = store.list(&layout::failures(job)).await;
+        assert_eq!(recorded.unwrap(), []);
+    }
+    let summary = stage.coordinator.jobs().summary(&id).unwrap();
+    assert_eq!(summary.phase, Phase::Running);
+    assert_eq!(summary.totals.slots_leased, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_given_back_is_handed_to_the_next() {
     let stage = Stage::new().await;
     stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();

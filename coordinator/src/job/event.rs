@@ -65,8 +65,6 @@ pub enum Event {
         /// Length of the tombstone.
         bytes: u64,
     },
-    /// Time passed: leases may have expired.
-    Tick,
     /// The manifest was written.
     Sealed,
     /// Somebody canceled the job.

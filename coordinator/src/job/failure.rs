@@ -22,8 +22,10 @@ pub enum FailureClass {
     Input,
     /// A bug in whence.
     Internal,
-    /// The worker vanished, or made no progress for too long.
+    /// The worker vanished.
     Lost,
+    /// The worker was heard of all the time, but made no progress for too long.
+    Stuck,
 }
 
 impl FailureClass {
@@ -38,6 +40,7 @@ impl FailureClass {
             Self::Input => "input",
             Self::Internal => "internal",
             Self::Lost => "lost",
+            Self::Stuck => "stuck",
         }
     }
 }
@@ -73,6 +76,7 @@ mod tests {
             FailureClass::Input,
             FailureClass::Internal,
             FailureClass::Lost,
+            FailureClass::Stuck,
         ] {
             let failure = Failure {
                 slot: slot(3).split()[1].clone(),

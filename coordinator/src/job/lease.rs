@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use whence_schemas::{Attempt, WorkerId};
 
-use super::Timestamp;
+use super::evidence::Span;
+use super::{FailureClass, Timestamp};
+
+/// About how often a lease is renewed before it would expire.
+const HEARTBEATS_PER_LEASE: u32 = 6;
 
 /// How long leases last, and when a slow attempt gets a backup.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +34,8 @@ pub struct Lease {
     pub worker: WorkerId,
     /// Whether it is a backup for an earlier attempt that takes too long.
     pub is_backup: bool,
+    /// Whether its worker has no other lease meanwhile.
+    pub is_alone: bool,
     /// Rows done, as last reported.
     pub rows_done: u64,
     /// Tokens done, as last reported.
@@ -48,6 +54,7 @@ impl Lease {
             attempt,
             worker,
             is_backup: false,
+            is_alone: false,
             rows_done: 0,
             tokens_done: 0,
             since: now,
@@ -72,10 +79,28 @@ impl Lease {
         }
     }
 
-    /// Returns whether the attempt is lost: its worker fell silent or made no progress for too
+    /// Returns how the attempt was lost, if it was: its worker fell silent, or made no progress for too
     /// long.
-    pub(super) fn is_lost(&self, now: Timestamp, rules: &LeaseRules) -> bool {
-        now >= self.expires || now.since(self.progressed) >= rules.stuck_after
+    pub(super) fn lost(&self, now: Timestamp, rules: &LeaseRules) -> Option<FailureClass> {
+        if now >= self.expires {
+            return Some(FailureClass::Lost);
+        }
+        let is_stuck = now.since(self.progressed) >= rules.stuck_after;
+        is_stuck.then_some(FailureClass::Stuck)
+    }
+
+    /// Returns how long its worker was at work, as far as it was heard of: the lease was last renewed
+    /// `ttl` before it expires.
+    pub(super) fn span(&self, now: Timestamp, ttl: Duration) -> Span {
+        let heard = self.expires.since(Timestamp::default()).saturating_sub(ttl);
+        let silent = now.since(Timestamp(heard));
+        // Nobody knows when within a heartbeat's interval the worker vanished. Lost leases are
+        // noticed late, and the wait is no work.
+        let unheard = silent.min(ttl / HEARTBEATS_PER_LEASE);
+        Span {
+            since: self.since,
+            lasted: Timestamp(heard).after(unheard).since(self.since),
+        }
     }
 }
 
@@ -114,15 +139,28 @@ mod tests {
     #[test]
     fn a_lease_is_lost_by_silence_or_by_standing_still() {
         let mut lease = granted();
-        assert!(!lease.is_lost(at(129), &RULES));
-        assert!(lease.is_lost(at(130), &RULES));
+        assert_eq!(lease.lost(at(129), &RULES), None);
+        assert_eq!(lease.lost(at(130), &RULES), Some(FailureClass::Lost));
         // Renewed all the time, but without progress.
         for seconds in (110..=220).step_by(10) {
             lease.renew(0, 0, at(seconds), RULES.ttl);
         }
-        assert!(!lease.is_lost(at(219), &RULES));
-        assert!(lease.is_lost(at(220), &RULES));
+        assert_eq!(lease.lost(at(219), &RULES), None);
+        assert_eq!(lease.lost(at(220), &RULES), Some(FailureClass::Stuck));
         lease.renew(0, 1, at(220), RULES.ttl);
-        assert!(!lease.is_lost(at(220), &RULES));
+        assert_eq!(lease.lost(at(220), &RULES), None);
+    }
+
+    #[test]
+    fn the_wait_for_a_lost_lease_is_no_work() {
+        let mut lease = granted();
+        let span = |seconds| Span {
+            since: at(100),
+            lasted: Duration::from_secs(seconds),
+        };
+        assert_eq!(lease.span(at(103), RULES.ttl), span(3));
+        assert_eq!(lease.span(at(130), RULES.ttl), span(5));
+        lease.renew(0, 0, at(110), RULES.ttl);
+        assert_eq!(lease.span(at(140), RULES.ttl), span(15));
     }
 }

@@ -13,12 +13,17 @@ use std::time::Duration;
 use whence_schemas::{Attempt, JobId, JobSpec, Plan, SlotId, WorkerId, layout};
 
 mod event;
+mod evidence;
 mod failure;
 mod lease;
+mod losses;
+mod machines;
 pub mod scheduler;
 #[cfg(test)]
 mod simulation;
 mod slot;
+#[cfg(test)]
+mod storms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timestamp;
@@ -28,9 +33,11 @@ mod work;
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
 pub use lease::{Lease, LeaseRules};
+pub use machines::Machines;
 pub use slot::{Closing, Fill, FillKind, SlotState};
 pub use timestamp::Timestamp;
 
+use evidence::History;
 use slot::Slot;
 use work::CountedWork;
 
@@ -98,7 +105,7 @@ pub struct Totals {
     pub work_done: u64,
 }
 
-/// The state of one job. It changes only through [`Job::apply`].
+/// The state of one job. It changes only through [`Job::apply`] and [`Job::expire`].
 #[derive(Debug)]
 pub struct Job {
     id: JobId,
@@ -117,6 +124,8 @@ pub struct Job {
     last_leased: Timestamp,
     durations: Vec<Duration>,
     counted: CountedWork,
+    /// Attempts that have ended, to tell bad rows from bad machines.
+    history: History,
     refused_by: BTreeSet<WorkerId>,
     /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
@@ -146,6 +155,7 @@ impl Job {
             last_leased: now,
             durations: Vec::new(),
             counted: CountedWork::default(),
+            history: History::default(),
             refused_by: BTreeSet::new(),
             failure_stands: false,
             rules,
@@ -298,11 +308,23 @@ impl Job {
         })
     }
 
+    /// Returns whether the rows of `slot` may be what makes workers vanish.
+    fn is_suspect(&self, slot: &SlotId) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.is_suspect)
+    }
+
     /// Returns whether `attempt` holds a lease of `slot`.
     pub fn is_leased(&self, slot: &SlotId, attempt: &Attempt) -> bool {
+        self.lease_of(slot, attempt).is_some()
+    }
+
+    /// Returns the lease that `attempt` holds of `slot`.
+    pub fn lease_of(&self, slot: &SlotId, attempt: &Attempt) -> Option<&Lease> {
         match self.slot(slot) {
-            Some(SlotState::Leased(leases)) => leases.iter().any(|lease| lease.attempt == *attempt),
-            _ => false,
+            Some(SlotState::Leased(leases)) => {
+                leases.iter().find(|lease| lease.attempt == *attempt)
+            }
+            _ => None,
         }
     }
 

@@ -5,6 +5,10 @@
 //! And a job that nobody works on and that has waited too long goes first, whatever the worker has
 //! loaded. If no slot is left to hand out, the worker may get a backup attempt at a slot whose
 //! first attempt takes much longer than usual.
+//!
+//! A slot that lost a worker is tried after the others, and alone: its worker holds no other lease
+//! meanwhile. If it takes the worker along again, no other slot is lost, and it is clear which rows
+//! did it.
 
 use std::time::Duration;
 
@@ -43,27 +47,48 @@ pub fn assign<'a>(
     request: &Request,
     now: Timestamp,
 ) -> Vec<Assignment> {
-    let is_open =
-        |job: &&Job| *job.phase() == Phase::Running && !job.refused_by.contains(&request.worker);
-    let mut open: Vec<&Job> = jobs.filter(is_open).collect();
+    let running = jobs.filter(|job| *job.phase() == Phase::Running);
+    let mut open: Vec<&Job> = running.collect();
+    let held: Vec<&Lease> = (open.iter().flat_map(|job| job.leases()))
+        .filter(|lease| lease.worker == request.worker)
+        .collect();
+    if request.credits == 0 || held.iter().any(|lease| lease.is_alone) {
+        return Vec::new();
+    }
+    open.retain(|job| !job.refused_by.contains(&request.worker));
     open.sort_by_cached_key(|job| (turn(job, request, now), job.order().0, job.id().clone()));
-    let pending = open.iter().flat_map(|job| {
-        let ready = job
-            .pending_slots()
-            .filter(|(_, not_before)| *not_before <= now);
-        ready.map(|(slot, _)| Assignment {
+    let mut chosen = Vec::new();
+    for (job, slot) in open.iter().flat_map(|job| ready(job, now)) {
+        let is_first = held.is_empty() && chosen.is_empty();
+        if job.is_suspect(slot) && !is_first {
+            // It waits until a worker has nothing else to do, and nothing goes before it.
+            return chosen;
+        }
+        chosen.push(Assignment {
             job: job.id().clone(),
             slot: slot.clone(),
-        })
-    });
-    let chosen: Vec<_> = pending.take(request.credits).collect();
-    if !chosen.is_empty() || request.credits == 0 {
+        });
+        if job.is_suspect(slot) || chosen.len() == request.credits {
+            return chosen;
+        }
+    }
+    if !chosen.is_empty() {
         return chosen;
     }
     let backup = open
         .iter()
         .find_map(|job| backup(job, &request.worker, now));
     backup.into_iter().collect()
+}
+
+/// Returns the slots of a job that may be leased now. Those that lost a worker come last.
+fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = (&Job, &SlotId)> {
+    let of = move |is_suspect: bool| {
+        let ready = job.pending_slots();
+        let ready = ready.filter(move |(_, not_before)| *not_before <= now);
+        ready.filter(move |(slot, _)| job.is_suspect(slot) == is_suspect)
+    };
+    of(false).chain(of(true)).map(move |(slot, _)| (job, slot))
 }
 
 /// Returns a job's place in the queue; lower goes first. Starved jobs that need another model come

@@ -140,7 +140,7 @@ impl World {
             Action::PollStore => self.poll_store(),
             Action::Pass(seconds) => {
                 self.now = self.now.after(Duration::from_secs(seconds.into()));
-                self.job.apply(Event::Tick, self.now);
+                self.job.expire(self.now, &Machines::default());
             }
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use whence_schemas::WorkerId;
 
+use super::evidence::Span;
 use super::{FailureClass, Lease, Timestamp};
 
 /// Attempts that may fail or be lost before the slot is split, or given up if it has one row.
@@ -72,11 +73,15 @@ pub struct Fill {
 pub(super) struct Slot {
     pub(super) rows: Range<u64>,
     pub(super) state: SlotState,
-    /// Attempts that were lost: their worker vanished or made no progress.
-    pub(super) losses: usize,
+    /// Attempts whose worker vanished.
+    losses: usize,
     /// The workers of the lost attempts. Losing several suggests that the rows are at fault rather
     /// than one machine.
     lost_on: BTreeSet<WorkerId>,
+    /// Whether its rows may be what makes workers vanish. A worker then tries it alone.
+    pub(super) is_suspect: bool,
+    /// The lost attempts that their worker made alone.
+    pub(super) lost_alone: Vec<Span>,
     failures: usize,
     out_of_memory: usize,
     /// How often it has rested after a transient failure. Each rest may last longer than the last.
@@ -92,6 +97,8 @@ impl Slot {
             },
             losses: 0,
             lost_on: BTreeSet::new(),
+            is_suspect: false,
+            lost_alone: Vec::new(),
             failures: 0,
             out_of_memory: 0,
             num_rests: 0,
@@ -106,7 +113,8 @@ impl Slot {
     ///
     /// A transient failure never counts: an outage of the store must not split the whole dataset
     /// into single rows. A failure to load the model says nothing about the slot either, and a
-    /// faulty specification fails the whole job.
+    /// faulty specification fails the whole job. Losses split a slot of several rows, which costs
+    /// nothing; what they say about a single row is decided by `evidence`.
     pub(super) fn count(&mut self, class: FailureClass, worker: &WorkerId) -> bool {
         match class {
             FailureClass::Transient | FailureClass::Model | FailureClass::Specification => false,
@@ -116,17 +124,16 @@ impl Slot {
                 self.out_of_memory += 1;
                 self.out_of_memory >= 2
             }
-            FailureClass::Input | FailureClass::Internal => {
+            FailureClass::Input | FailureClass::Internal | FailureClass::Stuck => {
                 self.failures += 1;
                 self.failures >= MAX_FAILURES
             }
             FailureClass::Lost => {
                 self.losses += 1;
                 self.lost_on.insert(worker.clone());
-                // Losses on two different workers are enough to split a slot. A slot of one row
-                // needs a third loss, because giving it up costs the row.
-                let enough = if self.num_rows() > 1 { 2 } else { MAX_FAILURES };
-                self.losses >= MAX_FAILURES || self.lost_on.len() >= enough
+                self.is_suspect = true;
+                let is_enough = self.losses >= MAX_FAILURES || self.lost_on.len() >= 2;
+                is_enough && self.num_rows() > 1
             }
         }
     }
@@ -157,7 +164,7 @@ mod tests {
             (FailureClass::OutOfMemory, Some(2)),
             (FailureClass::Input, Some(3)),
             (FailureClass::Internal, Some(3)),
-            (FailureClass::Lost, Some(3)),
+            (FailureClass::Stuck, Some(3)),
         ] {
             for rows in [1, 8] {
                 assert_eq!(last_attempt(class, rows, &SAME), expected, "{class:?}");
@@ -166,11 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn two_lost_workers_split_a_slot_but_do_not_cost_a_row() {
+    fn lost_workers_split_a_slot_but_do_not_cost_a_row() {
         let lost = |rows, workers: &[&str]| last_attempt(FailureClass::Lost, rows, workers);
         assert_eq!(lost(8, &["a", "b", "c"]), Some(2));
         assert_eq!(lost(8, &["a", "a", "b"]), Some(3));
-        assert_eq!(lost(1, &["a", "b", "c"]), Some(3));
+        assert_eq!(lost(8, &["a"; 9]), Some(3));
+        assert_eq!(lost(1, &["a", "b", "c", "d"]), None);
     }
 
     #[test]

@@ -100,8 +100,8 @@ fn slots_are_leased_once_and_in_order() {
 fn an_expired_lease_returns_its_slot_and_is_written_down() {
     let mut job = job(&[2]);
     lease(&mut job, &slot(0), 1, "a", at(0));
-    assert!(job.apply(Event::Tick, at(29)).is_empty());
-    let lost = job.apply(Event::Tick, at(30));
+    assert!(job.expire(at(29), &Machines::default()).is_empty());
+    let lost = job.expire(at(30), &Machines::default());
     assert_eq!(lost.len(), 1);
     assert_eq!(
         (lost[0].class, &lost[0].worker),
@@ -124,11 +124,11 @@ fn a_renewed_lease_without_progress_is_lost_in_the_end() {
         };
         job.apply(event, at(seconds));
         assert!(
-            job.apply(Event::Tick, at(seconds)).is_empty(),
+            job.expire(at(seconds), &Machines::default()).is_empty(),
             "{seconds} s"
         );
     }
-    assert_eq!(job.apply(Event::Tick, at(600)).len(), 1);
+    assert_eq!(job.expire(at(600), &Machines::default()).len(), 1);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn what_kills_two_workers_is_split_and_a_single_row_quarantined() {
     for (number, name) in [(1, "a"), (2, "b")] {
         let now = at(100 * number as u64);
         lease(&mut job, &slot(0), number, name, now);
-        job.apply(Event::Tick, at(100 * number as u64 + 30));
+        job.expire(at(100 * number as u64 + 30), &Machines::default());
     }
     assert_eq!(job.due(), [Due::Split(slot(0))]);
     assert_eq!(next(&job, &request("c", &[]), at(300)), None);
@@ -446,7 +446,7 @@ fn events_of_slots_that_the_job_does_not_have_change_nothing() {
             num_workers: 1,
         },
     ] {
-        assert!(job.apply(event, at(2)).is_empty());
+        job.apply(event, at(2));
     }
     assert_eq!((job.totals(), job.due(), job.phase().clone()), before);
 }

@@ -24,14 +24,14 @@ const MODEL_VERDICTS: usize = 3;
 const MAX_DURATIONS: usize = 512;
 
 impl Job {
-    /// Applies an event. Returns the attempts that were lost by it, which the caller records.
-    pub fn apply(&mut self, event: Event, now: Timestamp) -> Vec<Failure> {
+    /// Applies an event.
+    pub fn apply(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Leased {
                 slot,
                 attempt,
                 worker,
-            } => self.lease(&slot, attempt, worker, now),
+            } => self.grant(&slot, attempt, worker, now),
             Event::Renewed {
                 slot,
                 attempt,
@@ -39,13 +39,11 @@ impl Job {
                 rows_done,
                 tokens_done,
             } => {
-                if !self.is_leased(&slot, &attempt) {
-                    self.lease(&slot, attempt.clone(), worker, now);
-                }
+                self.adopt(&slot, &attempt, worker, now);
                 self.renew(&slot, &attempt, (rows_done, tokens_done), now);
             }
             Event::Released { slot, attempt } => {
-                self.drop_lease(&slot, &attempt, now);
+                self.end_lease(&slot, &attempt, now);
             }
             Event::Failed {
                 failure,
@@ -54,7 +52,6 @@ impl Job {
             } => self.fail(&failure, jitter, num_workers, now),
             Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
             Event::Split { slot, bytes } => self.split(&slot, bytes),
-            Event::Tick => return self.expire(now),
             Event::Sealed => self.phase = Phase::Sealed,
             Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
             Event::Resubmitted => self.resume(),
@@ -77,16 +74,34 @@ impl Job {
             }
             Event::FoundFailure(failure) => self.count(&failure),
         }
-        Vec::new()
     }
 
-    /// Leases a slot to `worker`. If the slot has one lease already, the new one is a backup; if it
-    /// has two or is not open, nothing happens.
-    fn lease(&mut self, id: &SlotId, attempt: Attempt, worker: WorkerId, now: Timestamp) {
+    fn new_lease(&self, attempt: Attempt, worker: WorkerId, now: Timestamp) -> Lease {
+        Lease::new(attempt, worker, now, self.rules.ttl)
+    }
+
+    /// Leases a slot to a worker that asked. If its rows are suspect, the worker has no other lease.
+    fn grant(&mut self, id: &SlotId, attempt: Attempt, worker: WorkerId, now: Timestamp) {
+        let is_alone = self.is_suspect(id);
+        let lease = self.new_lease(attempt, worker, now);
+        self.lease(id, Lease { is_alone, ..lease }, now);
+    }
+
+    /// Leases a slot to an attempt that is at work already, unless it has its lease. Nobody knows what
+    /// else its worker does.
+    fn adopt(&mut self, id: &SlotId, attempt: &Attempt, worker: WorkerId, now: Timestamp) {
+        if !self.is_leased(id, attempt) {
+            let lease = self.new_lease(attempt.clone(), worker, now);
+            self.lease(id, lease, now);
+        }
+    }
+
+    /// Leases a slot. If the slot has one lease already, the new one is a backup; if it has two or is
+    /// not open, nothing happens.
+    fn lease(&mut self, id: &SlotId, mut lease: Lease, now: Timestamp) {
         if self.phase != Phase::Running {
             return;
         }
-        let mut lease = Lease::new(attempt, worker, now, self.rules.ttl);
         match self.slots.get_mut(id).map(|slot| &mut slot.state) {
             Some(SlotState::Pending { .. }) => {
                 self.last_leased = now;
@@ -94,6 +109,7 @@ impl Job {
             }
             Some(SlotState::Leased(leases)) if leases.len() == 1 => {
                 lease.is_backup = true;
+                lease.is_alone = false;
                 leases.push(lease);
             }
             _ => {}
@@ -111,29 +127,42 @@ impl Job {
         }
     }
 
-    /// Ends the lease of an attempt. Returns false if there is no such lease.
+    /// Ends the lease of an attempt and returns it. Returns `None` if there is no such lease.
     ///
     /// If a backup is left, it becomes the slot's regular attempt; otherwise the slot is pending.
-    fn drop_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
-        if !self.is_leased(id, attempt) {
-            return false;
-        }
-        let Some(SlotState::Leased(leases)) = self.slots.get_mut(id).map(|slot| &mut slot.state)
-        else {
-            return false;
+    pub(super) fn drop_lease(
+        &mut self,
+        id: &SlotId,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Option<Lease> {
+        let state = self.slots.get_mut(id).map(|slot| &mut slot.state);
+        let Some(SlotState::Leased(leases)) = state else {
+            return None;
         };
-        leases.retain(|lease| lease.attempt != *attempt);
+        let place = leases.iter().position(|lease| lease.attempt == *attempt)?;
+        let ended = leases.remove(place);
         match leases.first_mut() {
             Some(left) => left.is_backup = false,
             None => self.set_state(id, SlotState::Pending { not_before: now }),
         }
+        Some(ended)
+    }
+
+    /// Ends the lease of an attempt whose worker did not vanish. Returns false if there is no such
+    /// lease.
+    fn end_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
+        let Some(ended) = self.drop_lease(id, attempt, now) else {
+            return false;
+        };
+        self.history.add(id, ended.span(now, self.rules.ttl), false);
         true
     }
 
     /// Handles a failed attempt according to its class. An attempt without a lease is ignored, so
     /// that a failure that is reported twice counts once.
     fn fail(&mut self, failure: &Failure, jitter: f64, num_workers: usize, now: Timestamp) {
-        if !self.drop_lease(&failure.slot, &failure.attempt, now) {
+        if !self.end_lease(&failure.slot, &failure.attempt, now) {
             return;
         }
         match failure.class {
@@ -159,7 +188,7 @@ impl Job {
 
     /// Lets a slot rest after a transient failure. `jitter` keeps the slots that failed together from
     /// being retried together.
-    fn rest(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
+    pub(super) fn rest(&mut self, id: &SlotId, jitter: f64, now: Timestamp) {
         let Some(slot) = self.slots.get_mut(id) else {
             return;
         };
@@ -172,12 +201,21 @@ impl Job {
 
     /// Counts a failure against its slot. After too many of them, the slot is to be split, or given
     /// up if it has only one row.
-    fn count(&mut self, failure: &Failure) {
+    pub(super) fn count(&mut self, failure: &Failure) {
         let Some(slot) = self.slots.get_mut(&failure.slot) else {
             return;
         };
-        let is_open = matches!(slot.state, SlotState::Pending { .. } | SlotState::Leased(_));
-        if !is_open || !slot.count(failure.class, &failure.worker) {
+        if slot.count(failure.class, &failure.worker) {
+            self.close(failure);
+        }
+    }
+
+    /// Gives a slot up because of its last failure: it is to be split, or to get an error row.
+    pub(super) fn close(&mut self, failure: &Failure) {
+        let Some(slot) = self.slots.get(&failure.slot) else {
+            return;
+        };
+        if !matches!(slot.state, SlotState::Pending { .. } | SlotState::Leased(_)) {
             return;
         }
         let closing = if slot.num_rows() > 1 {
@@ -208,6 +246,9 @@ impl Job {
             }
             let longest = leases.iter().map(|lease| now.since(lease.since)).max();
             self.durations.extend(longest);
+            for lease in leases {
+                self.history.add(id, lease.span(now, self.rules.ttl), false);
+            }
         }
         if fill.rows != expected {
             self.phase = Phase::Failed {
@@ -238,41 +279,18 @@ impl Job {
         if !is_open {
             return;
         }
+        let is_suspect = self.is_suspect(id);
         self.set_state(id, SlotState::Split { bytes });
         self.totals.slots -= 1;
         self.totals.work -= self.plan.estimated_tokens(id);
         for half in id.split() {
             if let Some(rows) = self.plan.rows(&half) {
-                self.add_slot(half, rows);
+                self.add_slot(half.clone(), rows);
+                if let Some(slot) = self.slots.get_mut(&half) {
+                    slot.is_suspect = is_suspect;
+                }
             }
         }
-    }
-
-    /// Ends every lost lease and counts it against its slot. Returns the lost attempts.
-    fn expire(&mut self, now: Timestamp) -> Vec<Failure> {
-        let mut lost = Vec::new();
-        for id in &self.leased {
-            let Some(SlotState::Leased(leases)) = self.slots.get(id).map(|slot| &slot.state) else {
-                continue;
-            };
-            for lease in leases
-                .iter()
-                .filter(|lease| lease.is_lost(now, &self.rules))
-            {
-                lost.push(Failure {
-                    slot: id.clone(),
-                    attempt: lease.attempt.clone(),
-                    worker: lease.worker.clone(),
-                    class: FailureClass::Lost,
-                    message: format!("worker `{}` vanished or stood still", lease.worker),
-                });
-            }
-        }
-        for failure in &lost {
-            self.drop_lease(&failure.slot, &failure.attempt, now);
-            self.count(failure);
-        }
-        lost
     }
 
     /// Resumes a job that failed for a reason that may pass. Workers that could not load the model

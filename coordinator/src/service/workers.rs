@@ -28,6 +28,9 @@ use crate::{Error, ipc};
 /// Longest time that a request for shards waits. Proxies often cut requests that are silent for
 /// longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Slots that one request may get. Workers ask for two; with many more, one that vanishes would keep a
+/// whole job waiting.
+const MOST_CREDITS: usize = 16;
 /// Pieces of a shard that may be read before the worker has taken them.
 const PIECES_AHEAD: usize = 2;
 
@@ -63,7 +66,7 @@ impl WorkerService for Service {
             .unwrap_or_default();
         let asked = scheduler::Request {
             worker: worker_id(&request.worker_id)?,
-            credits: request.credits as usize,
+            credits: (request.credits as usize).min(MOST_CREDITS),
             loaded: request.loaded_models,
         };
         let acquired = self

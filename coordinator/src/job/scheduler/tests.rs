@@ -42,8 +42,8 @@ fn job(model: usize, submitted_ms: u64, pasts: &[Past]) -> Job {
         match past {
             Past::Nothing => {}
             Past::Leased => lease(&mut job, &slot, index as u128, "other", at(0)),
-            Past::Filled => drop(job.apply(filled(&slot, 2), at(0))),
-            Past::Split => drop(job.apply(Event::Split { slot, bytes: 1 }, at(0))),
+            Past::Filled => job.apply(filled(&slot, 2), at(0)),
+            Past::Split => job.apply(Event::Split { slot, bytes: 1 }, at(0)),
             Past::Rests(jitter) => {
                 lease(&mut job, &slot, index as u128, "other", at(0));
                 let event = Event::Failed {

@@ -1,0 +1,101 @@
+//! The workers that a coordinator hears from, and how long each was there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use whence_schemas::WorkerId;
+
+use super::Timestamp;
+use super::evidence::Risk;
+
+/// Workers to remember after they are gone.
+const MAX_GONE: usize = 4096;
+
+/// The workers that were heard from recently, and those that are gone.
+#[derive(Debug, Default)]
+pub struct Machines {
+    there: BTreeMap<WorkerId, Life>,
+    gone: VecDeque<Life>,
+}
+
+/// From when to when a worker was heard.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    since: Timestamp,
+    heard: Timestamp,
+}
+
+impl Machines {
+    /// Records that a worker was heard.
+    pub fn heard(&mut self, worker: &WorkerId, now: Timestamp) {
+        let life = Life {
+            since: now,
+            heard: now,
+        };
+        self.there.entry(worker.clone()).or_insert(life).heard = now;
+    }
+
+    /// Returns how many workers are there.
+    pub fn num_there(&self) -> usize {
+        self.there.len()
+    }
+
+    /// Takes the workers that have been silent for `silence` for gone. Returns whether there are any.
+    pub fn expire(&mut self, now: Timestamp, silence: Duration) -> bool {
+        let num_there = self.there.len();
+        let gone = &mut self.gone;
+        self.there.retain(|_, life| {
+            let is_there = now.since(life.heard) < silence;
+            if !is_there {
+                gone.push_back(*life);
+            }
+            is_there
+        });
+        while self.gone.len() > MAX_GONE {
+            self.gone.pop_front();
+        }
+        self.there.len() != num_there
+    }
+
+    /// Returns how long all workers together were there since `since`, and how many of them fell
+    /// silent: those not heard for `ttl`.
+    pub(super) fn risk(&self, since: Timestamp, now: Timestamp, ttl: Duration) -> Risk {
+        let mut risk = Risk::default();
+        for life in self.there.values().chain(&self.gone) {
+            if life.heard >= since {
+                let is_silent = now.since(life.heard) >= ttl;
+                risk.add(life.heard.since(life.since.max(since)), is_silent);
+            }
+        }
+        risk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, worker};
+
+    #[test]
+    fn a_silent_worker_is_a_loss_and_later_forgotten() {
+        let mut machines = Machines::default();
+        let (ttl, silence) = (Duration::from_secs(30), Duration::from_mins(1));
+        for seconds in (0..=100).step_by(10) {
+            machines.heard(&worker("a"), at(seconds));
+            if seconds <= 40 {
+                machines.heard(&worker("b"), at(seconds));
+            }
+        }
+        let risk = |machines: &Machines, since| {
+            let risk = machines.risk(at(since), at(100), ttl);
+            (risk.losses, risk.work.as_secs())
+        };
+        assert_eq!(risk(&machines, 0), (1, 140));
+        assert_eq!(risk(&machines, 30), (1, 80));
+        assert_eq!(risk(&machines, 50), (0, 50));
+        assert!(machines.expire(at(100), silence));
+        assert_eq!(machines.num_there(), 1);
+        assert_eq!(risk(&machines, 0), (1, 140));
+        assert!(!machines.expire(at(100), silence));
+    }
+}
