@@ -39,6 +39,7 @@ mod progress;
 mod prompt;
 mod questions;
 mod remote;
+mod verification;
 
 pub mod context_file;
 pub mod inseq_file;

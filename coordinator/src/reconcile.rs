@@ -3,9 +3,10 @@
 //! A pass that fails is repeated at the next tick. That is safe because every write only creates an
 //! object, and does nothing if the object already exists.
 
+use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use whence_schemas::{JobId, chain, layout};
+use whence_schemas::{JobId, SlotId, chain, layout};
 
 use crate::Error;
 use crate::closing::Closer;
@@ -14,14 +15,16 @@ use crate::core::Core;
 use crate::dispatch::record;
 use crate::durable::manifest::Manifest;
 use crate::durable::recover::{self, Failed};
-use crate::durable::{create_json, epoch};
-use crate::job::{Due, Event, Job};
+use crate::durable::{self, Expected, Found, create_json, epoch};
+use crate::job::{Due, Event, Job, SlotState};
 use crate::shared::changed;
 use crate::state::State;
 
 /// A worker is forgotten once it has been silent for this many lease lifetimes. Its leases ended
 /// one lifetime earlier.
 const FORGET_AFTER_TTLS: u32 = 2;
+/// Objects read whole at the same time. Each may have some hundred MiB.
+const VERIFIED_AT_ONCE: usize = 4;
 
 /// The coordinator's background work.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +91,10 @@ impl<'c> Reconciler<'c> {
 
     /// Writes every object that is due.
     async fn write_due(self) -> Result<(), Error> {
-        for (job, due) in self.0.state.read(State::due) {
+        let (to_verify, others): (Vec<_>, Vec<_>) = (self.0.state.read(State::due).into_iter())
+            .partition(|(_, due)| matches!(due, Due::Verify(_)));
+        self.verify_all(to_verify).await?;
+        for (job, due) in others {
             let event = match due {
                 Due::Split(slot) => Closer::new(self.0, &job)?.split(slot).await?,
                 Due::Quarantine {
@@ -99,12 +105,55 @@ impl<'c> Reconciler<'c> {
                     let closer = Closer::new(self.0, &job)?;
                     closer.quarantine(slot, class, message).await?
                 }
+                // Done already.
+                Due::Verify(_) => continue,
                 Due::Seal => self.seal(&job).await?,
                 Due::Fail(message) => self.record_failed(&job, message).await?,
             };
             self.apply(&job, event);
         }
         Ok(())
+    }
+
+    /// Reads the objects of slots that were adopted by their footers alone.
+    async fn verify_all(self, due: Vec<(JobId, Due)>) -> Result<(), Error> {
+        let reads = due.into_iter().map(|(job, due)| async move {
+            match due {
+                Due::Verify(slot) => Some((self.verify(&job, slot).await, job)),
+                _ => None,
+            }
+        });
+        let mut reads = stream::iter(reads).buffer_unordered(VERIFIED_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            if let Some((event, job)) = read {
+                self.apply(&job, event?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the object of a slot. Returns the event for what it is.
+    async fn verify(self, id: &JobId, slot: SlotId) -> Result<Event, Error> {
+        let (expected, is_split) = self.0.state.read(|state| {
+            let job = state.job(id)?;
+            let expected = Expected {
+                key: layout::slot(job.table(), &slot),
+                slot: slot.clone(),
+                spec_json: job.spec().canonical_json(),
+                rows: job.plan().rows(&slot).unwrap_or_default(),
+            };
+            let is_split = matches!(job.slot(&slot), Some(SlotState::Split { .. }));
+            Ok::<_, Error>((expected, is_split))
+        })?;
+        Ok(
+            match durable::verify(self.0.store.as_ref(), expected).await? {
+                Found::Whole(digest) => Event::Verified { slot, digest },
+                Found::Damaged(reason) => Event::Damaged { slot, reason },
+                // The halves of a split slot are filled already, or will be.
+                Found::Nothing if is_split => Closer::new(self.0, id)?.split(slot).await?,
+                Found::Nothing => Event::Missing(slot),
+            },
+        )
     }
 
     /// Writes the manifest of a job whose slots are all filled.

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{
+    ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
+};
 use bytes::Bytes;
 use tempfile::TempDir;
 use whence_datasets::pin;
@@ -17,7 +20,7 @@ use whence_schemas::{
 
 use crate::assignment::{Assigned, AttemptAt, Registration};
 use crate::job::scheduler::Request;
-use crate::job::{Event, FailureClass, Fill, FillKind, Timestamp};
+use crate::job::{Due, Event, FailureClass, Fill, FillKind, Job, Timestamp};
 use crate::{Config, Coordinator};
 
 /// Returns a job without files, with a model of this name.
@@ -93,16 +96,36 @@ pub(crate) fn filled(slot: &SlotId, rows: u64) -> Event {
     }
 }
 
-/// Returns an object for a slot of the job `spec`. Only its footer is right, with this many rows
-/// and errors: the object has no rows.
+/// Returns the event that the object in a slot was read and is whole.
+pub(crate) fn verified(slot: &SlotId) -> Event {
+    Event::Verified {
+        slot: slot.clone(),
+        digest: format!("digest of {slot}"),
+    }
+}
+
+/// Tells a job that each object that it wants to have read is whole.
+pub(crate) fn verify_all(job: &mut Job, now: Timestamp) {
+    for due in job.due() {
+        if let Due::Verify(slot) = due {
+            job.apply(verified(&slot), now);
+        }
+    }
+}
+
+/// Returns an object for a slot of the job `spec`, with this many rows and errors. Its rows have nothing
+/// but numbers: from that of the shard on, as in jobs whose shards have one row each.
 pub(crate) fn object(
     spec: &JobSpec,
     slot: &SlotId,
     kind: SlotKind,
     (examples, errors): (u64, u64),
 ) -> Bytes {
-    let schema = output::schema(&[], &arrow::datatypes::Fields::empty());
-    let batch = arrow::array::RecordBatch::new_empty(Arc::new(schema));
+    let first = slot.shard_index() as i64;
+    let batch = match kind {
+        SlotKind::Tombstone => rows_of(first..first),
+        _ => rows_of(first..first + examples as i64),
+    };
     let footer = Footer {
         slot: slot.clone(),
         attempt: attempt(1),
@@ -115,6 +138,23 @@ pub(crate) fn object(
         code_version: "1".to_owned(),
     };
     slot_file::encode(&batch, &footer).unwrap().into()
+}
+
+/// Returns a batch of the attribution table whose rows have these numbers and nothing else.
+fn rows_of(ids: std::ops::Range<i64>) -> RecordBatch {
+    let schema = output::schema(&[], &arrow::datatypes::Fields::empty());
+    let count = (ids.end - ids.start) as usize;
+    let column = |field: &arrow::datatypes::FieldRef| -> ArrayRef {
+        match field.name().as_str() {
+            output::EXAMPLE_ID => Arc::new(Int64Array::from_iter_values(ids.clone())),
+            output::SAMPLE => Arc::new(Int32Array::from(vec![0; count])),
+            output::STATUS => Arc::new(StringArray::from(vec![output::STATUS_OK; count])),
+            output::TARGET_FORCED => Arc::new(BooleanArray::from(vec![false; count])),
+            _ => new_null_array(field.data_type(), count),
+        }
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
 }
 
 /// Returns an empty store and the folder that holds it.

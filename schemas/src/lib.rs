@@ -36,6 +36,8 @@ pub mod plan;
 #[cfg(feature = "retry")]
 pub mod retry;
 #[cfg(feature = "store")]
+mod slot_digest;
+#[cfg(feature = "store")]
 pub mod slot_file;
 #[cfg(feature = "store")]
 pub mod store;

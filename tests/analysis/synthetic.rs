@@ -109,6 +109,7 @@ async fn write_job(
             rows: rows.end - rows.start,
             errors: 0,
             bytes: bytes.len() as u64,
+            digest: slot_file::verify(bytes.clone().into())?.digest,
         };
         store.create(&file.key, bytes.into()).await?;
         files.push(file);

@@ -9,14 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::StructArray;
+use bytes::Bytes;
 use serde::Serialize;
 use whence_coordinator::durable::manifest::{Manifest, ManifestFile};
 use whence_coordinator::durable::recover::Submitted;
 use whence_coordinator::durable::root;
-use whence_schemas::store::{self, SlotStore, read_footer};
+use whence_schemas::slot_file::{self, Verified};
+use whence_schemas::store::{self, SlotStore};
 use whence_schemas::{
     DataFile, Epoch, Footer, JobId, JobSpec, Plan, PlannedShard, SlotId, SlotKind, canonical,
-    layout, plan::Cursor, slot_file,
+    layout, plan::Cursor,
 };
 use whence_worker::table::{self, TableRow};
 
@@ -185,12 +187,16 @@ impl DerivedTable {
     /// Returns the rows and errors of `slot` if an earlier run filled it.
     pub(crate) async fn filled(&mut self, slot: &SlotId) -> Result<Option<(u64, u64)>, Failure> {
         let key = layout::slot(&self.folder, slot);
-        let Some(object) = self.store.head(&key).await? else {
+        let Some(bytes) = self.store.get(&key).await? else {
             return Ok(None);
         };
-        let footer = read_footer(self.store.as_ref(), &object).await?;
-        let counts = (footer.examples, footer.errors);
-        self.list(&footer, key, object.bytes);
+        let length = bytes.len() as u64;
+        let file = slot_file::verify(bytes).map_err(|error| {
+            Failure::run(format!("the table file `{key}` is damaged: {error}"))
+                .hint("delete it and run the same command again")
+        })?;
+        let counts = (file.footer.examples, file.footer.errors);
+        self.list(&file, key, length);
         Ok(Some(counts))
     }
 
@@ -218,19 +224,22 @@ impl DerivedTable {
         let bytes = encoded.map_err(|error| damaged(&error))?;
         let key = layout::slot(&self.folder, &footer.slot);
         let length = bytes.len() as u64;
+        let bytes = Bytes::from(bytes);
+        let file = slot_file::verify(bytes.clone()).map_err(|error| damaged(&error))?;
         // Whoever else fills the slot does so with the same rows.
-        self.store.create(&key, bytes.into()).await?;
-        self.list(&footer, key, length);
+        self.store.create(&key, bytes).await?;
+        self.list(&file, key, length);
         Ok(())
     }
 
-    fn list(&mut self, footer: &Footer, key: String, bytes: u64) {
+    fn list(&mut self, file: &Verified, key: String, bytes: u64) {
         self.files.push(ManifestFile {
             key,
-            kind: footer.kind,
-            rows: footer.examples,
-            errors: footer.errors,
+            kind: file.footer.kind,
+            rows: file.footer.examples,
+            errors: file.footer.errors,
             bytes,
+            digest: file.digest.clone(),
         });
     }
 

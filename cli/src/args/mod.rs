@@ -36,7 +36,7 @@ pub use display::{DisplayOptions, Format, OutputOptions};
 pub use pictures::PictureOptions;
 pub use progress::{ProgressMode, ProgressOptions};
 pub use queries::{
-    Completions, Export, FileFormat, List, Listing, Man, Show, Sql, ViewEngine, Views,
+    Completions, Export, FileFormat, List, Listing, Man, Show, Sql, Verify, ViewEngine, Views,
 };
 pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions};
 
@@ -131,6 +131,10 @@ pub enum Command {
     ///
     /// Rows are in the order of the dataset and are written as they are read, so memory stays bounded.
     Export(Export),
+    /// Check that a job's table is whole: every file there, and each as it was written.
+    ///
+    /// Reads all files. Each holds the digest of its bytes, and the list of a complete job has it too.
+    Verify(Verify),
     /// Print the tables of `sql` as views for another engine.
     Views(Views),
     /// List methods, step functions, aggregators or models.

@@ -106,6 +106,16 @@ pub enum FileFormat {
     Arrow,
 }
 
+/// `whence verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Job, or the beginning of its id.
+    pub job: String,
+    /// Where the tables are.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+}
+
 /// `whence views`.
 #[derive(Debug, Args)]
 pub struct Views {

@@ -20,6 +20,7 @@ mod show;
 mod sql;
 mod status;
 mod submit;
+mod verify;
 mod views;
 mod watch;
 
@@ -63,6 +64,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Aggregate(arguments) => aggregate::run(*arguments).await,
         Command::Sql(arguments) => sql::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
+        Command::Verify(arguments) => verify::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,

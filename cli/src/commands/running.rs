@@ -13,6 +13,7 @@ use crate::output::{counted, grouped};
 use crate::progress::{DataArrivals, JobProgress};
 use crate::remote::Jobs;
 use crate::results::Results;
+use crate::verification::verification;
 use crate::{Exit, Failure, job};
 
 /// A job that has ended.
@@ -154,6 +155,11 @@ async fn here(
         _ = stop_requested() => {}
     }
     let (status, was_sealed) = outcome?;
+    if was_sealed && status.state() == JobState::Sealed {
+        // What an earlier run has left may have been damaged since.
+        let results = Results::open(&root, &status.job_id).await?;
+        verification(&results).await?.check(results.id())?;
+    }
     if status.state() == JobState::Sealed && mode != ProgressMode::None {
         tell_rows(&status, was_sealed, summary);
     }

@@ -76,6 +76,11 @@ impl Results {
         .hint(format!("whence show {id}")))
     }
 
+    /// Returns the store with the table.
+    pub(crate) fn store(&self) -> &dyn SlotStore {
+        self.store.as_ref()
+    }
+
     /// Returns the job's id.
     pub fn id(&self) -> &JobId {
         &self.id

@@ -34,3 +34,4 @@ mod run;
 mod sql;
 mod sql_files;
 mod tables;
+mod verify;

@@ -35,10 +35,13 @@ pub struct ManifestFile {
     pub errors: u64,
     /// Length of the object.
     pub bytes: u64,
+    /// Its BLAKE3 digest in hexadecimal digits. Empty in manifests of versions that wrote none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 impl Manifest {
-    /// Lists the objects of a job. Every slot of the job must be filled or split.
+    /// Lists the objects of a job. Every slot of the job must be filled or split, and verified.
     pub fn of(job: &Job) -> Self {
         let files = job.slots().filter_map(|(slot, state)| {
             let (kind, rows, errors, bytes) = match state {
@@ -58,6 +61,7 @@ impl Manifest {
                 rows,
                 errors,
                 bytes,
+                digest: job.digest(slot).unwrap_or_default().to_owned(),
             })
         });
         let mut files: Vec<_> = files.collect();
@@ -97,7 +101,7 @@ mod tests {
     use super::*;
     use crate::job::tests::job;
     use crate::job::{Event, Fill};
-    use crate::testing::{at, filled, slot};
+    use crate::testing::{at, filled, slot, verify_all};
 
     /// Returns a job of two slots. The first is split: a worker filled one half, and the other half
     /// was given up.
@@ -154,6 +158,12 @@ mod tests {
         assert_eq!(canonical::to_string(&manifest).unwrap(), expected);
         let read: Manifest = serde_json::from_str(&expected).unwrap();
         assert_eq!(read, manifest);
+        let mut job = job;
+        verify_all(&mut job, at(2));
+        let digests = Manifest::of(&job).files.into_iter().map(|file| file.digest);
+        let expected = ["p000000-0", "p000000-1", "p000000", "p000001"];
+        let expected = expected.map(|slot| format!("digest of {slot}"));
+        assert_eq!(digests.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -16,9 +16,11 @@ pub mod manifest;
 pub mod recover;
 pub mod root;
 mod slot_object;
+mod verified;
 
 pub use fallback::{Author, quarantine, tombstone, unread_rows};
 pub use slot_object::{SlotObject, inspect, seen_below};
+pub use verified::{Expected, Found, verify};
 
 /// Creates an object that holds `value` as canonical JSON, unless the object already exists.
 pub(crate) async fn create_json<T: Serialize + Sync>(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use whence_schemas::store::{Listed, SlotStore};
+use whence_schemas::store::{Listed, SlotStore, StoreError};
 use whence_schemas::{ErrorKind, JobId, JobSpec, Plan, SlotId, chain, layout};
 
 use super::manifest::Manifest;
-use super::{SlotObject, get_json, inspect};
+use super::{get_json, inspect};
 use crate::Error;
 use crate::clock::Clock;
 use crate::job::{Event, Failure, Job, LeaseRules, SlotState, Timestamp};
@@ -143,14 +143,18 @@ pub fn unread_slots(job: &Job, listed: Vec<Listed>) -> Vec<(SlotId, Listed)> {
     found
 }
 
-/// Reads the footers of the slot objects `found`. Returns one event per slot, in the same order.
+/// Reads the footers of the slot objects `found`. Returns one event per slot, in the same order. An
+/// object without a footer is damaged.
 pub async fn read_slots(
     store: &dyn SlotStore,
     found: Vec<(SlotId, Listed)>,
 ) -> Result<Vec<Event>, Error> {
     let reads = found.into_iter().map(|(slot, object)| async move {
-        let seen: SlotObject = inspect(store, &object).await?;
-        Ok::<_, Error>(seen.seen_in(slot, 0))
+        match inspect(store, &object).await {
+            Ok(seen) => Ok::<_, Error>(seen.seen_in(slot, 0)),
+            Err(StoreError::Damaged { reason, .. }) => Ok(Event::Damaged { slot, reason }),
+            Err(other) => Err(other.into()),
+        }
     });
     stream::iter(reads)
         .buffered(READS_AT_ONCE)

@@ -65,6 +65,22 @@ pub enum Event {
         /// Length of the tombstone.
         bytes: u64,
     },
+    /// The object in a filled or split slot was read and is whole.
+    Verified {
+        /// The slot.
+        slot: SlotId,
+        /// Digest of the object.
+        digest: String,
+    },
+    /// The object in a slot is not its result, or not all of it.
+    Damaged {
+        /// The slot.
+        slot: SlotId,
+        /// What is wrong with the object.
+        reason: String,
+    },
+    /// The object of a filled slot is gone.
+    Missing(SlotId),
     /// The manifest was written.
     Sealed,
     /// Somebody canceled the job.

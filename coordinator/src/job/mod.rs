@@ -28,6 +28,7 @@ mod storms;
 pub(crate) mod tests;
 mod timestamp;
 mod transitions;
+mod verification;
 mod work;
 
 pub use event::Event;
@@ -40,6 +41,9 @@ pub use timestamp::Timestamp;
 use evidence::History;
 use slot::Slot;
 use work::CountedWork;
+
+/// Objects to verify in one pass over what is due, so that a pass does not take long.
+const MOST_VERIFIED: usize = 64;
 
 /// Whether a job is running, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub enum Due {
         /// The message of the last failure, for the error row.
         message: String,
     },
+    /// A check of the object in this slot, which was adopted by its footer alone.
+    Verify(SlotId),
     /// The manifest: every slot is filled.
     Seal,
     /// The record that the job failed for good, with the reason.
@@ -119,6 +125,10 @@ pub struct Job {
     pending: BTreeSet<SlotId>,
     leased: BTreeSet<SlotId>,
     closing: BTreeSet<SlotId>,
+    /// Filled and split slots whose objects were not read whole so far.
+    unverified: BTreeSet<SlotId>,
+    /// Digests of the objects that were.
+    digests: BTreeMap<SlotId, String>,
     totals: Totals,
     /// When one of its slots was last leased. The scheduler prefers a job that waited too long.
     last_leased: Timestamp,
@@ -151,6 +161,8 @@ impl Job {
             pending: BTreeSet::new(),
             leased: BTreeSet::new(),
             closing: BTreeSet::new(),
+            unverified: BTreeSet::new(),
+            digests: BTreeMap::new(),
             totals: Totals::default(),
             last_leased: now,
             durations: Vec::new(),
@@ -272,9 +284,10 @@ impl Job {
             Phase::Running => {}
             _ => return Vec::new(),
         }
-        if self.totals.slots_done == self.totals.slots {
+        if self.totals.slots_done == self.totals.slots && self.unverified.is_empty() {
             return vec![Due::Seal];
         }
+        let unverified = self.unverified.iter().cloned().map(Due::Verify);
         let closing = self.closing.iter().filter_map(|id| match self.slot(id)? {
             SlotState::Closing(Closing::Split) => Some(Due::Split(id.clone())),
             SlotState::Closing(Closing::Quarantine { class, message }) => Some(Due::Quarantine {
@@ -284,7 +297,12 @@ impl Job {
             }),
             _ => None,
         });
-        closing.collect()
+        closing.chain(unverified.take(MOST_VERIFIED)).collect()
+    }
+
+    /// Returns the digest of the object in a slot, if it was read.
+    pub fn digest(&self, slot: &SlotId) -> Option<&str> {
+        self.digests.get(slot).map(String::as_str)
     }
 
     /// Returns the earliest time at which a pending slot may be leased; `None` if none is pending.

@@ -17,7 +17,7 @@ use whence_schemas::{Attempt, SlotId, WorkerId};
 use super::scheduler::{self, Request};
 use super::tests::RULES;
 use super::*;
-use crate::testing::spec;
+use crate::testing::{spec, verified};
 
 /// One thing that happens. A number picks a worker or an attempt, modulo how many there are.
 #[derive(Debug, Clone, Copy)]
@@ -210,6 +210,10 @@ impl World {
             let (slot, object) = match due {
                 Due::Split(slot) => (slot, Object::Tombstone),
                 Due::Quarantine { slot, .. } => (slot, Object::Rows),
+                Due::Verify(slot) => {
+                    self.job.apply(verified(&slot), self.now);
+                    continue;
+                }
                 Due::Seal | Due::Fail(_) => continue,
             };
             self.store.entry(slot.clone()).or_insert(object);

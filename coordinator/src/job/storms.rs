@@ -9,7 +9,7 @@ use whence_schemas::{Attempt, SlotId, WorkerId};
 use super::scheduler::{self, Request};
 use super::tests::job_of;
 use super::*;
-use crate::testing::filled;
+use crate::testing::{filled, verified};
 
 const STEP: Duration = Duration::from_millis(250);
 const RULES: LeaseRules = LeaseRules {
@@ -105,6 +105,7 @@ impl World {
                     self.given_up.push(slot.clone());
                     self.fill(&slot);
                 }
+                Due::Verify(slot) => self.job.apply(verified(&slot), self.now),
                 Due::Seal | Due::Fail(_) => {}
             }
         }

@@ -8,7 +8,7 @@ use whence_schemas::plan::{Cursor, Plan, PlannedShard};
 
 use super::scheduler::{self, Assignment, Request};
 use super::*;
-use crate::testing::{at, attempt, filled, slot, spec, worker};
+use crate::testing::{at, attempt, filled, slot, spec, verified, verify_all, worker};
 
 pub(crate) const RULES: LeaseRules = LeaseRules {
     ttl: Duration::from_secs(30),
@@ -209,8 +209,12 @@ fn a_filled_slot_stays_filled_whatever_comes_late() {
 fn a_job_whose_slots_are_filled_is_due_to_be_sealed() {
     let mut job = job(&[2, 1]);
     job.apply(filled(&slot(0), 2), at(1));
+    assert_eq!(job.due(), [Due::Verify(slot(0))]);
+    job.apply(verified(&slot(0)), at(1));
     assert_eq!(job.due(), []);
     job.apply(filled(&slot(1), 1), at(1));
+    assert_eq!(job.due(), [Due::Verify(slot(1))]);
+    verify_all(&mut job, at(1));
     assert_eq!(job.due(), [Due::Seal]);
     job.apply(Event::Sealed, at(2));
     assert_eq!((job.due(), job.phase()), (Vec::new(), &Phase::Sealed));
@@ -243,9 +247,11 @@ fn what_kills_two_workers_is_split_and_a_single_row_quarantined() {
         class: FailureClass::Internal,
         message: "it broke".to_owned(),
     };
+    verify_all(&mut job, at(400));
     assert_eq!(job.due(), [quarantine]);
     job.apply(filled(&first, 1), at(500));
     job.apply(filled(&second, 1), at(500));
+    verify_all(&mut job, at(500));
     assert_eq!(job.due(), [Due::Seal]);
     assert_eq!(job.totals().slots, 2);
 }
@@ -414,6 +420,7 @@ fn an_attempt_that_outlives_the_end_of_its_slot_still_counts_if_it_is_first() {
     fail(&mut job, &slot(0), 1, FailureClass::TooLarge, at(1));
     assert_eq!(job.due(), [Due::Split(slot(0))]);
     job.apply(filled(&slot(0), 2), at(2));
+    verify_all(&mut job, at(2));
     assert_eq!(job.due(), [Due::Seal]);
     // What the coordinator wanted to write came too late.
     let late = Event::Split {

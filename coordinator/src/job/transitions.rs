@@ -52,6 +52,9 @@ impl Job {
             } => self.fail(&failure, jitter, num_workers, now),
             Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
             Event::Split { slot, bytes } => self.split(&slot, bytes),
+            Event::Verified { slot, digest } => self.verified(slot, digest),
+            Event::Damaged { slot, reason } => self.damaged(&slot, &reason, now),
+            Event::Missing(slot) => self.reopen(&slot, now),
             Event::Sealed => self.phase = Phase::Sealed,
             Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
             Event::Resubmitted => self.resume(),
@@ -269,6 +272,7 @@ impl Job {
         self.totals.work_done += work;
         self.counted.add(work, tokens);
         self.set_state(id, SlotState::Filled(fill));
+        self.unverified.insert(id.clone());
     }
 
     /// Records the tombstone that was seen in a slot, and adds the slot's halves as pending slots.
@@ -281,6 +285,7 @@ impl Job {
         }
         let is_suspect = self.is_suspect(id);
         self.set_state(id, SlotState::Split { bytes });
+        self.unverified.insert(id.clone());
         self.totals.slots -= 1;
         self.totals.work -= self.plan.estimated_tokens(id);
         for half in id.split() {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use whence_schemas::store::read_footer;
-use whence_schemas::{ErrorKind, SlotKind};
+use whence_schemas::{ErrorKind, JobSpec, SlotKind};
 
 use super::*;
 use crate::Config;
 use crate::job::{FailureClass, Phase};
-use crate::testing::Stage;
+use crate::testing::{Stage, object, spec};
 
 /// Leases up to `num_slots` slots and fails them, three times over, so that they are given up.
 async fn give_up(stage: &Stage, num_slots: usize) {
@@ -39,7 +40,10 @@ async fn a_row_that_no_attempt_survives_becomes_an_error_row_and_the_job_is_seal
         footer.spec_json,
         stage.coordinator.jobs().spec(&id).unwrap().canonical_json()
     );
-    reconciler.write_due().await.unwrap();
+    // The error row is read, then the job is sealed.
+    for _ in 0..2 {
+        reconciler.write_due().await.unwrap();
+    }
     let summary = stage.coordinator.jobs().summary(&id).unwrap();
     assert_eq!(summary.phase, Phase::Sealed);
     assert_eq!(
@@ -113,23 +117,108 @@ async fn a_coordinator_steps_down_for_a_newer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_slot_is_reported_and_the_other_jobs_go_on() {
+async fn a_damaged_slot_ends_its_job_until_somebody_deletes_it() {
     let stage = Stage::new().await;
     let jobs = stage.coordinator.jobs();
     let (id, _) = jobs.submit(stage.job(1)).await.unwrap();
     let table = jobs.summary(&id).unwrap().table;
-    let key = layout::slot(&table, &whence_schemas::SlotId::of_shard(0));
+    let key = layout::slot(&table, &SlotId::of_shard(0));
     let store = stage.coordinator.core.store.as_ref();
     store.create(&key, "not a table".into()).await.unwrap();
-    let error = stage
-        .coordinator
-        .reconciler()
-        .poll_store()
-        .await
-        .unwrap_err();
-    let message = chain(&error);
+    stage.coordinator.reconciler().poll_store().await.unwrap();
+    let Phase::Failed { message, is_final } = jobs.summary(&id).unwrap().phase else {
+        panic!("the damage is not noticed");
+    };
+    assert!(!is_final);
     assert!(
         message.contains(&key) && message.contains("is damaged"),
         "{message}"
     );
+    std::fs::remove_file(stage.root.path().join(&key)).unwrap();
+    jobs.submit(stage.job(1)).await.unwrap();
+    assert_eq!(jobs.summary(&id).unwrap().phase, Phase::Running);
+    assert_eq!(stage.acquire("a", 1).await.len(), 1);
+}
+
+/// Fills the slots of a job of two rows with the given objects and lets the coordinator read them.
+/// Returns the phase of the job.
+async fn phase_with(objects: impl Fn(&JobSpec) -> [Bytes; 2]) -> Phase {
+    let stage = Stage::new().await;
+    let jobs = stage.coordinator.jobs();
+    let spec = stage.job(2);
+    let (id, _) = jobs.submit(spec.clone()).await.unwrap();
+    let table = jobs.summary(&id).unwrap().table;
+    let store = stage.coordinator.core.store.as_ref();
+    for (index, bytes) in objects(&spec).into_iter().enumerate() {
+        let key = layout::slot(&table, &SlotId::of_shard(index));
+        store.create(&key, bytes).await.unwrap();
+    }
+    let reconciler = stage.coordinator.reconciler();
+    reconciler.poll_store().await.unwrap();
+    for _ in 0..2 {
+        reconciler.write_due().await.unwrap();
+    }
+    jobs.summary(&id).unwrap().phase
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_sealed_only_with_whole_objects_of_its_own_slots() {
+    let own = |spec: &JobSpec, index| {
+        let slot = SlotId::of_shard(index);
+        object(spec, &slot, SlotKind::Full, (1, 0))
+    };
+    let sealed = phase_with(|spec| [own(spec, 0), own(spec, 1)]).await;
+    assert_eq!(sealed, Phase::Sealed);
+    let flipped = |bytes: Bytes| {
+        let mut bytes = bytes.to_vec();
+        bytes[20] ^= 1;
+        Bytes::from(bytes)
+    };
+    let doubled = |bytes: Bytes| Bytes::from([bytes.as_ref(), bytes.as_ref()].concat());
+    let foreign = spec("another");
+    let twice = |spec: &JobSpec| object(spec, &SlotId::of_shard(1), SlotKind::Full, (2, 0));
+    for (reason, phase) in [
+        (
+            "digest",
+            phase_with(|spec| [own(spec, 0), flipped(own(spec, 1))]).await,
+        ),
+        (
+            "digest",
+            phase_with(|spec| [own(spec, 0), doubled(own(spec, 1))]).await,
+        ),
+        (
+            "slot `p000000`",
+            phase_with(|spec| [own(spec, 0), own(spec, 0)]).await,
+        ),
+        (
+            "another job",
+            phase_with(|spec| [own(spec, 0), own(&foreign, 1)]).await,
+        ),
+        (
+            "2 rows",
+            phase_with(|spec| [own(spec, 0), twice(spec)]).await,
+        ),
+    ] {
+        let Phase::Failed { message, .. } = phase else {
+            panic!("{reason} is not noticed: {phase:?}");
+        };
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filled_slot_whose_object_is_gone_is_computed_again() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    stage.fill(&leased).await;
+    stage
+        .coordinator
+        .dispatch()
+        .complete(&leased.at, 1)
+        .await
+        .unwrap();
+    std::fs::remove_file(stage.root.path().join(&leased.slot_key)).unwrap();
+    stage.coordinator.reconciler().write_due().await.unwrap();
+    assert_eq!(stage.acquire("b", 1).await.len(), 1);
 }

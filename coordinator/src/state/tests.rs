@@ -6,7 +6,7 @@ use whence_schemas::{Attempt, Epoch, JobId};
 
 use super::*;
 use crate::job::tests as jobs;
-use crate::testing::{self, at, filled, request, slot, worker};
+use crate::testing::{self, at, filled, request, slot, verified, worker};
 
 const OURS: Epoch = Epoch(3);
 
@@ -151,6 +151,14 @@ fn what_is_due_comes_with_its_job() {
     assert!(state.due().is_empty());
     state.apply(&id, filled(&slot(0), 2), at(1));
     state.apply(&id, filled(&slot(1), 2), at(1));
+    for slot in [slot(0), slot(1)] {
+        assert!(
+            state
+                .due()
+                .contains(&(id.clone(), Due::Verify(slot.clone())))
+        );
+        state.apply(&id, verified(&slot), at(2));
+    }
     assert_eq!(state.due(), [(id, Due::Seal)]);
 }
 
