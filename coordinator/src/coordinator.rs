@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use whence_schemas::store;
 
 use crate::clock::Clock;
 use crate::config::Scope;
-use crate::core::Core;
+use crate::core::{Core, SENT_AT_ONCE};
 use crate::dispatch::Dispatch;
 use crate::durable::{epoch, recover, root};
 use crate::jobs::Jobs;
@@ -60,6 +61,7 @@ impl Coordinator {
             epoch,
             clock,
             state: SharedState::new(State::of_jobs(jobs)),
+            sending: Arc::new(Semaphore::new(SENT_AT_ONCE)),
         };
         Ok(Arc::new(Self {
             core: Arc::new(core),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use whence_schemas::Epoch;
 use whence_schemas::store::SlotStore;
 
@@ -9,6 +10,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::shared::SharedState;
+
+/// Shards that are sent at the same time. Each takes a thread and some MiB.
+pub(crate) const SENT_AT_ONCE: usize = 64;
 
 /// The parts of a coordinator that [`Jobs`](crate::Jobs), [`Dispatch`](crate::Dispatch) and
 /// [`Reconciler`](crate::Reconciler) share.
@@ -19,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) epoch: Epoch,
     pub(crate) clock: Clock,
     pub(crate) state: SharedState,
+    /// Shards that may be sent at the same time.
+    pub(crate) sending: Arc<Semaphore>,
 }
 
 impl Core {

@@ -63,6 +63,9 @@ pub enum Error {
         /// The newer coordinator's epoch.
         newer: Epoch,
     },
+    /// Too many shards are being sent.
+    #[error("the coordinator sends as many shards as it can; try again in a while")]
+    Busy,
     /// The coordinator is shutting down.
     #[error("the coordinator is shutting down; try again in a while")]
     Draining,
@@ -109,7 +112,7 @@ impl Error {
             | Self::Setting { .. }
             | Self::Listen { .. } => ErrorKind::Invalid,
             Self::UnknownJob(_) | Self::UnknownSlot { .. } => ErrorKind::NotFound,
-            Self::SteppedDown { .. } | Self::Draining => ErrorKind::Unavailable,
+            Self::SteppedDown { .. } | Self::Draining | Self::Busy => ErrorKind::Unavailable,
             Self::Stored { .. } => ErrorKind::Data,
             Self::Internal(_) => ErrorKind::Internal,
         }

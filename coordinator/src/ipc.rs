@@ -3,9 +3,12 @@
 //! Only one batch at a time is encoded in memory, whatever the shard's size: the channel holds few
 //! pieces, and reading stops until the receiver has taken some.
 
+use std::time::Duration;
+
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::Error;
@@ -13,8 +16,12 @@ use crate::rows::ShardRows;
 
 /// Largest piece. Well below the largest gRPC message, and large enough that a shard needs few.
 const PIECE_BYTES: usize = 1 << 20;
+/// How long a receiver may take no piece. A worker takes them as they come; whoever opens streams and
+/// reads none must not hold threads for ever.
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 
-/// Reads `rows` and sends the stream's pieces until the end, or until the receiver is gone. Blocks.
+/// Reads `rows` and sends the stream's pieces until the end, or until the receiver is gone or takes none
+/// for [`STALLED_AFTER`]. Blocks a thread of a runtime.
 ///
 /// Fails if the rows cannot be read to their end.
 pub(crate) fn send(
@@ -40,12 +47,13 @@ pub(crate) fn send(
 }
 
 /// Takes the bytes out of `written` and sends them in pieces. Returns false if the receiver is
-/// gone.
+/// gone or stalls.
 fn cut(written: &mut Vec<u8>, pieces: &mpsc::Sender<Result<Bytes, Error>>) -> bool {
     let mut written = Bytes::from(std::mem::take(written));
     while !written.is_empty() {
         let piece = written.split_to(written.len().min(PIECE_BYTES));
-        if pieces.blocking_send(Ok(piece)).is_err() {
+        let sending = pieces.send_timeout(Ok(piece), STALLED_AFTER);
+        if Handle::current().block_on(sending).is_err() {
             return false;
         }
     }
@@ -122,6 +130,23 @@ mod tests {
         let error = stage.coordinator.dispatch().rows(&at).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Data);
         assert!(error.to_string().contains("2.jsonl"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_takes_nothing_is_given_up() {
+        let stage = Stage::new().await;
+        let texts: Vec<_> = (0..3).map(|row| noise(1 << 20, row)).collect();
+        let at = leased(&stage, &texts).await;
+        let rows = stage.coordinator.dispatch().rows(&at).unwrap();
+        let (sender, pieces) = mpsc::channel(1);
+        let sending = tokio::task::spawn_blocking(move || send(rows, &sender));
+        // Time is paused while a thread blocks, so it is advanced by hand.
+        while !sending.is_finished() {
+            tokio::time::advance(STALLED_AFTER).await;
+            tokio::task::yield_now().await;
+        }
+        sending.await.unwrap().unwrap();
+        drop(pieces);
     }
 
     #[tokio::test]

@@ -21,13 +21,16 @@ use crate::{Coordinator, Error};
 /// without closing its connection is noticed within half a minute.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests in progress have after a shutdown began. Connections that are still open then are
+/// cut: a peer that says nothing must not keep a coordinator from ending.
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 /// Buffer size of an in-memory connection: enough for one piece of a shard.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// Serves `coordinator` over `incoming` connections and does its background work, until `shutdown`.
 ///
-/// On shutdown it hands out no more slots and finishes the requests in progress. Fails if the
-/// connections fail, or if a newer coordinator serves the root.
+/// On shutdown it hands out no more slots and finishes the requests in progress, for at most
+/// [`DRAINED_WITHIN`]. Fails if the connections fail, or if a newer coordinator serves the root.
 pub async fn serve<C>(
     coordinator: Arc<Coordinator>,
     incoming: impl Stream<Item = std::io::Result<C>>,
@@ -58,8 +61,19 @@ where
         .add_service(jobs(&coordinator))
         .add_service(workers(&coordinator))
         .serve_with_incoming_shutdown(incoming, draining);
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAINED_WITHIN).await;
+    };
     let serving = async {
-        server.await.map_err(|error| Error::Listen {
+        let served = tokio::select! {
+            served = server => served,
+            () = overdue => {
+                tracing::warn!("connections that are still open are cut");
+                Ok(())
+            }
+        };
+        served.map_err(|error| Error::Listen {
             address: "the given connections".to_owned(),
             reason: error.to_string(),
         })
@@ -107,6 +121,7 @@ pub fn in_process() -> (Channel, impl Stream<Item = std::io::Result<DuplexStream
 
 #[cfg(test)]
 mod tests {
+    use tokio_stream::StreamExt;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_check_response::ServingStatus;
     use tonic_health::pb::health_client::HealthClient;
@@ -154,6 +169,26 @@ mod tests {
         assert!(matches!(ended, Error::SteppedDown { .. }), "{ended}");
         // Whatever else the caller runs goes on.
         assert!(!caller.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_nothing_does_not_keep_a_coordinator_from_ending() {
+        let stage = Stage::new().await;
+        let (mut peer, ours) = tokio::io::duplex(PIPE_BYTES);
+        // Half of what opens an HTTP/2 connection.
+        tokio::io::AsyncWriteExt::write_all(&mut peer, b"PRI * HTTP/2.0")
+            .await
+            .unwrap();
+        let incoming = tokio_stream::iter([Ok(ours)]).chain(tokio_stream::pending());
+        let shutdown = CancellationToken::new();
+        let serving = serve(Arc::clone(&stage.coordinator), incoming, shutdown.clone());
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            shutdown.cancel();
+        };
+        let both = async { tokio::join!(serving, stopping).0 };
+        let ended = tokio::time::timeout(Duration::from_secs(30), both).await;
+        ended.expect("it ends").unwrap();
     }
 
     #[tokio::test]

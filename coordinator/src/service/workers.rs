@@ -96,9 +96,12 @@ impl WorkerService for Service {
     ) -> Answer<Self::FetchShardStream> {
         let at = attempt(request.into_inner().attempt)?;
         let coordinator = Arc::clone(&self.0);
+        let permit = Arc::clone(&coordinator.core.sending).try_acquire_owned();
+        let permit = permit.map_err(|_| Error::Busy)?;
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
         // This task ends with the shard, or when the worker drops the stream.
         tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let dispatch = coordinator.dispatch();
             let sent = dispatch.rows(&at).and_then(|rows| ipc::send(rows, &pieces));
             if let Err(error) = sent {
