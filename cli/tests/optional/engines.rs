@@ -127,7 +127,7 @@ fn summaries(root: &Path) -> Vec<(String, String)> {
 fn same_rows(engine: &str, script: &str) {
     let contexts = tempfile::tempdir().unwrap();
     analyze_contexts(&contexts.path().display().to_string());
-    for root in [jobs_of_every_kind(), two_jobs(), contexts] {
+    for root in [jobs_of_every_kind(), contexts] {
         same_rows_in(root.path(), engine, script);
     }
 }
