@@ -29,8 +29,8 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// Serves `coordinator` over `incoming` connections and does its background work, until `shutdown`.
 ///
-/// On shutdown it hands out no more slots and finishes the requests in progress, for at most
-/// [`DRAINED_WITHIN`]. Fails if the connections fail, or if a newer coordinator serves the root.
+/// On shutdown it hands out no more slots and finishes the requests in progress, for at most ten
+/// seconds. Fails if the connections fail, or if a newer coordinator serves the root.
 pub async fn serve<C>(
     coordinator: Arc<Coordinator>,
     incoming: impl Stream<Item = std::io::Result<C>>,
