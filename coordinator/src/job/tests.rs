@@ -216,8 +216,11 @@ fn a_job_whose_slots_are_filled_is_due_to_be_sealed() {
     assert_eq!(job.due(), [Due::Verify(slot(1))]);
     verify_all(&mut job, at(1));
     assert_eq!(job.due(), [Due::Seal]);
+    assert!(job.digest(&slot(0)).is_some());
     job.apply(Event::Sealed, at(2));
     assert_eq!((job.due(), job.phase()), (Vec::new(), &Phase::Sealed));
+    // The manifest has them.
+    assert_eq!(job.digest(&slot(0)), None);
 }
 
 #[test]

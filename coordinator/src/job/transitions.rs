@@ -55,7 +55,7 @@ impl Job {
             Event::Verified { slot, digest } => self.verified(slot, digest),
             Event::Damaged { slot, reason } => self.damaged(&slot, &reason, now),
             Event::Missing(slot) => self.reopen(&slot, now),
-            Event::Sealed => self.phase = Phase::Sealed,
+            Event::Sealed => self.sealed_now(),
             Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
             Event::Resubmitted => self.resume(),
             Event::DatasetUnreadable(reason) if self.phase == Phase::Running => {

@@ -3,8 +3,11 @@
 //! A footer is enough to count a slot as filled, so that a job recovers quickly. But a job is sealed only
 //! after each of its objects was read whole.
 
+use std::collections::BTreeMap;
+
 use whence_schemas::{SlotId, layout};
 
+use super::evidence::History;
 use super::{Job, Phase, SlotState, Timestamp};
 
 impl Job {
@@ -13,6 +16,15 @@ impl Job {
         if self.unverified.remove(&slot) {
             self.digests.insert(slot, digest);
         }
+    }
+
+    /// Ends the job: its manifest is written. A coordinator may keep many ended jobs, so what only a
+    /// running one needs is dropped.
+    pub(super) fn sealed_now(&mut self) {
+        self.phase = Phase::Sealed;
+        self.digests = BTreeMap::new();
+        self.history = History::default();
+        self.durations = Vec::new();
     }
 
     /// Ends the job because of a damaged object. Nothing overwrites an object, so a person has to take
