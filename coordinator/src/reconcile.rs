@@ -91,10 +91,8 @@ impl<'c> Reconciler<'c> {
 
     /// Writes every object that is due.
     async fn write_due(self) -> Result<(), Error> {
-        let (to_verify, others): (Vec<_>, Vec<_>) = (self.0.state.read(State::due).into_iter())
-            .partition(|(_, due)| matches!(due, Due::Verify(_)));
-        self.verify_all(to_verify).await?;
-        for (job, due) in others {
+        let mut unread = Vec::new();
+        for (job, due) in self.0.state.read(State::due) {
             let event = match due {
                 Due::Split(slot) => Closer::new(self.0, &job)?.split(slot).await?,
                 Due::Quarantine {
@@ -105,29 +103,26 @@ impl<'c> Reconciler<'c> {
                     let closer = Closer::new(self.0, &job)?;
                     closer.quarantine(slot, class, message).await?
                 }
-                // Done already.
-                Due::Verify(_) => continue,
+                Due::Verify(slot) => {
+                    unread.push((job, slot));
+                    continue;
+                }
                 Due::Seal => self.seal(&job).await?,
                 Due::Fail(message) => self.record_failed(&job, message).await?,
             };
             self.apply(&job, event);
         }
-        Ok(())
+        self.verify_all(unread).await
     }
 
     /// Reads the objects of slots that were adopted by their footers alone.
-    async fn verify_all(self, due: Vec<(JobId, Due)>) -> Result<(), Error> {
-        let reads = due.into_iter().map(|(job, due)| async move {
-            match due {
-                Due::Verify(slot) => Some((self.verify(&job, slot).await, job)),
-                _ => None,
-            }
-        });
+    async fn verify_all(self, slots: Vec<(JobId, SlotId)>) -> Result<(), Error> {
+        let reads = slots
+            .into_iter()
+            .map(|(job, slot)| async move { (self.verify(&job, slot).await, job) });
         let mut reads = stream::iter(reads).buffer_unordered(VERIFIED_AT_ONCE);
-        while let Some(read) = reads.next().await {
-            if let Some((event, job)) = read {
-                self.apply(&job, event?);
-            }
+        while let Some((event, job)) = reads.next().await {
+            self.apply(&job, event?);
         }
         Ok(())
     }

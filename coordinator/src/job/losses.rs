@@ -3,7 +3,7 @@
 use whence_schemas::SlotId;
 
 use super::evidence::{self, Risk, Span};
-use super::{Failure, FailureClass, Job, Lease, Machines, SlotState, Timestamp};
+use super::{Failure, FailureClass, Job, Lease, Machines, Timestamp};
 
 impl Job {
     /// Ends every lost lease, and counts it against its slot if it says something about it. Returns the
@@ -11,10 +11,7 @@ impl Job {
     pub fn expire(&mut self, now: Timestamp, machines: &Machines) -> Vec<Failure> {
         let mut lost = Vec::new();
         for id in &self.leased {
-            let Some(SlotState::Leased(leases)) = self.slots.get(id).map(|slot| &slot.state) else {
-                continue;
-            };
-            for lease in leases {
+            for lease in self.leases_of(id) {
                 let Some(class) = lease.lost(now, &self.rules) else {
                     continue;
                 };
@@ -89,9 +86,6 @@ impl Job {
     /// Returns every lease of other slots.
     fn leases_beside(&self, slot: &SlotId) -> impl Iterator<Item = &Lease> {
         let others = self.leased.iter().filter(move |id| *id != slot);
-        others.flat_map(|id| match self.slot(id) {
-            Some(SlotState::Leased(leases)) => leases.as_slice(),
-            _ => &[],
-        })
+        others.flat_map(|id| self.leases_of(id))
     }
 }

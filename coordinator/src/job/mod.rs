@@ -320,10 +320,7 @@ impl Job {
 
     /// Returns every lease of the job, backups included.
     fn leases(&self) -> impl Iterator<Item = &Lease> {
-        self.leased.iter().flat_map(|id| match self.slot(id) {
-            Some(SlotState::Leased(leases)) => leases.as_slice(),
-            _ => &[],
-        })
+        self.leased.iter().flat_map(|id| self.leases_of(id))
     }
 
     /// Returns whether the rows of `slot` may be what makes workers vanish.
@@ -338,11 +335,15 @@ impl Job {
 
     /// Returns the lease that `attempt` holds of `slot`.
     pub fn lease_of(&self, slot: &SlotId, attempt: &Attempt) -> Option<&Lease> {
+        let mut leases = self.leases_of(slot).iter();
+        leases.find(|lease| lease.attempt == *attempt)
+    }
+
+    /// Returns the leases of a slot: none, its own, or that and a backup.
+    fn leases_of(&self, slot: &SlotId) -> &[Lease] {
         match self.slot(slot) {
-            Some(SlotState::Leased(leases)) => {
-                leases.iter().find(|lease| lease.attempt == *attempt)
-            }
-            _ => None,
+            Some(SlotState::Leased(leases)) => leases,
+            _ => &[],
         }
     }
 

@@ -99,8 +99,8 @@ impl Job {
         }
     }
 
-    /// Leases a slot. If the slot has one lease already, the new one is a backup; if it has two or is
-    /// not open, nothing happens.
+    /// Leases a slot. If the slot has one lease already, the new one is a backup. Does nothing if it
+    /// has two, or is not open.
     fn lease(&mut self, id: &SlotId, mut lease: Lease, now: Timestamp) {
         if self.phase != Phase::Running {
             return;
