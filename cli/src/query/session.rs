@@ -21,12 +21,12 @@ use super::catalog::Catalog;
 use super::documentation;
 use super::explain;
 use super::json_lines::{self, JsonLines};
-use super::long::{LongTable, SlotFiles, partition_type};
+use super::long::{self, LongTable, SlotFiles, partition_type};
 use super::order::Order;
 use super::shape::Shape;
 use super::stored::StoredTable;
 use super::views::keys::PARTITIONS;
-use super::views::view::{CatalogTable, Rows, View};
+use super::views::view::{CatalogTable, LongTableKind, Rows, View};
 use super::views::{self, VIEWS};
 use crate::Failure;
 
@@ -50,7 +50,7 @@ impl Session {
         let shape = catalog.shape()?;
         let slots = |stored: StoredTable| slot_files(&context, root, stored, order);
         for view in views::by_dependency() {
-            match table(view, &catalog, slots, &shape)? {
+            match table(&context, view, (&catalog, &shape), slots)? {
                 Definition::Table(table) => {
                     context.register_table(view.name, table)?;
                 }
@@ -157,10 +157,10 @@ enum Definition {
 }
 
 fn table(
+    context: &SessionContext,
     view: &View,
-    catalog: &Catalog,
+    (catalog, shape): (&Catalog, &Shape),
     slots: impl Fn(StoredTable) -> Result<SlotFiles, Failure>,
-    shape: &Shape,
 ) -> Result<Definition, Failure> {
     let in_memory = |batch: arrow::array::RecordBatch| -> Result<Arc<dyn TableProvider>, Failure> {
         Ok(Arc::new(MemTable::try_new(
@@ -173,7 +173,11 @@ fn table(
         Rows::Stored(stored) => Arc::new(slots(stored)?.table(shape.columns_of(stored).clone())?),
         Rows::Unnested(unnested) => {
             let slots = slots(unnested.kind.stored())?;
-            Arc::new(LongTable::new(unnested.kind, slots, shape))
+            let rows = Arc::new(LongTable::new(unnested.kind, slots, shape));
+            match unnested.kind {
+                LongTableKind::TokenStats => long::statistics(context, rows)?,
+                _ => rows,
+            }
         }
         Rows::Catalog(CatalogTable::Jobs) => in_memory(catalog.jobs()?)?,
         Rows::Catalog(CatalogTable::Runs) => in_memory(catalog.runs()?)?,

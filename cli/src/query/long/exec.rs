@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -21,9 +20,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::columns::view;
-use super::unnest::{pieces, unnest};
-use crate::query::order::Order;
-use crate::query::views::view::LongTableKind;
+use super::unnest::{What, pieces, unnest};
 
 /// Unnests the batches of its input.
 #[derive(Debug)]
@@ -31,16 +28,6 @@ pub(super) struct UnnestSlots {
     input: Arc<dyn ExecutionPlan>,
     what: What,
     properties: Arc<PlanProperties>,
-}
-
-/// What is unnested into which columns.
-#[derive(Debug, Clone)]
-pub(super) struct What {
-    pub(super) kind: LongTableKind,
-    /// Sides, step scores or contexts; each has rows of its own.
-    pub(super) parts: Vec<String>,
-    pub(super) schema: SchemaRef,
-    pub(super) order: Order,
 }
 
 impl UnnestSlots {
@@ -135,7 +122,7 @@ struct Pending {
 
 impl Pending {
     fn new(slots: RecordBatch, what: What) -> Self {
-        let pieces = pieces(&slots, what.order);
+        let pieces = pieces(&slots, &what);
         let due = pieces
             .into_iter()
             .flat_map(|piece| (0..what.parts.len()).map(move |part| (piece.clone(), part)));
@@ -153,13 +140,7 @@ impl Iterator for Pending {
     fn next(&mut self) -> Option<Self::Item> {
         let (rows, part) = self.due.pop_front()?;
         let piece = self.slots.slice(rows.start, rows.len());
-        let What {
-            kind,
-            parts,
-            schema,
-            ..
-        } = &self.what;
-        let unnested = unnest(*kind, &parts[part], &piece, schema);
+        let unnested = unnest(&self.what, part, &piece);
         Some(unnested.map_err(DataFusionError::from))
     }
 }

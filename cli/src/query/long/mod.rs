@@ -4,13 +4,14 @@
 //! example and copy the keys once per score, whatever the query needs. A [`LongTable`] reads only the
 //! lists that the query's columns come from, and builds only these columns.
 //!
-//! `needs` says what each column is made of, `table` turns a query into a scan of the slots, `exec` runs
+//! `needs` says what each column is made of, `filters` which rows are needed, `table` turns a query into a scan of the slots, `exec` runs
 //! it batch by batch, and the other files unnest one batch. What must stay true: the rows are those
 //! of the queries in `views`, which DuckDB runs.
 
 mod columns;
 mod contexts;
 mod exec;
+mod filters;
 mod needs;
 mod nested;
 mod positions;
@@ -19,6 +20,7 @@ mod scores;
 mod sequences;
 mod steps;
 mod table;
+mod token_sums;
 mod tokens;
 mod unnest;
 mod word_scores;
@@ -26,3 +28,4 @@ mod words;
 
 pub(crate) use columns::partition_type;
 pub(crate) use table::{LongTable, SlotFiles};
+pub(crate) use token_sums::statistics;

@@ -7,6 +7,7 @@ use whence_schemas::output;
 
 use super::columns::text_of;
 use super::contexts::Context;
+use super::token_sums;
 use crate::query::views::keys::KEYS;
 use crate::query::views::view::LongTableKind;
 
@@ -38,6 +39,13 @@ pub(super) fn needs(
             needs.read("steps.step_scores");
         }
         LongTableKind::Attributions | LongTableKind::Alignments => needs.of_scores(parts),
+        LongTableKind::TokenStats => {
+            for side in parts {
+                for list in token_sums::needs(|column| wanted.contains(column), side) {
+                    needs.read(list);
+                }
+            }
+        }
         LongTableKind::WordAttributions => needs.of_words(parts),
         LongTableKind::ContextSensitiveTokens => needs.of_context_sensitive_tokens(),
         LongTableKind::ContextAttributions => needs.of_context_scores(parts),

@@ -9,14 +9,14 @@ use arrow::error::ArrowError;
 use whence_schemas::output;
 
 use super::nested::{Elements, ScoreLists};
-use super::positions::{Tokens, strength_order};
+use super::positions::{Tokens, strength_order, strongest};
 use super::rows::{LongRows, constant};
 
-/// Returns one row per score of `side`. If `strongest` is given, only those with a rank up to it.
+/// Returns one row per score of `side`. If `most` is given, only those with a rank up to it.
 pub(super) fn unnest(
     slots: &RecordBatch,
     side: &'static str,
-    strongest: Option<u32>,
+    most: Option<u32>,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, ArrowError> {
     let steps = Elements::new(slots, output::STEPS)?;
@@ -25,20 +25,22 @@ pub(super) fn unnest(
     let totals = wants("share")
         .then(|| StepTotals::new(&steps))
         .transpose()?;
-    let ranked = strongest.is_some() || wants("rank");
+    let ranked = wants("rank");
     let mut found = Found::default();
     let mut order = Vec::new();
     for example in 0..slots.num_rows() {
         for step in steps.of(example) {
             let values = scores.of(step);
-            if ranked {
-                strength_order(values, &mut order);
-            }
             let total = totals.as_ref().map_or(0.0, |totals| totals.of(step));
             found.begin(example, step, total);
-            match strongest {
-                Some(most) => found.add_strongest(values, &order[..order.len().min(most as usize)]),
-                None => found.add_all(values, ranked.then_some(&order)),
+            if let Some(most) = most {
+                strongest(values, most as usize, &mut order);
+                found.add_strongest(values, &order);
+            } else if ranked {
+                strength_order(values, &mut order);
+                found.add_all(values, Some(&order));
+            } else {
+                found.add_all(values, None);
             }
         }
     }
@@ -46,23 +48,24 @@ pub(super) fn unnest(
 }
 
 /// The sum of the absolute scores of a step, over both sides.
-struct StepTotals<'a>([ScoreLists<'a>; 2]);
+pub(super) struct StepTotals<'a>([ScoreLists<'a>; 2]);
 
 impl<'a> StepTotals<'a> {
-    fn new(steps: &Elements<'a>) -> Result<Self, ArrowError> {
+    pub(super) fn new(steps: &Elements<'a>) -> Result<Self, ArrowError> {
         let [source, target] =
             [output::SOURCE_SCORES, output::TARGET_SCORES].map(|name| steps.scores(name));
         Ok(Self([source?, target?]))
     }
 
-    fn of(&self, step: usize) -> f64 {
+    pub(super) fn of(&self, step: usize) -> f64 {
         total_of(self.0.iter().map(|scores| scores.of(step)))
     }
 }
 
 /// Returns the sum of the absolute values of several lists.
 pub(super) fn total_of<'a>(lists: impl Iterator<Item = &'a [f32]>) -> f64 {
-    lists.flatten().map(|score| f64::from(score.abs())).sum()
+    let sum = |list: &[f32]| list.iter().map(|score| f64::from(score.abs())).sum::<f64>();
+    lists.map(sum).sum()
 }
 
 /// The rows found so far, column by column.

@@ -6,24 +6,23 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
-};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use whence_schemas::output;
 
 use super::columns::{narrowed, schema};
 use super::contexts::{self, Context};
-use super::exec::{UnnestSlots, What};
+use super::exec::UnnestSlots;
+use super::filters::{is_about_slots, largest_rank, required_text};
 use super::needs::needs;
+use super::unnest::What;
 use crate::query::order::Order;
 use crate::query::shape::Shape;
-use crate::query::views::keys::KEYS;
+use crate::query::views::STRONGEST;
 use crate::query::views::view::LongTableKind;
 
 /// Where the slots are and how they are listed.
@@ -104,6 +103,13 @@ impl LongTable {
         }
         parts
     }
+
+    /// Returns the largest rank of rows that can satisfy the filters; none if all can.
+    fn most(&self, filters: &[Expr]) -> Option<u32> {
+        let of_table = (self.kind == LongTableKind::Alignments).then_some(STRONGEST);
+        let asked = filters.iter().filter_map(largest_rank);
+        asked.chain(of_table).min()
+    }
 }
 
 #[async_trait]
@@ -144,6 +150,7 @@ impl TableProvider for LongTable {
         let what = What {
             kind: self.kind,
             parts,
+            most: self.most(filters),
             schema,
             order: self.slots.order,
         };
@@ -156,42 +163,15 @@ impl TableProvider for LongTable {
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         // The slots are pruned by them, which need not leave out every row.
         let support = |filter: &&Expr| {
-            if is_about_slots(filter) || required_text(filter, self.part_column()).is_some() {
+            let prunes = is_about_slots(filter)
+                || required_text(filter, self.part_column()).is_some()
+                || largest_rank(filter).is_some();
+            if prunes {
                 TableProviderFilterPushDown::Inexact
             } else {
                 TableProviderFilterPushDown::Unsupported
             }
         };
         Ok(filters.iter().map(support).collect())
-    }
-}
-
-/// Returns whether a filter reads only columns that a slot's rows have too.
-fn is_about_slots(filter: &Expr) -> bool {
-    let columns = filter.column_refs();
-    !columns.is_empty()
-        && columns
-            .iter()
-            .all(|column| KEYS.contains(&column.name.as_str()))
-}
-
-/// Returns the text that `column` must be equal to for the filter to hold.
-fn required_text(filter: &Expr, column: &str) -> Option<String> {
-    let Expr::BinaryExpr(BinaryExpr {
-        left,
-        op: Operator::Eq,
-        right,
-    }) = filter
-    else {
-        return None;
-    };
-    match (&**left, &**right) {
-        (Expr::Column(Column { name, .. }), Expr::Literal(value, _))
-        | (Expr::Literal(value, _), Expr::Column(Column { name, .. }))
-            if name == column =>
-        {
-            ScalarValue::try_as_str(value).flatten().map(str::to_owned)
-        }
-        _ => None,
     }
 }

@@ -1,13 +1,19 @@
 //! `token_stats`: how much each token contributes over all examples of a job.
 
 use super::keys::{DATASET, JOB, METHOD, MODEL};
-use super::view::{Column, Rows, View, column};
+use super::python;
+use super::view::{Column, LongTableKind, Rows, Unnested, View, column};
 
 pub(super) const VIEW: View = View {
     name: "token_stats",
     about: "One row per job, side and attributed token: statistics of all its scores.",
     columns: COLUMNS,
-    rows: Rows::Query(|_| query()),
+    rows: Rows::Unnested(Unnested {
+        kind: LongTableKind::TokenStats,
+        duckdb: |_| query(),
+        polars: |_| python::sql(&query()),
+        python: "",
+    }),
 };
 
 const COLUMNS: &[Column] = &[

@@ -80,6 +80,8 @@ pub enum LongTableKind {
     Attributions,
     /// One of the strongest scores of a step.
     Alignments,
+    /// The statistics of a token. What is unnested are its sums in one batch of slots.
+    TokenStats,
     /// A score between two words.
     WordAttributions,
     /// A score between two tokens of one sequence.
