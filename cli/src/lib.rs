@@ -30,6 +30,7 @@ mod comparison;
 
 mod failure;
 mod job;
+mod job_url;
 mod local;
 mod output;
 mod output_file;
@@ -39,6 +40,8 @@ mod progress;
 mod prompt;
 mod questions;
 mod remote;
+mod sharing;
+mod supervisor;
 mod verification;
 
 pub mod context_file;

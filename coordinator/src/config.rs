@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
-use crate::job::LeaseRules;
+use crate::job::{Rules, Share};
 
 /// Shortest heartbeat interval and lease lifetime. With anything shorter, workers would spend their
 /// time on heartbeats alone.
@@ -34,6 +34,8 @@ pub struct Config {
     pub advertised_store_url: Option<String>,
     /// Which jobs are served.
     pub scope: Scope,
+    /// Which slots come first, if other processes serve the same job on their own.
+    pub share: Option<Share>,
     /// How often a worker renews its leases.
     pub heartbeat_interval: Duration,
     /// How long a lease lasts after it was granted or last renewed.
@@ -93,11 +95,12 @@ impl Config {
     }
 
     /// Returns how long leases last.
-    pub(crate) fn lease_rules(&self) -> LeaseRules {
-        LeaseRules {
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
             ttl: self.lease_ttl,
             stuck_after: self.stuck_after,
             backup_after: self.backup_after,
+            share: self.share,
         }
     }
 }
@@ -108,6 +111,7 @@ impl Default for Config {
             store_url: String::new(),
             advertised_store_url: None,
             scope: Scope::Root,
+            share: None,
             heartbeat_interval: Duration::from_secs(5),
             // Six renewals, so that a slow batch or a short outage costs no lease.
             lease_ttl: Duration::from_secs(30),

@@ -48,7 +48,7 @@ impl Coordinator {
         let (epoch, jobs) = match config.scope {
             Scope::Root => {
                 let epoch = epoch::claim(store.as_ref(), &claim).await?;
-                let rules = config.lease_rules();
+                let rules = config.rules();
                 let jobs = recover::jobs(store.as_ref(), rules, clock.now()).await?;
                 (epoch, jobs)
             }

@@ -12,7 +12,7 @@ use whence_schemas::retry::jitter;
 use whence_schemas::{Attempt, JobId, WorkerId, chain, layout};
 
 use crate::Error;
-use crate::assignment::{Acquired, AttemptAt, AttemptProgress, Registration};
+use crate::assignment::{Acquired, Assigned, AttemptAt, AttemptProgress, Registration};
 use crate::core::Core;
 use crate::durable::{create_json, seen_below};
 use crate::job::scheduler::Request;
@@ -81,6 +81,7 @@ impl<'c> Dispatch<'c> {
                 let is_any = !assigned.is_empty();
                 (assigned, is_any)
             });
+            let assigned = self.still_open(assigned).await;
             if !assigned.is_empty() || now >= until {
                 return Ok(Acquired {
                     assigned,
@@ -92,6 +93,28 @@ impl<'c> Dispatch<'c> {
             let until = rested.map_or(until, |rested| rested.min(until));
             changed(&mut changes, clock.instant(until)).await;
         }
+    }
+
+    /// Returns the leased slots that are still empty, if other processes serve the job too: they may have
+    /// filled some since the store was last polled, and a look costs less than the work.
+    async fn still_open(self, assigned: Vec<Assigned>) -> Vec<Assigned> {
+        if self.0.config.share.is_none() {
+            return assigned;
+        }
+        let mut open = Vec::new();
+        for slot in assigned {
+            let table = self.0.state.read(|state| {
+                let job = state.jobs.get(&slot.at.job)?;
+                Some(job.table().to_owned())
+            });
+            let Some(table) = table else { continue };
+            match seen_below(self.0.store.as_ref(), &table, &slot.at.slot, 0).await {
+                Ok(events) if !events.is_empty() => self.apply_all(&slot.at.job, events),
+                // The worker will meet the same error, and knows how to go on.
+                Ok(_) | Err(_) => open.push(slot),
+            }
+        }
+        open
     }
 
     /// Opens the rows of a slot, whether or not the attempt still holds its lease. Blocks.
@@ -134,14 +157,7 @@ impl<'c> Dispatch<'c> {
                 attempt: at.attempt.clone(),
             });
         }
-        let now = self.0.clock.now();
-        // Applied under one lock: between the split and the fill, a half that the attempt has
-        // already filled would look free and could be leased.
-        self.0.state.change(|state| {
-            for event in events {
-                state.apply(&at.job, event, now);
-            }
-        });
+        self.apply_all(&at.job, events);
         Ok(())
     }
 
@@ -210,6 +226,17 @@ impl<'c> Dispatch<'c> {
             let lease = job.and_then(|job| job.lease_of(&at.slot, &at.attempt));
             lease.is_some_and(|lease| lease.worker == *worker)
         })
+    }
+
+    /// Applies events under one lock: between a split and a fill, a half that is already filled would
+    /// look free and could be leased.
+    fn apply_all(self, job: &JobId, events: Vec<Event>) {
+        let now = self.0.clock.now();
+        self.0.state.change(|state| {
+            for event in events {
+                state.apply(job, event, now);
+            }
+        });
     }
 
     fn apply(self, job: &JobId, event: Event) {

@@ -32,13 +32,6 @@ impl<'c> Jobs<'c> {
     /// Fails if the specification cannot be served, the dataset cannot be read, or the job was
     /// canceled or failed for good.
     pub async fn submit(self, spec: JobSpec) -> Result<(JobId, bool), Error> {
-        let Core {
-            store,
-            config,
-            clock,
-            state,
-            ..
-        } = self.0;
         self.0.serving()?;
         check_numerics(&spec)?;
         check_is_computed(&spec)?;
@@ -47,18 +40,34 @@ impl<'c> Jobs<'c> {
             return Ok((id, true));
         }
         let existed = self.write_job(&id, spec).await?;
-        let objects = store.list(&layout::job(&id)).await?;
-        let (rules, now) = (config.lease_rules(), clock.now());
-        let job = recover::job(store.as_ref(), &id, &objects, rules, now).await?;
-        let job = job.ok_or_else(|| Error::Internal(format!("job `{id}` vanished")))?;
+        self.resume(&id).await?;
+        tracing::info!(job = %id, existed, "job submitted");
+        Ok((id, existed))
+    }
+
+    /// Serves a job that stands in the store, where it may have been submitted by another process.
+    ///
+    /// Fails with [`Error::UnknownJob`] if it is not there, and if it was canceled or failed for good.
+    pub async fn resume(self, id: &JobId) -> Result<(), Error> {
+        let Core {
+            store,
+            config,
+            clock,
+            state,
+            ..
+        } = self.0;
+        let objects = store.list(&layout::job(id)).await?;
+        let (rules, now) = (config.rules(), clock.now());
+        let job = recover::job(store.as_ref(), id, &objects, rules, now).await?;
+        let job = job.ok_or_else(|| Error::UnknownJob(id.clone()))?;
+        check_numerics(job.spec())?;
         state.change(|state| {
             // Another request may have submitted the same job in the meantime; its state is kept.
             state.jobs.entry(id.clone()).or_insert(job);
         });
-        // The job may have existed in the store, and may have failed or been canceled there.
-        self.resubmit(&id)?;
-        tracing::info!(job = %id, existed, "job submitted");
-        Ok((id, existed))
+        // The job may have failed or been canceled before.
+        self.resubmit(id)?;
+        Ok(())
     }
 
     fn resubmit(self, id: &JobId) -> Result<bool, Error> {

@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::dispatch::record;
 use crate::durable::manifest::Manifest;
 use crate::durable::recover::{self, Failed};
-use crate::durable::{self, Expected, Found, create_json, epoch};
+use crate::durable::{self, Expected, Found, create_json, epoch, get_json};
 use crate::job::{Due, Event, Job, SlotState};
 use crate::shared::changed;
 use crate::state::State;
@@ -92,7 +92,8 @@ impl<'c> Reconciler<'c> {
     /// Writes every object that is due.
     async fn write_due(self) -> Result<(), Error> {
         let mut unread = Vec::new();
-        for (job, due) in self.0.state.read(State::due) {
+        let now = self.0.clock.now();
+        for (job, due) in self.0.state.read(|state| state.due(now)) {
             let event = match due {
                 Due::Split(slot) => Closer::new(self.0, &job)?.split(slot).await?,
                 Due::Quarantine {
@@ -181,17 +182,42 @@ impl<'c> Reconciler<'c> {
             return self.0.serving();
         }
         for (id, table) in self.0.state.read(State::running) {
-            let listed = store.list(&table).await?;
-            let unread = self.0.state.read(|state| {
-                let job = state.job(&id).ok();
-                job.map(|job: &Job| recover::unread_slots(job, listed))
-            });
-            for event in recover::read_slots(store, unread.unwrap_or_default()).await? {
-                self.apply(&id, event);
-            }
-            if store.head(&layout::cancel(&id)).await?.is_some() {
-                self.apply(&id, Event::Cancelled);
-            }
+            self.see_slots(&id, &table).await?;
+            self.see_end(&id, &table).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for filled and split slots of a job that nobody reported.
+    async fn see_slots(self, id: &JobId, table: &str) -> Result<(), Error> {
+        let store = self.0.store.as_ref();
+        let listed = store.list(table).await?;
+        let unread = self.0.state.read(|state| {
+            let job = state.job(id).ok();
+            job.map(|job: &Job| recover::unread_slots(job, listed))
+        });
+        for event in recover::read_slots(store, unread.unwrap_or_default()).await? {
+            self.apply(id, event);
+        }
+        Ok(())
+    }
+
+    /// Looks whether others have ended a job: canceled it, or, if they serve it too, sealed it or given
+    /// it up.
+    async fn see_end(self, id: &JobId, table: &str) -> Result<(), Error> {
+        let store = self.0.store.as_ref();
+        if store.head(&layout::cancel(id)).await?.is_some() {
+            self.apply(id, Event::Cancelled);
+        }
+        if self.0.config.share.is_none() {
+            return Ok(());
+        }
+        if store.head(&layout::sealed(id)).await?.is_some() {
+            // The last slots may have been filled after they were looked for.
+            self.see_slots(id, table).await?;
+            self.apply(id, Event::Sealed);
+        } else if let Some(failed) = get_json::<Failed>(store, &layout::failed(id)).await? {
+            self.apply(id, Event::FoundFailed(failed.message));
         }
         Ok(())
     }

@@ -2,14 +2,15 @@
 //! same gRPC services.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -96,6 +97,16 @@ pub async fn listen(address: &str) -> Result<(TcpListenerStream, SocketAddr), Er
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((TcpListenerStream::new(listener), address))
+}
+
+/// Listens on a socket in the file system, which other processes of this machine reach as
+/// `unix://PATH`. Who may is decided by the permissions of its folder.
+pub fn listen_at(path: &Path) -> Result<UnixListenerStream, Error> {
+    let listener = UnixListener::bind(path).map_err(|error| Error::Listen {
+        address: path.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    Ok(UnixListenerStream::new(listener))
 }
 
 /// Returns a channel to a coordinator in the same process, and the connections to [`serve`].

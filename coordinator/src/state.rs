@@ -228,9 +228,9 @@ impl State {
     }
 
     /// Returns the objects that should be written to the store, each with its job.
-    pub(crate) fn due(&self) -> Vec<(JobId, Due)> {
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<(JobId, Due)> {
         let of_job = |job: &Job| {
-            let due = job.due().into_iter();
+            let due = job.due(now).into_iter();
             let due = due.map(|due| (job.id().clone(), due));
             due.collect::<Vec<_>>()
         };

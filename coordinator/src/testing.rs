@@ -14,13 +14,14 @@ use whence_datasets::resolve::LocalSource;
 use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 use whence_schemas::store::LocalSlotStore;
 use whence_schemas::{
-    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, Epoch, Footer, FormatName, JobSpec,
-    SlotId, SlotKind, WorkerId, output, slot_file,
+    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, Epoch, Footer, FormatName, JobId,
+    JobSpec, SlotId, SlotKind, WorkerId, output, slot_file,
 };
 
 use crate::assignment::{Assigned, AttemptAt, Registration};
+use crate::config::Scope;
 use crate::job::scheduler::Request;
-use crate::job::{Due, Event, FailureClass, Fill, FillKind, Job, Timestamp};
+use crate::job::{Due, Event, FailureClass, Fill, FillKind, Job, Share, Timestamp};
 use crate::{Config, Coordinator};
 
 /// Returns a job without files, with a model of this name.
@@ -106,7 +107,7 @@ pub(crate) fn verified(slot: &SlotId) -> Event {
 
 /// Tells a job that each object that it wants to have read is whole.
 pub(crate) fn verify_all(job: &mut Job, now: Timestamp) {
-    for due in job.due() {
+    for due in job.due(Timestamp::default()) {
         if let Due::Verify(slot) = due {
             job.apply(verified(&slot), now);
         }
@@ -184,6 +185,18 @@ impl Stage {
     /// Starts another coordinator on the same root.
     pub(crate) async fn restart(&mut self) {
         self.coordinator = start(&self.root).await;
+    }
+
+    /// Starts a coordinator that serves the job `id` of the same root on its own, with a share of it.
+    pub(crate) async fn beside(&self, id: &JobId, share: Share) -> Arc<Coordinator> {
+        let config = Config {
+            scope: Scope::Submitted,
+            share: Some(share),
+            ..Config::new(self.root.path().display().to_string())
+        };
+        let coordinator = Coordinator::start(config).await.unwrap();
+        coordinator.jobs().resume(id).await.unwrap();
+        coordinator
     }
 
     /// Returns the specification of a job with `num_rows` rows, each of them its own shard.

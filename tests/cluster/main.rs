@@ -12,3 +12,4 @@ mod failures;
 mod kills;
 mod samples;
 mod sequences;
+mod sharing;

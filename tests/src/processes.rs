@@ -138,6 +138,38 @@ impl Process {
         self.child.wait().expect("a child that is told to ends")
     }
 
+    /// Waits until the process has ended by itself. Returns the exit status.
+    ///
+    /// # Panics
+    ///
+    /// If the system cannot be asked.
+    pub fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("a child can be waited for")
+    }
+
+    /// Kills the processes that this one has started, with SIGKILL. Returns how many there were.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be told.
+    pub fn kill_children(&self) -> usize {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = threads.expect("it runs").flatten();
+        // A child belongs to the thread that started it.
+        let of_thread = threads.map(|thread| {
+            std::fs::read_to_string(thread.path().join("children")).unwrap_or_default()
+        });
+        let of_threads: Vec<String> = of_thread.collect();
+        let children = of_threads.iter().flat_map(|ids| ids.split_whitespace());
+        let children: Vec<&str> = children.collect();
+        for child in &children {
+            // Fails if it has ended in the meantime, which is fine.
+            let told = Command::new("kill").args(["-KILL", child]).output();
+            told.expect("there is a `kill`");
+        }
+        children.len()
+    }
+
     /// Kills the process with SIGKILL.
     ///
     /// # Panics

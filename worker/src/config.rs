@@ -54,6 +54,34 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Returns the arguments that give a worker process these settings.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--batch-tokens={}", self.batch_tokens),
+            format!("--batch-size={}", self.batch_size),
+            format!("--loaded-models={}", self.loaded_models),
+            format!("--max-result-bytes={}", self.max_result_bytes),
+            format!(
+                "--orphan-grace={}",
+                humantime::format_duration(self.orphan_grace)
+            ),
+        ];
+        let optional = [
+            ("--id", self.id.as_ref().map(ToString::to_string)),
+            ("--memory", self.memory.map(|bytes| bytes.to_string())),
+            (
+                "--model-cache",
+                self.model_cache.map(|bytes| bytes.to_string()),
+            ),
+        ];
+        for (name, value) in optional {
+            arguments.extend(value.map(|value| format!("{name}={value}")));
+        }
+        arguments
+    }
+}
+
 fn parse_worker_id(text: &str) -> Result<WorkerId, whence_schemas::InvalidId> {
     text.parse()
 }
@@ -82,6 +110,26 @@ mod tests {
     fn a_worker_without_options_has_the_settings_of_one_that_is_made_in_a_program() {
         let parsed = parse(&[]).unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_worker_process_gets_the_settings_it_is_started_with() {
+        let all = Config {
+            id: Some("w-1".parse().unwrap()),
+            batch_tokens: 7,
+            batch_size: 3,
+            memory: Some(5 << 30),
+            loaded_models: 4,
+            model_cache: Some(123),
+            max_result_bytes: 99,
+            orphan_grace: Duration::from_secs(30),
+        };
+        for config in [all, Config::default()] {
+            let arguments = config.arguments();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let parsed = parse(&arguments).unwrap();
+            assert_eq!(format!("{parsed:?}"), format!("{config:?}"));
+        }
     }
 
     #[test]

@@ -48,4 +48,14 @@ pub(super) const ATTRIBUTE_CONTEXT_DATASET: &str = "Examples:
 pub(super) const SUBMIT: &str = "Examples:
 
   Submit a job and follow it:
-    whence submit -m gpt2 -d prompts.jsonl --input prompt --watch";
+    whence submit -m gpt2 -d prompts.jsonl --input prompt --watch
+
+  Run a job on a Kubernetes cluster, without a coordinator:
+    whence submit -m gpt2 -d prompts.jsonl --input prompt --root s3://bucket/whence
+      --static --of 16 --print kubernetes";
+
+pub(super) const WORK: &str = "Examples:
+
+  Share a job between two shells:
+    whence work --job /data/whence-out/jobs/ID --index 0 --of 2 &
+    whence work --job /data/whence-out/jobs/ID --index 1 --of 2";

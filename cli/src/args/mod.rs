@@ -16,6 +16,7 @@ mod progress;
 mod queries;
 mod refused;
 mod service;
+mod sharing;
 pub mod spelling;
 mod suggested;
 
@@ -39,6 +40,7 @@ pub use queries::{
     Completions, Export, FileFormat, List, Listing, Man, Show, Sql, Verify, ViewEngine, Views,
 };
 pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions};
+pub use sharing::{Launcher, StaticOptions, Work};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
 #[derive(Debug, Parser)]
@@ -105,6 +107,13 @@ pub enum Command {
     /// coordinator (dataset) and the workers (model).
     #[command(after_help = refused::HELP, after_long_help = long(examples::SUBMIT, refused::HELP))]
     Submit(Submit),
+    /// Work on a job without a coordinator, beside other processes that do the same.
+    ///
+    /// Each process takes the shards of its share first, and then whatever is left. They know of each
+    /// other only by the files in the storage root, so any of them may be killed, restarted, or never
+    /// start. Each ends when the job is complete. `submit --static` prints how to start them.
+    #[command(after_long_help = examples::WORK)]
+    Work(Work),
     /// Show the progress of jobs.
     Status(Status),
     /// Follow a job until it ends.
@@ -236,6 +245,9 @@ pub struct Submit {
     /// Follow the job until it ends, as `whence watch` does.
     #[arg(long)]
     pub watch: bool,
+    /// How to run it without a coordinator.
+    #[command(flatten)]
+    pub sharing: StaticOptions,
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressOptions,

@@ -23,6 +23,7 @@ mod submit;
 mod verify;
 mod views;
 mod watch;
+mod work;
 
 #[cfg(feature = "sql")]
 mod answering;
@@ -32,6 +33,7 @@ mod context_result;
 mod drawing;
 mod dry_run;
 mod ending;
+mod launching;
 mod running;
 mod stop;
 mod tally;
@@ -56,6 +58,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             attribute_context_dataset::run(*arguments).await
         }
         Command::Submit(arguments) => submit::run(arguments).await,
+        Command::Work(arguments) => work::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,

@@ -31,6 +31,7 @@ mod outputs;
 mod reading;
 mod refusals;
 mod run;
+mod sharing;
 mod sql;
 mod sql_files;
 mod tables;

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use whence_schemas::{ErrorKind, JobId, SlotKind, layout};
 
 use super::*;
-use crate::job::Phase;
+use crate::Coordinator;
+use crate::job::{Phase, Share};
 use crate::testing::{Stage, at, object, registration, request};
 
 #[tokio::test(start_paused = true)]
@@ -61,6 +62,39 @@ async fn a_coordinator_that_shuts_down_hands_nothing_out_and_says_so() {
     assert!(acquired.is_draining && acquired.assigned.is_empty());
     let refused = dispatch.register(&registration("a")).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_has_filled_is_not_handed_out() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(6)).await.unwrap();
+    let [ours, theirs] = [0, 1].map(|index| Share::new(index, 2).unwrap());
+    let (ours, theirs) = (
+        stage.beside(&id, ours).await,
+        stage.beside(&id, theirs).await,
+    );
+    let asked = request("a", 2);
+    let acquire = async |from: &Coordinator| {
+        let acquired = from.dispatch().acquire(&asked, Duration::ZERO).await;
+        acquired.unwrap().assigned
+    };
+    let shards = |slots: &[Assigned]| -> Vec<usize> {
+        slots
+            .iter()
+            .map(|slot| slot.at.slot.shard_index())
+            .collect()
+    };
+    let first = acquire(&theirs).await;
+    assert_eq!(shards(&first), [1, 3]);
+    for slot in &first {
+        stage.fill(slot).await;
+    }
+    // Its own share, then the other one's from the end, but for what is done.
+    assert_eq!(shards(&acquire(&ours).await), [0, 2]);
+    assert_eq!(shards(&acquire(&ours).await), [4, 5]);
+    assert_eq!(shards(&acquire(&ours).await), [0; 0]);
+    let totals = ours.jobs().summary(&id).unwrap().totals;
+    assert_eq!((totals.slots_done, totals.slots_leased), (2, 4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use super::{get_json, inspect};
 use crate::Error;
 use crate::clock::Clock;
-use crate::job::{Event, Failure, Job, LeaseRules, SlotState, Timestamp};
+use crate::job::{Event, Failure, Job, Rules, SlotState, Timestamp};
 
 /// Objects read at the same time. Enough to overlap the round trips without flooding the store.
 const READS_AT_ONCE: usize = 32;
@@ -37,11 +37,7 @@ impl Submitted {
 ///
 /// A job whose objects are damaged is logged and left out, so that the others can be served. Fails
 /// if the store fails.
-pub async fn jobs(
-    store: &dyn SlotStore,
-    rules: LeaseRules,
-    now: Timestamp,
-) -> Result<Vec<Job>, Error> {
+pub async fn jobs(store: &dyn SlotStore, rules: Rules, now: Timestamp) -> Result<Vec<Job>, Error> {
     let mut objects: BTreeMap<JobId, Vec<Listed>> = BTreeMap::new();
     for object in store.list(layout::JOBS).await? {
         let id = object.key.split('/').nth(1).map(str::parse);
@@ -67,7 +63,7 @@ pub async fn job(
     store: &dyn SlotStore,
     id: &JobId,
     objects: &[Listed],
-    rules: LeaseRules,
+    rules: Rules,
     now: Timestamp,
 ) -> Result<Option<Job>, Error> {
     let Some(spec) = get_json::<JobSpec>(store, &layout::spec(id)).await? else {

@@ -9,21 +9,10 @@ use std::time::Duration;
 use whence_schemas::{Attempt, WorkerId};
 
 use super::evidence::Span;
-use super::{FailureClass, Timestamp};
+use super::{FailureClass, Rules, Timestamp};
 
 /// About how often a lease is renewed before it would expire.
 const HEARTBEATS_PER_LEASE: u32 = 6;
-
-/// How long leases last, and when a slow attempt gets a backup.
-#[derive(Debug, Clone, Copy)]
-pub struct LeaseRules {
-    /// A lease that is not renewed for this long ends.
-    pub ttl: Duration,
-    /// A lease whose attempt makes no progress for this long ends, even if it is renewed.
-    pub stuck_after: Duration,
-    /// How long an attempt must have run, at least, before it can get a backup.
-    pub backup_after: Duration,
-}
 
 /// One attempt at a slot, with its deadline and its reported progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +70,7 @@ impl Lease {
 
     /// Returns how the attempt was lost, if it was: its worker fell silent, or made no progress for too
     /// long.
-    pub(super) fn lost(&self, now: Timestamp, rules: &LeaseRules) -> Option<FailureClass> {
+    pub(super) fn lost(&self, now: Timestamp, rules: &Rules) -> Option<FailureClass> {
         if now >= self.expires {
             return Some(FailureClass::Lost);
         }
@@ -109,10 +98,11 @@ mod tests {
     use super::*;
     use crate::testing::{at, attempt, worker};
 
-    const RULES: LeaseRules = LeaseRules {
+    const RULES: Rules = Rules {
         ttl: Duration::from_secs(30),
         stuck_after: Duration::from_mins(2),
         backup_after: Duration::from_mins(1),
+        share: None,
     };
 
     fn granted() -> Lease {

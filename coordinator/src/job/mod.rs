@@ -18,7 +18,9 @@ mod failure;
 mod lease;
 mod losses;
 mod machines;
+mod rules;
 pub mod scheduler;
+mod share;
 #[cfg(test)]
 mod simulation;
 mod slot;
@@ -33,8 +35,10 @@ mod work;
 
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
-pub use lease::{Lease, LeaseRules};
+pub use lease::Lease;
 pub use machines::Machines;
+pub use rules::Rules;
+pub use share::Share;
 pub use slot::{Closing, Fill, FillKind, SlotState};
 pub use timestamp::Timestamp;
 
@@ -130,6 +134,8 @@ pub struct Job {
     /// Digests of the objects that were.
     digests: BTreeMap<SlotId, String>,
     totals: Totals,
+    /// Since when every slot is filled; none while some are open.
+    complete_since: Option<Timestamp>,
     /// When one of its slots was last leased. The scheduler prefers a job that waited too long.
     last_leased: Timestamp,
     durations: Vec<Duration>,
@@ -139,7 +145,7 @@ pub struct Job {
     refused_by: BTreeSet<WorkerId>,
     /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
-    rules: LeaseRules,
+    rules: Rules,
 }
 
 impl Job {
@@ -148,7 +154,7 @@ impl Job {
         spec: Arc<JobSpec>,
         plan: Arc<Plan>,
         submitted_ms: u64,
-        rules: LeaseRules,
+        rules: Rules,
         now: Timestamp,
     ) -> Self {
         let mut job = Self {
@@ -164,6 +170,7 @@ impl Job {
             unverified: BTreeSet::new(),
             digests: BTreeMap::new(),
             totals: Totals::default(),
+            complete_since: None,
             last_leased: now,
             durations: Vec::new(),
             counted: CountedWork::default(),
@@ -182,12 +189,7 @@ impl Job {
     }
 
     /// Makes a sealed job. It has no slots: only its `totals` are still needed.
-    pub fn sealed(
-        spec: Arc<JobSpec>,
-        submitted_ms: u64,
-        totals: Totals,
-        rules: LeaseRules,
-    ) -> Self {
+    pub fn sealed(spec: Arc<JobSpec>, submitted_ms: u64, totals: Totals, rules: Rules) -> Self {
         let nothing = Arc::new(Plan {
             files: Vec::new(),
             shards: Vec::new(),
@@ -274,8 +276,8 @@ impl Job {
     }
 
     /// Returns the objects that should be written to the store and, as far as the job knows, are
-    /// not there yet.
-    pub fn due(&self) -> Vec<Due> {
+    /// not there yet; and those that should be read.
+    pub fn due(&self, now: Timestamp) -> Vec<Due> {
         match &self.phase {
             Phase::Failed {
                 message,
@@ -287,7 +289,9 @@ impl Job {
         if self.totals.slots_done == self.totals.slots && self.unverified.is_empty() {
             return vec![Due::Seal];
         }
-        let unverified = self.unverified.iter().cloned().map(Due::Verify);
+        let unverified = self.unverified.iter();
+        let unverified = unverified.filter(|slot| self.is_ours_to_verify(slot, now));
+        let unverified = unverified.cloned().map(Due::Verify);
         let closing = self.closing.iter().filter_map(|id| match self.slot(id)? {
             SlotState::Closing(Closing::Split) => Some(Due::Split(id.clone())),
             SlotState::Closing(Closing::Quarantine { class, message }) => Some(Due::Quarantine {

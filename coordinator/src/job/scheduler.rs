@@ -81,14 +81,25 @@ pub fn assign<'a>(
     backup.into_iter().collect()
 }
 
-/// Returns the slots of a job that may be leased now. Those that lost a worker come last.
+/// Returns the slots of a job that may be leased now. Those that lost a worker come last. Otherwise they
+/// are in the order of the plan, or in that of the process's share.
 fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = (&Job, &SlotId)> {
     let of = move |is_suspect: bool| {
         let ready = job.pending_slots();
         let ready = ready.filter(move |(_, not_before)| *not_before <= now);
-        ready.filter(move |(slot, _)| job.is_suspect(slot) == is_suspect)
+        let ready = ready.map(|(slot, _)| slot);
+        ready.filter(move |slot| job.is_suspect(slot) == is_suspect)
     };
-    of(false).chain(of(true)).map(move |(slot, _)| (job, slot))
+    let sorted = job.rules.share.map(|share| {
+        let mut slots: Vec<&SlotId> = of(false).chain(of(true)).collect();
+        slots.sort_by_key(|slot| (job.is_suspect(slot), share.place(slot)));
+        slots
+    });
+    // Without a share nothing is sorted: a coordinator of many slots is asked often.
+    let planned = sorted.is_none().then(|| of(false).chain(of(true)));
+    let slots = sorted.into_iter().flatten();
+    let slots = slots.chain(planned.into_iter().flatten());
+    slots.map(move |slot| (job, slot))
 }
 
 /// Returns a job's place in the queue; lower goes first. Starved jobs that need another model come

@@ -206,7 +206,7 @@ impl World {
 
     /// Writes every object that is due, unless its slot is already taken.
     fn write_due(&mut self) {
-        for due in self.job.due() {
+        for due in self.job.due(Timestamp::default()) {
             let (slot, object) = match due {
                 Due::Split(slot) => (slot, Object::Tombstone),
                 Due::Quarantine { slot, .. } => (slot, Object::Rows),
@@ -254,7 +254,7 @@ impl World {
     /// Keeps working until the job can be sealed. Fails if that never happens.
     fn finish(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..2000 {
-            if self.job.due() == [Due::Seal] {
+            if self.job.due(Timestamp::default()) == [Due::Seal] {
                 return Ok(());
             }
             self.write_due();

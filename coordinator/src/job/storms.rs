@@ -11,10 +11,11 @@ use super::*;
 use crate::testing::{filled, verified};
 
 const STEP: Duration = Duration::from_millis(250);
-const RULES: LeaseRules = LeaseRules {
+const RULES: Rules = Rules {
     ttl: Duration::from_secs(3),
     stuck_after: Duration::from_mins(10),
     backup_after: Duration::from_mins(10),
+    share: None,
 };
 /// How long a killed worker is away. Its successor has another name.
 const AWAY: Duration = Duration::from_secs(1);
@@ -95,7 +96,7 @@ impl World {
         self.now = self.now.after(STEP);
         self.machines.expire(self.now, 2 * RULES.ttl);
         self.job.expire(self.now, &self.machines);
-        for due in self.job.due() {
+        for due in self.job.due(Timestamp::default()) {
             match due {
                 Due::Split(slot) => {
                     self.job.apply(Event::Split { slot, bytes: 1 }, self.now);
@@ -179,7 +180,7 @@ impl World {
 
     /// Goes on until the job can be sealed. Panics if that takes more than `hours`.
     fn finish(&mut self, hours: u64) {
-        while self.job.due() != [Due::Seal] {
+        while self.job.due(Timestamp::default()) != [Due::Seal] {
             let late = self.now >= Timestamp(Duration::from_hours(hours));
             assert!(!late, "the job never ends: {:?}", self.job.totals());
             self.step();

@@ -10,10 +10,11 @@ use super::scheduler::{self, Assignment, Request};
 use super::*;
 use crate::testing::{at, attempt, filled, slot, spec, verified, verify_all, worker};
 
-pub(crate) const RULES: LeaseRules = LeaseRules {
+pub(crate) const RULES: Rules = Rules {
     ttl: Duration::from_secs(30),
     stuck_after: Duration::from_mins(10),
     backup_after: Duration::from_mins(1),
+    share: None,
 };
 
 /// Makes a job that has one shard of each of these lengths.
@@ -209,16 +210,16 @@ fn a_filled_slot_stays_filled_whatever_comes_late() {
 fn a_job_whose_slots_are_filled_is_due_to_be_sealed() {
     let mut job = job(&[2, 1]);
     job.apply(filled(&slot(0), 2), at(1));
-    assert_eq!(job.due(), [Due::Verify(slot(0))]);
+    assert_eq!(job.due(at(0)), [Due::Verify(slot(0))]);
     job.apply(verified(&slot(0)), at(1));
-    assert_eq!(job.due(), []);
+    assert_eq!(job.due(at(0)), []);
     job.apply(filled(&slot(1), 1), at(1));
-    assert_eq!(job.due(), [Due::Verify(slot(1))]);
+    assert_eq!(job.due(at(0)), [Due::Verify(slot(1))]);
     verify_all(&mut job, at(1));
-    assert_eq!(job.due(), [Due::Seal]);
+    assert_eq!(job.due(at(0)), [Due::Seal]);
     assert!(job.digest(&slot(0)).is_some());
     job.apply(Event::Sealed, at(2));
-    assert_eq!((job.due(), job.phase()), (Vec::new(), &Phase::Sealed));
+    assert_eq!((job.due(at(0)), job.phase()), (Vec::new(), &Phase::Sealed));
     // The manifest has them.
     assert_eq!(job.digest(&slot(0)), None);
 }
@@ -231,7 +232,7 @@ fn what_kills_two_workers_is_split_and_a_single_row_quarantined() {
         lease(&mut job, &slot(0), number, name, now);
         job.expire(at(100 * number as u64 + 30), &Machines::default());
     }
-    assert_eq!(job.due(), [Due::Split(slot(0))]);
+    assert_eq!(job.due(at(0)), [Due::Split(slot(0))]);
     assert_eq!(next(&job, &request("c", &[]), at(300)), None);
     job.apply(
         Event::Split {
@@ -251,11 +252,11 @@ fn what_kills_two_workers_is_split_and_a_single_row_quarantined() {
         message: "it broke".to_owned(),
     };
     verify_all(&mut job, at(400));
-    assert_eq!(job.due(), [quarantine]);
+    assert_eq!(job.due(at(0)), [quarantine]);
     job.apply(filled(&first, 1), at(500));
     job.apply(filled(&second, 1), at(500));
     verify_all(&mut job, at(500));
-    assert_eq!(job.due(), [Due::Seal]);
+    assert_eq!(job.due(at(0)), [Due::Seal]);
     assert_eq!(job.totals().slots, 2);
 }
 
@@ -278,7 +279,7 @@ fn an_outage_makes_slots_rest_longer_and_longer_but_costs_none() {
         );
         now += rest;
     }
-    assert_eq!(job.due(), []);
+    assert_eq!(job.due(at(0)), []);
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn a_model_nobody_can_load_fails_the_job_until_it_is_submitted_again() {
         }
     ));
     assert_eq!(
-        (job.due(), next(&job, &request("w", &[]), at(2))),
+        (job.due(at(0)), next(&job, &request("w", &[]), at(2))),
         (Vec::new(), None)
     );
     job.apply(Event::Resubmitted, at(3));
@@ -318,9 +319,9 @@ fn one_worker_without_the_model_does_not_fail_the_job() {
 fn a_specification_that_cannot_be_is_recorded_once() {
     let mut job = job(&[2]);
     fail(&mut job, &slot(0), 1, FailureClass::Specification, at(1));
-    assert_eq!(job.due(), [Due::Fail("it broke".to_owned())]);
+    assert_eq!(job.due(at(0)), [Due::Fail("it broke".to_owned())]);
     job.apply(Event::FoundFailed("it broke".to_owned()), at(2));
-    assert_eq!(job.due(), []);
+    assert_eq!(job.due(at(0)), []);
     job.apply(Event::Resubmitted, at(3));
     assert!(matches!(job.phase(), Phase::Failed { is_final: true, .. }));
 }
@@ -421,23 +422,23 @@ fn a_model_is_given_up_when_three_workers_could_not_load_it() {
 fn an_attempt_that_outlives_the_end_of_its_slot_still_counts_if_it_is_first() {
     let mut job = job(&[2]);
     fail(&mut job, &slot(0), 1, FailureClass::TooLarge, at(1));
-    assert_eq!(job.due(), [Due::Split(slot(0))]);
+    assert_eq!(job.due(at(0)), [Due::Split(slot(0))]);
     job.apply(filled(&slot(0), 2), at(2));
     verify_all(&mut job, at(2));
-    assert_eq!(job.due(), [Due::Seal]);
+    assert_eq!(job.due(at(0)), [Due::Seal]);
     // What the coordinator wanted to write came too late.
     let late = Event::Split {
         slot: slot(0),
         bytes: 3,
     };
     job.apply(late, at(3));
-    assert_eq!((job.totals().slots, job.due()), (1, vec![Due::Seal]));
+    assert_eq!((job.totals().slots, job.due(at(0))), (1, vec![Due::Seal]));
 }
 
 #[test]
 fn events_of_slots_that_the_job_does_not_have_change_nothing() {
     let mut job = job(&[2]);
-    let before = (job.totals(), job.due(), job.phase().clone());
+    let before = (job.totals(), job.due(at(0)), job.phase().clone());
     lease(&mut job, &slot(9), 1, "a", at(1));
     for event in [
         filled(&slot(9), 2),
@@ -458,7 +459,7 @@ fn events_of_slots_that_the_job_does_not_have_change_nothing() {
     ] {
         job.apply(event, at(2));
     }
-    assert_eq!((job.totals(), job.due(), job.phase().clone()), before);
+    assert_eq!((job.totals(), job.due(at(0)), job.phase().clone()), before);
 }
 
 #[test]

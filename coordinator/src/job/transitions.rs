@@ -273,6 +273,9 @@ impl Job {
         self.counted.add(work, tokens);
         self.set_state(id, SlotState::Filled(fill));
         self.unverified.insert(id.clone());
+        if self.totals.slots_done == self.totals.slots {
+            self.complete_since = Some(now);
+        }
     }
 
     /// Records the tombstone that was seen in a slot, and adds the slot's halves as pending slots.

@@ -18,6 +18,26 @@ impl Job {
         }
     }
 
+    /// Returns whether this process should read a slot's object now. Of several that serve the job, each
+    /// reads those of its share, and usually one the others.
+    pub(super) fn is_ours_to_verify(&self, slot: &SlotId, now: Timestamp) -> bool {
+        let Some(share) = self.rules.share else {
+            return true;
+        };
+        let patience = share.patience(self.bytes());
+        let is_turn = |since: Timestamp| now.since(since) >= patience;
+        share.has(slot) || self.complete_since.is_some_and(is_turn)
+    }
+
+    /// Returns the size of the table's files.
+    fn bytes(&self) -> u64 {
+        let bytes = |(_, state): (&SlotId, &SlotState)| match state {
+            SlotState::Filled(fill) => fill.bytes,
+            _ => 0,
+        };
+        self.slots().map(bytes).sum()
+    }
+
     /// Ends the job: its manifest is written. A coordinator may keep many ended jobs, so what only a
     /// running one needs is dropped.
     pub(super) fn sealed_now(&mut self) {
@@ -54,6 +74,7 @@ impl Job {
         self.totals.rows_failed -= fill.errors;
         self.totals.work_done -= self.plan.estimated_tokens(id);
         self.unverified.remove(id);
+        self.complete_since = None;
         self.set_state(id, SlotState::Pending { not_before: now });
     }
 }

@@ -148,18 +148,18 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
 #[test]
 fn what_is_due_comes_with_its_job() {
     let (mut state, id) = with_job();
-    assert!(state.due().is_empty());
+    assert!(state.due(at(0)).is_empty());
     state.apply(&id, filled(&slot(0), 2), at(1));
     state.apply(&id, filled(&slot(1), 2), at(1));
     for slot in [slot(0), slot(1)] {
         assert!(
             state
-                .due()
+                .due(at(0))
                 .contains(&(id.clone(), Due::Verify(slot.clone())))
         );
         state.apply(&id, verified(&slot), at(2));
     }
-    assert_eq!(state.due(), [(id, Due::Seal)]);
+    assert_eq!(state.due(at(0)), [(id, Due::Seal)]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use whence_schemas::{context_output, output};
 
-use super::token_sums;
 use crate::query::shape::Shape;
 use crate::query::views::VIEWS;
 use crate::query::views::keys::PARTITIONS;
@@ -24,12 +23,8 @@ pub(super) fn view(kind: LongTableKind) -> &'static View {
     VIEWS.iter().find(has).expect("every long table is a view")
 }
 
-/// Returns the schema of the table of `kind`, whose columns are those of its view, or what they are
-/// made of.
+/// Returns the schema of the table of `kind`, whose columns are those of its view.
 pub(super) fn schema(kind: LongTableKind, shape: &Shape) -> Schema {
-    if kind == LongTableKind::TokenStats {
-        return token_sums::schema();
-    }
     let of_steps = kind == LongTableKind::Steps;
     let columns = view(kind).columns.iter().filter(|column| {
         !of_steps || column.name != output::STEP_SCORES || !shape.step_scores().is_empty()

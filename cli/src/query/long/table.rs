@@ -19,6 +19,7 @@ use super::contexts::{self, Context};
 use super::exec::UnnestSlots;
 use super::filters::{is_about_slots, largest_rank, required_text};
 use super::needs::needs;
+use super::token_sums;
 use super::unnest::What;
 use crate::query::order::Order;
 use crate::query::shape::Shape;
@@ -78,7 +79,10 @@ impl LongTable {
             kind,
             slots,
             parts,
-            schema: Arc::new(schema(kind, shape)),
+            schema: Arc::new(match kind {
+                LongTableKind::TokenStats => token_sums::schema(),
+                _ => schema(kind, shape),
+            }),
             full: shape.columns_of(kind.stored()).clone(),
         }
     }

@@ -124,7 +124,7 @@ async fn a_sealed_job_needs_nothing_but_its_manifest() {
     root.put(&slot(1), SlotKind::Full, 1).await;
     let mut running = root.job().await;
     verify_all(&mut running, at(1));
-    assert_eq!(running.due(), [Due::Seal]);
+    assert_eq!(running.due(at(0)), [Due::Seal]);
     let manifest = Manifest::of(&running);
     let (sealed, _folder) = store();
     for (key, json) in [
@@ -156,7 +156,7 @@ async fn what_ended_a_job_still_ends_it_and_a_cancellation_counts_more_than_a_fa
     };
     let job = root.job().await;
     // The record is in the store already, so nothing is due.
-    assert_eq!((job.phase(), job.due()), (&expected, Vec::new()));
+    assert_eq!((job.phase(), job.due(at(0))), (&expected, Vec::new()));
     root.create(&layout::cancel(&id), &json!({})).await;
     assert_eq!(root.job().await.phase(), &Phase::Cancelled);
 }
@@ -180,7 +180,7 @@ async fn failures_under_earlier_coordinators_count_against_slots_that_are_still_
     };
     let mut job = root.job().await;
     verify_all(&mut job, at(1));
-    assert_eq!(job.due(), [quarantine]);
+    assert_eq!(job.due(at(0)), [quarantine]);
 }
 
 #[tokio::test]
