@@ -7,8 +7,8 @@ use tonic::transport::{Channel, Endpoint};
 use whence_proto::status;
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
-    CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, SubmitJobRequest,
-    WatchJobRequest,
+    CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, RetryJobRequest,
+    SubmitJobRequest, WatchJobRequest,
 };
 use whence_schemas::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words, jitter, retry};
 use whence_schemas::{ErrorKind, JobId, JobSpec};
@@ -108,6 +108,16 @@ impl Jobs {
         };
         let answer = self.0.cancel_job(request).await?.into_inner();
         Ok(answer.status.unwrap_or_default())
+    }
+
+    /// Submits the job that computes the failed rows of a sealed job again. Returns its id, and whether
+    /// it already existed.
+    pub(crate) async fn retry(&mut self, id: &JobId) -> Result<(JobId, bool), Failure> {
+        let request = RetryJobRequest {
+            job_id: id.to_string(),
+        };
+        let answer = self.0.retry_job(request).await?.into_inner();
+        Ok((job_id(&answer.job_id)?, answer.existed))
     }
 
     /// Returns the job whose id begins with `text`. Fails if there is none, or more than one.

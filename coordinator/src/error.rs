@@ -41,6 +41,14 @@ pub enum Error {
         /// How it ended.
         how: String,
     },
+    /// A job whose failed rows cannot be computed again.
+    #[error("job `{job}` cannot be retried: {reason}")]
+    Retry {
+        /// The job.
+        job: JobId,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// An object of the storage root whose content is invalid.
     #[error("stored object `{key}` cannot be read: {reason}")]
     Stored {
@@ -108,6 +116,7 @@ impl Error {
             Self::Id(_)
             | Self::Specification { .. }
             | Self::Ended { .. }
+            | Self::Retry { .. }
             | Self::Worker { .. }
             | Self::Setting { .. }
             | Self::Listen { .. } => ErrorKind::Invalid,

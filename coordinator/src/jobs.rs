@@ -14,6 +14,7 @@ use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
 use crate::job::{Event, Phase};
 use crate::planning::plan;
+use crate::retry;
 use crate::state::JobSummary;
 
 /// The coordinator's interface for people.
@@ -43,6 +44,28 @@ impl<'c> Jobs<'c> {
         self.resume(&id).await?;
         tracing::info!(job = %id, existed, "job submitted");
         Ok((id, existed))
+    }
+
+    /// Submits the job that computes the failed rows of the sealed job `id` again. Returns its id, and
+    /// whether it had been submitted before.
+    ///
+    /// Fails with [`Error::Retry`] if the job is not sealed or has no failed rows, and with
+    /// [`Error::Stored`] if one of its table files is damaged.
+    pub async fn retry(self, id: &JobId) -> Result<(JobId, bool), Error> {
+        self.0.serving()?;
+        let store = self.0.store.as_ref();
+        let next = retry::next_job(store, id).await?;
+        let retry = next.id();
+        if self.resubmit(&retry)? {
+            return Ok((retry, true));
+        }
+        let existed = store.head(&layout::spec(&retry)).await?.is_some();
+        if !existed {
+            retry::write(store, id, &next, self.0.epoch).await?;
+        }
+        self.resume(&retry).await?;
+        tracing::info!(job = %retry, of = %id, existed, "retry submitted");
+        Ok((retry, existed))
     }
 
     /// Serves a job that stands in the store, where it may have been submitted by another process.

@@ -38,6 +38,7 @@ mod reconcile;
 pub mod sample;
 
 mod planning;
+mod retry;
 
 mod ipc;
 

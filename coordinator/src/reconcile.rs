@@ -116,6 +116,12 @@ impl<'c> Reconciler<'c> {
         self.verify_all(unread).await
     }
 
+    /// Does what is due, in a test.
+    #[cfg(test)]
+    pub(crate) async fn write_due_now(self) {
+        self.write_due().await.expect("the store works");
+    }
+
     /// Reads the objects of slots that were adopted by their footers alone.
     async fn verify_all(self, slots: Vec<(JobId, SlotId)>) -> Result<(), Error> {
         let reads = slots

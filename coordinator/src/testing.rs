@@ -45,6 +45,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
         seed: 0,
         shard_tokens: 1,
         run_id: None,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -47,6 +47,9 @@ pub struct JobSpec {
     /// otherwise have the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
+    /// The job whose failed rows this one computes again. Its other rows are copied from that job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
     /// [`NUMERICS_VERSION`] of the program that submitted the job.
     pub numerics_version: u32,
 }
@@ -210,6 +213,7 @@ mod tests {
             seed: 0,
             shard_tokens: default_shard_tokens(),
             run_id: None,
+            retry_of: None,
             numerics_version: NUMERICS_VERSION,
         }
     }

@@ -74,6 +74,7 @@ fn job(method: &str) -> JobSpec {
         seed: 0,
         shard_tokens: default_shard_tokens(),
         run_id: None,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -93,6 +93,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
         seed: 0,
         shard_tokens: default_shard_tokens(),
         run_id: None,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

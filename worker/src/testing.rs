@@ -42,6 +42,7 @@ pub(crate) fn spec() -> JobSpec {
         seed: 0,
         shard_tokens: 100,
         run_id: None,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -195,6 +195,7 @@ fn specification_of_file(name: &str, model: &str, digest: &str) -> JobSpec {
         seed: 0,
         shard_tokens: default_shard_tokens(),
         run_id: None,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -37,7 +37,8 @@ pub use display::{DisplayOptions, Format, OutputOptions};
 pub use pictures::PictureOptions;
 pub use progress::{ProgressMode, ProgressOptions};
 pub use queries::{
-    Completions, Export, FileFormat, List, Listing, Man, Show, Sql, Verify, ViewEngine, Views,
+    Completions, Export, FileFormat, List, Listing, Man, Retry, Show, Sql, Verify, ViewEngine,
+    Views,
 };
 pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions};
 pub use sharing::{Launcher, StaticOptions, Work};
@@ -144,6 +145,12 @@ pub enum Command {
     ///
     /// Reads all files. Each holds the digest of its bytes, and the list of a complete job has it too.
     Verify(Verify),
+    /// Compute the failed rows of a complete job again.
+    ///
+    /// A complete table never changes, so this is another job: the failed rows are computed, all others
+    /// are copied, and the table of the first job stays. Useful after rows failed for want of memory or
+    /// because workers were lost. Run the same command again to resume.
+    Retry(Retry),
     /// Print the tables of `sql` as views for another engine.
     Views(Views),
     /// List methods, step functions, aggregators or models.

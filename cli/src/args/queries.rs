@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::batch::BatchOptions;
 use super::dataset::StorageOptions;
 use super::display::OutputOptions;
 use super::pictures::PictureOptions;
+use super::progress::ProgressOptions;
 
 /// `whence show`.
 #[derive(Debug, Args)]
@@ -114,6 +116,25 @@ pub struct Verify {
     /// Where the tables are.
     #[command(flatten)]
     pub storage: StorageOptions,
+}
+
+/// `whence retry`.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Job, or the beginning of its id.
+    pub job: String,
+    /// Where the tables are.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// Compute on the workers of the coordinator at this URL, not in this process. --root is not used.
+    #[arg(long, value_name = "URL")]
+    pub cluster: Option<String>,
+    /// How much at once.
+    #[command(flatten)]
+    pub batch: BatchOptions,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressOptions,
 }
 
 /// `whence views`.

@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 mod list;
 mod man;
+mod retry;
 mod show;
 #[cfg(feature = "sql")]
 mod sql;
@@ -68,6 +69,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Sql(arguments) => sql::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Retry(arguments) => retry::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,

@@ -73,13 +73,22 @@ pub(super) async fn on_cluster(
     request: Request<'_>,
     progress: ProgressOptions,
 ) -> Result<Ended, Failure> {
+    let submitted = submit(url, request, progress.mode()).await?;
+    followed(submitted, progress).await
+}
+
+/// Follows a job on the workers of a coordinator elsewhere to its end.
+pub(super) async fn followed(
+    submitted: Submitted,
+    progress: ProgressOptions,
+) -> Result<Ended, Failure> {
     let mode = progress.mode();
     let is_quiet = mode == ProgressMode::None;
     let Submitted {
         mut jobs,
         id,
         existed,
-    } = submit(url, request, mode).await?;
+    } = submitted;
     let (status, _) = jobs.get(&id).await?;
     let was_sealed = status.state() == JobState::Sealed;
     if existed && !was_sealed && !is_quiet {
@@ -126,23 +135,32 @@ async fn here(
     place: &PlaceOptions,
     batch: &BatchOptions,
 ) -> Result<Ended, Failure> {
-    let mode = place.progress.mode();
-    let arrivals = DataArrivals::show(mode);
+    let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
     let memory = job::memory_of_each(batch, &model, place.workers)?;
-    let config = whence_worker::Config {
-        batch_size: batch.batch_size,
-        memory,
-        ..whence_worker::Config::default()
+    let new = New::Job {
+        spec: Box::new(spec),
+        _arrivals: arrivals,
     };
-    let mut local = Local::start(&place.storage.root).await?;
+    let machine = Machine {
+        root: &place.storage.root,
+        workers: place.workers,
+        config: whence_worker::Config {
+            batch_size: batch.batch_size,
+            memory,
+            ..whence_worker::Config::default()
+        },
+        progress: place.progress,
+    };
+    computed(new, &machine).await
+}
+
+/// Runs a job to its end in this process.
+pub(super) async fn computed(new: New, machine: &Machine<'_>) -> Result<Ended, Failure> {
+    let mode = machine.progress.mode();
+    let mut local = Local::start(machine.root).await?;
     let mut progress = JobProgress::start(mode);
-    let new = New {
-        spec,
-        arrivals,
-        config,
-    };
-    let outcome = work(&mut local, place, new, &mut progress).await;
+    let outcome = work(&mut local, machine, new, &mut progress).await;
     let summary = outcome
         .as_ref()
         .ok()
@@ -165,7 +183,7 @@ async fn here(
     }
     Ok(Ended {
         status,
-        shown_root: place.storage.root.clone(),
+        shown_root: machine.root.to_owned(),
         root,
     })
 }
@@ -180,37 +198,52 @@ fn tell_rows(status: &JobStatus, was_sealed: bool, summary: Option<String>) {
     }
 }
 
-/// A job that is not submitted yet, the display of what is read to plan it, and the settings of its
-/// workers.
-struct New {
-    spec: JobSpec,
-    arrivals: DataArrivals,
-    config: whence_worker::Config,
+/// A job that is not submitted yet.
+pub(super) enum New {
+    /// The job of this specification, and the display of what is read to plan it.
+    Job {
+        spec: Box<JobSpec>,
+        _arrivals: DataArrivals,
+    },
+    /// The job that computes the failed rows of this one again.
+    RetryOf(JobId),
+}
+
+/// How this process runs a job.
+pub(super) struct Machine<'a> {
+    /// The storage root.
+    pub(super) root: &'a str,
+    pub(super) workers: u16,
+    /// Settings of each worker.
+    pub(super) config: whence_worker::Config,
+    pub(super) progress: ProgressOptions,
 }
 
 /// Runs the job to its end. Returns its final status, and whether it had already ended before.
 async fn work(
     local: &mut Local,
-    place: &PlaceOptions,
+    machine: &Machine<'_>,
     new: New,
     progress: &mut JobProgress,
 ) -> Result<(JobStatus, bool), Failure> {
     let mut jobs = local.jobs();
-    let (id, existed) = jobs.submit(&new.spec).await?;
-    // The dataset was read once to plan the job. The job's own progress is shown from here on.
-    drop(new.arrivals);
+    // The dataset is read once to plan the job. The job's own progress is shown after that.
+    let (id, existed) = match new {
+        New::Job { spec, _arrivals } => jobs.submit(&spec).await?,
+        New::RetryOf(id) => jobs.retry(&id).await?,
+    };
     let (status, _) = jobs.get(&id).await?;
     if status.state() != JobState::Running {
         return Ok((status, true));
     }
-    if existed && place.progress.mode() != ProgressMode::None {
+    if existed && machine.progress.mode() != ProgressMode::None {
         eprintln!(
             "resuming job {id}: {} of {} are saved",
             grouped(status.rows_done),
             counted(status.rows_total, "row")
         );
     }
-    local.add_workers(place.workers, &new.config);
+    local.add_workers(machine.workers, &machine.config);
     tokio::select! {
         status = jobs.follow(&id, progress) => Ok((status?, false)),
         failure = local.failed() => Err(failure),

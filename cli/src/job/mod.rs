@@ -79,6 +79,7 @@ pub(crate) async fn specification(
         seed: job.seed,
         shard_tokens: job.shard_tokens,
         run_id: job.run_id,
+        retry_of: None,
         numerics_version: NUMERICS_VERSION,
     };
     Ok((spec, model))

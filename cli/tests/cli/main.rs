@@ -30,6 +30,7 @@ mod options;
 mod outputs;
 mod reading;
 mod refusals;
+mod retry;
 mod run;
 mod sharing;
 mod sql;

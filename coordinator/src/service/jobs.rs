@@ -9,8 +9,8 @@ use whence_proto::Answer;
 use whence_proto::v1::job_service_server::JobService;
 use whence_proto::v1::{
     CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, JobState, JobStatus,
-    ListJobsRequest, ListJobsResponse, SubmitJobRequest, SubmitJobResponse, WatchJobRequest,
-    WatchJobResponse,
+    ListJobsRequest, ListJobsResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest,
+    SubmitJobResponse, WatchJobRequest, WatchJobResponse,
 };
 use whence_schemas::{JobId, JobSpec, options};
 
@@ -64,6 +64,15 @@ impl JobService for Service {
         let id = job_id(&request.into_inner().job_id)?;
         let status = Some(encode(self.0.jobs().cancel(&id).await?, self.0.store_url()));
         Ok(Response::new(CancelJobResponse { status }))
+    }
+
+    async fn retry_job(&self, request: Request<RetryJobRequest>) -> Answer<RetryJobResponse> {
+        let id = job_id(&request.into_inner().job_id)?;
+        let (id, existed) = self.0.jobs().retry(&id).await?;
+        Ok(Response::new(RetryJobResponse {
+            job_id: id.to_string(),
+            existed,
+        }))
     }
 }
 

@@ -51,6 +51,12 @@ pub(super) fn runs(jobs: &[CatalogJob]) -> Result<RecordBatch, Failure> {
     columns.extend([
         ("seed", numbers(jobs, |job| job.spec.seed)),
         ("run_id", texts(jobs, &|job| job.spec.run_id.clone())),
+        (
+            "retry_of",
+            texts(jobs, &|job| {
+                job.spec.retry_of.as_ref().map(ToString::to_string)
+            }),
+        ),
     ]);
     build(columns)
 }

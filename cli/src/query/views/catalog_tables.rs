@@ -82,6 +82,10 @@ pub(super) const RUNS: View = View {
         ),
         column("seed", "Seed of its random numbers."),
         column("run_id", "`--run-id`; null if it has none."),
+        column(
+            "retry_of",
+            "The job whose failed rows it computed again; null if it is no retry.",
+        ),
     ],
     rows: Rows::Catalog(CatalogTable::Runs),
 };
