@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use whence_engine::ErrorScope;
+use whence_proto::access::AccessError;
 use whence_proto::status;
 use whence_schemas::store::StoreError;
 use whence_schemas::{ErrorKind, chain};
@@ -208,6 +209,12 @@ impl From<whence_worker::Error> for Failure {
     }
 }
 
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        Self::request(error.to_string())
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::of_kind(error.kind(), chain(&error))
@@ -222,7 +229,10 @@ impl From<tonic::Status> for Failure {
                 status.message().to_owned()
             }
             ErrorKind::Unavailable | ErrorKind::Internal => {
-                format!("the coordinator failed: {}", status.message())
+                // A broken connection has its reason below, such as a certificate that is refused.
+                let cause = std::error::Error::source(&status).map(chain);
+                let cause = cause.unwrap_or_else(|| status.message().to_owned());
+                format!("the coordinator failed: {cause}")
             }
         };
         Self::of_kind(status::kind(&status), message)

@@ -7,6 +7,7 @@
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use whence_coordinator::access::Access;
 use whence_coordinator::config::Scope;
 use whence_coordinator::server::{in_process, serve};
 use whence_coordinator::{Config, Coordinator};
@@ -43,7 +44,8 @@ impl Local {
         let coordinator_ends = CancellationToken::new();
         let mut serving = JoinSet::new();
         let ends = coordinator_ends.clone();
-        serving.spawn(async move { Ok(serve(coordinator, incoming, ends).await?) });
+        serving
+            .spawn(async move { Ok(serve(coordinator, incoming, Access::default(), ends).await?) });
         Ok(Self {
             channel,
             workers_end: CancellationToken::new(),

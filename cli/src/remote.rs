@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
+use whence_proto::access::{AccessOptions, Connection, Credentials, connection};
 use whence_proto::status;
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
@@ -14,6 +15,7 @@ use whence_schemas::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words,
 use whence_schemas::{ErrorKind, JobId, JobSpec};
 
 use crate::Failure;
+use crate::args::CoordinatorOptions;
 use crate::progress::JobProgress;
 
 /// Timeout of a single attempt to connect.
@@ -39,19 +41,40 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Limit for one message. Tonic's default of 4 MiB is too low: a specification can be longer.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
+/// Where a coordinator is, and how it is reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Address<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) access: &'a AccessOptions,
+}
+
+impl<'a> From<&'a CoordinatorOptions> for Address<'a> {
+    fn from(options: &'a CoordinatorOptions) -> Self {
+        Self {
+            url: &options.coordinator,
+            access: &options.access,
+        }
+    }
+}
+
 /// A client of a coordinator's job service.
 #[derive(Debug, Clone)]
-pub(crate) struct Jobs(JobServiceClient<Channel>);
+pub(crate) struct Jobs(JobServiceClient<Connection>);
 
 impl Jobs {
     /// Makes a client that uses an existing channel.
     pub(crate) fn over(channel: Channel) -> Self {
-        Self(JobServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        Self::with(connection(channel, Credentials::default()))
     }
 
-    /// Connects to the coordinator at `url`, which may still be starting. Fails within seconds if
-    /// nothing answers there.
-    pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
+    fn with(connection: Connection) -> Self {
+        Self(JobServiceClient::new(connection).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    /// Connects to a coordinator, which may still be starting. Fails within seconds if
+    /// nothing answers there, or if it cannot be reached as was asked.
+    pub(crate) async fn connect(to: Address<'_>) -> Result<Self, Failure> {
+        let Address { url, access } = to;
         let endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
             .filter(|endpoint| endpoint.uri().scheme().is_some());
@@ -59,6 +82,7 @@ impl Jobs {
             Failure::request(format!("`{url}` is not a coordinator's URL"))
                 .hint("write it as --coordinator http://127.0.0.1:7700")
         })?;
+        let (endpoint, credentials) = access.apply(endpoint)?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
         let channel = connected(&endpoint, url).await.map_err(|error| {
             let root = "whence coordinator --root ./whence-out";
@@ -70,7 +94,7 @@ impl Jobs {
                 "start one with `{root}`, or name another with --coordinator"
             ))
         })?;
-        Ok(Self::over(channel))
+        Ok(Self::with(connection(channel, credentials)))
     }
 
     /// Submits a job. Returns its id, and whether the job already existed.

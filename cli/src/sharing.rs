@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
+use whence_coordinator::access::Access;
 use whence_coordinator::config::Scope;
 use whence_coordinator::job::Share;
 use whence_coordinator::server::{listen_at, serve};
@@ -72,7 +73,7 @@ impl Sharing {
         let mut serving = JoinSet::new();
         let ends = coordinator_ends.clone();
         let served = Arc::clone(&coordinator);
-        serving.spawn(async move { Ok(serve(served, incoming, ends).await?) });
+        serving.spawn(async move { Ok(serve(served, incoming, Access::default(), ends).await?) });
         let config = whence_worker::Config {
             orphan_grace: worker.orphan_grace.min(ORPHAN_GRACE),
             ..worker.clone()

@@ -36,6 +36,10 @@ pub(crate) async fn keep_running(
         let mut command = Command::new(&program);
         command.args(arguments).stdin(Stdio::null());
         command.stdout(Stdio::null()).kill_on_drop(true);
+        // They are for coordinators elsewhere.
+        command
+            .env_remove("WHENCE_TOKEN")
+            .env_remove("WHENCE_TOKEN_FILE");
         let mut child = command
             .spawn()
             .map_err(|error| failed("start a worker", error))?;

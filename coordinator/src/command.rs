@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use whence_schemas::user_path;
 
+use crate::access::AccessOptions;
 use crate::{Config, Coordinator, Error, server};
 
 /// Leases shards of datasets to workers and seals their tables.
@@ -30,6 +31,8 @@ pub struct Arguments {
     /// How long a lease lasts if it is not renewed.
     #[arg(long, env = "WHENCE_LEASE_TTL", default_value = "30s", value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
+    #[command(flatten)]
+    access: AccessOptions,
 }
 
 /// Serves until the process receives SIGTERM or SIGINT, then shuts down gracefully.
@@ -37,7 +40,9 @@ pub struct Arguments {
 /// Fails if the address or the storage root cannot be used, or a newer coordinator takes over.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let (incoming, address) = server::listen(&arguments.listen).await?;
+    let access = arguments.access.load(address)?;
     let coordinator = Coordinator::start(Config {
+        allowed: arguments.access.places(),
         advertised_store_url: arguments.advertised_root,
         heartbeat_interval: arguments.heartbeat,
         lease_ttl: arguments.lease_ttl,
@@ -49,7 +54,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let shutdown = CancellationToken::new();
-    let serving = server::serve(coordinator, incoming, shutdown.clone());
+    let serving = server::serve(coordinator, incoming, access, shutdown.clone());
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::access::places::Place;
 use crate::job::{Rules, Share};
 
 /// Shortest heartbeat interval and lease lifetime. With anything shorter, workers would spend their
@@ -34,6 +35,8 @@ pub struct Config {
     pub advertised_store_url: Option<String>,
     /// Which jobs are served.
     pub scope: Scope,
+    /// Where everything must be that a job names; anywhere if empty.
+    pub allowed: Vec<Place>,
     /// Which slots come first, if other processes serve the same job on their own.
     pub share: Option<Share>,
     /// How often a worker renews its leases.
@@ -111,6 +114,7 @@ impl Default for Config {
             store_url: String::new(),
             advertised_store_url: None,
             scope: Scope::Root,
+            allowed: Vec::new(),
             share: None,
             heartbeat_interval: Duration::from_secs(5),
             // Six renewals, so that a slow batch or a short outage costs no lease.

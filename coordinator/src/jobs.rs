@@ -9,6 +9,7 @@ use whence_schemas::store::Created;
 use whence_schemas::{JobId, JobSpec, layout};
 
 use crate::Error;
+use crate::access::places::{self, Place};
 use crate::core::Core;
 use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
@@ -36,6 +37,7 @@ impl<'c> Jobs<'c> {
         self.0.serving()?;
         check_numerics(&spec)?;
         check_is_computed(&spec)?;
+        check_is_allowed(&spec, &self.0.config.allowed)?;
         let id = spec.id();
         if self.resubmit(&id)? {
             return Ok((id, true));
@@ -141,6 +143,19 @@ impl<'c> Jobs<'c> {
         }
         self.summary(id)
     }
+}
+
+/// Fails if the job names something outside the places that jobs may name. Says nothing about what is
+/// there.
+fn check_is_allowed(spec: &JobSpec, allowed: &[Place]) -> Result<(), Error> {
+    let Some(name) = places::outside(spec, allowed) else {
+        return Ok(());
+    };
+    Err(Error::Specification {
+        reason: format!(
+            "`{name}` is outside the places that jobs may name here (--allow of the coordinator)"
+        ),
+    })
 }
 
 /// Streams the status of a job: once immediately, then after each change, until the job ends.

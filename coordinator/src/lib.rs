@@ -7,12 +7,14 @@
 //! * [`Coordinator`] connects them to the outside: [`Jobs`] answers people, [`Dispatch`] answers
 //!   workers, and [`Reconciler`] does the periodic work that nobody asks for.
 //! * [`durable`] writes the coordinator's objects to the store and reads them back after a restart.
+//! * [`access`] says who may call, and what jobs may name.
 //! * `service` translates between these and gRPC; [`server`] listens and serves.
 //!
 //! Two things must stay true. First, the store alone says what has been computed: if a coordinator
 //! loses its memory, or two of them serve the same root, that costs time but never a row. Second,
 //! nothing here knows what a method or a model is: to the coordinator they are only names.
 
+pub mod access;
 pub mod config;
 pub mod error;
 

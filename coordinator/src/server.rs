@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint, Server, ServerTlsConfig};
 
+use crate::access::{Access, Guard};
 use crate::service::{self, jobs, workers};
 use crate::{Coordinator, Error};
 
@@ -25,16 +26,20 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in progress have after a shutdown began. Connections that are still open then are
 /// cut: a peer that says nothing must not keep a coordinator from ending.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+/// Calls in progress over one connection. A worker needs about six, and a long poll is one.
+const CALLS_AT_ONCE: u32 = 256;
 /// Buffer size of an in-memory connection: enough for one piece of a shard.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// Serves `coordinator` over `incoming` connections and does its background work, until `shutdown`.
+/// `access` says what callers must show.
 ///
 /// On shutdown it hands out no more slots and finishes the requests in progress, for at most ten
 /// seconds. Fails if the connections fail, or if a newer coordinator serves the root.
 pub async fn serve<C>(
     coordinator: Arc<Coordinator>,
     incoming: impl Stream<Item = std::io::Result<C>>,
+    access: Access,
     shutdown: CancellationToken,
 ) -> Result<(), Error>
 where
@@ -55,9 +60,8 @@ where
             coordinator.drain();
         }
     };
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+    let server = bounded(access.tls)?
+        .layer(Guard(access.tokens))
         .add_service(health_service)
         .add_service(jobs(&coordinator))
         .add_service(workers(&coordinator))
@@ -85,6 +89,22 @@ where
         reconciled
     };
     tokio::try_join!(serving, reconciling).map(|_| ())
+}
+
+/// Returns a server that encrypts its connections if there are certificates, and that no caller can keep
+/// busy. Fails if the certificates cannot be used.
+fn bounded(tls: Option<ServerTlsConfig>) -> Result<Server, Error> {
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(CALLS_AT_ONCE));
+    let Some(tls) = tls else {
+        return Ok(server);
+    };
+    server.tls_config(tls).map_err(|error| Error::Listen {
+        address: "encrypted connections".to_owned(),
+        reason: format!("the certificates cannot be used: {error}"),
+    })
 }
 
 /// Listens on `address`, where port 0 means any free port. Returns the incoming connections and the
@@ -148,7 +168,12 @@ mod tests {
         let stage = Stage::new().await;
         let (channel, incoming) = in_process();
         let shutdown = CancellationToken::new();
-        let serving = serve(Arc::clone(&stage.coordinator), incoming, shutdown.clone());
+        let serving = serve(
+            Arc::clone(&stage.coordinator),
+            incoming,
+            Access::default(),
+            shutdown.clone(),
+        );
         let asking = async {
             let mut jobs = JobServiceClient::new(channel.clone());
             let listed = jobs.list_jobs(ListJobsRequest {}).await.unwrap();
@@ -176,7 +201,9 @@ mod tests {
         stage.restart().await;
         let (_channel, incoming) = in_process();
         let caller = CancellationToken::new();
-        let ended = serve(older, incoming, caller.clone()).await.unwrap_err();
+        let ended = serve(older, incoming, Access::default(), caller.clone())
+            .await
+            .unwrap_err();
         assert!(matches!(ended, Error::SteppedDown { .. }), "{ended}");
         // Whatever else the caller runs goes on.
         assert!(!caller.is_cancelled());
@@ -192,7 +219,12 @@ mod tests {
             .unwrap();
         let incoming = tokio_stream::iter([Ok(ours)]).chain(tokio_stream::pending());
         let shutdown = CancellationToken::new();
-        let serving = serve(Arc::clone(&stage.coordinator), incoming, shutdown.clone());
+        let serving = serve(
+            Arc::clone(&stage.coordinator),
+            incoming,
+            Access::default(),
+            shutdown.clone(),
+        );
         let stopping = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             shutdown.cancel();

@@ -2,9 +2,11 @@
 //!
 //! The messages are generated from `attribution/v1/*.proto`, where each call documents who sends
 //! it, when, and what a retry does. Only the services use these types; the rest of the coordinator
-//! and the worker uses the types of `whence-schemas`. [`status`] defines what an error means on the
+//! and the worker uses the types of `whence-schemas`. [`access`] is how a client reaches a
+//! server and proves who it is, [`status`] defines what an error means on the
 //! wire; how a caller waits for a server that does not answer is `whence_schemas::retry`.
 
+pub mod access;
 pub mod status;
 
 /// Version of the worker protocol. It is raised when a worker that speaks an older version could do

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
+use whence_coordinator::access::Access;
 use whence_coordinator::{Config, Coordinator, server};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{JobState, JobStatus, SubmitJobRequest, WatchJobRequest};
@@ -41,7 +42,12 @@ impl Cluster {
         let (incoming, address) = server::listen("127.0.0.1:0").await?;
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let serving = server::serve(Arc::clone(&coordinator), incoming, shutdown.clone());
+        let serving = server::serve(
+            Arc::clone(&coordinator),
+            incoming,
+            Access::default(),
+            shutdown.clone(),
+        );
         tasks.spawn(async { serving.await.map_err(|error| chain(&error)) });
         let endpoint = Endpoint::try_from(format!("http://{address}")).expect("an address");
         Ok(Self {

@@ -4,6 +4,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
+use whence_proto::access::AccessOptions;
 
 use crate::{Config, Coordinator, Error};
 
@@ -19,6 +20,8 @@ pub struct Arguments {
     )]
     coordinator: Endpoint,
     #[command(flatten)]
+    access: AccessOptions,
+    #[command(flatten)]
     config: Config,
 }
 
@@ -33,7 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let shutdown = CancellationToken::new();
-    let coordinator = Coordinator::at(&arguments.coordinator);
+    let coordinator = Coordinator::at(arguments.coordinator, &arguments.access)?;
     let working = crate::run(arguments.config, coordinator, shutdown.clone());
     tokio::pin!(working);
     tokio::select! {

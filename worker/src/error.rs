@@ -1,5 +1,6 @@
 //! The errors of a worker, and how they are reported to the coordinator.
 
+use whence_proto::access::AccessError;
 use whence_proto::v1::FailureClass;
 use whence_schemas::ErrorKind;
 use whence_schemas::store::StoreError;
@@ -26,6 +27,9 @@ pub enum Error {
         /// The message of its answer.
         reason: String,
     },
+    /// The coordinator cannot be reached as was asked.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The allowed working memory is less than any computation needs.
     #[error(
         "--memory allows {} MiB, and a worker needs at least {} MiB, more for large models; raise --memory",
@@ -64,7 +68,7 @@ impl Error {
     /// Returns the kind of the error, from which the exit status follows.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused { .. } | Self::Memory { .. } => ErrorKind::Invalid,
+            Self::Refused { .. } | Self::Access(_) | Self::Memory { .. } => ErrorKind::Invalid,
             Self::Coordinator { kind, .. } => *kind,
             Self::Orphaned { .. } | Self::System { .. } => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
+use whence_proto::access::Connection;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
 use whence_schemas::WorkerId;
 use whence_schemas::store::SlotStore;
@@ -23,7 +24,7 @@ use crate::lease::Lease;
 use crate::publish::{Publication, count_failed};
 
 /// The gRPC client of the coordinator.
-pub type Client = WorkerServiceClient<tonic::transport::Channel>;
+pub type Client = WorkerServiceClient<Connection>;
 
 /// What all tasks of a worker share.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Flags that say which rows, and where their attributions go.
 
 use clap::Args;
+use whence_proto::access::AccessOptions;
 use whence_schemas::user_path;
 
 use super::attribution::{JsonObject, json_object};
@@ -165,6 +166,9 @@ pub struct PlaceOptions {
         conflicts_with = "workers"
     )]
     pub cluster: Option<String>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub access: AccessOptions,
     /// Print what the job would cost, and run nothing: shards, passes through the model, memory, bytes
     /// and time.
     ///

@@ -40,7 +40,7 @@ pub use queries::{
     Completions, Export, FileFormat, List, Listing, Man, Retry, Show, Sql, Verify, ViewEngine,
     Views,
 };
-pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions};
+pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions, Token};
 pub use sharing::{Launcher, StaticOptions, Work};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
@@ -157,6 +157,11 @@ pub enum Command {
     List(List),
     /// Check this machine and a storage root.
     Doctor(DoctorOptions),
+    /// Make a token for a coordinator.
+    ///
+    /// Prints the token, for its holder's --token-file or `WHENCE_TOKEN`, and on standard error the line
+    /// for the coordinator's --tokens file, from which the token cannot be told.
+    Token(Token),
     /// Run a coordinator: it leases shards to workers and seals the tables.
     Coordinator(whence_coordinator::command::Arguments),
     /// Run a worker: it attributes the shards that a coordinator leases to it.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use whence_proto::access::AccessOptions;
 
 use super::batch::BatchOptions;
 use super::dataset::StorageOptions;
@@ -129,6 +130,9 @@ pub struct Retry {
     /// Compute on the workers of the coordinator at this URL, not in this process. --root is not used.
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub access: AccessOptions,
     /// How much at once.
     #[command(flatten)]
     pub batch: BatchOptions,

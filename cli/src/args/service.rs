@@ -1,6 +1,8 @@
 //! Flags that name other machines.
 
 use clap::Args;
+use whence_coordinator::access::Role;
+use whence_proto::access::AccessOptions;
 use whence_schemas::user_path;
 
 use super::dataset::DatasetPlace;
@@ -17,6 +19,9 @@ pub struct CoordinatorOptions {
         value_name = "URL"
     )]
     pub coordinator: String,
+    /// How it is reached.
+    #[command(flatten)]
+    pub access: AccessOptions,
 }
 
 /// Where single texts are computed.
@@ -29,9 +34,22 @@ pub struct ClusterOptions {
     /// be able to read that root.
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub access: AccessOptions,
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressOptions,
+}
+
+/// `whence token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Name of the person or service that will hold it, for logs.
+    pub name: String,
+    /// What its holder may do: `worker`, `submitter`, `viewer` or `admin`.
+    #[arg(long)]
+    pub role: Role,
 }
 
 /// `whence doctor`.
@@ -56,4 +74,7 @@ pub struct DoctorOptions {
     /// Coordinator to check.
     #[arg(long, env = "WHENCE_COORDINATOR", value_name = "URL")]
     pub coordinator: Option<String>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub access: AccessOptions,
 }

@@ -9,6 +9,7 @@ use super::ending::ended_well;
 use super::running::on_cluster;
 use crate::args::{AttributeContext, JobOptions};
 use crate::output_pair::OutputPair;
+use crate::remote::Address;
 use crate::{Failure, job};
 
 /// Analyzes the texts on the cluster at `url`, shows the result and writes the requested files.
@@ -38,7 +39,11 @@ pub(super) async fn run(
         context: Some(context),
         job: JobOptions::of_texts(arguments.seed),
     };
-    let ended = on_cluster(url, request, arguments.place.progress).await?;
+    let to = Address {
+        url,
+        access: &arguments.place.access,
+    };
+    let ended = on_cluster(to, request, arguments.place.progress).await?;
     ended_well(&ended.status)?;
     let results = ended.results().await?;
     for slot in results.slots().await? {

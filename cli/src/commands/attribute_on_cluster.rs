@@ -7,6 +7,7 @@ use super::ending::ended_well;
 use super::running::on_cluster;
 use super::tally::{Tally, show};
 use crate::args::{Attribute, JobOptions};
+use crate::remote::Address;
 use crate::{Failure, job};
 
 /// Attributes the texts on the cluster at `url`, shows the results and writes the requested files.
@@ -24,7 +25,11 @@ pub(super) async fn run(
         context: None,
         job: JobOptions::of_texts(arguments.seed),
     };
-    let ended = on_cluster(url, request, arguments.place.progress).await?;
+    let to = Address {
+        url,
+        access: &arguments.place.access,
+    };
+    let ended = on_cluster(to, request, arguments.place.progress).await?;
     ended_well(&ended.status)?;
     let results = ended.results().await?;
     let names = results.step_scores();

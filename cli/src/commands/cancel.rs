@@ -6,7 +6,7 @@ use crate::remote::Jobs;
 use crate::{Failure, output};
 
 pub(super) async fn run(arguments: Cancel) -> Result<(), Failure> {
-    let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
+    let mut jobs = Jobs::connect((&arguments.coordinator).into()).await?;
     let id = jobs.find(&arguments.job).await?;
     let status = jobs.cancel(&id).await?;
     output::line(&describe(&status))

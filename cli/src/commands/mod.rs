@@ -21,6 +21,7 @@ mod show;
 mod sql;
 mod status;
 mod submit;
+mod token;
 mod verify;
 mod views;
 mod watch;
@@ -73,6 +74,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Token(arguments) => token::run(&arguments),
         Command::Coordinator(arguments) => Ok(whence_coordinator::command::run(arguments).await?),
         Command::Worker(arguments) => Ok(whence_worker::command::run(arguments).await?),
         Command::Completions(arguments) => completions::run(&arguments),

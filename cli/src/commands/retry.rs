@@ -7,12 +7,15 @@ use super::running::{Ended, Machine, New, Submitted, computed, followed};
 use crate::Failure;
 use crate::args::Retry;
 use crate::output::{self, counted};
-use crate::remote::Jobs;
+use crate::remote::{Address, Jobs};
 use crate::results::Results;
 
 pub(super) async fn run(arguments: Retry) -> Result<(), Failure> {
     let ended = match &arguments.cluster {
-        Some(url) => on_cluster(url, &arguments).await?,
+        Some(url) => {
+            let access = &arguments.access;
+            on_cluster(Address { url, access }, &arguments).await?
+        }
         None => here(&arguments).await?,
     };
     let status = &ended.status;
@@ -27,8 +30,8 @@ pub(super) async fn run(arguments: Retry) -> Result<(), Failure> {
     Err(Failure::run(format!("{failed} failed again")))
 }
 
-async fn on_cluster(url: &str, arguments: &Retry) -> Result<Ended, Failure> {
-    let mut jobs = Jobs::connect(url).await?;
+async fn on_cluster(to: Address<'_>, arguments: &Retry) -> Result<Ended, Failure> {
+    let mut jobs = Jobs::connect(to).await?;
     let of = jobs.find(&arguments.job).await?;
     let (id, existed) = jobs.retry(&of).await?;
     let submitted = Submitted { jobs, id, existed };

@@ -11,7 +11,7 @@ use crate::job::Request;
 use crate::local::Local;
 use crate::output::{counted, grouped};
 use crate::progress::{DataArrivals, JobProgress};
-use crate::remote::Jobs;
+use crate::remote::{Address, Jobs};
 use crate::results::Results;
 use crate::verification::verification;
 use crate::{Exit, Failure, job};
@@ -61,19 +61,25 @@ pub(super) async fn run(
         return Ok(None);
     }
     let ended = match &place.cluster {
-        Some(url) => on_cluster(url, request, place.progress).await,
+        Some(url) => {
+            let to = Address {
+                url,
+                access: &place.access,
+            };
+            on_cluster(to, request, place.progress).await
+        }
         None => here(request, place, batch).await,
     };
     ended.map(Some)
 }
 
-/// Runs the job on the workers of the coordinator at `url`.
+/// Runs the job on the workers of a coordinator elsewhere.
 pub(super) async fn on_cluster(
-    url: &str,
+    to: Address<'_>,
     request: Request<'_>,
     progress: ProgressOptions,
 ) -> Result<Ended, Failure> {
-    let submitted = submit(url, request, progress.mode()).await?;
+    let submitted = submit(to, request, progress.mode()).await?;
     followed(submitted, progress).await
 }
 
@@ -114,15 +120,15 @@ pub(super) struct Submitted {
     pub(super) existed: bool,
 }
 
-/// Submits the job that `request` describes to the coordinator at `url`.
+/// Submits the job that `request` describes to a coordinator elsewhere.
 pub(super) async fn submit(
-    url: &str,
+    to: Address<'_>,
     request: Request<'_>,
     mode: ProgressMode,
 ) -> Result<Submitted, Failure> {
     // Connect first. Computing digests takes a while, and it would be in vain if no coordinator
     // is listening.
-    let mut jobs = Jobs::connect(url).await?;
+    let mut jobs = Jobs::connect(to).await?;
     let arrivals = DataArrivals::show(mode);
     let (spec, _) = job::specification(request).await?;
     drop(arrivals);

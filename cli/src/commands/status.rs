@@ -9,7 +9,7 @@ use crate::output::{self, counted, grouped, state_name};
 use crate::remote::Jobs;
 
 pub(super) async fn run(arguments: Status) -> Result<(), Failure> {
-    let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
+    let mut jobs = Jobs::connect((&arguments.coordinator).into()).await?;
     let Some(job) = &arguments.job else {
         let all = jobs.list().await?;
         if all.is_empty() {

@@ -16,12 +16,12 @@ pub(super) async fn run(arguments: Submit) -> Result<(), Failure> {
         return without_coordinator(&arguments).await;
     }
     let mode = arguments.progress.mode();
-    let url = &arguments.coordinator.coordinator;
+    let to = (&arguments.coordinator).into();
     let Submitted {
         mut jobs,
         id,
         existed,
-    } = running::submit(url, request(&arguments)?, mode).await?;
+    } = running::submit(to, request(&arguments)?, mode).await?;
     output::line(id.as_str())?;
     tell_existed(existed);
     if arguments.watch {

@@ -12,7 +12,7 @@ use crate::remote::Jobs;
 use crate::{Failure, output};
 
 pub(super) async fn run(arguments: Watch) -> Result<(), Failure> {
-    let mut jobs = Jobs::connect(&arguments.coordinator.coordinator).await?;
+    let mut jobs = Jobs::connect((&arguments.coordinator).into()).await?;
     let id = jobs.find(&arguments.job).await?;
     let (status, _) = follow(&mut jobs, &id, arguments.progress.mode()).await?;
     output::line(&describe(&status))?;

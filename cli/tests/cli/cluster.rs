@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use crate::run::{command, free_port, marian, translations, whence};
 
 /// A child process that is killed when the test ends.
-pub(crate) struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -24,8 +24,17 @@ pub(crate) fn coordinator(root: &Path) -> (Running, String) {
 
 /// Starts `whence coordinator` on `listen`. Returns it and its URL.
 fn coordinator_on(listen: &str, root: &Path) -> (Running, String) {
+    started(root, &["--listen", listen])
+}
+
+/// Starts `whence coordinator` on a free port with more flags. Returns it and its URL.
+pub(crate) fn coordinator_with(root: &Path, flags: &[&str]) -> (Running, String) {
+    started(root, &[&["--listen", "127.0.0.1:0"], flags].concat())
+}
+
+fn started(root: &Path, flags: &[&str]) -> (Running, String) {
     let root = root.display().to_string();
-    let mut child = command(&["coordinator", "--root", &root, "--listen", listen, "-v"])
+    let mut child = command(&[&["coordinator", "--root", &root, "-v"], flags].concat())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the coordinator starts");

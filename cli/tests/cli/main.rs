@@ -9,6 +9,7 @@
     reason = "a test stops where its fixture is not what it must be, and says which program is missing"
 )]
 
+mod access;
 mod adapters;
 mod aggregation;
 mod attribute;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use whence_proto::access::{AccessError, AccessOptions, Connection, Credentials, connection};
 use whence_proto::v1::worker_service_client::WorkerServiceClient;
 use whence_proto::v1::{self, AttemptRef};
 use whence_schemas::job::NUMERICS_VERSION;
@@ -22,21 +23,29 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// The coordinator that a worker works for.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
-    channel: Channel,
+    connection: Connection,
     address: Arc<str>,
 }
 
 impl Coordinator {
-    /// Returns the coordinator that listens at `endpoint`. Nothing is connected before the first
-    /// call.
-    pub fn at(endpoint: &Endpoint) -> Self {
-        Self::behind(endpoint.connect_lazy(), &endpoint.uri().to_string())
+    /// Returns the coordinator that listens at `endpoint` and is reached as `access` says. Nothing is
+    /// connected before the first call.
+    ///
+    /// Fails if a file of `access` cannot be used, or a token would be sent unencrypted.
+    pub fn at(endpoint: Endpoint, access: &AccessOptions) -> Result<Self, AccessError> {
+        let (endpoint, credentials) = access.apply(endpoint)?;
+        let connection = connection(endpoint.connect_lazy(), credentials);
+        Ok(Self::over(connection, &endpoint.uri().to_string()))
     }
 
     /// Returns the coordinator behind `channel`, which messages to the user call `address`.
     pub fn behind(channel: Channel, address: &str) -> Self {
+        Self::over(connection(channel, Credentials::default()), address)
+    }
+
+    fn over(connection: Connection, address: &str) -> Self {
         Self {
-            channel,
+            connection,
             address: address.trim_end_matches('/').into(),
         }
     }
@@ -45,7 +54,7 @@ impl Coordinator {
 /// A connection to the coordinator, with the worker's id. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
-    client: WorkerServiceClient<Channel>,
+    client: WorkerServiceClient<Connection>,
     address: Arc<str>,
     worker: WorkerId,
 }
@@ -63,7 +72,7 @@ pub(super) struct Registered {
 
 impl Link {
     pub(super) fn new(coordinator: Coordinator, worker: WorkerId) -> Self {
-        let client = WorkerServiceClient::new(coordinator.channel);
+        let client = WorkerServiceClient::new(coordinator.connection);
         Self {
             client: client.max_decoding_message_size(MAX_MESSAGE_BYTES),
             address: coordinator.address,
@@ -77,7 +86,7 @@ impl Link {
     }
 
     /// Returns the client, for streaming calls, which have no single answer to wait for.
-    pub(super) fn client(&self) -> WorkerServiceClient<Channel> {
+    pub(super) fn client(&self) -> WorkerServiceClient<Connection> {
         self.client.clone()
     }
 

@@ -5,10 +5,11 @@ mod dataset;
 mod inspection;
 mod model;
 
+use whence_proto::access::AccessOptions;
 use whence_schemas::{chain, store};
 
 use crate::args::{DatasetPlace, DoctorOptions};
-use crate::remote::Jobs;
+use crate::remote::{Address, Jobs};
 use crate::{Failure, output};
 use inspection::{report, report_outcome};
 
@@ -34,7 +35,7 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
         failures += usize::from(report_outcome("root", root, outcome)?);
     }
     if let Some(url) = &arguments.coordinator {
-        let outcome = check_coordinator(url).await;
+        let outcome = check_coordinator(url, &arguments.access).await;
         let outcome = outcome.as_deref().map_err(String::as_str);
         failures += usize::from(report_outcome("coordinator", url, outcome)?);
     }
@@ -60,9 +61,9 @@ async fn check_root(root: &str) -> Result<String, String> {
     Ok("creates each object only once, and lists it immediately".to_owned())
 }
 
-async fn check_coordinator(url: &str) -> Result<String, String> {
+async fn check_coordinator(url: &str, access: &AccessOptions) -> Result<String, String> {
     let said = |failure: Failure| failure.message().to_owned();
-    let mut jobs = Jobs::connect(url).await.map_err(said)?;
+    let mut jobs = Jobs::connect(Address { url, access }).await.map_err(said)?;
     let count = jobs.list().await.map_err(said)?.len() as u64;
     Ok(format!("answers; it has {}", output::counted(count, "job")))
 }
