@@ -1,5 +1,7 @@
 //! Compiles the `.proto` files without needing `protoc`.
 
+use prost::Message;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "attribution/v1/types.proto",
@@ -10,6 +12,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo::rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["."])?;
+    // For reflection, by which tools learn of the calls.
+    let folder = std::env::var("OUT_DIR")?;
+    std::fs::write(
+        format!("{folder}/descriptors.bin"),
+        descriptors.encode_to_vec(),
+    )?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The arguments and the main loop of a coordinator process. Both the `whence-coordinator` program
 //! and the `whence coordinator` subcommand use them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -10,7 +11,7 @@ use tracing::info;
 use whence_schemas::user_path;
 
 use crate::access::AccessOptions;
-use crate::{Config, Coordinator, Error, server};
+use crate::{Config, Coordinator, Error, http, server};
 
 /// Leases shards of datasets to workers and seals their tables.
 #[derive(Debug, Parser)]
@@ -22,6 +23,9 @@ pub struct Arguments {
     /// Address to listen on. Port 0 picks a free port.
     #[arg(long, env = "WHENCE_LISTEN", default_value = "127.0.0.1:7700")]
     listen: String,
+    /// Address for HTTP: `/healthz`, `/readyz` and `/metrics` for Prometheus. Default: none.
+    #[arg(long, env = "WHENCE_HTTP_LISTEN", value_name = "ADDRESS")]
+    http_listen: Option<String>,
     /// URL by which workers reach the storage root, if it differs from the coordinator's.
     #[arg(long, env = "WHENCE_ADVERTISED_ROOT")]
     advertised_root: Option<String>,
@@ -50,11 +54,29 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     })
     .await?;
     info!(%address, "listening");
+    let http = match &arguments.http_listen {
+        Some(address) => Some(http::listen(address).await?),
+        None => None,
+    };
     let no_signals = |error: std::io::Error| Error::Internal(format!("await signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let shutdown = CancellationToken::new();
-    let serving = server::serve(coordinator, incoming, access, shutdown.clone());
+    let measured = Arc::clone(&coordinator);
+    let answering = async {
+        let Some((listener, address)) = http else {
+            return Ok(());
+        };
+        info!(%address, "answering over HTTP");
+        http::serve(listener, measured, shutdown.clone()).await
+    };
+    let serving = Box::pin(server::serve(
+        coordinator,
+        incoming,
+        access,
+        shutdown.clone(),
+    ));
+    let serving = async { tokio::try_join!(serving, answering).map(|_| ()) };
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,

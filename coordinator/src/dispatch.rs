@@ -188,6 +188,9 @@ impl<'c> Dispatch<'c> {
         if class != FailureClass::Transient {
             record(self.0, &at.job, &failure).await?;
         }
+        self.0
+            .state
+            .change_if(|state| (state.count_failed(class), false));
         let event = Event::Failed {
             failure,
             jitter: jitter(),

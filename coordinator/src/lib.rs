@@ -8,7 +8,8 @@
 //!   workers, and [`Reconciler`] does the periodic work that nobody asks for.
 //! * [`durable`] writes the coordinator's objects to the store and reads them back after a restart.
 //! * [`access`] says who may call, and what jobs may name.
-//! * `service` translates between these and gRPC; [`server`] listens and serves.
+//! * `service` translates between these and gRPC; [`server`] listens and serves;
+//!   [`http`] answers whether it serves, with its `metrics`.
 //!
 //! Two things must stay true. First, the store alone says what has been computed: if a coordinator
 //! loses its memory, or two of them serve the same root, that costs time but never a row. Second,
@@ -43,6 +44,9 @@ mod planning;
 mod retry;
 
 mod ipc;
+
+pub mod http;
+mod metrics;
 
 pub mod server;
 mod service;

@@ -14,6 +14,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStre
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server, ServerTlsConfig};
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use crate::access::{Access, Guard};
 use crate::service::{self, jobs, workers};
@@ -63,6 +64,7 @@ where
     let server = bounded(access.tls)?
         .layer(Guard(access.tokens))
         .add_service(health_service)
+        .add_service(reflection()?)
         .add_service(jobs(&coordinator))
         .add_service(workers(&coordinator))
         .serve_with_incoming_shutdown(incoming, draining);
@@ -89,6 +91,15 @@ where
         reconciled
     };
     tokio::try_join!(serving, reconciling).map(|_| ())
+}
+
+/// Returns the service by which tools such as `grpcurl` learn of the calls.
+fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
+    let built = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(whence_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    built.map_err(|error| Error::Internal(format!("describe the services: {error}")))
 }
 
 /// Returns a server that encrypts its connections if there are certificates, and that no caller can keep
@@ -192,6 +203,40 @@ mod tests {
         served.unwrap();
         let drained = stage.coordinator.jobs().submit(stage.job(1)).await;
         assert!(matches!(drained, Err(Error::Draining)), "{drained:?}");
+    }
+
+    #[tokio::test]
+    async fn tools_learn_of_the_services() {
+        use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+        use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+        use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+        let stage = Stage::new().await;
+        let (channel, incoming) = in_process();
+        let coordinator = Arc::clone(&stage.coordinator);
+        let shutdown = CancellationToken::new();
+        let serving = serve(coordinator, incoming, Access::default(), shutdown.clone());
+        let asking = async {
+            let request = tonic_reflection::pb::v1::ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let mut client = ServerReflectionClient::new(channel);
+            let asked = client.server_reflection_info(tokio_stream::once(request));
+            let answer = asked.await.unwrap().into_inner().message().await.unwrap();
+            let Some(MessageResponse::ListServicesResponse(listed)) =
+                answer.and_then(|answer| answer.message_response)
+            else {
+                panic!("a list of services");
+            };
+            let names: Vec<_> = listed.service.iter().map(|service| &service.name).collect();
+            for name in ["attribution.v1.JobService", "attribution.v1.WorkerService"] {
+                assert!(names.iter().any(|found| *found == name), "{names:?}");
+            }
+            shutdown.cancel();
+        };
+        let (served, ()) = tokio::join!(serving, asking);
+        served.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,9 @@ use whence_schemas::{Attempt, Epoch, JobId, WorkerId, layout};
 use crate::Error;
 use crate::assignment::{Assigned, AttemptAt, AttemptProgress};
 use crate::job::scheduler::{self, Assignment, Request};
-use crate::job::{Due, Event, Failure, Job, Machines, Phase, SlotState, Timestamp, Totals};
+use crate::job::{
+    Due, Event, Failure, FailureClass, Job, Machines, Phase, SlotState, Timestamp, Totals,
+};
 
 /// The status of a job: its phase, its progress, and where its table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(crate) struct State {
     pub(crate) workers: Machines,
     /// The epoch of a newer coordinator, once one has been seen. This one then steps down.
     pub(crate) newer: Option<Epoch>,
+    /// Attempts that failed or were lost, by the code of their class.
+    pub(crate) failed: BTreeMap<&'static str, u64>,
     /// Whether the coordinator is shutting down and hands out no more slots.
     pub(crate) is_draining: bool,
 }
@@ -221,10 +225,18 @@ impl State {
             lost.into_iter().map(|failure| (id.clone(), failure))
         });
         let lost: Vec<_> = lost.collect();
+        for (_, failure) in &lost {
+            self.count_failed(failure.class);
+        }
         Expired {
             is_any: has_forgotten || !lost.is_empty(),
             lost,
         }
+    }
+
+    /// Counts an attempt that failed or was lost.
+    pub(crate) fn count_failed(&mut self, class: FailureClass) {
+        *self.failed.entry(class.code()).or_default() += 1;
     }
 
     /// Returns the objects that should be written to the store, each with its job.

@@ -13,6 +13,9 @@ pub mod status;
 /// harm.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// The `.proto` files as a `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// What the handler of a gRPC call returns.
 pub type Answer<T> = Result<tonic::Response<T>, tonic::Status>;
 

@@ -79,7 +79,7 @@ async fn those_that_are_left_do_the_work_of_those_that_are_killed() {
     let [first, second, third] = [0, 1, 2].map(|index| share(root.path(), &spec, index, 4));
     has_files(root.path(), &spec, 2).await;
     // The one whose turn it is to seal. The fourth was never started.
-    first.kill();
+    first.kill_all();
     has_files(root.path(), &spec, 4).await;
     let stopped = second.terminate();
     assert_eq!(stopped.code(), Some(143), "{stopped}");
@@ -117,7 +117,7 @@ async fn a_process_takes_its_share_first() {
     submitted(root.path(), &spec).await;
     let process = share(root.path(), &spec, 1, 2);
     has_files(root.path(), &spec, 2).await;
-    process.kill();
+    process.kill_all();
     let files = table::files(root.path(), &spec);
     let names = files
         .iter()

@@ -153,21 +153,37 @@ impl Process {
     ///
     /// If they cannot be told.
     pub fn kill_children(&self) -> usize {
+        let children = self.children();
+        for child in &children {
+            kill(child);
+        }
+        children.len()
+    }
+
+    /// Kills the process and those that it has started with SIGKILL, as when a machine is lost.
+    ///
+    /// # Panics
+    ///
+    /// If it ended by itself before.
+    pub fn kill_all(self) {
+        let children = self.children();
+        self.kill();
+        for child in &children {
+            kill(child);
+        }
+    }
+
+    /// Returns the ids of the processes that this one has started.
+    fn children(&self) -> Vec<String> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let threads = threads.expect("it runs").flatten();
         // A child belongs to the thread that started it.
-        let of_thread = threads.map(|thread| {
+        let of_threads = threads.map(|thread| {
             std::fs::read_to_string(thread.path().join("children")).unwrap_or_default()
         });
-        let of_threads: Vec<String> = of_thread.collect();
+        let of_threads: Vec<String> = of_threads.collect();
         let children = of_threads.iter().flat_map(|ids| ids.split_whitespace());
-        let children: Vec<&str> = children.collect();
-        for child in &children {
-            // Fails if it has ended in the meantime, which is fine.
-            let told = Command::new("kill").args(["-KILL", child]).output();
-            told.expect("there is a `kill`");
-        }
-        children.len()
+        children.map(str::to_owned).collect()
     }
 
     /// Kills the process with SIGKILL.
@@ -189,6 +205,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Kills a process with SIGKILL. Does nothing if it has ended.
+fn kill(id: &str) {
+    let told = Command::new("kill").args(["-KILL", id]).output();
+    told.expect("there is a `kill`");
 }
 
 /// Returns the path of one of our programs. Cargo builds them into the folder above the test's.

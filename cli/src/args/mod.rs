@@ -255,7 +255,7 @@ pub struct Submit {
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
     /// Follow the job until it ends, as `whence watch` does.
-    #[arg(long)]
+    #[arg(long, help_heading = "Job")]
     pub watch: bool,
     /// How to run it without a coordinator.
     #[command(flatten)]

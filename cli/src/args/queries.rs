@@ -128,7 +128,7 @@ pub struct Retry {
     #[command(flatten)]
     pub storage: StorageOptions,
     /// Compute on the workers of the coordinator at this URL, not in this process. --root is not used.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Cluster")]
     pub cluster: Option<String>,
     /// How it is reached.
     #[command(flatten)]

@@ -132,7 +132,7 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
             slot: leased.slot,
             attempt: leased.attempt,
             worker: worker("a"),
-            class: crate::job::FailureClass::Transient,
+            class: FailureClass::Transient,
             message: "the store is away".to_owned(),
         };
         let event = Event::Failed {

@@ -1,0 +1,116 @@
+//! What a coordinator answers over HTTP: whether it runs, whether it serves, and its metrics.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Coordinator, Error, metrics};
+
+/// Listens on `address`, where port 0 means any free port. Returns the actual address as well.
+pub async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed =
+        |error: std::io::Error| refused(address, &error, "; give another with `--http-listen`");
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Answers until `shutdown`.
+pub async fn serve(
+    listener: TcpListener,
+    coordinator: Arc<Coordinator>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let router = Router::new()
+        .route("/healthz", get(async || "runs\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
+        .with_state(coordinator);
+    tokio::select! {
+        served = axum::serve(listener, router) => {
+            served.map_err(|error| refused("the given listener", &error, ""))
+        }
+        () = shutdown.cancelled() => Ok(()),
+    }
+}
+
+async fn ready(State(coordinator): State<Arc<Coordinator>>) -> (StatusCode, String) {
+    match coordinator.core.serving() {
+        Ok(()) => (StatusCode::OK, "serves\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+async fn measured(State(coordinator): State<Arc<Coordinator>>) -> impl IntoResponse {
+    let text = coordinator.core.state.read(metrics::render);
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
+}
+
+fn refused(address: &str, error: &std::io::Error, next: &str) -> Error {
+    Error::Listen {
+        address: address.to_owned(),
+        reason: format!("{error}{next}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::testing::Stage;
+
+    /// Returns the answer to a request, with its head.
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_says_that_it_runs_serves_and_what_it_counts() {
+        let stage = Stage::new().await;
+        stage.coordinator.jobs().submit(stage.job(3)).await.unwrap();
+        let (listener, address) = listen("127.0.0.1:0").await.unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = serve(listener, Arc::clone(&stage.coordinator), shutdown.clone());
+        let asking = async {
+            assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+            assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+            let metrics = get(address, "/metrics").await;
+            assert!(metrics.contains(metrics::CONTENT_TYPE), "{metrics}");
+            assert!(
+                metrics.contains("whence_slots{state=\"pending\"} 3"),
+                "{metrics}"
+            );
+            assert!(get(address, "/other").await.starts_with("HTTP/1.1 404"));
+            stage.coordinator.drain();
+            let draining = get(address, "/readyz").await;
+            assert!(draining.starts_with("HTTP/1.1 503"), "{draining}");
+            assert!(draining.contains("shutting down"), "{draining}");
+            assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+            shutdown.cancel();
+        };
+        let (served, ()) = tokio::join!(serving, asking);
+        served.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_refused_with_its_flag() {
+        let (_listener, address) = listen("127.0.0.1:0").await.unwrap();
+        let refused = listen(&address.to_string()).await.unwrap_err().to_string();
+        assert!(refused.contains("--http-listen"), "{refused}");
+    }
+}
