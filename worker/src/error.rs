@@ -124,6 +124,7 @@ impl Failure {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Stopped | Self::Fetch(_) => FailureClass::Transient,
+            Self::Store(StoreError::Refused { .. }) => FailureClass::Storage,
             // All but damage: an object in the slot that is damaged stays damaged, so trying again
             // would not help.
             Self::Store(error) if error.kind() != ErrorKind::Data => FailureClass::Transient,
@@ -167,6 +168,13 @@ mod tests {
         assert_eq!(outage.class(), FailureClass::Transient);
         let damage = Failure::Store(damaged());
         assert_eq!(damage.class(), FailureClass::Internal);
+        let full = Failure::Store(StoreError::Refused {
+            url: "file:///root".to_owned(),
+            action: "create",
+            key: "part-p000000.parquet".to_owned(),
+            source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+        });
+        assert_eq!(full.class(), FailureClass::Storage);
     }
 
     #[test]

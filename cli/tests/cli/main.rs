@@ -36,5 +36,6 @@ mod run;
 mod sharing;
 mod sql;
 mod sql_files;
+mod storage;
 mod tables;
 mod verify;

@@ -18,6 +18,8 @@ pub enum FailureClass {
     Model,
     /// The specification asks for something that does not exist.
     Specification,
+    /// The store does not take the worker's results, and waiting does not help.
+    Storage,
     /// The worker received damaged input.
     Input,
     /// A bug in whence.
@@ -37,6 +39,7 @@ impl FailureClass {
             Self::TooLarge => "too_large",
             Self::Model => "model",
             Self::Specification => "specification",
+            Self::Storage => "storage",
             Self::Input => "input",
             Self::Internal => "internal",
             Self::Lost => "lost",
@@ -73,6 +76,7 @@ mod tests {
             FailureClass::TooLarge,
             FailureClass::Model,
             FailureClass::Specification,
+            FailureClass::Storage,
             FailureClass::Input,
             FailureClass::Internal,
             FailureClass::Lost,

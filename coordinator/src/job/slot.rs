@@ -112,12 +112,15 @@ impl Slot {
     /// Counts a failed attempt. Returns whether workers should stop trying to fill the slot.
     ///
     /// A transient failure never counts: an outage of the store must not split the whole dataset
-    /// into single rows. A failure to load the model says nothing about the slot either, and a
+    /// into single rows. A failure to load the model or to write results says nothing about the slot either, and a
     /// faulty specification fails the whole job. Losses split a slot of several rows, which costs
     /// nothing; what they say about a single row is decided by `evidence`.
     pub(super) fn count(&mut self, class: FailureClass, worker: &WorkerId) -> bool {
         match class {
-            FailureClass::Transient | FailureClass::Model | FailureClass::Specification => false,
+            FailureClass::Transient
+            | FailureClass::Model
+            | FailureClass::Storage
+            | FailureClass::Specification => false,
             // Another attempt would give the same result, so only smaller slots can help.
             FailureClass::TooLarge => true,
             FailureClass::OutOfMemory => {
@@ -158,6 +161,7 @@ mod tests {
             // Nothing that says something about the slot.
             (FailureClass::Transient, None),
             (FailureClass::Model, None),
+            (FailureClass::Storage, None),
             (FailureClass::Specification, None),
             // Another attempt would end alike.
             (FailureClass::TooLarge, Some(1)),

@@ -283,9 +283,15 @@ fn an_outage_makes_slots_rest_longer_and_longer_but_costs_none() {
 }
 
 #[test]
-fn a_model_nobody_can_load_fails_the_job_until_it_is_submitted_again() {
+fn what_no_worker_can_do_fails_the_job_until_it_is_submitted_again() {
+    for class in [FailureClass::Model, FailureClass::Storage] {
+        nobody_can(class);
+    }
+}
+
+fn nobody_can(class: FailureClass) {
     let mut job = job(&[2]);
-    fail(&mut job, &slot(0), 1, FailureClass::Model, at(1));
+    fail(&mut job, &slot(0), 1, class, at(1));
     assert!(matches!(
         job.phase(),
         Phase::Failed {

@@ -17,9 +17,9 @@ const RESTING: RetryPolicy = RetryPolicy {
     longest_pause: Duration::from_mins(1),
     give_up_after: Duration::MAX,
 };
-/// Workers that must have failed to load a model before the job fails. If fewer workers are known,
-/// all of them must have failed.
-const MODEL_VERDICTS: usize = 3;
+/// Workers that must have failed to load a model, or to write results, before the job fails. If fewer
+/// workers are known, all of them must have failed.
+const VERDICTS: usize = 3;
 /// Durations of finished attempts to remember, for telling which running attempts are slow.
 const MAX_DURATIONS: usize = 512;
 
@@ -175,9 +175,10 @@ impl Job {
                     is_final: true,
                 };
             }
-            FailureClass::Model => {
+            // What one worker cannot do, another one may.
+            FailureClass::Model | FailureClass::Storage => {
                 self.refused_by.insert(failure.worker.clone());
-                if self.refused_by.len() >= num_workers.clamp(1, MODEL_VERDICTS) {
+                if self.refused_by.len() >= num_workers.clamp(1, VERDICTS) {
                     self.phase = Phase::Failed {
                         message: format!("{}; submit it again to resume", failure.message),
                         is_final: false,

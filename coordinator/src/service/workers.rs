@@ -207,6 +207,7 @@ fn failure_class(class: v1::FailureClass) -> FailureClass {
         v1::FailureClass::Model => FailureClass::Model,
         v1::FailureClass::Specification => FailureClass::Specification,
         v1::FailureClass::Input => FailureClass::Input,
+        v1::FailureClass::Storage => FailureClass::Storage,
         // An unknown class must count against the slot; otherwise the slot could fail forever.
         v1::FailureClass::Unspecified | v1::FailureClass::Internal => FailureClass::Internal,
     }

@@ -66,13 +66,41 @@ impl LocalSlotStore {
         let outcome = tokio::task::spawn_blocking(move || work(&root, &owned_key)).await;
         outcome
             .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
-            .map_err(|source| StoreError::Unavailable {
-                url: self.url.clone(),
-                action,
-                key: key.to_owned(),
-                source: Box::new(source),
+            .map_err(|source| {
+                let (url, key) = (self.url.clone(), key.to_owned());
+                let may_pass = may_pass(source.kind());
+                let source = Box::new(source);
+                if may_pass {
+                    StoreError::Unavailable {
+                        url,
+                        action,
+                        key,
+                        source,
+                    }
+                } else {
+                    StoreError::Refused {
+                        url,
+                        action,
+                        key,
+                        source,
+                    }
+                }
             })
     }
+}
+
+/// Returns whether an error of the file system may pass by itself. An outage of a network file system may;
+/// a full disk waits for a person.
+fn may_pass(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotADirectory
+    )
 }
 
 #[async_trait]

@@ -80,6 +80,20 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The store cannot take the object, and waiting does not help: its disk is full, or it may not be
+    /// written.
+    #[error("store `{url}` refuses to {action} `{key}`")]
+    Refused {
+        /// The store.
+        url: String,
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The object.
+        key: String,
+        /// The error of the file system.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// No credentials were given, and this machine has none of its own.
     #[error("no credentials for {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
     NoCredentials {
@@ -110,9 +124,10 @@ impl StoreError {
     /// Returns the kind of the error, which says what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Url { .. } | Self::NoCredentials { .. } | Self::Unsafe { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Url { .. }
+            | Self::Refused { .. }
+            | Self::NoCredentials { .. }
+            | Self::Unsafe { .. } => ErrorKind::Invalid,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } => ErrorKind::Data,
         }
