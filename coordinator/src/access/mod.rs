@@ -1,6 +1,6 @@
 //! Who may call a coordinator, over what, and what their jobs may name.
 //!
-//! [`tokens`] knows who holds which token, [`roles`] which calls a role may make, [`guard`] checks every
+//! [`tokens`] knows who holds which token, `roles` which calls a role may make, [`Guard`] checks every
 //! call before a service sees it, and [`places`] bounds what a job may name. `docs/security.md` says
 //! against whom.
 
