@@ -35,6 +35,7 @@ mod local;
 mod output;
 mod output_file;
 mod output_pair;
+mod pipeline;
 mod progress;
 #[cfg(feature = "sql")]
 mod prompt;

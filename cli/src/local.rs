@@ -4,27 +4,20 @@
 //! Stopping drains the workers: finished rows are committed and unfinished work is given back, so
 //! running the same command again resumes.
 
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use whence_coordinator::access::Access;
 use whence_coordinator::config::Scope;
-use whence_coordinator::server::{in_process, serve};
+use whence_coordinator::server::in_process;
 use whence_coordinator::{Config, Coordinator};
 
 use crate::Failure;
+use crate::pipeline::Pipeline;
 use crate::remote::Jobs;
 
 /// A running pipeline.
 #[derive(Debug)]
 pub(crate) struct Local {
     channel: Channel,
-    /// Stops the workers. The coordinator has its own token because it must outlive them: they
-    /// report their results to it while they drain.
-    workers_end: CancellationToken,
-    coordinator_ends: CancellationToken,
-    workers: JoinSet<Result<(), Failure>>,
-    coordinator: JoinSet<Result<(), Failure>>,
+    pipeline: Pipeline,
     root: String,
 }
 
@@ -41,17 +34,9 @@ impl Local {
         let coordinator = coordinator.await?;
         let root = coordinator.store_url().to_owned();
         let (channel, incoming) = in_process();
-        let coordinator_ends = CancellationToken::new();
-        let mut serving = JoinSet::new();
-        let ends = coordinator_ends.clone();
-        serving
-            .spawn(async move { Ok(serve(coordinator, incoming, Access::default(), ends).await?) });
         Ok(Self {
             channel,
-            workers_end: CancellationToken::new(),
-            coordinator_ends,
-            workers: JoinSet::new(),
-            coordinator: serving,
+            pipeline: Pipeline::start(coordinator, incoming),
             root,
         })
     }
@@ -62,9 +47,9 @@ impl Local {
             let coordinator =
                 whence_worker::Coordinator::behind(self.channel.clone(), "in-process");
             let config = config.clone();
-            let ends = self.workers_end.clone();
-            self.workers
-                .spawn(async move { Ok(whence_worker::run(config, coordinator, ends).await?) });
+            self.pipeline.add_worker(move |ends| async move {
+                Ok(whence_worker::run(config, coordinator, ends).await?)
+            });
         }
     }
 
@@ -80,30 +65,16 @@ impl Local {
 
     /// Waits until a worker or the coordinator ends by itself, which is always a failure.
     pub(crate) async fn failed(&mut self) -> Failure {
-        let ended = tokio::select! {
-            Some(ended) = self.workers.join_next() => ended,
-            Some(ended) = self.coordinator.join_next() => ended,
-            else => return Failure::run("nothing runs"),
-        };
-        match ended {
-            Ok(Err(failure)) => failure,
-            Ok(Ok(())) => Failure::run("a part of the pipeline ended early"),
-            Err(panicked) => Failure::run(format!("a part of the pipeline failed: {panicked}")),
-        }
+        self.pipeline.failed().await
     }
 
     /// Stops the workers and waits for them. Finished rows are committed; the rest is given back.
     pub(crate) async fn drain(&mut self) {
-        self.workers_end.cancel();
-        while self.workers.join_next().await.is_some() {}
+        self.pipeline.drain().await;
     }
 
     /// Drains the workers, then ends the coordinator.
-    pub(crate) async fn stop(mut self) {
-        self.drain().await;
-        self.coordinator_ends.cancel();
-        // The server waits for open calls, which end when the last channel to it is dropped.
-        drop(self.channel);
-        while self.coordinator.join_next().await.is_some() {}
+    pub(crate) async fn stop(self) {
+        self.pipeline.stop(self.channel).await;
     }
 }

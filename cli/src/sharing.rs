@@ -2,23 +2,20 @@
 //!
 //! It is a cluster of its own: a coordinator for this one job, and one worker process that dials it over
 //! a socket in a private folder. So leases, splits and evidence against rows are those of any cluster.
-//! What the processes know of each other is what stands in the storage root.
+//! The processes know of each other only through the storage root.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
-use whence_coordinator::access::Access;
 use whence_coordinator::config::Scope;
 use whence_coordinator::job::Share;
-use whence_coordinator::server::{listen_at, serve};
+use whence_coordinator::server::listen_at;
 use whence_coordinator::{Config, Coordinator};
 
 use crate::Failure;
 use crate::job_url::JobUrl;
+use crate::pipeline::Pipeline;
 use crate::remote::Jobs;
 use crate::supervisor::keep_running;
 
@@ -35,10 +32,7 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Sharing {
     jobs: Jobs,
-    worker_ends: CancellationToken,
-    coordinator_ends: CancellationToken,
-    worker: JoinSet<Result<(), Failure>>,
-    coordinator: JoinSet<Result<(), Failure>>,
+    pipeline: Pipeline,
     /// Holds the socket.
     _folder: TempDir,
 }
@@ -69,26 +63,17 @@ impl Sharing {
         let address = format!("unix://{}", socket.display());
         let endpoint = Endpoint::from_shared(address.clone());
         let endpoint = endpoint.map_err(|error| Failure::run(format!("`{address}`: {error}")))?;
-        let (worker_ends, coordinator_ends) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving = JoinSet::new();
-        let ends = coordinator_ends.clone();
-        let served = Arc::clone(&coordinator);
-        serving.spawn(async move { Ok(serve(served, incoming, Access::default(), ends).await?) });
+        let mut pipeline = Pipeline::start(coordinator, incoming);
         let config = whence_worker::Config {
             orphan_grace: worker.orphan_grace.min(ORPHAN_GRACE),
             ..worker.clone()
         };
         let mut arguments = vec!["worker".to_owned(), "--coordinator".to_owned(), address];
         arguments.extend(config.arguments());
-        let mut working = JoinSet::new();
-        let ends = worker_ends.clone();
-        working.spawn(async move { keep_running(&arguments, ends).await });
+        pipeline.add_worker(move |ends| async move { keep_running(&arguments, ends).await });
         Ok(Self {
             jobs: Jobs::over(endpoint.connect_lazy()),
-            worker_ends,
-            coordinator_ends,
-            worker: working,
-            coordinator: serving,
+            pipeline,
             _folder: folder,
         })
     }
@@ -100,31 +85,17 @@ impl Sharing {
 
     /// Waits until the worker cannot go on or the coordinator ends, which are failures.
     pub(crate) async fn failed(&mut self) -> Failure {
-        let ended = tokio::select! {
-            Some(ended) = self.worker.join_next() => ended,
-            Some(ended) = self.coordinator.join_next() => ended,
-            else => return Failure::run("nothing runs"),
-        };
-        match ended {
-            Ok(Err(failure)) => failure,
-            Ok(Ok(())) => Failure::run("a part of the process ended early"),
-            Err(panicked) => Failure::of_thread("work on the share", panicked),
-        }
+        self.pipeline.failed().await
     }
 
     /// Stops the worker and waits for it. Finished rows are committed; the rest is given back.
     pub(crate) async fn drain(&mut self) {
-        self.worker_ends.cancel();
-        while self.worker.join_next().await.is_some() {}
+        self.pipeline.drain().await;
     }
 
     /// Drains the worker, then ends the coordinator.
-    pub(crate) async fn stop(mut self) {
-        self.drain().await;
-        self.coordinator_ends.cancel();
-        // The server waits for open calls, which end when the last client is dropped.
-        drop(self.jobs);
-        while self.coordinator.join_next().await.is_some() {}
+    pub(crate) async fn stop(self) {
+        self.pipeline.stop(self.jobs).await;
     }
 }
 
