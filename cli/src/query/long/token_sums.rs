@@ -112,13 +112,20 @@ pub(super) fn unnest(
     let jobs = slots.column_by_name("job");
     let jobs = jobs.and_then(|jobs| jobs.as_dictionary_opt::<UInt16Type>());
     let jobs = jobs.ok_or_else(|| wrong("job"))?.keys().values();
+    let ranked = wants("strongest");
     let mut rows = Rows::default();
-    let mut sums = Vec::new();
+    let (mut sums, mut first) = (Vec::new(), Vec::new());
     for example in 0..slots.num_rows() {
         sums.clear();
         for step in steps.of(example) {
             let total = totals.as_ref().map_or(0.0, |totals| totals.of(step));
-            add_step(&mut sums, scores.of(step), total, wants("strongest"));
+            add_step(&mut sums, scores.of(step), total);
+            if ranked {
+                strongest(scores.of(step), 1, &mut first);
+                for position in &first {
+                    sums[*position as usize].strongest += 1;
+                }
+            }
         }
         let span = span(tokens, example);
         for (position, sum) in sums.iter().enumerate() {
@@ -168,7 +175,7 @@ impl Sum {
 
 /// Adds the scores of one step to the sums of their positions. `total` is the sum of the absolute scores
 /// of both sides; 0 if nobody asks for shares.
-fn add_step(sums: &mut Vec<Sum>, scores: &[f32], total: f64, ranked: bool) {
+fn add_step(sums: &mut Vec<Sum>, scores: &[f32], total: f64) {
     if sums.len() < scores.len() {
         sums.resize(scores.len(), Sum::default());
     }
@@ -179,13 +186,6 @@ fn add_step(sums: &mut Vec<Sum>, scores: &[f32], total: f64, ranked: bool) {
         for (sum, score) in sums.iter_mut().zip(scores) {
             sum.share_total += f64::from(score.abs()) / total;
             sum.shares += 1;
-        }
-    }
-    if ranked {
-        let mut first = Vec::with_capacity(1);
-        strongest(scores, 1, &mut first);
-        for position in first {
-            sums[position as usize].strongest += 1;
         }
     }
 }
