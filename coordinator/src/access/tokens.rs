@@ -5,8 +5,8 @@
 //! nothing about one, and looking digests up takes no care about time.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::Role;
@@ -70,7 +70,7 @@ impl Tokens {
 
 /// Makes a token from these random bytes.
 pub fn of_random(bytes: [u8; BYTES]) -> String {
-    format!("{PREFIX}{}", hexadecimal(&bytes))
+    format!("{PREFIX}{}", HEXLOWER.encode(&bytes))
 }
 
 /// Returns the line that a coordinator knows a token by.
@@ -79,15 +79,7 @@ pub fn line(name: &str, role: Role, token: &str) -> String {
 }
 
 fn digest(token: &str) -> String {
-    hexadecimal(&Sha256::digest(token.as_bytes()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(&Sha256::digest(token.as_bytes()))
 }
 
 #[cfg(test)]
