@@ -70,7 +70,7 @@ impl<'c> Jobs<'c> {
         Ok((retry, existed))
     }
 
-    /// Serves a job that stands in the store, where it may have been submitted by another process.
+    /// Serves a job that is already in the store, perhaps submitted by another process.
     ///
     /// Fails with [`Error::UnknownJob`] if it is not there, and if it was canceled or failed for good.
     pub async fn resume(self, id: &JobId) -> Result<(), Error> {

@@ -290,7 +290,8 @@ impl Job {
             return vec![Due::Seal];
         }
         let unverified = self.unverified.iter();
-        let unverified = unverified.filter(|slot| self.is_ours_to_verify(slot, now));
+        let reads_all = self.reads_all(now);
+        let unverified = unverified.filter(|slot| reads_all || self.is_ours(slot));
         let unverified = unverified.cloned().map(Due::Verify);
         let closing = self.closing.iter().filter_map(|id| match self.slot(id)? {
             SlotState::Closing(Closing::Split) => Some(Due::Split(id.clone())),

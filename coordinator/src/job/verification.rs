@@ -18,15 +18,19 @@ impl Job {
         }
     }
 
-    /// Returns whether this process should read a slot's object now. Of several that serve the job, each
-    /// reads those of its share, and usually one the others.
-    pub(super) fn is_ours_to_verify(&self, slot: &SlotId, now: Timestamp) -> bool {
+    /// Returns whether this process should now read the objects of all slots. Of several that serve the
+    /// job, each reads those of its share, and usually one the others.
+    pub(super) fn reads_all(&self, now: Timestamp) -> bool {
         let Some(share) = self.rules.share else {
             return true;
         };
-        let patience = share.patience(self.bytes());
-        let is_turn = |since: Timestamp| now.since(since) >= patience;
-        share.has(slot) || self.complete_since.is_some_and(is_turn)
+        let is_turn = |since: Timestamp| now.since(since) >= share.patience(self.bytes());
+        self.complete_since.is_some_and(is_turn)
+    }
+
+    /// Returns whether a slot belongs to the share of this process.
+    pub(super) fn is_ours(&self, slot: &SlotId) -> bool {
+        self.rules.share.is_none_or(|share| share.has(slot))
     }
 
     /// Returns the size of the table's files.
