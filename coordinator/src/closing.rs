@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use whence_schemas::store::{Created, Listed};
-use whence_schemas::{Attempt, JobId, JobSpec, Plan, RowError, SlotId, chain, layout};
+use whence_schemas::{Attempt, CrashPoint, JobId, JobSpec, Plan, RowError, SlotId, chain, layout};
 
 use crate::blocking::blocking;
 use crate::core::Core;
@@ -93,11 +93,13 @@ impl<'c> Closer<'c> {
             key: key.clone(),
             bytes: bytes.len() as u64,
         };
+        CrashPoint::CoordinatorBeforeFill.pass();
         let object = match store.create(&key, bytes).await? {
             Created::Now => ours,
             // Somebody else filled it first, perhaps with another kind of object: read that one.
             Created::Already => store.head(&key).await?.unwrap_or(ours),
         };
+        CrashPoint::CoordinatorAfterFill.pass();
         Ok(inspect(store, &object).await?.seen_in(slot, 0))
     }
 }

@@ -6,7 +6,7 @@ use futures::stream::{self, Stream};
 use tokio::sync::watch;
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::store::Created;
-use whence_schemas::{JobId, JobSpec, layout};
+use whence_schemas::{CrashPoint, JobId, JobSpec, layout};
 
 use crate::Error;
 use crate::access::places::{self, Place};
@@ -111,8 +111,12 @@ impl<'c> Jobs<'c> {
         }
         let plan = plan(&spec).await?;
         create_json(store, &layout::plan(id), &plan).await?;
+        CrashPoint::CoordinatorPlanned.pass();
         create_json(store, &layout::submitted(id), &Submitted::now()).await?;
-        Ok(create_json(store, &layout::spec(id), &spec).await? == Created::Already)
+        CrashPoint::CoordinatorBeforeSpec.pass();
+        let created = create_json(store, &layout::spec(id), &spec).await?;
+        CrashPoint::CoordinatorAfterSpec.pass();
+        Ok(created == Created::Already)
     }
 
     /// Returns the status of a job. Fails if the job is unknown.

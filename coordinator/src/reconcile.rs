@@ -6,7 +6,7 @@
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use whence_schemas::{JobId, SlotId, chain, layout};
+use whence_schemas::{CrashPoint, JobId, SlotId, chain, layout};
 
 use crate::Error;
 use crate::closing::Closer;
@@ -162,7 +162,9 @@ impl<'c> Reconciler<'c> {
     async fn seal(self, id: &JobId) -> Result<Event, Error> {
         let manifest = |state: &State| Ok::<_, Error>(Manifest::of(state.job(id)?));
         let manifest = self.0.state.read(manifest)?;
+        CrashPoint::CoordinatorBeforeSeal.pass();
         create_json(self.0.store.as_ref(), &layout::sealed(id), &manifest).await?;
+        CrashPoint::CoordinatorAfterSeal.pass();
         tracing::info!(job = %id, rows = manifest.rows, errors = manifest.errors, "job sealed");
         Ok(Event::Sealed)
     }

@@ -15,6 +15,7 @@ pub mod canonical;
 pub mod chat;
 pub mod context;
 pub mod context_output;
+pub mod crash_point;
 pub mod dataset;
 pub mod derivation;
 pub mod error;
@@ -51,6 +52,7 @@ pub use attribution::{
 pub use cache_folder::cache_folder;
 pub use chat::{ChatSpec, MessageTexts};
 pub use context::{ContextOptions, ContextTemplates, OutputContextStrategy, Selection};
+pub use crash_point::CrashPoint;
 pub use dataset::{FormatName, FormatOptions, FormatSpec, SampleBy};
 pub use derivation::{Derivation, DerivedInput};
 pub use error::{ErrorKind, chain};

@@ -11,7 +11,7 @@ use tracing::warn;
 use whence_proto::v1::Outcome;
 use whence_schemas::retry::{GaveUp, RetryPolicy, in_words, retry};
 use whence_schemas::store::{Created, Listed, SlotStore, StoreError, read_footer};
-use whence_schemas::{Attempt, SlotKind, chain};
+use whence_schemas::{Attempt, CrashPoint, SlotKind, chain};
 
 /// How long to retry if the store does not answer, before the attempt is given up. The store's own
 /// client has by then retried each call for up to a minute.
@@ -28,6 +28,7 @@ pub async fn commit(
     attempt: &Attempt,
     bytes: Bytes,
 ) -> Result<Outcome, StoreError> {
+    CrashPoint::WorkerBeforePut.pass();
     let on_wait = |error: &StoreError, left: Duration| {
         let (cause, left) = (chain(error), in_words(left));
         warn!(
@@ -48,7 +49,10 @@ async fn try_commit(
     bytes: Bytes,
 ) -> Result<Outcome, StoreError> {
     let refused = match store.create(key, bytes).await {
-        Ok(Created::Now) => return Ok(Outcome::Committed),
+        Ok(Created::Now) => {
+            CrashPoint::WorkerAfterPut.pass();
+            return Ok(Outcome::Committed);
+        }
         Ok(Created::Already) => None,
         // The object may have been created before the error. Look, and fail only if nothing is
         // there.

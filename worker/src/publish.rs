@@ -14,7 +14,7 @@ use tracing::info;
 use whence_proto::v1::Outcome;
 use whence_schemas::placement::{Placement, halves};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
+use whence_schemas::{CrashPoint, Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
 
 use crate::commit::commit;
 use crate::computation::{Computation, Samples};
@@ -65,6 +65,9 @@ impl<C: Computation> Publication<'_, C> {
                 continue;
             };
             published.bytes += bytes.object.len() as u64;
+            if bytes.placement == Placement::Tombstone {
+                CrashPoint::WorkerBeforeTombstone.pass();
+            }
             let key = self.key(&slot);
             let mut outcome = commit(self.store, &key, &self.lease.attempt, bytes.object).await?;
             if outcome == Outcome::Committed && bytes.placement == Placement::Tombstone {
@@ -73,6 +76,7 @@ impl<C: Computation> Publication<'_, C> {
                 outcome = Outcome::Split;
             }
             if outcome == Outcome::Split {
+                CrashPoint::WorkerAfterTombstone.pass();
                 info!(%slot, "slot split, its finished rows go into its halves");
                 // `halves` is `None` for a single row, which is never split, so nothing is added
                 // then.
@@ -83,6 +87,8 @@ impl<C: Computation> Publication<'_, C> {
             }
             if slot == *root {
                 published.outcome = outcome;
+            } else if !open.is_empty() {
+                CrashPoint::WorkerBetweenHalves.pass();
             }
         }
         Ok(published)

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 use whence_proto::access::Connection;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
-use whence_schemas::WorkerId;
 use whence_schemas::store::SlotStore;
+use whence_schemas::{CrashPoint, WorkerId};
 
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
@@ -80,6 +81,8 @@ pub async fn run(
     progress: &TaskProgress,
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
+    debug!(rows = lease.rows, "task started");
+    CrashPoint::WorkerLeased.pass();
     let task = Task {
         context,
         lease,

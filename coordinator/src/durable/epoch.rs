@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use whence_schemas::store::{Created, SlotStore};
-use whence_schemas::{Epoch, layout};
+use whence_schemas::{CrashPoint, Epoch, layout};
 
 use super::create_json;
 use crate::Error;
@@ -28,6 +28,7 @@ pub async fn claim(store: &dyn SlotStore, claim: &Claim) -> Result<Epoch, Error>
         let epoch = Epoch(newest(store).await?.0 + 1);
         // If another coordinator claimed it first, its claim is in the next listing: try again.
         if create_json(store, &layout::epoch(epoch), claim).await? == Created::Now {
+            CrashPoint::CoordinatorClaimed.pass();
             return Ok(epoch);
         }
     }

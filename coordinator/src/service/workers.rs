@@ -16,7 +16,7 @@ use whence_proto::v1::{
     FetchShardResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse,
     ReleaseShardsRequest, ReleaseShardsResponse,
 };
-use whence_schemas::WorkerId;
+use whence_schemas::{CrashPoint, WorkerId};
 
 use super::Service;
 use super::status::missing;
@@ -74,6 +74,9 @@ impl WorkerService for Service {
             .dispatch()
             .acquire(&asked, LONGEST_WAIT.min(wait))
             .await?;
+        if !acquired.assigned.is_empty() {
+            CrashPoint::CoordinatorLeased.pass();
+        }
         let lease = |assigned: Assigned| v1::Lease {
             attempt: Some(encode_attempt(&assigned.at)),
             epoch: self.0.core.epoch.0,
@@ -141,6 +144,7 @@ impl WorkerService for Service {
     ) -> Answer<CompleteShardResponse> {
         let request = request.into_inner();
         let at = attempt(request.attempt)?;
+        CrashPoint::CoordinatorReported.pass();
         self.0.dispatch().complete(&at, request.tokens).await?;
         Ok(Response::new(CompleteShardResponse {}))
     }

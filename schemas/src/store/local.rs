@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Created, Listed, SlotStore, StoreError};
-use crate::layout;
+use crate::{CrashPoint, layout};
 
 /// A directory that holds objects.
 #[derive(Debug)]
@@ -180,11 +180,13 @@ fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
     let mut staged = builder.tempfile_in(&staging)?;
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
+    CrashPoint::StoreStaged.pass();
     let created = match fs::hard_link(staged.path(), &path) {
         Ok(()) => Created::Now,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Created::Already,
         Err(error) => return Err(error),
     };
+    CrashPoint::StoreLinked.pass();
     // Also when the object already existed: the caller may act on its existence, which must be
     // durable by then.
     sync_folder(folder)?;

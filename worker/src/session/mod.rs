@@ -28,7 +28,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span};
 use whence_proto::v1;
-use whence_schemas::{WorkerId, store};
+use whence_schemas::{CrashPoint, WorkerId, store};
 
 use crate::config::Config;
 use crate::device::Device;
@@ -162,6 +162,7 @@ impl Session {
         let work = async move {
             let ended = caught(task::run(&context, &lease, &task.progress, &task.stop)).await;
             running.end(&lease.attempt);
+            CrashPoint::WorkerBeforeReport.pass();
             let report = Report::of(&context.id, &lease, &ended);
             report::send(report, &link).await;
         };
@@ -210,6 +211,7 @@ impl Session {
 
     /// Asks the tasks to end, and waits until each has published its finished rows and reported.
     async fn drain(&self, tasks: &mut JoinSet<()>) {
+        CrashPoint::WorkerDraining.pass();
         self.running.stop_all();
         while tasks.join_next().await.is_some() {}
     }
