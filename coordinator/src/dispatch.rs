@@ -95,19 +95,22 @@ impl<'c> Dispatch<'c> {
         }
     }
 
-    /// Returns the leased slots that are still empty, if other processes serve the job too: they may have
-    /// filled some since the store was last polled, and a look costs less than the work.
+    /// Returns the leased slots that are still empty. Others may have been filled since the store was last
+    /// polled, by a process that serves the job too or by a worker that died before it could report. Then
+    /// a look costs less than the work.
     async fn still_open(self, assigned: Vec<Assigned>) -> Vec<Assigned> {
-        if self.0.config.share.is_none() {
-            return assigned;
-        }
+        let is_shared = self.0.config.share.is_some();
         let mut open = Vec::new();
         for slot in assigned {
             let table = self.0.state.read(|state| {
                 let job = state.jobs.get(&slot.at.job)?;
-                Some(job.table().to_owned())
+                let may_be_filled = is_shared || job.is_suspect(&slot.at.slot);
+                may_be_filled.then(|| job.table().to_owned())
             });
-            let Some(table) = table else { continue };
+            let Some(table) = table else {
+                open.push(slot);
+                continue;
+            };
             match seen_below(self.0.store.as_ref(), &table, &slot.at.slot, 0).await {
                 Ok(events) if !events.is_empty() => self.apply_all(&slot.at.job, events),
                 // The worker will meet the same error, and knows how to go on.

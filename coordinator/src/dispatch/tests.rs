@@ -98,6 +98,23 @@ async fn what_another_process_has_filled_is_not_handed_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_worker_filled_before_it_died_is_not_handed_out_again() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(2)).await.unwrap();
+    let dead = stage.acquire("a", 1).await.remove(0);
+    stage.fill(&dead).await;
+    let core = &stage.coordinator.core;
+    tokio::time::advance(core.config.lease_ttl).await;
+    let (now, never) = (core.clock.now(), Duration::MAX);
+    core.state.change(|state| state.expire(now, never));
+    let other = stage.acquire("b", 1).await.remove(0);
+    assert_ne!(other.at.slot, dead.at.slot);
+    assert!(stage.acquire("c", 1).await.is_empty());
+    let totals = stage.coordinator.jobs().summary(&id).unwrap().totals;
+    assert_eq!((totals.slots_done, totals.slots_leased), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_rows_of_a_leased_slot_are_read_and_of_no_other() {
     let stage = Stage::new().await;
     stage.coordinator.jobs().submit(stage.job(3)).await.unwrap();

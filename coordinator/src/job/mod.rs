@@ -329,7 +329,7 @@ impl Job {
     }
 
     /// Returns whether the rows of `slot` may be what makes workers vanish.
-    fn is_suspect(&self, slot: &SlotId) -> bool {
+    pub(crate) fn is_suspect(&self, slot: &SlotId) -> bool {
         self.slots.get(slot).is_some_and(|slot| slot.is_suspect)
     }
 
