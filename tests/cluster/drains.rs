@@ -4,42 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use whence_proto::v1::JobState;
-use whence_proto::v1::SubmitJobRequest;
-use whence_proto::v1::job_service_client::JobServiceClient;
-use whence_schemas::{FunctionSpec, JobSpec, slot_file};
-use whence_tests::cluster::{Cluster, channel, watch};
-use whence_tests::fixtures::{translation_job, translations};
+use whence_proto::v1::{JobState, JobStatus};
+use whence_schemas::{JobSpec, slot_file};
+use whence_tests::fixtures::slow_job;
+use whence_tests::history::{History, Undisturbed};
+use whence_tests::machines::Machines;
 use whence_tests::processes::Process;
 use whence_tests::table;
 
 const ROWS: u64 = 30;
 const GROUP: u64 = 2;
 
-/// Returns a job with all rows in one shard, slow enough to be stopped in the middle.
-fn job() -> JobSpec {
-    let mut spec = JobSpec {
-        shard_tokens: 1_000_000,
-        ..translation_job(&translations(), "train[:30]", "integrated_gradients")
-    };
-    let n_steps = serde_json::json!({"n_steps": 4});
-    spec.attribution.method = FunctionSpec {
-        params: n_steps.as_object().unwrap().clone(),
-        ..FunctionSpec::named("integrated_gradients")
-    };
-    spec
-}
-
 /// Starts a worker called `id` that attributes [`GROUP`] rows at a time.
-fn worker(address: &str, id: &str) -> Process {
-    let coordinator = format!("http://{address}");
-    let group = GROUP.to_string();
-    let arguments = [
-        ["--coordinator", &coordinator],
-        ["--batch-size", &group],
-        ["--id", id],
-    ];
-    Process::start("whence-worker", &arguments.concat())
+fn worker(machines: &mut Machines, id: &str) -> Process {
+    machines.worker(&["--batch-size", &GROUP.to_string(), "--id", id])
 }
 
 /// Returns how many rows each worker wrote to slots, by the worker's id.
@@ -55,24 +33,18 @@ fn rows_by_worker(root: &Path, spec: &JobSpec) -> BTreeMap<String, u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_terminated_commits_the_rows_it_has_finished() {
-    let spec = job();
-    let undisturbed = tempfile::tempdir().unwrap();
-    let cluster = Cluster::with_worker(undisturbed.path().display()).await;
-    cluster.run(&spec).await;
-    cluster.stop().await;
-
+    // All rows are in one shard.
+    let spec = slow_job(ROWS, 1_000_000, 20);
+    let undisturbed = Undisturbed::run(&spec).await;
+    let mut history = History::begin("a worker is told to end");
     let root = tempfile::tempdir().unwrap();
-    let (_coordinator, address) = Process::coordinator(root.path(), "127.0.0.1:0");
-    let spec_json = serde_json::to_string(&spec).unwrap();
-    let mut client = JobServiceClient::new(channel(&address));
-    let submitted = client.submit_job(SubmitJobRequest { spec_json });
-    let id = submitted.await.unwrap().into_inner().job_id;
-    let first = worker(&address, "first");
-    let seen = watch(channel(&address), &id, |status| {
-        status.rows_in_flight >= ROWS / 3
-    })
-    .await;
+    let mut machines = Machines::start(&root.path().display().to_string()).await;
+    let id = machines.submit(&spec).await;
+    let first = worker(&mut machines, "first");
+    let is_at_work = |status: &JobStatus| status.rows_in_flight >= ROWS / 3;
+    let seen = machines.watch(&id, is_at_work).await;
     assert_eq!(seen.state(), JobState::Running, "too fast: {seen:?}");
+    history.killed();
     // The computation ends within two seconds. The rest is for commits on a busy machine.
     let terminate = tokio::task::spawn_blocking(move || first.terminate());
     let ended = tokio::time::timeout(Duration::from_secs(10), terminate);
@@ -82,11 +54,11 @@ async fn a_worker_that_is_terminated_commits_the_rows_it_has_finished() {
     // Rows that were reported as finished are in slots now, and are not computed again.
     let kept = rows_by_worker(root.path(), &spec)["first"];
     assert!(kept >= seen.rows_in_flight, "{kept} rows kept of {seen:?}");
-    let status = watch(channel(&address), &id, |_| true).await;
+    let status = machines.watch(&id, |_| true).await;
     assert_eq!(status.rows_done, kept, "{status:?}");
     assert!(kept < ROWS, "too fast: {kept} rows were finished");
-    let _second = worker(&address, "second");
-    let sealed = watch(channel(&address), &id, |_| false).await;
+    let _second = worker(&mut machines, "second");
+    let sealed = machines.watch(&id, |_| false).await;
     assert_eq!(
         (sealed.state(), sealed.rows_done, sealed.rows_failed),
         (JobState::Sealed, ROWS, 0)
@@ -94,8 +66,6 @@ async fn a_worker_that_is_terminated_commits_the_rows_it_has_finished() {
     let rows = rows_by_worker(root.path(), &spec);
     assert_eq!(rows["first"], kept);
     assert_eq!(rows["second"], ROWS - kept);
-    assert_eq!(
-        table::read(root.path(), &spec),
-        table::read(undisturbed.path(), &spec)
-    );
+    history.saw(&machines);
+    history.ends_as(&undisturbed, root.path());
 }

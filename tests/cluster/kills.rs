@@ -1,92 +1,156 @@
-//! `kill -9` in the middle of a job: every example is there exactly once, with the same bytes.
+//! `kill -9` in the middle of a job, again and again, on a directory and on S3: every example is there
+//! exactly once, with the same bytes, and who reads the table meanwhile sees no row twice.
 
-use whence_proto::v1::job_service_client::JobServiceClient;
-use whence_proto::v1::{JobState, SubmitJobRequest};
-use whence_schemas::{FunctionSpec, JobSpec};
-use whence_tests::cluster::{Cluster, channel, watch};
-use whence_tests::fixtures::{translation_job, translations};
+use whence_proto::v1::JobState;
+use whence_schemas::{FunctionSpec, JobSpec, layout};
+use whence_tests::fixtures::slow_job;
+use whence_tests::history::{History, Undisturbed};
+use whence_tests::machines::Machines;
+use whence_tests::naive_reader::NaiveReader;
 use whence_tests::processes::Process;
-use whence_tests::table;
+use whence_tests::s3::Bucket;
+use whence_tests::seeds::{Random, rounds, seed};
 
-/// Returns a job that is slow enough for its workers to be killed in the middle.
+/// What is killed in one run, in random order: a worker, the coordinator, or both, so that only the store
+/// remembers the job.
+const VICTIMS: [Victims; 9] = [
+    Victims::Worker,
+    Victims::Worker,
+    Victims::Worker,
+    Victims::Worker,
+    Victims::Coordinator,
+    Victims::Coordinator,
+    Victims::Coordinator,
+    Victims::Both,
+    Victims::Both,
+];
+/// Attempts that a worker has at once, all of which it takes along.
+const IN_FLIGHT: usize = 2;
+
 fn job() -> JobSpec {
-    let mut spec = JobSpec {
-        shard_tokens: 150,
-        ..translation_job(&translations(), "train[:60]", "integrated_gradients")
-    };
-    let n_steps = serde_json::json!({"n_steps": 6});
-    spec.attribution
-        .method
-        .params
-        .clone_from(n_steps.as_object().expect("an object"));
+    let mut spec = slow_job(120, 30, 8);
     spec.attribution.step_scores = vec![FunctionSpec::named("probability")];
     spec
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_workers_and_coordinators_lose_and_double_nothing() {
-    let spec = job();
-    let undisturbed = run_undisturbed(&spec).await;
-    let root = tempfile::tempdir().unwrap();
-    let (coordinator, address) = Process::coordinator(root.path(), "127.0.0.1:0");
-    let spec_json = serde_json::to_string(&spec).unwrap();
-    let mut client = JobServiceClient::new(channel(&address));
-    let submitted = client.submit_job(SubmitJobRequest { spec_json });
-    let id = submitted.await.unwrap().into_inner().job_id;
-
-    let (victim, survivor) = (Process::worker(&address), Process::worker(&address));
-    let at_first = watch(channel(&address), &id, |status| status.slots_done >= 2).await;
-    assert_eq!(
-        at_first.state(),
-        JobState::Running,
-        "too fast to be killed: {at_first:?}"
-    );
-    victim.kill();
-    let before = watch(channel(&address), &id, |status| {
-        status.slots_done > at_first.slots_done
-    })
-    .await;
-    assert_eq!(
-        before.state(),
-        JobState::Running,
-        "too fast to be killed: {before:?}"
-    );
-    coordinator.kill();
-    let (coordinator, address) = Process::coordinator(root.path(), &address);
-    let after = watch(channel(&address), &id, |_| true).await;
-    assert!(
-        after.slots_done >= before.slots_done,
-        "forgotten: {before:?}, then {after:?}"
-    );
-    let later = watch(channel(&address), &id, |status| {
-        status.slots_done > after.slots_done
-    })
-    .await;
-    // Kill coordinator and worker together, so that only the store remembers the job.
-    if later.state() == JobState::Running {
-        survivor.kill();
-    }
-    coordinator.kill();
-    let (_coordinator, address) = Process::coordinator(root.path(), &address);
-    let _worker = Process::worker(&address);
-    let sealed = watch(channel(&address), &id, |_| false).await;
-    assert_eq!(
-        (sealed.state(), sealed.rows_done, sealed.rows_failed),
-        (JobState::Sealed, 60, 0)
-    );
-
-    assert_eq!(
-        table::read(root.path(), &spec),
-        table::read(undisturbed.path(), &spec)
-    );
-    assert_eq!(table::sealed(root.path(), &spec).rows, 60);
+/// Who dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victims {
+    Worker,
+    Coordinator,
+    Both,
 }
 
-/// Runs a job to its end without any failure. Returns the storage root, for comparison.
-async fn run_undisturbed(spec: &JobSpec) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let cluster = Cluster::with_worker(root.path().display()).await;
-    cluster.run(spec).await;
-    cluster.stop().await;
-    root
+/// A cluster of two workers, of which some process dies whenever a slot is filled.
+struct Cluster {
+    machines: Machines,
+    workers: Vec<Process>,
+    random: Random,
+    history: History,
+    /// Attempts that may have been lost with those who died.
+    most_lost: usize,
+}
+
+impl Cluster {
+    async fn start(root: &str, history: History, seed: u64) -> Self {
+        let mut machines = Machines::start(root).await;
+        let workers = vec![machines.worker(&[]), machines.worker(&[])];
+        Self {
+            machines,
+            workers,
+            random: Random::new(seed),
+            history,
+            most_lost: 0,
+        }
+    }
+
+    /// Runs a job to its end and kills meanwhile. Returns the history.
+    async fn survive(mut self, spec: &JobSpec) -> History {
+        let job = self.machines.submit(spec).await;
+        let mut done = 0;
+        let mut all = VICTIMS;
+        self.random.shuffle(&mut all);
+        for victims in all {
+            let status = self
+                .machines
+                .watch(&job, |status| status.slots_done > done)
+                .await;
+            let kills = self.history.kills();
+            assert_eq!(
+                status.state(),
+                JobState::Running,
+                "over after {kills} kills: {status:?}"
+            );
+            done = status.slots_done;
+            if victims != Victims::Coordinator {
+                self.kill_worker();
+            }
+            if victims != Victims::Worker {
+                self.kill_coordinator(&job, done).await;
+            }
+            while self.workers.len() < 2 {
+                self.workers.push(self.machines.worker(&[]));
+            }
+        }
+        let sealed = self.machines.watch(&job, |_| false).await;
+        assert_eq!(
+            (sealed.state(), sealed.rows_failed),
+            (JobState::Sealed, 0),
+            "{sealed:?}"
+        );
+        self.history.saw(&self.machines);
+        self.history.costs_at_most(self.most_lost);
+        self.history
+    }
+
+    fn kill_worker(&mut self) {
+        let victim = self.random.below(self.workers.len());
+        self.workers.swap_remove(victim).kill();
+        self.history.killed();
+        self.most_lost += IN_FLIGHT;
+    }
+
+    async fn kill_coordinator(&mut self, job: &str, done: u64) {
+        self.machines.kill_coordinator();
+        self.history.killed();
+        // The next one leases what is at work, until the workers tell it so.
+        self.most_lost += IN_FLIGHT * 2;
+        let away = self.machines.restart_coordinator().await;
+        self.history.served_again_after(away);
+        let status = self.machines.watch(job, |_| true).await;
+        assert!(
+            status.slots_done >= done,
+            "forgotten: {done} slots, then {status:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_killed_nothing_in_a_directory_is_lost_or_doubled() {
+    let spec = job();
+    let undisturbed = Undisturbed::run(&spec).await;
+    for seed in (seed()..).take(rounds()) {
+        let root = tempfile::tempdir().unwrap();
+        let reader = NaiveReader::start(root.path().join(layout::table(&spec)));
+        let history = History::of_seed("kills on a directory", seed);
+        let cluster = Cluster::start(&root.path().display().to_string(), history, seed).await;
+        let mut history = cluster.survive(&spec).await;
+        let passes = reader.stop().await;
+        history.note(format!("read {passes} times meanwhile"));
+        history.ends_as(&undisturbed, root.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_killed_nothing_in_a_bucket_is_lost_or_doubled() {
+    let spec = job();
+    let undisturbed = Undisturbed::run(&spec).await;
+    // Other seeds than on a directory.
+    for seed in (seed() + 1000..).take(rounds()) {
+        let bucket = Bucket::start().await;
+        let history = History::of_seed("kills on S3", seed);
+        let cluster = Cluster::start(&bucket.url("root"), history, seed).await;
+        let history = cluster.survive(&spec).await;
+        history.ends_in_bucket_as(&undisturbed, &bucket);
+    }
 }

@@ -9,6 +9,7 @@ mod commit;
 mod contexts;
 mod drains;
 mod failures;
+mod history;
 mod kills;
 mod samples;
 mod sequences;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use whence_coordinator::config::Scope;
 use whence_coordinator::{Config, Coordinator};
-use whence_schemas::{FunctionSpec, JobSpec, layout};
-use whence_tests::cluster::Cluster;
-use whence_tests::fixtures::{job_in_small_shards, translation_job, translations};
+use whence_schemas::{JobSpec, layout};
+use whence_tests::fixtures::{job_in_small_shards, slow_job};
+use whence_tests::history::{History, Undisturbed};
 use whence_tests::processes::Process;
 use whence_tests::table;
 
@@ -17,16 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Returns a job of 60 rows that is slow enough for processes to be killed in the middle.
 fn job() -> JobSpec {
-    let mut spec = JobSpec {
-        shard_tokens: 150,
-        ..translation_job(&translations(), "train[:60]", "integrated_gradients")
-    };
-    let n_steps = serde_json::json!({"n_steps": 6});
-    spec.attribution.method = FunctionSpec {
-        params: n_steps.as_object().unwrap().clone(),
-        ..FunctionSpec::named("integrated_gradients")
-    };
-    spec
+    slow_job(60, 30, 12)
 }
 
 /// Writes a job to the storage root `root`, as `submit --static` does.
@@ -58,54 +49,45 @@ async fn has_files(root: &Path, spec: &JobSpec, count: usize) {
     assert!(grown.is_ok(), "the table does not get {count} files");
 }
 
-/// Fails unless the table at `root` is that of an undisturbed cluster.
-async fn is_undisturbed(root: &Path, spec: &JobSpec) {
-    let undisturbed = tempfile::tempdir().unwrap();
-    let cluster = Cluster::with_worker(undisturbed.path().display()).await;
-    cluster.run(spec).await;
-    cluster.stop().await;
-    assert_eq!(
-        table::read(root, spec),
-        table::read(undisturbed.path(), spec)
-    );
-    let manifest = table::sealed(root, spec);
-    assert_eq!((manifest.rows, manifest.errors), (60, 0));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn those_that_are_left_do_the_work_of_those_that_are_killed() {
     let (root, spec) = (tempfile::tempdir().unwrap(), job());
+    let undisturbed = Undisturbed::run(&spec).await;
+    let mut history = History::begin("one of three shares survives");
     submitted(root.path(), &spec).await;
     let [first, second, third] = [0, 1, 2].map(|index| share(root.path(), &spec, index, 4));
     has_files(root.path(), &spec, 2).await;
     // The one whose turn it is to seal. The fourth was never started.
     first.kill_all();
+    history.killed();
     has_files(root.path(), &spec, 4).await;
     let stopped = second.terminate();
     assert_eq!(stopped.code(), Some(143), "{stopped}");
+    history.killed();
     assert!(!root.path().join(layout::sealed(&spec.id())).exists());
     let ended = third.wait();
     assert!(ended.success(), "{ended}");
-    is_undisturbed(root.path(), &spec).await;
     // One that comes late finds nothing to do.
     let late = share(root.path(), &spec, 1, 4).wait();
     assert!(late.success(), "{late}");
+    history.ends_as(&undisturbed, root.path());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_are_killed_are_replaced_and_cost_no_row() {
     let (root, spec) = (tempfile::tempdir().unwrap(), job());
+    let undisturbed = Undisturbed::run(&spec).await;
+    let mut history = History::begin("workers of a share are killed");
     submitted(root.path(), &spec).await;
     let process = share(root.path(), &spec, 0, 1);
-    let mut kills = 0;
     for files in [1, 3] {
         has_files(root.path(), &spec, files).await;
-        kills += process.kill_children();
+        assert_eq!(process.kill_children(), 1);
+        history.killed();
     }
-    assert_eq!(kills, 2);
     let ended = process.wait();
     assert!(ended.success(), "{ended}");
-    is_undisturbed(root.path(), &spec).await;
+    history.ends_as(&undisturbed, root.path());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! A cluster in this process: a coordinator on a free port and any number of workers.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Cluster {
     pub coordinator: Arc<Coordinator>,
     /// A channel to the coordinator.
     pub channel: Channel,
+    /// The address that it listens on.
+    pub address: SocketAddr,
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), String>>,
 }
@@ -53,6 +56,7 @@ impl Cluster {
         Ok(Self {
             coordinator,
             channel: endpoint.connect_lazy(),
+            address,
             shutdown,
             tasks,
         })

@@ -9,7 +9,7 @@ use whence_engine::{Attribution, Engine, Example};
 use whence_schemas::job::{
     DatasetSource, Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens,
 };
-use whence_schemas::{AttributionSpec, DatasetLocation, DatasetOrigin, JobSpec};
+use whence_schemas::{AttributionSpec, DatasetLocation, DatasetOrigin, FunctionSpec, JobSpec};
 
 /// Returns the path of a committed file or folder below `tests/`.
 pub fn path(relative: &str) -> PathBuf {
@@ -108,4 +108,33 @@ pub fn job_in_small_shards(split: &str) -> JobSpec {
         shard_tokens: 200,
         ..translation_job(&translations(), split, "saliency")
     }
+}
+
+/// Returns a saliency job on the first `rows` of 200 short sentences, which takes only a moment.
+///
+/// # Panics
+///
+/// As [`translation_job`].
+pub fn short_job(rows: u64, shard_tokens: u64) -> JobSpec {
+    let dataset = path("data/short-en-fr.jsonl");
+    JobSpec {
+        shard_tokens,
+        ..translation_job(&dataset, &format!("train[:{rows}]"), "saliency")
+    }
+}
+
+/// Returns a job that is slow enough to be disturbed in the middle: [`short_job`] with integrated
+/// gradients in `n_steps` steps.
+///
+/// # Panics
+///
+/// As [`translation_job`].
+pub fn slow_job(rows: u64, shard_tokens: u64, n_steps: u64) -> JobSpec {
+    let mut spec = short_job(rows, shard_tokens);
+    let params = serde_json::json!({"n_steps": n_steps});
+    spec.attribution.method = FunctionSpec {
+        params: params.as_object().expect("an object").clone(),
+        ..FunctionSpec::named("integrated_gradients")
+    };
+    spec
 }

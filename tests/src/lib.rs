@@ -2,7 +2,8 @@
 //!
 //! Every suite is hermetic: its own temporary directory, port 0, loopback only. A cluster runs
 //! either in this process ([`cluster`]), where a test controls what happens when, or as the real
-//! programs ([`processes`]), which a test can kill.
+//! programs ([`machines`]), which a test can kill. Whatever happens to it, [`history`] checks what it
+//! leaves behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,11 +12,16 @@
 
 pub mod cluster;
 pub mod fixtures;
+pub mod history;
+pub mod log;
+pub mod machines;
+pub mod naive_reader;
 pub mod optional;
 pub mod parity;
 pub mod processes;
 pub mod python;
 pub mod s3;
+pub mod seeds;
 pub mod separate_marian;
 pub mod table;
 pub mod text;

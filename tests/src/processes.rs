@@ -1,9 +1,10 @@
 //! The real programs as child processes, which a test can kill.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use crate::log::Log;
 
 /// Time between two readings of a process's memory. The kernel itself records the peak, so only
 /// growth just before the process ends can be missed.
@@ -13,6 +14,7 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    log: Log,
 }
 
 impl Process {
@@ -22,62 +24,33 @@ impl Process {
     ///
     /// If it cannot be started.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        let child = Command::new(program(name))
-            .args(arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        Self { child }
+        Self::start_with(name, arguments, &[])
     }
 
-    /// Starts a coordinator for the local root `root` on the address `listen`. Returns the process
-    /// and the address it listens on.
+    /// Starts the program `name` with `arguments` and some environment variables.
     ///
     /// # Panics
     ///
-    /// If it cannot be started, or ends before it listens.
-    pub fn coordinator(root: &Path, listen: &str) -> (Self, String) {
-        let mut child = Command::new(program("whence-coordinator"))
-            .arg("--root")
-            .arg(root)
-            .args([
-                "--listen",
-                listen,
-                "--heartbeat",
-                "200ms",
-                "--lease-ttl",
-                "2s",
-            ])
+    /// If it cannot be started.
+    pub fn start_with(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program(name))
+            .args(arguments)
             .env("NO_COLOR", "1")
+            // Workers then also say when they start a task.
+            .env("RUST_LOG", "info,whence_worker=debug")
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the coordinator starts");
+            .expect("the program starts");
         let messages = child.stderr.take().expect("its messages are piped");
-        let mut seen = String::new();
-        let mut messages = BufReader::new(messages);
-        let address = loop {
-            let mut line = String::new();
-            let read = messages
-                .read_line(&mut line)
-                .expect("its messages can be read");
-            assert!(read > 0, "the coordinator ended: {seen}");
-            seen.push_str(&line);
-            if let Some((_, address)) = line.split_once("listening address=") {
-                break address.trim().to_owned();
-            }
-        };
-        // Keep reading, or the coordinator would block once its messages fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
-        (Self { child }, address)
+        let log = Log::follow(messages);
+        Self { child, log }
     }
 
-    /// Starts a worker for the coordinator at `address`.
-    pub fn worker(address: &str) -> Self {
-        Self::start(
-            "whence-worker",
-            &["--coordinator", &format!("http://{address}")],
-        )
+    /// Returns what the process has said so far.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Runs the program `name` to its end and returns its peak memory in KiB.
@@ -100,12 +73,7 @@ impl Process {
     ///
     /// If it cannot be started.
     pub async fn measure(name: &str, arguments: &[&str]) -> (std::process::ExitStatus, u64) {
-        let child = Command::new(program(name))
-            .args(arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let mut process = Self { child };
+        let mut process = Self::start(name, arguments);
         let status = format!("/proc/{}/status", process.child.id());
         let mut peak = 0;
         loop {
@@ -120,22 +88,56 @@ impl Process {
         }
     }
 
-    /// Sends SIGTERM, as a supervisor does, and waits for the end. Returns the exit status.
+    /// Sends a signal: `TERM`, as a supervisor does, `STOP` or `CONT`.
+    ///
+    /// # Panics
+    ///
+    /// If the process has ended.
+    pub fn send(&mut self, signal: &str) {
+        self.assert_is_running();
+        send(&self.child.id().to_string(), signal);
+    }
+
+    /// Sends SIGTERM and waits for the end. Returns the exit status.
     ///
     /// # Panics
     ///
     /// If it ended by itself before.
     pub fn terminate(mut self) -> std::process::ExitStatus {
-        let ended = self.child.try_wait().expect("a child can be asked");
-        assert!(ended.is_none(), "it had ended by itself: {ended:?}");
-        let told = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        assert!(
-            told.expect("there is a `kill`").success(),
-            "it cannot be told"
-        );
+        self.send("TERM");
         self.child.wait().expect("a child that is told to ends")
+    }
+
+    /// Waits until the process has ended. Returns the exit status, and the processor time that it took.
+    ///
+    /// Linux tells the time only as long as the process is not waited for. So it is read repeatedly, and
+    /// the last reading counts.
+    ///
+    /// # Panics
+    ///
+    /// If the system cannot be asked.
+    pub async fn ended(mut self) -> (std::process::ExitStatus, Duration) {
+        loop {
+            let time = self.processor_time();
+            if let Some(ended) = self.child.try_wait().expect("a child can be asked") {
+                return (ended, time);
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Returns the processor time that the process has taken so far.
+    fn processor_time(&self) -> Duration {
+        const TICKS_PER_SECOND: u64 = 100;
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let told = told.expect("a child that is not waited for is listed");
+        // The second field, the name, ends with the last parenthesis. The 14th and 15th are times.
+        let (_, after_name) = told.rsplit_once(')').expect("every process has a name");
+        let times = after_name.split_whitespace().skip(11).take(2);
+        let ticks: u64 = times
+            .map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
     /// Waits until the process has ended by itself. Returns the exit status.
@@ -155,7 +157,7 @@ impl Process {
     pub fn kill_children(&self) -> usize {
         let children = self.children();
         for child in &children {
-            kill(child);
+            send(child, "KILL");
         }
         children.len()
     }
@@ -169,7 +171,7 @@ impl Process {
         let children = self.children();
         self.kill();
         for child in &children {
-            kill(child);
+            send(child, "KILL");
         }
     }
 
@@ -192,10 +194,14 @@ impl Process {
     ///
     /// If it ended by itself before.
     pub fn kill(mut self) {
-        let ended = self.child.try_wait().expect("a child can be asked");
-        assert!(ended.is_none(), "it had ended by itself: {ended:?}");
+        self.assert_is_running();
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a killed child ends");
+    }
+
+    fn assert_is_running(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "it had ended by itself: {ended:?}");
     }
 }
 
@@ -207,9 +213,11 @@ impl Drop for Process {
     }
 }
 
-/// Kills a process with SIGKILL. Does nothing if it has ended.
-fn kill(id: &str) {
-    let told = Command::new("kill").args(["-KILL", id]).output();
+/// Sends a signal to a process. Does nothing if it has ended.
+fn send(id: &str, signal: &str) {
+    let told = Command::new("kill")
+        .args([&format!("-{signal}"), id])
+        .output();
     told.expect("there is a `kill`");
 }
 
