@@ -1,4 +1,4 @@
-//! Failing stores, workers that cannot do the work, and bad rows.
+//! Unsafe stores, workers that cannot do the work, bad rows, and two coordinators.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use whence_proto::v1::JobState;
 use whence_schemas::{ErrorKind, JobSpec, chain, output};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{job_in_small_shards, translation_job};
+use whence_tests::history::{History, Undisturbed};
 use whence_tests::s3::{Bucket, Fault};
 use whence_tests::table;
 
@@ -21,58 +22,6 @@ async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
     let message = chain(&error);
     assert!(message.contains("replaced an object"), "{message}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_lost_after_the_write_neither_lose_nor_double_rows() {
-    let root = tempfile::tempdir().unwrap();
-    let spec = job_in_small_shards("train[:20]");
-    let cluster = Cluster::with_worker(root.path().display()).await;
-    cluster.run(&spec).await;
-    cluster.stop().await;
-
-    let bucket = Bucket::start().await;
-    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
-        .await
-        .unwrap();
-    bucket.fail(Fault::LosesAnswers(2));
-    cluster.add_worker(whence_worker::Config::default());
-    let status = cluster.run(&spec).await;
-    assert_eq!(
-        (status.state(), status.rows_done),
-        (JobState::Sealed, 20),
-        "{status:?}"
-    );
-    cluster.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    bucket.download("root", copy.path());
-    assert_eq!(
-        table::read(copy.path(), &spec),
-        table::read(root.path(), &spec)
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_on_after_the_store_was_away() {
-    let bucket = Bucket::start().await;
-    let spec = job_in_small_shards("train[:60]");
-    let mut cluster = Cluster::start(impatient(&bucket.url("root")))
-        .await
-        .unwrap();
-    let id = cluster.submit(&spec).await.unwrap();
-    cluster.add_worker(whence_worker::Config::default());
-    cluster.watch(&id, |status| status.slots_done > 0).await;
-    bucket.fail(Fault::Unavailable);
-    // Long enough for the current commits to run into the outage.
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    bucket.fail(Fault::None);
-    let status = cluster.watch(&id, |_| false).await;
-    assert_eq!(
-        (status.state(), status.rows_done),
-        (JobState::Sealed, 60),
-        "{status:?}"
-    );
-    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,8 +123,9 @@ async fn a_result_too_large_for_one_object_is_split_down_to_its_rows() {
         "{status:?}"
     );
     assert!(status.slots_total > 1, "{status:?}");
-    assert_eq!(table::read(root.path(), &spec).num_rows(), 16);
     cluster.stop().await;
+    let undisturbed = Undisturbed::run(&spec).await;
+    History::begin("results too large for one object").ends_as(&undisturbed, root.path());
 }
 
 #[tokio::test(flavor = "multi_thread")]

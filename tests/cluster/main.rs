@@ -14,3 +14,4 @@ mod kills;
 mod samples;
 mod sequences;
 mod sharing;
+mod store_faults;

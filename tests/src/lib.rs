@@ -19,6 +19,7 @@ pub mod naive_reader;
 pub mod optional;
 pub mod parity;
 pub mod processes;
+pub mod proxy;
 pub mod python;
 pub mod s3;
 pub mod seeds;

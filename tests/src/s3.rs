@@ -1,8 +1,9 @@
 //! An S3 bucket on loopback that implements what we need, and fails on demand.
 //!
 //! Objects are created under one lock, so a conditional put is atomic, as real S3 promises. The
-//! faults are those that break protocols: no answer for a while, an answer that is lost after the
-//! object was written, and a server that accepts the condition but ignores it.
+//! faults are those that break protocols: no answer or a refusal, for a while or now and then, an
+//! answer that is lost after the object was written, and a server that accepts the condition but
+//! ignores it. For connections that break in the middle of an object, see [`crate::proxy`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ use axum::routing::{get, put};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::seeds::{Random, seed};
+
 /// What goes wrong with the next requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
@@ -25,6 +28,10 @@ pub enum Fault {
     None,
     /// Every request is answered with 503.
     Unavailable,
+    /// Every request is answered with 403, as when credentials have expired.
+    Forbidden,
+    /// Of a hundred requests, about so many are answered with 503, at random.
+    Overloaded(usize),
     /// Every n-th put is carried out but answered with 500.
     LosesAnswers(usize),
     /// The conditions of puts are ignored, so existing objects are overwritten.
@@ -43,7 +50,29 @@ pub struct Bucket {
 struct Contents {
     objects: BTreeMap<String, Bytes>,
     fault: Fault,
+    random: Option<Random>,
     num_puts: usize,
+    num_requests: usize,
+    num_failed: usize,
+}
+
+impl Contents {
+    /// Counts a request. Returns the answer if it is not carried out.
+    fn refuse(&mut self) -> Option<Response> {
+        self.num_requests += 1;
+        let fault = self.fault;
+        let random = self.random.get_or_insert_with(|| Random::new(seed()));
+        let refused = match fault {
+            Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Fault::Overloaded(percent) if random.below(100) < percent => {
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+            Fault::Forbidden => failure(StatusCode::FORBIDDEN, "AccessDenied"),
+            _ => return None,
+        };
+        self.num_failed += 1;
+        Some(refused)
+    }
 }
 
 /// Keys per page of a listing: so few that tests exercise paging.
@@ -76,9 +105,18 @@ impl Bucket {
         }
     }
 
+    /// Returns the address of the server.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns the URL of the storage root `prefix` in the bucket.
     pub fn url(&self, prefix: &str) -> String {
-        let Self { address, .. } = self;
+        Self::url_at(self.address, prefix)
+    }
+
+    /// Returns the URL of the storage root `prefix` if the server is reached at `address`.
+    pub fn url_at(address: SocketAddr, prefix: &str) -> String {
         format!("s3://bucket/{prefix}?endpoint=http://{address}&region=test&skip_signature=true")
     }
 
@@ -91,6 +129,12 @@ impl Bucket {
     /// Makes requests go wrong from now on, as `fault` says.
     pub fn fail(&self, fault: Fault) {
         self.lock().fault = fault;
+    }
+
+    /// Returns how many requests there were, and how many of them went wrong.
+    pub fn num_requests(&self) -> (usize, usize) {
+        let contents = self.lock();
+        (contents.num_requests, contents.num_failed)
     }
 
     /// Returns the keys of all objects.
@@ -145,30 +189,31 @@ async fn create(
     body: Bytes,
 ) -> Response {
     let mut contents = contents.lock().expect("no holder panics");
+    if let Some(refused) = contents.refuse() {
+        return refused;
+    }
     contents.num_puts += 1;
     let is_conditional = headers
         .get(header::IF_NONE_MATCH)
         .is_some_and(|value| value == "*");
     let ignores = contents.fault == Fault::IgnoresConditions;
     let loses = matches!(contents.fault, Fault::LosesAnswers(n) if contents.num_puts % n == 0);
-    if contents.fault == Fault::Unavailable {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
     if is_conditional && !ignores && contents.objects.contains_key(&key) {
         return failure(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
     }
     let tag = tag(&body);
     contents.objects.insert(key, body);
     if loses {
+        contents.num_failed += 1;
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     [(header::ETAG, tag)].into_response()
 }
 
 async fn read(State(contents): Shared, Path(key): Path<String>, headers: HeaderMap) -> Response {
-    let contents = contents.lock().expect("no holder panics");
-    if contents.fault == Fault::Unavailable {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let mut contents = contents.lock().expect("no holder panics");
+    if let Some(refused) = contents.refuse() {
+        return refused;
     }
     let Some(object) = contents.objects.get(&key) else {
         return failure(StatusCode::NOT_FOUND, "NoSuchKey");
@@ -208,9 +253,9 @@ async fn read(State(contents): Shared, Path(key): Path<String>, headers: HeaderM
 }
 
 async fn list(State(contents): Shared, Query(query): Query<BTreeMap<String, String>>) -> Response {
-    let contents = contents.lock().expect("no holder panics");
-    if contents.fault == Fault::Unavailable {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let mut contents = contents.lock().expect("no holder panics");
+    if let Some(refused) = contents.refuse() {
+        return refused;
     }
     let prefix = query.get("prefix").map_or("", String::as_str);
     let after = query.get("continuation-token").map_or("", String::as_str);
