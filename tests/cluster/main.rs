@@ -7,6 +7,9 @@
 
 mod commit;
 mod contexts;
+// A release has no crash points.
+#[cfg(debug_assertions)]
+mod crashes;
 mod drains;
 mod failures;
 mod history;
