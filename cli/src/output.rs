@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
-use whence_proto::v1::JobState;
+use whence_proto::v1::{JobState, JobStatus};
 
 use crate::Failure;
 
@@ -50,8 +50,9 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// Returns the name of a job's state.
-pub(crate) fn state_name(state: JobState) -> &'static str {
-    match state {
+pub(crate) fn state_name(status: &JobStatus) -> &'static str {
+    match status.state() {
+        JobState::Running if status.paused => "paused",
         JobState::Running => "running",
         JobState::Sealed => "sealed",
         JobState::Cancelled => "cancelled",

@@ -8,8 +8,8 @@ use whence_proto::access::{AccessOptions, Connection, Credentials, connection};
 use whence_proto::status;
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{
-    CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, RetryJobRequest,
-    SubmitJobRequest, WatchJobRequest,
+    CancelJobRequest, GetJobRequest, JobState, JobStatus, ListJobsRequest, PauseJobRequest,
+    ResumeJobRequest, RetryJobRequest, SubmitJobRequest, WatchJobRequest,
 };
 use whence_schemas::retry::{GaveUp, RetryBudget, RetryPolicy, Verdict, in_words, jitter, retry};
 use whence_schemas::{ErrorKind, JobId, JobSpec};
@@ -132,6 +132,20 @@ impl Jobs {
         };
         let answer = self.0.cancel_job(request).await?.into_inner();
         Ok(answer.status.unwrap_or_default())
+    }
+
+    /// Pauses a job and returns its status afterward.
+    pub(crate) async fn pause(&mut self, id: &JobId) -> Result<JobStatus, Failure> {
+        let job_id = id.to_string();
+        let answer = self.0.pause_job(PauseJobRequest { job_id }).await?;
+        Ok(answer.into_inner().status.unwrap_or_default())
+    }
+
+    /// Lets a paused job go on and returns its status afterward.
+    pub(crate) async fn resume(&mut self, id: &JobId) -> Result<JobStatus, Failure> {
+        let job_id = id.to_string();
+        let answer = self.0.resume_job(ResumeJobRequest { job_id }).await?;
+        Ok(answer.into_inner().status.unwrap_or_default())
     }
 
     /// Submits the job that computes the failed rows of a sealed job again. Returns its id, and whether

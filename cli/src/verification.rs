@@ -93,6 +93,7 @@ async fn check(
         slot,
         spec_json: results.spec().canonical_json(),
         rows,
+        seen: None,
     };
     let recorded = digest.filter(|digest| !digest.is_empty());
     Ok(match verify(results.store(), expected).await? {
@@ -101,6 +102,6 @@ async fn check(
         Found::Whole(found) if recorded.as_ref().is_some_and(|digest| *digest != found) => Some(
             format!("`{key}` is not the file that was sealed: its digest is another"),
         ),
-        Found::Whole(_) => None,
+        Found::Whole(_) | Found::Other(_) => None,
     })
 }

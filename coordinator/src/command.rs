@@ -11,7 +11,7 @@ use tracing::info;
 use whence_schemas::user_path;
 
 use crate::access::AccessOptions;
-use crate::{Config, Coordinator, Error, http, server};
+use crate::{Config, Coordinator, Error, http, server, standby};
 
 /// Leases shards of datasets to workers and seals their tables.
 #[derive(Debug, Parser)]
@@ -35,18 +35,26 @@ pub struct Arguments {
     /// How long a lease lasts if it is not renewed.
     #[arg(long, env = "WHENCE_LEASE_TTL", default_value = "30s", value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
+    /// Take over from another coordinator of the root at once, instead of waiting for its end.
+    #[arg(long)]
+    take_over: bool,
     #[command(flatten)]
     access: AccessOptions,
 }
 
 /// Serves until the process receives SIGTERM or SIGINT, then shuts down gracefully.
 ///
-/// Fails if the address or the storage root cannot be used, or a newer coordinator takes over.
+/// If another coordinator serves the root, waits for its end first. Fails if the address or the storage
+/// root cannot be used, or a newer coordinator takes over.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let (incoming, address) = server::listen(&arguments.listen).await?;
     let access = arguments.access.load(address)?;
     let coordinator = Coordinator::start(Config {
         allowed: arguments.access.places(),
+        tenancy: arguments.access.tenancy()?,
+        address: Some(standby::reachable(address)),
+        is_encrypted: access.tls.is_some(),
+        takes_over: arguments.take_over,
         advertised_store_url: arguments.advertised_root,
         heartbeat_interval: arguments.heartbeat,
         lease_ttl: arguments.lease_ttl,

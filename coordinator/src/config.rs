@@ -1,8 +1,10 @@
 //! The settings of a coordinator, their defaults and their limits.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Error;
+use crate::access::Tenancy;
 use crate::access::places::Place;
 use crate::job::{Rules, Share};
 
@@ -37,6 +39,15 @@ pub struct Config {
     pub scope: Scope,
     /// Where everything must be that a job names; anywhere if empty.
     pub allowed: Vec<Place>,
+    /// What each tenant may have.
+    pub tenancy: Tenancy,
+    /// Where it listens, for another one that is started on the same root; none if nobody else can
+    /// reach it.
+    pub address: Option<SocketAddr>,
+    /// Whether connections to it are encrypted.
+    pub is_encrypted: bool,
+    /// Whether it takes over from another coordinator that still answers, instead of waiting for its end.
+    pub takes_over: bool,
     /// Which slots come first, if other processes serve the same job on their own.
     pub share: Option<Share>,
     /// How often a worker renews its leases.
@@ -115,6 +126,10 @@ impl Default for Config {
             advertised_store_url: None,
             scope: Scope::Root,
             allowed: Vec::new(),
+            tenancy: Tenancy::default(),
+            address: None,
+            is_encrypted: false,
+            takes_over: false,
             share: None,
             heartbeat_interval: Duration::from_secs(5),
             // Six renewals, so that a slow batch or a short outage costs no lease.

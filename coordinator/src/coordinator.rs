@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use whence_schemas::store;
 
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::Scope;
 use crate::core::{Core, SENT_AT_ONCE};
@@ -18,6 +19,7 @@ use crate::durable::{epoch, recover, root};
 use crate::jobs::Jobs;
 use crate::reconcile::Reconciler;
 use crate::shared::SharedState;
+use crate::standby;
 use crate::state::State;
 use crate::{Config, Error};
 
@@ -30,8 +32,11 @@ pub struct Coordinator {
 impl Coordinator {
     /// Opens the storage root of `config` and checks that the store can be used.
     ///
-    /// With [`Scope::Root`] it then claims a new epoch and recovers every job below the root. With
-    /// [`Scope::Submitted`] it does neither, so it can run beside the root's own coordinator.
+    /// With [`Scope::Root`] it then claims a new epoch and recovers the jobs below the root that have not
+    /// ended. With [`Scope::Submitted`] it does neither, so it can run beside the root's own coordinator.
+    ///
+    /// If another coordinator of the root answers at the address it has recorded, waits for its end,
+    /// unless `config` says otherwise.
     ///
     /// Fails if the settings contradict each other, or if the store does not answer, does not
     /// guarantee create-once writes, or has another layout version.
@@ -39,28 +44,35 @@ impl Coordinator {
         config.check()?;
         let store = store::open(&config.store_url)?;
         root::check(store.as_ref()).await?;
+        let address = config.address.map(|address| address.to_string());
+        if let (Some(address), Scope::Root, false) = (&address, config.scope, config.takes_over) {
+            standby::wait(store.as_ref(), address).await?;
+        }
         let claim = epoch::Claim {
             at_ms: Clock::calendar_ms(),
             process: std::process::id(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            address,
+            is_encrypted: config.is_encrypted,
         };
         let clock = Clock::start();
-        let (epoch, jobs) = match config.scope {
+        let (epoch, (open, ended)) = match config.scope {
             Scope::Root => {
                 let epoch = epoch::claim(store.as_ref(), &claim).await?;
-                let rules = config.rules();
-                let jobs = recover::jobs(store.as_ref(), rules, clock.now()).await?;
-                (epoch, jobs)
+                (epoch, recover::list(store.as_ref()).await?)
             }
-            Scope::Submitted => (epoch::newest(store.as_ref()).await?, Vec::new()),
+            Scope::Submitted => (epoch::newest(store.as_ref()).await?, Default::default()),
         };
+        let jobs = recover::jobs(store.as_ref(), open, config.rules(), clock.now()).await?;
         tracing::info!(%epoch, jobs = jobs.len(), root = store.url(), "serving");
         let core = Core {
+            served_as: claim.name(),
             store,
             config,
             epoch,
             clock,
             state: SharedState::new(State::of_jobs(jobs)),
+            archive: Archive::new(ended),
             sending: Arc::new(Semaphore::new(SENT_AT_ONCE)),
         };
         Ok(Arc::new(Self {

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use whence_schemas::Epoch;
 use whence_schemas::store::SlotStore;
 
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -20,9 +21,12 @@ pub(crate) const SENT_AT_ONCE: usize = 64;
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn SlotStore>,
     pub(crate) config: Config,
+    /// The name under which it says that it serves.
+    pub(crate) served_as: String,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Clock,
     pub(crate) state: SharedState,
+    pub(crate) archive: Archive,
     /// Shards that may be sent at the same time.
     pub(crate) sending: Arc<Semaphore>,
 }

@@ -20,6 +20,13 @@ use crate::job::{Event, Failure, FailureClass, SlotState};
 use crate::rows::{self, ShardRows};
 use crate::shared::changed;
 
+/// Pauses between the looks for a result that was reported and is not there.
+const LOOKS_AGAIN: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
+
 /// The coordinator's interface for workers.
 #[derive(Debug, Clone, Copy)]
 pub struct Dispatch<'c>(&'c Core);
@@ -77,7 +84,8 @@ impl<'c> Dispatch<'c> {
             }
             let now = clock.now();
             let assigned = self.0.state.change_if(|state| {
-                let assigned = state.assign(request, now, new_attempt);
+                let assigned =
+                    state.assign(request, &self.0.config.tenancy.shares, now, new_attempt);
                 let is_any = !assigned.is_empty();
                 (assigned, is_any)
             });
@@ -153,15 +161,31 @@ impl<'c> Dispatch<'c> {
         let Some(table) = open else {
             return Ok(());
         };
-        let mut events = seen_below(self.0.store.as_ref(), &table, &at.slot, tokens).await?;
+        let mut events = self.find(at, &table, tokens).await?;
         if events.is_empty() {
-            events.push(Event::Released {
+            tracing::warn!(job = %at.job, slot = %at.slot, "a reported result is not in the store");
+            events.push(Event::Unseen {
                 slot: at.slot.clone(),
                 attempt: at.attempt.clone(),
+                num_workers: self.0.state.read(|state| state.workers.num_there()),
             });
         }
         self.apply_all(&at.job, events);
         Ok(())
+    }
+
+    /// Looks for what a worker reported. Looks again if nothing is there: a network file system may show
+    /// a new file late.
+    async fn find(self, at: &AttemptAt, table: &str, tokens: u64) -> Result<Vec<Event>, Error> {
+        let store = self.0.store.as_ref();
+        for pause in LOOKS_AGAIN {
+            let events = seen_below(store, table, &at.slot, tokens).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(seen_below(store, table, &at.slot, tokens).await?)
     }
 
     /// Handles a worker's report that an attempt failed. Ignores it unless the worker holds the

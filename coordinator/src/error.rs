@@ -41,6 +41,14 @@ pub enum Error {
         /// How it ended.
         how: String,
     },
+    /// A job that has ended, and so can be neither paused nor resumed.
+    #[error("job `{job}` {how}; only a running job can be paused")]
+    NotRunning {
+        /// The job.
+        job: JobId,
+        /// How it ended.
+        how: String,
+    },
     /// A job whose failed rows cannot be computed again.
     #[error("job `{job}` cannot be retried: {reason}")]
     Retry {
@@ -116,6 +124,7 @@ impl Error {
             Self::Id(_)
             | Self::Specification { .. }
             | Self::Ended { .. }
+            | Self::NotRunning { .. }
             | Self::Retry { .. }
             | Self::Worker { .. }
             | Self::Setting { .. }

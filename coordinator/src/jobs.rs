@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 use tokio::sync::watch;
-use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::store::Created;
 use whence_schemas::{CrashPoint, JobId, JobSpec, layout};
 
 use crate::Error;
-use crate::access::places::{self, Place};
+use crate::access::Caller;
+use crate::admission;
+use crate::archive;
 use crate::core::Core;
-use crate::durable::create_json;
 use crate::durable::recover::{self, Submitted};
+use crate::durable::{create_json, pauses};
 use crate::job::{Event, Phase};
 use crate::planning::plan;
 use crate::retry;
@@ -34,18 +35,41 @@ impl<'c> Jobs<'c> {
     /// Fails if the specification cannot be served, the dataset cannot be read, or the job was
     /// canceled or failed for good.
     pub async fn submit(self, spec: JobSpec) -> Result<(JobId, bool), Error> {
+        self.submit_by(spec, &Caller::default()).await
+    }
+
+    /// Submits a job as [`Jobs::submit`] does, in the name of a caller. A paused job goes on.
+    ///
+    /// Fails, too, if the job is not within the bounds of the caller's tenant, or if another tenant has
+    /// submitted the same job.
+    pub async fn submit_by(self, spec: JobSpec, caller: &Caller) -> Result<(JobId, bool), Error> {
         self.0.serving()?;
-        check_numerics(&spec)?;
-        check_is_computed(&spec)?;
-        check_is_allowed(&spec, &self.0.config.allowed)?;
+        let bounds = self.0.config.tenancy.bounds(caller.tenant.as_ref());
+        admission::check(&spec, &self.0.config.allowed, &bounds)?;
         let id = spec.id();
-        if self.resubmit(&id)? {
-            return Ok((id, true));
+        self.look_up(&id).await?;
+        let is_known = self.0.state.read(|state| state.jobs.contains_key(&id));
+        let mut existed = true;
+        if !is_known {
+            existed = self.write_job(&id, spec, caller, bounds.most_rows).await?;
+            self.resume(&id).await?;
         }
-        let existed = self.write_job(&id, spec).await?;
-        self.resume(&id).await?;
+        self.check_is_own(&id, caller)?;
+        self.resubmit(&id)?;
+        if self.summary(&id)?.is_paused {
+            self.set_paused(&id, false).await?;
+        }
         tracing::info!(job = %id, existed, "job submitted");
         Ok((id, existed))
+    }
+
+    /// Fails if another tenant has submitted the job.
+    fn check_is_own(self, id: &JobId, caller: &Caller) -> Result<(), Error> {
+        let visible = self.0.state.read(|state| state.check_visible(id, caller));
+        visible.map_err(|_| Error::Specification {
+            reason: "another team has submitted the same job; give it a `--run-id` of your own"
+                .to_owned(),
+        })
     }
 
     /// Submits the job that computes the failed rows of the sealed job `id` again. Returns its id, and
@@ -55,9 +79,11 @@ impl<'c> Jobs<'c> {
     /// [`Error::Stored`] if one of its table files is damaged.
     pub async fn retry(self, id: &JobId) -> Result<(JobId, bool), Error> {
         self.0.serving()?;
+        self.look_up(id).await?;
         let store = self.0.store.as_ref();
         let next = retry::next_job(store, id).await?;
         let retry = next.id();
+        self.look_up(&retry).await?;
         if self.resubmit(&retry)? {
             return Ok((retry, true));
         }
@@ -85,7 +111,7 @@ impl<'c> Jobs<'c> {
         let (rules, now) = (config.rules(), clock.now());
         let job = recover::job(store.as_ref(), id, &objects, rules, now).await?;
         let job = job.ok_or_else(|| Error::UnknownJob(id.clone()))?;
-        check_numerics(job.spec())?;
+        admission::check_numerics(job.spec())?;
         state.change(|state| {
             // Another request may have submitted the same job in the meantime; its state is kept.
             state.jobs.entry(id.clone()).or_insert(job);
@@ -104,22 +130,40 @@ impl<'c> Jobs<'c> {
     ///
     /// A job counts as submitted once its specification exists. The plan comes first, so that a
     /// crash between the two never leaves a submitted job without a plan.
-    async fn write_job(self, id: &JobId, spec: JobSpec) -> Result<bool, Error> {
+    async fn write_job(
+        self,
+        id: &JobId,
+        spec: JobSpec,
+        caller: &Caller,
+        most_rows: Option<u64>,
+    ) -> Result<bool, Error> {
         let store = self.0.store.as_ref();
         if store.head(&layout::spec(id)).await?.is_some() {
             return Ok(true);
         }
         let plan = plan(&spec).await?;
+        admission::check_rows(plan.num_rows(), most_rows)?;
         create_json(store, &layout::plan(id), &plan).await?;
         CrashPoint::CoordinatorPlanned.pass();
-        create_json(store, &layout::submitted(id), &Submitted::now()).await?;
+        create_json(
+            store,
+            &layout::submitted(id),
+            &Submitted::now_by(caller.tenant.as_ref()),
+        )
+        .await?;
         CrashPoint::CoordinatorBeforeSpec.pass();
         let created = create_json(store, &layout::spec(id), &spec).await?;
         CrashPoint::CoordinatorAfterSpec.pass();
         Ok(created == Created::Already)
     }
 
-    /// Returns the status of a job. Fails if the job is unknown.
+    /// Makes a job known that ended before this coordinator started. Does nothing if it is known, or if
+    /// there is no such job.
+    pub async fn look_up(self, id: &JobId) -> Result<(), Error> {
+        archive::read(self.0, id).await
+    }
+
+    /// Returns the status of a job. Fails if the job is unknown; see [`Jobs::look_up`].
     pub fn summary(self, id: &JobId) -> Result<JobSummary, Error> {
         self.0.state.read(|state| state.summary(id))
     }
@@ -130,14 +174,49 @@ impl<'c> Jobs<'c> {
         self.0.state.read(spec)
     }
 
-    /// Returns the status of every job, newest first.
-    pub fn list(self) -> Vec<JobSummary> {
-        self.0.state.read(crate::state::State::summaries)
+    /// Returns the status of every job that `caller` may see, newest first.
+    pub async fn list(self, caller: &Caller) -> Result<Vec<JobSummary>, Error> {
+        archive::read_all(self.0).await?;
+        Ok(self.0.state.read(|state| state.summaries(caller)))
+    }
+
+    /// Fails with [`Error::UnknownJob`] if there is no such job, or `caller` may not see it.
+    pub async fn check_visible(self, id: &JobId, caller: &Caller) -> Result<(), Error> {
+        self.look_up(id).await?;
+        self.0.state.read(|state| state.check_visible(id, caller))
+    }
+
+    /// Pauses a running job, or lets it go on. What is leased is finished, and nothing else is leased
+    /// while the job is paused, also after a restart. Fails if the job has ended.
+    pub async fn pause(self, id: &JobId, is_paused: bool) -> Result<JobSummary, Error> {
+        self.0.serving()?;
+        self.look_up(id).await?;
+        let how = match self.summary(id)?.phase {
+            Phase::Running => None,
+            Phase::Sealed => Some("is complete".to_owned()),
+            Phase::Cancelled => Some("was cancelled".to_owned()),
+            Phase::Failed { message, .. } => Some(format!("failed: {message}")),
+        };
+        if let Some(how) = how {
+            let job = id.clone();
+            return Err(Error::NotRunning { job, how });
+        }
+        self.set_paused(id, is_paused).await?;
+        self.summary(id)
+    }
+
+    async fn set_paused(self, id: &JobId, is_paused: bool) -> Result<(), Error> {
+        pauses::set(self.0.store.as_ref(), id, is_paused).await?;
+        let now = self.0.clock.now();
+        let event = Event::Paused(is_paused);
+        self.0.state.change(|state| state.apply(id, event, now));
+        Ok(())
     }
 
     /// Cancels a job, unless it is already sealed. No more slots are leased; filled slots are kept.
     pub async fn cancel(self, id: &JobId) -> Result<JobSummary, Error> {
         self.0.serving()?;
+        self.look_up(id).await?;
         if self.summary(id)?.phase != Phase::Sealed {
             let nothing = serde_json::json!({});
             create_json(self.0.store.as_ref(), &layout::cancel(id), &nothing).await?;
@@ -147,19 +226,6 @@ impl<'c> Jobs<'c> {
         }
         self.summary(id)
     }
-}
-
-/// Fails if the job names something outside the places that jobs may name. Says nothing about what is
-/// there.
-fn check_is_allowed(spec: &JobSpec, allowed: &[Place]) -> Result<(), Error> {
-    let Some(name) = places::outside(spec, allowed) else {
-        return Ok(());
-    };
-    Err(Error::Specification {
-        reason: format!(
-            "`{name}` is outside the places that jobs may name here (--allow of the coordinator)"
-        ),
-    })
 }
 
 /// Streams the status of a job: once immediately, then after each change, until the job ends.
@@ -206,28 +272,4 @@ impl Watching {
             tokio::time::sleep(self.core.config.watch_interval).await;
         }
     }
-}
-
-fn check_numerics(spec: &JobSpec) -> Result<(), Error> {
-    if spec.numerics_version == NUMERICS_VERSION {
-        return Ok(());
-    }
-    Err(Error::Specification {
-        reason: format!(
-            "it asks for numerics version {}, this coordinator serves {NUMERICS_VERSION}; \
-             use the same release of whence on both sides",
-            spec.numerics_version
-        ),
-    })
-}
-
-/// Fails if the job's table is made of other tables, which no worker can do.
-fn check_is_computed(spec: &JobSpec) -> Result<(), Error> {
-    if spec.derived_from.is_none() {
-        return Ok(());
-    }
-    Err(Error::Specification {
-        reason: "its table is made of others, by `whence aggregate`; a coordinator cannot run it"
-            .to_owned(),
-    })
 }

@@ -23,10 +23,13 @@ pub mod durable;
 pub mod job;
 pub mod rows;
 
+mod admission;
+mod archive;
 mod assignment;
 mod blocking;
 mod clock;
 mod shared;
+mod standby;
 mod state;
 #[cfg(test)]
 mod testing;

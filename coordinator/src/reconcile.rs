@@ -3,19 +3,23 @@
 //! A pass that fails is repeated at the next tick. That is safe because every write only creates an
 //! object, and does nothing if the object already exists.
 
+use std::convert::Infallible;
+
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use whence_schemas::store::Created;
 use whence_schemas::{CrashPoint, JobId, SlotId, chain, layout};
 
 use crate::Error;
+use crate::archive;
 use crate::closing::Closer;
 use crate::config::Scope;
 use crate::core::Core;
 use crate::dispatch::record;
 use crate::durable::manifest::Manifest;
 use crate::durable::recover::{self, Failed};
-use crate::durable::{self, Expected, Found, create_json, epoch, get_json};
+use crate::durable::{self, Expected, Found, SlotObject, create_json, epoch, get_json, pauses};
 use crate::job::{Due, Event, Job, SlotState};
 use crate::shared::changed;
 use crate::state::State;
@@ -40,6 +44,25 @@ impl<'c> Reconciler<'c> {
     /// A pass runs after every change of the state, and at least twice per heartbeat interval.
     /// Fails only if a newer coordinator serves the root; other errors are logged and retried.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        tokio::select! {
+            ended = self.keep_in_step(shutdown) => ended,
+            never = self.read_archive() => match never {},
+        }
+    }
+
+    /// Reads the jobs that had ended before the coordinator started, and then does nothing.
+    async fn read_archive(self) -> Infallible {
+        while let Err(error) = archive::read_all(self.0).await {
+            tracing::warn!(
+                error = chain(&error),
+                "ended jobs could not be read, trying again"
+            );
+            tokio::time::sleep(self.0.config.poll_interval).await;
+        }
+        std::future::pending().await
+    }
+
+    async fn keep_in_step(self, shutdown: CancellationToken) -> Result<(), Error> {
         let config = &self.0.config;
         let mut changes = self.0.state.changes();
         let mut next_poll = Instant::now() + config.poll_interval;
@@ -143,6 +166,7 @@ impl<'c> Reconciler<'c> {
                 slot: slot.clone(),
                 spec_json: job.spec().canonical_json(),
                 rows: job.plan().rows(&slot).unwrap_or_default(),
+                seen: job.slot(&slot).and_then(SlotObject::remembered),
             };
             let is_split = matches!(job.slot(&slot), Some(SlotState::Split { .. }));
             Ok::<_, Error>((expected, is_split))
@@ -151,9 +175,14 @@ impl<'c> Reconciler<'c> {
             match durable::verify(self.0.store.as_ref(), expected).await? {
                 Found::Whole(digest) => Event::Verified { slot, digest },
                 Found::Damaged(reason) => Event::Damaged { slot, reason },
+                Found::Other(_) if is_split => Event::Damaged {
+                    slot,
+                    reason: "it has rows, and its slot was split".to_owned(),
+                },
                 // The halves of a split slot are filled already, or will be.
                 Found::Nothing if is_split => Closer::new(self.0, id)?.split(slot).await?,
-                Found::Nothing => Event::Missing(slot),
+                // If there is another object, the next poll of the store sees what it is.
+                Found::Nothing | Found::Other(_) => Event::Missing(slot),
             },
         )
     }
@@ -163,7 +192,15 @@ impl<'c> Reconciler<'c> {
         let manifest = |state: &State| Ok::<_, Error>(Manifest::of(state.job(id)?));
         let manifest = self.0.state.read(manifest)?;
         CrashPoint::CoordinatorBeforeSeal.pass();
-        create_json(self.0.store.as_ref(), &layout::sealed(id), &manifest).await?;
+        let store = self.0.store.as_ref();
+        let sealed = create_json(store, &layout::sealed(id), &manifest).await?;
+        if sealed == Created::Already {
+            // Another process of the job sealed it first, with the same files unless there is a bug.
+            let found: Option<Manifest> = get_json(store, &layout::sealed(id)).await?;
+            if found.as_ref() != Some(&manifest) {
+                tracing::error!(job = %id, "the job is sealed with other files; run `whence verify`");
+            }
+        }
         CrashPoint::CoordinatorAfterSeal.pass();
         tracing::info!(job = %id, rows = manifest.rows, errors = manifest.errors, "job sealed");
         Ok(Event::Sealed)
@@ -220,6 +257,9 @@ impl<'c> Reconciler<'c> {
         if self.0.config.share.is_none() {
             return Ok(());
         }
+        let pauses = store.list(&layout::pauses(id)).await?;
+        let is_paused = pauses::is_paused(store, id, &pauses).await?;
+        self.apply(id, Event::Paused(is_paused));
         if store.head(&layout::sealed(id)).await?.is_some() {
             // The last slots may have been filled after they were looked for.
             self.see_slots(id, table).await?;

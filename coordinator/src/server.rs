@@ -12,12 +12,16 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use whence_proto::v1::job_service_server::JobServiceServer;
+use whence_proto::v1::worker_service_server::WorkerServiceServer;
 
 use crate::access::{Access, Guard};
-use crate::service::{self, jobs, workers};
+use crate::service::{Service, jobs, workers};
 use crate::{Coordinator, Error};
 
 /// How often a connection is pinged, and how long to wait for the answer. A peer that vanished
@@ -31,6 +35,10 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 const CALLS_AT_ONCE: u32 = 256;
 /// Buffer size of an in-memory connection: enough for one piece of a shard.
 const PIPE_BYTES: usize = 1 << 20;
+
+/// The services, as health checks name them.
+const JOB_SERVICE: &str = JobServiceServer::<Service>::NAME;
+const WORKER_SERVICE: &str = WorkerServiceServer::<Service>::NAME;
 
 /// Serves `coordinator` over `incoming` connections and does its background work, until `shutdown`.
 /// `access` says what callers must show.
@@ -47,10 +55,12 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_serving::<whence_proto::v1::job_service_server::JobServiceServer<service::Service>>()
-        .await;
-    health.set_serving::<whence_proto::v1::worker_service_server::WorkerServiceServer<service::Service>>().await;
+    let services = [JOB_SERVICE, WORKER_SERVICE, &coordinator.core.served_as].map(str::to_owned);
+    for service in &services {
+        health
+            .set_service_status(service, ServingStatus::Serving)
+            .await;
+    }
     // A token of our own: when the background work ends, it must stop the server too, but must not
     // cancel the caller's token.
     let stop = shutdown.child_token();
@@ -59,6 +69,11 @@ where
         async move {
             stop.cancelled().await;
             coordinator.drain();
+            for service in &services {
+                health
+                    .set_service_status(service, ServingStatus::NotServing)
+                    .await;
+            }
         }
     };
     let server = bounded(access.tls)?
@@ -274,7 +289,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             shutdown.cancel();
         };
-        let both = async { tokio::join!(serving, stopping).0 };
+        let both = Box::pin(async { tokio::join!(serving, stopping).0 });
         let ended = tokio::time::timeout(Duration::from_secs(30), both).await;
         ended.expect("it ends").unwrap();
     }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use whence_schemas::{Attempt, Epoch, JobId, WorkerId, layout};
 
 use crate::Error;
+use crate::access::Caller;
 use crate::assignment::{Assigned, AttemptAt, AttemptProgress};
 use crate::job::scheduler::{self, Assignment, Request};
 use crate::job::{
-    Due, Event, Failure, FailureClass, Job, Machines, Phase, SlotState, Timestamp, Totals,
+    Due, Event, Failure, FailureClass, Job, Machines, Phase, SlotState, Tenant, Tenants, Timestamp,
+    Totals,
 };
 
 /// The status of a job: its phase, its progress, and where its table is.
@@ -22,6 +24,10 @@ pub struct JobSummary {
     pub id: JobId,
     /// Whether it is running, sealed, canceled or failed.
     pub phase: Phase,
+    /// Whether somebody paused it.
+    pub is_paused: bool,
+    /// Who submitted it; none if nobody is told apart.
+    pub tenant: Option<Tenant>,
     /// Its progress in rows, slots, tokens and estimated work.
     pub totals: Totals,
     /// The folder that holds its slots, relative to the storage root.
@@ -79,14 +85,24 @@ impl State {
         }
     }
 
+    /// Fails with [`Error::UnknownJob`] if there is no such job, or `caller` may not see it.
+    pub(crate) fn check_visible(&self, id: &JobId, caller: &Caller) -> Result<(), Error> {
+        let job = self.job(id)?;
+        let is_visible = caller.may_see(job.tenant());
+        is_visible
+            .then_some(())
+            .ok_or_else(|| Error::UnknownJob(id.clone()))
+    }
+
     /// Returns the status of a job.
     pub(crate) fn summary(&self, id: &JobId) -> Result<JobSummary, Error> {
         self.job(id).map(|job| self.summary_of(job))
     }
 
-    /// Returns the status of every job, newest first.
-    pub(crate) fn summaries(&self) -> Vec<JobSummary> {
-        let mut jobs: Vec<_> = self.jobs.values().collect();
+    /// Returns the status of every job that `caller` may see, newest first.
+    pub(crate) fn summaries(&self, caller: &Caller) -> Vec<JobSummary> {
+        let jobs = self.jobs.values();
+        let mut jobs: Vec<_> = jobs.filter(|job| caller.may_see(job.tenant())).collect();
         jobs.sort_by_cached_key(|job| std::cmp::Reverse((job.order().0, job.id().clone())));
         jobs.into_iter().map(|job| self.summary_of(job)).collect()
     }
@@ -95,6 +111,8 @@ impl State {
         JobSummary {
             id: job.id().clone(),
             phase: job.phase().clone(),
+            is_paused: job.is_paused(),
+            tenant: job.tenant().cloned(),
             totals: job.totals(),
             table: job.table().to_owned(),
             workers: self.workers.num_there() as u64,
@@ -171,11 +189,12 @@ impl State {
     pub(crate) fn assign(
         &mut self,
         request: &Request,
+        tenants: &Tenants,
         now: Timestamp,
         new_attempt: impl Fn() -> Attempt,
     ) -> Vec<Assigned> {
         self.workers.heard(&request.worker, now);
-        let chosen = scheduler::assign(self.jobs.values(), request, now);
+        let chosen = scheduler::assign(self.jobs.values(), tenants, request, now);
         let lease = |chosen| self.lease(chosen, &request.worker, new_attempt(), now);
         chosen.into_iter().filter_map(lease).collect()
     }

@@ -58,6 +58,25 @@ pub fn cancel(job: &JobId) -> String {
     format!("{JOBS}/{job}/cancel.json")
 }
 
+/// Returns the folder of the objects that pause a job and let it go on.
+pub fn pauses(job: &JobId) -> String {
+    format!("{JOBS}/{job}/pauses")
+}
+
+/// Returns the name of the object with this number in [`pauses`]. The one with the highest number says
+/// whether the job is paused.
+pub fn pause(job: &JobId, number: u64) -> String {
+    format!("{}/{number:08}.json", pauses(job))
+}
+
+/// Returns the number that a key of [`pause`] has, or `None` if the object is none.
+pub fn pause_of_key(key: &str) -> Option<u64> {
+    let (folder, name) = key.rsplit_once('/')?;
+    let is_pause = folder.ends_with("/pauses");
+    let number = name.strip_suffix(".json")?.parse().ok()?;
+    is_pause.then_some(number)
+}
+
 /// Returns the name of the object that says why a job cannot be completed.
 pub fn failed(job: &JobId) -> String {
     format!("{JOBS}/{job}/failed.json")
@@ -264,6 +283,15 @@ mod tests {
             slot_of_key("tables/attributions/job=x/part-p1.parquet#1"),
             None
         );
+    }
+
+    #[test]
+    fn pauses_are_told_from_other_objects_and_counted() {
+        let job = JobId::of("x");
+        assert_eq!(pause_of_key(&pause(&job, 12)), Some(12));
+        for other in [spec(&job), failed(&job), format!("{}/x.json", pauses(&job))] {
+            assert_eq!(pause_of_key(&other), None, "{other}");
+        }
     }
 
     #[test]

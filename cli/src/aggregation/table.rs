@@ -256,7 +256,7 @@ impl DerivedTable {
             files: self.files.clone(),
         };
         self.create(&layout::sealed(&self.id), &manifest).await?;
-        self.create(&layout::submitted(&self.id), &Submitted::now())
+        self.create(&layout::submitted(&self.id), &Submitted::now_by(None))
             .await?;
         self.create(&layout::spec(&self.id), &self.spec).await?;
         Ok((manifest.rows, manifest.errors))

@@ -120,7 +120,14 @@ pub enum Command {
     /// Follow a job until it ends.
     Watch(Watch),
     /// Stop a job. The rows that are done are kept.
-    Cancel(Cancel),
+    Cancel(OneJob),
+    /// Hand out no more of a job until it is resumed.
+    ///
+    /// What workers are computing is finished. Other jobs go on. A job stays paused when the coordinator
+    /// is restarted; submitting it again resumes it.
+    Pause(OneJob),
+    /// Let a paused job go on.
+    Resume(OneJob),
     /// Show an example of a job or of a saved file as a heatmap.
     Show(Show),
     /// Compare two runs over the same examples.
@@ -291,9 +298,9 @@ pub struct Watch {
     pub progress: ProgressOptions,
 }
 
-/// `whence cancel`.
+/// `whence cancel`, `whence pause` and `whence resume`.
 #[derive(Debug, Args)]
-pub struct Cancel {
+pub struct OneJob {
     /// Job, or the beginning of its id.
     pub job: String,
     /// Which coordinator.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use whence_coordinator::access::Role;
+use whence_coordinator::job::Tenant;
 use whence_proto::access::AccessOptions;
 use whence_schemas::user_path;
 
@@ -50,6 +51,9 @@ pub struct Token {
     /// What its holder may do: `worker`, `submitter`, `viewer` or `admin`.
     #[arg(long)]
     pub role: Role,
+    /// The team it belongs to. Its holder then sees that team's jobs alone. Default: those of every team.
+    #[arg(long)]
+    pub tenant: Option<Tenant>,
 }
 
 /// `whence doctor`.

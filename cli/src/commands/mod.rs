@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 mod list;
 mod man;
+mod pause;
 mod retry;
 mod show;
 #[cfg(feature = "sql")]
@@ -64,6 +65,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Status(arguments) => status::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,
+        Command::Pause(arguments) => pause::run(arguments, true).await,
+        Command::Resume(arguments) => pause::run(arguments, false).await,
         Command::Show(arguments) => show::run(arguments).await,
         Command::Compare(arguments) => compare::run(arguments).await,
         Command::Aggregate(arguments) => aggregate::run(*arguments).await,

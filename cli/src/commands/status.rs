@@ -45,7 +45,7 @@ fn tell(status: &JobStatus, spec: Option<&str>, as_json: bool) -> Result<(), Fai
 
 /// Describes a job's state and progress in one line.
 pub(super) fn describe(status: &JobStatus) -> String {
-    let state = state_name(status.state());
+    let state = state_name(status);
     let mut text = format!(
         "{}  {state:9}  {} of {}",
         status.job_id,
@@ -63,7 +63,7 @@ pub(super) fn describe(status: &JobStatus) -> String {
 fn to_json(status: &JobStatus, spec: Option<&str>) -> Value {
     let mut json = json!({
         "job": status.job_id,
-        "state": state_name(status.state()),
+        "state": state_name(status),
         "rows_total": status.rows_total,
         "rows_done": status.rows_done,
         "rows_failed": status.rows_failed,
@@ -75,6 +75,7 @@ fn to_json(status: &JobStatus, spec: Option<&str>) -> Value {
         "workers": status.workers,
         "table": status.table,
         "message": status.message,
+        "tenant": status.tenant,
     });
     if let Some(spec) = spec.and_then(|spec| serde_json::from_str::<Value>(spec).ok()) {
         json["spec"] = spec;

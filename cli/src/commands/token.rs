@@ -18,6 +18,9 @@ pub(super) fn run(arguments: &Token) -> Result<(), Failure> {
         .map_err(|error| Failure::run(format!("make random numbers: {error}")))?;
     let token = tokens::of_random(bytes);
     eprintln!("line for the coordinator's --tokens file:");
-    eprintln!("{}", tokens::line(name, arguments.role, &token));
+    eprintln!(
+        "{}",
+        tokens::line(name, arguments.role, arguments.tenant.as_ref(), &token)
+    );
     output::line(&token)
 }

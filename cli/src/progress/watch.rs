@@ -82,7 +82,7 @@ impl Watch {
         let rounded = |rate: f64| (rate * 10.0).round() / 10.0;
         json!({
             "job": status.job_id,
-            "state": state_name(status.state()),
+            "state": state_name(status),
             "rows_total": status.rows_total,
             "rows_done": status.rows_done,
             "rows_failed": status.rows_failed,
@@ -107,6 +107,7 @@ impl Watch {
             counted(status.rows_total, "row")
         )];
         match self.rows.rate(at) {
+            _ if status.paused => parts.push("paused".to_owned()),
             Some(rate) => {
                 parts.push(format!("{rate:.1} rows/s"));
                 if let Some(tokens) = self.tokens.rate(at).filter(|tokens| *tokens >= 1.0) {

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use whence_proto::access::{HEADER, SCHEME};
 
+use super::caller::Caller;
 use super::roles;
 use super::tokens::{Holder, Tokens};
 
@@ -48,7 +49,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let checked = match &self.tokens {
             Some(tokens) => check(tokens, request.uri().path(), request.headers()),
             None => Ok(None),
@@ -57,6 +58,8 @@ where
             Ok(holder) => {
                 if let Some(holder) = holder {
                     tracing::debug!(call = request.uri().path(), by = holder.name, "called");
+                    let tenant = holder.tenant.clone();
+                    request.extensions_mut().insert(Caller { tenant });
                 }
                 Either::Right(self.inner.call(request))
             }
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_call_passes_only_with_a_token_whose_role_may_make_it() {
-        let tokens = Tokens::parse(&line("ada", Role::Viewer, "secret")).unwrap();
+        let tokens = Tokens::parse(&line("ada", Role::Viewer, None, "secret")).unwrap();
         let code = |call: &str, header: Option<&str>| {
             let mut headers = HeaderMap::new();
             if let Some(value) = header {

@@ -9,6 +9,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::places::Place;
 use super::requirements::Access;
+use super::tenancy::Tenancy;
 use super::tokens::Tokens;
 use crate::Error;
 
@@ -52,6 +53,10 @@ pub struct AccessOptions {
         value_delimiter = ','
     )]
     allow: Vec<Place>,
+    /// File of the teams that share the coordinator, one line each: a name, as in --tokens, and any of
+    /// `weight=N` (part of the workers), `slots=N` (at a time), `rows=N` (of a job), `allow=PLACE`.
+    #[arg(long, env = "WHENCE_TENANTS", value_name = "FILE")]
+    tenants: Option<PathBuf>,
     /// Serve other machines without encryption, or without asking who they are.
     #[arg(long, env = "WHENCE_INSECURE")]
     insecure: bool,
@@ -61,6 +66,15 @@ impl AccessOptions {
     /// Returns the places that jobs may name.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.allow.clone()
+    }
+
+    /// Reads the file of tenants. Fails if it cannot be used.
+    pub(crate) fn tenancy(&self) -> Result<Tenancy, Error> {
+        let Some(path) = &self.tenants else {
+            return Ok(Tenancy::default());
+        };
+        let parsed = Tenancy::parse(&read("--tenants", path)?);
+        parsed.map_err(|reason| refused("--tenants", path, reason))
     }
 
     /// Reads the files. Fails if one cannot be used, or if other machines could reach `address` without
@@ -125,7 +139,7 @@ mod tests {
     fn other_machines_are_served_only_encrypted_and_known_unless_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = folder.path().join("tokens");
-        std::fs::write(&tokens, line("w", Role::Worker, "secret")).unwrap();
+        std::fs::write(&tokens, line("w", Role::Worker, None, "secret")).unwrap();
         let open = AccessOptions::default();
         assert!(open.load(address("127.0.0.1:1")).is_ok());
         assert!(open.load(address("[::1]:1")).is_ok());

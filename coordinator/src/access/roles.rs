@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Role {
     /// Take slots and report on them.
     Worker,
-    /// See jobs, submit, retry and cancel them.
+    /// See jobs, submit, retry, pause and cancel them.
     Submitter,
     /// See jobs.
     Viewer,
@@ -52,6 +52,8 @@ const CALLS: &[(&str, &[Role])] = &[
     ("/attribution.v1.JobService/SubmitJob", &[Role::Submitter]),
     ("/attribution.v1.JobService/RetryJob", &[Role::Submitter]),
     ("/attribution.v1.JobService/CancelJob", &[Role::Submitter]),
+    ("/attribution.v1.JobService/PauseJob", &[Role::Submitter]),
+    ("/attribution.v1.JobService/ResumeJob", &[Role::Submitter]),
     (
         "/attribution.v1.JobService/GetJob",
         &[Role::Submitter, Role::Viewer],

@@ -1,7 +1,7 @@
 //! The tokens that a coordinator knows. It keeps only their digests.
 //!
-//! A file has one line per token: a name, a role, and the token's SHA-256 in hexadecimal digits. Empty
-//! lines and lines after `#` are ignored. Tokens are random numbers of 256 bits, so a digest tells
+//! A file has one line per token: a name, a role, the token's SHA-256 in hexadecimal digits, and if the
+//! holder belongs to a team, the team's name. Empty lines and lines after `#` are ignored. Tokens are random numbers of 256 bits, so a digest tells
 //! nothing about one, and looking digests up takes no care about time.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::Role;
+use crate::job::Tenant;
 
 /// Random bytes of a token.
 const BYTES: usize = 32;
@@ -23,6 +24,8 @@ pub struct Holder {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Its team, to whose jobs it is confined; none if it may see those of every team.
+    pub tenant: Option<Tenant>,
 }
 
 /// The holders of all tokens.
@@ -38,13 +41,18 @@ impl Tokens {
             let line = line.split('#').next().unwrap_or_default();
             let words: Vec<&str> = line.split_whitespace().collect();
             let refuse = |reason: &str| format!("line {}: {reason}", index + 1);
-            let [name, role, digest] = words[..] else {
-                if words.is_empty() {
-                    continue;
+            let (name, role, digest, tenant) = match words[..] {
+                [] => continue,
+                [name, role, digest] => (name, role, digest, None),
+                [name, role, digest, tenant] => (name, role, digest, Some(tenant)),
+                _ => {
+                    let needed = "it needs a name, a role, a digest and at most a tenant; \
+                                  `whence token` prints them";
+                    return Err(refuse(needed));
                 }
-                let needed = "it needs a name, a role and a digest; `whence token` prints them";
-                return Err(refuse(needed));
             };
+            let tenant = tenant.map(str::parse).transpose();
+            let tenant = tenant.map_err(|reason: String| refuse(&reason))?;
             let role: Role = role.parse().map_err(|reason: String| refuse(&reason))?;
             let digest = digest.to_ascii_lowercase();
             if digest.len() != 64 || !digest.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -52,7 +60,8 @@ impl Tokens {
                 return Err(refuse(needed));
             }
             let name = name.to_owned();
-            if tokens.insert(digest, Holder { name, role }).is_some() {
+            let holder = Holder { name, role, tenant };
+            if tokens.insert(digest, holder).is_some() {
                 return Err(refuse("another line has the same digest"));
             }
         }
@@ -74,8 +83,12 @@ pub fn of_random(bytes: [u8; BYTES]) -> String {
 }
 
 /// Returns the line that a coordinator knows a token by.
-pub fn line(name: &str, role: Role, token: &str) -> String {
-    format!("{name} {role} {}", digest(token))
+pub fn line(name: &str, role: Role, tenant: Option<&Tenant>, token: &str) -> String {
+    let line = format!("{name} {role} {}", digest(token));
+    match tenant {
+        Some(tenant) => format!("{line} {tenant}"),
+        None => line,
+    }
 }
 
 fn digest(token: &str) -> String {
@@ -92,11 +105,12 @@ mod tests {
         assert!(token.starts_with("whence_0707"), "{token}");
         let text = format!(
             "# people\n\n{} # on call\n",
-            line("ada", Role::Viewer, &token)
+            line("ada", Role::Viewer, Some(&"nlp".parse().unwrap()), &token)
         );
         let tokens = Tokens::parse(&text).unwrap();
         let holder = tokens.holder(&token).unwrap();
         assert_eq!((holder.name.as_str(), holder.role), ("ada", Role::Viewer));
+        assert_eq!(holder.tenant, Some("nlp".parse().unwrap()));
         assert_eq!(tokens.holder("whence_08"), None);
         assert!(!text.contains(&token) && !format!("{tokens:?}").contains(&token));
         // `printf abc | sha256sum`, so that a line can be made without whence.
@@ -110,7 +124,7 @@ mod tests {
         for (text, named) in [
             (String::new(), "no token"),
             (
-                format!("\nada viewer {digest} x"),
+                format!("\nada viewer {digest} x y"),
                 "line 2: it needs a name",
             ),
             (format!("ada root {digest}"), "line 1: `root` is not a role"),

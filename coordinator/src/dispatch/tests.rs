@@ -258,3 +258,49 @@ async fn an_attempt_given_back_is_handed_to_the_next() {
     assert_eq!(second.at.slot, first.at.slot);
     assert_ne!(second.at.attempt, first.at.attempt);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_job_is_not_handed_out_until_it_is_resumed_or_submitted_again() {
+    let stage = Stage::new().await;
+    let jobs = stage.coordinator.jobs();
+    let (id, _) = jobs.submit(stage.job(3)).await.unwrap();
+    let first = stage.acquire("a", 1).await.remove(0);
+    assert!(jobs.pause(&id, true).await.unwrap().is_paused);
+    assert!(stage.acquire("b", 1).await.is_empty());
+    // What is being computed is finished.
+    let progress = [AttemptProgress::none(&first.at)];
+    let unwanted = stage.coordinator.dispatch();
+    let unwanted = unwanted.heartbeat(&crate::testing::worker("a"), &progress);
+    assert_eq!(unwanted.unwrap(), []);
+    stage.fill(&first).await;
+    stage
+        .coordinator
+        .dispatch()
+        .complete(&first.at, 1)
+        .await
+        .unwrap();
+    assert_eq!(jobs.summary(&id).unwrap().totals.slots_done, 1);
+    assert!(!jobs.pause(&id, false).await.unwrap().is_paused);
+    assert_eq!(stage.acquire("b", 1).await.len(), 1);
+    jobs.pause(&id, true).await.unwrap();
+    jobs.submit(stage.job(3)).await.unwrap();
+    assert_eq!(stage.acquire("c", 1).await.len(), 1);
+    jobs.cancel(&id).await.unwrap();
+    let refused = jobs.pause(&id, true).await.unwrap_err().to_string();
+    assert!(refused.contains("was cancelled"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_writes_elsewhere_ends_the_job_with_the_reason() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    for _ in 0..3 {
+        let leased = stage.acquire("a", 1).await.remove(0);
+        let reported = stage.coordinator.dispatch().complete(&leased.at, 1);
+        reported.await.unwrap();
+    }
+    let Phase::Failed { message, .. } = stage.coordinator.jobs().summary(&id).unwrap().phase else {
+        panic!("the job goes on");
+    };
+    assert!(message.contains("not in the storage root"), "{message}");
+}

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use whence_schemas::store::{Created, SlotStore};
 use whence_schemas::{CrashPoint, Epoch, layout};
 
-use super::create_json;
+use super::{create_json, get_json};
 use crate::Error;
 
-/// The content of an epoch's object. No program reads it; it is there for people who investigate.
+/// The content of an epoch's object, for people who investigate and for the next coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// When the epoch was claimed, in milliseconds since 1970.
@@ -20,6 +20,20 @@ pub struct Claim {
     pub process: u32,
     /// Version of the program.
     pub code_version: String,
+    /// Where it listens; none if others cannot reach it.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Whether connections to it are encrypted.
+    #[serde(default)]
+    pub is_encrypted: bool,
+}
+
+impl Claim {
+    /// Returns the name under which the coordinator says that it serves. It differs from that of every
+    /// other coordinator, also of other roots.
+    pub fn name(&self) -> String {
+        format!("whence.coordinator.{}.{}", self.at_ms, self.process)
+    }
 }
 
 /// Claims the next epoch of the storage root and returns it.
@@ -32,6 +46,13 @@ pub async fn claim(store: &dyn SlotStore, claim: &Claim) -> Result<Epoch, Error>
             return Ok(epoch);
         }
     }
+}
+
+/// Returns the newest claim and its epoch; none if there is none.
+pub async fn newest_claim(store: &dyn SlotStore) -> Result<Option<(Epoch, Claim)>, Error> {
+    let epoch = newest(store).await?;
+    let claim: Option<Claim> = get_json(store, &layout::epoch(epoch)).await?;
+    Ok(claim.map(|claim| (epoch, claim)))
 }
 
 /// Returns the newest epoch that was claimed; 0 if there is none.
@@ -58,6 +79,8 @@ mod tests {
             at_ms: 0,
             process: 1,
             code_version: "1".to_owned(),
+            address: None,
+            is_encrypted: false,
         }
     }
 

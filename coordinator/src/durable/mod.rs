@@ -13,6 +13,7 @@ use crate::Error;
 pub mod epoch;
 mod fallback;
 pub mod manifest;
+pub mod pauses;
 pub mod recover;
 pub mod root;
 mod slot_object;

@@ -9,53 +9,80 @@ use whence_schemas::store::{Listed, SlotStore, StoreError};
 use whence_schemas::{ErrorKind, JobId, JobSpec, Plan, SlotId, chain, layout};
 
 use super::manifest::Manifest;
-use super::{get_json, inspect};
+use super::{get_json, inspect, pauses};
 use crate::Error;
 use crate::clock::Clock;
-use crate::job::{Event, Failure, Job, Rules, SlotState, Timestamp};
+use crate::job::{Event, Failure, Job, Rules, SlotState, Tenant, Timestamp};
 
 /// Objects read at the same time. Enough to overlap the round trips without flooding the store.
 const READS_AT_ONCE: usize = 32;
 
 /// The content of `submitted.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
     /// When the job was submitted, in milliseconds since 1970.
     pub at_ms: u64,
+    /// Who submitted it; none if nobody is told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
 }
 
 impl Submitted {
-    /// Returns what is recorded of a job that is submitted now.
-    pub fn now() -> Self {
+    /// Returns what is recorded of a job that `tenant` submits now.
+    pub fn now_by(tenant: Option<&Tenant>) -> Self {
         Self {
             at_ms: Clock::calendar_ms(),
+            tenant: tenant.cloned(),
         }
     }
 }
 
-/// Rebuilds every job below the storage root.
-///
-/// A job whose objects are damaged is logged and left out, so that the others can be served. Fails
-/// if the store fails.
-pub async fn jobs(store: &dyn SlotStore, rules: Rules, now: Timestamp) -> Result<Vec<Job>, Error> {
-    let mut objects: BTreeMap<JobId, Vec<Listed>> = BTreeMap::new();
+/// The objects of some jobs, as they were listed.
+pub type Objects = BTreeMap<JobId, Vec<Listed>>;
+
+/// Lists the objects of every job below the storage root: first of those that are still to be done,
+/// then of those that have ended.
+pub async fn list(store: &dyn SlotStore) -> Result<(Objects, Objects), Error> {
+    let mut objects = Objects::new();
     for object in store.list(layout::JOBS).await? {
         let id = object.key.split('/').nth(1).map(str::parse);
         if let Some(Ok(id)) = id {
             objects.entry(id).or_default().push(object);
         }
     }
-    let mut jobs = Vec::new();
-    for (id, objects) in objects {
+    let has_ended = |id: &JobId, objects: &[Listed]| {
+        let ends = [layout::sealed(id), layout::cancel(id), layout::failed(id)];
+        objects.iter().any(|object| ends.contains(&object.key))
+    };
+    Ok(objects
+        .into_iter()
+        .partition(|(id, objects)| !has_ended(id, objects)))
+}
+
+/// Rebuilds jobs from their objects, several at a time.
+///
+/// A job whose objects are damaged is logged and left out, so that the others can be served. Fails
+/// if the store fails.
+pub async fn jobs(
+    store: &dyn SlotStore,
+    objects: Objects,
+    rules: Rules,
+    now: Timestamp,
+) -> Result<Vec<Job>, Error> {
+    let rebuilt = objects.into_iter().map(|(id, objects)| async move {
         match job(store, &id, &objects, rules, now).await {
-            Ok(job) => jobs.extend(job),
             Err(error) if error.kind() == ErrorKind::Data => {
                 tracing::error!(job = %id, error = chain(&error), "job cannot be recovered");
+                Ok(None)
             }
-            Err(error) => return Err(error),
+            other => other,
         }
-    }
-    Ok(jobs)
+    });
+    let rebuilt: Vec<Option<Job>> = stream::iter(rebuilt)
+        .buffer_unordered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(rebuilt.into_iter().flatten().collect())
 }
 
 /// Rebuilds the job `id` from its `objects`; `None` if its submission was never completed.
@@ -71,24 +98,21 @@ pub async fn job(
     };
     let spec = Arc::new(spec);
     let submitted: Option<Submitted> = get_json(store, &layout::submitted(id)).await?;
-    let submitted_ms = submitted.map_or(0, |submitted| submitted.at_ms);
+    let (submitted_ms, tenant) = submitted.map_or((0, None), |by| (by.at_ms, by.tenant));
     let stands = |key: String| objects.iter().any(|object| object.key == key);
     // A sealed job needs neither its plan nor its slots any more: the manifest has the totals.
     if stands(layout::sealed(id))
         && let Some(manifest) = get_json::<Manifest>(store, &layout::sealed(id)).await?
     {
-        return Ok(Some(Job::sealed(
-            spec,
-            submitted_ms,
-            manifest.totals(),
-            rules,
-        )));
+        let job = Job::sealed(spec, submitted_ms, manifest.totals(), rules);
+        return Ok(Some(job.of_tenant(tenant)));
     }
     // The plan is written before the specification, so it exists if the specification does.
     let Some(plan) = get_json::<Plan>(store, &layout::plan(id)).await? else {
         return Ok(None);
     };
-    let mut job = Job::new(spec, Arc::new(plan), submitted_ms, rules, now);
+    let job = Job::new(spec, Arc::new(plan), submitted_ms, rules, now);
+    let mut job = job.of_tenant(tenant);
     for object in unknown_slots(store, &job).await? {
         job.apply(object, now);
     }
@@ -97,6 +121,8 @@ pub async fn job(
     for failure in failures(store, id, objects).await? {
         job.apply(Event::FoundFailure(failure), now);
     }
+    let is_paused = pauses::is_paused(store, id, objects).await?;
+    job.apply(Event::Paused(is_paused), now);
     if stands(layout::cancel(id)) {
         job.apply(Event::Cancelled, now);
     } else if stands(layout::failed(id)) {

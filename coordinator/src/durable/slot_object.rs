@@ -1,9 +1,9 @@
 //! Reads what kind of object fills a slot. Only the object's footer is read, not its rows.
 
 use whence_schemas::store::{Listed, SlotStore, StoreError, read_footer};
-use whence_schemas::{SlotId, SlotKind, layout};
+use whence_schemas::{Footer, SlotId, SlotKind, layout};
 
-use crate::job::{Event, Fill, FillKind};
+use crate::job::{Event, Fill, FillKind, SlotState};
 
 /// The object that fills a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,38 @@ pub enum SlotObject {
 }
 
 impl SlotObject {
+    /// Returns what an object of this length is by its footer.
+    pub fn of(footer: &Footer, bytes: u64) -> Self {
+        let kind = match footer.kind {
+            SlotKind::Tombstone => return Self::Tombstone(bytes),
+            SlotKind::Full => FillKind::Full,
+            SlotKind::Quarantine => FillKind::Quarantine,
+        };
+        Self::Filled(Fill {
+            kind,
+            rows: footer.examples,
+            errors: footer.errors,
+            bytes,
+        })
+    }
+
+    /// Returns what a job remembers of a slot; none if the slot is open.
+    pub fn remembered(state: &SlotState) -> Option<Self> {
+        match state {
+            SlotState::Filled(fill) => Some(Self::Filled(fill.clone())),
+            SlotState::Split { bytes } => Some(Self::Tombstone(*bytes)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a slot that held this object still does. One tombstone is like another.
+    pub fn is_still(&self, found: &Self) -> bool {
+        match (self, found) {
+            (Self::Tombstone(_), Self::Tombstone(_)) => true,
+            _ => self == found,
+        }
+    }
+
     /// Returns the event for a job in whose `slot` this object was seen. `tokens` were attributed
     /// for it; 0 if unknown.
     pub fn seen_in(self, slot: SlotId, tokens: u64) -> Event {
@@ -28,17 +60,7 @@ impl SlotObject {
 /// Reads the footer of a slot's object. Fails if `object` is not a valid slot object.
 pub async fn inspect(store: &dyn SlotStore, object: &Listed) -> Result<SlotObject, StoreError> {
     let footer = read_footer(store, object).await?;
-    let kind = match footer.kind {
-        SlotKind::Tombstone => return Ok(SlotObject::Tombstone(object.bytes)),
-        SlotKind::Full => FillKind::Full,
-        SlotKind::Quarantine => FillKind::Quarantine,
-    };
-    Ok(SlotObject::Filled(Fill {
-        kind,
-        rows: footer.examples,
-        errors: footer.errors,
-        bytes: object.bytes,
-    }))
+    Ok(SlotObject::of(&footer, object.bytes))
 }
 
 /// Looks at a slot and, if it is split, at the slots below it.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use whence_schemas::store::SlotStore;
 use whence_schemas::{SlotId, SlotKind, slot_file};
 
+use super::SlotObject;
 use crate::Error;
 use crate::blocking::blocking;
 
@@ -19,6 +20,8 @@ pub struct Expected {
     pub spec_json: String,
     /// The slot's rows in the plan. A tombstone has none of them.
     pub rows: Range<u64>,
+    /// What the slot held when it was looked at before; none if it was not.
+    pub seen: Option<SlotObject>,
 }
 
 /// What was found.
@@ -26,6 +29,9 @@ pub struct Expected {
 pub enum Found {
     /// The object is whole and the slot's own. This is its digest.
     Whole(String),
+    /// The slot now holds another object than before: somebody deleted that, and somebody else filled
+    /// the slot.
+    Other(SlotObject),
     /// It is not, for this reason.
     Damaged(String),
     /// There is no such object.
@@ -37,16 +43,17 @@ pub async fn verify(store: &dyn SlotStore, expected: Expected) -> Result<Found, 
     let Some(bytes) = store.get(&expected.key).await? else {
         return Ok(Found::Nothing);
     };
+    let length = bytes.len() as u64;
     let check = move || {
         Ok(match slot_file::verify(bytes) {
-            Ok(file) => judge(&file, &expected),
+            Ok(file) => judge(&file, length, &expected),
             Err(error) => Found::Damaged(error.to_string()),
         })
     };
     blocking("verify a table file", check).await
 }
 
-fn judge(file: &slot_file::Verified, expected: &Expected) -> Found {
+fn judge(file: &slot_file::Verified, length: u64, expected: &Expected) -> Found {
     let footer = &file.footer;
     if footer.spec_json != expected.spec_json {
         return Found::Damaged("it belongs to another job".to_owned());
@@ -66,5 +73,9 @@ fn judge(file: &slot_file::Verified, expected: &Expected) -> Found {
             rows.start, rows.end
         ));
     }
-    Found::Whole(file.digest.clone())
+    let found = SlotObject::of(footer, length);
+    match &expected.seen {
+        Some(seen) if !seen.is_still(&found) => Found::Other(found),
+        _ => Found::Whole(file.digest.clone()),
+    }
 }

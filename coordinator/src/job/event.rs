@@ -38,6 +38,15 @@ pub enum Event {
         /// The attempt.
         attempt: Attempt,
     },
+    /// A worker reported that its slot is filled, and the coordinator finds nothing there.
+    Unseen {
+        /// The slot.
+        slot: SlotId,
+        /// The attempt.
+        attempt: Attempt,
+        /// How many workers are known; see [`Event::Failed`].
+        num_workers: usize,
+    },
     /// A worker reported that an attempt failed.
     Failed {
         /// Which attempt failed, and how.
@@ -85,6 +94,8 @@ pub enum Event {
     Sealed,
     /// Somebody canceled the job.
     Cancelled,
+    /// Somebody paused the job, or let it go on.
+    Paused(bool),
     /// Somebody submitted the job again.
     Resubmitted,
     /// The rows of the dataset can no longer be read as they were when the job was submitted.

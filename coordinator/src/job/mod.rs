@@ -26,10 +26,12 @@ mod simulation;
 mod slot;
 #[cfg(test)]
 mod storms;
+pub mod tenants;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timestamp;
 mod transitions;
+mod unseen;
 mod verification;
 mod work;
 
@@ -40,10 +42,12 @@ pub use machines::Machines;
 pub use rules::Rules;
 pub use share::Share;
 pub use slot::{Closing, Fill, FillKind, SlotState};
+pub use tenants::{Tenant, Tenants};
 pub use timestamp::Timestamp;
 
 use evidence::History;
 use slot::Slot;
+use unseen::Unseen;
 use work::CountedWork;
 
 /// Objects to verify in one pass over what is due, so that a pass does not take long.
@@ -124,7 +128,11 @@ pub struct Job {
     table: String,
     /// When the job was submitted, in milliseconds since 1970. Earlier jobs are served first.
     submitted_ms: u64,
+    /// Who submitted it; none if nobody is told apart.
+    tenant: Option<Tenant>,
     phase: Phase,
+    /// Whether somebody paused it: no slot is leased, and those that are leased are finished.
+    is_paused: bool,
     slots: BTreeMap<SlotId, Slot>,
     pending: BTreeSet<SlotId>,
     leased: BTreeSet<SlotId>,
@@ -143,6 +151,7 @@ pub struct Job {
     /// Attempts that have ended, to tell bad rows from bad machines.
     history: History,
     refused_by: BTreeSet<WorkerId>,
+    unseen: Unseen,
     /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
     rules: Rules,
@@ -162,7 +171,9 @@ impl Job {
             table: layout::table(&spec),
             spec,
             submitted_ms,
+            tenant: None,
             phase: Phase::Running,
+            is_paused: false,
             slots: BTreeMap::new(),
             pending: BTreeSet::new(),
             leased: BTreeSet::new(),
@@ -176,6 +187,7 @@ impl Job {
             counted: CountedWork::default(),
             history: History::default(),
             refused_by: BTreeSet::new(),
+            unseen: Unseen::new(),
             failure_stands: false,
             rules,
             plan,
@@ -223,6 +235,23 @@ impl Job {
     /// Returns its phase.
     pub fn phase(&self) -> &Phase {
         &self.phase
+    }
+
+    /// Returns whether somebody paused it.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused && self.phase == Phase::Running
+    }
+
+    /// Returns who submitted it; none if nobody is told apart.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
+    }
+
+    /// Sets who submitted it.
+    #[must_use]
+    pub fn of_tenant(mut self, tenant: Option<Tenant>) -> Self {
+        self.tenant = tenant;
+        self
     }
 
     /// Returns the key to sort jobs by: submission time first, then the id to break ties.

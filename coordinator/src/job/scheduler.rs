@@ -1,9 +1,10 @@
 //! Chooses which slots to hand out next. Reads nothing but its arguments.
 //!
-//! Jobs are served in the order of their submission, with two exceptions. A worker keeps working
-//! with a model it has loaded as long as that model has work, because loading another one is slow.
-//! And a job that nobody works on and that has waited too long goes first, whatever the worker has
-//! loaded. If no slot is left to hand out, the worker may get a backup attempt at a slot whose
+//! Tenants get slots in proportion to their weights, and jobs of one tenant are served in the order of
+//! their submission, with two exceptions. A worker keeps working with a model it has loaded as long as
+//! that model has work, because loading another one is slow. And a job that has waited too long goes
+//! first, whatever the worker has loaded, if nobody works on it or its tenant has less than its part.
+//! If no slot is left to hand out, the worker may get a backup attempt at a slot whose
 //! first attempt takes much longer than usual.
 //!
 //! A slot that lost a worker is tried after the others, and alone: its worker holds no other lease
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use whence_schemas::{JobId, SlotId, WorkerId};
 
-use super::{Job, Lease, Phase, SlotState, Timestamp};
+use super::tenants::Leased;
+use super::{Job, Lease, Phase, SlotState, Tenants, Timestamp};
 
 /// How long a job may wait before a worker switches models for it. About twice as long as a large
 /// model takes to load, so that workers do not spend most of their time on loading.
@@ -44,6 +46,7 @@ pub struct Assignment {
 /// there are none.
 pub fn assign<'a>(
     jobs: impl Iterator<Item = &'a Job>,
+    tenants: &'a Tenants,
     request: &Request,
     now: Timestamp,
 ) -> Vec<Assignment> {
@@ -55,35 +58,81 @@ pub fn assign<'a>(
     if request.credits == 0 || held.iter().any(|lease| lease.is_alone) {
         return Vec::new();
     }
-    open.retain(|job| !job.refused_by.contains(&request.worker));
-    open.sort_by_cached_key(|job| (turn(job, request, now), job.order().0, job.id().clone()));
-    let mut chosen = Vec::new();
-    for (job, slot) in open.iter().flat_map(|job| ready(job, now)) {
-        let is_first = held.is_empty() && chosen.is_empty();
-        if job.is_suspect(slot) && !is_first {
-            // It waits until a worker has nothing else to do, and nothing goes before it.
-            return chosen;
-        }
-        chosen.push(Assignment {
-            job: job.id().clone(),
-            slot: slot.clone(),
-        });
-        if job.is_suspect(slot) || chosen.len() == request.credits {
-            return chosen;
-        }
-    }
+    let has_leases = !held.is_empty();
+    let leased = Leased::count(&open, tenants);
+    open.retain(|job| !job.is_paused() && !job.refused_by.contains(&request.worker));
+    open.sort_by_key(|job| job.order());
+    let chosen = pending(&open, leased, request, has_leases, now);
     if !chosen.is_empty() {
         return chosen;
     }
-    let backup = open
+    let mut turns = open;
+    turns.sort_by_key(|job| !request.loaded.contains(&job.spec().model.digest));
+    let backup = turns
         .iter()
         .find_map(|job| backup(job, &request.worker, now));
     backup.into_iter().collect()
 }
 
+/// The slots of a job that may be leased.
+struct Queue<'j, I> {
+    job: &'j Job,
+    turn: usize,
+    /// Its place among the jobs by submission.
+    order: usize,
+    slots: I,
+}
+
+/// Chooses pending slots of the jobs in `open`, which are sorted by their submission.
+fn pending<'j>(
+    open: &[&'j Job],
+    mut leased: Leased<'j>,
+    request: &Request,
+    has_leases: bool,
+    now: Timestamp,
+) -> Vec<Assignment> {
+    let queues = open.iter().filter(|job| !job.pending.is_empty());
+    let queues = queues.enumerate().map(|(order, job)| Queue {
+        job,
+        turn: turn(job, &leased, request, now),
+        order,
+        slots: ready(job, now),
+    });
+    let mut queues: Vec<_> = queues.collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < request.credits {
+        let candidates = queues.iter().enumerate();
+        let next = candidates
+            .filter(|(_, queue)| leased.has_room(queue.job.tenant()))
+            .min_by_key(|(_, queue)| (queue.turn, leased.load(queue.job.tenant()), queue.order));
+        let Some((place, _)) = next else {
+            break;
+        };
+        let Some(slot) = queues[place].slots.next() else {
+            queues.swap_remove(place);
+            continue;
+        };
+        let job = queues[place].job;
+        let is_suspect = job.is_suspect(slot);
+        if is_suspect && (has_leases || !chosen.is_empty()) {
+            // It waits until a worker has nothing else to do, and nothing goes before it.
+            break;
+        }
+        leased.add(job.tenant());
+        chosen.push(Assignment {
+            job: job.id().clone(),
+            slot: slot.clone(),
+        });
+        if is_suspect {
+            break;
+        }
+    }
+    chosen
+}
+
 /// Returns the slots of a job that may be leased now. Those that lost a worker come last. Otherwise they
 /// are in the order of the plan, or in that of the process's share.
-fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = (&Job, &SlotId)> {
+fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = &SlotId> {
     let of = move |is_suspect: bool| {
         let ready = job.pending_slots();
         let ready = ready.filter(move |(_, not_before)| *not_before <= now);
@@ -98,20 +147,23 @@ fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = (&Job, &SlotId)> {
     // Without a share nothing is sorted: a coordinator of many slots is asked often.
     let planned = sorted.is_none().then(|| of(false).chain(of(true)));
     let slots = sorted.into_iter().flatten();
-    let slots = slots.chain(planned.into_iter().flatten());
-    slots.map(move |slot| (job, slot))
+    slots.chain(planned.into_iter().flatten())
 }
 
 /// Returns a job's place in the queue; lower goes first. Starved jobs that need another model come
 /// first, then jobs whose model the worker has loaded (most recently used first), then the rest.
-fn turn(job: &Job, request: &Request, now: Timestamp) -> usize {
+fn turn(job: &Job, leased: &Leased, request: &Request, now: Timestamp) -> usize {
     let loaded = request
         .loaded
         .iter()
         .position(|digest| *digest == job.spec().model.digest);
+    let is_starved = || {
+        let is_short = job.leased.is_empty() || leased.is_short(job.tenant());
+        is_short && now.since(job.last_leased) > SWITCH_AFTER
+    };
     match loaded {
         Some(place) => 1 + place,
-        None if job.leased.is_empty() && now.since(job.last_leased) > SWITCH_AFTER => 0,
+        None if is_starved() => 0,
         None => 1 + request.loaded.len(),
     }
 }

@@ -152,7 +152,12 @@ impl World {
             credits: 1,
             loaded: Vec::new(),
         };
-        for chosen in scheduler::assign(std::iter::once(&self.job), &request, self.now) {
+        for chosen in scheduler::assign(
+            std::iter::once(&self.job),
+            &Tenants::default(),
+            &request,
+            self.now,
+        ) {
             self.num_attempts += 1;
             let attempt = Attempt::of(ulid::Ulid(self.num_attempts));
             let event = Event::Leased {

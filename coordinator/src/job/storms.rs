@@ -150,7 +150,12 @@ impl World {
             credits: 2 - self.workers[index].leases.len(),
             loaded: Vec::new(),
         };
-        for chosen in scheduler::assign(std::iter::once(&self.job), &request, self.now) {
+        for chosen in scheduler::assign(
+            std::iter::once(&self.job),
+            &Tenants::default(),
+            &request,
+            self.now,
+        ) {
             self.attempts += 1;
             let attempt = Attempt::of(ulid::Ulid(self.attempts));
             let event = Event::Leased {

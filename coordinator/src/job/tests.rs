@@ -80,7 +80,7 @@ fn fail(job: &mut Job, slot: &SlotId, number: u128, class: FailureClass, now: Ti
 }
 
 fn next(job: &Job, request: &Request, now: Timestamp) -> Option<SlotId> {
-    let chosen = scheduler::assign(std::iter::once(job), request, now);
+    let chosen = scheduler::assign(std::iter::once(job), &Tenants::default(), request, now);
     chosen
         .into_iter()
         .next()
@@ -367,7 +367,12 @@ fn a_worker_keeps_its_loaded_model_until_another_job_starves() {
     let (mut first, mut second) = (job_of("m1", &[1, 1]), job_of("m2", &[1, 1]));
     let asked = request("a", &["m2"]);
     let choose = |first: &Job, second: &Job, now| {
-        let chosen = scheduler::assign([first, second].into_iter(), &asked, now);
+        let chosen = scheduler::assign(
+            [first, second].into_iter(),
+            &Tenants::default(),
+            &asked,
+            now,
+        );
         chosen[0].job.clone()
     };
     lease(&mut first, &slot(0), 1, "b", at(0));

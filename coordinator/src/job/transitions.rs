@@ -45,6 +45,11 @@ impl Job {
             Event::Released { slot, attempt } => {
                 self.end_lease(&slot, &attempt, now);
             }
+            Event::Unseen {
+                slot,
+                attempt,
+                num_workers,
+            } => self.unseen(&slot, &attempt, num_workers, now),
             Event::Failed {
                 failure,
                 jitter,
@@ -57,6 +62,7 @@ impl Job {
             Event::Missing(slot) => self.reopen(&slot, now),
             Event::Sealed => self.sealed_now(),
             Event::Cancelled if self.phase != Phase::Sealed => self.phase = Phase::Cancelled,
+            Event::Paused(is_paused) => self.is_paused = is_paused,
             Event::Resubmitted => self.resume(),
             Event::DatasetUnreadable(reason) if self.phase == Phase::Running => {
                 self.phase = Phase::Failed {
@@ -154,7 +160,7 @@ impl Job {
 
     /// Ends the lease of an attempt whose worker did not vanish. Returns false if there is no such
     /// lease.
-    fn end_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
+    pub(super) fn end_lease(&mut self, id: &SlotId, attempt: &Attempt, now: Timestamp) -> bool {
         let Some(ended) = self.drop_lease(id, attempt, now) else {
             return false;
         };
@@ -164,7 +170,13 @@ impl Job {
 
     /// Handles a failed attempt according to its class. An attempt without a lease is ignored, so
     /// that a failure that is reported twice counts once.
-    fn fail(&mut self, failure: &Failure, jitter: f64, num_workers: usize, now: Timestamp) {
+    pub(super) fn fail(
+        &mut self,
+        failure: &Failure,
+        jitter: f64,
+        num_workers: usize,
+        now: Timestamp,
+    ) {
         if !self.end_lease(&failure.slot, &failure.attempt, now) {
             return;
         }
@@ -237,6 +249,7 @@ impl Job {
     /// Records the object with rows that was seen in a slot. The job fails if the object does not
     /// have the planned number of rows.
     fn fill(&mut self, id: &SlotId, fill: Fill, tokens: u64, now: Timestamp) {
+        self.find_splits_above(id);
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -281,12 +294,23 @@ impl Job {
 
     /// Records the tombstone that was seen in a slot, and adds the slot's halves as pending slots.
     fn split(&mut self, id: &SlotId, bytes: u64) {
+        self.find_splits_above(id);
+        if let Some(SlotState::Split { bytes: known }) =
+            self.slots.get_mut(id).map(|slot| &mut slot.state)
+        {
+            // The tombstone was written again, or only what is below it had been seen.
+            *known = bytes;
+        }
         let is_open = self.slots.get(id).is_some_and(|slot| {
             !matches!(slot.state, SlotState::Filled(_) | SlotState::Split { .. })
         });
         if !is_open {
             return;
         }
+        self.split_open(id, bytes);
+    }
+
+    fn split_open(&mut self, id: &SlotId, bytes: u64) {
         let is_suspect = self.is_suspect(id);
         self.set_state(id, SlotState::Split { bytes });
         self.unverified.insert(id.clone());
@@ -302,6 +326,22 @@ impl Job {
         }
     }
 
+    /// Takes the slots above a slot for split, which an object in it proves: nobody fills a half before
+    /// its slot is split. A missing or damaged tombstone is then written again, and the rows of the
+    /// slot are not computed a second time.
+    fn find_splits_above(&mut self, id: &SlotId) {
+        let mut above = SlotId::of_shard(id.shard_index());
+        for is_second in id.halves() {
+            let is_open = self.slots.get(&above).is_some_and(|slot| {
+                !matches!(slot.state, SlotState::Filled(_) | SlotState::Split { .. })
+            });
+            if is_open {
+                self.split_open(&above, 0);
+            }
+            above = above.split()[usize::from(is_second)].clone();
+        }
+    }
+
     /// Resumes a job that failed for a reason that may pass. Workers that could not load the model
     /// may try again.
     fn resume(&mut self) {
@@ -311,6 +351,7 @@ impl Job {
         {
             self.phase = Phase::Running;
             self.refused_by.clear();
+            self.unseen.clear();
         }
     }
 }

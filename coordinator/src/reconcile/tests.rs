@@ -222,3 +222,26 @@ async fn a_filled_slot_whose_object_is_gone_is_computed_again() {
     stage.coordinator.reconciler().write_due().await.unwrap();
     assert_eq!(stage.acquire("b", 1).await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_object_that_replaced_the_one_seen_counts_as_what_it_is() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    stage.fill(&leased).await;
+    let dispatch = stage.coordinator.dispatch();
+    dispatch.complete(&leased.at, 1).await.unwrap();
+    // Somebody deletes the file before it is read whole, and the slot is filled with an error row.
+    let spec = stage.coordinator.jobs().spec(&id).unwrap();
+    let other = object(&spec, &leased.at.slot, SlotKind::Quarantine, (1, 1));
+    std::fs::write(stage.root.path().join(&leased.slot_key), other).unwrap();
+    let totals = || stage.coordinator.jobs().summary(&id).unwrap().totals;
+    stage.coordinator.reconciler().write_due_now().await;
+    assert_eq!(totals().slots_done, 0);
+    dispatch.complete(&leased.at, 1).await.unwrap();
+    stage.coordinator.reconciler().write_due_now().await;
+    stage.coordinator.reconciler().write_due_now().await;
+    assert_eq!((totals().rows_done, totals().rows_failed), (1, 1));
+    let summary = stage.coordinator.jobs().summary(&id).unwrap();
+    assert_eq!(summary.phase, Phase::Sealed);
+}

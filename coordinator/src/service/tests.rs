@@ -14,6 +14,7 @@ use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::{JobId, JobSpec, layout};
 
 use super::*;
+use crate::access::Caller;
 use crate::assignment::Assigned;
 use crate::testing::Stage;
 
@@ -344,4 +345,76 @@ async fn an_attempt_that_is_given_back_is_leased_again() {
     service.release_shards(Request::new(request)).await.unwrap();
     let second = acquire(&service, Duration::ZERO).await.remove(0);
     assert_eq!(second.slot_key, first.slot_key);
+}
+
+/// Returns a request that the guard lets pass in the name of a team.
+fn by_team<T>(team: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let tenant = Some(team.parse().unwrap());
+    request.extensions_mut().insert(Caller { tenant });
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_team_can_neither_see_nor_touch_the_jobs_of_another() {
+    let stage = Stage::new().await;
+    let service = service(&stage);
+    let spec_json = stage.job(2).canonical_json();
+    let submitted = |team: &str| {
+        let spec_json = spec_json.clone();
+        service.submit_job(by_team(team, v1::SubmitJobRequest { spec_json }))
+    };
+    let job_id = submitted("nlp").await.unwrap().into_inner().job_id;
+    let (code, message) = refused(submitted("web").await);
+    assert_eq!(code, Code::InvalidArgument);
+    assert!(message.contains("--run-id"), "{message}");
+    let named = || job_id.clone();
+    let web = [
+        refused(
+            service
+                .get_job(by_team("web", v1::GetJobRequest { job_id: named() }))
+                .await,
+        ),
+        refused(
+            service
+                .watch_job(by_team("web", v1::WatchJobRequest { job_id: named() }))
+                .await,
+        ),
+        refused(
+            service
+                .cancel_job(by_team("web", v1::CancelJobRequest { job_id: named() }))
+                .await,
+        ),
+        refused(
+            service
+                .pause_job(by_team("web", v1::PauseJobRequest { job_id: named() }))
+                .await,
+        ),
+        refused(
+            service
+                .resume_job(by_team("web", v1::ResumeJobRequest { job_id: named() }))
+                .await,
+        ),
+        refused(
+            service
+                .retry_job(by_team("web", v1::RetryJobRequest { job_id: named() }))
+                .await,
+        ),
+    ];
+    for (code, message) in web {
+        assert_eq!(code, Code::NotFound, "{message}");
+    }
+    let listed = async |team: &str| {
+        let listed = service
+            .list_jobs(by_team(team, v1::ListJobsRequest {}))
+            .await;
+        listed.unwrap().into_inner().jobs
+    };
+    assert_eq!(listed("web").await, []);
+    assert_eq!(listed("nlp").await[0].tenant, "nlp");
+    let paused = service
+        .pause_job(by_team("nlp", v1::PauseJobRequest { job_id: named() }))
+        .await;
+    assert!(paused.unwrap().into_inner().status.unwrap().paused);
+    assert!(acquire(&service, Duration::ZERO).await.is_empty());
 }

@@ -54,7 +54,7 @@ fn an_unknown_job_is_an_error_that_names_it() {
 #[test]
 fn a_worker_that_asks_is_known_and_gets_a_slot_under_a_new_attempt() {
     let (mut state, id) = with_job();
-    let assigned = state.assign(&request("a", 1), at(1), attempt);
+    let assigned = state.assign(&request("a", 1), &Tenants::default(), at(1), attempt);
     assert_eq!(assigned.len(), 1);
     let [slot] = &assigned[..] else {
         unreachable!()
@@ -69,7 +69,10 @@ fn a_worker_that_asks_is_known_and_gets_a_slot_under_a_new_attempt() {
 #[test]
 fn only_attempts_whose_result_is_of_use_go_on() {
     let (mut state, id) = with_job();
-    let ours = state.assign(&request("a", 1), at(1), attempt).remove(0).at;
+    let ours = state
+        .assign(&request("a", 1), &Tenants::default(), at(1), attempt)
+        .remove(0)
+        .at;
     let of_unknown_job = AttemptAt {
         job: JobId::of("gone"),
         ..ours.clone()
@@ -85,7 +88,10 @@ fn only_attempts_whose_result_is_of_use_go_on() {
 #[test]
 fn a_cancelled_job_stops_its_attempts_and_is_not_taken_up_again() {
     let (mut state, id) = with_job();
-    let ours = state.assign(&request("a", 1), at(1), attempt).remove(0).at;
+    let ours = state
+        .assign(&request("a", 1), &Tenants::default(), at(1), attempt)
+        .remove(0)
+        .at;
     state.apply(&id, Event::Cancelled, at(2));
     let stop = state.renew(&worker("a"), &[progress(&ours)], at(3));
     assert_eq!(stop, [ours]);
@@ -107,7 +113,7 @@ fn resubmitting_finds_a_known_job_and_no_other() {
 #[test]
 fn silent_workers_lose_their_leases_first_and_are_forgotten_later() {
     let (mut state, id) = with_job();
-    state.assign(&request("a", 1), at(0), attempt);
+    state.assign(&request("a", 1), &Tenants::default(), at(0), attempt);
     let silence = Duration::from_mins(1);
     assert_eq!(state.expire(at(29), silence), Expired::default());
     let expired = state.expire(at(31), silence);
@@ -127,7 +133,10 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
     let (mut state, id) = with_job();
     assert_eq!(state.next_rested(at(5)), None);
     for _ in 0..2 {
-        let leased = state.assign(&request("a", 1), at(5), attempt).remove(0).at;
+        let leased = state
+            .assign(&request("a", 1), &Tenants::default(), at(5), attempt)
+            .remove(0)
+            .at;
         let failure = Failure {
             slot: leased.slot,
             attempt: leased.attempt,
@@ -170,9 +179,32 @@ fn the_newest_job_is_listed_first() {
     let ids = [newer.id().clone(), older.id().clone()];
     let state = State::of_jobs(vec![older, newer]);
     let listed: Vec<_> = state
-        .summaries()
+        .summaries(&Caller::default())
         .into_iter()
         .map(|summary| summary.id)
         .collect();
     assert_eq!(listed, ids);
+}
+
+#[test]
+fn a_caller_sees_the_jobs_of_its_team_and_an_operator_sees_all() {
+    let team = |name: &str| Some(name.parse().unwrap());
+    let ours = jobs::job_of("ours", &[1]).of_tenant(team("nlp"));
+    let theirs = jobs::job_of("theirs", &[1]).of_tenant(team("web"));
+    let nobodys = jobs::job_of("nobodys", &[1]);
+    let id = ours.id().clone();
+    let others = [theirs.id().clone(), nobodys.id().clone()];
+    let state = State::of_jobs(vec![ours, theirs, nobodys]);
+    let member = Caller {
+        tenant: team("nlp"),
+    };
+    let seen = |caller: &Caller| state.summaries(caller).len();
+    assert_eq!((seen(&member), seen(&Caller::default())), (1, 3));
+    assert!(state.check_visible(&id, &member).is_ok());
+    for other in &others {
+        // The error does not tell that there is such a job.
+        let refused = state.check_visible(other, &member).unwrap_err();
+        assert!(matches!(refused, Error::UnknownJob(_)), "{refused}");
+        assert!(state.check_visible(other, &Caller::default()).is_ok());
+    }
 }

@@ -164,10 +164,12 @@ fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
     let path = path_of(root, key)?;
     // An attempt that comes second usually comes much later, so this check saves it from writing
     // the file.
+    let folder = path.parent().unwrap_or(root);
     if path.exists() {
+        // The caller may act on its existence, which must be durable by then.
+        sync_folder(folder)?;
         return Ok(Created::Already);
     }
-    let folder = path.parent().unwrap_or(root);
     create_folders(root, folder)?;
     let staging = root.join(layout::STAGING);
     fs::create_dir_all(&staging)?;
@@ -187,8 +189,7 @@ fn create(root: &Path, key: &str, bytes: &[u8]) -> io::Result<Created> {
         Err(error) => return Err(error),
     };
     CrashPoint::StoreLinked.pass();
-    // Also when the object already existed: the caller may act on its existence, which must be
-    // durable by then.
+    // Also when somebody else was first in the meantime.
     sync_folder(folder)?;
     Ok(created)
 }

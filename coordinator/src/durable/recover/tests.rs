@@ -45,8 +45,14 @@ impl Root {
         };
         let id = spec.id();
         self.create(&layout::plan(&id), &plan).await;
-        self.create(&layout::submitted(&id), &Submitted { at_ms: 5 })
-            .await;
+        self.create(
+            &layout::submitted(&id),
+            &Submitted {
+                at_ms: 5,
+                tenant: None,
+            },
+        )
+        .await;
         self.create(&layout::spec(&id), spec).await;
     }
 
@@ -66,13 +72,31 @@ impl Root {
     }
 
     async fn jobs(&self) -> Result<Vec<Job>, Error> {
-        jobs(&self.store, RULES, at(0)).await
+        jobs_of(&self.store).await
     }
 
     async fn job(&self) -> Job {
         let mut jobs = self.jobs().await.unwrap();
         assert_eq!(jobs.len(), 1);
         jobs.remove(0)
+    }
+}
+
+/// Rebuilds every job of a store.
+async fn jobs_of(store: &dyn SlotStore) -> Result<Vec<Job>, Error> {
+    let (mut objects, ended) = list(store).await?;
+    objects.extend(ended);
+    jobs(store, objects, RULES, at(0)).await
+}
+
+#[tokio::test]
+async fn a_paused_job_is_still_paused_after_a_restart() {
+    let root = Root::new().await;
+    for is_paused in [true, false, true] {
+        pauses::set(&root.store, &root.spec.id(), is_paused)
+            .await
+            .unwrap();
+        assert_eq!(root.job().await.is_paused(), is_paused);
     }
 }
 
@@ -114,7 +138,7 @@ async fn a_submission_that_was_never_completed_is_no_job() {
     create_json(&store, &layout::plan(&id), &plan)
         .await
         .unwrap();
-    assert!(jobs(&store, RULES, at(0)).await.unwrap().is_empty());
+    assert!(jobs_of(&store).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -136,7 +160,9 @@ async fn a_sealed_job_needs_nothing_but_its_manifest() {
     ] {
         sealed.create(&key, json.into()).await.unwrap();
     }
-    let recovered = jobs(&sealed, RULES, at(0)).await.unwrap().remove(0);
+    let (open, ended) = list(&sealed).await.unwrap();
+    assert_eq!((open.len(), ended.len()), (0, 1));
+    let recovered = jobs_of(&sealed).await.unwrap().remove(0);
     assert_eq!(recovered.phase(), &Phase::Sealed);
     assert_eq!(recovered.totals(), manifest.totals());
 }
@@ -240,4 +266,18 @@ async fn slots_are_read_once_and_each_before_its_halves() {
     let unread = unread_slots(&job, listing);
     let unread: Vec<_> = unread.into_iter().map(|(slot, _)| slot).collect();
     assert_eq!(unread, [slot(0), first, second]);
+}
+
+#[tokio::test]
+async fn what_is_below_a_lost_tombstone_is_kept_and_its_slot_not_computed_again() {
+    let root = Root::new().await;
+    let [first, second] = slot(0).split();
+    root.put(&first, SlotKind::Full, 1).await;
+    let job = root.job().await;
+    assert!(matches!(job.slot(&slot(0)), Some(SlotState::Split { .. })));
+    assert!(matches!(job.slot(&first), Some(SlotState::Filled(_))));
+    assert!(matches!(job.slot(&second), Some(SlotState::Pending { .. })));
+    assert_eq!(job.totals().slots, 3);
+    // Reading it finds nothing there, and writes the tombstone again.
+    assert!(job.due(at(0)).contains(&Due::Verify(slot(0))));
 }

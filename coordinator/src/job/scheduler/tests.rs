@@ -82,7 +82,7 @@ proptest! {
         millis in 0..1500_u64,
     ) {
         let now = Timestamp(Duration::from_millis(millis));
-        let chosen = assign(jobs.iter(), &request(1000, &loaded), now);
+        let chosen = assign(jobs.iter(), &Tenants::default(), &request(1000, &loaded), now);
         let pairs = chosen.iter().map(|chosen| (chosen.job.clone(), chosen.slot.clone()));
         let found: BTreeSet<_> = pairs.collect();
         prop_assert_eq!(found.len(), chosen.len());
@@ -102,8 +102,8 @@ proptest! {
         loaded in vec(0..4_usize, 0..3),
         credits in 0..9_usize,
     ) {
-        let mut all = assign(jobs.iter(), &request(1000, &loaded), at(1));
-        let some = assign(jobs.iter(), &request(credits, &loaded), at(1));
+        let mut all = assign(jobs.iter(), &Tenants::default(), &request(1000, &loaded), at(1));
+        let some = assign(jobs.iter(), &Tenants::default(), &request(credits, &loaded), at(1));
         all.truncate(credits);
         prop_assert_eq!(some, all);
     }
@@ -114,7 +114,7 @@ proptest! {
         loaded in vec(0..4_usize, 0..3),
     ) {
         let request = request(1000, &loaded);
-        let chosen = assign(jobs.iter(), &request, at(1));
+        let chosen = assign(jobs.iter(), &Tenants::default(), &request, at(1));
         let places = chosen.iter().map(|chosen| {
             let job = jobs.iter().find(|job| *job.id() == chosen.job).expect("a known job");
             let digest = &job.spec().model.digest;
@@ -145,6 +145,11 @@ fn without_a_finished_attempt_nobody_knows_what_is_slow() {
     assert_eq!(percentile_95(&[]), None);
     let mut job = job_of("m", &[2]);
     lease(&mut job, &slot(0), 1, "other", at(0));
-    let chosen = assign(std::iter::once(&job), &request(1, &[]), at(100_000));
+    let chosen = assign(
+        std::iter::once(&job),
+        &Tenants::default(),
+        &request(1, &[]),
+        at(100_000),
+    );
     assert_eq!(chosen, []);
 }
