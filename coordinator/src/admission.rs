@@ -16,7 +16,6 @@ const MOST_SPEC_BYTES: usize = 768 << 10;
 pub(crate) fn check(spec: &JobSpec, allowed: &[Place], bounds: &Bounds) -> Result<(), Error> {
     check_numerics(spec)?;
     check_is_computed(spec)?;
-    check_is_no_retry(spec)?;
     check_length(spec)?;
     check_is_allowed(spec, allowed)?;
     check_is_allowed(spec, &bounds.allowed)
@@ -47,8 +46,9 @@ fn check_is_computed(spec: &JobSpec) -> Result<(), Error> {
     })
 }
 
-/// Fails if the job retries another one: its table begins with copies, which submitting does not make.
-fn check_is_no_retry(spec: &JobSpec) -> Result<(), Error> {
+/// Fails if the job, which is not in the store, retries another one: its table begins with copies, which
+/// submitting does not make.
+pub(crate) fn check_is_no_retry(spec: &JobSpec) -> Result<(), Error> {
     let Some(of) = &spec.retry_of else {
         return Ok(());
     };

@@ -141,6 +141,7 @@ impl<'c> Jobs<'c> {
         if store.head(&layout::spec(id)).await?.is_some() {
             return Ok(true);
         }
+        admission::check_is_no_retry(&spec)?;
         let plan = plan(&spec).await?;
         admission::check_rows(plan.num_rows(), most_rows)?;
         create_json(store, &layout::plan(id), &plan).await?;

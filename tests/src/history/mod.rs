@@ -75,8 +75,8 @@ pub struct History {
     start: Instant,
     kills: usize,
     faults: usize,
-    /// Attempts that were started; empty if nobody listened to the workers.
-    attempts: BTreeSet<(SlotId, Attempt)>,
+    /// Attempts that were started; none if nobody listened to the workers.
+    attempts: Option<BTreeSet<(SlotId, Attempt)>>,
     /// How many of them may leave nothing in the table.
     most_recomputed: usize,
     /// How long each coordinator took until it answered.
@@ -95,8 +95,9 @@ pub struct Figures {
     pub kills: usize,
     /// Requests that went wrong.
     pub faults: usize,
-    /// Attempts that left nothing in the table: their slots were computed again.
-    pub recomputed: usize,
+    /// Attempts that left nothing in the table, so that their slots were computed again. None if nobody
+    /// listened to the workers.
+    pub recomputed: Option<usize>,
     /// Files of the table.
     pub slots: usize,
     /// The longest time until a coordinator answered again.
@@ -116,7 +117,7 @@ impl History {
             start: Instant::now(),
             kills: 0,
             faults: 0,
-            attempts: BTreeSet::new(),
+            attempts: None,
             most_recomputed: usize::MAX,
             restarts: Vec::new(),
             notes: Vec::new(),
@@ -153,7 +154,8 @@ impl History {
 
     /// Notes which attempts the workers of a cluster have started.
     pub fn saw(&mut self, machines: &Machines) {
-        self.attempts.extend(machines.attempts());
+        let seen = self.attempts.get_or_insert_default();
+        seen.extend(machines.attempts());
     }
 
     /// Says how many attempts may have to be computed again, because of what was killed.
@@ -177,7 +179,9 @@ impl History {
         let figures = self.figures(undisturbed, root);
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert!(found.is_empty(), "{figures}\n  {}", found.join("\n  "));
-        let is_cheap = figures.recomputed <= most_recomputed;
+        let is_cheap = figures
+            .recomputed
+            .is_none_or(|lost| lost <= most_recomputed);
         assert!(is_cheap, "{figures}; more than {most_recomputed} attempts");
         tell(&figures);
         figures
@@ -192,14 +196,16 @@ impl History {
 
     fn figures(self, undisturbed: &Undisturbed, root: &Path) -> Figures {
         let written = objects::attempts(root, &undisturbed.spec);
-        let lost = self.attempts.iter();
-        let lost = lost.filter(|(_, attempt)| !written.contains(attempt));
+        let is_lost = |(_, attempt): &&(SlotId, Attempt)| !written.contains(attempt);
+        let lost = self
+            .attempts
+            .map(|seen| seen.iter().filter(is_lost).count());
         Figures {
             test: self.test,
             seed: self.seed,
             kills: self.kills,
             faults: self.faults,
-            recomputed: lost.count(),
+            recomputed: lost,
             slots: table::files(root, &undisturbed.spec).len(),
             served_again: self.restarts.into_iter().max(),
             lasted: self.start.elapsed(),
@@ -222,11 +228,11 @@ impl Display for Figures {
         if let Some(seed) = self.seed {
             write!(f, "seed {seed}, ")?;
         }
-        write!(
-            f,
-            "{kills} kills and {faults} faults survived, {recomputed} attempts computed again for \
-             {slots} files, 0 duplicates, 0 losses"
-        )?;
+        write!(f, "{kills} kills and {faults} faults survived, ")?;
+        if let Some(recomputed) = recomputed {
+            write!(f, "{recomputed} attempts computed again, ")?;
+        }
+        write!(f, "{slots} files, 0 duplicates, 0 losses")?;
         if let Some(away) = self.served_again {
             write!(f, ", served again after {:.1} s", away.as_secs_f64())?;
         }
