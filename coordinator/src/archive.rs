@@ -1,15 +1,10 @@
-//! The jobs that had ended before this coordinator started.
-//!
-//! A root that has been in use for long has thousands of them, and nobody waits for them: they are read
-//! in the background, or when somebody asks for one. What is still to be done is served at once.
+//! The objects of jobs that had ended before this coordinator started; see `looking_up`.
 
 use std::sync::Mutex;
 
 use whence_schemas::JobId;
 
-use crate::Error;
-use crate::core::Core;
-use crate::durable::recover::{self, Objects};
+use crate::durable::recover::Objects;
 
 /// The objects of the ended jobs that were not read so far.
 #[derive(Debug, Default)]
@@ -21,50 +16,25 @@ impl Archive {
         Self(Mutex::new(ended))
     }
 
-    fn get(&self, id: &JobId) -> Objects {
+    /// Returns the objects of a job; of none if it is not in the archive.
+    pub(crate) fn get(&self, id: &JobId) -> Objects {
         let objects = self.0.lock().expect("no holder of the archive panics");
         let found = objects.get_key_value(id);
         let found = found.map(|(id, objects)| (id.clone(), objects.clone()));
         found.into_iter().collect()
     }
 
-    fn all(&self) -> Objects {
+    /// Returns the objects of all jobs in the archive.
+    pub(crate) fn all(&self) -> Objects {
         let objects = self.0.lock().expect("no holder of the archive panics");
         objects.clone()
     }
 
-    fn remove<'i>(&self, ids: impl Iterator<Item = &'i JobId>) {
+    /// Takes jobs out of the archive.
+    pub(crate) fn remove<'i>(&self, ids: impl Iterator<Item = &'i JobId>) {
         let mut objects = self.0.lock().expect("no holder of the archive panics");
         for id in ids {
             objects.remove(id);
         }
     }
-}
-
-/// Reads the job `id` if it is in the archive.
-pub(crate) async fn read(core: &Core, id: &JobId) -> Result<(), Error> {
-    take_over(core, core.archive.get(id)).await
-}
-
-/// Reads every job of the archive.
-pub(crate) async fn read_all(core: &Core) -> Result<(), Error> {
-    take_over(core, core.archive.all()).await
-}
-
-/// Moves jobs from the archive to the jobs that the coordinator knows. If two callers read the same job,
-/// the first one's stays.
-async fn take_over(core: &Core, objects: Objects) -> Result<(), Error> {
-    if objects.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<JobId> = objects.keys().cloned().collect();
-    let (rules, now) = (core.config.rules(), core.clock.now());
-    let jobs = recover::jobs(core.store.as_ref(), objects, rules, now).await?;
-    core.state.change(|state| {
-        for job in jobs {
-            state.jobs.entry(job.id().clone()).or_insert(job);
-        }
-    });
-    core.archive.remove(ids.iter());
-    Ok(())
 }

@@ -10,11 +10,11 @@ use whence_schemas::{CrashPoint, JobId, JobSpec, layout};
 use crate::Error;
 use crate::access::Caller;
 use crate::admission;
-use crate::archive;
 use crate::core::Core;
 use crate::durable::recover::{self, Submitted};
 use crate::durable::{create_json, pauses};
 use crate::job::{Event, Phase};
+use crate::looking_up;
 use crate::planning::plan;
 use crate::retry;
 use crate::state::JobSummary;
@@ -161,7 +161,7 @@ impl<'c> Jobs<'c> {
     /// Makes a job known that ended before this coordinator started. Does nothing if it is known, or if
     /// there is no such job.
     pub async fn look_up(self, id: &JobId) -> Result<(), Error> {
-        archive::read(self.0, id).await
+        looking_up::read(self.0, id).await
     }
 
     /// Returns the status of a job. Fails if the job is unknown; see [`Jobs::look_up`].
@@ -177,7 +177,7 @@ impl<'c> Jobs<'c> {
 
     /// Returns the status of every job that `caller` may see, newest first.
     pub async fn list(self, caller: &Caller) -> Result<Vec<JobSummary>, Error> {
-        archive::read_all(self.0).await?;
+        looking_up::read_all(self.0).await?;
         Ok(self.0.state.read(|state| state.summaries(caller)))
     }
 

@@ -40,6 +40,7 @@ mod closing;
 mod coordinator;
 mod dispatch;
 mod jobs;
+mod looking_up;
 mod reconcile;
 pub mod sample;
 

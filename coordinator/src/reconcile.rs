@@ -12,7 +12,6 @@ use whence_schemas::store::Created;
 use whence_schemas::{CrashPoint, JobId, SlotId, chain, layout};
 
 use crate::Error;
-use crate::archive;
 use crate::closing::Closer;
 use crate::config::Scope;
 use crate::core::Core;
@@ -21,6 +20,7 @@ use crate::durable::manifest::Manifest;
 use crate::durable::recover::{self, Failed};
 use crate::durable::{self, Expected, Found, SlotObject, create_json, epoch, get_json, pauses};
 use crate::job::{Due, Event, Job, SlotState};
+use crate::looking_up;
 use crate::shared::changed;
 use crate::state::State;
 
@@ -52,7 +52,7 @@ impl<'c> Reconciler<'c> {
 
     /// Reads the jobs that had ended before the coordinator started, and then does nothing.
     async fn read_archive(self) -> Infallible {
-        while let Err(error) = archive::read_all(self.0).await {
+        while let Err(error) = looking_up::read_all(self.0).await {
             tracing::warn!(
                 error = chain(&error),
                 "ended jobs could not be read, trying again"

@@ -16,6 +16,7 @@ use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use whence_proto::v1::job_service_server::JobServiceServer;
 use whence_proto::v1::worker_service_server::WorkerServiceServer;
@@ -64,18 +65,7 @@ where
     // A token of our own: when the background work ends, it must stop the server too, but must not
     // cancel the caller's token.
     let stop = shutdown.child_token();
-    let draining = {
-        let (stop, coordinator) = (stop.clone(), Arc::clone(&coordinator));
-        async move {
-            stop.cancelled().await;
-            coordinator.drain();
-            for service in &services {
-                health
-                    .set_service_status(service, ServingStatus::NotServing)
-                    .await;
-            }
-        }
-    };
+    let draining = drained(stop.clone(), Arc::clone(&coordinator), health, services);
     let server = bounded(access.tls)?
         .layer(Guard(access.tokens))
         .add_service(health_service)
@@ -106,6 +96,22 @@ where
         reconciled
     };
     tokio::try_join!(serving, reconciling).map(|_| ())
+}
+
+/// Waits for `stop`, and then lets the coordinator hand out nothing more and says that it no longer serves.
+async fn drained(
+    stop: CancellationToken,
+    coordinator: Arc<Coordinator>,
+    health: HealthReporter,
+    services: [String; 3],
+) {
+    stop.cancelled().await;
+    coordinator.drain();
+    for service in &services {
+        health
+            .set_service_status(service, ServingStatus::NotServing)
+            .await;
+    }
 }
 
 /// Returns the service by which tools such as `grpcurl` learn of the calls.

@@ -15,6 +15,7 @@ use whence_schemas::{Attempt, JobId, JobSpec, Plan, SlotId, WorkerId, layout};
 mod event;
 mod evidence;
 mod failure;
+mod fairness;
 mod lease;
 mod losses;
 mod machines;
@@ -47,7 +48,6 @@ pub use timestamp::Timestamp;
 
 use evidence::History;
 use slot::Slot;
-use unseen::Unseen;
 use work::CountedWork;
 
 /// Objects to verify in one pass over what is due, so that a pass does not take long.
@@ -151,7 +151,8 @@ pub struct Job {
     /// Attempts that have ended, to tell bad rows from bad machines.
     history: History,
     refused_by: BTreeSet<WorkerId>,
-    unseen: Unseen,
+    /// How often each worker reported a result that was not found.
+    unseen: BTreeMap<WorkerId, u32>,
     /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
     rules: Rules,
@@ -187,7 +188,7 @@ impl Job {
             counted: CountedWork::default(),
             history: History::default(),
             refused_by: BTreeSet::new(),
-            unseen: Unseen::new(),
+            unseen: BTreeMap::new(),
             failure_stands: false,
             rules,
             plan,

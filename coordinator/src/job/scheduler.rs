@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use whence_schemas::{JobId, SlotId, WorkerId};
 
-use super::tenants::Leased;
+use super::fairness::Leased;
 use super::{Job, Lease, Phase, SlotState, Tenants, Timestamp};
 
 /// How long a job may wait before a worker switches models for it. About twice as long as a large

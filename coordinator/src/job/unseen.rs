@@ -4,18 +4,13 @@
 //! late. A worker of which this is true again and again writes to another place: a directory that only
 //! has the same path on its machine. Without an end, it would compute the same slots forever.
 
-use std::collections::BTreeMap;
-
-use whence_schemas::{Attempt, SlotId, WorkerId};
+use whence_schemas::{Attempt, SlotId};
 
 use super::{Failure, FailureClass, Job, Timestamp};
 
 /// Reports of one worker, about one job, of which nothing was found, before it counts as a worker whose
 /// results do not arrive.
 const MOST_UNSEEN: u32 = 3;
-
-/// How often each worker reported what was not found.
-pub(super) type Unseen = BTreeMap<WorkerId, u32>;
 
 impl Job {
     /// Ends the lease of an attempt whose slot is empty although its worker filled it. If that happened

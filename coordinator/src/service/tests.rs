@@ -355,55 +355,41 @@ fn by_team<T>(team: &str, message: T) -> Request<T> {
     request
 }
 
+/// Makes each call about one job in the name of a team that did not submit it. Returns how they are refused.
+async fn others_are_refused(service: &Service, job_id: &str) -> [Code; 6] {
+    let named = || job_id.to_owned();
+    let get = by_team("web", v1::GetJobRequest { job_id: named() });
+    let watch = by_team("web", v1::WatchJobRequest { job_id: named() });
+    let cancel = by_team("web", v1::CancelJobRequest { job_id: named() });
+    let pause = by_team("web", v1::PauseJobRequest { job_id: named() });
+    let resume = by_team("web", v1::ResumeJobRequest { job_id: named() });
+    let retry = by_team("web", v1::RetryJobRequest { job_id: named() });
+    [
+        refused(service.get_job(get).await).0,
+        refused(service.watch_job(watch).await).0,
+        refused(service.cancel_job(cancel).await).0,
+        refused(service.pause_job(pause).await).0,
+        refused(service.resume_job(resume).await).0,
+        refused(service.retry_job(retry).await).0,
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_team_can_neither_see_nor_touch_the_jobs_of_another() {
     let stage = Stage::new().await;
     let service = service(&stage);
     let spec_json = stage.job(2).canonical_json();
-    let submitted = |team: &str| {
+    let submitted = async |team: &str| {
         let spec_json = spec_json.clone();
-        service.submit_job(by_team(team, v1::SubmitJobRequest { spec_json }))
+        let request = by_team(team, v1::SubmitJobRequest { spec_json });
+        service.submit_job(request).await
     };
     let job_id = submitted("nlp").await.unwrap().into_inner().job_id;
     let (code, message) = refused(submitted("web").await);
     assert_eq!(code, Code::InvalidArgument);
     assert!(message.contains("--run-id"), "{message}");
-    let named = || job_id.clone();
-    let web = [
-        refused(
-            service
-                .get_job(by_team("web", v1::GetJobRequest { job_id: named() }))
-                .await,
-        ),
-        refused(
-            service
-                .watch_job(by_team("web", v1::WatchJobRequest { job_id: named() }))
-                .await,
-        ),
-        refused(
-            service
-                .cancel_job(by_team("web", v1::CancelJobRequest { job_id: named() }))
-                .await,
-        ),
-        refused(
-            service
-                .pause_job(by_team("web", v1::PauseJobRequest { job_id: named() }))
-                .await,
-        ),
-        refused(
-            service
-                .resume_job(by_team("web", v1::ResumeJobRequest { job_id: named() }))
-                .await,
-        ),
-        refused(
-            service
-                .retry_job(by_team("web", v1::RetryJobRequest { job_id: named() }))
-                .await,
-        ),
-    ];
-    for (code, message) in web {
-        assert_eq!(code, Code::NotFound, "{message}");
-    }
+    let others = others_are_refused(&service, &job_id).await;
+    assert_eq!(others, [Code::NotFound; 6]);
     let listed = async |team: &str| {
         let listed = service
             .list_jobs(by_team(team, v1::ListJobsRequest {}))
@@ -413,7 +399,7 @@ async fn a_team_can_neither_see_nor_touch_the_jobs_of_another() {
     assert_eq!(listed("web").await, []);
     assert_eq!(listed("nlp").await[0].tenant, "nlp");
     let paused = service
-        .pause_job(by_team("nlp", v1::PauseJobRequest { job_id: named() }))
+        .pause_job(by_team("nlp", v1::PauseJobRequest { job_id }))
         .await;
     assert!(paused.unwrap().into_inner().status.unwrap().paused);
     assert!(acquire(&service, Duration::ZERO).await.is_empty());
