@@ -41,7 +41,7 @@ pub(crate) async fn wait(store: &dyn SlotStore, ours: &str) -> Result<(), Error>
         match &claim.address {
             Some(address) if address != ours && serves(address, &claim).await => {
                 if told != Some(epoch) {
-                    tracing::info!(
+                    tracing::warn!(
                         %epoch, address,
                         "another coordinator serves this root; waiting to take over when it ends, \
                          or stop this one and start it with --take-over"
