@@ -30,7 +30,9 @@ use crate::model::dropout::DropoutRates;
 use crate::model::{self, ModelFiles, RowCounts, Transformer};
 use crate::sampler::{Sampler, SamplerSource};
 use crate::sides::Side;
-use crate::specification::{BuiltSpecification, check, check_attributed, check_labels, names_of};
+use crate::specification::{
+    BuiltSpecification, check, check_attributed, check_labels, check_number, names_of,
+};
 use crate::step_functions::StepFunction;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Attribution, Error, Example, Notice, Stop, Token};
@@ -253,13 +255,15 @@ impl Attributor<'_> {
         Ok(Self { function, ..self })
     }
 
-    /// Also records `function` as the step score `name`. Fails if another step score has that name.
+    /// Also records `function` as the step score `name`. Fails if another step score has that name,
+    /// or if there are more step scores than a job may record.
     pub fn with_step_score(
         mut self,
         name: &str,
         function: Box<dyn StepFunction>,
     ) -> Result<Self, Error> {
         self.step_scores.push((name.to_owned(), function));
+        check_number(self.step_scores.len())?;
         let requirements = self.method.requirements(self.spec.compat);
         check_labels(&self.step_scores, &names_of(&requirements))?;
         Ok(self)

@@ -223,9 +223,9 @@ pub enum Error {
     },
     /// The example needs more memory than the budget allows.
     #[error(
-        "the example needs about {} MiB of working memory; --memory allows {} MiB",
-        needed.div_ceil(1 << 20),
-        budget >> 20
+        "the example needs about {} of working memory; --memory allows {}",
+        rounded_up(*needed),
+        rounded_down(*budget)
     )]
     TooLarge {
         /// Memory the example needs, in bytes.
@@ -356,6 +356,27 @@ impl Error {
             Self::Messages { .. } => "messages",
             Self::Compute(_) => "internal",
         }
+    }
+}
+
+/// From this amount on, messages count memory in GiB.
+const LARGE_MEMORY: u64 = 10 << 30;
+
+/// Returns an amount of memory that is needed, for a message.
+fn rounded_up(bytes: u64) -> String {
+    if bytes < LARGE_MEMORY {
+        format!("{} MiB", bytes.div_ceil(1 << 20))
+    } else {
+        format!("{} GiB", bytes.div_ceil(1 << 30))
+    }
+}
+
+/// Returns an amount of memory that is available, for a message.
+fn rounded_down(bytes: u64) -> String {
+    if bytes < LARGE_MEMORY {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} GiB", bytes >> 30)
     }
 }
 

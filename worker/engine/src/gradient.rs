@@ -19,5 +19,5 @@ pub(crate) use backward::{at_embeddings, for_each_step};
 pub(crate) use chord::for_each_step_between;
 pub(crate) use head::at_hidden;
 pub(crate) use pass::Pass;
-pub(crate) use predictions::{map_logits, values};
+pub(crate) use predictions::{map_logits, map_steps, values};
 pub(crate) use steps::{StepGradient, chunks};

@@ -10,6 +10,10 @@ use crate::methods::{self, Method, Requirements};
 use crate::sampler::SamplerSource;
 use crate::step_functions::{self, StepFunction};
 
+/// Most step scores of one job. Every file of the table has a column for each of them, with its own
+/// pages and statistics, and every file of the job repeats their names.
+const MOST_STEP_SCORES: usize = 1000;
+
 /// Checks everything of `spec` that can be checked without a model.
 pub fn check(spec: &AttributionSpec) -> Result<(), Error> {
     Settings::new(&spec.generation, &GenerationSpec::default(), &[])?;
@@ -125,6 +129,7 @@ pub(crate) struct BuiltSpecification {
 
 impl BuiltSpecification {
     pub(crate) fn build(spec: &AttributionSpec) -> Result<Self, Error> {
+        check_number(spec.step_scores.len())?;
         let build =
             |function: &FunctionSpec| step_functions::build(&function.name, &function.params);
         let method = methods::build(&spec.method.name, &spec.method.params)?;
@@ -163,6 +168,18 @@ impl BuiltSpecification {
 /// Returns the reduction called `name` in a method's default aggregators.
 fn named(name: &str) -> Reduction {
     serde_json::from_value(Value::from(name)).expect("a method aggregates by a function")
+}
+
+/// Fails if `number` step scores are more than a job may record.
+pub(crate) fn check_number(number: usize) -> Result<(), Error> {
+    if number <= MOST_STEP_SCORES {
+        return Ok(());
+    }
+    Err(Error::Specification {
+        reason: format!(
+            "{number} step scores are more than {MOST_STEP_SCORES}, the most that one job records, because each is a column in every file of the table; record the others in further jobs, and put them together with `whence aggregate --join`"
+        ),
+    })
 }
 
 /// Fails if two scores of a step would have the same column name: two step scores, or a step score
@@ -217,4 +234,45 @@ pub(crate) fn check_attributed(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a specification with `number` step scores under labels of their own.
+    fn with_scores(number: usize) -> AttributionSpec {
+        let score = |index: usize| FunctionSpec {
+            label: Some(format!("score {index}")),
+            ..FunctionSpec::named("entropy")
+        };
+        AttributionSpec {
+            step_scores: (0..number).map(score).collect(),
+            ..AttributionSpec::of_method("saliency")
+        }
+    }
+
+    #[test]
+    fn more_step_scores_than_a_table_may_have_are_refused_with_the_limit() {
+        check(&with_scores(MOST_STEP_SCORES)).unwrap();
+        let refused = check(&with_scores(10_000)).unwrap_err();
+        assert_eq!(refused.code(), "specification");
+        let message = refused.to_string();
+        assert!(
+            message.starts_with("10000 step scores are more than 1000"),
+            "{message}"
+        );
+        assert!(message.contains("each is a column"), "{message}");
+    }
+
+    #[test]
+    fn a_step_score_that_is_named_twice_is_refused() {
+        let mut spec = with_scores(2);
+        spec.step_scores[1].label = spec.step_scores[0].label.clone();
+        let message = check(&spec).unwrap_err().to_string();
+        assert!(
+            message.contains("two step scores are called `score 0`"),
+            "{message}"
+        );
+    }
 }

@@ -19,8 +19,19 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
+fn load(model: &str) -> Engine {
+    Engine::load(&fixture(model), Dtype::Float32).unwrap()
+}
+
 fn attribute(model: &str, memory: u64, texts: &[&str]) -> Vec<Result<Attribution, Error>> {
-    let engine = Engine::load(&fixture(model), Dtype::Float32).unwrap();
+    attribute_within(&load(model), memory, texts)
+}
+
+fn attribute_within(
+    engine: &Engine,
+    memory: u64,
+    texts: &[&str],
+) -> Vec<Result<Attribution, Error>> {
     let spec = AttributionSpec {
         generation: GenerationSpec {
             max_new_tokens: Some(1),
@@ -40,7 +51,12 @@ fn attribute(model: &str, memory: u64, texts: &[&str]) -> Vec<Result<Attribution
 #[test]
 fn a_text_too_long_for_generation_fails_alone_and_says_what_it_needs() {
     let long = "a".repeat(12_000);
-    let results = attribute("t5-random", 256 * MEBIBYTE, &["short", &long, "short"]);
+    let engine = load("t5-random");
+    let results = attribute_within(&engine, 256 * MEBIBYTE, &[&long]);
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
+    // No target was generated, because it could not have been explained.
+    assert_eq!(engine.row_counts().forward, 0);
+    let results = attribute_within(&engine, 256 * MEBIBYTE, &["short", &long, "short"]);
     let message = results[1].as_ref().unwrap_err().to_string();
     assert!(message.contains("needs about"), "{message}");
     let allowed = "MiB of working memory; --memory allows 256 MiB";
@@ -53,11 +69,32 @@ fn a_text_too_long_for_generation_fails_alone_and_says_what_it_needs() {
 
 #[test]
 fn a_text_whose_attention_has_billions_of_weights_is_refused_and_not_tried() {
-    // 60,000 tokens would take 57 GB in the first layer alone.
+    // 60,000 tokens would take 57 GB in each of two layers.
     let long = "a".repeat(60_000);
     let results = attribute("t5-random", 8 << 30, &[&long, "short"]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
+    let message = results[0].as_ref().unwrap_err().to_string();
+    let expected = "needs about 108 GiB of working memory; --memory allows 8192 MiB";
+    assert!(message.contains(expected), "{message}");
     assert!(results[1].is_ok(), "{:?}", results[1]);
+}
+
+#[test]
+fn more_sequences_than_memory_holds_are_refused_before_one_is_begun() {
+    let engine = load("t5-random");
+    let spec = AttributionSpec {
+        generation: GenerationSpec {
+            max_new_tokens: Some(1),
+            do_sample: Some(true),
+            // Their prompts alone would be terabytes.
+            num_return_sequences: Some(1 << 40),
+            ..GenerationSpec::default()
+        },
+        ..AttributionSpec::of_method("attention")
+    };
+    let attributor = engine.prepare(&spec).unwrap();
+    let attributor = attributor.with_memory(256 * MEBIBYTE);
+    let results = attributor.attribute(&[Example::new(0, "short")]);
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
 }
 
 #[test]

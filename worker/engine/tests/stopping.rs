@@ -56,6 +56,16 @@ fn examples() -> Vec<Example> {
         .collect()
 }
 
+/// Asserts that a function was evaluated at most once more by each thread after it asked for a stop.
+fn assert_heard_at_once(asked: &AtomicUsize, what: &str) {
+    let asked = asked.load(Ordering::Relaxed);
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert!(
+        asked <= threads,
+        "{what} asked {asked} times after the stop"
+    );
+}
+
 fn assert_stopped(results: &[Result<Attribution, Error>], what: &str) {
     assert!(
         results
@@ -103,11 +113,31 @@ fn a_stop_is_heard_between_the_passes_of_a_method() {
         let attributor = engine.prepare(&spec).unwrap().with_stop(stop);
         let attributor = attributor.with_attributed_fn(Box::new(function)).unwrap();
         assert_stopped(&attributor.attribute(&examples()), method);
-        // At most the predictions of the current pass may still be evaluated: the token of each
-        // step, at each of the points that share a pass.
-        let asked = asked.load(Ordering::Relaxed);
-        assert!(asked <= 400, "{method} asked {asked} times after the stop");
+        assert_heard_at_once(&asked, method);
     }
+}
+
+#[test]
+fn a_stop_is_heard_between_the_steps_that_scores_are_recorded_of() {
+    let engine = Engine::load(&fixture("lo-en-fr-tiny"), Dtype::Float32).unwrap();
+    let (stop, asked) = (Stop::default(), Arc::<AtomicUsize>::default());
+    let spec = AttributionSpec::of_method("saliency");
+    let mut attributor = engine.prepare(&spec).unwrap().with_stop(stop.clone());
+    for name in ["first", "second"] {
+        let function = Stopping {
+            stop: stop.clone(),
+            asked: Arc::clone(&asked),
+        };
+        attributor = attributor
+            .with_step_score(name, Box::new(function))
+            .unwrap();
+    }
+    assert_stopped(&attributor.attribute(&examples()), "step scores");
+    // A thread evaluates all functions of its step.
+    assert_heard_at_once(
+        &AtomicUsize::new(asked.load(Ordering::Relaxed) / 2),
+        "step scores",
+    );
 }
 
 #[test]

@@ -26,8 +26,7 @@ impl Attributor<'_> {
         let parts = InstanceParts::new(self.boundaries()?, instances);
         let mut results = Vec::with_capacity(parts.all.len());
         let requirements = self.method.requirements(self.spec.compat);
-        let held = requirements.held_passes.count(self.budget.lanes);
-        let passes = held + self.function.dropout_passes();
+        let passes = self.passes();
         let footprint = Footprint::of(model);
         let bytes = |instance: &Instance| {
             let own = footprint.instance((passes, self.budget.lanes), instance);
@@ -45,6 +44,21 @@ impl Attributor<'_> {
             }
         }
         Ok(parts.join(results))
+    }
+
+    /// Returns how many passes over an instance are in memory at once.
+    fn passes(&self) -> usize {
+        let requirements = self.method.requirements(self.spec.compat);
+        requirements.held_passes.count(self.budget.lanes) + self.function.dropout_passes()
+    }
+
+    /// Fails if not even the passes over `source` and `prompt` tokens fit into memory. No target that
+    /// is generated behind the prompt could be explained.
+    pub(super) fn check_passes(&self, source: usize, prompt: usize) -> Result<(), Error> {
+        let pass = Footprint::of(&self.model).pass(source as u64, prompt as u64);
+        self.budget
+            .memory
+            .check(pass.saturating_mul(self.passes() as u64))
     }
 
     /// Returns the bytes that the sampler needs to propose replacements for an instance's tokens; 0
@@ -204,9 +218,8 @@ impl Attributor<'_> {
         contrast: Option<&Tensor>,
     ) -> Result<Vec<Vec<f32>>, Error> {
         let steps = batch.steps();
-        let mut scores = vec![Vec::with_capacity(self.step_scores.len()); steps.len()];
         if self.step_scores.is_empty() {
-            return Ok(scores);
+            return Ok(vec![Vec::new(); steps.len()]);
         }
         let inputs = batch.model_inputs(&batch.embeddings()?)?;
         let trace = batch.model.forward(&inputs)?;
@@ -218,18 +231,25 @@ impl Attributor<'_> {
         // before the next one runs.
         let dropped = dropped.map(|trace| Ok::<_, Error>(trace?.head_only()));
         let pass = Pass::beside(trace, dropped.collect::<Result<_, _>>()?);
-        for (_, function) in &self.step_scores {
-            let function = AttributedFunction {
-                function: function.as_ref(),
-                compat: self.spec.compat,
-                contrast: contrast.cloned(),
-            };
-            let values = gradient::values(batch, &pass, &steps, &function)?;
-            for (scores, value) in scores.iter_mut().zip(values) {
-                scores.push(value as f32);
-            }
-        }
-        Ok(scores)
+        let functions = self
+            .step_scores
+            .iter()
+            .map(|(_, function)| function.as_ref());
+        // The predictions of a step are computed once for all functions. They are those that the
+        // function with the most passes reads.
+        let reads_most = functions.clone().max_by_key(|f| f.dropout_passes());
+        let Some(function) = reads_most else {
+            return Ok(vec![Vec::new(); steps.len()]);
+        };
+        let reading = AttributedFunction {
+            function,
+            compat: self.spec.compat,
+            contrast: contrast.cloned(),
+        };
+        let scores = gradient::map_steps(batch, &pass, &steps, &reading, |step| {
+            functions.clone().map(|f| f.value(step) as f32).collect()
+        });
+        Ok(scores?)
     }
 }
 

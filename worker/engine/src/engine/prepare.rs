@@ -47,8 +47,8 @@ impl Attributor<'_> {
             .collect()
     }
 
-    /// Encodes the texts of an example. Fails if they leave no room for a target that must be
-    /// generated.
+    /// Encodes the texts of an example. Fails if a target must be generated and they leave no room
+    /// for it, or no memory to explain it.
     fn encode<'e>(&self, example: &'e Example) -> Result<EncodedExample<'e>, Error> {
         if self.model.stop().is_requested() {
             return Err(Error::Stopped);
@@ -62,6 +62,8 @@ impl Attributor<'_> {
             let positions = self.model.spec().max_positions;
             self.generation
                 .check_room(encoded.prompt.len(), positions)?;
+            // Before a target is generated that could not be explained.
+            self.check_passes(encoded.source.len(), encoded.prompt.len())?;
         }
         Ok(EncodedExample { example, encoded })
     }

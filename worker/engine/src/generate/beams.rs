@@ -78,7 +78,9 @@ impl<'s> Beams<'s> {
 
     /// Returns the best continuations over all hypotheses, best first.
     fn candidates(&mut self, scores: Vec<Vec<f64>>) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
+        // Reserved at once: growing would hold two copies for a moment.
+        let most = scores.iter().map(Vec::len).sum();
+        let mut candidates = Vec::with_capacity(most);
         for (parent, (beam, scores)) in self.running.iter().zip(scores).enumerate() {
             let mut log_probabilities = log_softmax(&scores);
             let hypothesis = Hypothesis {

@@ -21,11 +21,12 @@ mod token_ids;
 
 use crate::Error;
 use crate::error::Result;
-use crate::footprint::Footprint;
+use crate::footprint::{Footprint, GenerationSizes};
 use crate::kernels::host;
 use crate::memory::MemoryBudget;
 use crate::model::{ExplainedToken, Inputs, Trace, Transformer};
 use crate::sides::Side;
+use crate::stop::Stop;
 use beams::Beams;
 use chains::Chains;
 pub use search::Prompt;
@@ -42,7 +43,8 @@ pub fn generate(model: &Transformer, prompts: &[Prompt], settings: &Settings) ->
 }
 
 /// Continues `prompts`, batching as many as fit into `memory`. A prompt that does not fit even
-/// alone fails; if its own first pass is already too large, it fails before anything is allocated.
+/// alone fails: before anything is allocated if its own first pass is too large, and otherwise
+/// before the first token that makes it too large.
 pub(crate) fn generate_within(
     model: &Transformer,
     prompts: &[Prompt],
@@ -125,9 +127,20 @@ impl Generation<'_> {
 
     /// Returns the bytes that a prompt needs once its hypotheses are `length` tokens long.
     fn bytes(self, prompt: &Prompt, length: usize) -> u64 {
-        let sizes = (prompt.source.len() as u64, prompt.ids.len() as u64);
         let hypotheses = self.settings.num_beams.max(self.settings.num_sequences) as u64;
-        Footprint::of(self.model).generation(sizes, (hypotheses, length as u64))
+        let beyond = self.model.spec().long_rope_threshold();
+        // All hypotheses are computed again when they cross the threshold.
+        let crossed = beyond.filter(|beyond| (prompt.ids.len()..length).contains(beyond));
+        let whole_rows = match crossed {
+            Some(beyond) => hypotheses.saturating_mul(beyond as u64 + 1),
+            None => prompt.ids.len() as u64,
+        };
+        Footprint::of(self.model).generation(&GenerationSizes {
+            source: prompt.source.len() as u64,
+            whole_rows,
+            hypotheses,
+            length: length as u64,
+        })
     }
 
     /// Fails if a prompt that is continued alone does not fit at `length` tokens per hypothesis.
@@ -142,6 +155,10 @@ impl Generation<'_> {
     /// Continues `prompts` together. A prompt that crosses the long-RoPE threshold must be the
     /// only one.
     fn together(self, prompts: &[&Prompt]) -> Result<Vec<Vec<Vec<u32>>>, Error> {
+        // Before the searches are made, because a search of many sequences is large itself.
+        if let Some(first) = prompts.first() {
+            self.check_memory(prompts, first.ids.len())?;
+        }
         let searches = prompts
             .iter()
             .map(|prompt| search(prompt, self.settings, self.limit(prompt)));
@@ -154,12 +171,12 @@ impl Generation<'_> {
             return Ok(searches.into_iter().map(Search::sequences).collect());
         }
         let mut hypotheses: Vec<_> = running.iter().map(|&i| prompts[i].ids.clone()).collect();
-        self.check_memory(prompts, hypotheses[0].len())?;
         let mut trace = self.whole_pass(prompts, &running, &hypotheses)?;
         let mut last: Vec<_> = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
         loop {
             let scores = scores(self.model, &trace, &last)?;
-            let longer = advance_all(&mut searches, &running, &hypotheses, scores);
+            let stop = self.model.stop();
+            let longer = advance_all(&mut searches, (&running, &hypotheses), scores, stop)?;
             if longer.is_empty() {
                 return Ok(searches.into_iter().map(Search::sequences).collect());
             }
@@ -168,6 +185,8 @@ impl Generation<'_> {
             hypotheses = tokens;
             self.check_memory(prompts, hypotheses[0].len())?;
             if self.crosses_threshold(&hypotheses) {
+                // The cache is invalid. It is freed before the next one is computed.
+                drop(trace);
                 trace = self.whole_pass(prompts, &running, &hypotheses)?;
                 last = hypotheses.iter().map(|tokens| tokens.len() - 1).collect();
             } else {
@@ -175,7 +194,7 @@ impl Generation<'_> {
                 // times and drop another.
                 trace.keep(&parents);
                 let new = hypotheses.iter().map(|tokens| &tokens[tokens.len() - 1..]);
-                trace = (self.model).forward_on(&self.model.embed(Side::Target, new)?, trace)?;
+                trace = (self.model).generate_on(&self.model.embed(Side::Target, new)?, trace)?;
                 // This pass had one row per hypothesis, that of its new token.
                 last = vec![0; running.len()];
             }
@@ -209,21 +228,25 @@ impl Generation<'_> {
             source: source.transpose()?,
             target: model.embed(Side::Target, hypotheses.iter().map(Vec::as_slice))?,
         };
-        Ok(model.forward(&inputs)?)
+        Ok(model.generate_from(&inputs)?)
     }
 }
 
 /// Advances every search by the scores of its `hypotheses`; hypothesis `i` belongs to search
 /// `running[i]`. Returns the extended hypotheses, each with the index of the one it extends.
+///
+/// Fails once `stop` is requested: with many beams and a large vocabulary, the searches of a step
+/// take longer than its pass.
 fn advance_all(
     searches: &mut [Box<dyn Search + '_>],
-    running: &[usize],
-    hypotheses: &[Vec<u32>],
+    (running, hypotheses): (&[usize], &[Vec<u32>]),
     scores: Vec<Vec<f64>>,
-) -> Vec<(usize, Vec<u32>)> {
+    stop: &Stop,
+) -> Result<Vec<(usize, Vec<u32>)>> {
     let mut scores = scores.into_iter();
     let mut longer = Vec::new();
     for own in running.chunk_by(|one, next| one == next) {
+        stop.check()?;
         let first = running.len() - scores.len();
         let of_search = scores.by_ref().take(own.len()).collect();
         for Extended { parent, token } in searches[own[0]].advance(of_search) {
@@ -231,7 +254,7 @@ fn advance_all(
             longer.push((parent, [hypotheses[parent].as_slice(), &[token]].concat()));
         }
     }
-    longer
+    Ok(longer)
 }
 
 /// Creates the search for `prompt`: beam search with several beams, chains otherwise.
@@ -252,4 +275,35 @@ fn scores(model: &Transformer, trace: &Trace, last: &[usize]) -> Result<Vec<Vec<
         .collect();
     let logits = model.logits(&model.hidden(trace, &explained)?)?;
     host::download_rows(&logits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A search that asks for a stop when it is advanced.
+    struct Stopping(Stop);
+
+    impl Search for Stopping {
+        fn advance(&mut self, _: Vec<Vec<f64>>) -> Vec<Extended> {
+            assert!(!self.0.is_requested(), "advanced after the stop");
+            self.0.request();
+            Vec::new()
+        }
+
+        fn sequences(self: Box<Self>) -> Vec<Vec<u32>> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_stop_is_heard_between_the_searches_of_a_step() {
+        let stop = Stop::default();
+        let search = || Box::new(Stopping(stop.clone())) as Box<dyn Search>;
+        let mut searches = [search(), search()];
+        let hypotheses = [vec![1], vec![2]];
+        let scores = vec![vec![0.0]; 2];
+        let advanced = advance_all(&mut searches, (&[0, 1], &hypotheses), scores, &stop);
+        assert!(advanced.is_err());
+    }
 }

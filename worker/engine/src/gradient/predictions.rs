@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::kernels::{RowIndex, host, rows};
 use crate::model::{Trace, Transformer};
 use crate::step_functions::{Step, StepContrast};
+use crate::stop::Stop;
 
 /// Returns the value of `function` at every step.
 pub(crate) fn values<'p>(
@@ -23,17 +24,28 @@ pub(crate) fn values<'p>(
     steps: &[ExplainedStep],
     function: &AttributedFunction<'_>,
 ) -> Result<Vec<f64>> {
+    let value = |step: &Step<'_>| function.function.value(step);
+    map_steps(batch, pass, steps, function, value)
+}
+
+/// Returns `body` of every step, with the predictions that `function` reads.
+pub(crate) fn map_steps<'p, R: Send>(
+    batch: &Batch<'_>,
+    pass: impl Into<PassRef<'p>>,
+    steps: &[ExplainedStep],
+    function: &AttributedFunction<'_>,
+    body: impl Fn(&Step<'_>) -> R + Sync,
+) -> Result<Vec<R>> {
     let pass = pass.into();
-    let mut values = Vec::with_capacity(steps.len());
+    let mut results = Vec::with_capacity(steps.len());
     for block in logit_blocks(batch, steps.len(), function.num_predictions()) {
         let steps = &steps[block];
         let predictions = Predictions::new(batch.model, pass, steps, function)?;
-        let value = |step: &Step<'_>| function.function.value(step);
-        let of_row = |row: usize| predictions.with_step(row, &steps[row], value);
+        let of_row = |row: usize| predictions.with_step(row, &steps[row], &body);
         let rows = (0..steps.len()).into_par_iter().map(of_row);
-        values.extend(rows.collect::<Result<Vec<_>>>()?);
+        results.extend(rows.collect::<Result<Vec<_>>>()?);
     }
-    Ok(values)
+    Ok(results)
 }
 
 /// Returns the result of `body(step, logits)` for every step.
@@ -49,7 +61,10 @@ pub(crate) fn map_logits<R: Send>(
         let steps = &steps[block];
         let explained: Vec<_> = steps.iter().map(|step| step.explained.clone()).collect();
         let logits = model.logits(&model.hidden(trace, &explained)?)?;
-        let of_row = |row: usize| Ok(body(&steps[row], host::download_row(&logits, row)?));
+        let of_row = |row: usize| {
+            model.stop().check()?;
+            Ok(body(&steps[row], host::download_row(&logits, row)?))
+        };
         let rows = (0..steps.len()).into_par_iter().map(of_row);
         results.extend(rows.collect::<Result<Vec<_>>>()?);
     }
@@ -81,6 +96,8 @@ pub(super) struct Predictions<'a> {
     contrast_rows: Vec<Option<usize>>,
     /// The logits of each pass with dropout that the function reads. `[steps, vocabulary]` each.
     pub(super) dropped: Vec<Tensor>,
+    /// Cancels what reads the predictions.
+    stop: Stop,
 }
 
 impl<'a> Predictions<'a> {
@@ -120,6 +137,7 @@ impl<'a> Predictions<'a> {
             contrast,
             contrast_rows,
             dropped: dropped.map(logits_of).collect::<Result<_>>()?,
+            stop: model.stop().clone(),
         })
     }
 
@@ -130,13 +148,15 @@ impl<'a> Predictions<'a> {
             .collect()
     }
 
-    /// Calls `body` with the [`Step`] of row `row`.
+    /// Calls `body` with the [`Step`] of row `row`. Fails once a stop is requested: the rows of a
+    /// block together may take seconds.
     pub(super) fn with_step<R>(
         &self,
         row: usize,
         explained: &ExplainedStep,
         body: impl FnOnce(&Step<'_>) -> R,
     ) -> Result<R> {
+        self.stop.check()?;
         let logits = host::download_row(&self.logits, row)?;
         let contrast = match (&self.contrast, self.contrast_rows[row]) {
             (Some(logits), Some(row)) => Some(host::download_row(logits, row)?),

@@ -8,7 +8,9 @@ mod trace;
 
 mod columns;
 mod forward;
+mod head_rows;
 mod mix;
+mod unkept;
 
 mod backward;
 mod removal;
@@ -17,5 +19,8 @@ mod weights;
 pub(crate) use backward::{AttentionCotangents, num_key_rows, vjp};
 pub(crate) use forward::forward;
 pub(crate) use removal::{KeyHeads, Pair, remove_values, value_outputs};
-pub(crate) use trace::{AttentionTrace, Columns, ExplainedQueries, Heads, Projections, lay_out};
+pub(crate) use trace::{
+    Attention, AttentionTrace, Columns, ExplainedQueries, Heads, Projections, lay_out,
+};
+pub(crate) use unkept::forward_unkept;
 pub(crate) use weights::{QueryRow, weights_of_query};

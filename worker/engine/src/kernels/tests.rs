@@ -10,12 +10,15 @@ use candle_core::{D, DType, Device, Tensor, Var};
 
 use super::activation_function::Activation;
 use super::attention::{
-    AttentionTrace, Columns, ExplainedQueries, Heads, Projections, forward, lay_out, vjp,
+    Attention as AttentionToCompute, AttentionTrace, Columns, ExplainedQueries, Heads, Projections,
+    forward, lay_out, vjp,
 };
 use super::linear::PackedWeight;
 use super::norm::Scaling;
 use super::rotary::{LongRotary, Pairing, RotarySpec};
 use super::rotary::{Rotation, RowPosition};
+use crate::stop::Stop;
+
 use super::{RowIndex, activation, mixture, norm, rows, softcap};
 
 /// What two orders of adding the same numbers may differ by.
@@ -367,7 +370,14 @@ impl Attention {
             values: columns(v),
         };
         let (sequences, _) = lay_out(self.heads, self.places.iter().cloned());
-        let (mixed, attended) = forward(self.heads, projections, sequences, None).unwrap();
+        let (mixed, attended) = forward(AttentionToCompute {
+            heads: self.heads,
+            projections,
+            sequences,
+            bias: None,
+            stop: &Stop::default(),
+        })
+        .unwrap();
         if !self.is_masked {
             return (mixed, attended);
         }

@@ -335,7 +335,8 @@ impl Masked<'_> {
             values,
             weights,
         };
-        let coefficients = host::upload(samples.coefficients(), (tokens, width))?;
+        let coefficients = samples.coefficients(self.batch.model.stop())?;
+        let coefficients = host::upload(coefficients, (tokens, width))?;
         let of_source = step.source_rows;
         let side = |first: usize, len: usize| -> Result<Option<Tensor>, Error> {
             let rows = (len > 0).then(|| coefficients.narrow(0, first, len));

@@ -110,9 +110,11 @@ struct StackChord<'a> {
 
 impl StackChord<'_> {
     fn vjp(&self, output: Cotangents, depth: Depth) -> Result<StackCotangents> {
-        let rows = self
-            .stack
-            .rows(&self.trace.sequences, &self.trace.positions);
+        let rows = self.stack.rows(
+            &self.trace.sequences,
+            &self.trace.positions,
+            &self.trace.stop,
+        );
         let sublayers = &self.stack.sublayers;
         let mut memory = MemoryCotangents::default();
         let mut cotangents = match &self.stack.final_norm {

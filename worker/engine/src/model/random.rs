@@ -50,7 +50,7 @@ impl Noise {
 pub(crate) fn random_llama(dtype: DType) -> Transformer {
     let config = json!({
         "model_type": "llama", "hidden_size": 12, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
-        "num_hidden_layers": 2, "vocab_size": 10, "max_position_embeddings": 16, "intermediate_size": 20,
+        "num_hidden_layers": 2, "vocab_size": 10, "max_position_embeddings": 1024, "intermediate_size": 20,
         "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_parameters": {"rope_theta": 100.0, "rope_type": "default"},
     });
     let mut noise = Noise {
@@ -86,7 +86,7 @@ pub(crate) fn random_llama(dtype: DType) -> Transformer {
 /// Returns a Marian with two layers per side, scaled embeddings and a logits bias.
 pub(crate) fn random_marian(dtype: DType) -> Transformer {
     let config = json!({
-        "model_type": "marian", "d_model": 12, "vocab_size": 10, "max_position_embeddings": 16, "scale_embedding": true,
+        "model_type": "marian", "d_model": 12, "vocab_size": 10, "max_position_embeddings": 1024, "scale_embedding": true,
         "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 3, "decoder_attention_heads": 3,
         "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "activation_function": "swish",
     });

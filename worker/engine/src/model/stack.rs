@@ -6,8 +6,9 @@ use candle_core::{DType, Tensor};
 use crate::error::Result;
 
 use super::dropout::Masks;
-use super::layers::attention::RowContext;
+use super::kept::Kept;
 use super::layers::cross_attention::MemoryCotangents;
+use super::layers::row_context::RowContext;
 use super::layers::{Cotangents, EncoderOutput, Linear, Norm, Sublayer, SublayerTrace};
 use super::layers::{added_positions, score_bias};
 use super::row_counts::{RowCounters, RowCounts};
@@ -49,7 +50,7 @@ pub struct StackTrace {
     entry_mask: Option<Tensor>,
     /// Index of the first sublayer that the pass ran.
     first: usize,
-    /// One entry per sublayer from `first` on.
+    /// One entry per sublayer from `first` on; none if the pass kept nothing.
     pub(super) sublayers: Vec<SublayerTrace>,
     final_norm: Option<Normalized>,
     /// Dropout factors at the output of the stack; `None` without dropout. `[rows, hidden]`
@@ -67,6 +68,8 @@ pub(super) struct Around<'a> {
     pub(super) memory: Option<&'a EncoderOutput>,
     /// An earlier pass, whose sequences the rows continue.
     pub(super) past: Option<&'a StackTrace>,
+    /// What the trace of the pass holds.
+    pub(super) kept: Kept,
     /// Cancels the pass.
     pub(super) stop: &'a Stop,
 }
@@ -206,7 +209,10 @@ impl Stack {
         observe: &mut dyn FnMut(&Tensor),
     ) -> Result<(Tensor, StackTrace)> {
         let positions = positions(around.sequences, around.past);
-        let rows = self.rows(around.sequences, &positions);
+        let rows = RowContext {
+            kept: around.kept,
+            ..self.rows(around.sequences, &positions, around.stop)
+        };
         self.counters.add_forward(positions.len());
         // The stream before the preceding sublayer, which a parallel sublayer reads.
         let mut before = None;
@@ -226,7 +232,11 @@ impl Stack {
             let beside = (around.memory, past);
             let (y, trace) = sublayer.forward((&x, input), &rows, beside, masks)?;
             before = Some(std::mem::replace(&mut x, y));
-            traces.push(trace);
+            match around.kept {
+                Kept::Everything => traces.push(trace),
+                Kept::KeysAndValues => traces.push(trace.keys_and_values()),
+                Kept::Nothing => {}
+            }
         }
         observe(&x);
         let mut final_norm = None;
@@ -288,7 +298,7 @@ impl Stack {
         if let Some(mask) = &saved.output_mask {
             output = output.masked(mask)?;
         }
-        let rows = self.rows(&saved.sequences, &saved.positions);
+        let rows = self.rows(&saved.sequences, &saved.positions, &saved.stop);
         let mut memory = MemoryCotangents::default();
         let mut cotangents = match (&self.final_norm, &saved.final_norm) {
             (Some(norm), Some(normalized)) => norm.vjp(normalized, &output)?,
@@ -361,14 +371,18 @@ impl Stack {
         }
     }
 
+    /// Returns what sublayers need to know about the rows of a pass that keeps everything.
     pub(super) fn rows<'a>(
         &'a self,
         sequences: &'a Sequences,
         positions: &'a [RowPosition],
+        stop: &'a Stop,
     ) -> RowContext<'a> {
         RowContext {
             sequences,
             positions,
+            kept: Kept::Everything,
+            stop,
             rotations: &self.rotations,
             score_biases: &self.score_biases,
         }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use super::dropout::Masks;
 use super::embedding::Embedding;
 use super::head::Head;
+use super::kept::Kept;
 use super::layers::{Cotangents, EncoderOutput};
 use super::pass::{Embedded, ExplainedToken, Gradients, Inputs, Trace, Wanted};
 use super::row_counts::RowCounts;
@@ -162,6 +163,7 @@ impl Transformer {
                 sequences: &source.sequences,
                 memory: None,
                 past: None,
+                kept: Kept::Everything,
                 stop: &self.stop,
             };
             let (rows, trace) = run(stack, &source.rows, around, Side::Source)?;
@@ -172,6 +174,7 @@ impl Transformer {
             sequences: &inputs.target.sequences,
             memory: encoder.as_ref().map(|(_, memory)| memory),
             past: None,
+            kept: Kept::Everything,
             stop: &self.stop,
         };
         let (hidden, decoder) = run(&self.decoder, &inputs.target.rows, around, Side::Target)?;
@@ -184,10 +187,16 @@ impl Transformer {
 
     /// Continues the sequences of `past` with the rows of `next`, which are only the new ones.
     pub fn forward_on(&self, next: &Embedded, past: Trace) -> Result<Trace> {
+        self.continued(next, past, Kept::Everything)
+    }
+
+    /// As [`Self::forward_on`]; the trace holds what `kept` says.
+    pub(super) fn continued(&self, next: &Embedded, past: Trace, kept: Kept) -> Result<Trace> {
         let around = Around {
             sequences: &next.sequences,
             memory: past.encoder.as_ref().map(|(_, memory)| memory),
             past: Some(&past.decoder),
+            kept,
             stop: &self.stop,
         };
         let (hidden, decoder) = self.decoder.forward(&next.rows, around)?;
@@ -216,6 +225,7 @@ impl Transformer {
     /// Pulls cotangents of `logits`, `[rows, vocabulary]`, back to the head's inputs.
     /// `[rows, hidden]`
     pub fn logits_vjp(&self, logits: &Tensor, dlogits: &Tensor) -> Result<Tensor> {
+        self.stop.check()?;
         self.head.vjp(logits, dlogits)
     }
 

@@ -101,7 +101,7 @@ impl Transformer {
             return Err(candle_core::Error::Msg("no attention to zero".to_owned()).bt());
         };
         let input = &streams[stack.sublayers[sublayer].place_read(sublayer)];
-        let rows = stack.rows(&trace.sequences, &trace.positions);
+        let rows = stack.rows(&trace.sequences, &trace.positions, &trace.stop);
         let (added, outputs) =
             stack.sublayers[sublayer].decompose(input, &rows, memory, key_heads)?;
         let layer = specs[sublayer].layer;
@@ -176,7 +176,7 @@ impl Zeroable<'_> {
         let counted = |sequence| pairs.iter().filter(|p| p.sequence == sequence).count();
         let sequences = Sequences::from_lengths((0..self.trace.sequences.len()).map(counted));
         let positions: Vec<_> = saved.iter().map(|&row| self.trace.positions[row]).collect();
-        let around = self.stack.rows(&sequences, &positions);
+        let around = self.stack.rows(&sequences, &positions, &self.trace.stop);
         for index in self.sublayer + 1..self.end {
             self.trace.stop.check()?;
             let sublayer = &self.stack.sublayers[index];

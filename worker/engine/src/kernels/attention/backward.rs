@@ -39,6 +39,8 @@ pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, token: &ExplainedQ
 
 /// Pulls `dmixed`, the cotangents of the mixed values of the queries of all explained tokens, back.
 /// `[cotangent query rows, heads · dim]`
+///
+/// Fails once a stop is requested.
 pub(crate) fn vjp(
     saved: &AttentionTrace,
     explained: &[ExplainedQueries],
@@ -80,12 +82,12 @@ fn vjp_as<T: Real>(
         .zip(dq.into_iter().zip(dkv))
         .collect();
     let pull_back = |((token, dmixed), (dq, dkv)): TokenTask<'_, T>| {
-        TokenShare::new(&pass, token, dmixed).pull_back(dq, dkv);
+        TokenShare::new(&pass, token, dmixed).pull_back(dq, dkv)
     };
     if may_parallelize() {
-        tasks.into_par_iter().for_each(pull_back);
+        tasks.into_par_iter().try_for_each(pull_back)?;
     } else {
-        tasks.into_iter().for_each(pull_back);
+        tasks.into_iter().try_for_each(pull_back)?;
     }
     Ok(AttentionCotangents {
         queries: tensor(dqueries, (num_queries, width))?,

@@ -109,7 +109,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::kernels::attention::{Columns, Heads, Projections, forward, lay_out};
+    use crate::kernels::attention::{Attention, Columns, Heads, Projections, forward, lay_out};
+    use crate::stop::Stop;
 
     fn waves(rows: usize, width: usize, phase: f64) -> Tensor {
         let values: Vec<f64> = (0..rows * width)
@@ -140,7 +141,14 @@ mod tests {
             values: columns(6, 2.1),
         };
         let (sequences, _) = lay_out(heads, [(0..3, 0..3), (3..5, 3..5)].into_iter());
-        let (mixed, attended) = forward(heads, projections, sequences, None).unwrap();
+        let (mixed, attended) = forward(Attention {
+            heads,
+            projections,
+            sequences,
+            bias: None,
+            stop: &Stop::default(),
+        })
+        .unwrap();
         let output = waves(12, 7, 0.3);
         let added = mixed.matmul(&output).unwrap();
         let project = |values: &Tensor, columns: Range<usize>| {

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use crate::kernels::score_bias::ScoreBias;
+use crate::stop::Stop;
+
 /// The heads of an attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Heads {
@@ -53,6 +56,19 @@ pub(crate) struct Projections {
     pub(crate) values: Columns,
 }
 
+/// An attention to compute.
+pub(crate) struct Attention<'a> {
+    pub(crate) heads: Heads,
+    pub(crate) projections: Projections,
+    /// One entry per sequence.
+    pub(crate) sequences: Vec<Sequence>,
+    /// What is added to the scores, if anything.
+    pub(crate) bias: Option<&'a ScoreBias>,
+    /// Cancels the forward pass and the backward pass. A head of a long text takes so long that both
+    /// look at it before every head.
+    pub(crate) stop: &'a Stop,
+}
+
 /// What the backward pass needs of an attention's forward pass.
 #[derive(Debug, Clone)]
 pub(crate) struct AttentionTrace {
@@ -66,6 +82,8 @@ pub(crate) struct AttentionTrace {
     pub(crate) mask: Option<Tensor>,
     /// One entry per sequence.
     pub(crate) sequences: Vec<Sequence>,
+    /// Cancels the backward pass.
+    pub(crate) stop: Stop,
 }
 
 /// Where one sequence lies.

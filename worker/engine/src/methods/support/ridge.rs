@@ -5,6 +5,9 @@
 //! The system has as many equations as there are samples, however many features they have. It is
 //! positive definite and solved by Cholesky decomposition.
 
+use crate::error::Result;
+use crate::stop::Stop;
+
 /// The samples that a regression is fitted to.
 #[derive(Debug)]
 pub(in crate::methods) struct Samples {
@@ -18,12 +21,14 @@ pub(in crate::methods) struct Samples {
 
 impl Samples {
     /// Returns the coefficient of every feature; all zero if all weights are zero.
-    pub(in crate::methods) fn coefficients(&self) -> Vec<f64> {
+    ///
+    /// Fails once `stop` is requested: the time grows with the cube of the number of samples.
+    pub(in crate::methods) fn coefficients(&self, stop: &Stop) -> Result<Vec<f64>> {
         let num_samples = self.values.len();
         let num_features = self.features.len() / num_samples.max(1);
         let sum: f64 = self.weights.iter().sum();
         if sum == 0.0 || num_features == 0 {
-            return vec![0.0; num_features];
+            return Ok(vec![0.0; num_features]);
         }
         let rows = || self.features.chunks_exact(num_features);
         let mut centre = vec![0.0; num_features];
@@ -45,27 +50,29 @@ impl Samples {
         let row = |index: usize| &centered[index * num_features..][..num_features];
         let mut gram = vec![0.0; num_samples * num_samples];
         for i in 0..num_samples {
+            stop.check()?;
             for j in 0..=i {
                 let ridge = if i == j { 1.0 } else { 0.0 };
                 gram[i * num_samples + j] = ridge + dot(row(i), row(j));
             }
         }
-        solve(&mut gram, &mut residuals);
+        solve(&mut gram, &mut residuals, stop)?;
         let mut coefficients = vec![0.0; num_features];
         for (index, factor) in residuals.iter().enumerate() {
             for (coefficient, feature) in coefficients.iter_mut().zip(row(index)) {
                 *coefficient += factor * feature;
             }
         }
-        coefficients
+        Ok(coefficients)
     }
 }
 
 /// Solves `G x = b` for x, in place of b. G is symmetric and positive definite. Only its lower half
-/// is read; it is overwritten by the Cholesky factor.
-fn solve(gram: &mut [f64], b: &mut [f64]) {
+/// is read; it is overwritten by the Cholesky factor. Fails once `stop` is requested.
+fn solve(gram: &mut [f64], b: &mut [f64], stop: &Stop) -> Result<()> {
     let n = b.len();
     for i in 0..n {
+        stop.check()?;
         for j in 0..=i {
             let (of_i, of_j) = (&gram[i * n..][..j], &gram[j * n..][..j]);
             let rest = gram[i * n + j] - dot(of_i, of_j);
@@ -83,6 +90,7 @@ fn solve(gram: &mut [f64], b: &mut [f64]) {
         let above: f64 = (i + 1..n).map(|j| gram[j * n + i] * b[j]).sum();
         b[i] = (b[i] - above) / gram[i * n + i];
     }
+    Ok(())
 }
 
 /// Returns the inner product. It is summed in a fixed number of lanes, so that the result does not
@@ -107,6 +115,19 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_stop_is_heard_while_a_regression_is_solved() {
+        let stop = Stop::default();
+        stop.request();
+        let samples = Samples {
+            features: vec![1.0, 0.0],
+            values: vec![0.5, 1.0],
+            weights: vec![1.0, 1.0],
+        };
+        assert!(samples.coefficients(&Stop::default()).is_ok());
+        assert!(samples.coefficients(&stop).is_err());
+    }
+
     /// At the minimum the gradient `2 Aᵀ (A β − z) + 2 β` is zero.
     #[test]
     fn coefficients_are_where_the_loss_is_flat() {
@@ -117,7 +138,7 @@ mod tests {
             values: vec![0.3, -1.0, 2.0, 0.7],
             weights: vec![1.0, 2.0, 0.5, 3.0],
         };
-        let coefficients = samples.coefficients();
+        let coefficients = samples.coefficients(&Stop::default()).unwrap();
         let sum: f64 = samples.weights.iter().sum();
         let predict = |row: &[f64]| dot(row, &coefficients);
         let rows: Vec<_> = samples.features.chunks_exact(3).collect();

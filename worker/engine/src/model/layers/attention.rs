@@ -6,30 +6,18 @@ use crate::error::Result;
 
 use super::Cotangents;
 use super::linear::Linear;
-use super::mixing::Mixing;
+use super::mixing::{HeadsRead, Mixing};
 use super::norm::{HeadNorms, NormalizedHeads};
+use super::row_context::RowContext;
 use crate::Error;
 use crate::kernels::attention::{self, AttentionTrace, Columns, ExplainedQueries, Projections};
 use crate::kernels::clip;
-use crate::kernels::rotary::{Rotation, RowPosition};
-use crate::kernels::score_bias::ScoreBias;
 use crate::kernels::{RowIndex, rows};
 use crate::model::dropout::Masks;
+use crate::model::kept::Kept;
 use crate::model::sequences::Sequences;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
-
-/// What a sublayer needs to know about the rows of a pass.
-pub(in crate::model) struct RowContext<'a> {
-    pub(in crate::model) sequences: &'a Sequences,
-    /// Position of each row in its sequence. If the pass continues an earlier one, positions count
-    /// from the start of that one.
-    pub(in crate::model) positions: &'a [RowPosition],
-    /// Rotations of the stack; attentions refer to them by index.
-    pub(in crate::model) rotations: &'a [Rotation],
-    /// Score biases of the stack; attentions refer to them by index.
-    pub(in crate::model) score_biases: &'a [ScoreBias],
-}
 
 /// Attention over the rows of the attention's own stack.
 #[derive(Debug)]
@@ -56,6 +44,16 @@ struct Projected {
     /// Slope of the clipping: 0 where a value was clipped, 1 elsewhere. `[rows, width]`
     unclipped: Option<Tensor>,
     head_norms: Option<NormalizedHeads>,
+}
+
+impl SelfAttentionTrace {
+    /// Drops what is known about clipping and head norms, which only a backward pass needs.
+    pub(super) fn keys_and_values(self) -> Self {
+        Self {
+            normalized: Projected::default(),
+            ..self
+        }
+    }
 }
 
 impl SelfAttention {
@@ -101,7 +99,12 @@ impl SelfAttention {
             column: 0,
         };
         let (keys, first_key, key_sequences) = match past {
-            None => (projected, width, rows.sequences.clone()),
+            None if rows.kept == Kept::Everything => (projected, width, rows.sequences.clone()),
+            None => {
+                // A copy, because the keys alone would keep the memory of the queries, too.
+                let keys = projected.narrow(1, width, 2 * kv_width)?.contiguous()?;
+                (keys, 0, rows.sequences.clone())
+            }
             Some(past) => {
                 let new = projected.narrow(1, width, 2 * kv_width)?.contiguous()?;
                 let (keys, sequences) = append(past, &new, rows.sequences, kv_width)?;
@@ -112,14 +115,16 @@ impl SelfAttention {
             rows: keys.clone(),
             column,
         });
-        let projections = Projections {
-            queries,
-            keys,
-            values,
+        let read = HeadsRead {
+            projections: Projections {
+                queries,
+                keys,
+                values,
+            },
+            key_rows: key_sequences.iter().collect(),
+            bias: self.score_bias.map(|index| &rows.score_biases[index]),
         };
-        let bias = self.score_bias.map(|index| &rows.score_biases[index]);
-        let sequences = rows.sequences.iter().zip(key_sequences.iter());
-        let (y, attended) = self.mixing.forward(projections, sequences, bias, masks)?;
+        let (y, attended) = self.mixing.forward(read, rows, masks)?;
         let saved = SelfAttentionTrace {
             attended,
             normalized,

@@ -4,9 +4,9 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::RowContext;
 use super::linear::Linear;
-use super::mixing::Mixing;
+use super::mixing::{HeadsRead, Mixing};
+use super::row_context::RowContext;
 use super::{Cotangents, EncoderOutput};
 use crate::Error;
 use crate::kernels::attention::{AttentionTrace, Columns, Projections};
@@ -79,13 +79,16 @@ impl CrossAttention {
             });
             (keys, values, memory.sequences.iter().collect())
         };
-        let projections = Projections {
-            queries,
-            keys,
-            values,
+        let read = HeadsRead {
+            projections: Projections {
+                queries,
+                keys,
+                values,
+            },
+            key_rows,
+            bias: None,
         };
-        let sequences = rows.sequences.iter().zip(key_rows);
-        self.mixing.forward(projections, sequences, None, masks)
+        self.mixing.forward(read, rows, masks)
     }
 
     /// Pulls cotangents back to the decoder's rows, and adds those of the encoder's output to

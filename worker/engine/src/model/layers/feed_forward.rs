@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use crate::error::Result;
 
 use super::Cotangents;
-use super::attention::RowContext;
 use super::linear::Linear;
+use super::row_context::RowContext;
 use crate::Error;
 use crate::kernels::{RowIndex, activation, rows};
 use crate::model::dropout::Masks;

@@ -7,13 +7,15 @@ use candle_core::Tensor;
 
 use super::Cotangents;
 use super::linear::Linear;
+use super::row_context::RowContext;
 use crate::Error;
 use crate::error::Result;
 use crate::kernels::attention::{
-    self, AttentionCotangents, AttentionTrace, Heads, KeyHeads, Projections,
+    self, Attention, AttentionCotangents, AttentionTrace, Heads, KeyHeads, Projections,
 };
 use crate::kernels::score_bias::ScoreBias;
 use crate::model::dropout::Masks;
+use crate::model::kept::Kept;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;
 
@@ -22,6 +24,15 @@ use crate::model::weights::Checkpoint;
 pub(super) struct Mixing {
     heads: Heads,
     output: Linear,
+}
+
+/// What the heads of an attention read in one pass.
+pub(super) struct HeadsRead<'a> {
+    pub(super) projections: Projections,
+    /// For each sequence of the pass, the rows of its keys and values.
+    pub(super) key_rows: Vec<Range<usize>>,
+    /// What is added to the scores, if anything.
+    pub(super) bias: Option<&'a ScoreBias>,
 }
 
 impl Mixing {
@@ -52,17 +63,27 @@ impl Mixing {
     }
 
     /// Attends from the query rows of each sequence to its key rows, with dropout masks on the
-    /// weights. `[query rows, hidden]`
+    /// weights. A pass that does not keep everything has no dropout. `[query rows, hidden]`
     pub(super) fn forward(
         &self,
-        projections: Projections,
-        sequences: impl Iterator<Item = (Range<usize>, Range<usize>)>,
-        bias: Option<&ScoreBias>,
+        read: HeadsRead<'_>,
+        rows: &RowContext<'_>,
         masks: &mut Masks<'_>,
     ) -> Result<(Tensor, AttentionTrace)> {
+        let sequences = rows.sequences.iter().zip(read.key_rows);
         let (sequences, _) = attention::lay_out(self.heads, sequences);
-        let (mut mixed, mut attended) =
-            attention::forward(self.heads, projections, sequences, bias)?;
+        let attention = Attention {
+            heads: self.heads,
+            projections: read.projections,
+            sequences,
+            bias: read.bias,
+            stop: rows.stop,
+        };
+        if rows.kept != Kept::Everything {
+            let (mixed, attended) = attention::forward_unkept(attention)?;
+            return Ok((self.output.forward(&mixed)?, attended));
+        }
+        let (mut mixed, mut attended) = attention::forward(attention)?;
         if let Some(mask) = masks.draw_for_weights(&attended)? {
             (mixed, attended) = attended.masked(mask)?;
         }

@@ -12,6 +12,7 @@ mod linear;
 mod mixing;
 mod norm;
 mod positions;
+pub(super) mod row_context;
 mod sublayer;
 mod sublayer_core;
 

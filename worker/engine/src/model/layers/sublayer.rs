@@ -7,8 +7,8 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::RowContext;
 use super::cross_attention::MemoryCotangents;
+use super::row_context::RowContext;
 use super::sublayer_core::{CoreTrace, SublayerCore};
 use super::{Cotangents, EncoderOutput, Norm};
 use crate::Error;
@@ -74,6 +74,17 @@ impl SublayerTrace {
             attended.sequences = cut.iter().map(cut_sequence).collect();
         }
         cut_trace
+    }
+
+    /// Drops everything except the keys and values of an attention.
+    pub(in crate::model) fn keys_and_values(self) -> Self {
+        Self {
+            norm_before: None,
+            core: self.core.keys_and_values(),
+            mask: None,
+            norm_after: None,
+            norm_sum: None,
+        }
     }
 
     /// Drops all sequences but `kept`, to serve as the past of a later pass that continues those.

@@ -4,10 +4,11 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-use super::attention::{RowContext, SelfAttention, SelfAttentionTrace};
+use super::attention::{SelfAttention, SelfAttentionTrace};
 use super::cross_attention::{CrossAttention, MemoryCotangents};
 use super::experts::{Experts, Mixed};
 use super::feed_forward::{FeedForward, Slopes};
+use super::row_context::RowContext;
 use super::{Cotangents, EncoderOutput};
 use crate::Error;
 use crate::kernels::attention::{AttentionTrace, KeyHeads};
@@ -31,6 +32,8 @@ pub(super) enum CoreTrace {
     CrossAttention(AttentionTrace),
     FeedForward(Slopes),
     Experts(Mixed),
+    /// Nothing was kept.
+    Dropped,
 }
 
 impl CoreTrace {
@@ -39,7 +42,7 @@ impl CoreTrace {
         match self {
             Self::SelfAttention(saved) => Some(&saved.attended),
             Self::CrossAttention(attended) => Some(attended),
-            Self::FeedForward(_) | Self::Experts(_) => None,
+            Self::FeedForward(_) | Self::Experts(_) | Self::Dropped => None,
         }
     }
 
@@ -48,7 +51,17 @@ impl CoreTrace {
         match self {
             Self::SelfAttention(saved) => Some(&mut saved.attended),
             Self::CrossAttention(attended) => Some(attended),
-            Self::FeedForward(_) | Self::Experts(_) => None,
+            Self::FeedForward(_) | Self::Experts(_) | Self::Dropped => None,
+        }
+    }
+
+    /// Drops everything except the keys and values of an attention.
+    pub(super) fn keys_and_values(self) -> Self {
+        match self {
+            // An attention's trace has nothing else if the pass did not keep everything.
+            Self::SelfAttention(saved) => Self::SelfAttention(saved.keys_and_values()),
+            Self::CrossAttention(_) => self,
+            Self::FeedForward(_) | Self::Experts(_) | Self::Dropped => Self::Dropped,
         }
     }
 }

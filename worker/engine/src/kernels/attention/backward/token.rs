@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::columns::HeadColumns;
 use super::super::trace::{AttentionTrace, ExplainedQueries, Heads, Sequence};
+use crate::error::Result;
 use crate::kernels::gemm::{Strided, WriteMode, small_product};
 use crate::kernels::tensor::View;
 use crate::kernels::{Real, softcap};
@@ -44,8 +45,8 @@ impl<'a, T: Real> TokenShare<'a, T> {
     }
 
     /// Writes the cotangents of the token's queries, `[queries, heads · dim]`, and of its keys and
-    /// values, `[keys, 2 · key heads · dim]`.
-    pub(super) fn pull_back(&self, dq: &mut [T], dkv: &mut [T]) {
+    /// values, `[keys, 2 · key heads · dim]`. Fails once a stop is requested.
+    pub(super) fn pull_back(&self, dq: &mut [T], dkv: &mut [T]) -> Result<()> {
         let num_keys = if self.heads.causal {
             self.sequence.num_earlier(self.heads) + self.positions.end
         } else {
@@ -53,8 +54,10 @@ impl<'a, T: Real> TokenShare<'a, T> {
         };
         let mut dscores = vec![T::zero(); self.positions.len() * num_keys];
         for head in 0..self.heads.queries {
+            self.pass.trace.stop.check()?;
             self.pull_back_head(head, &mut dscores, [&mut *dq, &mut *dkv]);
         }
+        Ok(())
     }
 
     fn pull_back_head(&self, head: usize, dscores: &mut [T], [dq, dkv]: [&mut [T]; 2]) {
