@@ -19,8 +19,9 @@ use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use clap::Parser;
 use futures::FutureExt;
+use tracing::Instrument;
+use whence_telemetry::Settings;
 
 mod aggregation;
 pub mod args;
@@ -59,8 +60,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(failure) => return failure.report(),
     };
-    let arguments = match args::Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let (name, arguments) = match args::parse(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Clap prints help to standard output and errors to standard error. If printing fails,
             // there is nowhere left to report it.
@@ -68,7 +69,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
-    start_logging(arguments.verbosity.level());
     let is_service = arguments.command.is_service();
     std::panic::set_hook(Box::new(move |panic| log_panic(panic, is_service)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -76,9 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let work = AssertUnwindSafe(commands::run(arguments.command)).catch_unwind();
-            let outcome = runtime.block_on(work);
-            let outcome = outcome.unwrap_or_else(|panic| Err(Failure::panicked(panic.as_ref())));
+            let outcome = runtime.block_on(command(&name, arguments));
             // After a command was stopped, a thread may still be computing. Do not wait for it.
             runtime.shutdown_background();
             outcome
@@ -91,13 +89,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn start_logging(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| level.into()))
-        .with_writer(progress::beside_the_bar)
-        .with_ansi(console::colors_enabled_stderr())
-        .init();
+/// Runs a command, with logs and traces. A panic becomes a failure.
+async fn command(name: &str, arguments: args::Arguments) -> Result<(), Failure> {
+    let telemetry = whence_telemetry::start(Settings {
+        service: arguments.command.service(),
+        level: arguments.verbosity.level(),
+        writer: progress::beside_the_bar,
+        is_colored: console::colors_enabled_stderr(),
+    });
+    // Dropped at the end, when what is left of the traces is sent.
+    let _telemetry = telemetry.map_err(|error| Failure::request(error.to_string()))?;
+    let span = match arguments.command.is_service() {
+        // What a service does is not one trace, but one for each job.
+        true => tracing::Span::none(),
+        false => tracing::info_span!("command", otel.name = name, name),
+    };
+    let work = commands::run(arguments.command).instrument(span);
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(Failure::panicked(panic.as_ref())))
 }
 
 /// Logs a panic, for whoever looks for the bug: always in a service, and with a backtrace at debug

@@ -1,6 +1,6 @@
 //! The messages between workers and coordinator as plain Rust types, independent of protobuf.
 
-use whence_schemas::{Attempt, JobId, SlotId, WorkerId};
+use whence_schemas::{Attempt, JobId, SlotId, WorkerClass, WorkerId};
 
 /// Names one attempt at one slot of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct AttemptProgress {
     pub rows_done: u64,
     /// Tokens attributed so far.
     pub tokens_done: u64,
+    /// Whether it has all rows and waits for the store to take them.
+    pub is_uploading: bool,
 }
 
 impl AttemptProgress {
@@ -44,6 +46,7 @@ impl AttemptProgress {
             at: at.clone(),
             rows_done: 0,
             tokens_done: 0,
+            is_uploading: false,
         }
     }
 }
@@ -58,6 +61,8 @@ pub struct Registration {
     /// Numerics version of its engine; must equal the coordinator's, so that all workers of a job
     /// compute the same scores.
     pub numerics_version: u32,
+    /// What it computes with.
+    pub class: WorkerClass,
     /// Attempts it is working on, if it registers again after losing its connection.
     pub in_flight: Vec<AttemptAt>,
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use whence_schemas::store::{Created, Listed};
+use whence_schemas::store::{Created, Listed, StoreError};
 use whence_schemas::{Attempt, CrashPoint, JobId, JobSpec, Plan, RowError, SlotId, chain, layout};
 
 use crate::blocking::blocking;
@@ -100,7 +100,11 @@ impl<'c> Closer<'c> {
             Created::Already => store.head(&key).await?.unwrap_or(ours),
         };
         CrashPoint::CoordinatorAfterFill.pass();
-        Ok(inspect(store, &object).await?.seen_in(slot, 0))
+        match inspect(store, &object).await {
+            Ok(seen) => Ok(seen.seen_in(slot, 0)),
+            Err(StoreError::Damaged { reason, .. }) => Ok(Event::Damaged { slot, reason }),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -136,6 +140,21 @@ mod tests {
         assert_eq!(given_up.await.unwrap(), expected);
         let found = core.store.get(&leased.slot_key).await.unwrap();
         assert_eq!(found, Some(written));
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_holds_something_else_is_damaged_and_stays_as_it_is() {
+        let stage = Stage::new().await;
+        let (id, _) = stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+        let leased = stage.acquire("a", 1).await.remove(0);
+        let core = &stage.coordinator.core;
+        let foreign = Bytes::from_static(b"PAR1 and nothing else");
+        let created = core.store.create(&leased.slot_key, foreign.clone()).await;
+        assert_eq!(created.unwrap(), Created::Now);
+        let event = Closer::new(core, &id).unwrap().split(slot(0)).await;
+        assert!(matches!(event.unwrap(), Event::Damaged { .. }));
+        let found = core.store.get(&leased.slot_key).await.unwrap();
+        assert_eq!(found, Some(foreign));
     }
 
     #[tokio::test]

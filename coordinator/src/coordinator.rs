@@ -21,6 +21,7 @@ use crate::reconcile::Reconciler;
 use crate::shared::SharedState;
 use crate::standby;
 use crate::state::State;
+use crate::traces::Traces;
 use crate::{Config, Error};
 
 /// A coordinator that serves one storage root.
@@ -73,6 +74,7 @@ impl Coordinator {
             clock,
             state: SharedState::new(State::of_jobs(jobs)),
             archive: Archive::new(ended),
+            traces: Traces::default(),
             sending: Arc::new(Semaphore::new(SENT_AT_ONCE)),
         };
         Ok(Arc::new(Self {

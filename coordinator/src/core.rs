@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::shared::SharedState;
+use crate::traces::Traces;
 
 /// Shards that are sent at the same time. Each takes a thread and some MiB.
 pub(crate) const SENT_AT_ONCE: usize = 64;
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) state: SharedState,
     pub(crate) archive: Archive,
+    pub(crate) traces: Traces,
     /// Shards that may be sent at the same time.
     pub(crate) sending: Arc<Semaphore>,
 }

@@ -42,7 +42,8 @@ impl<'c> Dispatch<'c> {
     pub fn register(self, registration: &Registration) -> Result<Vec<AttemptAt>, Error> {
         self.0.serving()?;
         check_versions(registration)?;
-        tracing::info!(worker = %registration.worker, "worker registered");
+        let (worker, class) = (&registration.worker, &registration.class);
+        tracing::info!(%worker, %class, "worker registered");
         let in_flight = registration.in_flight.iter().map(AttemptProgress::none);
         Ok(self.renew(&registration.worker, &in_flight.collect::<Vec<_>>()))
     }
@@ -163,7 +164,7 @@ impl<'c> Dispatch<'c> {
         };
         let mut events = self.find(at, &table, tokens).await?;
         if events.is_empty() {
-            tracing::warn!(job = %at.job, slot = %at.slot, "a reported result is not in the store");
+            tracing::warn!("a reported result is not in the store");
             events.push(Event::Unseen {
                 slot: at.slot.clone(),
                 attempt: at.attempt.clone(),
@@ -201,10 +202,10 @@ impl<'c> Dispatch<'c> {
         message: String,
     ) -> Result<(), Error> {
         if !self.holds(worker, at) {
-            tracing::warn!(job = %at.job, slot = %at.slot, %worker, "ignored a failure without a lease");
+            tracing::warn!(%worker, "ignored a failure without a lease");
             return Ok(());
         }
-        tracing::warn!(job = %at.job, slot = %at.slot, %worker, ?class, message, "attempt failed");
+        tracing::warn!(%worker, ?class, message, "attempt failed");
         let failure = Failure {
             slot: at.slot.clone(),
             attempt: at.attempt.clone(),
@@ -233,7 +234,7 @@ impl<'c> Dispatch<'c> {
     /// were submitted.
     pub fn unreadable(self, job: &JobId, error: &Error) {
         if error.ends_job() {
-            tracing::error!(%job, error = chain(error), "the dataset changed, job ended");
+            tracing::error!(error = chain(error), "the dataset changed, job ended");
             self.apply(job, Event::DatasetUnreadable(chain(error)));
         }
     }

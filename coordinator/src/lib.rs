@@ -33,6 +33,7 @@ mod standby;
 mod state;
 #[cfg(test)]
 mod testing;
+mod traces;
 
 mod core;
 

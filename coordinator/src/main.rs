@@ -10,19 +10,26 @@ use std::process::ExitCode;
 use clap::Parser;
 use whence_coordinator::command::{Arguments, run};
 use whence_proto::status::exit_status;
-use whence_schemas::chain;
+use whence_schemas::{ErrorKind, chain};
+use whence_telemetry::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // `RUST_LOG` chooses what is logged. Without it, or if it cannot be parsed, that is `info`.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(console::colors_enabled_stderr())
-        .init();
+    let telemetry = whence_telemetry::start(Settings {
+        service: "whence-coordinator",
+        level: "info",
+        writer: std::io::stderr,
+        is_colored: console::colors_enabled_stderr(),
+    });
+    let _telemetry = match telemetry {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(exit_status(ErrorKind::Invalid));
+        }
+    };
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use whence_schemas::store::Created;
-use whence_schemas::{CrashPoint, JobId, SlotId, chain, layout};
+use whence_schemas::{CrashPoint, ErrorKind, JobId, SlotId, chain, layout};
 
 use crate::Error;
 use crate::closing::Closer;
@@ -112,31 +112,52 @@ impl<'c> Reconciler<'c> {
         }
     }
 
-    /// Writes every object that is due.
+    /// Writes every object that is due. What goes wrong with one job does not hold up the others.
+    ///
+    /// Fails if the store does not answer, because it would not answer for the next object either.
     async fn write_due(self) -> Result<(), Error> {
         let mut unread = Vec::new();
         let now = self.0.clock.now();
         for (job, due) in self.0.state.read(|state| state.due(now)) {
-            let event = match due {
-                Due::Split(slot) => Closer::new(self.0, &job)?.split(slot).await?,
-                Due::Quarantine {
-                    slot,
-                    class,
-                    message,
-                } => {
-                    let closer = Closer::new(self.0, &job)?;
-                    closer.quarantine(slot, class, message).await?
-                }
-                Due::Verify(slot) => {
-                    unread.push((job, slot));
-                    continue;
-                }
-                Due::Seal => self.seal(&job).await?,
-                Due::Fail(message) => self.record_failed(&job, message).await?,
-            };
-            self.apply(&job, event);
+            if let Due::Verify(slot) = due {
+                unread.push((job, slot));
+                continue;
+            }
+            let written = self.write(&job, due).await;
+            self.apply_or_tell(&job, written)?;
         }
         self.verify_all(unread).await
+    }
+
+    /// Writes one object that is due. Returns the event for what then is in the store.
+    async fn write(self, job: &JobId, due: Due) -> Result<Event, Error> {
+        match due {
+            Due::Split(slot) => Closer::new(self.0, job)?.split(slot).await,
+            Due::Quarantine {
+                slot,
+                class,
+                message,
+            } => {
+                let closer = Closer::new(self.0, job)?;
+                closer.quarantine(slot, class, message).await
+            }
+            Due::Verify(slot) => self.verify(job, slot).await,
+            Due::Seal => self.seal(job).await,
+            Due::Fail(message) => self.record_failed(job, message).await,
+        }
+    }
+
+    /// Applies an event to a job, or logs why there is none. Fails if the store does not answer.
+    fn apply_or_tell(self, job: &JobId, event: Result<Event, Error>) -> Result<(), Error> {
+        match event {
+            Ok(event) => self.apply(job, event),
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(%job, error, "what is due cannot be done, trying again");
+            }
+        }
+        Ok(())
     }
 
     /// Does what is due, in a test.
@@ -152,7 +173,7 @@ impl<'c> Reconciler<'c> {
             .map(|(job, slot)| async move { (self.verify(&job, slot).await, job) });
         let mut reads = stream::iter(reads).buffer_unordered(VERIFIED_AT_ONCE);
         while let Some((event, job)) = reads.next().await {
-            self.apply(&job, event?);
+            self.apply_or_tell(&job, event)?;
         }
         Ok(())
     }
@@ -227,8 +248,17 @@ impl<'c> Reconciler<'c> {
             return self.0.serving();
         }
         for (id, table) in self.0.state.read(State::running) {
-            self.see_slots(&id, &table).await?;
-            self.see_end(&id, &table).await?;
+            let seen = async {
+                self.see_slots(&id, &table).await?;
+                self.see_end(&id, &table).await
+            };
+            match seen.await {
+                Err(error) if error.kind() != ErrorKind::Unavailable => {
+                    let error = chain(&error);
+                    tracing::error!(job = %id, error, "the job's objects cannot be read");
+                }
+                seen => seen?,
+            }
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use tonic_health::server::HealthReporter;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use whence_proto::v1::job_service_server::JobServiceServer;
 use whence_proto::v1::worker_service_server::WorkerServiceServer;
+use whence_telemetry::ServedCalls;
 
 use crate::access::{Access, Guard};
 use crate::service::{Service, jobs, workers};
@@ -67,6 +68,7 @@ where
     let stop = shutdown.child_token();
     let draining = drained(stop.clone(), Arc::clone(&coordinator), health, services);
     let server = bounded(access.tls)?
+        .layer(ServedCalls)
         .layer(Guard(access.tokens))
         .add_service(health_service)
         .add_service(reflection()?)

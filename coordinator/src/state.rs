@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use whence_schemas::{Attempt, Epoch, JobId, WorkerId, layout};
+use whence_schemas::{Attempt, Epoch, JobId, WorkerId, WorkerRequirements, layout};
 
 use crate::Error;
 use crate::access::Caller;
@@ -34,6 +34,8 @@ pub struct JobSummary {
     pub table: String,
     /// Workers that the coordinator heard from recently, whichever job they work on.
     pub workers: u64,
+    /// What the job asks of its workers, if no worker there has it.
+    pub waiting_for: Option<WorkerRequirements>,
 }
 
 /// Everything that the coordinator knows.
@@ -108,6 +110,8 @@ impl State {
     }
 
     fn summary_of(&self, job: &Job) -> JobSummary {
+        let asked = &job.spec().workers;
+        let is_waiting = *job.phase() == Phase::Running && self.workers.none_fits(asked);
         JobSummary {
             id: job.id().clone(),
             phase: job.phase().clone(),
@@ -116,6 +120,7 @@ impl State {
             totals: job.totals(),
             table: job.table().to_owned(),
             workers: self.workers.num_there() as u64,
+            waiting_for: is_waiting.then(|| asked.clone()),
         }
     }
 
@@ -164,6 +169,7 @@ impl State {
                 worker: worker.clone(),
                 rows_done: progress.rows_done,
                 tokens_done: progress.tokens_done,
+                is_uploading: progress.is_uploading,
             };
             self.apply(&progress.at.job, event, now);
             if !self.is_wanted(&progress.at) {
@@ -194,6 +200,7 @@ impl State {
         new_attempt: impl Fn() -> Attempt,
     ) -> Vec<Assigned> {
         self.workers.heard(&request.worker, now);
+        self.workers.introduced(&request.worker, &request.class);
         let chosen = scheduler::assign(self.jobs.values(), tenants, request, now);
         let lease = |chosen| self.lease(chosen, &request.worker, new_attempt(), now);
         chosen.into_iter().filter_map(lease).collect()

@@ -15,7 +15,7 @@ use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 use whence_schemas::store::LocalSlotStore;
 use whence_schemas::{
     Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, Epoch, Footer, FormatName, JobId,
-    JobSpec, SlotId, SlotKind, WorkerId, output, slot_file,
+    JobSpec, SlotId, SlotKind, WorkerClass, WorkerId, WorkerRequirements, output, slot_file,
 };
 
 use crate::assignment::{Assigned, AttemptAt, Registration};
@@ -46,6 +46,7 @@ pub(crate) fn spec(model: &str) -> JobSpec {
         shard_tokens: 1,
         run_id: None,
         retry_of: None,
+        workers: WorkerRequirements::default(),
         numerics_version: NUMERICS_VERSION,
     }
 }
@@ -71,6 +72,7 @@ pub(crate) fn request(name: &str, credits: usize) -> Request {
         worker: worker(name),
         credits,
         loaded: Vec::new(),
+        class: WorkerClass::default(),
     }
 }
 
@@ -79,6 +81,7 @@ pub(crate) fn registration(name: &str) -> Registration {
         worker: worker(name),
         protocol_version: whence_proto::PROTOCOL_VERSION,
         numerics_version: NUMERICS_VERSION,
+        class: WorkerClass::default(),
         in_flight: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
+use whence_telemetry::propagation;
 
 /// Header of a call that holds the token.
 pub const HEADER: &str = "authorization";
@@ -78,7 +79,7 @@ pub enum AccessError {
     Tls(String),
 }
 
-/// What a client sends along with each call.
+/// What a client sends along with each call: its token, and the trace that the call belongs to.
 #[derive(Clone, Default)]
 pub struct Credentials(Option<MetadataValue<Ascii>>);
 
@@ -97,6 +98,7 @@ impl Interceptor for Credentials {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert(HEADER, token.clone());
         }
+        propagation::inject(request.metadata_mut());
         Ok(request)
     }
 }

@@ -10,7 +10,7 @@ use crate::context::ContextOptions;
 use crate::dataset::FormatSpec;
 use crate::derivation::Derivation;
 use crate::location::DatasetLocation;
-use crate::{JobId, canonical};
+use crate::{JobId, WorkerRequirements, canonical};
 
 /// Version of the engine's numbers. Raised whenever they change, so that one table never mixes two
 /// versions.
@@ -50,6 +50,9 @@ pub struct JobSpec {
     /// The job whose failed rows this one computes again. Its other rows are copied from that job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
+    /// What the job asks of its workers.
+    #[serde(default, skip_serializing_if = "WorkerRequirements::is_empty")]
+    pub workers: WorkerRequirements,
     /// [`NUMERICS_VERSION`] of the program that submitted the job.
     pub numerics_version: u32,
 }
@@ -214,6 +217,7 @@ mod tests {
             shard_tokens: default_shard_tokens(),
             run_id: None,
             retry_of: None,
+            workers: WorkerRequirements::default(),
             numerics_version: NUMERICS_VERSION,
         }
     }

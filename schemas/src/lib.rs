@@ -45,6 +45,7 @@ pub mod store;
 pub mod suggest;
 pub mod table;
 pub mod user_path;
+mod worker_class;
 
 pub use attribution::{
     AlignmentRule, Alignments, AttributionSpec, Compat, ContrastSpec, FunctionSpec,
@@ -63,3 +64,4 @@ pub use job::{DatasetSource, JobSpec};
 pub use location::{DataFile, DatasetLocation, DatasetOrigin};
 pub use output::RowError;
 pub use plan::{Plan, PlannedShard};
+pub use worker_class::{WorkerClass, WorkerRequirements};

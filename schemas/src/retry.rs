@@ -4,6 +4,7 @@
 //! all come back at the same moment. Only transient errors are retried ([`ErrorKind::may_pass`]),
 //! and only until the time budget is used up.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -144,10 +145,28 @@ pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     }
 }
 
+thread_local! {
+    /// The state of the generator that a simulation on this thread uses.
+    static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Makes [`jitter`] follow from `seed` on this thread, so that a simulation can be repeated.
+pub fn simulate_jitter(seed: u64) {
+    SIMULATED.set(Some(seed));
+}
+
 /// Returns a random number in `0..1` that spreads the retries of several callers. No result depends
-/// on it, so it is not seeded.
+/// on it, so it is not seeded outside simulations.
 pub fn jitter() -> f64 {
     const STEPS: u128 = 1 << 20;
+    if let Some(state) = SIMULATED.get() {
+        // Knuth's MMIX generator; its high bits are the random ones.
+        let next = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        SIMULATED.set(Some(next));
+        return (u128::from(next >> 33) % STEPS) as f64 / STEPS as f64;
+    }
     // The random part of a ULID is good enough to spread retries, and needs no other generator.
     (ulid::Ulid::new().random() % STEPS) as f64 / STEPS as f64
 }

@@ -21,7 +21,7 @@ use whence_schemas::plan::{Cursor, PlannedShard};
 use whence_schemas::store::{SlotStore, open};
 use whence_schemas::{
     Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, Epoch, JobSpec, Plan, RowId, SlotId,
-    canonical, layout, slot_file,
+    WorkerRequirements, canonical, layout, slot_file,
 };
 use whence_worker::table::{TableRow, encode};
 
@@ -75,6 +75,7 @@ fn job(method: &str) -> JobSpec {
         shard_tokens: default_shard_tokens(),
         run_id: None,
         retry_of: None,
+        workers: WorkerRequirements::default(),
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -9,7 +9,9 @@ use whence_engine::{Attribution, Engine, Example};
 use whence_schemas::job::{
     DatasetSource, Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens,
 };
-use whence_schemas::{AttributionSpec, DatasetLocation, DatasetOrigin, FunctionSpec, JobSpec};
+use whence_schemas::{
+    AttributionSpec, DatasetLocation, DatasetOrigin, FunctionSpec, JobSpec, WorkerRequirements,
+};
 
 /// Returns the path of a committed file or folder below `tests/`.
 pub fn path(relative: &str) -> PathBuf {
@@ -94,6 +96,7 @@ pub fn translation_job(dataset: &Path, split: &str, method: &str) -> JobSpec {
         shard_tokens: default_shard_tokens(),
         run_id: None,
         retry_of: None,
+        workers: WorkerRequirements::default(),
         numerics_version: NUMERICS_VERSION,
     }
 }

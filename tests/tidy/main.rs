@@ -174,6 +174,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
         "whence-schemas",
         "whence-proto whence-engine whence-worker tonic",
     ),
+    (
+        "whence-telemetry",
+        "whence-schemas whence-proto whence-engine arrow-array object_store",
+    ),
     ("whence-proto", "whence-engine arrow-array object_store"),
     (
         "whence-hub",

@@ -1,9 +1,10 @@
 //! The settings of a worker process.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use whence_schemas::WorkerId;
+use whence_schemas::{WorkerClass, WorkerId, cache_folder};
 
 use crate::memory;
 
@@ -34,9 +35,19 @@ pub struct Config {
     /// Largest result of one shard, in bytes. A shard with a larger one is split.
     #[arg(long, env = "WHENCE_MAX_RESULT_BYTES", default_value_t = 256 << 20)]
     pub max_result_bytes: usize,
+    /// Folder for results that the store does not take during an outage. They are committed when it
+    /// answers again, also by the next worker on this machine. Default: `spool` in the cache folder.
+    #[arg(long, env = "WHENCE_SPOOL", value_name = "FOLDER")]
+    pub spool: Option<PathBuf>,
+    /// Disk space for these results: `16GiB`. 0 keeps none, so that they are computed again.
+    #[arg(long, env = "WHENCE_SPOOL_LIMIT", value_name = "SIZE", default_value = "4GiB", value_parser = memory::parse)]
+    pub spool_limit: u64,
     /// How long to go on without a coordinator before giving up.
     #[arg(long, env = "WHENCE_ORPHAN_GRACE", default_value = "15m", value_parser = humantime::parse_duration)]
     pub orphan_grace: Duration,
+    /// In a simulation of time, how long a group of examples takes. It is then computed without a thread.
+    #[arg(skip)]
+    pub simulated: Option<Duration>,
 }
 
 impl Default for Config {
@@ -49,12 +60,30 @@ impl Default for Config {
             loaded_models: 2,
             model_cache: None,
             max_result_bytes: 256 << 20,
+            spool: None,
+            spool_limit: 4 << 30,
             orphan_grace: Duration::from_mins(15),
+            simulated: None,
         }
     }
 }
 
 impl Config {
+    /// Returns what a worker with these settings computes with on this machine.
+    pub fn class(&self) -> WorkerClass {
+        WorkerClass {
+            device: "cpu".to_owned(),
+            numerics: whence_engine::numerics_class(),
+            memory: self.memory.or_else(memory::half_of_free),
+        }
+    }
+
+    /// Returns the folder for results that the store does not take.
+    pub(crate) fn spool_folder(&self) -> PathBuf {
+        let default = || cache_folder(|name| std::env::var(name).ok()).join("spool");
+        self.spool.clone().unwrap_or_else(default)
+    }
+
     /// Returns the arguments that give a worker process these settings.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
@@ -62,6 +91,7 @@ impl Config {
             format!("--batch-size={}", self.batch_size),
             format!("--loaded-models={}", self.loaded_models),
             format!("--max-result-bytes={}", self.max_result_bytes),
+            format!("--spool-limit={}", self.spool_limit),
             format!(
                 "--orphan-grace={}",
                 humantime::format_duration(self.orphan_grace)
@@ -69,6 +99,12 @@ impl Config {
         ];
         let optional = [
             ("--id", self.id.as_ref().map(ToString::to_string)),
+            (
+                "--spool",
+                self.spool
+                    .as_ref()
+                    .map(|folder| folder.display().to_string()),
+            ),
             ("--memory", self.memory.map(|bytes| bytes.to_string())),
             (
                 "--model-cache",
@@ -122,7 +158,10 @@ mod tests {
             loaded_models: 4,
             model_cache: Some(123),
             max_result_bytes: 99,
+            spool: Some("/a b/c".into()),
+            spool_limit: 8,
             orphan_grace: Duration::from_secs(30),
+            simulated: None,
         };
         for config in [all, Config::default()] {
             let arguments = config.arguments();

@@ -7,17 +7,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 use whence_engine::{RowCounts, Stop};
-use whence_schemas::{JobSpec, RowError};
+use whence_schemas::{JobSpec, RowError, WorkerClass};
 
 use crate::computation::{Bound, Computation, Results, failure};
 use crate::config::Config;
 use crate::error::Failure;
-use crate::memory;
 use crate::models::{ModelError, Models};
 
 /// Number of groups that may wait for the device, so that it never waits while a task prepares the
@@ -27,11 +27,35 @@ const QUEUE: usize = 2;
 /// A handle to the thread that owns the device. Clones share the thread.
 #[derive(Debug, Clone)]
 pub struct Device {
-    queue: mpsc::Sender<Request>,
+    place: Place,
     loaded: Arc<Mutex<Vec<String>>>,
     counts: Arc<Mutex<RowCounts>>,
-    /// Working memory of a computation in bytes; `None` for no bound.
-    memory: Option<u64>,
+    class: Arc<WorkerClass>,
+}
+
+/// Where groups are computed.
+#[derive(Debug, Clone)]
+enum Place {
+    /// On the thread behind this queue.
+    Thread(mpsc::Sender<Request>),
+    /// Where they are asked for, after a pause: a simulation of time knows nothing of other threads.
+    Here(Arc<Mutex<Models>>, Duration),
+}
+
+impl Place {
+    async fn take(&self, request: Request) -> Result<(), Failure> {
+        match self {
+            Self::Thread(queue) => {
+                let sent = queue.send(request).await;
+                sent.map_err(|_| Failure::Device)
+            }
+            Self::Here(models, takes) => {
+                tokio::time::sleep(*takes).await;
+                (request.work)(&mut models.lock().expect("no holder panics"));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Computes a group with the models of the device and sends its results to whoever waits for them.
@@ -59,28 +83,15 @@ impl Device {
     /// free memory if `memory` is absent, or any amount if the system does not report its free memory. Fails if the system
     /// cannot start a thread.
     pub fn start(config: &Config) -> std::io::Result<Self> {
-        let memory = config.memory.or_else(memory::half_of_free);
-        let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
-        let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
-        let loaded = Arc::new(Mutex::new(Vec::new()));
-        // A thread of its own, because a computation would block the async threads for seconds.
-        thread::Builder::new()
-            .name("device".to_owned())
-            .spawn(move || {
-                let mut models = Models::new(loaded_models, cache_bytes);
-                while let Some(request) = requests.blocking_recv() {
-                    // The task may have been stopped while its group was in the queue.
-                    if request.stop.is_requested() {
-                        continue;
-                    }
-                    (request.work)(&mut models);
-                }
-            })?;
+        let place = match config.simulated {
+            Some(takes) => Place::Here(Arc::new(Mutex::new(models(config)())), takes),
+            None => Place::Thread(start_thread(models(config))?),
+        };
         Ok(Self {
-            queue,
-            loaded,
+            place,
+            loaded: Arc::default(),
             counts: Arc::default(),
-            memory,
+            class: Arc::new(config.class()),
         })
     }
 
@@ -99,8 +110,7 @@ impl Device {
             work: self.work::<C>(spec, examples, (stop.0.clone(), reply)),
         };
         let computed = async {
-            let sent = self.queue.send(request).await;
-            sent.map_err(|_| Failure::Device)?;
+            self.place.take(request).await?;
             results.await.map_err(|_| Failure::Device)?
         };
         tokio::select! {
@@ -140,9 +150,12 @@ impl Device {
         examples: Vec<C::Example>,
         (stop, reply): (Stop, Reply<C>),
     ) -> Work {
-        let (memory, loaded) = (self.memory, Arc::clone(&self.loaded));
+        let (memory, loaded) = (self.class.memory, Arc::clone(&self.loaded));
         let counts = Arc::clone(&self.counts);
+        // What the engine logs belongs to the attempt that it works for.
+        let span = tracing::debug_span!("compute", examples = examples.len());
         Box::new(move |models| {
+            let _entered = span.enter();
             let group = Group {
                 spec: &spec,
                 memory,
@@ -156,6 +169,11 @@ impl Device {
         })
     }
 
+    /// Returns what the device is, for jobs that ask for one.
+    pub(crate) fn class(&self) -> WorkerClass {
+        self.class.as_ref().clone()
+    }
+
     /// Returns how many rows went through the models that are loaded.
     pub(crate) fn row_counts(&self) -> RowCounts {
         *self.counts.lock().expect("no holder panics")
@@ -165,6 +183,32 @@ impl Device {
     pub fn loaded_models(&self) -> Vec<String> {
         self.loaded.lock().expect("no holder panics").clone()
     }
+}
+
+/// Returns what makes the models of a device, on the thread that uses them.
+fn models(config: &Config) -> impl FnOnce() -> Models + Send + 'static {
+    let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
+    move || Models::new(loaded_models, cache_bytes)
+}
+
+/// Starts the thread, because a computation would block the async threads for seconds. Returns its queue.
+fn start_thread(
+    models: impl FnOnce() -> Models + Send + 'static,
+) -> std::io::Result<mpsc::Sender<Request>> {
+    let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
+    thread::Builder::new()
+        .name("device".to_owned())
+        .spawn(move || {
+            let mut models = models();
+            while let Some(request) = requests.blocking_recv() {
+                // The task may have been stopped while its group was in the queue.
+                if request.stop.is_requested() {
+                    continue;
+                }
+                (request.work)(&mut models);
+            }
+        })?;
+    Ok(queue)
 }
 
 /// The results of a group, or why it could not be computed.

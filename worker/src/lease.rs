@@ -28,6 +28,8 @@ pub struct Lease {
     pub slot_key: String,
     /// Number of rows in the slot.
     pub rows: u64,
+    /// The trace that the attempt belongs to; empty if there is none.
+    pub traceparent: String,
 }
 
 impl Lease {
@@ -124,6 +126,7 @@ impl TryFrom<&v1::Lease> for Lease {
             spec: Arc::new(spec),
             slot_key: lease.slot_key.clone(),
             rows: lease.rows,
+            traceparent: lease.traceparent.clone(),
         })
     }
 }

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod models;
 mod panics;
 mod publish;
+mod spool;
 pub mod table;
 pub mod task;
 #[cfg(test)]

@@ -94,6 +94,17 @@ impl<C: Computation> Publication<'_, C> {
         Ok(published)
     }
 
+    /// Returns the object that fills the leased slot with all of its rows, or `None` if there is none.
+    ///
+    /// Fails as [`Publication::publish`] does.
+    pub(crate) fn whole(&self) -> Result<Option<Bytes>, Failure> {
+        let all = 0..self.input.rows.len() as u64;
+        let done = 0..self.results.len() as u64;
+        let object = self.object(&self.lease.slot, &all, &done)?;
+        let object = object.filter(|object| object.placement == Placement::Rows);
+        Ok(object.map(|object| object.object))
+    }
+
     /// Returns the object for the slot of `rows` when the rows `done` are finished, or `None` if
     /// none of them is in the slot. A result that is too large becomes a tombstone, so that its
     /// halves hold it.

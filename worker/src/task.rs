@@ -2,17 +2,17 @@
 //!
 //! A row that cannot be attributed becomes an error row of the same table, so that a bad row costs
 //! only itself. A task that must end publishes the rows it has finished, and loses only the group
-//! of examples that was being computed.
+//! of examples that was being computed. A result that the store does not take is kept on disk.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 use whence_proto::access::Connection;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
 use whence_schemas::store::SlotStore;
-use whence_schemas::{CrashPoint, WorkerId};
+use whence_schemas::{CrashPoint, ErrorKind, WorkerId, chain};
 
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
@@ -22,7 +22,8 @@ use crate::error::Failure;
 use crate::examples::groups;
 use crate::input::{self, InputRows};
 use crate::lease::Lease;
-use crate::publish::{Publication, count_failed};
+use crate::publish::{Publication, Published, count_failed};
+use crate::spool::{Kept, Spool};
 
 /// The gRPC client of the coordinator.
 pub type Client = WorkerServiceClient<Connection>;
@@ -44,6 +45,8 @@ pub struct TaskContext {
     pub batch_size: usize,
     /// Maximum size of one object, in bytes. A larger result is split.
     pub max_result_bytes: usize,
+    /// Where results wait that the store does not take.
+    pub spool: Spool,
     /// Notified when there is progress to report.
     pub progressed: Arc<tokio::sync::Notify>,
 }
@@ -55,6 +58,8 @@ pub struct TaskProgress {
     pub rows: AtomicU64,
     /// Tokens of attributed rows.
     pub tokens: AtomicU64,
+    /// Whether all rows are done and the result waits for the store.
+    pub is_uploading: AtomicBool,
 }
 
 /// How a task ended.
@@ -72,6 +77,15 @@ pub struct Finished {
     pub bytes: u64,
 }
 
+/// What became of the rows of a lease.
+#[derive(Debug)]
+pub enum Ended {
+    /// They are in the store.
+    Published(Finished),
+    /// They are on disk, because the store does not take them. What was finished has no outcome yet.
+    Kept(Kept, Finished),
+}
+
 /// Computes and publishes the rows of `lease`, or those that are finished when `stop` is canceled.
 ///
 /// Fails with [`Failure::Stopped`] if it was stopped before any row was finished.
@@ -80,7 +94,7 @@ pub async fn run(
     lease: &Lease,
     progress: &TaskProgress,
     stop: &CancellationToken,
-) -> Result<Finished, Failure> {
+) -> Result<Ended, Failure> {
     debug!(rows = lease.rows, "task started");
     CrashPoint::WorkerLeased.pass();
     let task = Task {
@@ -93,6 +107,25 @@ pub async fn run(
         Some(_) => task.run::<InContext>().await,
         None => task.run::<Attributing>().await,
     }
+}
+
+/// Commits a result that was kept on disk as soon as the store takes it.
+///
+/// Fails if it must end before that, or if the slot cannot be filled with it.
+pub async fn deliver(
+    context: &TaskContext,
+    kept: Kept,
+    finished: Finished,
+    progress: &TaskProgress,
+    stop: &CancellationToken,
+) -> Result<Finished, Failure> {
+    progress.is_uploading.store(true, Ordering::Relaxed);
+    context.progressed.notify_one();
+    let outcome = kept.deliver(context.store.as_ref(), stop).await?;
+    Ok(Finished {
+        outcome,
+        ..finished
+    })
 }
 
 /// Fetches the rows of the leased slot as one Arrow IPC stream.
@@ -135,7 +168,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// Fetches the rows, computes them and fills the slot.
-    async fn run<C: Computation>(&self) -> Result<Finished, Failure> {
+    async fn run<C: Computation>(&self) -> Result<Ended, Failure> {
         let (context, lease) = (self.context, self.lease);
         let input = input::decode(&fetch(context, lease, self.stop).await?, lease.rows)?;
         let mut results = Vec::with_capacity(input.rows.len());
@@ -153,14 +186,52 @@ impl Task<'_> {
             input: &input,
             results: &results,
         };
-        let published = publication.publish().await?;
-        Ok(Finished {
+        let finished = |published: Published| Finished {
             outcome: published.outcome,
             rows: results.len() as u64,
             failed: count_failed(&results),
             tokens: self.progress.tokens.load(Ordering::Relaxed),
             bytes: published.bytes,
-        })
+        };
+        match publication.publish().await {
+            Ok(published) => Ok(Ended::Published(finished(published))),
+            Err(Failure::Store(error)) if error.kind() == ErrorKind::Unavailable => {
+                let Some((kept, published)) = self.keep(&publication)? else {
+                    return Err(Failure::Store(error));
+                };
+                let cause = chain(&error);
+                warn!(
+                    cause,
+                    "the store does not take the result; it waits on this machine"
+                );
+                Ok(Ended::Kept(kept, finished(published)))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Keeps a result on disk. Returns `None` if it does not fill its slot, or there is no room for it.
+    fn keep<C: Computation>(
+        &self,
+        publication: &Publication<'_, C>,
+    ) -> Result<Option<(Kept, Published)>, Failure> {
+        let Some(object) = publication.whole()? else {
+            return Ok(None);
+        };
+        let (lease, spool) = (self.lease, &self.context.spool);
+        match spool.keep(&lease.slot_key, &lease.attempt, &object) {
+            Ok(kept) => Ok(kept.map(|kept| {
+                let published = Published {
+                    outcome: Outcome::Unspecified,
+                    bytes: object.len() as u64,
+                };
+                (kept, published)
+            })),
+            Err(error) => {
+                warn!(%error, "the result cannot be kept on this machine either");
+                Ok(None)
+            }
+        }
     }
 
     /// Computes the rows of `input` group by group, and appends each row's results to `results`. If

@@ -15,8 +15,8 @@ use whence_proto::v1::{self, AttemptRef};
 use whence_schemas::job::{DatasetSource, Dtype, ModelSource, NUMERICS_VERSION};
 use whence_schemas::store::{Created, Listed, SlotStore, StoreError};
 use whence_schemas::{
-    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, FormatName, JobSpec, SlotId, input,
-    layout,
+    Attempt, AttributionSpec, DatasetLocation, DatasetOrigin, FormatName, JobSpec, SlotId,
+    WorkerRequirements, input, layout,
 };
 
 use crate::input::InputRow;
@@ -43,6 +43,7 @@ pub(crate) fn spec() -> JobSpec {
         shard_tokens: 100,
         run_id: None,
         retry_of: None,
+        workers: WorkerRequirements::default(),
         numerics_version: NUMERICS_VERSION,
     }
 }

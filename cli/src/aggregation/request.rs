@@ -4,7 +4,7 @@ use whence_engine::aggregate::Pipeline;
 use whence_schemas::job::{Dtype, ModelSource, NUMERICS_VERSION, default_shard_tokens};
 use whence_schemas::{
     AttributionSpec, Compat, DatasetLocation, DatasetOrigin, DatasetSource, Derivation,
-    DerivedInput, FormatName, FunctionSpec, JobSpec,
+    DerivedInput, FormatName, FunctionSpec, JobSpec, WorkerRequirements,
 };
 
 use super::join::Join;
@@ -196,6 +196,7 @@ fn specification_of_file(name: &str, model: &str, digest: &str) -> JobSpec {
         shard_tokens: default_shard_tokens(),
         run_id: None,
         retry_of: None,
+        workers: WorkerRequirements::default(),
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use whence_proto::access::AccessOptions;
-use whence_schemas::user_path;
+use whence_schemas::{WorkerRequirements, user_path};
+use whence_worker::memory;
 
 use super::attribution::{JsonObject, json_object};
 use super::progress::ProgressOptions;
@@ -119,6 +120,35 @@ pub struct JobOptions {
     /// Estimated work of one shard, in tokens: what is lost when a worker dies.
     #[arg(long, default_value_t = whence_schemas::job::default_shard_tokens(), value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
     pub shard_tokens: u64,
+    /// Which workers may compute the job.
+    #[command(flatten)]
+    pub workers: WorkerOptions,
+}
+
+/// Which workers may compute a job.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WorkerOptions {
+    /// Compute only on workers with this kind of device, such as `cpu`.
+    #[arg(long, value_name = "DEVICE", help_heading = "Workers")]
+    pub worker_device: Option<String>,
+    /// Compute only on workers of this numerics class, such as `x86_64-avx512`: all rows then have the
+    /// bits of one kind of processor. `whence doctor` prints this machine's.
+    #[arg(long, value_name = "CLASS", help_heading = "Workers")]
+    pub worker_numerics: Option<String>,
+    /// Compute only on workers with at least this working memory: `24GiB`.
+    #[arg(long, value_name = "SIZE", value_parser = memory::parse, help_heading = "Workers")]
+    pub worker_memory: Option<u64>,
+}
+
+impl WorkerOptions {
+    /// Returns what the job asks of its workers.
+    pub(crate) fn requirements(&self) -> WorkerRequirements {
+        WorkerRequirements {
+            device: self.worker_device.clone(),
+            numerics: self.worker_numerics.clone(),
+            memory: self.worker_memory,
+        }
+    }
 }
 
 impl JobOptions {
@@ -128,6 +158,7 @@ impl JobOptions {
             seed,
             run_id: None,
             shard_tokens: whence_schemas::job::default_shard_tokens(),
+            workers: WorkerOptions::default(),
         }
     }
 }

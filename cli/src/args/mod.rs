@@ -20,7 +20,9 @@ mod sharing;
 pub mod spelling;
 mod suggested;
 
-use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use aggregate::Aggregate;
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
@@ -53,6 +55,18 @@ pub struct Arguments {
     /// How much is logged on standard error.
     #[command(flatten)]
     pub verbosity: Verbosity,
+}
+
+/// Reads the arguments, the first of which is the program's name. Returns the command's name as well.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(String, Arguments), clap::Error> {
+    let mut program = Arguments::command();
+    let matches = program.try_get_matches_from_mut(arguments)?;
+    let parsed = Arguments::from_arg_matches(&matches);
+    let parsed = parsed.map_err(|error| error.format(&mut program))?;
+    let name = matches.subcommand_name().unwrap_or_default();
+    Ok((name.to_owned(), parsed))
 }
 
 /// How much is logged.
@@ -188,6 +202,15 @@ impl Command {
     /// Returns whether this runs until it is told to stop, and talks to a log.
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Coordinator(_) | Self::Worker(_))
+    }
+
+    /// Returns the name under which traces of this command are sent.
+    pub(crate) fn service(&self) -> &'static str {
+        match self {
+            Self::Coordinator(_) => "whence-coordinator",
+            Self::Worker(_) => "whence-worker",
+            _ => "whence",
+        }
     }
 }
 

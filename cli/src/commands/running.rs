@@ -144,6 +144,12 @@ async fn here(
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
     let memory = job::memory_of_each(batch, &model, place.workers)?;
+    let config = whence_worker::Config {
+        batch_size: batch.batch_size,
+        memory,
+        ..whence_worker::Config::default()
+    };
+    job::check_workers(&spec, &config)?;
     let new = New::Job {
         spec: Box::new(spec),
         _arrivals: arrivals,
@@ -151,11 +157,7 @@ async fn here(
     let machine = Machine {
         root: &place.storage.root,
         workers: place.workers,
-        config: whence_worker::Config {
-            batch_size: batch.batch_size,
-            memory,
-            ..whence_worker::Config::default()
-        },
+        config,
         progress: place.progress,
     };
     computed(new, &machine).await

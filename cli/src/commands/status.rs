@@ -58,8 +58,12 @@ pub(super) fn describe(status: &JobStatus) -> String {
     if !status.message.is_empty() {
         text = format!("{text}: {}", status.message);
     }
+    if !status.waiting_for.is_empty() {
+        text = format!("{text}; waiting for a worker with {}", status.waiting_for);
+    }
     text
 }
+
 fn to_json(status: &JobStatus, spec: Option<&str>) -> Value {
     let mut json = json!({
         "job": status.job_id,
@@ -76,6 +80,7 @@ fn to_json(status: &JobStatus, spec: Option<&str>) -> Value {
         "table": status.table,
         "message": status.message,
         "tenant": status.tenant,
+        "waiting_for": status.waiting_for,
     });
     if let Some(spec) = spec.and_then(|spec| serde_json::from_str::<Value>(spec).ok()) {
         json["spec"] = spec;

@@ -11,7 +11,7 @@ use crate::output::{counted, grouped};
 use crate::progress::JobProgress;
 use crate::results::Results;
 use crate::sharing::Sharing;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, job};
 
 pub(super) async fn run(arguments: Work) -> Result<(), Failure> {
     let url = JobUrl::parse(&arguments.job)?;
@@ -21,7 +21,8 @@ pub(super) async fn run(arguments: Work) -> Result<(), Failure> {
             .hint("--index counts from 0, and must be less than --of")
     })?;
     // A root that is not there is refused, not made: it would have no such job.
-    Results::open(&url.root, url.id.as_str()).await?;
+    let results = Results::open(&url.root, url.id.as_str()).await?;
+    job::check_workers(results.spec(), &arguments.worker)?;
     let mode = arguments.progress.mode();
     let mut sharing = Sharing::start(&url, share, &arguments.worker).await?;
     let mut progress = JobProgress::start(mode);

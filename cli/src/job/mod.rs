@@ -80,9 +80,20 @@ pub(crate) async fn specification(
         shard_tokens: job.shard_tokens,
         run_id: job.run_id,
         retry_of: None,
+        workers: job.workers.requirements(),
         numerics_version: NUMERICS_VERSION,
     };
     Ok((spec, model))
+}
+
+/// Fails if the workers of this machine, which have the settings `config`, lack what a job asks for.
+pub(crate) fn check_workers(spec: &JobSpec, config: &whence_worker::Config) -> Result<(), Failure> {
+    let (asked, class) = (&spec.workers, config.class());
+    if asked.accept(&class) {
+        return Ok(());
+    }
+    let refused = format!("the job asks for workers with {asked}; here they have {class}");
+    Err(Failure::request(refused).hint("run it where such workers are, with `--cluster URL`"))
 }
 
 /// Returns the working memory in bytes that each of `workers` workers may use. `None` if

@@ -114,6 +114,9 @@ impl Watch {
                     parts.push(format!("{} tokens/s", grouped(tokens.round() as u64)));
                 }
             }
+            _ if !status.waiting_for.is_empty() => {
+                parts.push(format!("waiting for a worker with {}", status.waiting_for));
+            }
             None if status.workers == 0 => parts.push("waiting for a worker".to_owned()),
             None if rows == self.rows_before => parts.push("starting".to_owned()),
             None => {}

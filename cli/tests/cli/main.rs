@@ -38,4 +38,5 @@ mod sql;
 mod sql_files;
 mod storage;
 mod tables;
+mod traces;
 mod verify;

@@ -51,6 +51,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         // No test asks the real Hub.
         .env("HF_HUB_OFFLINE", "1")
         .env_remove("RUST_LOG")
+        .env_remove("WHENCE_LOG_FORMAT")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
         .env_remove("WHENCE_MEMORY")
         .env_remove("WHENCE_ROOT")
         .env_remove("WHENCE_COORDINATOR");

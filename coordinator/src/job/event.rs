@@ -30,6 +30,8 @@ pub enum Event {
         rows_done: u64,
         /// Tokens done so far.
         tokens_done: u64,
+        /// Whether it has all rows and waits for the store to take them.
+        is_uploading: bool,
     },
     /// A worker gave an attempt back unfinished.
     Released {

@@ -66,6 +66,8 @@ impl<'j> Leased<'j> {
 
 #[cfg(test)]
 mod tests {
+    use whence_schemas::WorkerClass;
+
     use super::*;
     use crate::job::Timestamp;
     use crate::job::scheduler::{self, Request};
@@ -95,6 +97,7 @@ mod tests {
                 worker: worker(&format!("w{number}")),
                 credits: 1,
                 loaded: vec!["m".to_owned()],
+                class: WorkerClass::default(),
             };
             let chosen = scheduler::assign(jobs.iter(), tenants, &request, now);
             for chosen in chosen {

@@ -14,6 +14,15 @@ use super::{FailureClass, Rules, Timestamp};
 /// About how often a lease is renewed before it would expire.
 const HEARTBEATS_PER_LEASE: u32 = 6;
 
+/// What a worker reports of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Done {
+    pub(super) rows: u64,
+    pub(super) tokens: u64,
+    /// Whether it has all rows and waits for the store to take them.
+    pub(super) is_uploading: bool,
+}
+
 /// One attempt at a slot, with its deadline and its reported progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -25,6 +34,8 @@ pub struct Lease {
     pub is_backup: bool,
     /// Whether its worker has no other lease meanwhile.
     pub is_alone: bool,
+    /// Whether it has all rows and waits for the store to take them.
+    pub is_uploading: bool,
     /// Rows done, as last reported.
     pub rows_done: u64,
     /// Tokens done, as last reported.
@@ -44,6 +55,7 @@ impl Lease {
             worker,
             is_backup: false,
             is_alone: false,
+            is_uploading: false,
             rows_done: 0,
             tokens_done: 0,
             since: now,
@@ -53,18 +65,16 @@ impl Lease {
     }
 
     /// Renews the lease. Reports may arrive out of order, so the reported progress never goes down.
-    pub(super) fn renew(
-        &mut self,
-        rows_done: u64,
-        tokens_done: u64,
-        now: Timestamp,
-        ttl: Duration,
-    ) {
+    ///
+    /// Waiting for the store counts as progress: another attempt would have to wait too.
+    pub(super) fn renew(&mut self, done: Done, now: Timestamp, ttl: Duration) {
         self.expires = now.after(ttl);
-        if rows_done > self.rows_done || tokens_done > self.tokens_done {
+        self.is_uploading |= done.is_uploading;
+        let is_more = done.rows > self.rows_done || done.tokens > self.tokens_done;
+        if is_more || self.is_uploading {
             self.progressed = now;
-            self.rows_done = self.rows_done.max(rows_done);
-            self.tokens_done = self.tokens_done.max(tokens_done);
+            self.rows_done = self.rows_done.max(done.rows);
+            self.tokens_done = self.tokens_done.max(done.tokens);
         }
     }
 
@@ -105,6 +115,14 @@ mod tests {
         share: None,
     };
 
+    fn done(rows: u64, tokens: u64) -> Done {
+        Done {
+            rows,
+            tokens,
+            is_uploading: false,
+        }
+    }
+
     fn granted() -> Lease {
         Lease::new(attempt(1), worker("a"), at(100), RULES.ttl)
     }
@@ -112,9 +130,9 @@ mod tests {
     #[test]
     fn reports_that_overtake_each_other_take_no_progress_back() {
         let mut lease = granted();
-        lease.renew(3, 20, at(110), RULES.ttl);
-        lease.renew(2, 30, at(115), RULES.ttl);
-        lease.renew(1, 10, at(120), RULES.ttl);
+        lease.renew(done(3, 20), at(110), RULES.ttl);
+        lease.renew(done(2, 30), at(115), RULES.ttl);
+        lease.renew(done(1, 10), at(120), RULES.ttl);
         let expected = Lease {
             rows_done: 3,
             tokens_done: 30,
@@ -133,12 +151,26 @@ mod tests {
         assert_eq!(lease.lost(at(130), &RULES), Some(FailureClass::Lost));
         // Renewed all the time, but without progress.
         for seconds in (110..=220).step_by(10) {
-            lease.renew(0, 0, at(seconds), RULES.ttl);
+            lease.renew(done(0, 0), at(seconds), RULES.ttl);
         }
         assert_eq!(lease.lost(at(219), &RULES), None);
         assert_eq!(lease.lost(at(220), &RULES), Some(FailureClass::Stuck));
-        lease.renew(0, 1, at(220), RULES.ttl);
+        lease.renew(done(0, 1), at(220), RULES.ttl);
         assert_eq!(lease.lost(at(220), &RULES), None);
+    }
+
+    #[test]
+    fn an_attempt_that_waits_for_the_store_is_not_stuck() {
+        let mut lease = granted();
+        let uploading = Done {
+            is_uploading: true,
+            ..done(3, 20)
+        };
+        for seconds in (110..=900).step_by(10) {
+            lease.renew(uploading, at(seconds), RULES.ttl);
+        }
+        assert_eq!(lease.lost(at(929), &RULES), None);
+        assert_eq!(lease.lost(at(930), &RULES), Some(FailureClass::Lost));
     }
 
     #[test]
@@ -150,7 +182,7 @@ mod tests {
         };
         assert_eq!(lease.span(at(103), RULES.ttl), span(3));
         assert_eq!(lease.span(at(130), RULES.ttl), span(5));
-        lease.renew(0, 0, at(110), RULES.ttl);
+        lease.renew(done(0, 0), at(110), RULES.ttl);
         assert_eq!(lease.span(at(140), RULES.ttl), span(15));
     }
 }

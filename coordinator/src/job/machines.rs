@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use whence_schemas::WorkerId;
+use whence_schemas::{WorkerClass, WorkerId, WorkerRequirements};
 
 use super::Timestamp;
 use super::evidence::Risk;
@@ -15,6 +15,8 @@ const MAX_GONE: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Machines {
     there: BTreeMap<WorkerId, Life>,
+    /// What the workers there compute with, as far as they said it.
+    classes: BTreeMap<WorkerId, WorkerClass>,
     gone: VecDeque<Life>,
 }
 
@@ -35,6 +37,17 @@ impl Machines {
         self.there.entry(worker.clone()).or_insert(life).heard = now;
     }
 
+    /// Records what a worker computes with.
+    pub fn introduced(&mut self, worker: &WorkerId, class: &WorkerClass) {
+        self.classes.insert(worker.clone(), class.clone());
+    }
+
+    /// Returns whether workers are there and none of them has what a job asks for.
+    pub fn none_fits(&self, asked: &WorkerRequirements) -> bool {
+        let is_known = !self.classes.is_empty();
+        is_known && !self.classes.values().any(|class| asked.accept(class))
+    }
+
     /// Returns how many workers are there.
     pub fn num_there(&self) -> usize {
         self.there.len()
@@ -43,11 +56,12 @@ impl Machines {
     /// Takes the workers that have been silent for `silence` for gone. Returns whether there are any.
     pub fn expire(&mut self, now: Timestamp, silence: Duration) -> bool {
         let num_there = self.there.len();
-        let gone = &mut self.gone;
-        self.there.retain(|_, life| {
+        let (gone, classes) = (&mut self.gone, &mut self.classes);
+        self.there.retain(|worker, life| {
             let is_there = now.since(life.heard) < silence;
             if !is_there {
                 gone.push_back(*life);
+                classes.remove(worker);
             }
             is_there
         });
@@ -97,5 +111,29 @@ mod tests {
         assert_eq!(machines.num_there(), 1);
         assert_eq!(risk(&machines, 0), (1, 140));
         assert!(!machines.expire(at(100), silence));
+    }
+
+    #[test]
+    fn a_job_waits_if_those_who_are_there_lack_what_it_asks_for() {
+        let mut machines = Machines::default();
+        let asked = WorkerRequirements {
+            memory: Some(100),
+            ..WorkerRequirements::default()
+        };
+        let class = |memory| WorkerClass {
+            memory: Some(memory),
+            ..WorkerClass::default()
+        };
+        assert!(!machines.none_fits(&asked));
+        machines.heard(&worker("small"), at(0));
+        machines.introduced(&worker("small"), &class(99));
+        assert!(machines.none_fits(&asked));
+        machines.heard(&worker("large"), at(50));
+        machines.introduced(&worker("large"), &class(100));
+        assert!(!machines.none_fits(&asked));
+        // The only one that would do is gone.
+        machines.heard(&worker("small"), at(100));
+        machines.expire(at(115), Duration::from_mins(1));
+        assert!(machines.none_fits(&asked));
     }
 }

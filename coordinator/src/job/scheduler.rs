@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use whence_schemas::{JobId, SlotId, WorkerId};
+use whence_schemas::{JobId, SlotId, WorkerClass, WorkerId};
 
 use super::fairness::Leased;
 use super::{Job, Lease, Phase, SlotState, Tenants, Timestamp};
@@ -31,6 +31,8 @@ pub struct Request {
     pub credits: usize,
     /// Digests of the models it has loaded, most recently used first.
     pub loaded: Vec<String>,
+    /// What it computes with.
+    pub class: WorkerClass,
 }
 
 /// A slot to lease.
@@ -60,7 +62,10 @@ pub fn assign<'a>(
     }
     let has_leases = !held.is_empty();
     let leased = Leased::count(&open, tenants);
-    open.retain(|job| !job.is_paused() && !job.refused_by.contains(&request.worker));
+    open.retain(|job| {
+        let fits = job.spec().workers.accept(&request.class);
+        fits && !job.is_paused() && !job.refused_by.contains(&request.worker)
+    });
     open.sort_by_key(|job| job.order());
     let chosen = pending(&open, leased, request, has_leases, now);
     if !chosen.is_empty() {
@@ -182,7 +187,10 @@ fn backup(job: &Job, worker: &WorkerId, now: Timestamp) -> Option<Assignment> {
     if num_backups >= job.leased.len().div_ceil(10) {
         return None;
     }
-    let is_straggler = |lease: &Lease| lease.worker != *worker && now.since(lease.since) > too_long;
+    let is_straggler = |lease: &Lease| {
+        let is_of_another = lease.worker != *worker && !lease.is_uploading;
+        is_of_another && now.since(lease.since) > too_long
+    };
     let straggler = job.leased.iter().find(|slot| match job.slot(slot) {
         Some(SlotState::Leased(leases)) => leases.len() == 1 && is_straggler(&leases[0]),
         _ => false,

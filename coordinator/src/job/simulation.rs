@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use whence_schemas::placement::Placement;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
-use whence_schemas::{Attempt, SlotId, WorkerId};
+use whence_schemas::{Attempt, SlotId, WorkerClass, WorkerId};
 
 use super::scheduler::{self, Request};
 use super::tests::RULES;
@@ -151,6 +151,7 @@ impl World {
             worker: worker.clone(),
             credits: 1,
             loaded: Vec::new(),
+            class: WorkerClass::default(),
         };
         for chosen in scheduler::assign(
             std::iter::once(&self.job),

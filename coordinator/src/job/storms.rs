@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use whence_schemas::{Attempt, SlotId, WorkerId};
+use whence_schemas::{Attempt, SlotId, WorkerClass, WorkerId};
 
 use super::scheduler::{self, Request};
 use super::tests::job_of;
@@ -122,6 +122,7 @@ impl World {
                 worker: worker.clone(),
                 rows_done: 0,
                 tokens_done: 0,
+                is_uploading: false,
             };
             self.job.apply(event, self.now);
         }
@@ -149,6 +150,7 @@ impl World {
             worker: worker.clone(),
             credits: 2 - self.workers[index].leases.len(),
             loaded: Vec::new(),
+            class: WorkerClass::default(),
         };
         for chosen in scheduler::assign(
             std::iter::once(&self.job),

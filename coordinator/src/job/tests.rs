@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use whence_schemas::SlotId;
 use whence_schemas::plan::{Cursor, Plan, PlannedShard};
+use whence_schemas::{SlotId, WorkerClass};
 
 use super::scheduler::{self, Assignment, Request};
 use super::*;
@@ -47,6 +47,7 @@ fn request(name: &str, loaded: &[&str]) -> Request {
         worker: worker(name),
         credits: 1,
         loaded: loaded.iter().map(|&digest| digest.to_owned()).collect(),
+        class: WorkerClass::default(),
     }
 }
 
@@ -122,6 +123,7 @@ fn a_renewed_lease_without_progress_is_lost_in_the_end() {
             worker: worker("a"),
             rows_done: 0,
             tokens_done: 0,
+            is_uploading: false,
         };
         job.apply(event, at(seconds));
         assert!(
@@ -141,6 +143,7 @@ fn an_unknown_attempt_is_adopted_if_its_slot_is_free() {
         worker: worker(name),
         rows_done: 1,
         tokens_done: 5,
+        is_uploading: false,
     };
     job.apply(renewed(&slot(0), 9, "a"), at(1));
     assert!(job.is_leased(&slot(0), &attempt(9)));
@@ -159,6 +162,7 @@ fn the_work_done_includes_what_is_in_flight() {
         worker: worker("a"),
         rows_done,
         tokens_done,
+        is_uploading: false,
     };
     let work = |job: &Job| (job.totals().work_done, job.totals().work);
     assert_eq!(work(&job), (0, 60));
@@ -396,6 +400,7 @@ fn a_backup_that_is_left_is_the_regular_attempt_and_may_get_a_backup_itself() {
         worker: worker(name),
         rows_done,
         tokens_done: 0,
+        is_uploading: false,
     };
     job.apply(progress(3, "b", 1), at(90));
     assert_eq!(job.totals().rows_in_flight, 0);

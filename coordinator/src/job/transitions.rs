@@ -8,6 +8,7 @@ use std::time::Duration;
 use whence_schemas::retry::RetryPolicy;
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
+use super::lease::Done;
 use super::{Closing, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp};
 
 /// How long a slot rests after a transient failure. An outage must not cost a slot, however long it
@@ -38,9 +39,15 @@ impl Job {
                 worker,
                 rows_done,
                 tokens_done,
+                is_uploading,
             } => {
                 self.adopt(&slot, &attempt, worker, now);
-                self.renew(&slot, &attempt, (rows_done, tokens_done), now);
+                let done = Done {
+                    rows: rows_done,
+                    tokens: tokens_done,
+                    is_uploading,
+                };
+                self.renew(&slot, &attempt, done, now);
             }
             Event::Released { slot, attempt } => {
                 self.end_lease(&slot, &attempt, now);
@@ -125,13 +132,13 @@ impl Job {
         }
     }
 
-    fn renew(&mut self, id: &SlotId, attempt: &Attempt, done: (u64, u64), now: Timestamp) {
+    fn renew(&mut self, id: &SlotId, attempt: &Attempt, done: Done, now: Timestamp) {
         let ttl = self.rules.ttl;
         if let Some(SlotState::Leased(leases)) = self.slots.get_mut(id).map(|slot| &mut slot.state)
         {
             let named = leases.iter_mut().find(|lease| lease.attempt == *attempt);
             if let Some(lease) = named {
-                lease.renew(done.0, done.1, now, ttl);
+                lease.renew(done, now, ttl);
             }
         }
     }

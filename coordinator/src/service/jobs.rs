@@ -28,6 +28,7 @@ impl JobService for Service {
         let caller = caller(&request);
         let spec = job_spec(&request.into_inner().spec_json)?;
         let (id, existed) = self.0.jobs().submit_by(spec, &caller).await?;
+        self.0.core.traces.submitted(&id);
         Ok(Response::new(SubmitJobResponse {
             job_id: id.to_string(),
             existed,
@@ -129,6 +130,7 @@ fn encode(summary: JobSummary, root: &str) -> JobStatus {
         totals,
         table,
         workers,
+        waiting_for,
     } = summary;
     let (state, message) = match phase {
         Phase::Running => (JobState::Running, String::new()),
@@ -155,5 +157,6 @@ fn encode(summary: JobSummary, root: &str) -> JobStatus {
         root: root.to_owned(),
         paused: is_paused,
         tenant: tenant.map(String::from).unwrap_or_default(),
+        waiting_for: waiting_for.map_or_else(String::new, |asked| asked.to_string()),
     }
 }

@@ -64,7 +64,7 @@ async fn a_worker_registers_and_learns_where_the_root_is() {
         protocol_version: whence_proto::PROTOCOL_VERSION,
         code_version: "1".to_owned(),
         numerics_version: NUMERICS_VERSION,
-        device: "cpu".to_owned(),
+        worker_class: None,
         in_flight: vec![unknown_attempt()],
     };
     let answer = service(&stage).register(Request::new(request)).await;

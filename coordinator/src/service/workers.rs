@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::{Instrument, Span, info_span};
 use whence_proto::Answer;
 use whence_proto::v1::worker_service_server::WorkerService;
 use whence_proto::v1::{
@@ -16,7 +17,7 @@ use whence_proto::v1::{
     FetchShardResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse,
     ReleaseShardsRequest, ReleaseShardsResponse,
 };
-use whence_schemas::{CrashPoint, WorkerId};
+use whence_schemas::{CrashPoint, WorkerClass, WorkerId};
 
 use super::Service;
 use super::status::missing;
@@ -42,6 +43,7 @@ impl WorkerService for Service {
             worker: worker_id(&request.worker_id)?,
             protocol_version: request.protocol_version,
             numerics_version: request.numerics_version,
+            class: worker_class(request.worker_class),
             in_flight: attempts(request.in_flight)?,
         };
         let stop = self.0.dispatch().register(&registration)?;
@@ -68,6 +70,7 @@ impl WorkerService for Service {
             worker: worker_id(&request.worker_id)?,
             credits: (request.credits as usize).min(MOST_CREDITS),
             loaded: request.loaded_models,
+            class: worker_class(request.worker_class),
         };
         let acquired = self
             .0
@@ -78,6 +81,7 @@ impl WorkerService for Service {
             CrashPoint::CoordinatorLeased.pass();
         }
         let lease = |assigned: Assigned| v1::Lease {
+            traceparent: self.0.core.traces.leased(&assigned.at, &asked.worker),
             attempt: Some(encode_attempt(&assigned.at)),
             epoch: self.0.core.epoch.0,
             ttl: self.0.core.config.lease_ttl.try_into().ok(),
@@ -98,6 +102,7 @@ impl WorkerService for Service {
         request: Request<FetchShardRequest>,
     ) -> Answer<Self::FetchShardStream> {
         let at = attempt(request.into_inner().attempt)?;
+        let span = span_of(&at);
         let coordinator = Arc::clone(&self.0);
         let permit = Arc::clone(&coordinator.core.sending).try_acquire_owned();
         let permit = permit.map_err(|_| Error::Busy)?;
@@ -105,6 +110,7 @@ impl WorkerService for Service {
         // This task ends with the shard, or when the worker drops the stream.
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            let _entered = span.entered();
             let dispatch = coordinator.dispatch();
             let sent = dispatch.rows(&at).and_then(|rows| ipc::send(rows, &pieces));
             if let Err(error) = sent {
@@ -127,6 +133,7 @@ impl WorkerService for Service {
                 at: attempt(progress.attempt)?,
                 rows_done: progress.rows_done,
                 tokens_done: progress.tokens_done,
+                is_uploading: progress.uploading,
             })
         });
         let progress: Vec<_> = progress.collect::<Result<_, _>>()?;
@@ -145,7 +152,8 @@ impl WorkerService for Service {
         let request = request.into_inner();
         let at = attempt(request.attempt)?;
         CrashPoint::CoordinatorReported.pass();
-        self.0.dispatch().complete(&at, request.tokens).await?;
+        let completed = self.0.dispatch().complete(&at, request.tokens);
+        completed.instrument(span_of(&at)).await?;
         Ok(Response::new(CompleteShardResponse {}))
     }
 
@@ -154,10 +162,9 @@ impl WorkerService for Service {
         let class = failure_class(request.failure_class());
         let worker = worker_id(&request.worker_id)?;
         let at = attempt(request.attempt)?;
-        self.0
-            .dispatch()
-            .fail(&at, &worker, class, request.message)
-            .await?;
+        let dispatch = self.0.dispatch();
+        let failed = dispatch.fail(&at, &worker, class, request.message);
+        failed.instrument(span_of(&at)).await?;
         Ok(Response::new(FailShardResponse {}))
     }
 
@@ -172,8 +179,27 @@ impl WorkerService for Service {
     }
 }
 
+/// Returns the span of what happens to an attempt, so that all logs about it name it.
+fn span_of(at: &AttemptAt) -> Span {
+    let AttemptAt { job, slot, attempt } = at;
+    info_span!("attempt", %job, %slot, %attempt)
+}
+
 fn worker_id(text: &str) -> Result<WorkerId, Error> {
     Ok(text.parse()?)
+}
+
+/// Returns what a worker computes with. One that does not say it gets no jobs that ask for something.
+fn worker_class(class: Option<v1::WorkerClass>) -> WorkerClass {
+    let class = class.unwrap_or(v1::WorkerClass {
+        memory_bytes: Some(0),
+        ..v1::WorkerClass::default()
+    });
+    WorkerClass {
+        device: class.device,
+        numerics: class.numerics,
+        memory: class.memory_bytes,
+    }
 }
 
 fn attempt(named: Option<AttemptRef>) -> Result<AttemptAt, Status> {

@@ -10,7 +10,7 @@ use whence_proto::access::{AccessError, AccessOptions, Connection, Credentials, 
 use whence_proto::v1::worker_service_client::WorkerServiceClient;
 use whence_proto::v1::{self, AttemptRef};
 use whence_schemas::job::NUMERICS_VERSION;
-use whence_schemas::{Epoch, WorkerId};
+use whence_schemas::{Epoch, WorkerClass, WorkerId};
 
 /// How long the coordinator may hold a request for leases until it has some (long polling).
 const ACQUIRE_WAIT: Duration = Duration::from_secs(20);
@@ -57,6 +57,7 @@ pub(super) struct Link {
     client: WorkerServiceClient<Connection>,
     address: Arc<str>,
     worker: WorkerId,
+    class: v1::WorkerClass,
 }
 
 /// The coordinator's answer to a worker that registers.
@@ -71,12 +72,17 @@ pub(super) struct Registered {
 }
 
 impl Link {
-    pub(super) fn new(coordinator: Coordinator, worker: WorkerId) -> Self {
+    pub(super) fn new(coordinator: Coordinator, worker: WorkerId, class: WorkerClass) -> Self {
         let client = WorkerServiceClient::new(coordinator.connection);
         Self {
             client: client.max_decoding_message_size(MAX_MESSAGE_BYTES),
             address: coordinator.address,
             worker,
+            class: v1::WorkerClass {
+                device: class.device,
+                numerics: class.numerics,
+                memory_bytes: class.memory,
+            },
         }
     }
 
@@ -98,7 +104,7 @@ impl Link {
             protocol_version: whence_proto::PROTOCOL_VERSION,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             numerics_version: NUMERICS_VERSION,
-            device: "cpu".to_owned(),
+            worker_class: Some(self.class.clone()),
             in_flight,
         };
         registered(in_time(CALL_TIMEOUT, self.client().register(request)).await?)
@@ -115,6 +121,7 @@ impl Link {
             credits: credits as u32,
             wait: ACQUIRE_WAIT.try_into().ok(),
             loaded_models,
+            worker_class: Some(self.class.clone()),
         };
         // The wait is spent at the coordinator on purpose; only what comes on top of it counts as
         // slow.

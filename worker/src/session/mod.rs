@@ -22,20 +22,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span};
 use whence_proto::v1;
 use whence_schemas::{CrashPoint, WorkerId, store};
+use whence_telemetry::propagation;
 
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::panics::caught;
-use crate::task::{self, TaskContext};
+use crate::spool::Spool;
+use crate::task::{self, Ended, TaskContext};
 use heartbeat::Heartbeat;
 use link::{Link, Registered};
 use report::Report;
@@ -70,7 +72,7 @@ pub async fn run(
         Error::System { action, source }
     })?;
     let session = Session {
-        link: Link::new(coordinator, id.clone()),
+        link: Link::new(coordinator, id.clone(), device.class()),
         id,
         device,
         config,
@@ -109,6 +111,11 @@ impl Session {
         let mut heartbeats = JoinSet::new();
         heartbeats.spawn(heartbeat.run(ended.clone()));
         let mut tasks = JoinSet::new();
+        let (left, stop) = (context.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            let spool = &left.spool;
+            spool.deliver_left_behind(left.store.as_ref(), &stop).await;
+        });
         let result = self.work(&context, &mut tasks, shutdown).await;
         // Leases are renewed until the last task has ended, so the heartbeats stop after the tasks.
         self.drain(&mut tasks).await;
@@ -125,23 +132,24 @@ impl Session {
         tasks: &mut JoinSet<()>,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
+        let credits = Arc::new(Semaphore::new(CREDITS));
         loop {
-            while tasks.len() >= CREDITS {
-                tokio::select! {
-                    _ = tasks.join_next() => {}
-                    () = shutdown.cancelled() => return Ok(()),
-                }
+            let mut free = tokio::select! {
+                free = Arc::clone(&credits).acquire_owned() => vec![free.expect("never closed")],
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            // All free places are asked for at once.
+            while let Ok(another) = Arc::clone(&credits).try_acquire_owned() {
+                free.push(another);
             }
-            // Also collects any other tasks that have ended, so that all free places are asked for
-            // at once.
             while tasks.try_join_next().is_some() {}
             let leases = tokio::select! {
-                leases = self.acquire(CREDITS - tasks.len()) => leases?,
+                leases = self.acquire(free.len()) => leases?,
                 () = shutdown.cancelled() => return Ok(()),
             };
             for sent in leases {
                 match Lease::try_from(&sent) {
-                    Ok(lease) => self.start(context, lease, tasks),
+                    Ok(lease) => self.start(context, lease, free.pop(), tasks),
                     Err(malformed) => {
                         error!(error = %malformed, "the coordinator sent a malformed lease");
                         let report = Report::malformed(&self.id, sent.attempt, &malformed);
@@ -153,14 +161,32 @@ impl Session {
         }
     }
 
-    /// Starts the task of `lease`, which ends with its report to the coordinator.
-    fn start(&self, context: &TaskContext, lease: Lease, tasks: &mut JoinSet<()>) {
+    /// Starts the task of `lease`, which ends with its report to the coordinator. It holds `credit` as
+    /// long as it needs the device.
+    fn start(
+        &self,
+        context: &TaskContext,
+        lease: Lease,
+        credit: Option<OwnedSemaphorePermit>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let task = self.running.start(&lease);
-        let span = info_span!("task", attempt = %lease.attempt, slot = %lease.slot);
+        let (job, slot, attempt) = (&lease.job, &lease.slot, &lease.attempt);
+        let span = info_span!("task", %job, %slot, %attempt);
+        propagation::follow(&span, &lease.traceparent);
         let (context, running) = (context.clone(), self.running.clone());
         let link = self.link.clone();
         let work = async move {
-            let ended = caught(task::run(&context, &lease, &task.progress, &task.stop)).await;
+            let (progress, stop) = (&task.progress, &task.stop);
+            let computed = caught(task::run(&context, &lease, progress, stop)).await;
+            drop(credit);
+            let ended = match computed {
+                Ok(Ended::Published(finished)) => Ok(finished),
+                Ok(Ended::Kept(kept, finished)) => {
+                    task::deliver(&context, kept, finished, progress, stop).await
+                }
+                Err(failure) => Err(failure),
+            };
             running.end(&lease.attempt);
             CrashPoint::WorkerBeforeReport.pass();
             let report = Report::of(&context.id, &lease, &ended);
@@ -226,6 +252,11 @@ impl Session {
             batch_tokens: self.config.batch_tokens,
             batch_size: self.config.batch_size,
             max_result_bytes: self.config.max_result_bytes,
+            spool: Spool::new(
+                &self.config.spool_folder(),
+                self.config.spool_limit,
+                &registered.store_url,
+            ),
             progressed: Arc::clone(&self.progressed),
         })
     }

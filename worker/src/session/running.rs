@@ -52,6 +52,7 @@ impl RunningTasks {
             attempt: Some(task.at.clone()),
             rows_done: task.progress.rows.load(Ordering::Relaxed),
             tokens_done: task.progress.tokens.load(Ordering::Relaxed),
+            uploading: task.progress.is_uploading.load(Ordering::Relaxed),
         };
         self.lock().values().map(of_task).collect()
     }
@@ -112,6 +113,7 @@ mod tests {
             attempt: Some(lease(1).attempt_ref()),
             rows_done: 3,
             tokens_done: 70,
+            uploading: false,
         };
         assert_eq!(running.progress(), [expected]);
     }

@@ -19,6 +19,7 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     output::line(&format!("cores        {cores}"))?;
     output::line(&format!("memory       {}", memory()))?;
     output::line(&format!("instructions {}", instructions().join(" ")))?;
+    output::line(&format!("numerics     {}", whence_engine::numerics_class()))?;
     let mut failures = 0;
     if let Some(name) = &arguments.model {
         let found = model::inspect(name, arguments.revision.as_deref()).await;

@@ -71,6 +71,7 @@ fn request(credits: usize, loaded: &[usize]) -> Request {
         worker: worker("a"),
         credits,
         loaded: loaded.iter().map(|model| format!("m{model}")).collect(),
+        class: WorkerClass::default(),
     }
 }
 

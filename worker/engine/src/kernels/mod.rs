@@ -41,6 +41,15 @@ pub(crate) mod turning;
 #[cfg(test)]
 mod tests;
 
+/// Returns the numerics class of this machine: workers of one class compute the same bits.
+///
+/// How a sum is cut depends on the width of the registers alone, so processors with the same
+/// instructions are of one class, and others need not agree in the last bit.
+pub fn numerics_class() -> String {
+    let instructions = gemm::Instructions::best().name();
+    format!("{}-{instructions}", std::env::consts::ARCH)
+}
+
 use exp::sigmoid;
 pub(crate) use exp::softmax_in_place;
 use real::Real;

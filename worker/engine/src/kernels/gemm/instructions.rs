@@ -37,6 +37,17 @@ impl Instructions {
         })
     }
 
+    /// Returns the name by which a job asks for processors like this one.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            Self::Baseline => "baseline",
+        }
+    }
+
     /// Returns the tile for numbers of type `T`.
     pub(crate) fn tile<T: Real>(self) -> Tile {
         let is_single = TypeId::of::<T>() == TypeId::of::<f32>();

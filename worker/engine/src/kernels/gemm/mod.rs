@@ -21,6 +21,6 @@ mod vector;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use instructions::has_avx2;
-pub(crate) use instructions::with_best_instructions;
+pub(crate) use instructions::{Instructions, with_best_instructions};
 pub(crate) use pack::{Halves, Packed};
 pub(crate) use small::{Strided, WriteMode, small_product};
