@@ -17,7 +17,8 @@ use crate::{Config, Coordinator, Error, http, server, standby};
 #[derive(Debug, Parser)]
 #[command(name = "whence-coordinator", version)]
 pub struct Arguments {
-    /// Storage root: a directory, `file:///…` or `s3://bucket/prefix`.
+    /// Storage root: a directory, or a folder of a bucket: `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix`.
     #[arg(long, env = "WHENCE_ROOT", value_parser = user_path::expand)]
     root: String,
     /// Address to listen on. Port 0 picks a free port.

@@ -3,9 +3,9 @@
 use arrow::array::AsArray;
 use whence_proto::v1::JobState;
 use whence_schemas::{FunctionSpec, JobSpec, layout, output};
+use whence_tests::buckets::Bucket;
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::job_in_small_shards;
-use whence_tests::s3::Bucket;
 use whence_tests::table;
 
 #[tokio::test(flavor = "multi_thread")]

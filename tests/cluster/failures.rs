@@ -6,22 +6,25 @@ use arrow::array::{Array, AsArray};
 use whence_coordinator::Coordinator;
 use whence_proto::v1::JobState;
 use whence_schemas::{ErrorKind, JobSpec, chain, output};
+use whence_tests::buckets::{Bucket, Fault, Provider};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{job_in_small_shards, translation_job};
 use whence_tests::history::{History, Undisturbed};
-use whence_tests::s3::{Bucket, Fault};
 use whence_tests::table;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_ignores_conditions_is_refused_at_the_start() {
-    let bucket = Bucket::start().await;
-    bucket.fail(Fault::IgnoresConditions);
-    let error = Coordinator::start(impatient(&bucket.url("root")))
-        .await
-        .unwrap_err();
-    let message = chain(&error);
-    assert!(message.contains("replaced an object"), "{message}");
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    for provider in Provider::ALL {
+        let bucket = Bucket::start_as(provider).await;
+        bucket.fail(Fault::IgnoresConditions);
+        let root = bucket.url("root");
+        let error = Coordinator::start(impatient(&root)).await.unwrap_err();
+        let message = chain(&error);
+        for part in ["replaced an object", &root] {
+            assert!(message.contains(part), "no `{part}` in: {message}");
+        }
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,12 @@
 
 use whence_proto::v1::JobState;
 use whence_schemas::{FunctionSpec, JobSpec, layout};
+use whence_tests::buckets::Bucket;
 use whence_tests::fixtures::slow_job;
 use whence_tests::history::{History, Undisturbed};
 use whence_tests::machines::Machines;
 use whence_tests::naive_reader::NaiveReader;
 use whence_tests::processes::Process;
-use whence_tests::s3::Bucket;
 use whence_tests::seeds::{Random, rounds, seed};
 
 /// What is killed in one run, in random order: a worker, the coordinator, or both, so that only the store

@@ -19,5 +19,6 @@ mod samples;
 mod sequences;
 mod sharing;
 mod store_faults;
+mod stores;
 mod stragglers;
 mod zombies;

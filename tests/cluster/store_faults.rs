@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use whence_proto::v1::JobState;
+use whence_tests::buckets::{Bucket, Fault};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::short_job;
 use whence_tests::history::{Figures, History, Undisturbed};
 use whence_tests::proxy::{Proxy, Wire};
-use whence_tests::s3::{Bucket, Fault};
 use whence_tests::seeds::{rounds, seed};
 
 /// How long an outage lasts: longer than the client's first retries.

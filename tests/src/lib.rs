@@ -10,6 +10,7 @@
     reason = "a suite stops where a fixture is not what it must be"
 )]
 
+pub mod buckets;
 pub mod cluster;
 pub mod fixtures;
 pub mod history;
@@ -21,7 +22,6 @@ pub mod parity;
 pub mod processes;
 pub mod proxy;
 pub mod python;
-pub mod s3;
 pub mod seeds;
 pub mod separate_marian;
 pub mod table;

@@ -170,7 +170,8 @@ pub const DEFAULT_ROOT: &str = "./whence-out";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageOptions {
-    /// Storage root: a directory, `file:///…` or `s3://bucket/prefix`.
+    /// Storage root: a directory, or a folder of a bucket: `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix`.
     #[arg(
         long,
         env = "WHENCE_ROOT",

@@ -42,7 +42,9 @@ pub use queries::{
     Completions, Export, FileFormat, List, Listing, Man, Retry, Show, Sql, Verify, ViewEngine,
     Views,
 };
-pub use service::{ClusterOptions, CoordinatorOptions, DoctorOptions, Token};
+pub use service::{
+    ClusterOptions, CoordinatorOptions, DoctorCheck, DoctorOptions, StorageCheck, Token,
+};
 pub use sharing::{Launcher, StaticOptions, Work};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
@@ -176,8 +178,8 @@ pub enum Command {
     Views(Views),
     /// List methods, step functions, aggregators or models.
     List(List),
-    /// Check this machine and a storage root.
-    Doctor(DoctorOptions),
+    /// Check this machine, a model, a dataset, a storage root and a coordinator.
+    Doctor(Box<DoctorOptions>),
     /// Make a token for a coordinator.
     ///
     /// Prints the token, for its holder's --token-file or `WHENCE_TOKEN`, and on standard error the line

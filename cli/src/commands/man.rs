@@ -1,7 +1,7 @@
 //! `whence man`: prints manual pages, which are made of the same texts as the help.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, iter};
 
 use clap::CommandFactory;
 use clap_mangen::Man as Page;
@@ -47,19 +47,26 @@ fn write_all(whole: &clap::Command, folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(failed)?;
     fs::write(folder.join("whence.1"), page(whole)?).map_err(failed)?;
     for command in commands(whole) {
-        let name = format!("whence-{}.1", command.get_name());
-        fs::write(folder.join(name), page(command)?).map_err(failed)?;
+        for command in iter::once(command).chain(commands(command)) {
+            let name = format!("{}.1", full_name(command));
+            fs::write(folder.join(name), page(command)?).map_err(failed)?;
+        }
     }
     eprintln!("wrote: {}", folder.display());
     Ok(())
 }
 
 fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
-    let name = match command.get_bin_name() {
+    let mut page = Vec::new();
+    let title = full_name(command);
+    Page::new(command.clone()).title(title).render(&mut page)?;
+    Ok(page)
+}
+
+/// Returns `whence-doctor-storage` for the command `whence doctor storage`.
+fn full_name(command: &clap::Command) -> String {
+    match command.get_bin_name() {
         Some(name) => name.replace(' ', "-"),
         None => command.get_name().to_owned(),
-    };
-    let mut page = Vec::new();
-    Page::new(command.clone()).title(name).render(&mut page)?;
-    Ok(page)
+    }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Retry(arguments) => retry::run(arguments).await,
         Command::Views(arguments) => views::run(arguments).await,
         Command::List(arguments) => list::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Doctor(arguments) => doctor::run(*arguments).await,
         Command::Token(arguments) => token::run(&arguments),
         Command::Coordinator(arguments) => Ok(whence_coordinator::command::run(arguments).await?),
         Command::Worker(arguments) => Ok(whence_worker::command::run(arguments).await?),

@@ -42,7 +42,8 @@ pub(crate) async fn locate(options: &ModelOptions) -> Result<LocatedModel, Failu
 }
 
 /// Returns what the name of a model means, in the order of transformers: a folder or file of this
-/// machine, then a repository on the Hub. `s3://…` is a folder in a bucket.
+/// machine, then a repository on the Hub. `s3://…`, `gs://…` and `az://…`
+/// are folders in buckets.
 pub(crate) fn address(name: &str, revision: Option<&str>) -> Result<ModelAddress, Failure> {
     let address = match Path::new(name).canonicalize() {
         Ok(path) => ModelAddress::Here(path),

@@ -1,12 +1,12 @@
-//! Tables and datasets in an S3 bucket, as `whence sql` and `whence attribute-dataset` read them.
+//! Tables and datasets in buckets, as `whence sql` and `whence attribute-dataset` read them.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use whence::query::{Order, Session};
 use whence_proto::v1::JobState;
+use whence_tests::buckets::{Bucket, Provider};
 use whence_tests::cluster::{Cluster, impatient};
 use whence_tests::fixtures::{translation_job, translations};
-use whence_tests::s3::Bucket;
 
 use crate::run::{Ran, marian, whence};
 
@@ -68,7 +68,26 @@ async fn a_folder_of_a_bucket_is_a_dataset() {
         bucket.put("rows/a/test.jsonl", b"{\"en\": \"Changed.\"}\n");
         let again = attribute(&["-d", &one], &root);
         again.ended_with(0, &["attributed 1 row"]);
-        let other = ["-d", "json", "--dataset_files", "gs://bucket/a.jsonl"];
-        attribute(&other, &root).is_refused_with(&["`gs://` is not read"]);
+        let other = ["-d", "json", "--dataset_files", "sftp://host/a.jsonl"];
+        attribute(&other, &root).is_refused_with(&["`sftp://` is not read"]);
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_and_its_tables_are_in_buckets_of_gcs_and_azure() {
+    for provider in [Provider::Gcs, Provider::Azure] {
+        let bucket = Bucket::start_as(provider).await;
+        let row = b"{\"en\": \"Close it.\"}\n";
+        bucket.put("rows/a/train-0.jsonl", row);
+        bucket.put("rows/a/train-1.jsonl", row);
+        let (named, root) = (bucket.url("rows/a"), bucket.url("out"));
+        let pattern = bucket.url("rows/*/t*-[1-9].jsonl");
+        tokio::task::block_in_place(|| {
+            attribute(&["-d", &named], &root).ended_with(0, &["attributed 2 rows"]);
+            attribute(&["--dataset_files", &pattern], &root).ended_with(0, &["attributed 1 row"]);
+            let query = "SELECT count(*) AS n FROM examples WHERE status = 'ok'";
+            let answer = whence(&["sql", "--root", &root, "--format", "csv", query]).succeeded();
+            assert_eq!(answer, "n\n3\n");
+        });
+    }
 }

@@ -121,4 +121,6 @@ fn manual_pages_are_printed_and_written() {
     let names = crate::run::names(&pages);
     assert!(names.contains(&"whence.1".to_owned()), "{names:?}");
     assert!(names.contains(&"whence-sql.1".to_owned()), "{names:?}");
+    let nested = "whence-doctor-storage.1".to_owned();
+    assert!(names.contains(&nested), "{names:?}");
 }

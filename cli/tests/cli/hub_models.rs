@@ -134,5 +134,5 @@ async fn a_name_that_is_nowhere_is_refused_with_both_places() {
     let local = marian();
     let local = refused(&local, &["--revision", "v1"]);
     local.is_refused_with(&["`--revision v1` is for a model on the Hub"]);
-    refused("gs://bucket/model", &[]).is_refused_with(&["gs://bucket/model", "s3://bucket/folder"]);
+    refused("ftp://host/model", &[]).is_refused_with(&["ftp://host/model", "s3://bucket/folder"]);
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::json;
 use whence_fake_hub::FakeHub;
+use whence_tests::buckets::{Bucket, Provider};
 use whence_tests::fixtures::copy_files;
-use whence_tests::s3::Bucket;
 
 use crate::adapters::lora;
 use crate::hub_models::run;
@@ -149,4 +149,18 @@ async fn a_model_in_a_bucket_is_downloaded_once_and_again_when_it_changes() {
     let nothing = bucket.url("models/none");
     let refused = stage.run(&["attribute", "-m", &nothing, "-i", "the"]);
     refused.is_refused_with(&["models/none", "has no weights"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_in_a_bucket_of_gcs_or_azure() {
+    let stage = Stage::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    copy_files(Path::new(&fixture("models/gpt2-random")), folder.path());
+    let scores = stage.attribute(BASE);
+    for provider in [Provider::Gcs, Provider::Azure] {
+        let bucket = Bucket::start_as(provider).await;
+        bucket.upload(folder.path(), "models/a model");
+        let url = bucket.url("models/a%20model");
+        assert_eq!(stage.attribute(&url), scores, "{provider:?}");
+    }
 }

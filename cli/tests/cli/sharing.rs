@@ -1,5 +1,7 @@
 //! Jobs that need no coordinator: what `submit --static` writes and prints, and `work` that ends.
 
+use whence_tests::buckets::{Bucket, Fault};
+
 use crate::run::{marian, translations, whence};
 
 /// Submits a job of ten rows to `root` without a coordinator. Returns what is printed.
@@ -67,4 +69,16 @@ fn a_share_that_cannot_be_is_refused() {
     refused.ended_with(2, &["is not the URL of a job"]);
     let refused = whence(&["submit", "--print", "slurm"]);
     refused.ended_with(2, &["--static"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_refuses_a_store_that_ignores_conditions_and_names_it() {
+    let bucket = Bucket::start().await;
+    tokio::task::block_in_place(|| {
+        let printed = submitted(&bucket.url("root"), &["--of", "2"]);
+        let url = printed.lines().next().unwrap();
+        bucket.fail(Fault::IgnoresConditions);
+        let refused = whence(&["work", "--job", url, "--index", "0", "--of", "2"]);
+        refused.is_refused_with(&["store `s3://bucket/root", "replaced an object"]);
+    });
 }

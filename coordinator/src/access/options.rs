@@ -45,7 +45,7 @@ pub struct AccessOptions {
     )]
     tls_client_ca: Option<PathBuf>,
     /// Folder or address below which the models and datasets of jobs must be: `/data`,
-    /// `s3://bucket/prefix`, `hf://`. May be given several times. Default: no bound.
+    /// `s3://bucket/prefix`, `gs://bucket`, `hf://`. May be given several times. Default: no bound.
     #[arg(
         long,
         env = "WHENCE_ALLOW",

@@ -142,6 +142,10 @@ mod tests {
     fn an_address_is_below_a_place_only_at_the_border_of_a_name() {
         assert!(holds("s3://bucket/a", "s3://bucket/a"));
         assert!(holds("s3://bucket/a/", "s3://bucket/a/b?endpoint=http://h"));
+        assert!(holds("gs://bucket/a", "gs://bucket/a/b.csv"));
+        let azure = "abfss://container@account.dfs.core.windows.net";
+        assert!(holds(azure, &format!("{azure}/a/b.csv")));
+        assert!(!holds("az://container", &format!("{azure}/a/b.csv")));
         assert!(holds("hf://", "hf://ns/name@c0ffee"));
         assert!(holds("hf://ns/name", "hf://ns/name@c0ffee"));
         for name in [

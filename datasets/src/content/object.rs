@@ -11,7 +11,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore};
 use whence_schemas::chain;
-use whence_schemas::store::lacks_credentials;
+use whence_schemas::store::{credentials_to_read, lacks_credentials};
 
 use super::failure::RemoteFailure;
 use super::remote::RangeSource;
@@ -72,9 +72,8 @@ impl RangeSource for StoredObject {
 
 /// Returns what an error of a store means for the object or folder at `url`.
 pub(crate) fn explain_store(error: Error, url: &str) -> RemoteFailure {
+    let credentials = credentials_to_read(url);
     let url = url.to_owned();
-    let credentials = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to credentials that may read \
-                       it; for a public bucket, set AWS_SKIP_SIGNATURE=true";
     if lacks_credentials(&error) {
         return RemoteFailure::Denied {
             url,

@@ -51,7 +51,7 @@ pub(super) fn explain(response: &Response, url: &str) -> RemoteFailure {
             url,
             reason: format!("HTTP status {status}"),
             next_step: "whence logs in to no web server; download the file first, or use \
-                        `s3://` or `hf://` with your credentials",
+                        the address of its bucket or `hf://` with your credentials",
         },
         _ if status.is_server_error()
             || matches!(

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 use whence_schemas::location::{DatasetLocation, DatasetOrigin};
+use whence_schemas::store::is_bucket;
 
 use super::glob::is_magic;
 use crate::Error;
@@ -19,7 +20,7 @@ pub(super) enum Place {
     Local,
     /// `http://host/path` or `https://host/path`.
     Web,
-    /// `s3://bucket/key`.
+    /// `s3://bucket/key`, `gs://bucket/key` or `az://container/key`.
     Bucket,
     /// `hf://datasets/name@commit/path`.
     Hub,
@@ -48,13 +49,13 @@ pub(super) fn place(path: &str) -> Result<Place, String> {
     };
     match scheme {
         "http" | "https" => check_web(path).map(|()| Place::Web),
-        "s3" => check_bucket(rest).map(|()| Place::Bucket),
+        _ if is_bucket(path) => check_bucket(scheme, rest).map(|()| Place::Bucket),
         "hf" if rest.starts_with("datasets/") => Ok(Place::Hub),
         "hf" => Err("only datasets are read: `hf://datasets/name/file`".to_owned()),
         "file" => Err("write the path itself, without `file://`".to_owned()),
         _ => Err(format!(
-            "`{scheme}://` is not read, only https://, http://, s3:// and hf://datasets/; copy the \
-             files to one of these or to this machine"
+            "`{scheme}://` is not read, only https://, http://, s3://, gs://, az://, abfss:// and \
+             hf://datasets/; copy the files to one of these or to this machine"
         )),
     }
 }
@@ -88,7 +89,8 @@ fn check_web(address: &str) -> Result<(), String> {
     if let Some((name, _)) = url.query_pairs().find(|(name, _)| is_signature(name)) {
         return Err(format!(
             "its `{name}` opens the file to everybody who reads the job's specification, and \
-             expires; download the file first, or use `s3://` with your credentials"
+             expires; download the file first, or use the bucket's own address, such as \
+             `s3://bucket/file`, with your credentials"
         ));
     }
     let path = address.split('?').next().unwrap_or_default();
@@ -106,9 +108,11 @@ fn check_web(address: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_bucket(rest: &str) -> Result<(), String> {
+fn check_bucket(scheme: &str, rest: &str) -> Result<(), String> {
     match rest.split('/').next() {
-        None | Some("") => Err("it names no bucket; write `s3://bucket/path`".to_owned()),
+        None | Some("") => Err(format!(
+            "it names no bucket; write `{scheme}://bucket/path`"
+        )),
         Some(bucket) if is_magic(bucket) => {
             Err("the name of the bucket cannot be a pattern".to_owned())
         }
@@ -138,9 +142,7 @@ pub(super) fn split_settings(path: &str) -> (&str, Option<&str>) {
         !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
     };
     match path.rsplit_once('?') {
-        Some((address, settings))
-            if path.starts_with("s3://") && settings.split('&').all(is_setting) =>
-        {
+        Some((address, settings)) if is_bucket(path) && settings.split('&').all(is_setting) => {
             (address, Some(settings))
         }
         _ => (path, None),
@@ -185,10 +187,11 @@ pub(super) fn settings(location: &DatasetLocation) -> Result<BTreeMap<String, St
     Ok(found)
 }
 
-/// Returns the name of the bucket in `s3://bucket/key`.
+/// Returns the address of the bucket of `s3://bucket/key`, which is `s3://bucket`.
 pub(super) fn bucket(address: &str) -> &str {
-    let rest = address.strip_prefix("s3://").unwrap_or(address);
-    rest.split('/').next().unwrap_or_default()
+    let name = address.find("://").map_or(0, |colon| colon + "://".len());
+    let slash = address[name..].find('/');
+    &address[..slash.map_or(address.len(), |slash| name + slash)]
 }
 
 fn addresses(location: &DatasetLocation) -> Vec<&str> {
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_refused_with_a_reason() {
         let table = [
-            ("gs://bucket/a.csv", "`gs://` is not read"),
+            ("ftp://host/a.csv", "`ftp://` is not read"),
             ("file:///a.csv", "without `file://`"),
             ("hf://models/a/b.csv", "hf://datasets/"),
             ("s3:///a.csv", "names no bucket"),
@@ -229,6 +232,9 @@ mod tests {
             ("/a/b.csv", Place::Local),
             ("https://host/a.csv?download=true", Place::Web),
             ("s3://bucket/a/**/[0-9]*.csv", Place::Bucket),
+            ("gs://bucket/a.csv", Place::Bucket),
+            ("az://container/a.csv", Place::Bucket),
+            ("abfss://c@a.dfs.core.windows.net/a.csv", Place::Bucket),
             ("hf://datasets/a/b@main/*.csv", Place::Hub),
         ];
         for (address, expected) in readable {
@@ -274,7 +280,7 @@ mod tests {
             ["s3://b/part-?.csv", "s3://b/year=1/part-?/x=2.csv"]
         );
         let found = settings(&both).unwrap();
-        assert_eq!(found.get("b").map(String::as_str), Some(endpoint));
+        assert_eq!(found.get("s3://b").map(String::as_str), Some(endpoint));
         let other = location(&[
             format!("s3://b/a?{endpoint}"),
             "s3://b/b?region=y".to_owned(),

@@ -12,21 +12,24 @@ use object_store::local::LocalFileSystem;
 use url::Url;
 
 mod local;
+mod memory;
 mod probe;
 mod read_footer;
 mod remote;
 mod slot_store;
 
 pub use local::LocalSlotStore;
-pub use probe::probe;
+pub use memory::memory;
+pub use probe::{Check, Examination, examine, probe};
 pub use read_footer::read_footer;
-pub use remote::{RemoteSlotStore, lacks_credentials};
-pub use slot_store::{Created, Listed, SlotStore, StoreError};
+pub use remote::{RemoteSlotStore, credentials_to_read, is_bucket, lacks_credentials};
+pub use slot_store::{Created, Listed, SlotStore, StoreError, URL_FORMS};
 
-/// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`.
+/// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`, `gs://bucket/prefix`,
+/// `az://container/prefix`, or what [`memory`] has made in this process.
 ///
-/// S3 credentials, region and endpoint come from the usual `AWS_…` variables. Fails if the scheme
-/// is not supported or the location cannot be used.
+/// Credentials, region and endpoint come from the usual `AWS_…`, `GOOGLE_…` and `AZURE_…` variables.
+/// Fails if the scheme is not supported or the location cannot be used.
 pub fn open(url: &str) -> Result<Arc<dyn SlotStore>, StoreError> {
     open_with(url, LocalSlotStore::open)
 }
@@ -60,8 +63,8 @@ fn open_with(
                 .map_err(|()| refuse("it names no directory of this machine"))?;
             Ok(Arc::new(open_local(&directory)?))
         }
-        "s3" => Ok(Arc::new(RemoteSlotStore::open_s3(&parsed)?)),
-        _ => Err(refuse("its scheme is not served")),
+        memory::SCHEME => Ok(Arc::new(memory::open(&parsed)?)),
+        _ => Ok(Arc::new(RemoteSlotStore::open(&parsed)?)),
     }
 }
 
@@ -101,10 +104,10 @@ pub fn objects(url: &str) -> Result<Objects, StoreError> {
         reason,
     };
     let mut root = Url::parse(opened.url()).map_err(|error| refuse(error.to_string()))?;
-    let store: Arc<dyn ObjectStore> = if root.scheme() == "file" {
-        Arc::new(LocalFileSystem::new())
-    } else {
-        remote::bucket(&root)?.objects
+    let store: Arc<dyn ObjectStore> = match root.scheme() {
+        "file" => Arc::new(LocalFileSystem::new()),
+        memory::SCHEME => memory::objects(&root)?,
+        _ => remote::bucket(&root)?.objects,
     };
     // The query holds settings such as `endpoint`, which are already in `store`.
     root.set_query(None);

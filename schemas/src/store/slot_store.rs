@@ -51,20 +51,36 @@ pub trait SlotStore: std::fmt::Debug + Send + Sync {
 
     /// Returns the URL the store was opened from.
     fn url(&self) -> &str;
+
+    /// Returns where the store's credentials come from, in words and without secrets. `None` if it
+    /// needs none.
+    fn credentials(&self) -> Option<&str> {
+        None
+    }
 }
+
+/// The forms of URLs that are served, for messages.
+pub const URL_FORMS: &str = "a directory, `file:///…`, `s3://bucket/prefix`, `gs://bucket/prefix` or \
+                             `az://container/prefix`";
 
 /// Why a store could not do what was requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL does not name a supported store.
-    #[error(
-        "`{url}` is not a store: {reason}; use a directory, `file:///…` or `s3://bucket/prefix`"
-    )]
+    #[error("`{url}` is not a store: {reason}; use {forms}", forms = URL_FORMS)]
     Url {
         /// The URL that was given.
         url: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// No client of the store can be set up: a setting or a file of credentials is wrong.
+    #[error("cannot set up a client of `{url}`: {reason}")]
+    Client {
+        /// The URL that was given.
+        url: String,
+        /// What is wrong.
         reason: String,
     },
     /// The store did not answer, or refused the request.
@@ -95,10 +111,12 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No credentials were given, and this machine has none of its own.
-    #[error("no credentials for {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    #[error("no credentials for {url}; set {variables}")]
     NoCredentials {
         /// URL of the bucket and folder, without settings.
         url: String,
+        /// The variables that give some.
+        variables: &'static str,
     },
     /// The store does not honor put-if-absent, so tables in it could be wrong.
     #[error("store `{url}` is unsafe: {finding}; it cannot hold whence's tables")]
@@ -121,10 +139,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Makes the error that there are no credentials for what `url` names in a bucket. For a failure of
+    /// which [`super::lacks_credentials`] holds.
+    pub fn no_credentials(url: &str) -> Self {
+        Self::NoCredentials {
+            url: url.split('?').next().unwrap_or(url).to_owned(),
+            variables: super::remote::credentials_of(url),
+        }
+    }
+
     /// Returns the kind of the error, which says what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. }
+            | Self::Client { .. }
             | Self::Refused { .. }
             | Self::NoCredentials { .. }
             | Self::Unsafe { .. } => ErrorKind::Invalid,

@@ -9,7 +9,7 @@ use object_store::memory::InMemory;
 use super::*;
 
 fn in_memory() -> RemoteSlotStore {
-    RemoteSlotStore::new(Arc::new(InMemory::new()), "root".into(), "memory://root")
+    RemoteSlotStore::new(Arc::new(InMemory::new()), "root".into(), "s3://bucket/root")
 }
 
 /// Checks what the rest of the system relies on, whatever the store.
@@ -60,6 +60,38 @@ async fn a_directory_conforms() {
 #[tokio::test]
 async fn a_bucket_conforms() {
     conforms(&in_memory()).await;
+}
+
+#[tokio::test]
+async fn a_store_in_memory_conforms_and_is_the_same_for_all_who_open_it() {
+    let url = memory("conforms");
+    conforms(open(&url).unwrap().as_ref()).await;
+    let again = open(&memory("conforms")).unwrap();
+    assert!(again.head("a/x=1/b").await.unwrap().is_some());
+    let folder = open(&format!("{url}/a")).unwrap();
+    assert!(folder.head("x=1/b").await.unwrap().is_some());
+    assert_eq!(objects(&url).unwrap().url_of("a"), "memory://conforms/a/");
+}
+
+#[test]
+fn a_store_in_memory_that_nobody_has_made_is_refused() {
+    let error = open("memory://unknown").unwrap_err().to_string();
+    assert!(
+        error.contains("`memory://unknown`") && error.contains("is for tests"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_examination_tells_each_check_and_where_its_objects_are() {
+    let store = in_memory();
+    probe(&store).await.unwrap();
+    let examination = examine(&store).await;
+    assert_eq!(examination.passed.len(), 4, "{examination:?}");
+    assert_eq!(store.list(&examination.folder).await.unwrap().len(), 9);
+    let (check, error) = examine(&Overwrites(store)).await.failed.unwrap();
+    assert_eq!(check, "create an object twice");
+    assert!(matches!(error, StoreError::Unsafe { .. }), "{error}");
 }
 
 /// A store that ignores the condition, as some S3-compatible servers do.

@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use whence_proto::v1::JobState;
 use whence_schemas::{Attempt, JobSpec, SlotId};
 
+use crate::buckets::Bucket;
 use crate::cluster::Cluster;
 use crate::machines::Machines;
-use crate::s3::Bucket;
 use crate::table;
 
 /// The result of a job that nobody disturbed.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 use whence_hub::ModelName;
+use whence_schemas::store::is_bucket;
 
 use super::LocateError;
 
@@ -15,7 +16,7 @@ pub enum ModelAddress {
     Here(PathBuf),
     /// A repository on the Hub: `hf://ns/name@commit`.
     Hub(ModelName),
-    /// A folder or a GGUF file in a bucket: `s3://bucket/models/name`.
+    /// A folder or a GGUF file in a bucket: `s3://bucket/models/name`, `gs://…`, `az://…`.
     Bucket(Url),
 }
 
@@ -41,7 +42,7 @@ impl ModelAddress {
                 let path = path.map_err(|()| refused("it names no file of this machine".into()))?;
                 Ok(Self::Here(path))
             }
-            "s3" => Ok(Self::Bucket(url)),
+            _ if is_bucket(text) => Ok(Self::Bucket(url)),
             _ => Err(refused(format!(
                 "whence reads no models from `{scheme}://`"
             ))),
@@ -72,6 +73,8 @@ mod tests {
             "hf://ns/name@main",
             "hf://ns/name@main/q4.gguf",
             "s3://bucket/models/a?endpoint=http://127.0.0.1:9000",
+            "gs://bucket/models/a",
+            "abfss://container@account.dfs.core.windows.net/models/a",
         ] {
             let address = ModelAddress::parse(text).unwrap();
             assert_eq!(address.to_string(), text);
@@ -82,9 +85,9 @@ mod tests {
 
     #[test]
     fn an_unknown_scheme_is_named_with_those_that_are_known() {
-        let error = ModelAddress::parse("gs://bucket/a").unwrap_err();
+        let error = ModelAddress::parse("ftp://host/a").unwrap_err();
         let message = error.to_string();
-        assert!(message.contains("gs://bucket/a"), "{message}");
+        assert!(message.contains("ftp://host/a"), "{message}");
         assert!(error.help().unwrap().contains("s3://"));
     }
 }

@@ -13,7 +13,7 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 use whence_hub::{FileLock, ListedFile, OnProgress, Transfer, gguf_files, model_files};
-use whence_schemas::store::{self, Objects};
+use whence_schemas::store::{self, Objects, StoreError};
 
 use super::LocateError;
 
@@ -112,10 +112,15 @@ impl<'a> BucketModel<'a> {
 
     fn failed(&self, key: &Key) -> impl Fn(object_store::Error) -> LocateError {
         let (address, key) = (self.address.to_string(), key.to_string());
-        move |source| LocateError::Object {
-            address: address.clone(),
-            key: key.clone(),
-            source,
+        move |source| {
+            if store::lacks_credentials(&source) {
+                return StoreError::no_credentials(&address).into();
+            }
+            LocateError::Object {
+                address: address.clone(),
+                key: key.clone(),
+                source,
+            }
         }
     }
 

@@ -123,8 +123,8 @@ impl LocateError {
             Self::Hub(error) => error.help(),
             Self::Model(error) => error.next_step(),
             Self::Address { .. } => Some(
-                "a model is a folder, a GGUF file, a name on the Hub such as `ns/name`, or \
-                 `s3://bucket/folder`"
+                "a model is a folder, a GGUF file, a name on the Hub such as `ns/name`, or a folder \
+                 of a bucket: `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder`"
                     .to_owned(),
             ),
             Self::Base { .. } => Some(NAME_THE_BASE.to_owned()),

@@ -4,16 +4,20 @@
 mod dataset;
 mod inspection;
 mod model;
+mod storage;
 
 use whence_proto::access::AccessOptions;
 use whence_schemas::{chain, store};
 
-use crate::args::{DatasetPlace, DoctorOptions};
+use crate::args::{DatasetPlace, DoctorCheck, DoctorOptions};
 use crate::remote::{Address, Jobs};
 use crate::{Failure, output};
 use inspection::{report, report_outcome};
 
 pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
+    if let Some(DoctorCheck::Storage(storage)) = &arguments.check {
+        return storage::run(storage).await;
+    }
     output::line(&format!("whence       {}", env!("CARGO_PKG_VERSION")))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     output::line(&format!("cores        {cores}"))?;

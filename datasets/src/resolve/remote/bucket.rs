@@ -26,29 +26,30 @@ const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 /// A bucket. All paths are addresses in it.
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
-    name: String,
+    /// Its address, such as `s3://bucket`.
+    root: String,
     /// What listings and questions about single objects have told so far.
     known: Mutex<HashMap<String, ObjectMeta>>,
     kept: KeptRanges,
 }
 
 impl Bucket {
-    /// Opens a bucket with settings such as `endpoint=http://…`. The rest, credentials too, comes
-    /// from the environment.
+    /// Opens the bucket at an address such as `s3://bucket`, with settings such as
+    /// `endpoint=http://…`. The rest, credentials too, comes from the environment.
     pub(super) fn open(
-        name: &str,
+        root: &str,
         settings: Option<&str>,
         kept: KeptRanges,
     ) -> Result<Self, Error> {
         let settings = settings.map_or_else(String::new, |settings| format!("?{settings}"));
-        let objects = store::objects(&format!("s3://{name}/{settings}"));
+        let objects = store::objects(&format!("{root}/{settings}"));
         let objects = objects.map_err(|error| RemoteFailure::Unsupported {
-            url: format!("s3://{name}"),
+            url: root.to_owned(),
             reason: error.to_string(),
         })?;
         Ok(Self {
             store: objects.store,
-            name: name.to_owned(),
+            root: root.to_owned(),
             known: Mutex::default(),
             kept,
         })
@@ -57,8 +58,7 @@ impl Bucket {
     /// Returns the key of an address. It is taken as it is written, without percent-decoding, as
     /// other programs take it.
     fn key(&self, address: &str) -> Result<Path, Error> {
-        let prefix = format!("s3://{}", self.name);
-        let key = address.strip_prefix(&prefix).unwrap_or(address);
+        let key = address.strip_prefix(&self.root).unwrap_or(address);
         let key = Path::parse(key.trim_matches('/'));
         key.map_err(|error| Error::Pattern {
             pattern: address.to_owned(),
@@ -67,7 +67,7 @@ impl Bucket {
     }
 
     fn address(&self, key: &Path) -> String {
-        format!("s3://{}/{key}", self.name)
+        format!("{}/{key}", self.root)
     }
 
     /// Lists the objects below a folder, at least as many levels deep as asked for.

@@ -1,12 +1,13 @@
 //! What an address stands for that is given as the name of a dataset.
 
 use whence_schemas::location::{DatasetLocation, DatasetOrigin};
+use whence_schemas::store::is_bucket;
 
 use super::anywhere::Anywhere;
 use super::repositories::RepoAddress;
 use crate::Error;
 use crate::content::KeptRanges;
-use crate::resolve::address::split_settings;
+use crate::resolve::address::{bucket, split_settings};
 use crate::resolve::glob::is_magic;
 use crate::resolve::hub::env_hub;
 use crate::resolve::source::Source;
@@ -39,13 +40,10 @@ pub fn named(address: &str) -> Result<Named, Error> {
         });
     }
     let (plain, settings) = split_settings(address);
-    let Some(inside) = plain.strip_prefix("s3://") else {
-        return Ok(Named::Files);
-    };
-    let (_, key) = inside.split_once('/').unwrap_or_default();
-    if is_magic(plain) {
+    if !is_bucket(plain) || is_magic(plain) {
         return Ok(Named::Files);
     }
+    let key = plain[bucket(plain).len()..].trim_start_matches('/');
     if !key.is_empty() && !key.ends_with('/') {
         let location = DatasetLocation {
             data_files: vec![address.to_owned()],
