@@ -306,4 +306,6 @@ fn check_versions(registration: &Registration) -> Result<(), Error> {
 }
 
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod tests;

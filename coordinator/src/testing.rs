@@ -186,6 +186,15 @@ impl Stage {
         }
     }
 
+    /// Starts a coordinator on the storage root at `url`.
+    pub(crate) async fn at(url: &str) -> Self {
+        Self {
+            coordinator: Coordinator::start(Config::new(url)).await.unwrap(),
+            root: tempfile::tempdir().unwrap(),
+            data: tempfile::tempdir().unwrap(),
+        }
+    }
+
     /// Starts another coordinator on the same root.
     pub(crate) async fn restart(&mut self) {
         self.coordinator = start(&self.root).await;

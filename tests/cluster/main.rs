@@ -5,6 +5,7 @@
     reason = "a suite stops where a fixture is not what it must be"
 )]
 
+mod classes;
 mod commit;
 mod contexts;
 // A release has no crash points.
@@ -14,6 +15,7 @@ mod drains;
 mod failures;
 mod history;
 mod kills;
+mod many_jobs;
 mod preemption;
 mod samples;
 mod sequences;

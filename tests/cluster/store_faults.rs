@@ -5,13 +5,16 @@ use std::time::Duration;
 use whence_proto::v1::JobState;
 use whence_tests::buckets::{Bucket, Fault};
 use whence_tests::cluster::{Cluster, impatient};
-use whence_tests::fixtures::short_job;
+use whence_tests::fixtures::{short_job, slow_job};
 use whence_tests::history::{Figures, History, Undisturbed};
+use whence_tests::machines::Machines;
 use whence_tests::proxy::{Proxy, Wire};
 use whence_tests::seeds::{rounds, seed};
 
 /// How long an outage lasts: longer than the client's first retries.
 const OUTAGE: Duration = Duration::from_secs(3);
+/// An outage that lasts longer than a commit is tried.
+const LONG_OUTAGE: Duration = Duration::from_secs(9);
 /// Most requests per second of a cluster during an outage.
 const MOST_PER_SECOND: usize = 100;
 /// Bytes after which a bad wire has broken: some requests and answers pass before.
@@ -123,6 +126,30 @@ async fn a_store_that_answers_503_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_the_credentials_for_a_while() {
     survives_an_outage("403 for 3 s", Fault::Forbidden).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_computed_outlasts_an_outage_that_no_retry_outlasts() {
+    let spec = slow_job(60, 30, 8);
+    let undisturbed = Undisturbed::run(&spec).await;
+    let bucket = Bucket::start().await;
+    let mut history = History::begin("403 for 9 s, with a spool");
+    let mut machines = Machines::start(&bucket.url("root")).await;
+    let job = machines.submit(&spec).await;
+    let worker = machines.worker(&[]);
+    machines.watch(&job, |status| status.slots_done > 0).await;
+    bucket.fail(Fault::Forbidden);
+    tokio::time::sleep(LONG_OUTAGE).await;
+    let waiting = worker.log().count("it waits on this machine");
+    // While results wait, the worker computes others.
+    assert!(waiting > 2, "{waiting} results wait");
+    bucket.fail(Fault::None);
+    let sealed = machines.watch(&job, |_| false).await;
+    assert_eq!((sealed.state(), sealed.rows_failed), (JobState::Sealed, 0));
+    history.saw(&machines);
+    history.costs_at_most(0);
+    history.note(format!("{waiting} results waited on disk"));
+    history.ends_in_bucket_as(&undisturbed, &bucket);
 }
 
 #[tokio::test(flavor = "multi_thread")]

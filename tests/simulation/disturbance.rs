@@ -7,7 +7,7 @@ use whence_tests::seeds::Random;
 
 /// One thing that goes wrong, and its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Disturbance {
+pub(crate) enum Disturbance {
     /// Two machines do not reach each other.
     Partition(String, String),
     /// The first machine does not reach the second.
@@ -20,14 +20,14 @@ pub enum Disturbance {
 
 /// A disturbance with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    pub what: Disturbance,
-    pub from: Duration,
-    pub until: Duration,
+pub(crate) struct Planned {
+    pub(crate) what: Disturbance,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
 }
 
 /// Plans the disturbances of `workers` and `coordinators` before `end`.
-pub fn plan(
+pub(crate) fn plan(
     random: &mut Random,
     workers: &[String],
     coordinators: &[String],
@@ -79,7 +79,7 @@ impl Disturbance {
     }
 
     /// Lets it begin.
-    pub fn begin(&self, simulation: &mut Sim<'_>) {
+    pub(crate) fn begin(&self, simulation: &mut Sim<'_>) {
         match self {
             Self::Partition(a, b) => simulation.partition(a.as_str(), b.as_str()),
             Self::OneWay(from, to) => simulation.partition_oneway(from.as_str(), to.as_str()),
@@ -89,7 +89,7 @@ impl Disturbance {
     }
 
     /// Ends it.
-    pub fn end(&self, simulation: &mut Sim<'_>) {
+    pub(crate) fn end(&self, simulation: &mut Sim<'_>) {
         match self {
             Self::Partition(a, b) => simulation.repair(a.as_str(), b.as_str()),
             Self::OneWay(from, to) => simulation.repair_oneway(from.as_str(), to.as_str()),

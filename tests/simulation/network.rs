@@ -15,7 +15,7 @@ use turmoil::net::{TcpListener, TcpStream};
 const PORT: u16 = 7700;
 
 /// A connection that a coordinator has accepted.
-pub struct Accepted(TcpStream);
+pub(crate) struct Accepted(TcpStream);
 
 impl Connected for Accepted {
     type ConnectInfo = ();
@@ -52,7 +52,7 @@ impl AsyncWrite for Accepted {
 }
 
 /// Listens on the simulated machine that calls it. Returns the incoming connections.
-pub async fn listen() -> io::Result<impl Stream<Item = io::Result<Accepted>>> {
+pub(crate) async fn listen() -> io::Result<impl Stream<Item = io::Result<Accepted>>> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     Ok(futures::stream::unfold(listener, async |listener| {
         let accepted = listener.accept().await;
@@ -61,7 +61,7 @@ pub async fn listen() -> io::Result<impl Stream<Item = io::Result<Accepted>>> {
 }
 
 /// Returns a channel to the coordinator on the simulated machine `host`. It connects on first use.
-pub fn channel(host: &str) -> Channel {
+pub(crate) fn channel(host: &str) -> Channel {
     let endpoint = Endpoint::try_from(format!("http://{host}:{PORT}")).expect("an address");
     endpoint.connect_with_connector_lazy(tower::service_fn(|uri: Uri| async move {
         let host = uri.host().expect("a host").to_owned();

@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The store of all machines of a simulation.
 #[derive(Debug)]
-pub struct FailingStore {
+pub(crate) struct FailingStore {
     url: String,
     contents: Mutex<Contents>,
 }
@@ -49,7 +49,7 @@ enum Fate {
 
 impl FailingStore {
     /// Makes an empty store, whose faults follow from `random`.
-    pub fn new(url: &str, random: Random) -> Arc<Self> {
+    pub(crate) fn new(url: &str, random: Random) -> Arc<Self> {
         Arc::new(Self {
             url: url.to_owned(),
             contents: Mutex::new(Contents {
@@ -62,17 +62,17 @@ impl FailingStore {
     }
 
     /// Begins to fail, or stops.
-    pub fn set_failing(&self, is_failing: bool) {
+    pub(crate) fn set_failing(&self, is_failing: bool) {
         self.lock().is_failing = is_failing;
     }
 
     /// Returns how many requests went wrong.
-    pub fn faults(&self) -> usize {
+    pub(crate) fn faults(&self) -> usize {
         self.lock().faults
     }
 
     /// Writes all objects below `folder`.
-    pub fn download(&self, folder: &Path) {
+    pub(crate) fn download(&self, folder: &Path) {
         for (key, bytes) in &self.lock().objects {
             let path = folder.join(key);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");

@@ -11,8 +11,9 @@ use whence_coordinator::access::Access;
 use whence_coordinator::{Config, Coordinator, server};
 use whence_proto::v1::job_service_client::JobServiceClient;
 use whence_proto::v1::{GetJobRequest, JobState, SubmitJobRequest};
+use whence_schemas::JobSpec;
 use whence_schemas::retry::simulate_jitter;
-use whence_schemas::{JobSpec, store};
+use whence_schemas::store::{self, SlotStore};
 use whence_tests::history::{History, Undisturbed};
 use whence_tests::seeds::Random;
 
@@ -30,7 +31,7 @@ const WORKERS: usize = 4;
 const COORDINATORS: usize = 2;
 
 /// One simulation.
-pub struct World {
+pub(crate) struct World {
     seed: u64,
     spec: JobSpec,
     store: Arc<FailingStore>,
@@ -43,7 +44,7 @@ pub struct World {
 
 impl World {
     /// Plans the simulation of `seed`.
-    pub fn new(seed: u64, spec: &JobSpec) -> Self {
+    pub(crate) fn new(seed: u64, spec: &JobSpec) -> Self {
         let mut random = Random::new(seed);
         let name = |kind: &'static str| move |number| format!("{kind}-{number}");
         let coordinators: Vec<_> = (0..COORDINATORS).map(name("coordinator")).collect();
@@ -62,14 +63,14 @@ impl World {
     }
 
     /// Returns what goes wrong.
-    pub fn disturbances(&self) -> &[Planned] {
+    pub(crate) fn disturbances(&self) -> &[Planned] {
         &self.disturbances
     }
 
     /// Runs the simulation and checks the table. Returns how long the job took.
-    pub fn run(self, undisturbed: &Undisturbed) -> Duration {
+    pub(crate) fn run(self, undisturbed: &Undisturbed) -> Duration {
         let mut history = History::of_seed("simulation", self.seed);
-        store::register(Arc::clone(&self.store) as Arc<dyn store::SlotStore>);
+        store::share(Arc::clone(&self.store) as Arc<dyn SlotStore>);
         simulate_jitter(self.seed);
         let mut simulation = self.machines();
         self.store.set_failing(true);
@@ -101,7 +102,7 @@ impl World {
         let copy = tempfile::tempdir().unwrap();
         self.store.download(copy.path());
         history.ends_as(undisturbed, copy.path());
-        store::unregister(self.store.as_ref());
+        store::unshare(self.store.url());
         took
     }
 
@@ -115,7 +116,7 @@ impl World {
             .max_message_latency(Duration::from_millis(200))
             .tcp_capacity(4096)
             .build();
-        let url = store::SlotStore::url(self.store.as_ref()).to_owned();
+        let url = self.store.url().to_owned();
         for name in &self.coordinators {
             let url = url.clone();
             simulation.host(name.as_str(), move || coordinator(url.clone()));

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub channel: Channel,
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// Where results wait that the store does not take.
+    spool: TempDir,
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), String>>,
 }
@@ -57,6 +60,7 @@ impl Cluster {
             coordinator,
             channel: endpoint.connect_lazy(),
             address,
+            spool: tempfile::tempdir().expect("a temporary folder"),
             shutdown,
             tasks,
         })
@@ -75,7 +79,10 @@ impl Cluster {
     }
 
     /// Starts a worker with these settings.
-    pub fn add_worker(&mut self, config: whence_worker::Config) {
+    pub fn add_worker(&mut self, mut config: whence_worker::Config) {
+        config
+            .spool
+            .get_or_insert_with(|| self.spool.path().to_owned());
         let coordinator = whence_worker::Coordinator::behind(self.channel.clone(), "the cluster");
         let worker = whence_worker::run(config, coordinator, self.shutdown.clone());
         self.tasks

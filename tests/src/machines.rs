@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use whence_proto::v1::job_service_client::JobServiceClient;
@@ -27,6 +28,8 @@ pub struct Machines {
     coordinator: Option<Process>,
     /// The messages of all workers that were ever started.
     logs: Vec<Log>,
+    /// Where results wait that the store does not take.
+    spool: TempDir,
 }
 
 impl Machines {
@@ -48,6 +51,7 @@ impl Machines {
             address,
             coordinator: Some(coordinator),
             logs: Vec::new(),
+            spool: tempfile::tempdir().expect("a temporary folder"),
         }
     }
 
@@ -86,7 +90,8 @@ impl Machines {
 
     fn worker_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let address = format!("http://{}", self.address);
-        let arguments = [&["--coordinator", &address], arguments].concat();
+        let spool = self.spool.path().display().to_string();
+        let arguments = [&["--coordinator", &address, "--spool", &spool], arguments].concat();
         let worker = Process::start_with("whence-worker", &arguments, environment);
         self.logs.push(worker.log().clone());
         worker

@@ -7,7 +7,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use whence_coordinator::durable::manifest::Manifest;
-use whence_schemas::{JobSpec, layout, output};
+use whence_schemas::{Footer, JobSpec, layout, output, slot_file};
 
 /// Returns the Parquet files of a job below the local storage root `root`.
 ///
@@ -92,4 +92,18 @@ fn in_order(rows: &RecordBatch) -> RecordBatch {
         last = (id, sample);
     }
     take_record_batch(rows, &UInt32Array::from(order)).expect("the rows are there")
+}
+
+/// Returns the footers of the files of a job's table.
+///
+/// # Panics
+///
+/// If one cannot be read.
+pub fn footers(root: &Path, spec: &JobSpec) -> Vec<Footer> {
+    let footer = |path: &PathBuf| {
+        let bytes = std::fs::read(path).expect("a file of the table");
+        let file = slot_file::decode(bytes.into()).expect("a whole file");
+        file.footer
+    };
+    files(root, spec).iter().map(footer).collect()
 }

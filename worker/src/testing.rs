@@ -78,6 +78,7 @@ pub(crate) fn sent_of(spec: &JobSpec, index: usize, rows: u64) -> v1::Lease {
         slot_key: layout::slot(&layout::table(spec), &slot),
         spec_json: spec.canonical_json(),
         rows,
+        traceparent: String::new(),
     }
 }
 

@@ -50,6 +50,10 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .env("RAYON_NUM_THREADS", "2")
         // No test asks the real Hub.
         .env("HF_HUB_OFFLINE", "1")
+        .env(
+            "WHENCE_SPOOL",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/spool"),
+        )
         .env_remove("RUST_LOG")
         .env_remove("WHENCE_LOG_FORMAT")
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -49,7 +49,7 @@ impl TraceService for Collected {
             let spans = spans.map(|span| (service.clone(), span));
             self.0.lock().unwrap().extend(spans);
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 

@@ -33,6 +33,7 @@ async fn submit(service: &Service, spec: &JobSpec) -> String {
 
 async fn acquire(service: &Service, wait: Duration) -> Vec<v1::Lease> {
     let request = v1::AcquireShardsRequest {
+        worker_class: None,
         worker_id: "a".to_owned(),
         credits: 1,
         wait: wait.try_into().ok(),
@@ -98,6 +99,7 @@ async fn a_lease_names_the_slot_its_rows_and_how_long_it_lasts() {
         spec_json: spec.canonical_json(),
         slot_key: format!("{table}/part-p000000.parquet"),
         rows: 1,
+        traceparent: String::new(),
     };
     assert_eq!(lease, expected);
 }
@@ -330,6 +332,7 @@ async fn an_attempt_that_is_given_back_is_leased_again() {
             attempt: first.attempt.clone(),
             rows_done: 0,
             tokens_done: 0,
+            uploading: false,
         }],
     };
     let beat = service.heartbeat(Request::new(beat)).await.unwrap();

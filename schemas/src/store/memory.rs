@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use url::Url;
 
-use super::{RemoteSlotStore, StoreError};
+use super::{RemoteSlotStore, SlotStore, StoreError};
 
 /// The scheme of their URLs.
 pub(super) const SCHEME: &str = "memory";
@@ -27,8 +27,32 @@ pub fn memory(name: &str) -> String {
     format!("{SCHEME}://{name}")
 }
 
+/// Every store that was shared within this process, by its URL.
+static SHARED: Mutex<BTreeMap<String, Arc<dyn SlotStore>>> = Mutex::new(BTreeMap::new());
+
+/// Makes [`super::open`] return `store` for its own URL, which is `memory://` and a name. For stores that
+/// a test makes itself, such as one that fails.
+pub fn share(store: Arc<dyn SlotStore>) {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.insert(store.url().to_owned(), store);
+}
+
+/// Ends what [`share`] began for the store at `url`.
+pub fn unshare(url: &str) {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.remove(url);
+}
+
 /// Opens the store that `url` names.
-pub(super) fn open(url: &Url) -> Result<RemoteSlotStore, StoreError> {
+pub(super) fn open(url: &Url) -> Result<Arc<dyn SlotStore>, StoreError> {
+    let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    match shared.get(url.as_str()) {
+        Some(store) => Ok(Arc::clone(store)),
+        None => Ok(Arc::new(made(url)?)),
+    }
+}
+
+fn made(url: &Url) -> Result<RemoteSlotStore, StoreError> {
     let root = Path::from_url_path(url.path()).map_err(|error| StoreError::Url {
         url: url.to_string(),
         reason: error.to_string(),

@@ -19,7 +19,7 @@ mod remote;
 mod slot_store;
 
 pub use local::LocalSlotStore;
-pub use memory::memory;
+pub use memory::{memory, share, unshare};
 pub use probe::{Check, Examination, examine, probe};
 pub use read_footer::read_footer;
 pub use remote::{RemoteSlotStore, credentials_to_read, is_bucket, lacks_credentials};
@@ -63,7 +63,7 @@ fn open_with(
                 .map_err(|()| refuse("it names no directory of this machine"))?;
             Ok(Arc::new(open_local(&directory)?))
         }
-        memory::SCHEME => Ok(Arc::new(memory::open(&parsed)?)),
+        memory::SCHEME => memory::open(&parsed),
         _ => Ok(Arc::new(RemoteSlotStore::open(&parsed)?)),
     }
 }

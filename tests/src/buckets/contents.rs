@@ -1,6 +1,7 @@
 //! What is in a bucket, and what goes wrong with it, whatever protocol it speaks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode};
@@ -16,6 +17,10 @@ const PAGE_KEYS: usize = 7;
 pub(super) struct Contents {
     pub(super) objects: BTreeMap<String, Bytes>,
     pub(super) fault: Fault,
+    /// How long an answer takes.
+    pub(super) latency: Duration,
+    /// Keys per page of a listing.
+    pub(super) page_keys: Option<usize>,
     pub(super) num_requests: usize,
     pub(super) num_failed: usize,
     random: Option<Random>,
@@ -102,7 +107,8 @@ impl Contents {
                 .expect("a tag is plain text")
                 .to_owned(),
         };
-        let entries: Vec<_> = found.by_ref().take(PAGE_KEYS).map(entry).collect();
+        let page_keys = self.page_keys.unwrap_or(PAGE_KEYS);
+        let entries: Vec<_> = found.by_ref().take(page_keys).map(entry).collect();
         let has_more = found.next().is_some();
         let last = entries.last().map(|last| last.key.clone());
         Page {

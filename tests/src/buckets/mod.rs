@@ -12,7 +12,9 @@ mod served;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use axum::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -137,6 +139,21 @@ impl Bucket {
     /// Makes requests go wrong from now on, as `fault` says.
     pub fn fail(&self, fault: Fault) {
         self.lock().fault = fault;
+    }
+
+    /// Lets each answer take this long.
+    pub fn set_latency(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
+    /// Lists so many keys per page.
+    pub fn set_page_keys(&self, keys: usize) {
+        self.lock().page_keys = Some(keys);
+    }
+
+    /// Returns the bytes of an object.
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        self.lock().objects.get(key).cloned()
     }
 
     /// Returns how many requests there were, and how many of them went wrong.

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 
@@ -33,7 +34,21 @@ pub(super) fn router(contents: Arc<Mutex<Contents>>, dialect: &'static Dialect) 
         .route("/bucket", get(list))
         .route("/bucket/", get(list))
         .route("/bucket/{*key}", put(create).get(read).head(read))
+        .layer(from_fn_with_state(Arc::clone(&contents), delayed))
         .with_state(Served { contents, dialect })
+}
+
+/// Lets an answer take as long as the test wants.
+async fn delayed(
+    State(contents): State<Arc<Mutex<Contents>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let latency = contents.lock().expect("no holder panics").latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    next.run(request).await
 }
 
 async fn create(

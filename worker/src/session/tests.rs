@@ -67,7 +67,11 @@ impl Stage {
     }
 
     fn link(&self) -> Link {
-        Link::new(self.coordinator.clone(), "w".parse().unwrap())
+        Link::new(
+            self.coordinator.clone(),
+            "w".parse().unwrap(),
+            config().class(),
+        )
     }
 }
 
