@@ -94,16 +94,15 @@ fn with_container(
 fn connect_as(url: &BucketUrl<'_>, builder: MicrosoftAzureBuilder) -> Result<Client, StoreError> {
     let built =
         |builder: MicrosoftAzureBuilder| builder.build().map_err(|error| url.no_client(&error));
-    let (objects, credentials) = match given(&builder) {
-        Some(credentials) => (built(builder)?, credentials),
-        None => {
-            let server = builder.get_config_value(&Key::MsiEndpoint);
-            let server = address(server.as_deref().unwrap_or(METADATA_ENDPOINT));
-            let of_machine = Arc::clone(built(builder.clone())?.credentials());
-            let of_machine = OfMachine::new(of_machine, vec![server]);
-            let objects = built(builder.with_credentials(of_machine))?;
-            (objects, "the managed identity of this machine")
-        }
+    let (objects, credentials) = if let Some(credentials) = given(&builder) {
+        (built(builder)?, credentials)
+    } else {
+        let server = builder.get_config_value(&Key::MsiEndpoint);
+        let server = address(server.as_deref().unwrap_or(METADATA_ENDPOINT));
+        let of_machine = Arc::clone(built(builder.clone())?.credentials());
+        let of_machine = OfMachine::new(of_machine, vec![server]);
+        let objects = built(builder.with_credentials(of_machine))?;
+        (objects, "the managed identity of this machine")
     };
     Ok(Client {
         objects: Arc::new(objects),

@@ -48,18 +48,21 @@ fn connect(url: &BucketUrl<'_>) -> Result<Client, StoreError> {
     let endpoint = get(Key::S3Endpoint).or_else(|| get(Key::Endpoint));
     let is_allowed = get(Key::Client(ClientConfigKey::AllowHttp)).is_some_and(|on| on == "true");
     let allows_http = check_http(url, endpoint.as_deref(), is_allowed, "AWS_ALLOW_HTTP")?;
-    builder = builder.with_allow_http(allows_http);
+    connect_as(url, builder.with_allow_http(allows_http))
+}
+
+/// Adds the credentials and makes the client.
+fn connect_as(url: &BucketUrl<'_>, builder: AmazonS3Builder) -> Result<Client, StoreError> {
     let built = |builder: AmazonS3Builder| builder.build().map_err(|error| url.no_client(&error));
-    let (objects, credentials) = match given(&builder) {
-        Some(credentials) => (built(builder)?, credentials),
-        None => {
-            let server = builder.get_config_value(&Key::MetadataEndpoint);
-            let server = address(server.as_deref().unwrap_or(METADATA_ENDPOINT));
-            let of_machine = Arc::clone(built(builder.clone())?.credentials());
-            let of_machine = OfMachine::new(of_machine, vec![server]);
-            let objects = built(builder.with_credentials(of_machine))?;
-            (objects, "the role of this machine")
-        }
+    let (objects, credentials) = if let Some(credentials) = given(&builder) {
+        (built(builder)?, credentials)
+    } else {
+        let server = builder.get_config_value(&Key::MetadataEndpoint);
+        let server = address(server.as_deref().unwrap_or(METADATA_ENDPOINT));
+        let of_machine = Arc::clone(built(builder.clone())?.credentials());
+        let of_machine = OfMachine::new(of_machine, vec![server]);
+        let objects = built(builder.with_credentials(of_machine))?;
+        (objects, "the role of this machine")
     };
     Ok(Client {
         objects: Arc::new(objects),
