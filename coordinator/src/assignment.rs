@@ -2,6 +2,8 @@
 
 use whence_schemas::{Attempt, JobId, SlotId, WorkerClass, WorkerId};
 
+use crate::job::Done;
+
 /// Names one attempt at one slot of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptAt {
@@ -31,12 +33,8 @@ pub struct Assigned {
 pub struct AttemptProgress {
     /// The attempt.
     pub at: AttemptAt,
-    /// Rows done so far.
-    pub rows_done: u64,
-    /// Tokens attributed so far.
-    pub tokens_done: u64,
-    /// Whether it has all rows and waits for the store to take them.
-    pub is_uploading: bool,
+    /// How far it is.
+    pub done: Done,
 }
 
 impl AttemptProgress {
@@ -44,9 +42,7 @@ impl AttemptProgress {
     pub(crate) fn none(at: &AttemptAt) -> Self {
         Self {
             at: at.clone(),
-            rows_done: 0,
-            tokens_done: 0,
-            is_uploading: false,
+            done: Done::default(),
         }
     }
 }

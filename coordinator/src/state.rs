@@ -167,9 +167,7 @@ impl State {
                 slot: progress.at.slot.clone(),
                 attempt: progress.at.attempt.clone(),
                 worker: worker.clone(),
-                rows_done: progress.rows_done,
-                tokens_done: progress.tokens_done,
-                is_uploading: progress.is_uploading,
+                done: progress.done,
             };
             self.apply(&progress.at.job, event, now);
             if !self.is_wanted(&progress.at) {

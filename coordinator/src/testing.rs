@@ -21,7 +21,7 @@ use whence_schemas::{
 use crate::assignment::{Assigned, AttemptAt, Registration};
 use crate::config::Scope;
 use crate::job::scheduler::Request;
-use crate::job::{Due, Event, FailureClass, Fill, FillKind, Job, Share, Timestamp};
+use crate::job::{Done, Due, Event, FailureClass, Fill, FillKind, Job, Share, Timestamp};
 use crate::{Config, Coordinator};
 
 /// Returns a job without files, with a model of this name.
@@ -83,6 +83,15 @@ pub(crate) fn registration(name: &str) -> Registration {
         numerics_version: NUMERICS_VERSION,
         class: WorkerClass::default(),
         in_flight: Vec::new(),
+    }
+}
+
+/// Returns how far an attempt is that has done so many rows and tokens.
+pub(crate) fn done(rows: u64, tokens: u64) -> Done {
+    Done {
+        rows,
+        tokens,
+        is_uploading: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Flags that say which rows, and where their attributions go.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use whence_proto::access::AccessOptions;
 use whence_schemas::{WorkerRequirements, user_path};
 use whence_worker::memory;
@@ -163,6 +163,15 @@ impl JobOptions {
     }
 }
 
+/// How `--dry-run` prints what a job would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// For people.
+    Text,
+    /// As one JSON object.
+    Json,
+}
+
 /// The storage root of commands that are given none.
 pub const DEFAULT_ROOT: &str = "./whence-out";
 
@@ -205,9 +214,9 @@ pub struct PlaceOptions {
     /// and time.
     ///
     /// A few rows are computed to measure it; they are not written anywhere. The time is that of this
-    /// machine.
-    #[arg(long, help_heading = "Job")]
-    pub dry_run: bool,
+    /// machine. `--dry-run=json` prints one JSON object, in bytes and seconds.
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "Job")]
+    pub dry_run: Option<DryRun>,
     /// Number of workers in this process. One uses every core; with more, reading and writing overlap
     /// with computing.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT", help_heading = "Job")]

@@ -10,6 +10,7 @@ mod compare;
 mod context;
 mod dataset;
 mod display;
+mod example_range;
 mod examples;
 mod pictures;
 mod progress;
@@ -33,9 +34,10 @@ pub use context::{
     ContextSelection, ContextTableOutput, ContextTexts, StrategyName, TemplateOptions, Weight,
 };
 pub use dataset::{
-    DEFAULT_ROOT, DatasetOptions, DatasetPlace, JobOptions, PlaceOptions, StorageOptions,
+    DEFAULT_ROOT, DatasetOptions, DatasetPlace, DryRun, JobOptions, PlaceOptions, StorageOptions,
 };
 pub use display::{DisplayOptions, Format, OutputOptions};
+pub use example_range::ExampleRange;
 pub use pictures::PictureOptions;
 pub use progress::{ProgressMode, ProgressOptions};
 pub use queries::{

@@ -8,6 +8,7 @@ use whence_proto::access::AccessOptions;
 use super::batch::BatchOptions;
 use super::dataset::StorageOptions;
 use super::display::OutputOptions;
+use super::example_range::ExampleRange;
 use super::pictures::PictureOptions;
 use super::progress::ProgressOptions;
 
@@ -16,15 +17,15 @@ use super::progress::ProgressOptions;
 pub struct Show {
     /// Job, or the beginning of its id; or a file that Inseq or whence saved (`.json`, `.json.gz`).
     pub job: String,
-    /// Number of the row. If absent, the first row that was attributed.
-    pub example: Option<i64>,
+    /// Number of the row, or a range of rows such as `3:10`. If absent, the first row that was attributed.
+    pub example: Option<ExampleRange>,
     /// Which of the row's generated sequences (`num_return_sequences`), counted from 0.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "example")]
     pub sample: i32,
     /// Where the table is.
     #[command(flatten)]
     pub storage: StorageOptions,
-    /// Write the heatmap as an HTML file instead of showing it.
+    /// Write the heatmaps as an HTML file instead of showing them.
     #[arg(long, value_name = "FILE")]
     pub viz_path: Option<PathBuf>,
     /// How heatmaps are drawn.

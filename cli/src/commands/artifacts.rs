@@ -198,11 +198,19 @@ pub(super) fn write_page(
     model: &str,
     (caption, attribution): (Caption<'_>, &Attribution),
 ) -> Result<(), Failure> {
-    let out = OutputFile::create(VIZ_PATH, path)?;
-    let mut page = begin_page(out, spec, model)?;
+    let mut page = begin_page_at(path, spec, model)?;
     let names = spec.step_score_labels();
     page.add(caption, &viz::heatmaps(attribution, &names))?;
     finished(page.finish()?, path)
+}
+
+/// Begins a page in the file at `path`, which a user has asked for.
+pub(super) fn begin_page_at(
+    path: &Path,
+    spec: &AttributionSpec,
+    model: &str,
+) -> Result<Page<OutputFile>, Failure> {
+    begin_page(OutputFile::create(VIZ_PATH, path)?, spec, model)
 }
 
 /// Completes a file and prints its path.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::HumanBytes;
+use serde_json::{Value, json};
 use whence_coordinator::sample::{Sample, sample};
 use whence_schemas::JobSpec;
 use whence_worker::calibration::{Cost, measure};
 
-use crate::args::{BatchOptions, PlaceOptions};
-use crate::job::{LocatedModel, Request};
+use crate::args::{BatchOptions, DryRun, PlaceOptions};
+use crate::job::Request;
 use crate::output::{self, counted, grouped};
 use crate::progress::DataArrivals;
 use crate::{Failure, job};
@@ -29,6 +30,7 @@ pub(super) async fn run(
     request: Request<'_>,
     place: &PlaceOptions,
     batch: &BatchOptions,
+    format: DryRun,
 ) -> Result<(), Failure> {
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
@@ -47,10 +49,35 @@ pub(super) async fn run(
     let cost = measure(&spec, &config, &batches, TIME_LIMIT).await;
     let cost = cost.map_err(|failure| Failure::run(whence_schemas::chain(&failure)))?;
     let estimate = Estimate::new(&sample, &cost);
-    for (name, value) in facts(&spec, &model, memory, &estimate)? {
+    let model = whence_engine::check_model(&model.path, model.dtype)?;
+    let weights = model.memory.widened;
+    if format == DryRun::Json {
+        let numbers = numbers(&spec, weights, memory, &estimate);
+        return output::line(&numbers.to_string());
+    }
+    for (name, value) in facts(&spec, weights, memory, &estimate) {
         output::line(&format!("{name:8} {value}"))?;
     }
     Ok(())
+}
+
+/// Returns what is printed, for programs: sizes in bytes and times in seconds.
+fn numbers(spec: &JobSpec, weights: u64, memory: Option<u64>, estimate: &Estimate) -> Value {
+    json!({
+        "job": spec.id().as_str(),
+        "rows": estimate.rows,
+        "shards": estimate.shards,
+        "tokens": estimate.tokens,
+        "rows_forward": estimate.forward,
+        "rows_backward": estimate.backward,
+        "weights_bytes": weights,
+        "memory_bytes": memory,
+        "table_bytes": estimate.bytes,
+        "start_seconds": estimate.start.as_secs_f64(),
+        "seconds": estimate.computing.as_secs_f64(),
+        "measured_rows": estimate.computed,
+        "failed_rows": estimate.failed,
+    })
 }
 
 /// Returns the indices of the sampled rows in the order in which they are computed. Every group has
@@ -102,13 +129,10 @@ impl Estimate {
 /// Returns the lines to print.
 fn facts(
     spec: &JobSpec,
-    model: &LocatedModel,
+    weights: u64,
     memory: Option<u64>,
     estimate: &Estimate,
-) -> Result<Vec<(&'static str, String)>, Failure> {
-    let weights = whence_engine::check_model(&model.path, model.dtype)?
-        .memory
-        .widened;
+) -> Vec<(&'static str, String)> {
     let working = match memory {
         Some(bytes) => format!("at most {}", HumanBytes(bytes)),
         None => "an unknown amount".to_owned(),
@@ -158,7 +182,7 @@ fn facts(
         let failed = counted(estimate.failed as u64, "row");
         facts.push(("failed", format!("{failed} of those measured")));
     }
-    Ok(facts)
+    facts
 }
 
 /// Words a duration as finely as it can be known: seconds of minutes, minutes of hours.

@@ -54,9 +54,9 @@ pub(super) async fn run(
     place: &PlaceOptions,
     batch: &BatchOptions,
 ) -> Result<Option<Ended>, Failure> {
-    if place.dry_run {
+    if let Some(format) = place.dry_run {
         let told = "nothing was computed or written";
-        let estimated = Box::pin(dry_run::run(request, place, batch));
+        let estimated = Box::pin(dry_run::run(request, place, batch, format));
         unless_stopped(estimated, told).await?;
         return Ok(None);
     }

@@ -1,14 +1,16 @@
-//! `whence show`: shows one example of a job or a file as a heatmap.
+//! `whence show`: shows examples of a job or a file as heatmaps.
+
+use std::ops::Range;
 
 use whence_schemas::RowId;
 
 use super::drawing::{draw, draw_context};
 use super::stop::unless_stopped;
 use super::{artifacts, context_ending};
-use crate::args::Show;
+use crate::args::{ExampleRange, Show};
 use crate::output_file::OutputFile;
 use crate::output_pair::VIZ_PATH;
-use crate::results::{Results, Source};
+use crate::results::{Results, Rows, Source};
 use crate::viz::html::Caption;
 use crate::{Failure, viz};
 
@@ -24,9 +26,12 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
         return show_context(arguments, results).await;
     }
     let row = match arguments.example {
-        Some(example) => {
+        Some(ExampleRange::One(example)) => {
             let sample = arguments.sample;
             source.row(RowId { example, sample }).await?
+        }
+        Some(ExampleRange::Several(first, end)) => {
+            return show_several(arguments, &source, first..end).await;
         }
         None => source.first_attributed().await?.ok_or_else(|| {
             let name = source.name();
@@ -52,10 +57,63 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
     draw(&heatmaps, arguments.pictures)
 }
 
+/// Shows the attributed examples of a range, and says of the others why they are not there.
+async fn show_several(arguments: &Show, source: &Source, range: Range<i64>) -> Result<(), Failure> {
+    let names = source.step_scores();
+    let page = arguments.viz_path.as_deref();
+    let mut page = page
+        .map(|path| artifacts::begin_page_at(path, source.attribution(), source.model()))
+        .transpose()?;
+    let mut rows = Rows::of(source).await?;
+    let mut shown = 0_u64;
+    while let Some(row) = rows.next().await? {
+        if row.id.example >= range.end {
+            break;
+        }
+        if !range.contains(&row.id.example) {
+            continue;
+        }
+        shown += 1;
+        let row = source.shown(row)?;
+        let attribution = match row.result {
+            Ok(attribution) => attribution,
+            Err(error) => {
+                eprintln!("{} could not be attributed: {}", row.id, error.message);
+                continue;
+            }
+        };
+        let input_text = row.input_text.unwrap_or_default();
+        let heatmaps = viz::heatmaps(&attribution, &names);
+        if let Some(page) = &mut page {
+            let caption = Caption {
+                id: row.id,
+                input_text: &input_text,
+                generated_text: &attribution.generated_text,
+            };
+            page.add(caption, &heatmaps)?;
+        } else {
+            eprintln!("{}: {input_text} → {}", row.id, attribution.generated_text);
+            draw(&heatmaps, arguments.pictures)?;
+        }
+    }
+    if shown == 0 {
+        let name = source.name();
+        return Err(Failure::request(format!("{name} has no such examples")));
+    }
+    match (page, &arguments.viz_path) {
+        (Some(page), Some(path)) => artifacts::finished(page.finish()?, path),
+        _ => Ok(()),
+    }
+}
+
 /// Shows an example of a job about contexts.
 async fn show_context(arguments: &Show, results: &Results) -> Result<(), Failure> {
     let row = match arguments.example {
-        Some(example) => {
+        Some(ExampleRange::Several(..)) => {
+            let refused = "of a job about contexts, one row is shown at a time";
+            return Err(Failure::request(refused));
+        }
+        Some(ExampleRange::One(example)) => {
             let sample = arguments.sample;
             results.context_row(RowId { example, sample }).await?
         }

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use whence_tests::fixtures::copy_files;
 
 use crate::run::{
-    assert_snapshot, attribute_dataset, command, ended, files, fixture, marian, translations,
-    whence,
+    assert_snapshot, attribute_dataset, command, ended, files, fixture, marian, names,
+    translations, whence,
 };
 
 #[test]
@@ -357,5 +357,39 @@ fn a_dry_run_says_what_the_job_would_cost_and_leaves_nothing() {
     for name in ["job", "passes", "memory", "table", "time"] {
         assert!(told.lines().any(|line| line.starts_with(name)), "{told}");
     }
+    let told = attribute_dataset(&root, "train[:20]", &["--dry-run=json"]).succeeded();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["rows"], &told["shards"]), (&20.into(), &1.into()));
+    assert_eq!(told["measured_rows"], 20);
+    for name in ["rows_backward", "weights_bytes", "table_bytes", "seconds"] {
+        assert!(
+            told[name].as_f64().is_some_and(|number| number > 0.0),
+            "{told}"
+        );
+    }
     assert!(!root.exists());
+}
+
+#[test]
+fn a_range_of_examples_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    attribute_dataset(&root, "train[:5]", &["--hide-attributions"]).succeeded();
+    let job = names(&root.join("jobs")).remove(0);
+    let root = root.display().to_string();
+    let show = |range: &str, more: &[&str]| {
+        whence(&[&["show", &job, range, "--root", &root], more].concat())
+    };
+    let shown = show("1:3", &[]);
+    for (number, is_there) in [(0, false), (1, true), (2, true), (3, false)] {
+        let line = format!("example {number}: ");
+        assert_eq!(shown.stderr.contains(&line), is_there, "{}", shown.stderr);
+    }
+    assert_eq!(show(":", &[]).stderr.matches(" → ").count(), 5);
+    let page = folder.path().join("page.html").display().to_string();
+    show("3:", &["--viz-path", &page]).ended_with(0, &["wrote: "]);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("example 3") && page.contains("example 4"));
+    show("7:9", &[]).is_refused_with(&["has no such examples"]);
+    show("4:2", &[]).is_refused_with(&["the range has no examples"]);
 }

@@ -3,6 +3,7 @@
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
 use super::failure::Failure;
+use super::lease::Done;
 use super::slot::Fill;
 
 /// Something that happened to a job. Events may arrive late, repeatedly or out of order.
@@ -26,12 +27,8 @@ pub enum Event {
         attempt: Attempt,
         /// The worker that makes it.
         worker: WorkerId,
-        /// Rows done so far.
-        rows_done: u64,
-        /// Tokens done so far.
-        tokens_done: u64,
-        /// Whether it has all rows and waits for the store to take them.
-        is_uploading: bool,
+        /// How far it is.
+        done: Done,
     },
     /// A worker gave an attempt back unfinished.
     Released {

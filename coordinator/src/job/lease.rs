@@ -14,13 +14,15 @@ use super::{FailureClass, Rules, Timestamp};
 /// About how often a lease is renewed before it would expire.
 const HEARTBEATS_PER_LEASE: u32 = 6;
 
-/// What a worker reports of an attempt.
+/// How far an attempt is, as its worker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Done {
-    pub(super) rows: u64,
-    pub(super) tokens: u64,
+pub struct Done {
+    /// Rows done so far.
+    pub rows: u64,
+    /// Tokens attributed so far.
+    pub tokens: u64,
     /// Whether it has all rows and waits for the store to take them.
-    pub(super) is_uploading: bool,
+    pub is_uploading: bool,
 }
 
 /// One attempt at a slot, with its deadline and its reported progress.
@@ -106,7 +108,7 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, attempt, worker};
+    use crate::testing::{at, attempt, done, worker};
 
     const RULES: Rules = Rules {
         ttl: Duration::from_secs(30),
@@ -114,14 +116,6 @@ mod tests {
         backup_after: Duration::from_mins(1),
         share: None,
     };
-
-    fn done(rows: u64, tokens: u64) -> Done {
-        Done {
-            rows,
-            tokens,
-            is_uploading: false,
-        }
-    }
 
     fn granted() -> Lease {
         Lease::new(attempt(1), worker("a"), at(100), RULES.ttl)

@@ -38,7 +38,7 @@ mod work;
 
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
-pub use lease::Lease;
+pub use lease::{Done, Lease};
 pub use machines::Machines;
 pub use rules::Rules;
 pub use share::Share;

@@ -8,7 +8,7 @@ use whence_schemas::{Attempt, SlotId, WorkerClass, WorkerId};
 use super::scheduler::{self, Request};
 use super::tests::job_of;
 use super::*;
-use crate::testing::{filled, verified};
+use crate::testing::{done, filled, verified};
 
 const STEP: Duration = Duration::from_millis(250);
 const RULES: Rules = Rules {
@@ -120,9 +120,7 @@ impl World {
                 slot,
                 attempt,
                 worker: worker.clone(),
-                rows_done: 0,
-                tokens_done: 0,
-                is_uploading: false,
+                done: done(0, 0),
             };
             self.job.apply(event, self.now);
         }

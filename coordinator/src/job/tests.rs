@@ -8,7 +8,7 @@ use whence_schemas::{SlotId, WorkerClass};
 
 use super::scheduler::{self, Assignment, Request};
 use super::*;
-use crate::testing::{at, attempt, filled, slot, spec, verified, verify_all, worker};
+use crate::testing::{at, attempt, done, filled, slot, spec, verified, verify_all, worker};
 
 pub(crate) const RULES: Rules = Rules {
     ttl: Duration::from_secs(30),
@@ -121,9 +121,7 @@ fn a_renewed_lease_without_progress_is_lost_in_the_end() {
             slot: slot(0),
             attempt: attempt(1),
             worker: worker("a"),
-            rows_done: 0,
-            tokens_done: 0,
-            is_uploading: false,
+            done: done(0, 0),
         };
         job.apply(event, at(seconds));
         assert!(
@@ -141,9 +139,7 @@ fn an_unknown_attempt_is_adopted_if_its_slot_is_free() {
         slot: slot.clone(),
         attempt: attempt(number),
         worker: worker(name),
-        rows_done: 1,
-        tokens_done: 5,
-        is_uploading: false,
+        done: done(1, 5),
     };
     job.apply(renewed(&slot(0), 9, "a"), at(1));
     assert!(job.is_leased(&slot(0), &attempt(9)));
@@ -160,9 +156,7 @@ fn the_work_done_includes_what_is_in_flight() {
         slot: slot.clone(),
         attempt: attempt(1),
         worker: worker("a"),
-        rows_done,
-        tokens_done,
-        is_uploading: false,
+        done: done(rows_done, tokens_done),
     };
     let work = |job: &Job| (job.totals().work_done, job.totals().work);
     assert_eq!(work(&job), (0, 60));
@@ -398,9 +392,7 @@ fn a_backup_that_is_left_is_the_regular_attempt_and_may_get_a_backup_itself() {
         slot: slot(1),
         attempt: attempt(number),
         worker: worker(name),
-        rows_done,
-        tokens_done: 0,
-        is_uploading: false,
+        done: done(rows_done, 0),
     };
     job.apply(progress(3, "b", 1), at(90));
     assert_eq!(job.totals().rows_in_flight, 0);

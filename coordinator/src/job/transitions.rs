@@ -8,8 +8,9 @@ use std::time::Duration;
 use whence_schemas::retry::RetryPolicy;
 use whence_schemas::{Attempt, SlotId, WorkerId};
 
-use super::lease::Done;
-use super::{Closing, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp};
+use super::{
+    Closing, Done, Event, Failure, FailureClass, Fill, Job, Lease, Phase, SlotState, Timestamp,
+};
 
 /// How long a slot rests after a transient failure. An outage must not cost a slot, however long it
 /// lasts, so it is never given up.
@@ -37,16 +38,9 @@ impl Job {
                 slot,
                 attempt,
                 worker,
-                rows_done,
-                tokens_done,
-                is_uploading,
+                done,
             } => {
                 self.adopt(&slot, &attempt, worker, now);
-                let done = Done {
-                    rows: rows_done,
-                    tokens: tokens_done,
-                    is_uploading,
-                };
                 self.renew(&slot, &attempt, done, now);
             }
             Event::Released { slot, attempt } => {

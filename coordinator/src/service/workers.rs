@@ -22,8 +22,8 @@ use whence_schemas::{CrashPoint, WorkerClass, WorkerId};
 use super::Service;
 use super::status::missing;
 use crate::assignment::{Assigned, AttemptAt, AttemptProgress, Registration};
-use crate::job::FailureClass;
 use crate::job::scheduler;
+use crate::job::{Done, FailureClass};
 use crate::{Error, ipc};
 
 /// Longest time that a request for shards waits. Proxies often cut requests that are silent for
@@ -131,9 +131,11 @@ impl WorkerService for Service {
         let progress = request.progress.into_iter().map(|progress| {
             Ok::<_, Status>(AttemptProgress {
                 at: attempt(progress.attempt)?,
-                rows_done: progress.rows_done,
-                tokens_done: progress.tokens_done,
-                is_uploading: progress.uploading,
+                done: Done {
+                    rows: progress.rows_done,
+                    tokens: progress.tokens_done,
+                    is_uploading: progress.uploading,
+                },
             })
         });
         let progress: Vec<_> = progress.collect::<Result<_, _>>()?;

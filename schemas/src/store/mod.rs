@@ -22,7 +22,9 @@ pub use local::LocalSlotStore;
 pub use memory::{memory, share, unshare};
 pub use probe::{Check, Examination, examine, probe};
 pub use read_footer::read_footer;
-pub use remote::{RemoteSlotStore, credentials_to_read, is_bucket, lacks_credentials};
+pub use remote::{
+    RemoteSlotStore, credentials_to_read, is_bucket, lacks_credentials, no_credentials,
+};
 pub use slot_store::{Created, Listed, SlotStore, StoreError, URL_FORMS};
 
 /// Opens the store at `url`: `file:///…`, a plain path, `s3://bucket/prefix`, `gs://bucket/prefix`,

@@ -139,15 +139,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Makes the error that there are no credentials for what `url` names in a bucket. For a failure of
-    /// which [`super::lacks_credentials`] holds.
-    pub fn no_credentials(url: &str) -> Self {
-        Self::NoCredentials {
-            url: url.split('?').next().unwrap_or(url).to_owned(),
-            variables: super::remote::credentials_of(url),
-        }
-    }
-
     /// Returns the kind of the error, which says what can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {

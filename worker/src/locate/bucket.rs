@@ -13,7 +13,7 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 use whence_hub::{FileLock, ListedFile, OnProgress, Transfer, gguf_files, model_files};
-use whence_schemas::store::{self, Objects, StoreError};
+use whence_schemas::store::{self, Objects};
 
 use super::LocateError;
 
@@ -114,7 +114,7 @@ impl<'a> BucketModel<'a> {
         let (address, key) = (self.address.to_string(), key.to_string());
         move |source| {
             if store::lacks_credentials(&source) {
-                return StoreError::no_credentials(&address).into();
+                return store::no_credentials(&address).into();
             }
             LocateError::Object {
                 address: address.clone(),

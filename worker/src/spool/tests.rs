@@ -1,3 +1,5 @@
+//! Tests of results on disk, with a store in memory that is away for a while.
+
 use whence_schemas::{Epoch, Footer, SlotId, SlotKind, output, slot_file};
 
 use super::*;

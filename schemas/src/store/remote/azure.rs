@@ -10,10 +10,10 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzureBuilder};
 
+use super::super::StoreError;
 use super::endpoint::{check_http, check_token};
 use super::machine::{OfMachine, address};
-use super::provider::{BucketUrl, Client, Provider};
-use super::{StoreError, retries};
+use super::provider::{BucketUrl, Client, Provider, retries};
 
 pub(super) const AZURE: Provider = Provider {
     schemes: &["az", "abfss"],

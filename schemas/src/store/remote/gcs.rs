@@ -8,10 +8,10 @@ use std::sync::Arc;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 use object_store::{ClientConfigKey, StaticCredentialProvider};
 
+use super::super::StoreError;
 use super::endpoint::{check_http, check_token};
 use super::machine::{OfMachine, address};
-use super::provider::{BucketUrl, Client, Provider};
-use super::{StoreError, retries};
+use super::provider::{BucketUrl, Client, Provider, retries};
 
 pub(super) const GCS: Provider = Provider {
     schemes: &["gs"],

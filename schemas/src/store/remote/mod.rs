@@ -6,15 +6,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
-};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use url::Url;
 
 use super::{Created, Listed, SlotStore, StoreError};
@@ -24,11 +21,12 @@ mod endpoint;
 mod gcs;
 mod machine;
 mod provider;
+mod providers;
 mod s3;
 
 pub use machine::lacks_credentials;
-pub(super) use provider::{Bucket, bucket, credentials_of};
-pub use provider::{credentials_to_read, is_bucket};
+pub(super) use providers::{Bucket, bucket};
+pub use providers::{credentials_to_read, is_bucket, no_credentials};
 
 /// A folder of a bucket, whose objects are the store's.
 #[derive(Debug)]
@@ -100,7 +98,7 @@ impl RemoteSlotStore {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> StoreError {
         if lacks_credentials(&source) {
-            return StoreError::no_credentials(&self.url);
+            return no_credentials(&self.url);
         }
         StoreError::Unavailable {
             url: self.url.clone(),
@@ -171,20 +169,6 @@ impl SlotStore for RemoteSlotStore {
 
     fn credentials(&self) -> Option<&str> {
         self.credentials
-    }
-}
-
-/// Returns the client's retry settings. They only bridge short outages: the caller decides whether
-/// to keep trying.
-fn retries() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(5),
-            base: 2.0,
-        },
-        max_retries: 6,
-        retry_timeout: Duration::from_mins(1),
     }
 }
 

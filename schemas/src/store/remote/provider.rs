@@ -1,16 +1,12 @@
-//! The kinds of object stores: how their URLs look, and what opens one of their buckets.
-//!
-//! This is the one place that turns the URL of a bucket into a client, for tables, models and
-//! datasets alike. A new kind is one file beside this one and a row in [`PROVIDERS`].
+//! What every kind of object store has: URLs, credentials, and a client for a bucket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
-use object_store::path::Path;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::super::StoreError;
-use super::{azure, gcs, s3};
 
 /// A kind of object store.
 #[derive(Debug)]
@@ -25,71 +21,11 @@ pub(super) struct Provider {
     pub(super) connect: fn(&BucketUrl<'_>) -> Result<Client, StoreError>,
 }
 
-/// Every kind, S3 first because most others imitate it.
-const PROVIDERS: [&Provider; 3] = [&s3::S3, &gcs::GCS, &azure::AZURE];
-
 /// A client of one bucket.
 pub(super) struct Client {
     pub(super) objects: Arc<dyn ObjectStore>,
     /// Where its credentials come from, in words and without secrets.
     pub(super) credentials: &'static str,
-}
-
-/// A bucket, and the folder in it that a URL names.
-pub(in super::super) struct Bucket {
-    pub(in super::super) objects: Arc<dyn ObjectStore>,
-    pub(super) root: Path,
-    pub(super) credentials: &'static str,
-}
-
-/// Returns whether `url` names something in a bucket.
-pub fn is_bucket(url: &str) -> bool {
-    provider(url).is_some()
-}
-
-/// Returns what to do if the credentials for the bucket at `url` do not allow reading it.
-pub fn credentials_to_read(url: &str) -> &'static str {
-    provider(url).map_or("check the credentials", |provider| provider.to_read)
-}
-
-/// Returns what to set to have credentials for the bucket at `url`.
-pub(in super::super) fn credentials_of(url: &str) -> &'static str {
-    provider(url).map_or("its credentials", |provider| provider.credentials)
-}
-
-fn provider(url: &str) -> Option<&'static Provider> {
-    let (scheme, _) = url.split_once("://")?;
-    PROVIDERS
-        .into_iter()
-        .find(|provider| provider.schemes.contains(&scheme))
-}
-
-/// Returns a client for the bucket that `url` names. Settings such as `?endpoint=…` override the
-/// environment's.
-///
-/// Fails if no provider has such URLs, and if the client cannot be set up. Sends nothing.
-pub(in super::super) fn bucket(url: &Url) -> Result<Bucket, StoreError> {
-    let refuse = |reason: String| StoreError::Url {
-        url: url.to_string(),
-        reason,
-    };
-    let provider = provider(url.as_str());
-    let provider = provider.ok_or_else(|| refuse("its scheme is not served".to_owned()))?;
-    if url.password().is_some() {
-        return Err(refuse(
-            "a URL is logged, and may not have a password".to_owned(),
-        ));
-    }
-    let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
-    let Client {
-        objects,
-        credentials,
-    } = (provider.connect)(&BucketUrl(url))?;
-    Ok(Bucket {
-        objects,
-        root,
-        credentials,
-    })
 }
 
 /// The URL of a bucket, or of a folder in one.
@@ -140,5 +76,19 @@ impl BucketUrl<'_> {
             url: self.0.to_string(),
             reason: error.to_string(),
         }
+    }
+}
+
+/// Returns the client's retry settings. They only bridge short outages: the caller decides whether
+/// to keep trying.
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: 6,
+        retry_timeout: Duration::from_mins(1),
     }
 }

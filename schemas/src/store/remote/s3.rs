@@ -5,10 +5,10 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key, S3ConditionalPut};
 
+use super::super::StoreError;
 use super::endpoint::check_http;
 use super::machine::{OfMachine, address};
-use super::provider::{BucketUrl, Client, Provider};
-use super::{StoreError, retries};
+use super::provider::{BucketUrl, Client, Provider, retries};
 
 pub(super) const S3: Provider = Provider {
     schemes: &["s3"],

@@ -101,7 +101,7 @@ fn missing_credentials_are_named_by_the_variables_of_their_store() {
             "AZURE_STORAGE_ACCOUNT_KEY",
         ),
     ] {
-        let error = StoreError::no_credentials(url).to_string();
+        let error = no_credentials(url).to_string();
         assert!(error.contains(variable) && !error.contains('?'), "{error}");
         assert!(is_bucket(url));
     }
