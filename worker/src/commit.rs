@@ -15,18 +15,25 @@ use whence_schemas::{Attempt, CrashPoint, SlotKind, chain};
 
 /// How long to retry if the store does not answer, before the attempt is given up. The store's own
 /// client has by then retried each call for up to a minute.
-const COMMITTING: RetryPolicy = RetryPolicy {
+pub(crate) const COMMITTING: RetryPolicy = RetryPolicy {
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(2),
     give_up_after: Duration::from_secs(5),
 };
 
-/// Puts `bytes` into the slot `key`, or finds out what is there.
+/// Tries once, if something else will try again.
+pub(crate) const ONCE: RetryPolicy = RetryPolicy {
+    give_up_after: Duration::ZERO,
+    ..COMMITTING
+};
+
+/// Puts `bytes` into the slot `key`, or finds out what is there. Tries again as `policy` says.
 pub async fn commit(
     store: &dyn SlotStore,
     key: &str,
     attempt: &Attempt,
     bytes: Bytes,
+    policy: RetryPolicy,
 ) -> Result<Outcome, StoreError> {
     CrashPoint::WorkerBeforePut.pass();
     let on_wait = |error: &StoreError, left: Duration| {
@@ -37,7 +44,7 @@ pub async fn commit(
         );
     };
     let commit = || try_commit(store, key, attempt, bytes.clone());
-    let committed = retry(COMMITTING, StoreError::kind, on_wait, commit).await;
+    let committed = retry(policy, StoreError::kind, on_wait, commit).await;
     committed.map_err(GaveUp::into_error)
 }
 
@@ -124,7 +131,7 @@ mod tests {
     /// slot.
     async fn commit_to(store: &MemoryStore) -> (Result<Outcome, StoreError>, Option<Bytes>) {
         let ours = object(SlotKind::Full, 1);
-        let outcome = commit(store, KEY, &attempt(1), ours).await;
+        let outcome = commit(store, KEY, &attempt(1), ours, COMMITTING).await;
         (outcome, store.objects().get(KEY).cloned())
     }
 

@@ -12,6 +12,7 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 use tracing::info;
 use whence_proto::v1::Outcome;
+use whence_schemas::retry::RetryPolicy;
 use whence_schemas::placement::{Placement, halves};
 use whence_schemas::store::SlotStore;
 use whence_schemas::{CrashPoint, Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
@@ -31,6 +32,8 @@ pub(crate) struct Publication<'a, C: Computation> {
     pub(crate) worker: &'a WorkerId,
     /// Maximum size of one object, in bytes.
     pub(crate) max_bytes: usize,
+    /// How long the store is asked again.
+    pub(crate) policy: RetryPolicy,
     pub(crate) lease: &'a Lease,
     pub(crate) input: &'a InputRows,
     /// Results of the first rows of `input`; all rows, if the attempt was not interrupted.
@@ -69,7 +72,9 @@ impl<C: Computation> Publication<'_, C> {
                 CrashPoint::WorkerBeforeTombstone.pass();
             }
             let key = self.key(&slot);
-            let mut outcome = commit(self.store, &key, &self.lease.attempt, bytes.object).await?;
+            let attempt = &self.lease.attempt;
+            let committed = commit(self.store, &key, attempt, bytes.object, self.policy);
+            let mut outcome = committed.await?;
             if outcome == Outcome::Committed && bytes.placement == Placement::Tombstone {
                 // `commit` only sees that our object was written; that it is a tombstone makes the
                 // slot split.

@@ -21,7 +21,7 @@ use whence_schemas::retry::{RetryPolicy, jitter};
 use whence_schemas::store::{LocalSlotStore, SlotStore, StoreError, read_footer};
 use whence_schemas::{Attempt, ErrorKind, JobSpec, chain, layout};
 
-use crate::commit::commit;
+use crate::commit::{COMMITTING, ONCE, commit};
 
 /// How often the store is asked whether it takes the result now.
 const DELIVERING: RetryPolicy = RetryPolicy {
@@ -96,6 +96,11 @@ impl Spool {
         kept.path = Some(path.clone());
         fs::write(&path, bytes)?;
         Ok(Some(kept))
+    }
+
+    /// Returns whether results wait here, so that the store is known to be away.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed) > 0
     }
 
     /// Commits to `store` what processes that are gone have left behind, until `stop`.
@@ -184,7 +189,7 @@ impl Kept {
             }
             let is_last = stop.is_cancelled();
             let bytes = read(store, &self.key, &path)?;
-            let committing = commit(store, &self.key, &self.attempt, bytes);
+            let committing = commit(store, &self.key, &self.attempt, bytes, ONCE);
             let committed = match is_last {
                 true => in_time(store, &self.key, committing).await,
                 false => committing.await,
@@ -251,7 +256,7 @@ async fn deliver_folder(
         let key = layout::slot(&layout::table(&spec), &footer.slot);
         let path = folder.join(&file.key);
         let bytes = read(store, &key, &path)?;
-        let outcome = commit(store, &key, &footer.attempt, bytes).await?;
+        let outcome = commit(store, &key, &footer.attempt, bytes, COMMITTING).await?;
         info!(
             key,
             ?outcome,

@@ -14,6 +14,7 @@ use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::Worker
 use whence_schemas::store::SlotStore;
 use whence_schemas::{CrashPoint, ErrorKind, WorkerId, chain};
 
+use crate::commit;
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
 use crate::computation::{Computation, Samples, storable};
@@ -178,7 +179,13 @@ impl Task<'_> {
             Err(failure) => return Err(failure),
         }
         // Not interrupted by `stop`: finished rows are published even if the task must end.
+        let is_whole = results.len() == input.rows.len();
         let publication = Publication::<C> {
+            // What can be kept here need not wait for a store that takes nothing.
+            policy: match is_whole && context.spool.is_waiting() {
+                true => commit::ONCE,
+                false => commit::COMMITTING,
+            },
             store: context.store.as_ref(),
             worker: &context.id,
             max_bytes: context.max_result_bytes,

@@ -29,6 +29,8 @@ fn every_flag_has_both_spellings() {
         let flags = help
             .split_whitespace()
             .filter(|word| word.starts_with("--") && word[2..].contains('-'))
+            // `--flag[=<VALUE>]` and `--flag=value` show a flag with its value.
+            .filter_map(|word| word.split(['[', '=']).next())
             .map(|word| word.trim_end_matches([',', ']', '.', ')', '`', ';', ':']));
         let mut count = 0;
         for flag in flags {

@@ -71,6 +71,7 @@ impl Stage {
 
     async fn publish(&self) -> Result<Published, Failure> {
         let publication = Publication::<Attributing> {
+            policy: crate::commit::COMMITTING,
             store: &self.store,
             worker: &self.worker,
             max_bytes: self.max_bytes,
@@ -86,6 +87,7 @@ impl Stage {
         let mut other = Self::new(self.input.rows.len(), self.input.rows.len());
         other.lease.attempt = Attempt::of(ulid::Ulid(99));
         let publication = Publication::<Attributing> {
+            policy: crate::commit::COMMITTING,
             store: &other.store,
             worker: &other.worker,
             max_bytes: other.max_bytes,
