@@ -46,9 +46,9 @@ fn only_the_script_that_is_asked_for_is_printed() {
     let script = submitted(&root, &["--of", "3", "--print", "slurm"]);
     assert!(script.starts_with("#!/usr/bin/env bash\n"), "{script}");
     // A shell reads the URL as one word.
-    let last = script.lines().last().unwrap();
-    let words = shlex::split(last).unwrap();
-    assert!(words[4].contains("it's%20here/jobs/"), "{words:?}");
+    let work = script.lines().find(|line| line.starts_with("whence work"));
+    let words = shlex::split(work.unwrap()).unwrap();
+    assert!(words[3].contains("it's%20here/jobs/"), "{words:?}");
     let job = submitted(&root, &["--of", "3", "--print", "kubernetes"]);
     assert!(
         job.contains("completions: 3\n") && !job.contains("SBATCH"),
