@@ -45,7 +45,7 @@ pub struct Config {
     /// How long to go on without a coordinator before giving up.
     #[arg(long, env = "WHENCE_ORPHAN_GRACE", default_value = "15m", value_parser = humantime::parse_duration)]
     pub orphan_grace: Duration,
-    /// In a simulation of time, how long a group of examples takes. It is then computed without a thread.
+    /// In a simulation of time, how long a group of examples takes.
     #[arg(skip)]
     pub simulated: Option<Duration>,
 }

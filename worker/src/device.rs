@@ -38,8 +38,8 @@ pub struct Device {
 enum Place {
     /// On the thread behind this queue.
     Thread(mpsc::Sender<Request>),
-    /// Where they are asked for, after a pause: a simulation of time knows nothing of other threads.
-    Here(Arc<Mutex<Models>>, Duration),
+    /// On a thread for which a simulation of time waits, and after this pause.
+    Simulated(Arc<Mutex<Models>>, Duration),
 }
 
 impl Place {
@@ -49,10 +49,12 @@ impl Place {
                 let sent = queue.send(request).await;
                 sent.map_err(|_| Failure::Device)
             }
-            Self::Here(models, takes) => {
+            Self::Simulated(models, takes) => {
                 tokio::time::sleep(*takes).await;
-                (request.work)(&mut models.lock().expect("no holder panics"));
-                Ok(())
+                let models = Arc::clone(models);
+                let work = move || (request.work)(&mut models.lock().expect("no holder panics"));
+                let done = tokio::task::spawn_blocking(work).await;
+                done.map_err(|_| Failure::Device)
             }
         }
     }
@@ -84,7 +86,7 @@ impl Device {
     /// cannot start a thread.
     pub fn start(config: &Config) -> std::io::Result<Self> {
         let place = match config.simulated {
-            Some(takes) => Place::Here(Arc::new(Mutex::new(models(config)())), takes),
+            Some(takes) => Place::Simulated(Arc::new(Mutex::new(models(config)())), takes),
             None => Place::Thread(start_thread(models(config))?),
         };
         Ok(Self {

@@ -12,8 +12,8 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 use tracing::info;
 use whence_proto::v1::Outcome;
-use whence_schemas::retry::RetryPolicy;
 use whence_schemas::placement::{Placement, halves};
+use whence_schemas::retry::RetryPolicy;
 use whence_schemas::store::SlotStore;
 use whence_schemas::{CrashPoint, Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
 
