@@ -26,6 +26,8 @@ pub struct Assigned {
     pub slot_key: String,
     /// Number of rows in the slot.
     pub rows: u64,
+    /// Whether a worker with more memory is there, to which rows that need it are left.
+    pub larger_worker: bool,
 }
 
 /// The progress of an attempt.

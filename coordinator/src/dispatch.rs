@@ -206,6 +206,10 @@ impl<'c> Dispatch<'c> {
             return Ok(());
         }
         tracing::warn!(%worker, ?class, message, "attempt failed");
+        let too_little = match class {
+            FailureClass::OutOfMemory => self.too_little(&at.job, worker),
+            _ => None,
+        };
         let failure = Failure {
             slot: at.slot.clone(),
             attempt: at.attempt.clone(),
@@ -213,7 +217,7 @@ impl<'c> Dispatch<'c> {
             class,
             message,
         };
-        if class != FailureClass::Transient {
+        if class != FailureClass::Transient && too_little.is_none() {
             record(self.0, &at.job, &failure).await?;
         }
         self.0
@@ -223,6 +227,7 @@ impl<'c> Dispatch<'c> {
             failure,
             jitter: jitter(),
             num_workers: self.0.state.read(|state| state.workers.num_there()),
+            too_little,
         };
         self.apply(&at.job, event);
         Ok(())
@@ -248,6 +253,15 @@ impl<'c> Dispatch<'c> {
             };
             self.apply(&at.job, event);
         }
+    }
+
+    /// Returns the memory of `worker` if a worker with more is there for the job.
+    fn too_little(self, job: &JobId, worker: &WorkerId) -> Option<u64> {
+        self.0.state.read(|state| {
+            let memory = state.workers.memory_of(worker)?;
+            let asked = &state.jobs.get(job)?.spec().workers;
+            state.workers.has_larger(memory, asked).then_some(memory)
+        })
     }
 
     /// Returns whether `worker` holds the lease of the attempt `at`.

@@ -200,14 +200,14 @@ impl State {
         self.workers.heard(&request.worker, now);
         self.workers.introduced(&request.worker, &request.class);
         let chosen = scheduler::assign(self.jobs.values(), tenants, request, now);
-        let lease = |chosen| self.lease(chosen, &request.worker, new_attempt(), now);
+        let lease = |chosen| self.lease(chosen, request, new_attempt(), now);
         chosen.into_iter().filter_map(lease).collect()
     }
 
     fn lease(
         &mut self,
         chosen: Assignment,
-        worker: &WorkerId,
+        request: &Request,
         attempt: Attempt,
         now: Timestamp,
     ) -> Option<Assigned> {
@@ -216,10 +216,13 @@ impl State {
         let event = Event::Leased {
             slot: chosen.slot.clone(),
             attempt: attempt.clone(),
-            worker: worker.clone(),
+            worker: request.worker.clone(),
         };
         job.apply(event, now);
+        let workers = &self.workers;
+        let is_smaller = |memory| workers.has_larger(memory, &job.spec().workers);
         Some(Assigned {
+            larger_worker: request.class.memory.is_some_and(is_smaller),
             spec_json: job.spec().canonical_json(),
             slot_key: layout::slot(job.table(), &chosen.slot),
             rows: rows.end - rows.start,
@@ -245,6 +248,7 @@ impl State {
         let has_forgotten = self.workers.expire(now, silence);
         let machines = &self.workers;
         let lost = self.jobs.iter_mut().flat_map(|(id, job)| {
+            job.forget_larger(machines);
             let lost = job.expire(now, machines);
             lost.into_iter().map(|failure| (id.clone(), failure))
         });

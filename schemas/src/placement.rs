@@ -1,8 +1,8 @@
 //! Which slots an attempt writes its rows to: its own slot, or slots below it.
 //!
-//! An attempt that ends early has only the first rows of its slot. It splits the slot with a
-//! tombstone and fills those slots below it whose rows it has; the others stay open. An attempt
-//! that has all rows but finds a tombstone does the same.
+//! An attempt may have only some rows of its slot: it had to end early, or some rows need a larger
+//! worker. It splits the slot with a tombstone and fills those slots below it whose rows it has; the
+//! others stay open. An attempt that has all rows but finds a tombstone does the same.
 //!
 //! Nobody writes below a slot before the slot's tombstone is known to exist. That is what keeps
 //! each row in one object. All callers use the functions below to decide, so that the workers and
@@ -22,15 +22,18 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Returns what an attempt that has finished the rows `done` writes to the slot of `rows`.
-    pub fn of(rows: &Range<u64>, done: &Range<u64>) -> Self {
-        let common = rows.start.max(done.start)..rows.end.min(done.end);
-        if common.is_empty() {
-            Self::Nothing
-        } else if common == *rows {
-            Self::Rows
-        } else {
-            Self::Tombstone
+    /// Returns what an attempt writes to the slot of `rows`. `is_done` says whether it has a row.
+    pub fn of(rows: &Range<u64>, is_done: impl Fn(u64) -> bool) -> Self {
+        let (mut some, mut all) = (false, true);
+        for row in rows.clone() {
+            let is_done = is_done(row);
+            some |= is_done;
+            all &= is_done;
+        }
+        match (some, all) {
+            (false, _) => Self::Nothing,
+            (true, true) => Self::Rows,
+            (true, false) => Self::Tombstone,
         }
     }
 }
@@ -48,12 +51,13 @@ mod tests {
 
     #[test]
     fn rows_that_are_done_fill_whole_slots_and_split_others() {
-        let done = 0..5;
-        assert_eq!(Placement::of(&(0..5), &done), Placement::Rows);
-        assert_eq!(Placement::of(&(3..5), &done), Placement::Rows);
-        assert_eq!(Placement::of(&(3..6), &done), Placement::Tombstone);
-        assert_eq!(Placement::of(&(5..6), &done), Placement::Nothing);
-        assert_eq!(Placement::of(&(0..6), &(0..0)), Placement::Nothing);
+        let first_five = |row| row < 5;
+        assert_eq!(Placement::of(&(0..5), first_five), Placement::Rows);
+        assert_eq!(Placement::of(&(3..5), first_five), Placement::Rows);
+        assert_eq!(Placement::of(&(3..6), first_five), Placement::Tombstone);
+        assert_eq!(Placement::of(&(5..6), first_five), Placement::Nothing);
+        assert_eq!(Placement::of(&(0..6), |_| false), Placement::Nothing);
+        assert_eq!(Placement::of(&(0..6), |row| row != 2), Placement::Tombstone);
     }
 
     #[test]

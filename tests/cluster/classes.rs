@@ -1,13 +1,17 @@
 //! Jobs that ask for workers of a class.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use whence_proto::v1::JobState;
 use whence_schemas::{JobSpec, WorkerRequirements};
 use whence_tests::cluster::{Cluster, impatient};
-use whence_tests::fixtures::job_in_small_shards;
+use whence_tests::fixtures::{job_in_small_shards, translation_job};
+use whence_tests::history::{History, Undisturbed};
 use whence_tests::table;
 
+/// Enough for short rows alone.
+const TIGHT: u64 = 140 << 20;
 const LITTLE: u64 = 1 << 29;
 const MUCH: u64 = 1 << 30;
 
@@ -58,4 +62,46 @@ async fn a_job_is_computed_by_workers_of_its_class_alone_and_says_so_if_there_ar
         .map(|footer| footer.worker.as_str())
         .collect();
     assert_eq!(by, BTreeSet::from(["much"]));
+}
+
+/// Writes short rows, and two whose texts are as long as some dozens of them.
+fn rows_of_two_sizes(folder: &Path) -> PathBuf {
+    let (en, fr) = ("Click the button to open the window. ", "Cliquez ici. ");
+    let row = |times: usize| {
+        let translation = serde_json::json!({"en": en.repeat(times), "fr": fr.repeat(times)});
+        serde_json::json!({ "translation": translation }).to_string()
+    };
+    let rows: Vec<_> = [1, 1, 30, 1, 1, 30, 1].into_iter().map(row).collect();
+    let path = folder.join("rows.jsonl");
+    std::fs::write(&path, rows.join("\n")).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_small_worker_has_no_memory_for_is_left_to_a_large_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = translation_job(&rows_of_two_sizes(folder.path()), "train", "saliency");
+    let undisturbed = Undisturbed::run(&spec).await;
+    let root = tempfile::tempdir().unwrap();
+    let url = root.path().display().to_string();
+    let mut cluster = Cluster::start(impatient(&url)).await.unwrap();
+    cluster.add_worker(worker("small", TIGHT));
+    cluster.add_worker(worker("large", MUCH));
+    let sealed = cluster.run(&spec).await;
+    assert_eq!((sealed.state(), sealed.rows_failed), (JobState::Sealed, 0));
+    cluster.stop().await;
+    History::begin("a small worker and a large one").ends_as(&undisturbed, root.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_worker_has_memory_for_becomes_error_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = translation_job(&rows_of_two_sizes(folder.path()), "train", "saliency");
+    let root = tempfile::tempdir().unwrap();
+    let url = root.path().display().to_string();
+    let mut cluster = Cluster::start(impatient(&url)).await.unwrap();
+    cluster.add_worker(worker("small", TIGHT));
+    let sealed = cluster.run(&spec).await;
+    assert_eq!((sealed.state(), sealed.rows_failed), (JobState::Sealed, 2));
+    cluster.stop().await;
 }

@@ -111,7 +111,7 @@ impl World {
         let mut simulation = Builder::new()
             .rng_seed(self.seed)
             .simulation_duration(LIMIT)
-            .tick_duration(Duration::from_millis(10))
+            .tick_duration(Duration::from_millis(50))
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(Duration::from_millis(200))
             .tcp_capacity(4096)

@@ -107,6 +107,9 @@ pub enum Failure {
         /// Maximum size of one object, in bytes.
         limit: usize,
     },
+    /// No row fits into this worker's memory, and a larger worker is there.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// The store did not accept the result.
     #[error("commit")]
     Store(#[from] StoreError),
@@ -132,6 +135,7 @@ impl Failure {
             Self::Specification(_) => FailureClass::Specification,
             Self::Model(_) => FailureClass::Model,
             Self::TooLarge { .. } => FailureClass::TooLarge,
+            Self::OutOfMemory(_) => FailureClass::OutOfMemory,
             Self::Store(_) | Self::Encode(_) | Self::Device | Self::Panicked(_) => {
                 FailureClass::Internal
             }

@@ -30,6 +30,8 @@ pub struct Lease {
     pub rows: u64,
     /// The trace that the attempt belongs to; empty if there is none.
     pub traceparent: String,
+    /// Whether a worker with more memory is there, to which rows that need it are left.
+    pub larger_worker: bool,
 }
 
 impl Lease {
@@ -127,6 +129,7 @@ impl TryFrom<&v1::Lease> for Lease {
             slot_key: lease.slot_key.clone(),
             rows: lease.rows,
             traceparent: lease.traceparent.clone(),
+            larger_worker: lease.larger_worker,
         })
     }
 }

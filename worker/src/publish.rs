@@ -15,7 +15,9 @@ use whence_proto::v1::Outcome;
 use whence_schemas::placement::{Placement, halves};
 use whence_schemas::retry::RetryPolicy;
 use whence_schemas::store::SlotStore;
-use whence_schemas::{CrashPoint, Footer, RowId, SlotId, SlotKind, WorkerId, layout, slot_file};
+use whence_schemas::{
+    CrashPoint, Footer, RowError, RowId, SlotId, SlotKind, WorkerId, layout, slot_file,
+};
 
 use crate::commit::commit;
 use crate::computation::{Computation, Samples};
@@ -36,8 +38,9 @@ pub(crate) struct Publication<'a, C: Computation> {
     pub(crate) policy: RetryPolicy,
     pub(crate) lease: &'a Lease,
     pub(crate) input: &'a InputRows,
-    /// Results of the first rows of `input`; all rows, if the attempt was not interrupted.
-    pub(crate) results: &'a [Samples<C::Output>],
+    /// Results of the first rows of `input`; of all, if the attempt was not interrupted. `None` for a row
+    /// that another worker has to compute.
+    pub(crate) results: &'a [Option<Samples<C::Output>>],
 }
 
 /// What was written to the store.
@@ -56,7 +59,6 @@ impl<C: Computation> Publication<'_, C> {
     pub(crate) async fn publish(&self) -> Result<Published, Failure> {
         let root = &self.lease.slot;
         let all = 0..self.input.rows.len() as u64;
-        let done = 0..self.results.len() as u64;
         let mut published = Published {
             outcome: Outcome::Superseded,
             bytes: 0,
@@ -64,7 +66,7 @@ impl<C: Computation> Publication<'_, C> {
         // A stack with the first half on top, so that slots are filled in the order of their rows.
         let mut open = vec![(root.clone(), all)];
         while let Some((slot, rows)) = open.pop() {
-            let Some(bytes) = self.object(&slot, &rows, &done)? else {
+            let Some(bytes) = self.object(&slot, &rows)? else {
                 continue;
             };
             published.bytes += bytes.object.len() as u64;
@@ -104,22 +106,16 @@ impl<C: Computation> Publication<'_, C> {
     /// Fails as [`Publication::publish`] does.
     pub(crate) fn whole(&self) -> Result<Option<Bytes>, Failure> {
         let all = 0..self.input.rows.len() as u64;
-        let done = 0..self.results.len() as u64;
-        let object = self.object(&self.lease.slot, &all, &done)?;
+        let object = self.object(&self.lease.slot, &all)?;
         let object = object.filter(|object| object.placement == Placement::Rows);
         Ok(object.map(|object| object.object))
     }
 
-    /// Returns the object for the slot of `rows` when the rows `done` are finished, or `None` if
-    /// none of them is in the slot. A result that is too large becomes a tombstone, so that its
+    /// Returns the object for the slot of `rows`, or `None` if none of them is finished. A result that is too large becomes a tombstone, so that its
     /// halves hold it.
-    fn object(
-        &self,
-        slot: &SlotId,
-        rows: &Range<u64>,
-        done: &Range<u64>,
-    ) -> Result<Option<Object>, Failure> {
-        let placement = Placement::of(rows, done);
+    fn object(&self, slot: &SlotId, rows: &Range<u64>) -> Result<Option<Object>, Failure> {
+        let is_done = |row: u64| self.results.get(row as usize).is_some_and(Option::is_some);
+        let placement = Placement::of(rows, is_done);
         let whole = match placement {
             Placement::Nothing => return Ok(None),
             Placement::Tombstone => None,
@@ -159,7 +155,7 @@ impl<C: Computation> Publication<'_, C> {
     fn encode(&self, slot: &SlotId, rows: Range<u64>) -> Result<Vec<u8>, Failure> {
         let rows = rows.start as usize..rows.end as usize;
         let results = &self.results[rows.clone()];
-        let errors = count_failed(results);
+        let errors = count_failed(results.iter().flatten());
         let (table_rows, columns) = self.table_rows(rows)?;
         let batch = C::encode(&table_rows, &self.lease.spec, columns.as_ref())?;
         let counts = (results.len() as u64, errors);
@@ -198,7 +194,7 @@ impl<C: Computation> Publication<'_, C> {
         let mut origins = Vec::with_capacity(rows.len());
         for origin in rows {
             let row = &self.input.rows[origin];
-            let samples = &self.results[origin];
+            let samples = self.results[origin].iter().flatten().collect::<Vec<_>>();
             origins.resize(origins.len() + samples.len(), origin as u64);
             table_rows.extend(rows_of_samples::<C>(row, samples, forces));
         }
@@ -224,11 +220,14 @@ struct Object {
 
 /// Returns one table row per result of a dataset row. `forces` says whether the job forces targets,
 /// which is told of error rows too.
-pub(crate) fn rows_of_samples<C: Computation>(
+pub(crate) fn rows_of_samples<'s, C: Computation>(
     row: &InputRow,
-    samples: &Samples<C::Output>,
+    samples: impl IntoIterator<Item = &'s Result<C::Output, RowError>>,
     forces: bool,
-) -> impl Iterator<Item = TableRow<C::Output>> {
+) -> impl Iterator<Item = TableRow<C::Output>>
+where
+    C::Output: 's,
+{
     (0..).zip(samples).map(move |(sample, result)| TableRow {
         id: RowId {
             example: row.example_id,
@@ -241,9 +240,9 @@ pub(crate) fn rows_of_samples<C: Computation>(
 }
 
 /// Returns the number of dataset rows with at least one result that is an error.
-pub(crate) fn count_failed<R>(results: &[Samples<R>]) -> u64 {
+pub(crate) fn count_failed<'s, R: 's>(results: impl IntoIterator<Item = &'s Samples<R>>) -> u64 {
     let has_failed = |samples: &&Samples<R>| samples.iter().any(Result::is_err);
-    results.iter().filter(has_failed).count() as u64
+    results.into_iter().filter(has_failed).count() as u64
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use whence_engine::OUT_OF_MEMORY;
 use whence_proto::access::Connection;
 use whence_proto::v1::{FetchShardRequest, Outcome, worker_service_client::WorkerServiceClient};
 use whence_schemas::store::SlotStore;
@@ -179,7 +180,10 @@ impl Task<'_> {
             Err(failure) => return Err(failure),
         }
         // Not interrupted by `stop`: finished rows are published even if the task must end.
-        let is_whole = results.len() == input.rows.len();
+        if lease.larger_worker {
+            withhold::<C>(&mut results)?;
+        }
+        let is_whole = results.iter().flatten().count() == input.rows.len();
         let publication = Publication::<C> {
             // What can be kept here need not wait for a store that takes nothing.
             policy: match is_whole && context.spool.is_waiting() {
@@ -195,8 +199,8 @@ impl Task<'_> {
         };
         let finished = |published: Published| Finished {
             outcome: published.outcome,
-            rows: results.len() as u64,
-            failed: count_failed(&results),
+            rows: results.iter().flatten().count() as u64,
+            failed: count_failed(results.iter().flatten()),
             tokens: self.progress.tokens.load(Ordering::Relaxed),
             bytes: published.bytes,
         };
@@ -246,7 +250,7 @@ impl Task<'_> {
     async fn compute<C: Computation>(
         &self,
         input: &InputRows,
-        results: &mut Vec<Samples<C::Output>>,
+        results: &mut Vec<Option<Samples<C::Output>>>,
     ) -> Result<(), Failure> {
         let spec = &self.lease.spec;
         let rows: Vec<_> = input.rows.iter().map(|row| C::example(row, spec)).collect();
@@ -256,7 +260,7 @@ impl Task<'_> {
             let device = &self.context.device;
             let computed = device.compute_rows::<C>(spec, &rows[group], self.stop);
             let samples = computed.await?.into_iter();
-            results.extend(samples.map(|samples| self.count::<C>(samples)));
+            results.extend(samples.map(|samples| Some(self.count::<C>(samples))));
             self.context.progressed.notify_one();
         }
         Ok(())
@@ -271,5 +275,27 @@ impl Task<'_> {
             .tokens
             .fetch_add(tokens as u64, Ordering::Relaxed);
         storable::<C>(samples)
+    }
+}
+
+/// Takes away the results of rows that need more memory, so that a larger worker computes them.
+///
+/// Fails if no row has a result then.
+fn withhold<C: Computation>(results: &mut [Option<Samples<C::Output>>]) -> Result<(), Failure> {
+    let mut lacking = None;
+    for samples in results.iter_mut() {
+        let errors = samples
+            .iter()
+            .flatten()
+            .filter_map(|sample| sample.as_ref().err());
+        let needs = errors.into_iter().find(|error| error.code == OUT_OF_MEMORY);
+        if let Some(needs) = needs {
+            lacking = Some(needs.message.clone());
+            *samples = None;
+        }
+    }
+    match lacking {
+        Some(message) if results.iter().all(Option::is_none) => Err(Failure::OutOfMemory(message)),
+        _ => Ok(()),
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn sent_of(spec: &JobSpec, index: usize, rows: u64) -> v1::Lease {
         spec_json: spec.canonical_json(),
         rows,
         traceparent: String::new(),
+        larger_worker: false,
     }
 }
 

@@ -48,6 +48,18 @@ impl Machines {
         is_known && !self.classes.values().any(|class| asked.accept(class))
     }
 
+    /// Returns the memory of a worker; `None` if it has no bound, or has said nothing yet.
+    pub fn memory_of(&self, worker: &WorkerId) -> Option<u64> {
+        self.classes.get(worker)?.memory
+    }
+
+    /// Returns whether a worker that a job may use has more than `memory`.
+    pub fn has_larger(&self, memory: u64, asked: &WorkerRequirements) -> bool {
+        let is_larger = |class: &WorkerClass| class.memory.is_none_or(|theirs| theirs > memory);
+        let mut classes = self.classes.values();
+        classes.any(|class| asked.accept(class) && is_larger(class))
+    }
+
     /// Returns how many workers are there.
     pub fn num_there(&self) -> usize {
         self.there.len()

@@ -24,6 +24,7 @@ pub mod scheduler;
 mod share;
 #[cfg(test)]
 mod simulation;
+mod sizes;
 mod slot;
 #[cfg(test)]
 mod storms;
@@ -153,6 +154,8 @@ pub struct Job {
     refused_by: BTreeSet<WorkerId>,
     /// How often each worker reported a result that was not found.
     unseen: BTreeMap<WorkerId, u32>,
+    /// Whether slots are left to workers with more memory.
+    waits_for_larger: bool,
     /// Whether the store holds the record that the job failed for good.
     failure_stands: bool,
     rules: Rules,
@@ -189,6 +192,7 @@ impl Job {
             history: History::default(),
             refused_by: BTreeSet::new(),
             unseen: BTreeMap::new(),
+            waits_for_larger: false,
             failure_stands: false,
             rules,
             plan,

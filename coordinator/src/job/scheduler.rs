@@ -101,7 +101,7 @@ fn pending<'j>(
         job,
         turn: turn(job, &leased, request, now),
         order,
-        slots: ready(job, now),
+        slots: ready(job, request.class.memory, now),
     });
     let mut queues: Vec<_> = queues.collect();
     let mut chosen = Vec::new();
@@ -137,11 +137,12 @@ fn pending<'j>(
 
 /// Returns the slots of a job that may be leased now. Those that lost a worker come last. Otherwise they
 /// are in the order of the plan, or in that of the process's share.
-fn ready(job: &Job, now: Timestamp) -> impl Iterator<Item = &SlotId> {
+fn ready(job: &Job, memory: Option<u64>, now: Timestamp) -> impl Iterator<Item = &SlotId> {
     let of = move |is_suspect: bool| {
         let ready = job.pending_slots();
         let ready = ready.filter(move |(_, not_before)| *not_before <= now);
         let ready = ready.map(|(slot, _)| slot);
+        let ready = ready.filter(move |slot| job.fits(slot, memory));
         ready.filter(move |slot| job.is_suspect(slot) == is_suspect)
     };
     let sorted = job.rules.share.map(|share| {

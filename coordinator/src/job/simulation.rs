@@ -126,6 +126,7 @@ impl World {
                         failure,
                         jitter: 0.5,
                         num_workers: 3,
+                        too_little: None,
                     };
                     self.job.apply(event, self.now);
                 }
@@ -183,7 +184,7 @@ impl World {
         let mut left = writes;
         while let Some(slot) = open.pop() {
             let rows = self.plan.rows(&slot).expect("a slot of the plan");
-            let object = match Placement::of(&rows, done) {
+            let object = match Placement::of(&rows, |row| done.contains(&row)) {
                 Placement::Nothing => continue,
                 Placement::Rows => Object::Rows,
                 Placement::Tombstone => Object::Tombstone,

@@ -84,6 +84,8 @@ pub(super) struct Slot {
     pub(super) lost_alone: Vec<Span>,
     failures: usize,
     out_of_memory: usize,
+    /// Memory that was too little for its rows, while a worker with more is there.
+    pub(super) needs_more_than: Option<u64>,
     /// How often it has rested after a transient failure. Each rest may last longer than the last.
     pub(super) num_rests: u32,
 }
@@ -101,6 +103,7 @@ impl Slot {
             lost_alone: Vec::new(),
             failures: 0,
             out_of_memory: 0,
+            needs_more_than: None,
             num_rests: 0,
         }
     }

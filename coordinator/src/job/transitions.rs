@@ -55,7 +55,11 @@ impl Job {
                 failure,
                 jitter,
                 num_workers,
-            } => self.fail(&failure, jitter, num_workers, now),
+                too_little,
+            } => match too_little {
+                Some(memory) => self.leave_to_larger(&failure, memory, now),
+                None => self.fail(&failure, jitter, num_workers, now),
+            },
             Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
             Event::Split { slot, bytes } => self.split(&slot, bytes),
             Event::Verified { slot, digest } => self.verified(slot, digest),

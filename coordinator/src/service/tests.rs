@@ -100,6 +100,7 @@ async fn a_lease_names_the_slot_its_rows_and_how_long_it_lasts() {
         slot_key: format!("{table}/part-p000000.parquet"),
         rows: 1,
         traceparent: String::new(),
+        larger_worker: false,
     };
     assert_eq!(lease, expected);
 }

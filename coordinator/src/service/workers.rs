@@ -88,6 +88,7 @@ impl WorkerService for Service {
             spec_json: assigned.spec_json,
             slot_key: assigned.slot_key,
             rows: assigned.rows,
+            larger_worker: assigned.larger_worker,
         };
         Ok(Response::new(AcquireShardsResponse {
             leases: acquired.assigned.into_iter().map(lease).collect(),

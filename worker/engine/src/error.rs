@@ -271,6 +271,9 @@ pub enum Error {
     Compute(#[from] candle_core::Error),
 }
 
+/// Code of an example that needs more memory than is allowed. With more, it could be attributed.
+pub const OUT_OF_MEMORY: &str = "out_of_memory";
+
 impl Error {
     /// Returns how much is affected by the error.
     pub fn scope(&self) -> ErrorScope {
@@ -351,7 +354,7 @@ impl Error {
             Self::MemoryTooSmall { .. } => "memory_too_small",
             Self::Stopped => "stopped",
             Self::NotFinite { .. } => "not_finite",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } => OUT_OF_MEMORY,
             Self::Tokenize { .. } => "tokenize",
             Self::Messages { .. } => "messages",
             Self::Compute(_) => "internal",

@@ -102,8 +102,8 @@ mod tests {
             };
             runs.iter().map(length).collect()
         };
-        assert_eq!(lengths(budget, 1), [Ok(2), Err("too_large"), Ok(2)]);
-        let alone = [Ok(1), Ok(1), Err("too_large"), Ok(1), Ok(1)];
+        assert_eq!(lengths(budget, 1), [Ok(2), Err("out_of_memory"), Ok(2)]);
+        let alone = [Ok(1), Ok(1), Err("out_of_memory"), Ok(1), Ok(1)];
         assert_eq!(lengths(budget, 2), alone);
         assert_eq!(lengths(MemoryBudget::Unbounded, 1), [Ok(5)]);
     }

@@ -53,7 +53,7 @@ fn a_text_too_long_for_generation_fails_alone_and_says_what_it_needs() {
     let long = "a".repeat(12_000);
     let engine = load("t5-random");
     let results = attribute_within(&engine, 256 * MEBIBYTE, &[&long]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "out_of_memory");
     // No target was generated, because it could not have been explained.
     assert_eq!(engine.row_counts().forward, 0);
     let results = attribute_within(&engine, 256 * MEBIBYTE, &["short", &long, "short"]);
@@ -94,14 +94,14 @@ fn more_sequences_than_memory_holds_are_refused_before_one_is_begun() {
     let attributor = engine.prepare(&spec).unwrap();
     let attributor = attributor.with_memory(256 * MEBIBYTE);
     let results = attributor.attribute(&[Example::new(0, "short")]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "out_of_memory");
 }
 
 #[test]
 fn a_text_too_long_to_be_tokenized_is_refused_by_its_length() {
     let huge = "a ".repeat(10 << 20);
     let results = attribute("glass-en", 512 * MEBIBYTE, &[&huge, "The cat sat"]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), "too_large");
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "out_of_memory");
     assert!(results[1].is_ok(), "{:?}", results[1]);
 }
 

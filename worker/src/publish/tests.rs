@@ -22,7 +22,7 @@ struct Stage {
     worker: WorkerId,
     lease: Lease,
     input: InputRows,
-    results: Vec<Samples<Attribution>>,
+    results: Vec<Option<Samples<Attribution>>>,
     max_bytes: usize,
 }
 
@@ -55,7 +55,7 @@ impl Stage {
             ..sent(0)
         };
         let rows: Vec<_> = (0..num_rows as i64).map(|id| row(id, "in")).collect();
-        let result = |id: usize| vec![Ok(attribution(&format!("out {id}")))];
+        let result = |id: usize| Some(vec![Ok(attribution(&format!("out {id}")))]);
         Self {
             store: MemoryStore::default(),
             worker: "w".parse().unwrap(),
@@ -247,7 +247,7 @@ async fn a_slot_that_was_split_meanwhile_takes_the_rows_in_its_free_halves() {
 async fn several_sequences_of_a_row_share_its_columns_and_count_as_one_example() {
     let mut stage = Stage::new(2, 2);
     let bad = RowError::new("too_long", "it is too long");
-    stage.results[0] = vec![Ok(attribution("a")), Err(bad), Ok(attribution("c"))];
+    stage.results[0] = Some(vec![Ok(attribution("a")), Err(bad), Ok(attribution("c"))]);
     let values: ArrayRef = Arc::new(StringArray::from(vec!["en", "fr"]));
     let fields = Fields::from(vec![Field::new("language", DataType::Utf8, true)]);
     stage.input.columns = Some(StructArray::new(fields, vec![values], None));
