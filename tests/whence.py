@@ -6,6 +6,7 @@ them compares a job that was computed under difficulties with the same job in on
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,6 +89,19 @@ def compare(rows, undisturbed):
     changed = [key(row) for row in rows if row != wanted.get(key(row))]
     if duplicates or losses or changed:
         raise Violation(f"rows there twice: {duplicates}, lost: {losses}, changed: {changed}")
+
+
+def attempts(logs, slots):
+    """Returns the attempts that workers say to have started, each with what they say of its end, if anything.
+
+    Fails if there are fewer than slots, because the messages would then have other words than we look for.
+    """
+    text = "".join(log.read_text(errors="replace") for log in logs)
+    ends = dict(re.findall(r"attempt=(\w+).*: (slot filled outcome=\w+|stopped) ?", text))
+    started = set(re.findall(r"attempt=(\w+).*: task started", text))
+    if len(started) < slots:
+        raise Violation(f"the logs tell of {len(started)} attempts for {slots} slots")
+    return {attempt: ends.get(attempt) for attempt in started}
 
 
 def job_of(url):

@@ -16,8 +16,6 @@ from pathlib import Path
 NODES, PROCESSORS, MEMORY_MIB = 4, 16, 32768
 # A node that does not answer for so long is down. The default of 300 s would make the test slow.
 NODE_TIMEOUT = 10
-# How long processes have between SIGTERM and SIGKILL. Slurm's default.
-KILL_WAIT = 30
 # On loopback, beside 127.0.0.1: the C library resolves no address, not even a number, on a machine that
 # has no other one. The range is reserved for examples.
 ADDRESS = "192.0.2.1"
@@ -94,7 +92,6 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait={KILL_WAIT}
 SlurmdTimeout={NODE_TIMEOUT}
 # Jobs stay in the listing until the test has seen how they ended.
 MinJobAge=3600

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cluster import Cluster, in_namespaces
-from whence import ATTRIBUTION, Violation, Whence, job_of, needed
+from whence import ATTRIBUTION, Violation, Whence, attempts, job_of, needed
 
 # Less than a minute of work for two cores, in some 30 shards.
 JOB = [*ATTRIBUTION, "--dataset-split", "train[:90]", "--attribution-kwargs", '{"n_steps": 40}']
@@ -91,13 +91,6 @@ class Array:
         self.cluster.until("all tasks have ended", ended, PATIENCE)
         return self.states()
 
-    def attempts(self):
-        """Returns the attempts that the tasks have started, each with what its worker said at its end, if anything."""
-        text = "".join(log.read_text(errors="replace") for log in self.logs.iterdir())
-        ends = dict(re.findall(r"task\{attempt=(\w+) slot=\S+\}: \S+report: (slot filled outcome=\w+|stopped)", text))
-        started = re.findall(r"task\{attempt=(\w+) slot=\S+\}: \S+ task started", text)
-        return {attempt: ends.get(attempt) for attempt in started}
-
 
 class Job:
     """A job without a coordinator in a storage root of its own."""
@@ -129,11 +122,11 @@ def expect(what, found, wanted):
 
 
 def tell(name, job, array, start, files, more):
-    attempts = array.attempts()
-    idle = [end for attempt, end in attempts.items() if not job.holds(attempt)]
+    started = attempts(array.logs.iterdir(), files)
+    idle = [end for attempt, end in started.items() if not job.holds(attempt)]
     # A worker is stopped by its task's end, or because another task has filled the slot.
     overtaken, stopped = idle.count("slot filled outcome=Superseded"), idle.count("stopped")
-    print(f"{name}: {more}, {files} slots, {len(attempts)} attempts, of which {overtaken} found their slot filled, "
+    print(f"{name}: {more}, {files} slots, {len(started)} attempts, of which {overtaken} found their slot filled, "
           f"{stopped} were stopped and {len(idle) - overtaken - stopped} killed, "
           f"0 duplicates, 0 losses, {time.monotonic() - start:.0f} s", flush=True)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from servers import STORES, Packages
-from whence import ATTRIBUTION, Violation, Whence, job_of, needed
+from whence import ATTRIBUTION, Violation, Whence, attempts, job_of, needed
 
 # Some 14 shards of less than a second.
 JOB = [*ATTRIBUTION, "--dataset-split", "train[:40]", "--attribution-kwargs", '{"n_steps": 12}']
@@ -28,11 +28,6 @@ PROCESSES = 2
 # Exit status of a request that has to be changed.
 WRONG_REQUEST = 2
 PATIENCE = 300
-
-
-def attempts(logs):
-    text = "".join(log.read_text(errors="replace") for log in logs)
-    return len(set(re.findall(r"task\{attempt=(\w+) slot=\S+\}: \S+ task started", text)))
 
 
 def log_says(log, pattern):
@@ -57,7 +52,7 @@ def shared(whence, server, folder, undisturbed):
         if status := process.wait(PATIENCE):
             raise Violation(f"work ended with {status}: {log.read_text()}")
     slots = whence.check_complete(root, job_of(url)[1], undisturbed, **server.environment)
-    return f"{PROCESSES} processes {slots} slots in {attempts(logs)} attempts and {time.monotonic() - start:.0f} s"
+    return f"{PROCESSES} processes {slots} slots in {len(attempts(logs, slots))} attempts and {time.monotonic() - start:.0f} s"
 
 
 def led(whence, server, folder, undisturbed):
@@ -76,7 +71,7 @@ def led(whence, server, folder, undisturbed):
             process.wait(PATIENCE)
     job = submitted.splitlines()[0]
     slots = whence.check_complete(root, job, undisturbed, **server.environment)
-    return f"a coordinator and {PROCESSES} workers {slots} slots in {attempts(logs)} attempts and {time.monotonic() - start:.0f} s"
+    return f"a coordinator and {PROCESSES} workers {slots} slots in {len(attempts(logs, slots))} attempts and {time.monotonic() - start:.0f} s"
 
 
 def refused(whence, server, folder):

@@ -78,8 +78,9 @@ class Server:
 
     def __enter__(self):
         log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen([str(part) for part in self.command()], env={**os.environ, **self.own_environment()},
-                                        cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        command, environment = map(str, self.command()), {**os.environ, **self.own_environment()}
+        self.process = subprocess.Popen(list(command), env=environment, cwd=self.folder,
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -144,7 +145,8 @@ class S3rver(Server):
     honors_conditions = False
 
     def command(self):
-        return [self.packages.of_node("s3rver"), "--directory", self.folder / "data", "--address", "127.0.0.1", "--port", self.port]
+        return [self.packages.of_node("s3rver"), "--directory", self.folder / "data", "--address", "127.0.0.1",
+                "--port", self.port]
 
 
 class Azurite(Server):
