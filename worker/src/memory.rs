@@ -2,15 +2,19 @@
 //! have free.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytesize::{ByteSize, Unit};
 
 /// Where Linux reports the free memory of the machine.
 const MACHINE: &str = "/proc/meminfo";
 
-/// Where Linux reports the memory limit and usage of a container (cgroup v2).
-const CONTAINER: &str = "/sys/fs/cgroup";
+/// Where Linux reports the memory limits and usage of containers (cgroup v2). In a container, this is its
+/// own group.
+const CONTAINERS: &str = "/sys/fs/cgroup";
+
+/// Where Linux says in which group this process is. Engines such as Slurm give each task one.
+const OWN_GROUP: &str = "/proc/self/cgroup";
 
 /// Parses a number of bytes: `6GiB`, `512MiB`, `1.5GB`, or a bare number of bytes.
 ///
@@ -50,8 +54,21 @@ pub fn half_of_free() -> Option<u64> {
 pub fn free() -> Option<u64> {
     let machine = fs::read_to_string(MACHINE).ok()?;
     let machine = available(&machine)?;
-    let container = left_in(Path::new(CONTAINER)).unwrap_or(u64::MAX);
-    Some(machine.min(container))
+    let own = fs::read_to_string(OWN_GROUP).unwrap_or_default();
+    let groups = groups(Path::new(CONTAINERS), &own);
+    let container = groups.iter().filter_map(|group| left_in(group)).min();
+    Some(machine.min(container.unwrap_or(u64::MAX)))
+}
+
+/// Returns the folders of the group that `own_group` names and of all groups around it. The limit of each
+/// counts.
+fn groups(root: &Path, own_group: &str) -> Vec<PathBuf> {
+    let own = own_group.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = root.join(own.unwrap_or_default());
+    let around = own
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root));
+    around.map(Path::to_owned).collect()
 }
 
 /// Returns the bytes that `/proc/meminfo` reports as available.
@@ -147,5 +164,25 @@ mod tests {
         assert_eq!(left_in(folder.path()), Some(600));
         fs::write(folder.path().join("memory.max"), "max\n").unwrap();
         assert_eq!(left_in(folder.path()), None);
+    }
+
+    #[test]
+    fn the_limits_of_all_groups_around_a_process_count() {
+        let root = Path::new("/c");
+        let of = |own: &str| -> Vec<String> {
+            let found = groups(root, own);
+            found
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect()
+        };
+        let own = "0::/slurm/job_1/task\n";
+        assert_eq!(
+            of(own),
+            ["/c/slurm/job_1/task", "/c/slurm/job_1", "/c/slurm", "/c"]
+        );
+        for outside in ["0::/\n", "", "4:memory:/old\n"] {
+            assert_eq!(of(outside), ["/c/"], "{outside:?}");
+        }
     }
 }

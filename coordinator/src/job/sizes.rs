@@ -6,16 +6,13 @@
 
 use whence_schemas::SlotId;
 
-use super::{Failure, Job, Machines, Timestamp};
+use super::{Job, Machines};
 
 impl Job {
-    /// Ends an attempt for which `memory` was too little, and leaves its slot to larger workers. That
-    /// is no failure of the slot.
-    pub(super) fn leave_to_larger(&mut self, failure: &Failure, memory: u64, now: Timestamp) {
-        if !self.end_lease(&failure.slot, &failure.attempt, now) {
-            return;
-        }
-        if let Some(slot) = self.slots.get_mut(&failure.slot) {
+    /// Leaves a slot to workers with more than `memory`, which was too little for an attempt. That is no
+    /// failure of the slot.
+    pub(super) fn leave_to_larger(&mut self, slot: &SlotId, memory: u64) {
+        if let Some(slot) = self.slots.get_mut(slot) {
             let before = slot.needs_more_than.unwrap_or_default();
             slot.needs_more_than = Some(memory.max(before));
             self.waits_for_larger = true;
@@ -54,7 +51,7 @@ mod tests {
 
     use super::super::scheduler::{self, Request};
     use super::super::tests::{job, lease};
-    use super::super::{Event, FailureClass, SlotState};
+    use super::super::{Event, Failure, FailureClass, SlotState};
     use super::*;
     use crate::job::Tenants;
     use crate::testing::{at, attempt, slot, worker};

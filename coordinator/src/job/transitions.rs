@@ -56,10 +56,7 @@ impl Job {
                 jitter,
                 num_workers,
                 too_little,
-            } => match too_little {
-                Some(memory) => self.leave_to_larger(&failure, memory, now),
-                None => self.fail(&failure, jitter, num_workers, now),
-            },
+            } => self.fail(&failure, jitter, num_workers, too_little, now),
             Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
             Event::Split { slot, bytes } => self.split(&slot, bytes),
             Event::Verified { slot, digest } => self.verified(slot, digest),
@@ -180,10 +177,14 @@ impl Job {
         failure: &Failure,
         jitter: f64,
         num_workers: usize,
+        too_little: Option<u64>,
         now: Timestamp,
     ) {
         if !self.end_lease(&failure.slot, &failure.attempt, now) {
             return;
+        }
+        if let Some(memory) = too_little {
+            return self.leave_to_larger(&failure.slot, memory);
         }
         match failure.class {
             FailureClass::Specification => {
