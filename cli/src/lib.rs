@@ -99,13 +99,14 @@ async fn command(name: &str, arguments: args::Arguments) -> Result<(), Failure> 
     });
     // Dropped at the end, when what is left of the traces is sent.
     let _telemetry = telemetry.map_err(|error| Failure::request(error.to_string()))?;
-    let span = match arguments.command.is_service() {
-        // What a service does is not one trace, but one for each job.
-        true => tracing::Span::none(),
-        false => tracing::info_span!("command", otel.name = name, name),
+    // What a service does is not one trace, but one for each job.
+    let span = if arguments.command.is_service() {
+        tracing::Span::none()
+    } else {
+        tracing::info_span!("command", otel.name = name, name)
     };
     let work = commands::run(arguments.command).instrument(span);
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let outcome = Box::pin(AssertUnwindSafe(work).catch_unwind()).await;
     outcome.unwrap_or_else(|panic| Err(Failure::panicked(panic.as_ref())))
 }
 

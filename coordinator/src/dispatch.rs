@@ -223,11 +223,13 @@ impl<'c> Dispatch<'c> {
         self.0
             .state
             .change_if(|state| (state.count_failed(class), false));
-        let event = Event::Failed {
-            failure,
-            jitter: jitter(),
-            num_workers: self.0.state.read(|state| state.workers.num_there()),
-            too_little,
+        let event = match too_little {
+            Some(memory) => Event::NeedsMemory(failure, memory),
+            None => Event::Failed {
+                failure,
+                jitter: jitter(),
+                num_workers: self.0.state.read(|state| state.workers.num_there()),
+            },
         };
         self.apply(&at.job, event);
         Ok(())

@@ -47,6 +47,10 @@ fn copies(bucket: &Bucket, spec: &JobSpec) -> Vec<JobSpec> {
     copies
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "figures belong into the output of the test"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_of_a_thousand_jobs_serves_within_seconds() {
     let bucket = Bucket::start().await;

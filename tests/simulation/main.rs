@@ -35,6 +35,10 @@ fn job() -> JobSpec {
     short_job(24, 1)
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "figures belong into the output of the test"
+)]
 #[test]
 fn whatever_fails_each_row_is_in_the_table_once() {
     let spec = job();

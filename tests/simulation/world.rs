@@ -22,7 +22,7 @@ use crate::network;
 use crate::store::FailingStore;
 
 /// How long things go wrong.
-const DISTURBED: Duration = Duration::from_secs(60);
+const DISTURBED: Duration = Duration::from_mins(1);
 /// A job that has not ended by then never will.
 const LIMIT: Duration = Duration::from_mins(30);
 /// How long a group of examples takes.

@@ -190,9 +190,10 @@ impl Kept {
             let is_last = stop.is_cancelled();
             let bytes = read(store, &self.key, &path)?;
             let committing = commit(store, &self.key, &self.attempt, bytes, ONCE);
-            let committed = match is_last {
-                true => in_time(store, &self.key, committing).await,
-                false => committing.await,
+            let committed = if is_last {
+                in_time(store, &self.key, committing).await
+            } else {
+                committing.await
             };
             match committed {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {

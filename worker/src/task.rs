@@ -186,9 +186,10 @@ impl Task<'_> {
         let is_whole = results.iter().flatten().count() == input.rows.len();
         let publication = Publication::<C> {
             // What can be kept here need not wait for a store that takes nothing.
-            policy: match is_whole && context.spool.is_waiting() {
-                true => commit::ONCE,
-                false => commit::COMMITTING,
+            policy: if is_whole && context.spool.is_waiting() {
+                commit::ONCE
+            } else {
+                commit::COMMITTING
             },
             store: context.store.as_ref(),
             worker: &context.id,

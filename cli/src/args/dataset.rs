@@ -129,24 +129,34 @@ pub struct JobOptions {
 #[derive(Debug, Clone, Default, Args)]
 pub struct WorkerOptions {
     /// Compute only on workers with this kind of device, such as `cpu`.
-    #[arg(long, value_name = "DEVICE", help_heading = "Workers")]
-    pub worker_device: Option<String>,
+    #[arg(
+        id = "worker_device",
+        long = "worker-device",
+        value_name = "DEVICE",
+        help_heading = "Workers"
+    )]
+    pub device: Option<String>,
     /// Compute only on workers of this numerics class, such as `x86_64-avx512`: all rows then have the
     /// bits of one kind of processor. `whence doctor` prints this machine's.
-    #[arg(long, value_name = "CLASS", help_heading = "Workers")]
-    pub worker_numerics: Option<String>,
+    #[arg(
+        id = "worker_numerics",
+        long = "worker-numerics",
+        value_name = "CLASS",
+        help_heading = "Workers"
+    )]
+    pub numerics: Option<String>,
     /// Compute only on workers with at least this working memory: `24GiB`.
-    #[arg(long, value_name = "SIZE", value_parser = memory::parse, help_heading = "Workers")]
-    pub worker_memory: Option<u64>,
+    #[arg(id = "worker_memory", long = "worker-memory", value_name = "SIZE", value_parser = memory::parse, help_heading = "Workers")]
+    pub memory: Option<u64>,
 }
 
 impl WorkerOptions {
     /// Returns what the job asks of its workers.
     pub(crate) fn requirements(&self) -> WorkerRequirements {
         WorkerRequirements {
-            device: self.worker_device.clone(),
-            numerics: self.worker_numerics.clone(),
-            memory: self.worker_memory,
+            device: self.device.clone(),
+            numerics: self.numerics.clone(),
+            memory: self.memory,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::run::{command, free_port, marian, translations, whence};
 
@@ -34,7 +34,14 @@ pub(crate) fn coordinator_with(root: &Path, flags: &[&str]) -> (Running, String)
 
 fn started(root: &Path, flags: &[&str]) -> (Running, String) {
     let root = root.display().to_string();
-    let mut child = command(&[&["coordinator", "--root", &root, "-v"], flags].concat())
+    listening(command(
+        &[&["coordinator", "--root", &root, "-v"], flags].concat(),
+    ))
+}
+
+/// Starts a coordinator, which has to be told `-v`. Returns it and its URL.
+pub(crate) fn listening(mut coordinator: Command) -> (Running, String) {
+    let mut child = coordinator
         .stderr(Stdio::piped())
         .spawn()
         .expect("the coordinator starts");

@@ -2,9 +2,8 @@
 //! that a program reads.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -14,18 +13,19 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::cluster::Running;
-use crate::run::{command, free_port, marian, translations, whence};
+use crate::cluster::{Running, listening};
+use crate::run::{command, free_port, marian, translations};
 
 /// How long spans may take to arrive: they are sent in batches.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the collector got: spans with the name of their service.
-#[derive(Debug, Clone, Default)]
-struct Collected(Arc<Mutex<Vec<(String, Span)>>>);
+#[derive(Debug, Clone)]
+struct Collected(watch::Sender<Vec<(String, Span)>>);
 
 #[tonic::async_trait]
 impl TraceService for Collected {
@@ -47,7 +47,7 @@ impl TraceService for Collected {
                 .into_iter()
                 .flat_map(|scope| scope.spans);
             let spans = spans.map(|span| (service.clone(), span));
-            self.0.lock().unwrap().extend(spans);
+            self.0.send_modify(|collected| collected.extend(spans));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -55,27 +55,32 @@ impl TraceService for Collected {
 
 impl Collected {
     /// Waits until a trace has spans of all these names, each with its service. Returns all of its spans.
-    fn trace_with(&self, names: &[(&str, &str)]) -> Vec<Span> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let spans = self.0.lock().unwrap().clone();
-            let traces: BTreeSet<_> = spans.iter().map(|(_, span)| &span.trace_id).collect();
-            for trace in traces {
-                let of_trace = spans.iter().filter(|(_, span)| span.trace_id == *trace);
-                let of_trace: Vec<_> = of_trace.collect();
-                let has = |(service, name): &(&str, &str)| {
-                    let mut found = of_trace.iter();
-                    found.any(|(of, span)| of == service && span.name == *name)
-                };
-                if names.iter().all(has) {
-                    return of_trace.into_iter().map(|(_, span)| span.clone()).collect();
-                }
-            }
-            let got: BTreeSet<_> = spans.iter().map(|(of, span)| (of, &span.name)).collect();
-            assert!(Instant::now() < until, "no trace has all of them: {got:?}");
-            std::thread::sleep(Duration::from_millis(100));
+    async fn trace_with(&self, names: &[(&str, &str)]) -> Vec<Span> {
+        let mut receiver = self.0.subscribe();
+        let arrived = receiver.wait_for(|spans| find_trace(spans, names).is_some());
+        let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+        if let Ok(spans) = arrived {
+            return find_trace(&spans.unwrap(), names).unwrap();
         }
+        let spans = self.0.borrow();
+        let got: BTreeSet<_> = spans.iter().map(|(of, span)| (of, &span.name)).collect();
+        panic!("no trace has all of them: {got:?}");
     }
+}
+
+/// Returns the spans of the trace that has all these names, each with its service.
+fn find_trace(spans: &[(String, Span)], names: &[(&str, &str)]) -> Option<Vec<Span>> {
+    let traces: BTreeSet<_> = spans.iter().map(|(_, span)| &span.trace_id).collect();
+    traces.into_iter().find_map(|trace| {
+        let of_trace = spans.iter().filter(|(_, span)| span.trace_id == *trace);
+        let of_trace: Vec<_> = of_trace.collect();
+        let has = |(service, name): &(&str, &str)| {
+            let mut found = of_trace.iter();
+            found.any(|(of, span)| of == service && span.name == *name)
+        };
+        let has_all = names.iter().all(has);
+        has_all.then(|| of_trace.into_iter().map(|(_, span)| span.clone()).collect())
+    })
 }
 
 fn attribute(span: &Span, key: &str) -> Option<String> {
@@ -86,44 +91,47 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
     }
 }
 
-#[test]
-fn a_job_is_one_trace_from_the_command_to_the_reports() {
+/// Returns the command, which sends its traces to `collector` soon.
+fn traced(arguments: &[&str], collector: &str) -> Command {
+    let mut command = command(arguments);
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_one_trace_from_the_command_to_the_reports() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let collected = Collected::default();
-    let _entered = runtime.enter();
+    let collected = Collected(watch::Sender::default());
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let collector = format!("http://{}", incoming.local_addr().unwrap());
     let service = TraceServiceServer::new(collected.clone());
     let server = tonic::transport::Server::builder().add_service(service);
-    runtime.spawn(server.serve_with_incoming(incoming));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(server.serve_with_incoming(incoming));
 
-    let traced = |arguments: &[&str]| {
-        let mut command = command(arguments);
-        command
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector)
-            .env("OTEL_BSP_SCHEDULE_DELAY", "100")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    };
     let root = folder.path().display().to_string();
-    let address = format!("127.0.0.1:{}", free_port());
-    let url = format!("http://{address}");
-    let serve = ["coordinator", "--root", &root, "--listen", &address];
-    let _coordinator = Running(traced(&serve).spawn().unwrap());
-    let until = Instant::now() + PATIENCE;
-    while whence(&["status", "--coordinator", &url]).status != 0 {
-        assert!(Instant::now() < until, "the coordinator does not answer");
-    }
+    let serve = [
+        "coordinator",
+        "--root",
+        &root,
+        "--listen",
+        "127.0.0.1:0",
+        "-v",
+    ];
+    let (_coordinator, url) = listening(traced(&serve, &collector));
     let (model, data) = (marian(), translations());
     let mut submit = vec!["submit", "-m", &model, "-d", &data, "--coordinator", &url];
     submit.extend(["--split", "train[:2]", "-in", "translation.en"]);
     submit.extend(["-gen", "translation.fr"]);
-    assert!(traced(&submit).status().unwrap().success());
-    let _worker = Running(traced(&["worker", "--coordinator", &url]).spawn().unwrap());
+    assert!(traced(&submit, &collector).status().unwrap().success());
+    let worker = ["worker", "--coordinator", &url];
+    let _worker = Running(traced(&worker, &collector).spawn().unwrap());
 
-    let trace = collected.trace_with(&[
+    let names = [
         ("whence", "submit"),
         ("whence-coordinator", "SubmitJob"),
         ("whence-coordinator", "lease"),
@@ -131,7 +139,8 @@ fn a_job_is_one_trace_from_the_command_to_the_reports() {
         ("whence-worker", "compute"),
         ("whence-coordinator", "FetchShard"),
         ("whence-coordinator", "CompleteShard"),
-    ]);
+    ];
+    let trace = collected.trace_with(&names).await;
     let task = trace.iter().find(|span| span.name == "task").unwrap();
     let lease = trace.iter().find(|span| span.name == "lease").unwrap();
     assert_eq!(task.parent_span_id, lease.span_id);
@@ -141,26 +150,20 @@ fn a_job_is_one_trace_from_the_command_to_the_reports() {
         assert_eq!(value, attribute(lease, key));
     }
     // No text of the dataset is sent anywhere.
-    let all = format!("{:?}", collected.0.lock().unwrap());
-    assert!(
-        !all.contains("toolbar") && !all.contains("translation"),
-        "{all}"
-    );
+    let all = format!("{:?}", *collected.0.borrow());
+    assert!(!all.contains("toolbar"), "{all}");
 }
 
-#[test]
-fn a_collector_that_is_away_costs_nothing_but_its_spans() {
-    let started = Instant::now();
-    let told = command(&["doctor"])
-        .env(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            format!("http://127.0.0.1:{}", free_port()),
-        )
-        .output()
-        .unwrap();
+#[tokio::test]
+async fn a_collector_that_is_away_costs_nothing_but_its_spans() {
+    let away = format!("http://127.0.0.1:{}", free_port());
+    let mut doctor = command(&["doctor"]);
+    doctor.env("OTEL_EXPORTER_OTLP_ENDPOINT", away);
+    let told = tokio::task::spawn_blocking(move || doctor.output().unwrap());
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    let told = told.expect("it does not wait for long").unwrap();
     assert!(told.status.success());
     assert_eq!(String::from_utf8(told.stderr).unwrap(), "");
-    assert!(started.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

@@ -36,6 +36,10 @@ async fn work(stage: &Stage, number: usize) -> Vec<Duration> {
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "figures belong into the output of the test"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_workers_at_once_are_answered_soon() {
     let stage = std::sync::Arc::new(Stage::at(&memory("scale")).await);

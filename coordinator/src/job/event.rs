@@ -56,9 +56,9 @@ pub enum Event {
         /// How many workers are known. With few of them, a model that none can load fails the job
         /// sooner.
         num_workers: usize,
-        /// The worker's memory, if its rows did not fit and a worker with more is there.
-        too_little: Option<u64>,
     },
+    /// An attempt had too little memory, of this many bytes, and a worker with more is there.
+    NeedsMemory(Failure, u64),
     /// An object with rows was seen in a slot.
     Filled {
         /// The slot.

@@ -126,7 +126,6 @@ impl World {
                         failure,
                         jitter: 0.5,
                         num_workers: 3,
-                        too_little: None,
                     };
                     self.job.apply(event, self.now);
                 }

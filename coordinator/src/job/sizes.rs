@@ -6,13 +6,16 @@
 
 use whence_schemas::SlotId;
 
-use super::{Job, Machines};
+use super::{Failure, Job, Machines, Timestamp};
 
 impl Job {
-    /// Leaves a slot to workers with more than `memory`, which was too little for an attempt. That is no
-    /// failure of the slot.
-    pub(super) fn leave_to_larger(&mut self, slot: &SlotId, memory: u64) {
-        if let Some(slot) = self.slots.get_mut(slot) {
+    /// Ends an attempt for which `memory` was too little, and leaves its slot to workers with more. That
+    /// is no failure of the slot.
+    pub(super) fn leave_to_larger(&mut self, failure: &Failure, memory: u64, now: Timestamp) {
+        if !self.end_lease(&failure.slot, &failure.attempt, now) {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(&failure.slot) {
             let before = slot.needs_more_than.unwrap_or_default();
             slot.needs_more_than = Some(memory.max(before));
             self.waits_for_larger = true;
@@ -51,7 +54,7 @@ mod tests {
 
     use super::super::scheduler::{self, Request};
     use super::super::tests::{job, lease};
-    use super::super::{Event, Failure, FailureClass, SlotState};
+    use super::super::{Event, FailureClass, SlotState};
     use super::*;
     use crate::job::Tenants;
     use crate::testing::{at, attempt, slot, worker};
@@ -89,13 +92,7 @@ mod tests {
             class: FailureClass::OutOfMemory,
             message: "the example needs about 20".to_owned(),
         };
-        let event = Event::Failed {
-            failure,
-            jitter: 0.5,
-            num_workers: 2,
-            too_little: Some(10),
-        };
-        job.apply(event, at(1));
+        job.apply(Event::NeedsMemory(failure, 10), at(1));
         assert!(matches!(
             job.slot(&slot(0)),
             Some(SlotState::Pending { .. })

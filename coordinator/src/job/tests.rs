@@ -76,7 +76,6 @@ fn fail(job: &mut Job, slot: &SlotId, number: u128, class: FailureClass, now: Ti
         failure: failure(slot, number, "w", class),
         jitter: 1.0,
         num_workers: 1,
-        too_little: None,
     };
     job.apply(event, now);
 }
@@ -192,7 +191,6 @@ fn a_filled_slot_stays_filled_whatever_comes_late() {
             failure: failure(&slot(0), 1, "a", FailureClass::Internal),
             jitter: 0.5,
             num_workers: 1,
-            too_little: None,
         },
         Event::Split {
             slot: slot(0),
@@ -315,7 +313,6 @@ fn one_worker_without_the_model_does_not_fail_the_job() {
         failure: failure(&slot(0), 1, "a", FailureClass::Model),
         jitter: 0.0,
         num_workers: 4,
-        too_little: None,
     };
     job.apply(event, at(1));
     assert_eq!(next(&job, &request("a", &[]), at(2)), None);
@@ -419,7 +416,6 @@ fn a_model_is_given_up_when_three_workers_could_not_load_it() {
             failure: failure(&slot(0), number, name, FailureClass::Model),
             jitter: 0.0,
             num_workers: 100,
-            too_little: None,
         };
         job.apply(event, at(1));
     }
@@ -467,7 +463,6 @@ fn events_of_slots_that_the_job_does_not_have_change_nothing() {
             failure: failure(&slot(0), 1, "a", FailureClass::Specification),
             jitter: 0.5,
             num_workers: 1,
-            too_little: None,
         },
     ] {
         job.apply(event, at(2));

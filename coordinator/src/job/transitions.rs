@@ -55,8 +55,8 @@ impl Job {
                 failure,
                 jitter,
                 num_workers,
-                too_little,
-            } => self.fail(&failure, jitter, num_workers, too_little, now),
+            } => self.fail(&failure, jitter, num_workers, now),
+            Event::NeedsMemory(failure, memory) => self.leave_to_larger(&failure, memory, now),
             Event::Filled { slot, fill, tokens } => self.fill(&slot, fill, tokens, now),
             Event::Split { slot, bytes } => self.split(&slot, bytes),
             Event::Verified { slot, digest } => self.verified(slot, digest),
@@ -177,14 +177,10 @@ impl Job {
         failure: &Failure,
         jitter: f64,
         num_workers: usize,
-        too_little: Option<u64>,
         now: Timestamp,
     ) {
         if !self.end_lease(&failure.slot, &failure.attempt, now) {
             return;
-        }
-        if let Some(memory) = too_little {
-            return self.leave_to_larger(&failure.slot, memory);
         }
         match failure.class {
             FailureClass::Specification => {

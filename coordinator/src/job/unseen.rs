@@ -44,7 +44,7 @@ impl Job {
             class: FailureClass::Storage,
             message,
         };
-        self.fail(&failure, 0.0, num_workers, None, now);
+        self.fail(&failure, 0.0, num_workers, now);
     }
 }
 

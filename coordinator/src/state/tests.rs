@@ -148,7 +148,6 @@ fn a_slot_that_rests_says_when_it_may_be_leased() {
             failure,
             jitter: 1.0,
             num_workers: 1,
-            too_little: None,
         };
         state.apply(&id, event, at(5));
     }

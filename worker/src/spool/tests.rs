@@ -36,10 +36,10 @@ fn files(folder: &Path) -> Vec<String> {
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().into_string().unwrap();
-            match entry.path().is_dir() {
-                true => open.push(entry.path()),
-                false if name == LOCK => {}
-                false => found.push(name),
+            if entry.path().is_dir() {
+                open.push(entry.path());
+            } else if name != LOCK {
+                found.push(name);
             }
         }
     }

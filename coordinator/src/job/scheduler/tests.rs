@@ -50,7 +50,6 @@ fn job(model: usize, submitted_ms: u64, pasts: &[Past]) -> Job {
                     failure: failure(&slot, index as u128, "other", FailureClass::Transient),
                     jitter: *jitter,
                     num_workers: 2,
-                    too_little: None,
                 };
                 job.apply(event, at(0));
             }
