@@ -261,8 +261,10 @@ impl<'c> Dispatch<'c> {
     fn too_little(self, job: &JobId, worker: &WorkerId) -> Option<u64> {
         self.0.state.read(|state| {
             let memory = state.workers.memory_of(worker)?;
-            let asked = &state.jobs.get(job)?.spec().workers;
-            state.workers.has_larger(memory, asked).then_some(memory)
+            let job = state.jobs.get(job)?;
+            let has_larger = (state.workers)
+                .has_larger(memory, |worker, class| job.may_be_given_to(worker, class));
+            has_larger.then_some(memory)
         })
     }
 

@@ -220,7 +220,8 @@ impl State {
         };
         job.apply(event, now);
         let workers = &self.workers;
-        let is_smaller = |memory| workers.has_larger(memory, &job.spec().workers);
+        let is_smaller =
+            |memory| workers.has_larger(memory, |worker, class| job.may_be_given_to(worker, class));
         Some(Assigned {
             larger_worker: request.class.memory.is_some_and(is_smaller),
             spec_json: job.spec().canonical_json(),

@@ -53,11 +53,15 @@ impl Machines {
         self.classes.get(worker)?.memory
     }
 
-    /// Returns whether a worker that a job may use has more than `memory`.
-    pub fn has_larger(&self, memory: u64, asked: &WorkerRequirements) -> bool {
+    /// Returns whether a worker that `may_work` has more than `memory`.
+    pub fn has_larger(
+        &self,
+        memory: u64,
+        may_work: impl Fn(&WorkerId, &WorkerClass) -> bool,
+    ) -> bool {
         let is_larger = |class: &WorkerClass| class.memory.is_none_or(|theirs| theirs > memory);
-        let mut classes = self.classes.values();
-        classes.any(|class| asked.accept(class) && is_larger(class))
+        let mut classes = self.classes.iter();
+        classes.any(|(worker, class)| is_larger(class) && may_work(worker, class))
     }
 
     /// Returns how many workers are there.

@@ -62,10 +62,7 @@ pub fn assign<'a>(
     }
     let has_leases = !held.is_empty();
     let leased = Leased::count(&open, tenants);
-    open.retain(|job| {
-        let fits = job.spec().workers.accept(&request.class);
-        fits && !job.is_paused() && !job.refused_by.contains(&request.worker)
-    });
+    open.retain(|job| !job.is_paused() && job.may_be_given_to(&request.worker, &request.class));
     open.sort_by_key(|job| job.order());
     let chosen = pending(&open, leased, request, has_leases, now);
     if !chosen.is_empty() {

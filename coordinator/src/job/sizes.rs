@@ -4,11 +4,16 @@
 //! workers with more memory. When the last of them is gone, it is for everybody again, and whoever
 //! computes it writes error rows.
 
-use whence_schemas::SlotId;
+use whence_schemas::{SlotId, WorkerClass, WorkerId};
 
 use super::{Failure, Job, Machines, Timestamp};
 
 impl Job {
+    /// Returns whether a worker of this class may compute the job, and has not failed to.
+    pub(crate) fn may_be_given_to(&self, worker: &WorkerId, class: &WorkerClass) -> bool {
+        self.spec.workers.accept(class) && !self.refused_by.contains(worker)
+    }
+
     /// Ends an attempt for which `memory` was too little, and leaves its slot to workers with more. That
     /// is no failure of the slot.
     pub(super) fn leave_to_larger(&mut self, failure: &Failure, memory: u64, now: Timestamp) {
@@ -37,11 +42,15 @@ impl Job {
         if !self.waits_for_larger {
             return;
         }
-        let asked = &self.spec.workers;
+        let (asked, refused_by) = (&self.spec.workers, &self.refused_by);
+        let may_work = |worker: &WorkerId, class: &WorkerClass| {
+            asked.accept(class) && !refused_by.contains(worker)
+        };
         let mut waits = false;
         for slot in self.slots.values_mut() {
-            slot.needs_more_than =
-                (slot.needs_more_than).filter(|memory| machines.has_larger(*memory, asked));
+            slot.needs_more_than = slot
+                .needs_more_than
+                .filter(|memory| machines.has_larger(*memory, &may_work));
             waits |= slot.needs_more_than.is_some();
         }
         self.waits_for_larger = waits;
@@ -50,8 +59,6 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use whence_schemas::WorkerClass;
-
     use super::super::scheduler::{self, Request};
     use super::super::tests::{job, lease};
     use super::super::{Event, FailureClass, SlotState};
@@ -66,6 +73,16 @@ mod tests {
         }
     }
 
+    fn failed(number: u128, name: &str) -> Failure {
+        Failure {
+            slot: slot(0),
+            attempt: attempt(number),
+            worker: worker(name),
+            class: FailureClass::OutOfMemory,
+            message: "the example needs about 20".to_owned(),
+        }
+    }
+
     fn offered(job: &Job, name: &str, memory: u64) -> usize {
         let request = Request {
             worker: worker(name),
@@ -77,6 +94,30 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_worker_that_cannot_load_the_model_is_not_waited_for() {
+        let mut job = job(&[1]);
+        let mut machines = Machines::default();
+        for (name, memory) in [("small", 10), ("large", 30)] {
+            machines.heard(&worker(name), at(0));
+            machines.introduced(&worker(name), &class(memory));
+        }
+        lease(&mut job, &slot(0), 1, "small", at(0));
+        job.apply(Event::NeedsMemory(failed(1, "small"), 10), at(1));
+        lease(&mut job, &slot(0), 2, "large", at(2));
+        let event = Event::Failed {
+            failure: Failure {
+                class: FailureClass::Model,
+                ..failed(2, "large")
+            },
+            jitter: 0.5,
+            num_workers: 2,
+        };
+        job.apply(event, at(3));
+        job.forget_larger(&machines);
+        assert_eq!(offered(&job, "small", 10), 1);
+    }
+
+    #[test]
     fn a_slot_that_needs_memory_waits_for_a_larger_worker_as_long_as_there_is_one() {
         let mut job = job(&[1]);
         let mut machines = Machines::default();
@@ -85,14 +126,7 @@ mod tests {
             machines.introduced(&worker(name), &class(memory));
         }
         lease(&mut job, &slot(0), 1, "small", at(0));
-        let failure = Failure {
-            slot: slot(0),
-            attempt: attempt(1),
-            worker: worker("small"),
-            class: FailureClass::OutOfMemory,
-            message: "the example needs about 20".to_owned(),
-        };
-        job.apply(Event::NeedsMemory(failure, 10), at(1));
+        job.apply(Event::NeedsMemory(failed(1, "small"), 10), at(1));
         assert!(matches!(
             job.slot(&slot(0)),
             Some(SlotState::Pending { .. })
