@@ -90,7 +90,7 @@ mod tests {
             loaded: Vec::new(),
             class: class(memory),
         };
-        scheduler::assign([job].into_iter(), &Tenants::default(), &request, at(1)).len()
+        scheduler::assign([job].into_iter(), &Tenants::default(), &request, at(200)).len()
     }
 
     #[test]
