@@ -50,7 +50,7 @@ impl Job {
         for slot in self.slots.values_mut() {
             slot.needs_more_than = slot
                 .needs_more_than
-                .filter(|memory| machines.has_larger(*memory, &may_work));
+                .filter(|memory| machines.has_larger(*memory, may_work));
             waits |= slot.needs_more_than.is_some();
         }
         self.waits_for_larger = waits;
