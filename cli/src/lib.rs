@@ -103,7 +103,7 @@ async fn command(name: &str, arguments: args::Arguments) -> Result<(), Failure> 
     let span = if arguments.command.is_service() {
         tracing::Span::none()
     } else {
-        tracing::info_span!("command", otel.name = name, name)
+        tracing::info_span!("command", otel.name = name)
     };
     let work = commands::run(arguments.command).instrument(span);
     let outcome = Box::pin(AssertUnwindSafe(work).catch_unwind()).await;

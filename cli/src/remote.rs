@@ -191,7 +191,7 @@ impl Jobs {
                     match budget.spend(status::kind(&status), Instant::now(), jitter()) {
                         Verdict::Retry { pause, time_left } => {
                             let left = in_words(time_left);
-                            tracing::info!(
+                            tracing::warn!(
                                 cause = %status.message(),
                                 "the coordinator went away; trying for another {left}"
                             );

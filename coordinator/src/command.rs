@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use whence_schemas::user_path;
@@ -48,9 +49,9 @@ pub struct Arguments {
 /// If another coordinator serves the root, waits for its end first. Fails if the address or the storage
 /// root cannot be used, or a newer coordinator takes over.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
-    let (incoming, address) = server::listen(&arguments.listen).await?;
+    let (mut incoming, address) = server::listen(&arguments.listen).await?;
     let access = arguments.access.load(address)?;
-    let coordinator = Coordinator::start(Config {
+    let config = Config {
         allowed: arguments.access.places(),
         tenancy: arguments.access.tenancy()?,
         address: Some(standby::reachable(address)),
@@ -60,8 +61,19 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         heartbeat_interval: arguments.heartbeat,
         lease_ttl: arguments.lease_ttl,
         ..Config::new(arguments.root)
-    })
-    .await?;
+    };
+    {
+        let standing_by = Coordinator::stand_by(&config);
+        tokio::pin!(standing_by);
+        loop {
+            tokio::select! {
+                ended = &mut standing_by => break ended?,
+                // A caller must not wait for a coordinator that does not serve: hung up on, it asks again.
+                Some(caller) = incoming.next() => drop(caller),
+            }
+        }
+    }
+    let coordinator = Coordinator::start(config).await?;
     info!(%address, "listening");
     let http = match &arguments.http_listen {
         Some(address) => Some(http::listen(address).await?),

@@ -36,9 +36,6 @@ impl Coordinator {
     /// With [`Scope::Root`] it then claims a new epoch and recovers the jobs below the root that have not
     /// ended. With [`Scope::Submitted`] it does neither, so it can run beside the root's own coordinator.
     ///
-    /// If another coordinator of the root answers at the address it has recorded, waits for its end,
-    /// unless `config` says otherwise.
-    ///
     /// Fails if the settings contradict each other, or if the store does not answer, does not
     /// guarantee create-once writes, or has another layout version.
     pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
@@ -46,9 +43,6 @@ impl Coordinator {
         let store = store::open(&config.store_url)?;
         root::check(store.as_ref()).await?;
         let address = config.address.map(|address| address.to_string());
-        if let (Some(address), Scope::Root, false) = (&address, config.scope, config.takes_over) {
-            standby::wait(store.as_ref(), address).await?;
-        }
         let claim = epoch::Claim {
             at_ms: Clock::calendar_ms(),
             process: std::process::id(),
@@ -80,6 +74,21 @@ impl Coordinator {
         Ok(Arc::new(Self {
             core: Arc::new(core),
         }))
+    }
+
+    /// Waits as long as another coordinator of the root answers at the address it has recorded, unless
+    /// `config` says otherwise.
+    ///
+    /// Fails if the settings contradict each other, or if the store cannot be used.
+    pub async fn stand_by(config: &Config) -> Result<(), Error> {
+        config.check()?;
+        let address = config.address.map(|address| address.to_string());
+        let (Some(address), Scope::Root, false) = (address, config.scope, config.takes_over) else {
+            return Ok(());
+        };
+        let store = store::open(&config.store_url)?;
+        root::check(store.as_ref()).await?;
+        standby::wait(store.as_ref(), &address).await
     }
 
     /// Returns the URL of the storage root.

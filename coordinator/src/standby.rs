@@ -132,6 +132,11 @@ mod tests {
     use crate::access::Access;
     use crate::{Config, Coordinator, server};
 
+    async fn start_in_turn(config: Config) -> Result<Arc<Coordinator>, Error> {
+        Coordinator::stand_by(&config).await?;
+        Coordinator::start(config).await
+    }
+
     #[tokio::test]
     async fn a_second_coordinator_waits_until_the_first_has_ended() {
         let root = tempfile::tempdir().unwrap();
@@ -150,7 +155,7 @@ mod tests {
         ));
         let (_incoming, other) = server::listen("127.0.0.1:0").await.unwrap();
         let waiting = async {
-            let mut second = Box::pin(Coordinator::start(config(other)));
+            let mut second = Box::pin(start_in_turn(config(other)));
             let early = timeout(3 * LOOK_EVERY, &mut second).await;
             assert!(early.is_err(), "it took over from one that serves");
             shutdown.cancel();
@@ -164,7 +169,7 @@ mod tests {
             takes_over: true,
             ..config(address)
         };
-        let hasty = timeout(LOOK_EVERY, Coordinator::start(hasty)).await;
+        let hasty = timeout(LOOK_EVERY, start_in_turn(hasty)).await;
         assert_eq!(hasty.unwrap().unwrap().core.epoch.0, 3);
     }
 

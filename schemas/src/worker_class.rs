@@ -57,8 +57,7 @@ impl fmt::Display for WorkerRequirements {
         let parts = [
             self.device.as_ref().map(|name| format!("device {name}")),
             (self.numerics.as_ref()).map(|name| format!("numerics class {name}")),
-            self.memory
-                .map(|bytes| format!("at least {bytes} bytes of memory")),
+            (self.memory).map(|bytes| format!("at least {} of memory", amount(bytes))),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
@@ -70,9 +69,18 @@ impl fmt::Display for WorkerClass {
         let (device, numerics) = (&self.device, &self.numerics);
         write!(f, "device {device}, numerics class {numerics}")?;
         match self.memory {
-            Some(bytes) => write!(f, ", {bytes} bytes of memory"),
+            Some(bytes) => write!(f, ", {} of memory", amount(bytes)),
             None => Ok(()),
         }
+    }
+}
+
+/// Returns an amount of memory as a person writes it.
+fn amount(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => format!("{bytes} bytes"),
+        mebibytes if mebibytes < 1024 => format!("{mebibytes} MiB"),
+        mebibytes => format!("{:.1} GiB", mebibytes as f64 / 1024.0),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use whence_schemas::{WorkerClass, WorkerId, cache_folder};
 
-use crate::memory;
+use crate::{Error, memory};
 
 /// Settings of a worker.
 #[derive(Debug, Clone, Args)]
@@ -82,6 +82,20 @@ impl Config {
     pub(crate) fn spool_folder(&self) -> PathBuf {
         let default = || cache_folder(|name| std::env::var(name).ok()).join("spool");
         self.spool.clone().unwrap_or_else(default)
+    }
+
+    /// Fails if results could not be kept in the folder that was named for them. It is only needed in an
+    /// outage, when it is too late to learn that.
+    pub(crate) fn check_spool(&self) -> Result<(), Error> {
+        let Some(folder) = self.spool.as_deref().filter(|_| self.spool_limit > 0) else {
+            return Ok(());
+        };
+        let made = std::fs::create_dir_all(folder);
+        let written = made.and_then(|()| tempfile::tempfile_in(folder));
+        written.map(drop).map_err(|source| Error::Spool {
+            folder: folder.display().to_string(),
+            source,
+        })
     }
 
     /// Returns the arguments that give a worker process these settings.
@@ -169,6 +183,25 @@ mod tests {
             let parsed = parse(&arguments).unwrap();
             assert_eq!(format!("{parsed:?}"), format!("{config:?}"));
         }
+    }
+
+    #[test]
+    fn a_folder_for_results_that_cannot_be_written_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let check = |spool: PathBuf, spool_limit| {
+            let config = Config {
+                spool: Some(spool),
+                spool_limit,
+                ..Config::default()
+            };
+            config.check_spool().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(folder.path().join("new/one"), 1), Ok(()));
+        let refused = check(file.clone(), 1).unwrap_err();
+        assert!(refused.contains("/file` cannot be written"), "{refused}");
+        assert_eq!(check(file, 0), Ok(()));
     }
 
     #[test]

@@ -42,6 +42,14 @@ pub enum Error {
         /// Memory that the smallest computation needs, in bytes.
         least: u64,
     },
+    /// The folder of `--spool` cannot be written.
+    #[error("--spool: `{folder}` cannot be written; name another folder, or --spool-limit 0")]
+    Spool {
+        /// The folder.
+        folder: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// No coordinator answered for longer than the grace period.
     #[error("no coordinator answered at {address} for {grace}; start one, then this worker again, or name another with `--coordinator`", grace = humantime::format_duration(*.grace))]
     Orphaned {
@@ -68,7 +76,9 @@ impl Error {
     /// Returns the kind of the error, from which the exit status follows.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused { .. } | Self::Access(_) | Self::Memory { .. } => ErrorKind::Invalid,
+            Self::Refused { .. } | Self::Access(_) | Self::Memory { .. } | Self::Spool { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Coordinator { kind, .. } => *kind,
             Self::Orphaned { .. } | Self::System { .. } => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),

@@ -19,9 +19,10 @@ pub struct Show {
     pub job: String,
     /// Number of the row, or a range of rows such as `3:10`. If absent, the first row that was attributed.
     pub example: Option<ExampleRange>,
-    /// Which of the row's generated sequences (`num_return_sequences`), counted from 0.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "example")]
-    pub sample: i32,
+    /// Which of a row's generated sequences (`num_return_sequences`), counted from 0. Default: the first
+    /// of a row, all of a range.
+    #[arg(long, value_name = "N", requires = "example")]
+    pub sample: Option<i32>,
     /// Where the table is.
     #[command(flatten)]
     pub storage: StorageOptions,

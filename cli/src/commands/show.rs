@@ -27,7 +27,7 @@ async fn show(arguments: &Show) -> Result<(), Failure> {
     }
     let row = match arguments.example {
         Some(ExampleRange::One(example)) => {
-            let sample = arguments.sample;
+            let sample = arguments.sample.unwrap_or_default();
             source.row(RowId { example, sample }).await?
         }
         Some(ExampleRange::Several(first, end)) => {
@@ -65,15 +65,18 @@ async fn show_several(arguments: &Show, source: &Source, range: Range<i64>) -> R
         .map(|path| artifacts::begin_page_at(path, source.attribution(), source.model()))
         .transpose()?;
     let mut rows = Rows::of(source).await?;
-    let mut shown = 0_u64;
+    let (mut found, mut shown) = (0_u64, 0_u64);
     while let Some(row) = rows.next().await? {
         if row.id.example >= range.end {
             break;
         }
-        if !range.contains(&row.id.example) {
+        let is_asked = arguments
+            .sample
+            .is_none_or(|sample| sample == row.id.sample);
+        if !range.contains(&row.id.example) || !is_asked {
             continue;
         }
-        shown += 1;
+        found += 1;
         let row = source.shown(row)?;
         let attribution = match row.result {
             Ok(attribution) => attribution,
@@ -82,6 +85,7 @@ async fn show_several(arguments: &Show, source: &Source, range: Range<i64>) -> R
                 continue;
             }
         };
+        shown += 1;
         let input_text = row.input_text.unwrap_or_default();
         let heatmaps = viz::heatmaps(&attribution, &names);
         if let Some(page) = &mut page {
@@ -96,9 +100,13 @@ async fn show_several(arguments: &Show, source: &Source, range: Range<i64>) -> R
             draw(&heatmaps, arguments.pictures)?;
         }
     }
-    if shown == 0 {
-        let name = source.name();
+    let name = source.name();
+    if found == 0 {
         return Err(Failure::request(format!("{name} has no such examples")));
+    }
+    if shown == 0 {
+        let refused = format!("none of these examples of {name} could be attributed");
+        return Err(Failure::run(refused));
     }
     match (page, &arguments.viz_path) {
         (Some(page), Some(path)) => artifacts::finished(page.finish()?, path),
@@ -114,7 +122,7 @@ async fn show_context(arguments: &Show, results: &Results) -> Result<(), Failure
             return Err(Failure::request(refused));
         }
         Some(ExampleRange::One(example)) => {
-            let sample = arguments.sample;
+            let sample = arguments.sample.unwrap_or_default();
             results.context_row(RowId { example, sample }).await?
         }
         None => first(results.first_analyzed().await?, results)?,

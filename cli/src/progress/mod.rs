@@ -38,6 +38,8 @@ const JSON_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct JobProgress {
     shown: Shown,
     watch: Option<Watch>,
+    /// Whether it was said that no worker has what the job asks for.
+    has_warned: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,11 @@ impl JobProgress {
         if let Shown::Bar(bar) = &shown {
             *visible_bar() = Some(bar.clone());
         }
-        Self { shown, watch: None }
+        Self {
+            shown,
+            watch: None,
+            has_warned: false,
+        }
     }
 
     /// Takes in a new status of the job and shows it. The first one begins the watch.
@@ -76,6 +82,12 @@ impl JobProgress {
         let now = Instant::now();
         let watch = self.watch.get_or_insert_with(|| Watch::begin(status, now));
         watch.observe(status, now);
+        let is_hidden = matches!(self.shown, Shown::Nothing);
+        if is_hidden && !status.waiting_for.is_empty() && !self.has_warned {
+            self.has_warned = true;
+            let (job, asked) = (&status.job_id, &status.waiting_for);
+            tracing::warn!("job {job} waits for a worker with {asked}");
+        }
         self.refresh();
     }
 

@@ -89,6 +89,7 @@ impl Watch {
             "work_total": work_total,
             "work_done": work_done,
             "workers": status.workers,
+            "waiting_for": status.waiting_for,
             "rows_per_second": self.rows.rate(at).map(rounded),
             "tokens_per_second": self.tokens.rate(at).map(rounded),
             "seconds": at.as_secs_f64().round(),
@@ -210,7 +211,7 @@ mod tests {
         watch.status.set_state(JobState::Running);
         let expected = json!({
             "job": "", "state": "running", "rows_total": 300, "rows_done": 100, "rows_failed": 2,
-            "work_total": 900, "work_done": 100, "workers": 1, "rows_per_second": 25.0,
+            "work_total": 900, "work_done": 100, "workers": 1, "waiting_for": "", "rows_per_second": 25.0,
             "tokens_per_second": 10_000.0, "seconds": 4.0, "seconds_left": 32.0,
         });
         assert_eq!(watch.to_json(now), expected);

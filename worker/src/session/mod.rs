@@ -67,6 +67,7 @@ pub async fn run(
     if let Some(allowed) = config.memory.filter(|allowed| *allowed < least) {
         return Err(Error::Memory { allowed, least });
     }
+    config.check_spool()?;
     let device = Device::start(&config).map_err(|source| {
         let action = "start the device's thread";
         Error::System { action, source }
