@@ -7,12 +7,17 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use whence_schemas::user_path;
 
 use crate::access::AccessOptions;
 use crate::{Config, Coordinator, Error, http, server, standby};
+
+/// How long callers of a coordinator wait that has just been started. One that does not serve by then is
+/// in reserve for another.
+const HANGS_UP_AFTER: Duration = Duration::from_secs(5);
 
 /// Leases shards of datasets to workers and seals their tables.
 #[derive(Debug, Parser)]
@@ -62,17 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         lease_ttl: arguments.lease_ttl,
         ..Config::new(arguments.root)
     };
-    {
-        let standing_by = Coordinator::stand_by(&config);
-        tokio::pin!(standing_by);
-        loop {
-            tokio::select! {
-                ended = &mut standing_by => break ended?,
-                // A caller must not wait for a coordinator that does not serve: hung up on, it asks again.
-                Some(caller) = incoming.next() => drop(caller),
-            }
-        }
-    }
+    stand_by(&config, &mut incoming).await?;
     let coordinator = Coordinator::start(config).await?;
     info!(%address, "listening");
     let http = match &arguments.http_listen {
@@ -107,4 +102,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     // Serving ends once the requests in progress are finished.
     shutdown.cancel();
     serving.await
+}
+
+/// Waits as long as another coordinator serves the root. After a while, callers are hung up on.
+async fn stand_by(config: &Config, incoming: &mut TcpListenerStream) -> Result<(), Error> {
+    let standing_by = Coordinator::stand_by(config);
+    let is_long = tokio::time::sleep(HANGS_UP_AFTER);
+    tokio::pin!(standing_by, is_long);
+    let mut hangs_up = false;
+    loop {
+        tokio::select! {
+            ended = &mut standing_by => return ended,
+            () = &mut is_long, if !hangs_up => hangs_up = true,
+            // A caller must not wait for a coordinator that does not serve: hung up on, it asks again.
+            Some(caller) = incoming.next(), if hangs_up => drop(caller),
+        }
+    }
 }
