@@ -111,8 +111,8 @@ impl<C: Computation> Publication<'_, C> {
         Ok(object.map(|object| object.object))
     }
 
-    /// Returns the object for the slot of `rows`, or `None` if none of them is finished. A result that is too large becomes a tombstone, so that its
-    /// halves hold it.
+    /// Returns the object for the slot of `rows`, or `None` if none of them is finished. A result that
+    /// is too large becomes a tombstone, so that its halves hold it.
     fn object(&self, slot: &SlotId, rows: &Range<u64>) -> Result<Option<Object>, Failure> {
         let is_done = |row: u64| self.results.get(row as usize).is_some_and(Option::is_some);
         let placement = Placement::of(rows, is_done);
@@ -194,7 +194,7 @@ impl<C: Computation> Publication<'_, C> {
         let mut origins = Vec::with_capacity(rows.len());
         for origin in rows {
             let row = &self.input.rows[origin];
-            let samples = self.results[origin].iter().flatten().collect::<Vec<_>>();
+            let samples = self.results[origin].as_deref().unwrap_or_default();
             origins.resize(origins.len() + samples.len(), origin as u64);
             table_rows.extend(rows_of_samples::<C>(row, samples, forces));
         }
@@ -220,14 +220,11 @@ struct Object {
 
 /// Returns one table row per result of a dataset row. `forces` says whether the job forces targets,
 /// which is told of error rows too.
-pub(crate) fn rows_of_samples<'s, C: Computation>(
+pub(crate) fn rows_of_samples<C: Computation>(
     row: &InputRow,
-    samples: impl IntoIterator<Item = &'s Result<C::Output, RowError>>,
+    samples: &[Result<C::Output, RowError>],
     forces: bool,
-) -> impl Iterator<Item = TableRow<C::Output>>
-where
-    C::Output: 's,
-{
+) -> impl Iterator<Item = TableRow<C::Output>> {
     (0..).zip(samples).map(move |(sample, result)| TableRow {
         id: RowId {
             example: row.example_id,

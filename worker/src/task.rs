@@ -285,12 +285,11 @@ impl Task<'_> {
 fn withhold<C: Computation>(results: &mut [Option<Samples<C::Output>>]) -> Result<(), Failure> {
     let mut lacking = None;
     for samples in results.iter_mut() {
-        let errors = samples
+        let mut errors = samples
             .iter()
             .flatten()
             .filter_map(|sample| sample.as_ref().err());
-        let needs = errors.into_iter().find(|error| error.code == OUT_OF_MEMORY);
-        if let Some(needs) = needs {
+        if let Some(needs) = errors.find(|error| error.code == OUT_OF_MEMORY) {
             lacking = Some(needs.message.clone());
             *samples = None;
         }

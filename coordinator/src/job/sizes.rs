@@ -42,17 +42,18 @@ impl Job {
         if !self.waits_for_larger {
             return;
         }
-        let (asked, refused_by) = (&self.spec.workers, &self.refused_by);
-        let may_work = |worker: &WorkerId, class: &WorkerClass| {
-            asked.accept(class) && !refused_by.contains(worker)
-        };
-        let mut waits = false;
-        for slot in self.slots.values_mut() {
-            slot.needs_more_than = slot
-                .needs_more_than
-                .filter(|memory| machines.has_larger(*memory, may_work));
-            waits |= slot.needs_more_than.is_some();
+        let may_work = |worker: &WorkerId, class: &WorkerClass| self.may_be_given_to(worker, class);
+        let is_over = |memory| !machines.has_larger(memory, may_work);
+        let slots = self.slots.iter();
+        let over = slots.filter(|(_, slot)| slot.needs_more_than.is_some_and(is_over));
+        let over: Vec<_> = over.map(|(id, _)| id.clone()).collect();
+        for id in over {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.needs_more_than = None;
+            }
         }
+        let mut slots = self.slots.values();
+        let waits = slots.any(|slot| slot.needs_more_than.is_some());
         self.waits_for_larger = waits;
     }
 }
@@ -93,16 +94,22 @@ mod tests {
         scheduler::assign([job].into_iter(), &Tenants::default(), &request, at(200)).len()
     }
 
-    #[test]
-    fn a_larger_worker_that_cannot_load_the_model_is_not_waited_for() {
-        let mut job = job(&[1]);
+    /// Returns a job whose only slot a small worker has no memory for, and that worker with a large one.
+    fn too_large_for_the_small_one() -> (Job, Machines) {
         let mut machines = Machines::default();
         for (name, memory) in [("small", 10), ("large", 30)] {
             machines.heard(&worker(name), at(0));
             machines.introduced(&worker(name), &class(memory));
         }
+        let mut job = job(&[1]);
         lease(&mut job, &slot(0), 1, "small", at(0));
         job.apply(Event::NeedsMemory(failed(1, "small"), 10), at(1));
+        (job, machines)
+    }
+
+    #[test]
+    fn a_larger_worker_that_cannot_load_the_model_is_not_waited_for() {
+        let (mut job, machines) = too_large_for_the_small_one();
         lease(&mut job, &slot(0), 2, "large", at(2));
         let event = Event::Failed {
             failure: Failure {
@@ -119,14 +126,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_needs_memory_waits_for_a_larger_worker_as_long_as_there_is_one() {
-        let mut job = job(&[1]);
-        let mut machines = Machines::default();
-        for (name, memory) in [("small", 10), ("large", 30)] {
-            machines.heard(&worker(name), at(0));
-            machines.introduced(&worker(name), &class(memory));
-        }
-        lease(&mut job, &slot(0), 1, "small", at(0));
-        job.apply(Event::NeedsMemory(failed(1, "small"), 10), at(1));
+        let (mut job, mut machines) = too_large_for_the_small_one();
         assert!(matches!(
             job.slot(&slot(0)),
             Some(SlotState::Pending { .. })
