@@ -247,7 +247,10 @@ pub(crate) fn find(text: &str, ids: &[JobId]) -> Result<JobId, Failure> {
         (Some(_), Some(_)) => Err(Failure::request(format!(
             "several jobs begin with `{text}`; write more of the id"
         ))),
-        (None, _) => Err(Failure::request(format!("there is no job `{text}`"))),
+        (None, _) => Err(Failure::request(format!("there is no job `{text}`")).hint(
+            "whence looks below `--root`; for a job of another root name that, and for one of a \
+                 coordinator `--cluster`",
+        )),
     }
 }
 

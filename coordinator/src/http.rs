@@ -43,10 +43,19 @@ pub async fn serve(
 }
 
 async fn ready(State(coordinator): State<Arc<Coordinator>>) -> (StatusCode, String) {
-    match coordinator.core.serving() {
-        Ok(()) => (StatusCode::OK, "serves\n".to_owned()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    if let Err(reason) = coordinator.core.serving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
     }
+    // Workers hold out through an outage of the store, and must still reach their coordinator.
+    let fault = coordinator
+        .core
+        .state
+        .read(|state| state.store_fault.clone());
+    let told = match fault {
+        None => "serves\n".to_owned(),
+        Some(fault) => format!("serves, but the store does not answer: {fault}\n"),
+    };
+    (StatusCode::OK, told)
 }
 
 async fn measured(State(coordinator): State<Arc<Coordinator>>) -> impl IntoResponse {
@@ -96,6 +105,11 @@ mod tests {
                 "{metrics}"
             );
             assert!(get(address, "/other").await.starts_with("HTTP/1.1 404"));
+            let state = &stage.coordinator.core.state;
+            state.change(|state| state.store_fault = Some("503".to_owned()));
+            let ready = get(address, "/readyz").await;
+            assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+            assert!(ready.contains("does not answer: 503"), "{ready}");
             stage.coordinator.drain();
             let draining = get(address, "/readyz").await;
             assert!(draining.starts_with("HTTP/1.1 503"), "{draining}");

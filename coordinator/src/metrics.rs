@@ -70,6 +70,12 @@ const CATALOG: &[Metric] = &[
         values: |state| vec![(None, state.workers.num_there() as u64)],
     },
     Metric {
+        name: "whence_store_up",
+        kind: Kind::Gauge,
+        about: "1 if the store answered when it was last asked, 0 if it did not.",
+        values: |state| vec![(None, u64::from(state.store_fault.is_none()))],
+    },
+    Metric {
         name: "whence_tokens",
         kind: Kind::Gauge,
         about: "Tokens attributed since the coordinator started, as workers report them.",
@@ -191,6 +197,7 @@ mod tests {
             "whence_slots{state=\"pending\"} 1",
             "whence_slots{state=\"leased\"} 1",
             "whence_workers 0",
+            "whence_store_up 1",
             "whence_tokens 7",
             "# TYPE whence_attempts_failed_total counter",
             "whence_attempts_failed_total{class=\"lost\"} 2",

@@ -66,25 +66,28 @@ impl<'c> Reconciler<'c> {
         let config = &self.0.config;
         let mut changes = self.0.state.changes();
         let mut next_poll = Instant::now() + config.poll_interval;
+        let mut unread = None;
         loop {
             changes.mark_unchanged();
             self.expire().await;
-            if let Err(error) = self.write_due().await {
-                tracing::warn!(
-                    error = chain(&error),
-                    "the store did not take what is due, trying again"
-                );
-            }
+            let unwritten =
+                self.write_due().await.err().map(|error| {
+                    fault_of(&error, "the store did not take what is due, trying again")
+                });
             if Instant::now() >= next_poll {
-                match self.poll_store().await {
+                unread = match self.poll_store().await {
                     Err(error @ Error::SteppedDown { .. }) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(error = chain(&error), "the store could not be polled");
-                    }
-                    Ok(()) => {}
-                }
+                    polled => polled
+                        .err()
+                        .map(|error| fault_of(&error, "the store could not be polled")),
+                };
                 next_poll = Instant::now() + config.poll_interval;
             }
+            // Nobody waits for this, so nobody is woken.
+            let fault = unwritten.or_else(|| unread.clone());
+            self.0
+                .state
+                .change_if(|state| (state.store_fault = fault, false));
             // Leases expire without an event, so they must be checked regularly.
             let tick = Instant::now() + config.heartbeat_interval / 2;
             tokio::select! {
@@ -304,6 +307,13 @@ impl<'c> Reconciler<'c> {
         let now = self.0.clock.now();
         self.0.state.change(|state| state.apply(job, event, now));
     }
+}
+
+/// Logs what is wrong with the store, and returns it for whoever asks how the coordinator is.
+fn fault_of(error: &Error, told: &str) -> String {
+    let fault = chain(error);
+    tracing::warn!(error = fault, "{told}");
+    fault
 }
 
 #[cfg(test)]

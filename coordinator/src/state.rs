@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) newer: Option<Epoch>,
     /// Attempts that failed or were lost, by the code of their class.
     pub(crate) failed: BTreeMap<&'static str, u64>,
+    /// What the store last refused, if it has not answered since.
+    pub(crate) store_fault: Option<String>,
     /// Whether the coordinator is shutting down and hands out no more slots.
     pub(crate) is_draining: bool,
 }

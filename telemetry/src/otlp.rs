@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tonic::codegen::http::Uri;
 
 /// The variables that name a collector, the more specific one first.
 const ENDPOINTS: [&str; 2] = [
@@ -27,6 +28,14 @@ pub enum TelemetryError {
     /// The protocol is not spoken.
     #[error("{variable} is `{value}`; traces are sent over `grpc` only, usually to port 4317")]
     Protocol {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The address of the collector is none.
+    #[error("{variable} is `{value}`; it must be a URL, such as `http://localhost:4317`")]
+    Endpoint {
         /// The variable.
         variable: &'static str,
         /// Its value.
@@ -74,23 +83,38 @@ pub(crate) fn provider(
     Ok(Some(provider.build()))
 }
 
-/// Returns the address of the collector. Fails if another protocol than gRPC is asked for.
+/// Returns the address of the collector. Fails if it is no URL, or if another protocol than gRPC is
+/// asked for.
 fn endpoint(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, TelemetryError> {
     if variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let Some(endpoint) = ENDPOINTS.into_iter().find_map(variable) else {
+    let first_set = |names: [&'static str; 2]| {
+        let mut names = names.into_iter();
+        names.find_map(|name| Some((name, variable(name)?)))
+    };
+    let Some((variable, endpoint)) = first_set(ENDPOINTS) else {
         return Ok(None);
     };
-    let protocol = PROTOCOLS
-        .into_iter()
-        .find_map(|name| Some((name, variable(name)?)));
-    match protocol {
+    if !is_url(&endpoint) {
+        let value = endpoint;
+        return Err(TelemetryError::Endpoint { variable, value });
+    }
+    match first_set(PROTOCOLS) {
         Some((variable, value)) if value != "grpc" => {
             Err(TelemetryError::Protocol { variable, value })
         }
         Some(_) | None => Ok(Some(endpoint)),
     }
+}
+
+/// Returns whether `text` has what a connection needs: how it is made, and to which machine.
+fn is_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let is_spoken = matches!(uri.scheme_str(), Some("http" | "https"));
+    is_spoken && uri.host().is_some_and(|host| !host.is_empty())
 }
 
 #[cfg(test)]
@@ -124,5 +148,20 @@ mod tests {
             refused.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is `http/protobuf`"),
             "{refused}"
         );
+    }
+    #[test]
+    fn an_address_that_cannot_be_called_is_refused_with_its_variable() {
+        for wrong in [
+            "localhost:4317",
+            "collector",
+            "ftp://a:4317",
+            "http://",
+            "http://a b",
+        ] {
+            let set = [("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)];
+            let refused = chosen(&set).unwrap_err().to_string();
+            let told = format!("OTEL_EXPORTER_OTLP_ENDPOINT is `{wrong}`; it must be a URL");
+            assert!(refused.starts_with(&told), "{refused}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Starts the logs and the traces of a process.
 
+use std::time::Duration;
+
 use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -12,6 +14,9 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::format::LogFormat;
 use crate::otlp::{self, TelemetryError};
+
+/// How long the end of a process waits for the collector to take the last spans.
+const LAST_SENT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is logged, and under which name traces are sent.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(provider) = &self.0 {
             // What a collector that does not answer loses is not worth a message.
-            let _ = provider.shutdown();
+            let _ = provider.shutdown_with_timeout(LAST_SENT_WITHIN);
         }
     }
 }

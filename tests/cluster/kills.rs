@@ -11,7 +11,7 @@ use whence_tests::naive_reader::NaiveReader;
 use whence_tests::processes::Process;
 use whence_tests::seeds::{Random, rounds, seed};
 
-/// What is killed in one run, in random order: a worker, the coordinator, or both, so that only the store
+/// What is killed twice in one run, in random order: a worker, the coordinator, or both, so that only the store
 /// remembers the job.
 const VICTIMS: [Victims; 9] = [
     Victims::Worker,
@@ -68,7 +68,7 @@ impl Cluster {
     async fn survive(mut self, spec: &JobSpec) -> History {
         let job = self.machines.submit(spec).await;
         let mut done = 0;
-        let mut all = VICTIMS;
+        let mut all = [VICTIMS, VICTIMS].concat();
         self.random.shuffle(&mut all);
         for victims in all {
             let status = self

@@ -1,5 +1,6 @@
 //! Which examples are meant: one by its number, or a range as in Python.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// One example, or several that follow each other.
@@ -9,6 +10,16 @@ pub enum ExampleRange {
     One(i64),
     /// From the first number on, up to but without the second.
     Several(i64, i64),
+}
+
+impl fmt::Display for ExampleRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(number) => write!(f, "{number}"),
+            Self::Several(first, i64::MAX) => write!(f, "{first}:"),
+            Self::Several(first, end) => write!(f, "{first}:{end}"),
+        }
+    }
 }
 
 impl FromStr for ExampleRange {
@@ -30,7 +41,10 @@ impl FromStr for ExampleRange {
         };
         let (first, end) = (number(first, 0)?, number(end, i64::MAX)?);
         if first < 0 || end <= first {
-            return Err("the range has no examples; it goes up to its second number".to_owned());
+            return Err(
+                "a range goes from its first number up to, but without, its second: `3:10`"
+                    .to_owned(),
+            );
         }
         Ok(Self::Several(first, end))
     }
@@ -47,6 +61,9 @@ mod tests {
         assert_eq!(parse("3:10"), Ok(ExampleRange::Several(3, 10)));
         assert_eq!(parse(":2"), Ok(ExampleRange::Several(0, 2)));
         assert_eq!(parse("5:"), Ok(ExampleRange::Several(5, i64::MAX)));
+        for written in ["7", "3:10", "5:"] {
+            assert_eq!(parse(written).unwrap().to_string(), written);
+        }
         for wrong in ["", "x", "3:x", "4:4", "5:3", "-3:2", "3-5"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

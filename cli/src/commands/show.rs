@@ -102,7 +102,9 @@ async fn show_several(arguments: &Show, source: &Source, range: Range<i64>) -> R
     }
     let name = source.name();
     if found == 0 {
-        return Err(Failure::request(format!("{name} has no such examples")));
+        let asked = arguments.example.map(|asked| format!(" {asked}"));
+        let asked = asked.unwrap_or_default();
+        return Err(Failure::request(format!("{name} has no examples{asked}")));
     }
     if shown == 0 {
         let refused = format!("none of these examples of {name} could be attributed");

@@ -1,4 +1,6 @@
 //! Many workers at once: how soon each gets its answer.
+//!
+//! `WHENCE_TEST_ROUNDS` multiplies the slots; five rounds are 10,000.
 
 use std::time::Duration;
 
@@ -10,11 +12,19 @@ use crate::job::Phase;
 use crate::testing::{Stage, request};
 
 const WORKERS: usize = 200;
+/// Slots of one round.
 const SLOTS: usize = 2000;
 /// How long a worker takes for a slot, at most.
 const WORK_MS: usize = 2000;
 /// What 99 of 100 requests must not take longer than. Tests are not optimized, and share two cores.
 const SOON: Duration = Duration::from_millis(250);
+
+/// Returns how many slots the workers fill.
+fn num_slots() -> usize {
+    let rounds = std::env::var("WHENCE_TEST_ROUNDS").ok();
+    let rounds = rounds.map_or(1, |rounds| rounds.parse().expect("rounds are a number"));
+    SLOTS * rounds
+}
 
 /// Asks for slots and fills them until there are none. Returns how long each answer took.
 async fn work(stage: &Stage, number: usize) -> Vec<Duration> {
@@ -42,8 +52,9 @@ async fn work(stage: &Stage, number: usize) -> Vec<Duration> {
 )]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_workers_at_once_are_answered_soon() {
+    let slots = num_slots();
     let stage = std::sync::Arc::new(Stage::at(&memory("scale")).await);
-    let submitted = stage.coordinator.jobs().submit(stage.job(SLOTS)).await;
+    let submitted = stage.coordinator.jobs().submit(stage.job(slots)).await;
     let (id, _) = submitted.unwrap();
     let start = Instant::now();
     let mut workers = JoinSet::new();
@@ -57,9 +68,9 @@ async fn two_hundred_workers_at_once_are_answered_soon() {
     let soon = waits[waits.len() * 99 / 100];
     let summary = stage.coordinator.jobs().summary(&id).unwrap();
     assert_eq!(summary.phase, Phase::Running);
-    assert_eq!(summary.totals.rows_done, SLOTS as u64);
+    assert_eq!(summary.totals.rows_done, slots as u64);
     println!(
-        "{SLOTS} slots and {WORKERS} workers in {:.1} s: 99 of 100 requests answered within {} ms",
+        "{slots} slots and {WORKERS} workers in {:.1} s: 99 of 100 requests answered within {} ms",
         lasted.as_secs_f64(),
         soon.as_millis()
     );

@@ -1,12 +1,22 @@
 //! Checks of a storage root: whether its store is safe to use, and whether its layout version is
 //! the one that this program reads and writes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use whence_schemas::layout;
+use whence_schemas::retry::{GaveUp, RetryPolicy, retry};
 use whence_schemas::store::{Created, SlotStore, probe};
+use whence_schemas::{chain, layout};
 
 use super::{create_json, get_json};
 use crate::Error;
+
+/// How long a store may refuse or break connections before it counts as one that does not answer.
+const ANSWERS_WITHIN: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_millis(200),
+    longest_pause: Duration::from_secs(1),
+    give_up_after: Duration::from_secs(5),
+};
 
 /// The content of `format.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +27,21 @@ struct Format {
 /// Checks that `store` never overwrites objects and that its layout version is ours. A new root
 /// gets our version.
 ///
-/// Fails with [`whence_schemas::store::StoreError::Unsafe`] if the store overwrites objects, and
-/// with [`Error::Stored`] if the root has another layout version.
+/// Fails with [`whence_schemas::store::StoreError::Unsafe`] if the store overwrites objects, with
+/// [`Error::Stored`] if the root has another layout version, and if the store does not answer for a
+/// while.
 pub async fn check(store: &dyn SlotStore) -> Result<(), Error> {
+    let waits = |error: &Error, _| {
+        tracing::warn!(
+            error = chain(error),
+            "the store cannot be checked, trying again"
+        );
+    };
+    let checked = retry(ANSWERS_WITHIN, Error::kind, waits, || check_once(store)).await;
+    checked.map_err(GaveUp::into_error)
+}
+
+async fn check_once(store: &dyn SlotStore) -> Result<(), Error> {
     probe(store).await?;
     let ours = Format {
         layout_version: layout::LAYOUT_VERSION,

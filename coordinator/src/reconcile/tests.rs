@@ -245,3 +245,33 @@ async fn an_object_that_replaced_the_one_seen_counts_as_what_it_is() {
     let summary = stage.coordinator.jobs().summary(&id).unwrap();
     assert_eq!(summary.phase, Phase::Sealed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_store_is_told_until_it_answers_again() {
+    let stage = Stage::new().await;
+    stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    let fault = || {
+        let state = &stage.coordinator.core.state;
+        state.read(|state| state.store_fault.clone())
+    };
+    let shutdown = CancellationToken::new();
+    let away = stage.data.path().join("away");
+    let pause = stage.coordinator.core.config.poll_interval * 2;
+    let watching = async {
+        tokio::time::sleep(pause).await;
+        assert_eq!(fault(), None);
+        // A link to itself cannot be read.
+        std::fs::rename(stage.root.path(), &away).unwrap();
+        std::os::unix::fs::symlink(stage.root.path(), stage.root.path()).unwrap();
+        tokio::time::sleep(pause).await;
+        assert!(fault().is_some());
+        std::fs::remove_file(stage.root.path()).unwrap();
+        std::fs::rename(&away, stage.root.path()).unwrap();
+        tokio::time::sleep(pause).await;
+        assert_eq!(fault(), None);
+        shutdown.cancel();
+    };
+    let reconciler = stage.coordinator.reconciler();
+    let (ended, ()) = tokio::join!(reconciler.run(shutdown.clone()), watching);
+    ended.unwrap();
+}

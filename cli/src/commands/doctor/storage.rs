@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: &StorageCheck) -> Result<(), Failure> {
         passed,
         failed,
     } = store::examine(store.as_ref()).await;
-    for check in passed {
+    for check in &passed {
         output::line(&format!(
             "ok           {} ({})",
             check.what,
@@ -31,8 +31,9 @@ pub(super) async fn run(arguments: &StorageCheck) -> Result<(), Failure> {
     if let Some((what, _)) = &failed {
         output::line(&format!("FAILED       {what}"))?;
     }
-    // A store that gives no credentials was not even asked.
-    if !matches!(failed, Some((_, StoreError::NoCredentials { .. }))) {
+    // Whoever could not create the first object left nothing behind.
+    let is_unsafe = matches!(failed, Some((_, StoreError::Unsafe { .. })));
+    if !passed.is_empty() || is_unsafe {
         output::line(&format!(
             "left behind  what was written is in `{folder}`; whence deletes nothing, and reads nothing \
              from there"

@@ -53,7 +53,8 @@ impl CatalogJob {
         } else if rows.is_none() {
             "unknown"
         } else {
-            "running"
+            // Whether anybody computes it at this moment, the store does not say.
+            "open"
         };
         let folder = format!("{}/", layout::failures(&id));
         let own = layout::failed(&id);

@@ -12,8 +12,8 @@ pub(super) const JOBS: View = View {
         JOB,
         column(
             "state",
-            "`running`, `sealed` (complete), `cancelled` or `failed`; `unknown` if only its table files \
-             are there (`--tables`).",
+            "`sealed` (complete), `cancelled`, `failed`, or `open`: it is being computed, or goes on when \
+             it is submitted again. `unknown` if only its table files are there (`--tables`).",
         ),
         column("submitted_at", "When it was submitted."),
         MODEL,
