@@ -3,7 +3,8 @@
 //! [`args`] defines commands and flags. Each command is a file in `commands`: it checks the
 //! request, calls the libraries of the other crates and prints the result. `local` runs the whole
 //! pipeline in one process, `results` reads tables back, `aggregation` runs aggregators on them,
-//! `viz` draws heatmaps, `query` answers SQL, and `prompt` asks for it.
+//! `viz` draws heatmaps, `query` answers SQL, and `prompt` asks for it. `sweep` makes many jobs of one
+//! file.
 //!
 //! What must stay true: data goes to standard output and messages go to standard error, so that
 //! every command works in a pipe. The exit status is 2 for a wrong request, 1 for a failure, 130
@@ -44,6 +45,7 @@ mod questions;
 mod remote;
 mod sharing;
 mod supervisor;
+mod sweep;
 mod verification;
 
 pub mod context_file;

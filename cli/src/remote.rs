@@ -116,6 +116,24 @@ impl Jobs {
             .jobs)
     }
 
+    /// Returns every job as [`Jobs::list`] does, and waits for a coordinator that is away.
+    pub(crate) async fn list_patiently(&mut self) -> Result<Vec<JobStatus>, Failure> {
+        let tell = |status: &tonic::Status, left| {
+            let left = in_words(left);
+            let cause = status.message();
+            tracing::warn!(
+                cause,
+                "the coordinator went away; trying for another {left}"
+            );
+        };
+        let list = || {
+            let mut client = self.0.clone();
+            async move { client.list_jobs(ListJobsRequest {}).await }
+        };
+        let listed = retry(RESTARTING, status::kind, tell, list).await;
+        Ok(listed.map_err(GaveUp::into_error)?.into_inner().jobs)
+    }
+
     /// Returns a job's status, and its specification as JSON.
     pub(crate) async fn get(&mut self, id: &JobId) -> Result<(JobStatus, String), Failure> {
         let request = GetJobRequest {

@@ -54,6 +54,27 @@ pub(super) const SUBMIT: &str = "Examples:
     whence submit -m gpt2 -d prompts.jsonl --input prompt --root s3://bucket/whence
       --static --of 16 --print kubernetes";
 
+/// Ends the help of `sweep`.
+pub(super) const SWEEP: &str = "Example of a file:
+
+    # yaml-language-server: $schema=sweep.schema.json
+    defaults:
+      dataset: rows.jsonl
+      input: text
+    axes:
+      model: [gpt2, gpt2-medium]
+      method:
+        - saliency
+        - {label: ig, method: integrated_gradients, attribution_kwargs: {n_steps: 100}}
+    exclude:
+      - {model: gpt2-medium, method: ig}
+    seeds: [1, 2]
+    budget: {rows: 10000, device_hours: 4}
+
+The options are those of `attribute-dataset`, with `_` or `-`. Paths are relative to the folder in which
+the command is run. An axis that is not named after an option, and any value of several options, is a map.
+`include` lists further cells, and `null` takes a default back.";
+
 pub(super) const WORK: &str = "Examples:
 
   Share a job between two shells:

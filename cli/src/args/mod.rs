@@ -20,6 +20,7 @@ mod service;
 mod sharing;
 pub mod spelling;
 mod suggested;
+mod sweep;
 
 use std::ffi::OsString;
 
@@ -48,6 +49,8 @@ pub use service::{
     ClusterOptions, CoordinatorOptions, DoctorCheck, DoctorOptions, StorageCheck, Token,
 };
 pub use sharing::{Launcher, StaticOptions, Work};
+pub(crate) use sweep::CellOptions;
+pub use sweep::{Sweep, SweepCancel, SweepLook, SweepRetry, SweepRun};
 
 /// Finds out which input tokens made a language model generate each output token, for whole datasets.
 #[derive(Debug, Parser)]
@@ -133,6 +136,9 @@ pub enum Command {
     /// start. Each ends when the job is complete. `submit --static` prints how to start them.
     #[command(after_long_help = examples::WORK)]
     Work(Work),
+    /// Run many jobs that one file describes: every combination of models, methods and datasets.
+    #[command(subcommand, after_long_help = examples::SWEEP)]
+    Sweep(Sweep),
     /// Show the progress of jobs.
     Status(Status),
     /// Follow a job until it ends.

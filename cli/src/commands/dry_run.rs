@@ -35,20 +35,14 @@ pub(super) async fn run(
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
     let memory = job::memory_of_each(batch, &model, place.workers)?;
-    let sample = sample(&spec, SAMPLED_ROWS).await?;
     drop(arrivals);
     let spec = Arc::new(spec);
     let config = whence_worker::Config {
-        batch_size: batch.batch_size.min(GROUP),
+        batch_size: batch.batch_size,
         memory,
         ..whence_worker::Config::default()
     };
-    let batches: Vec<_> = spread(&sample)
-        .map(|row| sample.rows[row].batch.clone())
-        .collect();
-    let cost = measure(&spec, &config, &batches, TIME_LIMIT).await;
-    let cost = cost.map_err(|failure| Failure::run(whence_schemas::chain(&failure)))?;
-    let estimate = Estimate::new(&sample, &cost);
+    let estimate = estimate(&spec, &config, TIME_LIMIT).await?;
     let model = whence_engine::check_model(&model.path, model.dtype)?;
     let weights = model.memory.widened;
     if format == DryRun::Json {
@@ -59,6 +53,25 @@ pub(super) async fn run(
         output::line(&format!("{name:8} {value}"))?;
     }
     Ok(())
+}
+
+/// Plans a job and computes some of its rows, for `limit` or a little longer.
+pub(super) async fn estimate(
+    spec: &Arc<JobSpec>,
+    config: &whence_worker::Config,
+    limit: Duration,
+) -> Result<Estimate, Failure> {
+    let sample = sample(spec, SAMPLED_ROWS).await?;
+    let config = whence_worker::Config {
+        batch_size: config.batch_size.min(GROUP),
+        ..config.clone()
+    };
+    let batches: Vec<_> = spread(&sample)
+        .map(|row| sample.rows[row].batch.clone())
+        .collect();
+    let cost = measure(spec, &config, &batches, limit).await;
+    let cost = cost.map_err(|failure| Failure::run(whence_schemas::chain(&failure)))?;
+    Ok(Estimate::new(&sample, &cost))
 }
 
 /// Returns what is printed, for programs: sizes in bytes and times in seconds.
@@ -89,17 +102,17 @@ fn spread(sample: &Sample) -> impl Iterator<Item = usize> + '_ {
 }
 
 /// What the whole job costs, as far as the sample tells.
-struct Estimate {
-    rows: u64,
-    shards: u64,
-    tokens: u64,
-    computed: usize,
-    failed: usize,
-    forward: u64,
-    backward: u64,
-    bytes: u64,
-    start: Duration,
-    computing: Duration,
+pub(super) struct Estimate {
+    pub(super) rows: u64,
+    pub(super) shards: u64,
+    pub(super) tokens: u64,
+    pub(super) computed: usize,
+    pub(super) failed: usize,
+    pub(super) forward: u64,
+    pub(super) backward: u64,
+    pub(super) bytes: u64,
+    pub(super) start: Duration,
+    pub(super) computing: Duration,
 }
 
 impl Estimate {
@@ -186,7 +199,7 @@ fn facts(
 }
 
 /// Words a duration as finely as it can be known: seconds of minutes, minutes of hours.
-fn duration(time: Duration) -> String {
+pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 60.0 {
         return format!("{seconds:.1} s");

@@ -22,6 +22,7 @@ mod show;
 mod sql;
 mod status;
 mod submit;
+mod sweep;
 mod token;
 mod verify;
 mod views;
@@ -62,6 +63,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Work(arguments) => work::run(arguments).await,
+        Command::Sweep(arguments) => Box::pin(sweep::run(arguments)).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,

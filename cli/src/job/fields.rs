@@ -21,7 +21,7 @@ pub(crate) struct RowFields {
 
 impl RowFields {
     /// Returns which texts every row provides besides its input.
-    pub(super) fn given(&self) -> GivenTexts {
+    pub(crate) fn given(&self) -> GivenTexts {
         GivenTexts {
             generated: self.generated.is_some(),
             contrast_source: self.contrast_source.is_some(),

@@ -26,7 +26,7 @@ pub(crate) use context_info::ContextInfo;
 pub(crate) use dataset::location;
 pub(crate) use fields::RowFields;
 pub(crate) use functions::aggregators;
-pub(crate) use model::{LocatedModel, address, locate, locate_sampler};
+pub(crate) use model::{KnownModels, LocatedModel, address, locate, locate_sampler};
 pub(crate) use rows::Rows;
 
 /// A job as it was typed.
@@ -46,6 +46,15 @@ pub(crate) struct Request<'a> {
 pub(crate) async fn specification(
     request: Request<'_>,
 ) -> Result<(JobSpec, LocatedModel), Failure> {
+    // Those who call this wait for other large futures too.
+    Box::pin(specification_with(request, &mut KnownModels::default())).await
+}
+
+/// As [`specification`], but looks at no model that is known already.
+pub(crate) async fn specification_with(
+    request: Request<'_>,
+    models: &mut KnownModels,
+) -> Result<(JobSpec, LocatedModel), Failure> {
     let mut attribution = request.attribution;
     if attribution.aggregators.as_ref().is_some_and(Vec::is_empty) {
         return Err(Failure::request(
@@ -60,8 +69,7 @@ pub(crate) async fn specification(
     }
     // The dataset comes first: a mistake in its name must not cost the download of a model.
     let dataset = request.fields.of(dataset::source(request.rows)?);
-    let model = locate(request.model).await?;
-    let source = model::source(&model)?;
+    let (model, source) = models.find(request.model).await?;
     whence_engine::check_with_model(&attribution, given, &model.path)?;
     let sampler = locate_sampler(&mut attribution).await?;
     whence_engine::pin(&mut attribution)?;

@@ -28,6 +28,32 @@ pub(crate) struct LocatedModel {
     _in_use: Arc<Vec<InUse>>,
 }
 
+/// The models that were found, so that many jobs with the same one read it once.
+#[derive(Debug, Default)]
+pub(crate) struct KnownModels(Vec<(Asked, LocatedModel, ModelSource)>);
+
+/// How a model was asked for.
+type Asked = (String, Option<String>, Dtype);
+
+impl KnownModels {
+    /// Finds a model and computes its digest, unless that was done before.
+    pub(super) async fn find(
+        &mut self,
+        options: &ModelOptions,
+    ) -> Result<(LocatedModel, ModelSource), Failure> {
+        let (name, revision) = (options.model.clone(), options.revision.clone());
+        let asked = (name, revision, options.dtype.into());
+        let known = self.0.iter().find(|(known, ..)| *known == asked);
+        if let Some((_, located, source)) = known {
+            return Ok((located.clone(), source.clone()));
+        }
+        let located = locate(options).await?;
+        let source = source(&located)?;
+        self.0.push((asked, located.clone(), source.clone()));
+        Ok((located, source))
+    }
+}
+
 /// Finds the model, and downloads it if it is elsewhere.
 pub(crate) async fn locate(options: &ModelOptions) -> Result<LocatedModel, Failure> {
     let address = address(&options.model, options.revision.as_deref())?;
@@ -137,7 +163,7 @@ fn may_be_on_hub(name: &str) -> bool {
 }
 
 /// Returns the model with its digest, after checking that a worker will be able to load it.
-pub(super) fn source(model: &LocatedModel) -> Result<ModelSource, Failure> {
+fn source(model: &LocatedModel) -> Result<ModelSource, Failure> {
     let check = whence_engine::check_model(&model.path, model.dtype)?;
     for notice in &check.notices {
         output::warn(notice);

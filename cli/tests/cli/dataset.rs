@@ -181,7 +181,7 @@ fn an_older_job_of_the_root_is_left_alone() {
     }
     attribute_dataset(root, "train[:3]", &["--hide"]).ended_with(0, &["attributed 3 rows"]);
     let states = sql("SELECT state, rows FROM jobs ORDER BY rows");
-    assert_eq!(states, "state,rows\nsealed,3\nrunning,5\n");
+    assert_eq!(states, "state,rows\nsealed,3\nopen,5\n");
 }
 
 /// A folder's splits get tables with different names; for a single file, its name is enough.
@@ -390,6 +390,6 @@ fn a_range_of_examples_is_shown() {
     show("3:", &["--viz-path", &page]).ended_with(0, &["wrote: "]);
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("example 3") && page.contains("example 4"));
-    show("7:9", &[]).is_refused_with(&["has no such examples"]);
+    show("7:9", &[]).is_refused_with(&["has no examples 7:9"]);
     show("4:2", &[]).is_refused_with(&["the range has no examples"]);
 }

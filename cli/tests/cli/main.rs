@@ -38,6 +38,7 @@ mod sharing;
 mod sql;
 mod sql_files;
 mod storage;
+mod sweeps;
 mod tables;
 mod traces;
 mod verify;

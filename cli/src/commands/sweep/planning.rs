@@ -1,0 +1,54 @@
+//! Finds out which job each cell of a sweep is.
+
+use indexmap::IndexMap;
+use whence_schemas::{JobId, JobSpec};
+
+use crate::Failure;
+use crate::args::ProgressMode;
+use crate::job::{self, KnownModels, LocatedModel};
+use crate::progress::DataArrivals;
+use crate::sweep::Sweep;
+
+/// The jobs of a sweep.
+pub(super) struct Planned {
+    /// For each cell its job, or why it has none.
+    pub(super) cells: Vec<Result<JobId, Failure>>,
+    /// The jobs, each once, in the order of their first cells.
+    pub(super) jobs: IndexMap<JobId, PlannedJob>,
+}
+
+/// A job, and where its model is on this machine.
+pub(super) struct PlannedJob {
+    pub(super) spec: JobSpec,
+    pub(super) model: LocatedModel,
+}
+
+/// Reads the models and datasets of all cells. `check` refuses a job that could not be computed.
+pub(super) async fn plan(
+    sweep: &Sweep,
+    mode: ProgressMode,
+    check: impl Fn(&PlannedJob) -> Result<(), Failure>,
+) -> Planned {
+    let _arrivals = DataArrivals::show(mode);
+    let mut models = KnownModels::default();
+    let mut planned = Planned {
+        cells: Vec::new(),
+        jobs: IndexMap::new(),
+    };
+    for cell in &sweep.cells {
+        let job = async {
+            let request = cell.request()?;
+            let (spec, model) = job::specification_with(request, &mut models).await?;
+            let job = PlannedJob { spec, model };
+            check(&job)?;
+            Ok::<_, Failure>(job)
+        };
+        let job = Box::pin(job).await.map(|job| {
+            let id = job.spec.id();
+            planned.jobs.entry(id.clone()).or_insert(job);
+            id
+        });
+        planned.cells.push(job);
+    }
+    planned
+}

@@ -1,0 +1,116 @@
+//! `whence sweep run`.
+
+use whence_worker::memory;
+
+use super::super::stop::unless_stopped;
+use super::cells_table::Cells;
+use super::computing::{Computed, New, Place, compute};
+use super::estimate;
+use super::planning::{Planned, PlannedJob, plan};
+use super::states::{self, States};
+use crate::Failure;
+use crate::args::{PlaceOptions, SweepRun};
+use crate::job;
+use crate::remote::{Address, Jobs};
+use crate::sweep::Sweep;
+use whence_proto::v1::JobState;
+
+pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
+    let sweep = Sweep::read(&arguments.file)?;
+    let SweepRun { place, batch, .. } = &arguments;
+    let all = batch.memory.or_else(memory::half_of_free);
+    let config = whence_worker::Config {
+        batch_size: batch.batch_size,
+        memory: all.map(|all| all / u64::from(place.workers.max(1))),
+        ..whence_worker::Config::default()
+    };
+    let check = |planned: &PlannedJob| {
+        if place.cluster.is_some() {
+            return Ok(());
+        }
+        job::memory_of_each(batch, &planned.model, place.workers)?;
+        job::check_workers(&planned.spec, &config)
+    };
+    let begun = async {
+        let planned = plan(&sweep, place.progress.mode(), check).await;
+        let states = states(place, &planned).await?;
+        let left = left(&planned, &states);
+        if sweep.budget.rows.is_some() {
+            sweep
+                .budget
+                .check_rows(estimate::rows(&left, &states).await?)?;
+        }
+        Ok((planned, states))
+    };
+    let (mut planned, states) = unless_stopped(Box::pin(begun), "nothing was submitted").await?;
+    if let Some(format) = place.dry_run {
+        let told = "nothing was computed or written";
+        let left = left(&planned, &states);
+        let estimated = estimate::run(&left, &config, &sweep.budget, format);
+        return unless_stopped(Box::pin(estimated), told).await;
+    }
+    let new: Vec<_> = planned
+        .jobs
+        .values()
+        .map(|job| New::Job(&job.spec))
+        .collect();
+    let at = Place {
+        root: &place.storage.root,
+        cluster: address(place),
+        workers: place.workers,
+        config,
+        progress: place.progress,
+    };
+    let computed = Box::pin(compute(&new, &at, &sweep.budget)).await?;
+    conclude(&sweep, &mut planned, computed, at.cluster.is_some())
+}
+
+/// Prints what became of the cells. Fails if one has no table.
+pub(super) fn conclude(
+    sweep: &Sweep,
+    planned: &mut Planned,
+    computed: Computed,
+    is_served: bool,
+) -> Result<(), Failure> {
+    let refused = planned.jobs.keys().cloned().zip(computed.submitted);
+    for (id, failure) in refused.filter_map(|(id, answer)| Some((id, answer.err()?))) {
+        let cells = planned.cells.iter_mut();
+        for cell in cells.filter(|cell| cell.as_ref() == Ok(&id)) {
+            *cell = Err(failure.clone());
+        }
+    }
+    let cells = Cells {
+        sweep,
+        planned,
+        states: &computed.states,
+        is_served,
+    };
+    cells.tell()?;
+    match computed.stopped {
+        Some(failure) => Err(failure),
+        None => cells.check(),
+    }
+}
+
+fn address(place: &PlaceOptions) -> Option<Address<'_>> {
+    place.cluster.as_deref().map(|url| Address {
+        url,
+        access: &place.access,
+    })
+}
+
+async fn states(place: &PlaceOptions, planned: &Planned) -> Result<States, Failure> {
+    match address(place) {
+        Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await,
+        None => states::of_root(&place.storage.root, planned.jobs.keys()).await,
+    }
+}
+
+/// Returns the jobs that are not complete.
+fn left<'a>(planned: &'a Planned, states: &States) -> Vec<&'a PlannedJob> {
+    let jobs = planned.jobs.iter().filter(|(id, _)| {
+        let status = states.get(*id);
+        status.is_none_or(|status| status.state() != JobState::Sealed)
+    });
+    jobs.map(|(_, job)| job).collect()
+}
