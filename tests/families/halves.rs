@@ -1,6 +1,7 @@
 //! Keeping weights in the half precision they are stored in gives the same bits as widening them.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
+use whence_engine::Tensor;
 use whence_engine::model::{self, ExplainedToken, ModelFiles, Transformer, Wanted};
 
 use crate::measure::inputs;
@@ -34,7 +35,8 @@ fn bits(model: &Transformer, reference: &Reference) -> Vec<Vec<u64>> {
 
 /// Returns the bits of every number after widening it to 64 bits.
 fn numbers(tensor: &Tensor) -> Vec<u64> {
-    let flat = tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+    let flat = tensor.to_candle().unwrap().flatten_all().unwrap();
+    let flat = flat.to_dtype(DType::F64).unwrap();
     let numbers = flat.to_vec1::<f64>().unwrap();
     numbers.into_iter().map(f64::to_bits).collect()
 }

@@ -1,7 +1,8 @@
 //! Runs the engine on a model and measures how far its results are from the truth.
 
 use anyhow::Result;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device};
+use whence_engine::Tensor;
 use whence_engine::generate::{Prompt, Settings, generate};
 use whence_engine::model::{self, ExplainedToken, Inputs, Transformer, Wanted};
 use whence_engine::sides::Side;
@@ -92,7 +93,8 @@ fn batch_logits(model: &Transformer, sequences: &[Sequence]) -> Result<Vec<Vec<f
 }
 
 fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+    let flat = tensor.to_candle()?.flatten_all()?;
+    Ok(flat.to_dtype(DType::F64)?.to_vec1()?)
 }
 
 /// Returns the gradients of all explained probabilities, computed in one batch: for each its name
@@ -116,8 +118,8 @@ fn gradients(
         Ok(probability_gradient(&row, sequence.token))
     });
     let dlogits: Vec<Vec<f64>> = dlogits.collect::<Result<_>>()?;
-    let dlogits = Tensor::new(dlogits, logits.device())?;
-    let dhidden = model.logits_vjp(&logits, &dlogits)?;
+    let dlogits = candle_core::Tensor::new(dlogits, &Device::Cpu)?;
+    let dhidden = model.logits_vjp(&logits, &dlogits.into())?;
     let pulled = model.vjp(&trace, &explained, dhidden, Wanted::All)?;
 
     let mut gradients = Vec::new();

@@ -62,7 +62,8 @@ impl Sum {
     fn value(&self, model: &Transformer, inputs: &Inputs) -> f64 {
         let trace = model.forward(inputs).unwrap();
         let hidden = model.hidden(&trace, &self.explained).unwrap();
-        dot(&model.logits(&hidden).unwrap(), &self.weights)
+        let logits = model.logits(&hidden).unwrap();
+        dot(&logits.to_candle().unwrap(), &self.weights)
     }
 
     /// Returns the gradients with respect to the source and target embeddings, summed over the
@@ -71,14 +72,17 @@ impl Sum {
         let trace = model.forward(inputs).unwrap();
         let hidden = model.hidden(&trace, &self.explained).unwrap();
         let logits = model.logits(&hidden).unwrap();
-        let dhidden = model.logits_vjp(&logits, &self.weights).unwrap();
+        let weights = self.weights.clone().into();
+        let dhidden = model.logits_vjp(&logits, &weights).unwrap();
         let of_seeds = model
             .vjp(&trace, &self.explained, dhidden, Wanted::All)
             .unwrap();
-        let source = inputs.source.as_ref().zip(of_seeds.source);
+        let candle = |rows: whence_engine::Tensor| rows.to_candle().unwrap();
+        let source = inputs.source.as_ref().zip(of_seeds.source.map(candle));
         let source = source.map(|(source, rows)| self.summed(source, &rows, |_, len| len));
         let target = of_seeds
             .target
+            .map(candle)
             .map(|rows| self.summed(&inputs.target, &rows, |token, _| token.position + 1));
         [source, target]
     }
@@ -91,7 +95,7 @@ impl Sum {
         of_seeds: &Tensor,
         len: impl Fn(&ExplainedToken, usize) -> usize,
     ) -> Tensor {
-        let mut sum = embedded.rows.zeros_like().unwrap();
+        let mut sum = embedded.rows.to_candle().unwrap().zeros_like().unwrap();
         let mut row = 0;
         for token in &self.explained {
             let own = embedded.sequences.rows(token.sequence);
@@ -107,8 +111,9 @@ impl Sum {
 }
 
 fn moved(embedded: &Embedded, direction: &Tensor, step: f64) -> Embedded {
+    let rows = embedded.rows.to_candle().unwrap();
     Embedded {
-        rows: (&embedded.rows + (direction * step).unwrap()).unwrap(),
+        rows: (rows + (direction * step).unwrap()).unwrap().into(),
         sequences: embedded.sequences.clone(),
     }
 }

@@ -155,7 +155,8 @@ fn assert_logits(model: &model::Transformer, case: &Case) {
     let logits = model
         .logits(&model.hidden(&trace, &[last]).unwrap())
         .unwrap();
-    let logits = logits.squeeze(0).unwrap().to_vec1::<f32>().unwrap();
+    let logits = logits.to_candle().unwrap().squeeze(0).unwrap();
+    let logits = logits.to_vec1::<f32>().unwrap();
     let step = (logits.len() / 256).max(1);
     let largest = case
         .logits

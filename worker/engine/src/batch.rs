@@ -3,12 +3,10 @@
 mod function;
 mod step;
 
-use candle_core::Tensor;
-
 use crate::Error;
 use crate::compute::PieceSizes;
 use crate::instance::{Contrast, Instance};
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::dropout::DropoutRates;
 use crate::model::{Embedded, ExplainedToken, Inputs, Transformer, Wanted};
 use crate::sampler::Sampler;

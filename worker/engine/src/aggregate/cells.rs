@@ -1,8 +1,6 @@
 //! The scores of one side of one step, in double precision while they are being aggregated.
 
-use candle_core::Tensor;
-
-use crate::kernels::host;
+use crate::kernels::{Tensor, host};
 use crate::{Error, ScoreRows};
 
 /// Scores of consecutive tokens.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use candle_core::Tensor;
 use whence_schemas::FunctionSpec;
 
 use super::aggregator::{Aggregator, Context, Defaults};
@@ -11,6 +10,7 @@ use super::cells::Cells;
 use super::raw::{RawScores, RawSequenceScores, StepScores};
 use super::scores::Scores;
 use super::stage::Stage;
+use crate::kernels::Tensor;
 use crate::registry;
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};
 

@@ -1,8 +1,7 @@
 //! Scores on their way through a pipeline: of one step, or among the tokens of one stack.
 
-use candle_core::Tensor;
-
 use crate::ScoreRows;
+use crate::kernels::Tensor;
 use crate::sides::Side;
 
 /// The raw scores of one step. Both sides are `[tokens, …]`, with the same dimensions after the

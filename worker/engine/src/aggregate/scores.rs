@@ -5,13 +5,13 @@
 //! columns. Rescaling divides by the largest absolute value of all steps instead. Sequence scores
 //! are reduced the same way but neither normalized nor rescaled, as in Inseq.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use whence_schemas::options::OptionError;
 
 use super::cells::Cells;
 use super::{Aggregator, Context, Defaults, Reduction};
+use crate::kernels::Tensor;
 use crate::kernels::reduction::{self, AxisReduction};
 use crate::registry::{self, Describe};
 use crate::{Attribution, Error, ScoreRows, SequenceScores, StepAttribution};

@@ -1,11 +1,11 @@
 //! Compares the aggregators with Inseq's results on a small attribution, and tests what those leave
 //! open.
 
-use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use whence_schemas::{Compat, FunctionSpec};
 
 use super::*;
+use crate::kernels::host;
 use crate::{Attribution, Error, ScoreRows, SequenceScores, Side, StepAttribution, Token};
 
 /// Returns tokens with the given texts; those in angle brackets are special, with ids below 10.
@@ -99,7 +99,7 @@ pub(super) fn aggregated(json: Value) -> Result<Attribution, Error> {
     let tensor = |rows: &Option<ScoreRows>| {
         rows.as_ref().map(|rows| {
             let shape = (rows.num_rows(), 2);
-            Tensor::from_vec(rows.values.clone(), shape, &Device::Cpu).unwrap()
+            host::upload(rows.values.clone(), shape).unwrap()
         })
     };
     for step in &mut raw.steps {
@@ -434,7 +434,7 @@ fn slices_keep_the_columns_of_source_tokens_that_are_kept() {
 #[test]
 fn sequence_scores_are_reduced_and_not_normalized() {
     let pipeline = Pipeline::build(&[FunctionSpec::named("mean")], defaults()).unwrap();
-    let column = Tensor::from_vec(vec![1.0, 3.0, 5.0, 7.0], (2, 2), &Device::Cpu).unwrap();
+    let column = host::upload(vec![1.0, 3.0, 5.0, 7.0], (2, 2)).unwrap();
     let raw = RawSequenceScores {
         name: "encoder_self_scores",
         side: Side::Source,

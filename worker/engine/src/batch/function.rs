@@ -1,8 +1,8 @@
 //! The attributed function, with what it reads besides the model's output.
 
-use candle_core::Tensor;
 use whence_schemas::Compat;
 
+use crate::kernels::Tensor;
 use crate::step_functions::StepFunction;
 
 /// A step function that is attributed or recorded, with what it needs besides the model's output.

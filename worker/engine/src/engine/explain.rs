@@ -1,6 +1,5 @@
 //! Explains instances: runs the method, computes the step scores, and assembles the result of each.
 
-use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use super::Attributor;
@@ -12,6 +11,7 @@ use crate::collector::{CollectedStep, Collector};
 use crate::footprint::Footprint;
 use crate::gradient::{self, Pass};
 use crate::instance::Instance;
+use crate::kernels::Tensor;
 use crate::methods::StepPass;
 use crate::sides::{Side, Sides};
 use crate::{Error, ScoreRows, SequenceScores, StepAttribution};

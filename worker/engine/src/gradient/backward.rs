@@ -1,6 +1,5 @@
 //! From gradients at the head's inputs to gradients at the embeddings.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::head::{HiddenGradient, at_hidden};
@@ -8,7 +7,7 @@ use super::pass::{ContrastPass, PassRef, add_shared, contrast_tokens};
 use super::steps::{StepGradient, chunks, cut};
 use crate::batch::{Batch, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::model::{Transformer, Wanted};
 
 /// Calls `body(index, gradient)` with the gradient of the batch's function at every step. `steps`

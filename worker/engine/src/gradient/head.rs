@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
 use super::pass::PassRef;
 use super::predictions::{Predictions, logit_blocks};
 use crate::batch::{AttributedFunction, Batch, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::{host, rows};
+use crate::kernels::{Tensor, host, rows};
 use crate::step_functions::Step;
 
 /// The gradient of every step's function with respect to the head's inputs. `[steps, hidden]` each.

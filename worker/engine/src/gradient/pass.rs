@@ -12,13 +12,12 @@
 //! drawn from the example's own random stream and are the same for every variant of the example. So
 //! one fixed function of the inputs is attributed, not a different one at every point.
 
-use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use crate::Error;
 use crate::batch::{Batch, ExplainedStep};
 use crate::instance::{Contrast, Instance};
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::sequences::Sequences;
 use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::random::Random;

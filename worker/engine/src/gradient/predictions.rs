@@ -6,13 +6,12 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::pass::{PassRef, contrast_tokens};
 use crate::batch::{AttributedFunction, Batch, ContrastStep, ExplainedStep};
 use crate::error::Result;
-use crate::kernels::{RowIndex, host, rows};
+use crate::kernels::{RowIndex, Tensor, host, rows};
 use crate::model::{Trace, Transformer};
 use crate::step_functions::{Step, StepContrast};
 use crate::stop::Stop;

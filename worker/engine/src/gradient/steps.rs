@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
 use crate::batch::ExplainedStep;
 use crate::compute::PieceSizes;
 use crate::error::Result;
+use crate::kernels::Tensor;
 use crate::model::Gradients;
 
 /// The gradient of one step's function. `[tokens, hidden]` each.

@@ -1,26 +1,90 @@
-//! Attention of sequences of different lengths; `backward` is its vector–Jacobian product.
+//! Attention of sequences of different lengths; `vjp` is its vector–Jacobian product.
 //!
 //! The sequences of a batch lie one after another in the rows of the projections. A sequence's
 //! queries attend to its own keys only, so there is no padding, and a sequence gets the same bits as
 //! in a batch of its own.
+//!
+//! With P the weights, O = P V and cotangent dO:
+//!
+//! `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − rowsum(P ⊙ dP))`, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`
+//!
+//! If a mask M of dropout multiplies the weights, O = (P ⊙ M) V: `dV = (P ⊙ M)ᵀ dO` and
+//! `dP = M ⊙ dO Vᵀ`. If scores are bounded, `dS` is multiplied by `1 − tanh²(S / c)` before the last
+//! two. Keys that a window hides have weight 0, and so no cotangent.
 
-mod trace;
-
-mod columns;
-mod forward;
-mod head_rows;
-mod mix;
-mod unkept;
-
-mod backward;
 mod removal;
-mod weights;
+pub(in crate::kernels) mod trace;
 
-pub(crate) use backward::{AttentionCotangents, num_key_rows, vjp};
-pub(crate) use forward::forward;
-pub(crate) use removal::{KeyHeads, Pair, remove_values, value_outputs};
+use super::cpu::{self, by_dtype};
+use super::tensor::Tensor;
+use crate::error::Result;
+
+pub(crate) use removal::{KeyHeads, value_outputs};
 pub(crate) use trace::{
-    Attention, AttentionTrace, Columns, ExplainedQueries, Heads, Projections, lay_out,
+    Attention, AttentionCotangents, AttentionTrace, Columns, ExplainedQueries, Heads, Pair,
+    Projections, QueryRow, lay_out, num_key_rows,
 };
-pub(crate) use unkept::forward_unkept;
-pub(crate) use weights::{QueryRow, weights_of_query};
+
+/// Attends. A causal query at the end of its sequence sees every key, the one before it all but the
+/// last, and so on. If there are as many keys as queries, that is the usual triangle.
+///
+/// Returns the mixed values, `[query rows, heads · dim]`. Fails once a stop is requested.
+pub(crate) fn forward(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
+    let queries = &attention.projections.queries.rows;
+    by_dtype!(queries, T => cpu::attention::forward::<T>(attention))
+}
+
+/// As [`forward`], without keeping the weights. Of the trace, only the keys and values can be used.
+pub(crate) fn forward_unkept(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
+    let queries = &attention.projections.queries.rows;
+    by_dtype!(queries, T => cpu::attention::forward_unkept::<T>(attention))
+}
+
+/// Pulls `dmixed`, the cotangents of the mixed values of the queries of all explained tokens, back.
+/// `[cotangent query rows, heads · dim]`
+///
+/// Fails once a stop is requested.
+pub(crate) fn vjp(
+    saved: &AttentionTrace,
+    explained: &[ExplainedQueries],
+    dmixed: &Tensor,
+) -> Result<AttentionCotangents> {
+    by_dtype!(dmixed, T => cpu::attention::vjp::<T>(saved, explained, dmixed))
+}
+
+impl AttentionTrace {
+    /// Returns the attention with factors `mask` of its weights, laid out as they are, and the values
+    /// those mix. `[query rows, heads · dim]`
+    pub(crate) fn masked(self, mask: Tensor) -> Result<(Tensor, Self)> {
+        let mixed = by_dtype!(mask, T => cpu::attention::mix_masked::<T>(&self, &mask))?;
+        let masked = Self {
+            mask: Some(mask),
+            ..self
+        };
+        Ok((mixed, masked))
+    }
+}
+
+/// Subtracts from each pair's row of `added` what its key adds through the heads that `outputs` has.
+/// `[pairs, hidden]`
+pub(crate) fn remove_values(
+    added: &Tensor,
+    attended: &AttentionTrace,
+    outputs: &[Option<Tensor>],
+    pairs: &[Pair],
+) -> Result<Tensor> {
+    by_dtype!(added, T => cpu::attention::remove_values::<T>(added, attended, outputs, pairs))
+}
+
+/// Returns the weights of a query on its tokens in each of `layers`, of which there is at least one,
+/// and in each of their query heads `heads`. `[tokens, layers, heads]`
+pub(crate) fn weights_of_query(
+    layers: &[&AttentionTrace],
+    heads: &[usize],
+    query: QueryRow,
+) -> Result<Tensor> {
+    let Some(first) = layers.first() else {
+        return super::host::zeros((query.tokens, 0, 0), candle_core::DType::F32);
+    };
+    by_dtype!(first.weights, T => cpu::attention::weights_of_query::<T>(layers, heads, query))
+}

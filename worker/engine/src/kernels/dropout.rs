@@ -5,13 +5,11 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
+use super::cpu::{Real, by_dtype};
+use super::host;
+use super::tensor::Tensor;
 use crate::error::Result;
 use crate::random::Random;
-
-use super::Real;
-use super::tensor::{by_dtype, tensor};
 
 /// Draws a factor for each element of `x`: 0 with probability `rate`, `1 / (1 − rate)` otherwise.
 /// Elements `pieces[i]` draw from `streams[i]`, in their order.
@@ -38,22 +36,22 @@ fn mask_as<T: Real>(
             }
         }
     }
-    tensor(factors, x.shape())
+    host::upload(factors, x.shape())
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::DType;
 
     use super::*;
 
     #[test]
     fn a_share_is_dropped_and_the_mean_stays() {
         const LEN: usize = 40_000;
-        let x = Tensor::ones(LEN, candle_core::DType::F64, &Device::Cpu).unwrap();
+        let x = host::ones(LEN, DType::F64).unwrap();
         let mut streams = [Random::new(1, 2, "dropout")];
         let mask = mask(&x, 0.25, std::iter::once(0..LEN), &mut streams).unwrap();
-        let values = mask.to_vec1::<f64>().unwrap();
+        let values = host::download(&mask).unwrap();
         let zeros = values.iter().filter(|v| **v == 0.0).count() as f64 / LEN as f64;
         let mean = values.iter().sum::<f64>() / LEN as f64;
         assert!((zeros - 0.25).abs() < 0.01 && (mean - 1.0).abs() < 0.02);

@@ -5,20 +5,20 @@
 //! step. On a device each call is a copy over the bus, so calls stand at the two ends of a pass and
 //! never inside a layer.
 
-use candle_core::{DType, Device, Shape, Tensor, WithDType};
+use candle_core::{DType, Device, Shape, WithDType};
 use rayon::prelude::*;
 
+use super::cpu::slices::{View, tensor};
+use super::cpu::{Real, by_dtype};
+use super::tensor::Tensor;
 use crate::error::Result;
-
-use super::Real;
-use super::tensor::{View, by_dtype, tensor};
 
 /// Where candle's own readers put what they read, and where its own models compute.
 pub(crate) const MEMORY: Device = Device::Cpu;
 
 /// Makes a tensor of `values`, in the precision they are given in.
 pub(crate) fn upload<T: WithDType>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
-    Tensor::from_vec(values, shape.into(), &MEMORY)
+    candle_core::Tensor::from_vec(values, shape.into(), &MEMORY).map(Tensor::from)
 }
 
 /// Makes a tensor of precision `dtype` of `values`.
@@ -28,12 +28,12 @@ pub(crate) fn upload_as(values: Vec<f64>, shape: impl Into<Shape>, dtype: DType)
 
 /// Makes a tensor of zeros.
 pub(crate) fn zeros(shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
-    Tensor::zeros(shape, dtype, &MEMORY)
+    candle_core::Tensor::zeros(shape, dtype, &MEMORY).map(Tensor::from)
 }
 
 /// Makes a tensor of ones.
 pub(crate) fn ones(shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
-    Tensor::ones(shape, dtype, &MEMORY)
+    candle_core::Tensor::ones(shape, dtype, &MEMORY).map(Tensor::from)
 }
 
 /// Makes `parts` tensors of `rows` rows of `width` numbers each. Calls `compute(row)` once for each
@@ -67,7 +67,12 @@ fn upload_rows_as<T: Real>(
         })?;
     let values = tensor(values, (rows, parts, width))?;
     (0..parts)
-        .map(|part| values.narrow(1, part, 1)?.squeeze(1)?.contiguous())
+        .map(|part| {
+            values
+                .narrow(1, part, 1)?
+                .contiguous()?
+                .reshape((rows, width))
+        })
         .collect()
 }
 
@@ -95,7 +100,8 @@ pub(crate) fn download_rows(x: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 /// Returns the sum of all elements of `x`, taken in double precision.
 pub(crate) fn sum(x: &Tensor) -> Result<f64> {
-    x.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()
+    let x = x.to_candle()?.to_dtype(DType::F64)?;
+    x.sum_all()?.to_scalar::<f64>()
 }
 
 #[cfg(test)]
@@ -110,7 +116,8 @@ mod tests {
             assert_eq!(download(&x).unwrap(), [1.0, -2.0, 0.5, 4.0]);
             assert_eq!(download_row(&x, 1).unwrap(), [0.5, 4.0]);
             assert_eq!(download_rows(&x).unwrap(), [[1.0, -2.0], [0.5, 4.0]]);
-            assert_eq!(download(&x.t().unwrap()).unwrap(), [1.0, 0.5, -2.0, 4.0]);
+            let turned = Tensor::from(x.to_candle().unwrap().t().unwrap());
+            assert_eq!(download(&turned).unwrap(), [1.0, 0.5, -2.0, 4.0]);
             assert_eq!(sum(&x).unwrap(), 3.5);
         }
     }

@@ -2,14 +2,12 @@
 
 use std::ops::Range;
 
-use candle_core::{DType, Error, Tensor};
-use half::{bf16, f16};
+use candle_core::{DType, Error};
 
+use super::cpu;
+use super::cpu::gemm::Packed;
+use super::tensor::Tensor;
 use crate::error::Result;
-
-use super::Real;
-use super::gemm::{Halves, Packed};
-use super::tensor::{View, tensor};
 
 /// A weight as the `[k, n]` factor of a product, packed once for the precision it computes in.
 #[derive(Debug)]
@@ -25,8 +23,8 @@ impl PackedWeight {
     /// precision stays in half precision.
     pub(crate) fn transposed(weight: &Tensor, dtype: DType) -> Result<Self> {
         match dtype {
-            DType::F32 => Ok(Self::F32(pack(weight)?)),
-            DType::F64 => Ok(Self::F64(pack(weight)?)),
+            DType::F32 => Ok(Self::F32(cpu::linear::pack(weight)?)),
+            DType::F64 => Ok(Self::F64(cpu::linear::pack(weight)?)),
             dtype => Err(Error::UnsupportedDTypeForOp(dtype, "whence linear").bt()),
         }
     }
@@ -52,35 +50,8 @@ impl PackedWeight {
 
     fn multiply(&self, x: &Tensor, depth: Range<usize>, bias: Option<&Tensor>) -> Result<Tensor> {
         match self {
-            Self::F32(packed) => multiply(packed, x, depth, bias),
-            Self::F64(packed) => multiply(packed, x, depth, bias),
+            Self::F32(packed) => cpu::linear::multiply(packed, x, depth, bias),
+            Self::F64(packed) => cpu::linear::multiply(packed, x, depth, bias),
         }
     }
-}
-
-fn pack<T: Real>(weight: &Tensor) -> Result<Packed<T>> {
-    let (n, k) = weight.dims2()?;
-    Ok(match weight.dtype() {
-        DType::F16 => {
-            let halves = View::<f16>::of(weight)?;
-            Packed::halves_transposed(Halves::F16(&halves), n, k)
-        }
-        DType::BF16 => {
-            let halves = View::<bf16>::of(weight)?;
-            Packed::halves_transposed(Halves::BF16(&halves), n, k)
-        }
-        _ => Packed::transposed(&View::<T>::of(weight)?, n, k),
-    })
-}
-
-fn multiply<T: Real>(
-    packed: &Packed<T>,
-    x: &Tensor,
-    depth: Range<usize>,
-    bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    let (rows, _) = x.dims2()?;
-    let bias = bias.map(View::<T>::of).transpose()?;
-    let product = packed.product(&View::<T>::of(x)?, depth, bias.as_deref());
-    tensor(product, (rows, packed.columns()))
 }

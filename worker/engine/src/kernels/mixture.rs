@@ -1,11 +1,12 @@
 //! Mixtures of experts: which experts a row chooses, and how their outputs are mixed.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
+use super::cpu::{self, by_dtype};
+use super::host;
+use super::row_index::RowIndex;
+use super::tensor::Tensor;
 use crate::error::Result;
-
-use super::tensor::{View, by_dtype, tensor};
-use super::{Real, RowIndex, softmax_in_place};
 
 /// Which experts each row chose, and with what weight.
 #[derive(Debug, Clone)]
@@ -18,28 +19,9 @@ pub(crate) struct ExpertChoice {
 /// Chooses for each row of `scores`, `[rows, experts]`, the `num_chosen` experts with the largest
 /// scores, the first of equal ones, and weighs them by the softmax of those scores.
 pub(crate) fn choose(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice> {
-    by_dtype!(scores, T => choose_as::<T>(scores, num_chosen))
-}
-
-fn choose_as<T: Real>(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice> {
-    let (rows, num_experts) = scores.dims2()?;
-    let mut weights = vec![0.0; rows * num_experts];
-    let scores = View::<T>::of(scores)?;
-    let rows = scores
-        .chunks_exact(num_experts)
-        .zip(weights.chunks_exact_mut(num_experts));
-    for (scores, weights) in rows {
-        let mut order: Vec<_> = (0..num_experts).collect();
-        order.sort_by(|&a, &b| scores[b].to_f64().total_cmp(&scores[a].to_f64()));
-        order.truncate(num_chosen);
-        let mut chosen: Vec<T> = order.iter().map(|&expert| scores[expert]).collect();
-        softmax_in_place(&mut chosen);
-        for (expert, weight) in order.into_iter().zip(chosen) {
-            weights[expert] = weight.to_f64();
-        }
-    }
+    let (_, num_experts) = scores.dims2()?;
     Ok(ExpertChoice {
-        weights,
+        weights: by_dtype!(scores, T => cpu::mixture::choose::<T>(scores, num_chosen))?,
         num_experts,
     })
 }
@@ -77,26 +59,13 @@ impl ExpertChoice {
             let mean: f64 = weights.iter().zip(dweights).map(|(w, d)| w * d).sum();
             dscores.extend(weights.iter().zip(dweights).map(|(w, d)| w * (d - mean)));
         }
-        tensor(dscores, (saved_rows.len(), self.num_experts))?.to_dtype(dtype)
+        host::upload_as(dscores, (saved_rows.len(), self.num_experts), dtype)
     }
 }
 
 /// Returns the inner product of each row of `a` with row `places[i]` of `b`.
 pub(crate) fn dot_rows(a: &Tensor, b: &Tensor, places: &RowIndex) -> Result<Vec<f64>> {
-    by_dtype!(a, T => dot_rows_as::<T>(a, b, places))
-}
-
-fn dot_rows_as<T: Real>(a: &Tensor, b: &Tensor, places: &RowIndex) -> Result<Vec<f64>> {
-    let (_, width) = a.dims2()?;
-    let (a, b) = (View::<T>::of(a)?, View::<T>::of(b)?);
-    let product = |(a, &place): (&[T], &usize)| {
-        let b = &b[place * width..][..width];
-        a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64()).sum()
-    };
-    Ok(a.chunks_exact(width)
-        .zip(places.iter())
-        .map(product)
-        .collect())
+    by_dtype!(a, T => cpu::mixture::dot_rows::<T>(a, b, places))
 }
 
 #[cfg(test)]
@@ -105,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_largest_scores_are_chosen_and_weigh_one() {
-        let scores = tensor(vec![0.0_f64, 2.0, 1.0, 5.0, 5.0, -1.0], (2, 3)).unwrap();
+        let scores = host::upload(vec![0.0_f64, 2.0, 1.0, 5.0, 5.0, -1.0], (2, 3)).unwrap();
         let choice = choose(&scores, 2).unwrap();
         assert_eq!(*choice.rows_of(0), [1]);
         assert_eq!(*choice.rows_of(1), [0, 1]);

@@ -4,13 +4,14 @@
 //! their distances are then taken in double precision, entry by entry, so that the order does not
 //! depend on how many rows are looked up at once.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::cpu::slices::{View, tensor};
+use super::cpu::{Real, by_dtype};
+use super::row_index::RowIndex;
+use super::tensor::Tensor;
+use super::{host, rows};
 use crate::error::Result;
-
-use super::tensor::{View, by_dtype, tensor};
-use super::{Real, RowIndex, host, rows};
 
 /// Candidates for each neighbour that is wanted: enough that no rounding of the product drops one.
 const CANDIDATES: usize = 2;
@@ -46,9 +47,12 @@ fn nearest_as<T: Real>(
     count: usize,
 ) -> Result<Vec<Vec<u32>>> {
     let (num_rows, width) = table.dims2()?;
-    let products = rows::gather(table, queries)?.matmul(&table.t()?)?; // [queries, rows]
+    let products = rows::gather(table, queries)?
+        .candle()
+        .matmul(&table.candle().t()?)?; // [queries, rows]
     let squares = host::download(squares)?;
-    let (products, table) = (View::<T>::of(&products)?, View::<T>::of(table)?);
+    let (products, table) = (Tensor::from(products), View::<T>::of(table)?);
+    let products = View::<T>::of(&products)?;
     let row = |row: usize| &table[row * width..][..width];
     let of_query = |(&query, products): (&usize, &[T])| {
         let rough = |other: usize| squares[other] - 2.0 * products[other].to_f64();

@@ -7,12 +7,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
+use super::cpu::{self, by_dtype};
+use super::host;
+use super::row_index::RowIndex;
+use super::tensor::Tensor;
+pub use super::turn::Pairing;
+use super::turn::{Direction, Table, Turn};
 use crate::error::Result;
-
-use super::tensor::{View, by_dtype, for_each_row, tensor};
-use super::{Real, RowIndex};
 
 /// Rotary positions.
 ///
@@ -39,15 +42,6 @@ pub struct LongRotary {
     pub beyond: usize,
     /// Angle per position of each plane, as many as in [`RotarySpec::inverse_frequencies`].
     pub inverse_frequencies: Vec<f32>,
-}
-
-/// Which entries of a head make a plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairing {
-    /// Entry `j` and entry `planes + j`.
-    Halves,
-    /// Entries `2j` and `2j + 1`.
-    Neighbours,
 }
 
 /// Positions tabulated at first.
@@ -82,23 +76,6 @@ struct Angles {
     table: Mutex<Arc<Table>>,
 }
 
-/// Cosines and sines of positions from 0 on. `[positions, planes]` each.
-#[derive(Debug)]
-struct Table {
-    positions: usize,
-    cosines: Tensor,
-    sines: Tensor,
-}
-
-/// Which way to turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    /// As the model does.
-    Forward,
-    /// Back, for cotangents.
-    Backward,
-}
-
 impl Rotation {
     /// Prepares the rotation of heads of `head_dim` entries in rows of `dtype`.
     pub(crate) fn new(spec: &RotarySpec, head_dim: usize, dtype: DType) -> Result<Self> {
@@ -123,8 +100,8 @@ impl Rotation {
         heads: usize,
         standings: &[RowPosition],
     ) -> Result<Tensor> {
-        let turn = self.turn(standings, Direction::Forward)?;
-        by_dtype!(x, T => turn.apply::<T>(x, heads, |row| standings[row]))
+        let turn = self.turn(heads, Direction::Forward, || standings.iter().copied())?;
+        by_dtype!(x, T => cpu::rotary::turn::<T>(x, &turn))
     }
 
     /// Pulls `dy` back to what was rotated. Row `i` of `dy` belongs to row `saved_rows[i]` of the
@@ -136,22 +113,39 @@ impl Rotation {
         standings: &[RowPosition],
         saved_rows: &RowIndex,
     ) -> Result<Tensor> {
-        let turn = self.turn(standings, Direction::Backward)?;
-        by_dtype!(dy, T => turn.apply::<T>(dy, heads, |row| standings[saved_rows[row]]))
+        let standings = || saved_rows.iter().map(|&row| standings[row]);
+        let turn = self.turn(heads, Direction::Backward, standings)?;
+        by_dtype!(dy, T => cpu::rotary::turn::<T>(dy, &turn))
     }
 
-    /// Prepares to turn rows that stand at some of `standings`.
-    fn turn(&self, standings: &[RowPosition], direction: Direction) -> Result<Turn<'_>> {
-        let is_long = |standing: &&RowPosition| self.is_long(standing);
-        let needed = standings.iter().filter(|s| !is_long(s));
-        let usual = self.usual.table_of(needed)?;
+    /// Prepares to turn rows that stand at `standings`.
+    fn turn<S: Iterator<Item = RowPosition>>(
+        &self,
+        heads: usize,
+        direction: Direction,
+        standings: impl Fn() -> S,
+    ) -> Result<Turn> {
+        let is_long = |standing: &RowPosition| self.is_long(standing);
+        let usual = self.usual.table_of(standings().filter(|s| !is_long(s)))?;
         let long = self.long.as_ref();
-        let long = long.map(|(_, angles)| angles.table_of(standings.iter().filter(is_long)));
+        let long = long.map(|(_, angles)| angles.table_of(standings().filter(is_long)));
+        let angles_of = |standing: RowPosition| {
+            let before = if is_long(&standing) {
+                usual.positions
+            } else {
+                0
+            };
+            before + standing.position
+        };
         Ok(Turn {
-            rotation: self,
+            pairing: self.pairing,
+            direction,
+            heads,
+            head_dim: self.head_dim,
+            planes: self.usual.inverse_frequencies.len(),
+            angles: standings().map(angles_of).collect(),
             usual,
             long: long.transpose()?,
-            direction,
         })
     }
 
@@ -164,119 +158,47 @@ impl Rotation {
 impl Angles {
     fn new(inverse_frequencies: &[f32], magnitude: f64, dtype: DType) -> Result<Self> {
         let (inverse_frequencies, magnitude) = (inverse_frequencies.to_vec(), magnitude as f32);
-        let table = Table::new(&inverse_frequencies, magnitude, FIRST_POSITIONS, dtype)?;
+        let first = table(&inverse_frequencies, magnitude, FIRST_POSITIONS, dtype)?;
         Ok(Self {
             inverse_frequencies,
             magnitude,
             dtype,
-            table: Mutex::new(Arc::new(table)),
+            table: Mutex::new(Arc::new(first)),
         })
     }
 
     /// Returns a table that has the positions of `standings`.
-    fn table_of<'s>(&self, standings: impl Iterator<Item = &'s RowPosition>) -> Result<Arc<Table>> {
+    fn table_of(&self, standings: impl Iterator<Item = RowPosition>) -> Result<Arc<Table>> {
         let last = standings.map(|standing| standing.position).max();
         let needed = last.map_or(0, |last| last + 1);
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.positions < needed {
+        let mut longest = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if longest.positions < needed {
             let positions = needed.next_power_of_two();
             let (frequencies, magnitude) = (&self.inverse_frequencies, self.magnitude);
-            *table = Arc::new(Table::new(frequencies, magnitude, positions, self.dtype)?);
+            *longest = Arc::new(table(frequencies, magnitude, positions, self.dtype)?);
         }
-        Ok(Arc::clone(&table))
+        Ok(Arc::clone(&longest))
     }
 }
 
-/// A rotation one way, with tables that are long enough.
-struct Turn<'a> {
-    rotation: &'a Rotation,
-    usual: Arc<Table>,
-    long: Option<Arc<Table>>,
-    direction: Direction,
-}
-
-impl Turn<'_> {
-    fn apply<T: Real>(
-        &self,
-        x: &Tensor,
-        heads: usize,
-        standing_of: impl Fn(usize) -> RowPosition + Sync,
-    ) -> Result<Tensor> {
-        let (_, width) = x.dims2()?;
-        let planes = self.rotation.usual.inverse_frequencies.len();
-        let (pairing, dim) = (self.rotation.pairing, self.rotation.head_dim);
-        let usual = self.usual.views::<T>()?;
-        let long = self.long.as_ref().map(|table| table.views::<T>());
-        let long = long.transpose()?;
-        let mut rotated = View::<T>::of(x)?.to_vec();
-        for_each_row(&mut rotated, width, |row, values| {
-            let standing = standing_of(row);
-            let [cosines, sines] = match &long {
-                Some(long) if self.rotation.is_long(&standing) => long,
-                _ => &usual,
-            };
-            let angles = standing.position * planes..(standing.position + 1) * planes;
-            let angles = (&cosines[angles.clone()], &sines[angles]);
-            for head in values[..heads * dim].chunks_exact_mut(dim) {
-                rotate(&mut head[..2 * planes], pairing, angles, self.direction);
-            }
-        });
-        tensor(rotated, x.shape())
-    }
-}
-
-impl Table {
-    /// Angles are single-precision products and their cosines are rounded to single precision, as
-    /// in transformers: that is what the model was trained with.
-    fn new(frequencies: &[f32], magnitude: f32, positions: usize, dtype: DType) -> Result<Self> {
-        let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        // Through double precision, so that what is rounded to single is right.
-        let turn = |angle: f32| {
-            let (sine, cosine) = f64::from(angle).sin_cos();
-            (cosine as f32 * magnitude, sine as f32 * magnitude)
-        };
-        let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
-        let shape = (positions, frequencies.len());
-        Ok(Self {
-            positions,
-            cosines: tensor(cosines, shape)?.to_dtype(dtype)?,
-            sines: tensor(sines, shape)?.to_dtype(dtype)?,
-        })
-    }
-
-    fn views<T: Real>(&self) -> Result<[View<'_, T>; 2]> {
-        Ok([View::of(&self.cosines)?, View::of(&self.sines)?])
-    }
-}
-
-/// Turns the planes of one head.
-fn rotate<T: Real>(
-    head: &mut [T],
-    pairing: Pairing,
-    (cosines, sines): (&[T], &[T]),
-    direction: Direction,
-) {
-    let turn = |a: T, b: T, cosine: T, sine: T| {
-        let sine = if direction == Direction::Forward {
-            sine
-        } else {
-            T::zero() - sine
-        };
-        (a * cosine - b * sine, b * cosine + a * sine)
+/// Tabulates cosines and sines.
+///
+/// Angles are single-precision products and their cosines are rounded to single precision, as
+/// in transformers: that is what the model was trained with.
+fn table(frequencies: &[f32], magnitude: f32, positions: usize, dtype: DType) -> Result<Table> {
+    let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
+    // Through double precision, so that what is rounded to single is right.
+    let turn = |angle: f32| {
+        let (sine, cosine) = f64::from(angle).sin_cos();
+        (cosine as f32 * magnitude, sine as f32 * magnitude)
     };
-    match pairing {
-        Pairing::Halves => {
-            let (first, second) = head.split_at_mut(cosines.len());
-            for (((a, b), &cosine), &sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
-                (*a, *b) = turn(*a, *b, cosine, sine);
-            }
-        }
-        Pairing::Neighbours => {
-            for ((pair, &cosine), &sine) in head.chunks_exact_mut(2).zip(cosines).zip(sines) {
-                (pair[0], pair[1]) = turn(pair[0], pair[1], cosine, sine);
-            }
-        }
-    }
+    let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
+    let shape = (positions, frequencies.len());
+    Ok(Table {
+        positions,
+        cosines: host::upload(cosines, shape)?.to_dtype(dtype)?,
+        sines: host::upload(sines, shape)?.to_dtype(dtype)?,
+    })
 }
 
 #[cfg(test)]
@@ -292,7 +214,7 @@ mod tests {
         };
         let rotation = Rotation::new(&spec, head_dim, DType::F64).unwrap();
         let row: Vec<f64> = (0..8).map(f64::from).collect();
-        let x = tensor(row, (1, 8)).unwrap();
+        let x = host::upload(row, (1, 8)).unwrap();
         let standing = [RowPosition {
             position,
             length: position + 1,
@@ -300,7 +222,7 @@ mod tests {
         let turned = rotation.forward(&x, 1, &standing).unwrap();
         let index = RowIndex::from(vec![0]);
         let back = rotation.vjp(&turned, 1, &standing, &index).unwrap();
-        let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        let values = |x: Tensor| host::download(&x).unwrap();
         (values(turned), values(back))
     }
 

@@ -1,115 +1,98 @@
-//! Between candle's tensors and slices, for the kernels alone.
+//! The tensor that layers, gradients and methods see: numbers with a shape, wherever they lie.
 //!
-//! Layers and methods speak of tensors, kernels of slices. A kernel borrows the elements of its
-//! inputs with [`View`], computes into a new vector and hands it to [`tensor`]; nothing is copied on
-//! the way. What else leaves or enters a tensor goes through `host`.
+//! It offers the few operations that move numbers without changing them. What computes is a
+//! function of one of the kernels; what reads or writes single numbers goes through `host`. The
+//! numbers of a tensor never change once it is made, so a clone shares them.
 
-use std::marker::PhantomData;
-use std::ops::{Deref, Range};
-
-use candle_core::{Device, Error, Shape, Storage, StorageRef, Tensor, WithDType};
+use candle_core::{DType, Shape};
 
 use crate::error::Result;
-use rayon::prelude::*;
 
-use super::Real;
+/// Numbers with a shape. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tensor(candle_core::Tensor);
 
-/// Elements below which splitting the work costs more than it saves.
-const MIN_PARALLEL_ELEMENTS: usize = 32 * 1024;
-
-/// The elements of a contiguous tensor in main memory, borrowed.
-pub(in crate::kernels) struct View<'t, T> {
-    storage: StorageRef<'t>,
-    range: Range<usize>,
-    element: PhantomData<T>,
-}
-
-impl<'t, T: WithDType> View<'t, T> {
-    /// Borrows the elements of `tensor`. Fails if they have another type or do not lie in order.
-    pub(in crate::kernels) fn of(tensor: &'t Tensor) -> Result<Self> {
-        let (storage, layout) = tensor.storage_and_layout();
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            return Err(Error::RequiresContiguous {
-                op: "whence kernel",
-            }
-            .bt());
-        };
-        elements::<T>(&storage)?;
-        Ok(Self {
-            storage,
-            range: start..end,
-            element: PhantomData,
-        })
+impl From<candle_core::Tensor> for Tensor {
+    fn from(tensor: candle_core::Tensor) -> Self {
+        Self(tensor)
     }
 }
 
-impl<T: WithDType> Deref for View<'_, T> {
-    type Target = [T];
+impl Tensor {
+    /// Returns the tensor as one of candle, which shares its numbers.
+    pub fn to_candle(&self) -> Result<candle_core::Tensor> {
+        Ok(self.0.clone())
+    }
 
-    fn deref(&self) -> &[T] {
-        &elements(&self.storage).expect("the constructor checked the element type")
-            [self.range.clone()]
+    /// Borrows the tensor as one of candle, for kernels that compute with candle's operations.
+    pub(in crate::kernels) fn candle(&self) -> &candle_core::Tensor {
+        &self.0
+    }
+
+    /// Returns the precision of the numbers.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype()
+    }
+
+    /// Returns the shape.
+    pub fn shape(&self) -> &Shape {
+        self.0.shape()
+    }
+
+    /// Returns the size of each dimension.
+    pub fn dims(&self) -> &[usize] {
+        self.0.dims()
+    }
+
+    /// Returns the size of dimension `dim`. Fails if there is no such dimension.
+    pub fn dim(&self, dim: usize) -> Result<usize> {
+        self.0.dim(dim)
+    }
+
+    /// Returns the sizes of both dimensions of a matrix. Fails if the tensor is none.
+    pub fn dims2(&self) -> Result<(usize, usize)> {
+        self.0.dims2()
+    }
+
+    /// Returns how many numbers there are.
+    pub fn elem_count(&self) -> usize {
+        self.0.elem_count()
+    }
+
+    /// Returns entries `start..start + len` of dimension `dim`.
+    pub fn narrow(&self, dim: usize, start: usize, len: usize) -> Result<Self> {
+        self.0.narrow(dim, start, len).map(Self)
+    }
+
+    /// Returns the tensor with its numbers in order, as kernels need them.
+    pub fn contiguous(&self) -> Result<Self> {
+        self.0.contiguous().map(Self)
+    }
+
+    /// Returns the same numbers in another shape.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
+        self.0.reshape(shape.into()).map(Self)
+    }
+
+    /// Returns the numbers in precision `dtype`.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.0.to_dtype(dtype).map(Self)
+    }
+
+    /// Returns zeros of the same shape and precision.
+    pub fn zeros_like(&self) -> Result<Self> {
+        self.0.zeros_like().map(Self)
+    }
+
+    /// Joins `tensors`, of which there is at least one, along dimension `dim`.
+    pub fn cat<T: AsRef<Self>>(tensors: &[T], dim: usize) -> Result<Self> {
+        let tensors: Vec<_> = tensors.iter().map(|tensor| &tensor.as_ref().0).collect();
+        candle_core::Tensor::cat(&tensors, dim).map(Self)
     }
 }
 
-fn elements<T: WithDType>(storage: &Storage) -> Result<&[T]> {
-    match storage {
-        Storage::Cpu(storage) => storage.as_slice::<T>(),
-        _ => Err(Error::Msg("whence computes in main memory".to_owned()).bt()),
-    }
-}
-
-/// Wraps `values` into a tensor.
-pub(in crate::kernels) fn tensor<T: Real, S: Into<Shape>>(
-    values: Vec<T>,
-    shape: S,
-) -> Result<Tensor> {
-    Tensor::from_vec(values, shape.into(), &Device::Cpu)
-}
-
-/// Runs `body` with `$T` bound to the element type of a tensor.
-macro_rules! by_dtype {
-    ($tensor:expr, $T:ident => $body:expr) => {
-        match $tensor.dtype() {
-            candle_core::DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            candle_core::DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            dtype => Err(candle_core::Error::UnsupportedDTypeForOp(dtype, "whence kernel").bt()),
-        }
-    };
-}
-pub(in crate::kernels) use by_dtype;
-
-/// Returns whether this thread may hand out work. A thread of the pool may not: it already has its
-/// share of the work, and would only wait for others.
-pub(in crate::kernels) fn may_parallelize() -> bool {
-    rayon::current_thread_index().is_none()
-}
-
-/// Calls `body(row number, row)` for every row of `rows`, each `width` long; on all threads if there
-/// is enough to do.
-pub(in crate::kernels) fn for_each_row<T: Real>(
-    rows: &mut [T],
-    width: usize,
-    body: impl Fn(usize, &mut [T]) + Sync,
-) {
-    if rows.len() >= MIN_PARALLEL_ELEMENTS && may_parallelize() {
-        let rows_per_task = (MIN_PARALLEL_ELEMENTS / 4).div_ceil(width);
-        rows.par_chunks_mut(width * rows_per_task)
-            .enumerate()
-            .for_each(|(task, rows)| {
-                for (index, row) in rows.chunks_mut(width).enumerate() {
-                    body(task * rows_per_task + index, row);
-                }
-            });
-    } else {
-        for (index, row) in rows.chunks_mut(width).enumerate() {
-            body(index, row);
-        }
+impl AsRef<Self> for Tensor {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

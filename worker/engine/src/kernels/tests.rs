@@ -19,7 +19,7 @@ use super::rotary::{LongRotary, Pairing, RotarySpec};
 use super::rotary::{Rotation, RowPosition};
 use crate::stop::Stop;
 
-use super::{RowIndex, activation, mixture, norm, rows, softcap};
+use super::{RowIndex, Tensor as Ours, activation, mixture, norm, rows, softcap};
 
 /// What two orders of adding the same numbers may differ by.
 const ROUNDING: f64 = 1e-12;
@@ -43,9 +43,18 @@ fn pulled_back(y: &Tensor, dy: &Tensor, x: &Var) -> Tensor {
     along.backward().unwrap().get(x).unwrap().clone()
 }
 
-fn assert_equal(ours: &Tensor, theirs: &Tensor, what: &str) {
-    let ours = ours.reshape(theirs.shape()).unwrap();
-    let difference = (ours - theirs).unwrap().abs().unwrap();
+/// Returns a tensor of candle as one of the kernels.
+fn ours(x: &Tensor) -> Ours {
+    x.detach().into()
+}
+
+fn theirs(x: &Ours) -> Tensor {
+    x.to_candle().unwrap()
+}
+
+fn assert_equal(ours: &Ours, expected: &Tensor, what: &str) {
+    let ours = theirs(ours).reshape(expected.shape()).unwrap();
+    let difference = (ours - expected).unwrap().abs().unwrap();
     let largest = difference.flatten_all().unwrap().max(0).unwrap();
     let largest = largest.to_scalar::<f64>().unwrap();
     assert!(largest < ROUNDING, "{what}: {largest:e}");
@@ -64,9 +73,9 @@ fn norm_of(x: &Tensor, scaling: &Scaling) -> Tensor {
     let deviation = (square + scaling.epsilon).unwrap().sqrt().unwrap();
     let unit = x.broadcast_div(&deviation).unwrap();
     let unit = unit.reshape((rows, width)).unwrap();
-    let scaled = unit.broadcast_mul(&scaling.weight).unwrap();
+    let scaled = unit.broadcast_mul(&theirs(&scaling.weight)).unwrap();
     match &scaling.bias {
-        Some(bias) => scaled.broadcast_add(bias).unwrap(),
+        Some(bias) => scaled.broadcast_add(&theirs(bias)).unwrap(),
         None => scaled,
     }
 }
@@ -75,8 +84,8 @@ fn norm_of(x: &Tensor, scaling: &Scaling) -> Tensor {
 fn norms() {
     for (is_centered, group) in [(false, 8), (true, 8), (false, 4), (true, 2)] {
         let scaling = Scaling {
-            weight: noise([8], 1),
-            bias: is_centered.then(|| noise([8], 2)),
+            weight: ours(&noise([8], 1)),
+            bias: is_centered.then(|| ours(&noise([8], 2))),
             group,
             is_centered,
             epsilon: 1e-5,
@@ -84,12 +93,12 @@ fn norms() {
         let what = format!("centered {is_centered}, groups of {group}");
         let x = Var::from_tensor(&noise([5, 8], 3)).unwrap();
         let expected = norm_of(&x, &scaling);
-        let (y, saved) = norm::forward(&x, &scaling).unwrap();
+        let (y, saved) = norm::forward(&ours(&x), &scaling).unwrap();
         assert_equal(&y, &expected, &what);
 
         // Cotangent rows in another order, and one forward row with two.
         let (dy, saved_rows) = (noise([3, 8], 4), RowIndex::from(vec![4, 0, 4]));
-        let dx = norm::vjp(&dy, &scaling, &saved, &saved_rows).unwrap();
+        let dx = norm::vjp(&ours(&dy), &scaling, &saved, &saved_rows).unwrap();
         for (index, &row) in saved_rows.iter().enumerate() {
             let dy = dy.narrow(0, index, 1).unwrap();
             let of_row = expected.narrow(0, row, 1).unwrap();
@@ -161,10 +170,10 @@ fn plain_activations() {
     for function in Activation::ALL {
         let z = Var::from_tensor(&noise([3, 6], 5)).unwrap();
         let expected = activated(&z, function);
-        let (a, slopes) = activation::plain(&z, function).unwrap();
+        let (a, slopes) = activation::plain(&ours(&z), function).unwrap();
         assert_equal(&a, &expected, &format!("{function:?}"));
         let da = noise([3, 6], 6);
-        let dz = activation::vjp(&da, &slopes, &(0..3).collect()).unwrap();
+        let dz = activation::vjp(&ours(&da), &slopes, &(0..3).collect()).unwrap();
         let expected = pulled_back(&expected, &da, &z);
         assert_equal(&dz, &expected, &format!("{function:?}"));
     }
@@ -176,10 +185,10 @@ fn gated_activations() {
         let z = Var::from_tensor(&noise([3, 12], 7)).unwrap();
         let (gate, up) = (z.narrow(1, 0, 6).unwrap(), z.narrow(1, 6, 6).unwrap());
         let expected = (activated(&gate, function) * up).unwrap();
-        let (a, slopes) = activation::gated(&z, function).unwrap();
+        let (a, slopes) = activation::gated(&ours(&z), function).unwrap();
         assert_equal(&a, &expected, &format!("{function:?}"));
         let da = noise([3, 6], 8);
-        let dz = activation::vjp(&da, &slopes, &(0..3).collect()).unwrap();
+        let dz = activation::vjp(&ours(&da), &slopes, &(0..3).collect()).unwrap();
         let expected = pulled_back(&expected, &da, &z);
         assert_equal(&dz, &expected, &format!("{function:?}"));
     }
@@ -192,10 +201,10 @@ fn bounded(x: &Tensor, cap: f64) -> Tensor {
 #[test]
 fn soft_caps() {
     let x = Var::from_tensor(&noise([3, 7], 9)).unwrap();
-    let y = softcap::bound(&x, 1.3).unwrap();
+    let y = softcap::bound(&ours(&x), 1.3).unwrap();
     assert_equal(&y, &bounded(&x, 1.3), "bound");
     let dy = noise([3, 7], 10);
-    let dx = softcap::vjp(&y, &dy, 1.3).unwrap();
+    let dx = softcap::vjp(&y, &ours(&dy), 1.3).unwrap();
     let expected = pulled_back(&bounded(&x, 1.3), &dy, &x);
     assert_equal(&dx, &expected, "cotangents");
 }
@@ -216,7 +225,7 @@ fn rotations() {
             }),
         };
         let rotation = Rotation::new(&spec, 5, DType::F64).unwrap();
-        let turn = |x: &Tensor| rotation.forward(x, 2, &standings).unwrap();
+        let turn = |x: &Tensor| rotation.forward(&ours(x), 2, &standings).unwrap();
         // A linear map is known by what it does to the rows of the identity, and its cotangents by
         // its transpose; that is what candle differentiates here.
         let x = Var::from_tensor(&noise([3, 12], 11)).unwrap();
@@ -224,7 +233,7 @@ fn rotations() {
             .map(|column| {
                 let unit = Tensor::eye(12, DType::F64, &Device::Cpu).unwrap();
                 let unit = unit.narrow(0, column, 1).unwrap().repeat((3, 1)).unwrap();
-                turn(&unit)
+                theirs(&turn(&unit))
             })
             .collect();
         // `[row, in, out]`
@@ -235,32 +244,33 @@ fn rotations() {
         let dy = noise([3, 12], 12);
         let expected = pulled_back(&y, &dy, &x);
         let own = (0..3).collect();
-        let dx = rotation.vjp(&dy, 2, &standings, &own).unwrap();
+        let dx = rotation.vjp(&ours(&dy), 2, &standings, &own).unwrap();
         assert_equal(&dx, &expected, "cotangents");
         // Cotangent rows in another order.
         let turned_around = RowIndex::from(vec![2, 1, 0]);
-        let reversed = |x: &Tensor| rows::gather(x, &turned_around).unwrap();
+        let reversed = |x: &Tensor| rows::gather(&ours(x), &turned_around).unwrap();
         let dx = rotation.vjp(&reversed(&dy), 2, &standings, &turned_around);
-        assert_equal(&dx.unwrap(), &reversed(&expected), "reversed cotangents");
+        let expected = theirs(&reversed(&expected));
+        assert_equal(&dx.unwrap(), &expected, "reversed cotangents");
     }
 }
 
 #[test]
 fn linear_maps() {
     let weight = noise([9, 5], 13);
-    let packed = PackedWeight::transposed(&weight, DType::F64).unwrap();
+    let packed = PackedWeight::transposed(&ours(&weight), DType::F64).unwrap();
     let x = Var::from_tensor(&noise([4, 5], 14)).unwrap();
     let y = x.matmul(&weight.t().unwrap()).unwrap();
-    assert_equal(&packed.product(&x, None).unwrap(), &y, "product");
+    assert_equal(&packed.product(&ours(&x), None).unwrap(), &y, "product");
     let dy = noise([4, 9], 15);
-    let dx = packed.repacked().product(&dy, None).unwrap();
+    let dx = packed.repacked().product(&ours(&dy), None).unwrap();
     assert_equal(&dx, &pulled_back(&y, &dy, &x), "cotangents");
 }
 
 #[test]
 fn choices_of_experts() {
     let scores = Var::from_tensor(&noise([4, 5], 16)).unwrap();
-    let choice = mixture::choose(&scores, 2).unwrap();
+    let choice = mixture::choose(&ours(&scores), 2).unwrap();
     let chosen: Vec<f64> = (0..4)
         .flat_map(|row| (0..5).map(move |expert| (row, expert)))
         .map(|(row, expert)| choice.weights_of(expert, &[row])[0])
@@ -269,7 +279,7 @@ fn choices_of_experts() {
     // Experts that were not chosen are as good as infinitely bad.
     let excluded = (chosen.eq(0.0).unwrap().to_dtype(DType::F64).unwrap() * -1e9).unwrap();
     let weights = softmax(&(scores.as_tensor() + excluded).unwrap());
-    assert_equal(&chosen, &weights, "weights");
+    assert_equal(&ours(&chosen), &weights, "weights");
     let dweights = noise([4, 5], 17);
     let values = dweights.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let dscores = choice.vjp(&values, &(0..4).collect(), DType::F64).unwrap();
@@ -358,9 +368,9 @@ impl Attention {
     }
 
     /// Returns what the kernel makes of it.
-    fn by_kernel(&self) -> (Tensor, AttentionTrace) {
+    fn by_kernel(&self) -> (Ours, AttentionTrace) {
         let columns = |rows: &Var| Columns {
-            rows: rows.as_tensor().detach(),
+            rows: ours(rows),
             column: 0,
         };
         let [q, k, v] = &self.inputs;
@@ -382,7 +392,8 @@ impl Attention {
             return (mixed, attended);
         }
         let mask = self.masks.each_ref().map(|m| m.flatten_all().unwrap());
-        attended.masked(Tensor::cat(&mask, 0).unwrap()).unwrap()
+        let mask = Tensor::cat(&mask, 0).unwrap();
+        attended.masked(ours(&mask)).unwrap()
     }
 
     /// Returns what candle makes of one sequence.
@@ -432,16 +443,16 @@ fn assert_attention(heads: Heads, num_queries: [usize; 2], num_keys: [usize; 2],
     });
     let num_rows = explained.iter().map(|token| token.positions.len()).sum();
     let dmixed = noise([num_rows, heads.queries * heads.dim], 21);
-    let ours = vjp(&saved, &explained, &dmixed).unwrap();
+    let pulled = vjp(&saved, &explained, &ours(&dmixed)).unwrap();
     let (mut query, mut key) = (0, 0);
     for token in &explained {
         let count = token.positions.len();
         let dmixed = dmixed.narrow(0, query, count).unwrap();
         let [of_queries, of_keys] = attention.cotangents(token, &dmixed);
         let seen = of_keys.dim(0).unwrap();
-        let own = ours.queries.narrow(0, query, count).unwrap();
+        let own = pulled.queries.narrow(0, query, count).unwrap();
         assert_equal(&own, &of_queries, &what);
-        let own = ours.keys_and_values.narrow(0, key, seen).unwrap();
+        let own = pulled.keys_and_values.narrow(0, key, seen).unwrap();
         assert_equal(&own, &of_keys, &what);
         (query, key) = (query + count, key + seen);
     }
@@ -481,9 +492,9 @@ fn gathered_rows_are_added_where_they_came_from() {
     let indices = RowIndex::from(vec![2, 0, 3]);
     let places = Tensor::new(&[2_u32, 0, 3], &Device::Cpu).unwrap();
     let y = x.index_select(&places, 0).unwrap();
-    assert_equal(&rows::gather(&x, &indices).unwrap(), &y, "gathered");
+    assert_equal(&rows::gather(&ours(&x), &indices).unwrap(), &y, "gathered");
     let dy = noise([3, 3], 23);
     let zeros = Tensor::zeros((4, 3), DType::F64, &Device::Cpu).unwrap();
-    let dx = rows::add_at(&zeros, &dy, &indices).unwrap();
+    let dx = rows::add_at(&ours(&zeros), &ours(&dy), &indices).unwrap();
     assert_equal(&dx, &pulled_back(&y, &dy, &x), "cotangents");
 }

@@ -4,12 +4,10 @@
 //! An entry *turns back* at a row where it is not between what it was and what it has to become.
 //! Source: Sanyal & Ren 2021, <https://arxiv.org/abs/2108.13654>.
 
-use candle_core::Tensor;
-
+use super::cpu::slices::{View, tensor};
+use super::cpu::{Real, by_dtype};
+use super::tensor::Tensor;
 use crate::error::Result;
-
-use super::Real;
-use super::tensor::{View, by_dtype, tensor};
 
 /// One stretch of the way through a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,8 @@
 //!
 //! Cost: one forward pass for the batch.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
+use crate::kernels::Tensor;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 

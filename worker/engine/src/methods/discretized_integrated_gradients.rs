@@ -152,10 +152,10 @@ fn endpoints<'b>(batch: &'b Batch<'b>) -> Result<PathEndpoints<'b>, Error> {
     }
     for inputs in [&mut ends.input, &mut ends.baseline] {
         if let Some(source) = &mut inputs.source {
-            source.rows = (&source.rows / missing)?;
+            source.rows = rows::scale(&source.rows, 1.0 / missing)?;
         }
         if batch.attributes_target() {
-            inputs.target.rows = (&inputs.target.rows / missing)?;
+            inputs.target.rows = rows::scale(&inputs.target.rows, 1.0 / missing)?;
         }
     }
     Ok(ends)

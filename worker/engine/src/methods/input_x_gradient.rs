@@ -5,7 +5,6 @@
 //!
 //! Cost: one forward pass for the batch, one backward pass per step.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::method::{Method, Sink};
@@ -14,6 +13,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::Batch;
 use crate::gradient;
+use crate::kernels::Tensor;
 use crate::model::Embedded;
 use crate::registry::Describe;
 

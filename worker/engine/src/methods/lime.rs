@@ -18,7 +18,6 @@
 //!
 //! Cost: `n_samples` forward passes, and a linear system of `n_samples` equations per step.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -31,7 +30,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::instance::Instance;
-use crate::kernels::{host, rows};
+use crate::kernels::{Tensor, host, rows};
 use crate::model::{Embedded, Inputs};
 use crate::random::Random;
 use crate::registry::Describe;

@@ -11,7 +11,6 @@
 //! reuse the keys and values of the unchanged pass. Inseq runs one pass per window and step. A
 //! window of the source takes a pass of both stacks. Cost: one pass per window.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
@@ -21,7 +20,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::instance::Instance;
-use crate::kernels::host;
+use crate::kernels::{Tensor, host};
 use crate::model::{Embedded, Inputs};
 use crate::registry::Describe;
 use crate::sides::Side;

@@ -23,7 +23,6 @@
 //! The trials of all probes and steps share passes. Cost: two forward passes per trial; with a
 //! sampler, also one pass of it over the step's text per token that may be replaced.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
 
@@ -35,8 +34,8 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient;
-use crate::kernels::host;
 use crate::kernels::softmax_in_place;
+use crate::kernels::{Tensor, host};
 use crate::model::Trace;
 use crate::random::Random;
 use crate::registry::Describe;

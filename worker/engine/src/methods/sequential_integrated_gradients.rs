@@ -12,7 +12,6 @@
 //! When both sides are attributed, Inseq requires the source to be as long as the prefix; we do
 //! not. The convergence delta is relative to all tokens at their baselines at once, as in Inseq.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -26,7 +25,7 @@ use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient;
-use crate::kernels::rows;
+use crate::kernels::{Tensor, host, rows};
 use crate::model::{Embedded, Wanted};
 use crate::registry::Describe;
 use crate::sides::Side;
@@ -195,7 +194,7 @@ impl Walk<'_> {
         // A token that is its own baseline has a zero factor in every score, so no pass is needed.
         let rows = if stays && self.method.multiply_by_inputs || steps.is_empty() {
             let shape = (steps.len(), hidden);
-            Tensor::zeros(shape, inputs.rows.dtype(), inputs.rows.device())?
+            host::zeros(shape, inputs.rows.dtype())?
         } else {
             self.integral(walker, &steps)?
         };

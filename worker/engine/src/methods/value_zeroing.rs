@@ -25,7 +25,6 @@
 
 mod units;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -37,7 +36,7 @@ use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::kernels::attention::{Pair, QueryRow};
 use crate::kernels::distance::{self, Distance};
-use crate::kernels::host;
+use crate::kernels::{Tensor, host};
 use crate::model::Transformer;
 use crate::model::hooks::Recorded;
 use crate::model::zeroing::{AttentionKind, Streams, Zeroable};

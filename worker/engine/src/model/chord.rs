@@ -11,15 +11,13 @@
 //! The points are computed again for every chunk of explained tokens, so that only one point of
 //! one sublayer is in memory at a time.
 
-use candle_core::Tensor;
-
 use super::hooks::Recorded;
 use super::layers::cross_attention::MemoryCotangents;
 use super::layers::{Cotangents, EncoderOutput};
 use super::stack::{Depth, Stack, StackCotangents, StackTrace};
 use super::{ExplainedToken, Gradients, Inputs, Trace, Transformer, Wanted};
 use crate::error::Result;
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 

@@ -6,14 +6,12 @@
 //! random stream, so that they do not depend on the batch. Masks are kept in the trace for the
 //! backward pass. Some models skip whole layers in training (`LayerDrop`); that is not done here.
 
-use candle_core::Tensor;
-
 use super::config::ConfigFile;
 use super::sequences::Sequences;
 use crate::Error;
 use crate::error::Result;
 use crate::kernels::attention::AttentionTrace;
-use crate::kernels::dropout;
+use crate::kernels::{Tensor, dropout};
 use crate::random::Random;
 
 /// Dropout rates: the share of values that training drops at each place.

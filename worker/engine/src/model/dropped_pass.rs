@@ -24,11 +24,12 @@ impl Transformer {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Tensor};
+    use candle_core::DType;
 
     use super::super::random::{random_llama, random_marian};
     use super::super::{Embedded, ExplainedToken, Wanted};
     use super::*;
+    use crate::kernels::{Tensor, distance, host, rows};
     use crate::sides::Side;
 
     const TARGETS: [&[u32]; 2] = [&[0, 6, 8, 2], &[0, 3, 1, 1, 9, 4]];
@@ -62,8 +63,7 @@ mod tests {
                 .unwrap()
                 .hidden;
             let usual = model.forward(&inputs).unwrap().hidden;
-            let difference = (dropped - usual).unwrap().abs().unwrap();
-            assert!(difference.max_all().unwrap().to_scalar::<f64>().unwrap() < 1e-12);
+            assert!(distance::largest(&dropped, &usual).unwrap() < 1e-12);
         }
     }
 
@@ -81,8 +81,8 @@ mod tests {
                 .hidden;
             let own = together.narrow(0, TARGETS[0].len(), TARGETS[1].len());
             assert_eq!(
-                own.unwrap().to_vec2::<f32>().unwrap(),
-                alone.to_vec2::<f32>().unwrap()
+                host::download_rows(&own.unwrap()).unwrap(),
+                host::download_rows(&alone).unwrap()
             );
         }
     }
@@ -102,30 +102,27 @@ mod tests {
             };
             let explained = std::slice::from_ref(&token);
             let weights: Vec<_> = (0..model.spec().hidden).map(|i| (i as f64).sin()).collect();
-            let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
-            let weights = weights.unsqueeze(0).unwrap();
+            let weights = host::upload(weights, (1, model.spec().hidden)).unwrap();
             let trace = run(&inputs);
             let gradients = model
                 .vjp(&trace, explained, weights.clone(), Wanted::All)
                 .unwrap();
             let assert_slopes =
-                |rows: &Embedded, found: Tensor, moved: &dyn Fn(Embedded) -> Inputs| {
-                    let found: Vec<f64> = found.flatten_all().unwrap().to_vec1().unwrap();
-                    let flat: Vec<f64> = rows.rows.flatten_all().unwrap().to_vec1().unwrap();
+                |embedded: &Embedded, found: Tensor, moved: &dyn Fn(Embedded) -> Inputs| {
+                    let found = host::download(&found).unwrap();
+                    let flat = host::download(&embedded.rows).unwrap();
                     let first = flat.len() - found.len();
                     for (index, found) in found.iter().enumerate() {
                         let value_at = |offset: f64| {
                             let mut values = flat.clone();
                             values[first + index] += offset;
-                            let values =
-                                Tensor::from_vec(values, rows.rows.shape(), rows.rows.device());
+                            let values = host::upload(values, embedded.rows.shape());
                             let inputs = moved(Embedded {
                                 rows: values.unwrap(),
-                                ..rows.clone()
+                                ..embedded.clone()
                             });
                             let hidden = model.hidden(&run(&inputs), explained).unwrap();
-                            let value = (hidden * &weights).unwrap().sum_all().unwrap();
-                            value.to_scalar::<f64>().unwrap()
+                            host::sum(&rows::multiply(&hidden, &weights).unwrap()).unwrap()
                         };
                         let slope = (value_at(STEP) - value_at(-STEP)) / (2.0 * STEP);
                         assert!((slope - found).abs() < 1e-7, "{index}: {slope}, {found}");
@@ -153,7 +150,7 @@ mod tests {
         let inputs = inputs(&model, &TARGETS);
         let run = |rates| {
             let dropped = model.forward_dropped(&inputs, rates, &mut streams(&[1, 2]));
-            dropped.unwrap().hidden.to_vec2::<f32>().unwrap()
+            host::download_rows(&dropped.unwrap().hidden).unwrap()
         };
         let none = DropoutRates::default();
         for rates in [

@@ -1,9 +1,9 @@
 //! Token embeddings: a table that stays in half precision if the checkpoint keeps it that way.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use crate::error::Result;
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 
 /// The token embedding.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ mod tests {
     use super::super::ExplainedToken;
     use super::super::random::{random_llama, random_marian};
     use super::*;
+    use crate::kernels::host;
 
     /// A sequence with more weights per head than one run of queries may have.
     fn long() -> Vec<u32> {
@@ -54,12 +55,12 @@ mod tests {
         }
     }
 
-    fn last_rows(model: &Transformer, trace: &Trace, positions: [usize; 2]) -> Vec<Vec<f32>> {
+    fn last_rows(model: &Transformer, trace: &Trace, positions: [usize; 2]) -> Vec<Vec<f64>> {
         let explained = positions.into_iter().enumerate();
         let explained: Vec<_> = explained
             .map(|(sequence, position)| ExplainedToken { sequence, position })
             .collect();
-        model.hidden(trace, &explained).unwrap().to_vec2().unwrap()
+        host::download_rows(&model.hidden(trace, &explained).unwrap()).unwrap()
     }
 
     #[test]

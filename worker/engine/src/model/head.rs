@@ -1,14 +1,12 @@
 //! The language-model head: hidden states to logits, and cotangents back.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::layers::Linear;
 use super::spec::{HeadBias, HeadWeight, ModelSpec};
 use super::weights::Checkpoint;
 use crate::Error;
-use crate::kernels::{rows, softcap};
+use crate::kernels::{Tensor, rows, softcap};
 
 /// The language-model head with its weights.
 #[derive(Debug)]
@@ -35,14 +33,14 @@ impl Head {
         let own = match &spec.head.weight {
             HeadWeight::OwnOrTied(name) if !checkpoint.contains(name) => None,
             HeadWeight::Own(name) | HeadWeight::OwnOrTied(name) => {
-                Some(checkpoint.weight(name, &[spec.vocabulary, width])?)
+                Some(checkpoint.weight(name, &[spec.vocabulary, width])?.into())
             }
         };
         let bias = match &spec.head.bias {
-            Some(HeadBias::Linear(name)) => Some(checkpoint.tensor(name, &[spec.vocabulary])?),
+            Some(HeadBias::Linear(name)) => Some(checkpoint.parameter(name, &[spec.vocabulary])?),
             Some(HeadBias::FinalLogits(name)) if checkpoint.contains(name) => {
-                let bias = checkpoint.tensor(name, &[1, spec.vocabulary])?;
-                Some(bias.squeeze(0)?)
+                let bias = checkpoint.parameter(name, &[1, spec.vocabulary])?;
+                Some(bias.reshape(spec.vocabulary)?)
             }
             Some(HeadBias::FinalLogits(_)) | None => None,
         };

@@ -5,8 +5,6 @@
 //! `Transformer::forward_above` replaces one, `Wanted::Stream` asks for gradients at one, and
 //! `Trace::cached_prefixes` lets many passes share the rows before those that they change.
 
-use candle_core::Tensor;
-
 use super::dropout::Masks;
 use super::pass::{Inputs, Trace};
 use super::spec::{Activation, CoreSpec, StackSpec};
@@ -14,6 +12,7 @@ use super::stack::{Stack, StackTrace};
 use super::stream::StreamPlace;
 use super::transformer::Transformer;
 use crate::error::Result;
+use crate::kernels::Tensor;
 use crate::sides::Side;
 
 /// A pass with its streams: before every sublayer and after the last. `[rows, hidden]` each.
@@ -117,9 +116,10 @@ impl Transformer {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::DType;
 
     use super::*;
+    use crate::kernels::{host, rows};
     use crate::model::random::{random_llama, random_marian};
     use crate::model::sequences::CachedPrefix;
     use crate::model::{Embedded, ExplainedToken, Wanted};
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn values(tensor: &Tensor) -> Vec<f64> {
-        tensor.flatten_all().unwrap().to_vec1().unwrap()
+        host::download(tensor).unwrap()
     }
 
     fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
@@ -154,7 +154,7 @@ mod tests {
         let values: Vec<_> = (0..2 * model.spec().hidden)
             .map(|i| (i as f64).sin())
             .collect();
-        Tensor::from_vec(values, (2, model.spec().hidden), &Device::Cpu).unwrap()
+        host::upload(values, (2, model.spec().hidden)).unwrap()
     }
 
     #[test]
@@ -258,10 +258,10 @@ mod tests {
                 let scalar = |index: usize, offset: f64| {
                     let mut moved = flat.clone();
                     moved[index] += offset;
-                    let moved = Tensor::from_vec(moved, stream.shape(), &Device::Cpu).unwrap();
+                    let moved = host::upload(moved, stream.shape()).unwrap();
                     let trace = model.forward_above(place, &moved, &inputs).unwrap();
                     let hidden = model.hidden(&trace, std::slice::from_ref(&token)).unwrap();
-                    values(&(hidden * &weights).unwrap()).iter().sum::<f64>()
+                    host::sum(&rows::multiply(&hidden, &weights).unwrap()).unwrap()
                 };
                 let found = values(&found.unwrap());
                 let slopes: Vec<_> = (0..found.len())

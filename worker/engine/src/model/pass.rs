@@ -1,11 +1,10 @@
 //! Inputs and outputs of a pass of the model.
 
-use candle_core::Tensor;
-
 use super::layers::EncoderOutput;
 use super::sequences::{CachedPrefix, Sequences};
 use super::stack::{Depth, StackTrace};
 use super::stream::StreamPlace;
+use crate::kernels::Tensor;
 use crate::kernels::attention::AttentionTrace;
 use crate::sides::Side;
 

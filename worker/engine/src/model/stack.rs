@@ -1,7 +1,7 @@
 //! A stack of sublayers: a forward pass that keeps everything, and a backward pass for many
 //! explained tokens at once.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ use crate::kernels::attention::AttentionTrace;
 use crate::kernels::norm::Normalized;
 use crate::kernels::rotary::{Rotation, RowPosition};
 use crate::kernels::score_bias::ScoreBias;
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::stop::Stop;
 
 /// An encoder or a decoder, with its weights.

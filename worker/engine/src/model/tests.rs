@@ -1,11 +1,9 @@
 //! Tests, for every kind of layer and in double precision, that gradients equal numerical slopes
 //! and that a continued pass equals a whole one.
 
-use candle_core::{Device, Tensor};
-
 use super::random::{random_llama, random_marian};
 use super::*;
-use crate::kernels::rows;
+use crate::kernels::{Tensor, distance, host, rows};
 use crate::sides::Side;
 
 const SOURCES: [&[u32]; 2] = [&[1, 4, 2, 9, 3], &[7, 5, 3]];
@@ -27,25 +25,17 @@ fn scalar(model: &Transformer, inputs: &Inputs, token: &ExplainedToken, weights:
     let logits = model
         .logits(&model.hidden(&trace, std::slice::from_ref(token)).unwrap())
         .unwrap();
-    (logits * weights)
-        .unwrap()
-        .sum_all()
-        .unwrap()
-        .to_scalar::<f64>()
-        .unwrap()
+    dot(&logits, weights)
 }
 
 /// Returns the numerical slope of `scalar` along every entry of `rows`.
 fn slopes(rows: &Tensor, scalar: impl Fn(Tensor) -> f64) -> Vec<f64> {
     const STEP: f64 = 1e-5;
-    let (values, shape) = (
-        rows.flatten_all().unwrap().to_vec1::<f64>().unwrap(),
-        rows.shape().clone(),
-    );
+    let (values, shape) = (host::download(rows).unwrap(), rows.shape().clone());
     let at = |index: usize, offset: f64| {
         let mut moved = values.clone();
         moved[index] += offset;
-        scalar(Tensor::from_vec(moved, shape.clone(), &Device::Cpu).unwrap())
+        scalar(host::upload(moved, shape.clone()).unwrap())
     };
     (0..values.len())
         .map(|index| (at(index, STEP) - at(index, -STEP)) / (2.0 * STEP))
@@ -58,7 +48,7 @@ fn assert_gradients_are_slopes(model: &Transformer) {
     let weights: Vec<f64> = (0..vocabulary)
         .map(|i| ((i * 7 + 3) as f64).sin())
         .collect();
-    let weights = Tensor::from_vec(weights, (1, vocabulary), &Device::Cpu).unwrap();
+    let weights = host::upload(weights, (1, vocabulary)).unwrap();
     let explained = [
         ExplainedToken {
             sequence: 1,
@@ -133,13 +123,7 @@ fn slopes_of(
 
 fn assert_rows(gradient: &Tensor, row: usize, expected: &[f64], first: usize, len: usize) {
     let (_, hidden) = gradient.dims2().unwrap();
-    let gradient = gradient
-        .narrow(0, row, len)
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1::<f64>()
-        .unwrap();
+    let gradient = host::download(&gradient.narrow(0, row, len).unwrap()).unwrap();
     let largest = expected
         .iter()
         .fold(0.0, |largest: f64, v| largest.max(v.abs()));
@@ -169,20 +153,20 @@ const FAMILIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/familie
 
 /// Returns `rows` moved by `step` along a fixed direction, and that direction.
 fn moved_along(embedded: &Embedded, step: f64) -> (Embedded, Tensor) {
-    let (rows, hidden) = embedded.rows.dims2().unwrap();
-    let direction: Vec<f64> = (0..rows * hidden)
+    let (num_rows, hidden) = embedded.rows.dims2().unwrap();
+    let direction: Vec<f64> = (0..num_rows * hidden)
         .map(|i| ((i * 13 + 5) as f64).sin())
         .collect();
-    let direction = Tensor::from_vec(direction, (rows, hidden), &Device::Cpu).unwrap();
+    let direction = host::upload(direction, (num_rows, hidden)).unwrap();
     let moved = Embedded {
-        rows: (&embedded.rows + (&direction * step).unwrap()).unwrap(),
+        rows: rows::add_scaled(Some(&embedded.rows), &direction, step).unwrap(),
         sequences: embedded.sequences.clone(),
     };
     (moved, direction)
 }
 
 fn dot(a: &Tensor, b: &Tensor) -> f64 {
-    (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
+    host::sum(&rows::multiply(a, b).unwrap()).unwrap()
 }
 
 /// Returns the difference between gradient and numerical slope of the token's scalar along a fixed
@@ -194,8 +178,7 @@ fn error_along_a_direction(model: &Transformer, token: &ExplainedToken) -> f64 {
     let inputs = inputs(model);
     let vocabulary = model.spec().vocabulary;
     let weights = (0..vocabulary).map(|i| ((i * 7 + 3) as f64).sin());
-    let weights = Tensor::from_iter(weights, &Device::Cpu).unwrap();
-    let weights = weights.reshape((1, vocabulary)).unwrap();
+    let weights = host::upload(weights.collect(), (1, vocabulary)).unwrap();
     let at = |step: f64| {
         let moved = Inputs {
             source: inputs.source.as_ref().map(|own| moved_along(own, step).0),
@@ -269,7 +252,7 @@ fn source_gradients_alone_are_those_of_all() {
         }],
     );
     let trace = model.forward(&inputs).unwrap();
-    let dhidden = Tensor::ones((1, model.spec().hidden), DType::F64, &Device::Cpu).unwrap();
+    let dhidden = host::ones((1, model.spec().hidden), DType::F64).unwrap();
     let all = model
         .vjp(&trace, &token, dhidden.clone(), Wanted::All)
         .unwrap()
@@ -278,8 +261,8 @@ fn source_gradients_alone_are_those_of_all() {
     let alone = model.vjp(&trace, &token, dhidden, Wanted::Source).unwrap();
     assert!(alone.target.is_none());
     assert_eq!(
-        alone.source.unwrap().to_vec2::<f64>().unwrap(),
-        all.to_vec2::<f64>().unwrap()
+        host::download_rows(&alone.source.unwrap()).unwrap(),
+        host::download_rows(&all).unwrap()
     );
 }
 
@@ -302,8 +285,8 @@ fn an_example_has_the_same_bits_in_every_batch() {
         };
         let (in_batch, by_itself) = (hidden(&together, 1), hidden(&alone, 0));
         assert_eq!(
-            in_batch.to_vec2::<f32>().unwrap(),
-            by_itself.to_vec2::<f32>().unwrap()
+            host::download_rows(&in_batch).unwrap(),
+            host::download_rows(&by_itself).unwrap()
         );
         let gradient = |trace: &Trace, sequence: usize, others: &[ExplainedToken]| {
             let mut explained = others.to_vec();
@@ -311,21 +294,15 @@ fn an_example_has_the_same_bits_in_every_batch() {
                 sequence,
                 position: 3,
             });
-            let dhidden = Tensor::ones(
-                (explained.len(), model.spec().hidden),
-                DType::F32,
-                &Device::Cpu,
-            )
-            .unwrap();
+            let shape = (explained.len(), model.spec().hidden);
+            let dhidden = host::ones(shape, DType::F32).unwrap();
             let rows = model
                 .vjp(trace, &explained, dhidden, Wanted::All)
                 .unwrap()
                 .target
                 .unwrap();
-            rows.narrow(0, rows.dim(0).unwrap() - 4, 4)
-                .unwrap()
-                .to_vec2::<f32>()
-                .unwrap()
+            let last = rows.narrow(0, rows.dim(0).unwrap() - 4, 4).unwrap();
+            host::download_rows(&last).unwrap()
         };
         let others = [
             ExplainedToken {
@@ -379,14 +356,7 @@ fn continuing_a_sequence_gives_what_running_it_whole_gives() {
                     }],
                 )
                 .unwrap();
-            let difference = rows::add_scaled(Some(&continued), &expected, -1.0).unwrap();
-            let difference = difference
-                .abs()
-                .unwrap()
-                .max_all()
-                .unwrap()
-                .to_scalar::<f64>()
-                .unwrap();
+            let difference = distance::largest(&continued, &expected).unwrap();
             assert!(difference < 1e-12, "position {position}: {difference}");
         }
     }

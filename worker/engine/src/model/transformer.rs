@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use crate::error::Result;
 
@@ -22,7 +22,7 @@ use super::stack::{Around, Depth, Stack, StackCotangents, StackTrace};
 use super::weights::Checkpoint;
 use crate::Error;
 use crate::kernels::attention::ExplainedQueries;
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::sides::{Side, Sides};
 use crate::stop::Stop;
 
@@ -52,6 +52,7 @@ impl Transformer {
                 checkpoint.require_same(name, &table)?;
             }
         }
+        let table = table.into();
         let head = Head::load(&spec, &table, checkpoint)?;
         let embedding = |table| -> Result<_, Error> {
             let embedding = Embedding::new(table, spec.embedding_scale, checkpoint.dtype())?;
@@ -61,7 +62,8 @@ impl Transformer {
         let source = match spec.embedding_of(Side::Source) {
             (name, _) if name == spec.embedding => target.clone(),
             (name, vocabulary) => {
-                embedding(checkpoint.weight(name, &[vocabulary, spec.embedding_width()])?)?
+                let shape = [vocabulary, spec.embedding_width()];
+                embedding(checkpoint.weight(name, &shape)?.into())?
             }
         };
         let encoder = spec

@@ -152,7 +152,7 @@ fn check_positions(
     let stored = checkpoint.stored(name, DType::F32)?;
     let stored = stored.narrow(0, first, rows - first)?;
     let computed = sinusoids(waves, rows - first, width)?;
-    let distance = distance::largest(&stored, &computed)? as f32;
+    let distance = distance::largest(&stored.into(), &computed)? as f32;
     if distance <= POSITION_TOLERANCE {
         return Ok(());
     }

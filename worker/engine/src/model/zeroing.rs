@@ -4,8 +4,6 @@
 //! attention, the row's output changes by a sum over heads (see `kernels::attention::removal`).
 //! The rest of the layer works row by row and is computed again for the changed rows only.
 
-use candle_core::Tensor;
-
 use super::Transformer;
 use super::head::Head;
 use super::hooks::Recorded;
@@ -15,7 +13,7 @@ use super::spec::{AttentionSpec, CoreSpec, SublayerSpec};
 use super::stack::{Stack, StackTrace};
 use crate::error::Result;
 use crate::kernels::attention::{self, AttentionTrace, KeyHeads, Pair};
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::sides::Side;
 

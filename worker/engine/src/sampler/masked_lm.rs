@@ -24,7 +24,7 @@ use candle_transformers::models::xlm_roberta::XLMRobertaModel;
 
 use super::source::refused;
 use crate::Error;
-use crate::kernels::host;
+use crate::kernels::{self, host};
 use crate::model::ModelFiles;
 use crate::model::config::ConfigFile;
 use crate::model::weights::Checkpoint;
@@ -151,10 +151,10 @@ impl MaskedLm {
 
     /// Returns the logits at the mask of each of `texts`, which must all have the same length.
     /// `[texts, vocabulary]`
-    pub(super) fn logits(&self, texts: &[&MaskedText]) -> candle_core::Result<Tensor> {
+    pub(super) fn logits(&self, texts: &[&MaskedText]) -> candle_core::Result<kernels::Tensor> {
         let len = texts.first().map_or(0, |text| text.ids.len());
         let ids: Vec<u32> = texts.iter().flat_map(|text| &text.ids).copied().collect();
-        let ids = host::upload(ids, (texts.len(), len))?;
+        let ids = host::upload(ids, (texts.len(), len))?.to_candle()?;
         let first_segment = ids.zeros_like()?;
         let all = ids.ones_like()?;
         let hidden = match &self.body {
@@ -165,9 +165,9 @@ impl MaskedLm {
         let rows: Vec<_> = masks
             .map(|(text, masked)| text * len as u32 + masked.mask as u32)
             .collect();
-        let rows = host::upload(rows, texts.len())?;
-        self.head
-            .forward(&hidden.flatten_to(1)?.index_select(&rows, 0)?)
+        let rows = host::upload(rows, texts.len())?.to_candle()?;
+        let masked = hidden.flatten_to(1)?.index_select(&rows, 0)?;
+        self.head.forward(&masked).map(Into::into)
     }
 }
 

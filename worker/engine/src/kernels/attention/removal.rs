@@ -6,13 +6,9 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
-use crate::error::Result;
-
 use super::trace::AttentionTrace;
-use crate::kernels::Real;
-use crate::kernels::tensor::{View, by_dtype, for_each_row, tensor};
+use crate::error::Result;
+use crate::kernels::tensor::Tensor;
 
 /// Key and value heads to choose from.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +26,6 @@ impl KeyHeads<'_> {
             Self::Only(heads) => heads.contains(&head),
         }
     }
-}
-
-/// A row of an attention's output, and the key whose value is taken from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pair {
-    /// Index of the sequence.
-    pub(crate) sequence: usize,
-    /// Position of the query.
-    pub(crate) query: usize,
-    /// Position of the key.
-    pub(crate) key: usize,
 }
 
 /// Returns `project(values, columns)` of the values of each query head whose key head is among
@@ -64,59 +49,20 @@ pub(crate) fn value_outputs(
     (0..heads.queries).map(of_head).collect()
 }
 
-/// Subtracts from each pair's row of `added` what its key adds through the heads that `outputs` has.
-/// `[pairs, hidden]`
-pub(crate) fn remove_values(
-    added: &Tensor,
-    attended: &AttentionTrace,
-    outputs: &[Option<Tensor>],
-    pairs: &[Pair],
-) -> Result<Tensor> {
-    by_dtype!(added, T => remove_values_as::<T>(added, attended, outputs, pairs))
-}
-
-fn remove_values_as<T: Real>(
-    added: &Tensor,
-    attended: &AttentionTrace,
-    outputs: &[Option<Tensor>],
-    pairs: &[Pair],
-) -> Result<Tensor> {
-    let (_, hidden) = added.dims2()?;
-    let weights = View::<T>::of(&attended.weights)?;
-    let outputs = outputs.iter().enumerate();
-    let outputs = outputs.filter_map(|(head, output)| Some((head, output.as_ref()?)));
-    let outputs = outputs.map(|(head, output)| Ok((head, View::<T>::of(output)?)));
-    let outputs = outputs.collect::<Result<Vec<_>>>()?;
-    let mut out = View::<T>::of(added)?.to_vec();
-    for_each_row(&mut out, hidden, |row, out| {
-        let pair = &pairs[row];
-        let sequence = &attended.sequences[pair.sequence];
-        let (queries, keys) = (sequence.queries.len(), sequence.keys.len());
-        for (head, output) in &outputs {
-            let index = sequence.first_weight + (head * queries + pair.query) * keys + pair.key;
-            let weight = weights[index];
-            let output = &output[(sequence.keys.start + pair.key) * hidden..][..hidden];
-            for (out, &v) in out.iter_mut().zip(output) {
-                *out -= weight * v;
-            }
-        }
-    });
-    tensor(out, (pairs.len(), hidden))
-}
-
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
-    use crate::kernels::attention::{Attention, Columns, Heads, Projections, forward, lay_out};
+    use crate::kernels::attention::{
+        Attention, Columns, Heads, Pair, Projections, forward, lay_out, remove_values,
+    };
+    use crate::kernels::{distance, host};
     use crate::stop::Stop;
 
     fn waves(rows: usize, width: usize, phase: f64) -> Tensor {
         let values: Vec<f64> = (0..rows * width)
             .map(|i| (i as f64 * phase).sin())
             .collect();
-        Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+        host::upload(values, (rows, width)).unwrap()
     }
 
     /// What the keys add, one by one, is the whole output: two sequences, two heads a key head.
@@ -150,9 +96,11 @@ mod tests {
         })
         .unwrap();
         let output = waves(12, 7, 0.3);
-        let added = mixed.matmul(&output).unwrap();
+        let output = output.candle();
+        let added = Tensor::from(mixed.candle().matmul(output).unwrap());
         let project = |values: &Tensor, columns: Range<usize>| {
-            values.matmul(&output.narrow(0, columns.start, columns.len())?)
+            let output = output.narrow(0, columns.start, columns.len())?;
+            values.candle().matmul(&output).map(Tensor::from)
         };
         let outputs = value_outputs(&attended, KeyHeads::All, project).unwrap();
         for (row, (sequence, query)) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
@@ -169,11 +117,10 @@ mod tests {
             let own = added.narrow(0, row, 1).unwrap();
             let own = Tensor::cat(&vec![own; pairs.len()], 0).unwrap();
             let without = remove_values(&own, &attended, &outputs, &pairs).unwrap();
-            let all = (own.narrow(0, 0, 1).unwrap()
-                - (own - without).unwrap().sum_keepdim(0).unwrap())
-            .unwrap();
-            let left = all.abs().unwrap().max_all().unwrap();
-            assert!(left.to_scalar::<f64>().unwrap() < 1e-14);
+            let taken = (own.candle() - without.candle()).unwrap();
+            let taken = Tensor::from(taken.sum_keepdim(0).unwrap());
+            let own = own.narrow(0, 0, 1).unwrap();
+            assert!(distance::largest(&own, &taken).unwrap() < 1e-14);
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
 use crate::kernels::score_bias::ScoreBias;
+use crate::kernels::tensor::Tensor;
 use crate::stop::Stop;
 
 /// The heads of an attention.
@@ -27,12 +26,12 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn key_head(&self, query_head: usize) -> usize {
+    pub(in crate::kernels) fn key_head(&self, query_head: usize) -> usize {
         query_head / (self.queries / self.keys)
     }
 
     /// Returns which of `keys` the query at `position` sees.
-    pub(super) fn seen(&self, position: usize, keys: usize) -> Range<usize> {
+    pub(in crate::kernels) fn seen(&self, position: usize, keys: usize) -> Range<usize> {
         let end = if self.causal { position + 1 } else { keys };
         let first = self
             .window
@@ -99,12 +98,12 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     /// Returns how many weights the sequence has: `[head, query, key]`.
-    pub(super) fn num_weights(&self, heads: Heads) -> usize {
+    pub(in crate::kernels) fn num_weights(&self, heads: Heads) -> usize {
         heads.queries * self.queries.len() * self.keys.len()
     }
 
     /// Returns how many keys come from an earlier pass that a causal pass continues.
-    pub(super) fn num_earlier(&self, heads: Heads) -> usize {
+    pub(in crate::kernels) fn num_earlier(&self, heads: Heads) -> usize {
         if heads.causal {
             self.keys.len() - self.queries.len()
         } else {
@@ -120,6 +119,54 @@ pub(crate) struct ExplainedQueries {
     pub(crate) sequence: usize,
     /// Positions in the sequence.
     pub(crate) positions: Range<usize>,
+}
+
+/// The cotangents of queries, `[cotangent query rows, heads · dim]`, and of keys and values side by
+/// side, `[cotangent key rows, 2 · key heads · dim]`. A token of a causal attention has key rows up to
+/// its last query, those of an earlier pass left out; another one all of its sequence's.
+pub(crate) struct AttentionCotangents {
+    pub(crate) queries: Tensor,
+    pub(crate) keys_and_values: Tensor,
+}
+
+/// A row of an attention's output, and the key whose value is taken from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// Index of the sequence.
+    pub(crate) sequence: usize,
+    /// Position of the query.
+    pub(crate) query: usize,
+    /// Position of the key.
+    pub(crate) key: usize,
+}
+
+/// A query, and the first tokens of its sequence as the keys it attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueryRow {
+    /// Index of the sequence.
+    pub(crate) sequence: usize,
+    /// Position of the query.
+    pub(crate) position: usize,
+    /// How many tokens it attends to.
+    pub(crate) tokens: usize,
+}
+
+impl AttentionTrace {
+    /// Returns the elements of the weights that belong to each sequence.
+    pub(crate) fn weights_of_sequences(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.sequences.iter().map(|sequence| {
+            sequence.first_weight..sequence.first_weight + sequence.num_weights(self.heads)
+        })
+    }
+}
+
+/// Returns how many key rows each token's cotangents have.
+pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, token: &ExplainedQueries) -> usize {
+    if heads.causal {
+        token.positions.end
+    } else {
+        sequence.keys.len()
+    }
 }
 
 /// Returns where sequences with the given query and key rows lie, and how many weights they have.

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use whence_schemas::Compat;
@@ -16,6 +16,7 @@ use whence_schemas::Compat;
 use crate::Error;
 use crate::batch::Batch;
 use crate::kernels::turning::{self, TurningCost, Way};
+use crate::kernels::{Tensor, rows};
 use crate::methods::support::neighbours::Neighbours;
 use crate::sides::Side;
 
@@ -64,7 +65,7 @@ impl Paths {
         }
         let table = match missing_scale(batch) {
             1.0 => batch.model.embedding(side)?,
-            missing => (batch.model.embedding(side)? / missing)?,
+            missing => rows::scale(&batch.model.embedding(side)?, 1.0 / missing)?,
         };
         let mut neighbours = Neighbours::new(table.clone(), rules.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs

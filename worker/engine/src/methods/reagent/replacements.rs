@@ -153,9 +153,8 @@ impl ReplacementChoice {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Tensor};
-
     use super::*;
+    use crate::kernels::host;
 
     #[test]
     fn neighbours_are_those_of_the_side_a_token_is_on() {
@@ -166,7 +165,7 @@ mod tests {
                 Side::Source => [[0_f32, 0.0], [0.1, 0.0], [5.0, 5.0]],
                 Side::Target => [[0.0, 0.0], [5.0, 5.0], [0.1, 0.0]],
             };
-            let mut neighbours = Neighbours::new(Tensor::new(&rows, &Device::Cpu)?, 1)?;
+            let mut neighbours = Neighbours::new(host::upload(rows.concat(), (3, 2))?, 1)?;
             neighbours.look_up(&[0], &crate::Stop::default())?;
             Ok::<_, Error>(Some(neighbours))
         });

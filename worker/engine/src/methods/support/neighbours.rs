@@ -3,10 +3,8 @@
 
 use std::collections::HashMap;
 
-use candle_core::Tensor;
-
 use crate::Error;
-use crate::kernels::{RowIndex, neighbours};
+use crate::kernels::{RowIndex, Tensor, neighbours};
 use crate::stop::Stop;
 
 /// Tokens looked up in one matrix product. With a vocabulary of 256 Ki tokens, 32 rows in single

@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::aggregate::RawScores;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient::{self, Pass, StepGradient};
-use crate::kernels::{host, rows};
+use crate::kernels::{Tensor, host, rows};
 use crate::methods::method::{DELTAS, Sink};
 use crate::methods::support::tokens::{multiply, tokens_of};
 use crate::model::hooks::Recorded;

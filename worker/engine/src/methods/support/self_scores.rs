@@ -6,12 +6,12 @@
 //! cuts out a square with as many tokens as there are steps. That equals what is recorded here if
 //! the first token is explained too; otherwise Inseq's square is the wrong one.
 
-use candle_core::Tensor;
 use whence_schemas::Compat;
 
 use crate::Error;
 use crate::aggregate::RawSequenceScores;
 use crate::batch::{Batch, ExplainedStep};
+use crate::kernels::Tensor;
 use crate::kernels::attention::QueryRow;
 use crate::methods::method::{Sink, wrong_parameters};
 use crate::model::Transformer;

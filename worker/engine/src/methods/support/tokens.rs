@@ -1,9 +1,7 @@
 //! Operations on the rows of one sequence's tokens.
 
-use candle_core::Tensor;
-
 use crate::Error;
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::Embedded;
 
 /// Returns the rows of `embedded` that belong to the first `len` tokens of sequence `index`.

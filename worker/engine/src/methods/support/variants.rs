@@ -6,11 +6,10 @@
 //! additional passes, over contrasts or with dropout. Variants share passes of bounded size; each
 //! gets the same bits as it would alone.
 
-use candle_core::Tensor;
-
 use crate::Error;
 use crate::batch::{Batch, ExplainedStep};
 use crate::gradient::{self, Pass};
+use crate::kernels::Tensor;
 use crate::model::sequences::{CachedPrefix, Sequences};
 use crate::model::{Embedded, ExplainedToken, Inputs, Trace};
 use crate::sides::Side;

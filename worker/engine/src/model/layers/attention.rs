@@ -1,7 +1,5 @@
 //! Self-attention with its weights: the rows of a stack attend to each other.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::Cotangents;
@@ -12,7 +10,7 @@ use super::row_context::RowContext;
 use crate::Error;
 use crate::kernels::attention::{self, AttentionTrace, Columns, ExplainedQueries, Projections};
 use crate::kernels::clip;
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::model::kept::Kept;
 use crate::model::sequences::Sequences;

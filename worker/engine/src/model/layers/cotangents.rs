@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 use crate::kernels::attention::ExplainedQueries;
-use crate::kernels::{RowIndex, host, rows};
+use crate::kernels::{RowIndex, Tensor, host, rows};
 use crate::model::sequences::Sequences;
 
 /// Cotangents for many explained tokens at one point of the residual stream.

@@ -1,7 +1,5 @@
 //! Cross-attention with its weights: the decoder's rows attend to the encoder's output.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::linear::Linear;
@@ -10,7 +8,7 @@ use super::row_context::RowContext;
 use super::{Cotangents, EncoderOutput};
 use crate::Error;
 use crate::kernels::attention::{AttentionTrace, Columns, Projections};
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::model::spec::AttentionSpec;
 use crate::model::weights::Checkpoint;

@@ -1,7 +1,6 @@
 //! The encoder's output, as the decoder reads it.
 
-use candle_core::Tensor;
-
+use crate::kernels::Tensor;
 use crate::model::sequences::Sequences;
 
 /// The encoder's output for a batch.

@@ -9,8 +9,6 @@
 //! With `y = Σ wₑ fₑ(x)` and the cotangent `dy`: `dx = Σ wₑ Jₑᵀ dy + Rᵀ ds`, where `R` is the
 //! router's weight and `dsₑ = wₑ (fₑ·dy − y·dy)`.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::Cotangents;
@@ -18,7 +16,7 @@ use super::feed_forward::{FeedForward, Slopes};
 use super::linear::Linear;
 use crate::Error;
 use crate::kernels::mixture::{self, ExpertChoice};
-use crate::kernels::{RowIndex, rows};
+use crate::kernels::{RowIndex, Tensor, rows};
 use crate::model::spec::{Activation, ExpertsSpec};
 use crate::model::weights::Checkpoint;
 
@@ -156,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::attention::ExplainedQueries;
+    use crate::kernels::host;
     use crate::model::sequences::Sequences;
     use crate::model::spec::{FeedForwardSpec, Gate, LinearSpec};
 
@@ -166,7 +165,7 @@ mod tests {
     fn one_of_two() -> Experts {
         let noise = |shape: (usize, usize), phase: f64| {
             let values = (0..shape.0 * shape.1).map(|i| (i as f64 * 1.7 + phase).sin());
-            Tensor::from_vec(values.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
+            candle_core::Tensor::from_vec(values.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
         };
         let mut tensors = HashMap::from([("router.weight".to_owned(), noise((2, HIDDEN), 0.3))]);
         let experts = [0, 1].map(|index| {
@@ -202,13 +201,9 @@ mod tests {
     #[test]
     fn a_rescaled_expert_leads_from_the_reference_to_the_value() {
         let experts = one_of_two();
-        let rows = |values: &[f64]| {
-            Tensor::new(values, &Device::Cpu)
-                .unwrap()
-                .reshape((2, HIDDEN))
-        };
+        let rows = |values: &[f64]| host::upload(values.to_vec(), (2, HIDDEN));
         let x = rows(&[1.0, -0.5, 2.0, -1.0, 0.5, -2.0]).unwrap();
-        let reference = (&x * 0.4).unwrap();
+        let reference = rows::scale(&x, 0.4).unwrap();
         let (y, mut mixed) = experts.forward(&x).unwrap();
         let (y0, of_reference) = experts.forward(&reference).unwrap();
         for expert in 0..2 {
@@ -228,12 +223,9 @@ mod tests {
         };
         let cotangents = Cotangents::new(vec![whole], &Sequences::from_lengths([2]), dy.clone());
         let dx = experts.vjp(&mixed, &cotangents).unwrap().rows;
-        let dot = |a: &Tensor, b: &Tensor| {
-            let product = (a * b).unwrap().sum_all().unwrap();
-            product.to_scalar::<f64>().unwrap()
-        };
-        let change = dot(&dy, &(y - y0).unwrap());
-        let attributed = dot(&dx, &(x - reference).unwrap());
+        let dot = |a: &Tensor, b: &Tensor| host::sum(&rows::multiply(a, b).unwrap()).unwrap();
+        let change = dot(&dy, &rows::subtract(&y, &y0).unwrap());
+        let attributed = dot(&dx, &rows::subtract(&x, &reference).unwrap());
         assert!(
             (change - attributed).abs() < 1e-12,
             "{change}, {attributed}"

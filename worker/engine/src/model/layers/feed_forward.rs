@@ -1,14 +1,12 @@
 //! A feed-forward network with its weights.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::Cotangents;
 use super::linear::Linear;
 use super::row_context::RowContext;
 use crate::Error;
-use crate::kernels::{RowIndex, activation, rows};
+use crate::kernels::{RowIndex, Tensor, activation, rows};
 use crate::model::dropout::Masks;
 use crate::model::spec::{Activation, FeedForwardSpec, Gate};
 use crate::model::weights::Checkpoint;

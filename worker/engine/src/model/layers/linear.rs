@@ -8,13 +8,13 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use crate::error::Result;
 
 use crate::Error;
-use crate::kernels::host;
 use crate::kernels::linear::PackedWeight;
+use crate::kernels::{Tensor, host};
 use crate::model::spec::LinearSpec;
 use crate::model::weights::Checkpoint;
 
@@ -106,10 +106,11 @@ impl StoredMap {
         } else {
             checkpoint.weight(&name, &[outputs, inputs])?
         };
+        let weight = weight.into();
         let name = format!("{}.bias", spec.name);
         let mut bias = None;
         if spec.bias {
-            bias = Some(checkpoint.tensor(&name, &[outputs])?);
+            bias = Some(checkpoint.parameter(&name, &[outputs])?);
         } else {
             checkpoint.require_no(&name)?;
         }

@@ -3,13 +3,12 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-
 use super::Cotangents;
 use super::linear::Linear;
 use super::row_context::RowContext;
 use crate::Error;
 use crate::error::Result;
+use crate::kernels::Tensor;
 use crate::kernels::attention::{
     self, Attention, AttentionCotangents, AttentionTrace, Heads, KeyHeads, Projections,
 };

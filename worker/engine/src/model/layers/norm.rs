@@ -1,13 +1,11 @@
 //! Norms with their weights: on whole rows, and on the heads of queries and keys.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::Cotangents;
 use crate::Error;
 use crate::kernels::norm::{self, Normalized, Scaling};
-use crate::kernels::{RowIndex, host, rows};
+use crate::kernels::{RowIndex, Tensor, host, rows};
 use crate::model::spec::{AttentionSpec, HeadNormSpec, HeadNormWeights, NormKind, NormSpec};
 use crate::model::weights::Checkpoint;
 
@@ -22,7 +20,7 @@ impl Norm {
         hidden: usize,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
-        let read = |what: &str| checkpoint.tensor(&format!("{}.{what}", spec.name), &[hidden]);
+        let read = |what: &str| checkpoint.parameter(&format!("{}.{what}", spec.name), &[hidden]);
         let weight = match spec.kind {
             NormKind::RmsPlusOne => rows::add_number(&read("weight")?, 1.0)?,
             NormKind::LayerWithoutWeights => host::ones(hidden, checkpoint.dtype())?,
@@ -167,16 +165,16 @@ fn head_weights(
 ) -> Result<Tensor, Error> {
     match weights {
         HeadNormWeights::Shared(name) => {
-            let one = checkpoint.tensor(&format!("{name}.{what}"), &[len])?;
-            Ok(one.repeat(groups)?)
+            let one = checkpoint.parameter(&format!("{name}.{what}"), &[len])?;
+            Ok(Tensor::cat(&vec![one; groups], 0)?)
         }
         HeadNormWeights::Stacked(name) => {
-            let all = checkpoint.tensor(&format!("{name}.{what}"), &[groups, len])?;
-            Ok(all.flatten_all()?)
+            let all = checkpoint.parameter(&format!("{name}.{what}"), &[groups, len])?;
+            Ok(all.reshape(groups * len)?)
         }
         HeadNormWeights::Numbered(name) => {
-            let each =
-                (0..groups).map(|head| checkpoint.tensor(&format!("{name}.{head}.{what}"), &[len]));
+            let each = (0..groups)
+                .map(|head| checkpoint.parameter(&format!("{name}.{head}.{what}"), &[len]));
             Ok(Tensor::cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?)
         }
     }

@@ -1,12 +1,10 @@
 //! Position information that is added: tables for embeddings, and biases for attention scores.
 //! Rotations are in `kernels::rotary`.
 
-use candle_core::Tensor;
-
 use crate::Error;
 use crate::error::Result;
-use crate::kernels::host;
 use crate::kernels::score_bias::{KeySlopes, ScoreBias};
+use crate::kernels::{Tensor, host};
 use crate::model::spec::{AddedPositions, ScoreBiasSpec, Waves};
 use crate::model::weights::Checkpoint;
 
@@ -20,7 +18,7 @@ pub(in crate::model) fn added_positions(
 ) -> Result<Tensor, Error> {
     match spec {
         AddedPositions::Learned { name, offset } => {
-            let table = checkpoint.tensor(name, &[offset + max_positions, hidden])?;
+            let table = checkpoint.parameter(name, &[offset + max_positions, hidden])?;
             Ok(table.narrow(0, *offset, max_positions)?.contiguous()?)
         }
         AddedPositions::Sinusoidal(waves) => {
@@ -96,7 +94,7 @@ pub(in crate::model) fn score_bias(
             max_distance,
             is_bidirectional,
         } => {
-            let table = checkpoint.tensor(name, &[*buckets, *heads])?;
+            let table = checkpoint.parameter(name, &[*buckets, *heads])?;
             let table = host::download_rows(&table)?;
             let bucketing = Bucketing {
                 buckets: *buckets,

@@ -3,8 +3,6 @@
 //! Models differ in where the norms are, in what the core reads, and in what it is added to. All
 //! of that is data (`SublayerSpec`), so every architecture runs through the same two functions.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
 
 use super::cross_attention::MemoryCotangents;
@@ -14,7 +12,7 @@ use super::{Cotangents, EncoderOutput, Norm};
 use crate::Error;
 use crate::kernels::attention::{AttentionTrace, KeyHeads};
 use crate::kernels::norm::Normalized;
-use crate::kernels::rows;
+use crate::kernels::{Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::model::sequences::CachedPrefix;
 use crate::model::spec::{Activation, Carried, NormSpec, SublayerInput, SublayerSpec};

@@ -1,8 +1,7 @@
 //! The core of a sublayer: an attention, a feed-forward network, or a mixture of experts.
 
-use candle_core::Tensor;
-
 use crate::error::Result;
+use crate::kernels::Tensor;
 
 use super::attention::{SelfAttention, SelfAttentionTrace};
 use super::cross_attention::{CrossAttention, MemoryCotangents};

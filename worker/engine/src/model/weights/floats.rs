@@ -141,7 +141,7 @@ pub(super) fn check(reader: impl Read, format: Format, count: usize) -> Result<(
 /// Makes a tensor of `values`, `[values]`, in the precision `dtype`.
 fn flat<T: WithDType>(values: Vec<T>, dtype: DType) -> Result<Tensor, candle_core::Error> {
     let count = values.len();
-    host::upload(values, count)?.to_dtype(dtype)
+    host::upload(values, count)?.to_candle()?.to_dtype(dtype)
 }
 
 /// Reads `count` numbers and converts each with `widen`.

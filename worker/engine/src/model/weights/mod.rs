@@ -29,7 +29,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::kernels::{host, rows};
+use crate::kernels::{self, host, rows};
 use progress::LoadProgress;
 use tensor_file::TensorFile;
 
@@ -93,6 +93,11 @@ impl Checkpoint {
             kept.filter(|kept| is_half(Some(*kept)))
                 .unwrap_or(self.dtype)
         })
+    }
+
+    /// Reads the tensor `name` for kernels to compute with. Fails as [`Self::tensor`] does.
+    pub(crate) fn parameter(&self, name: &str, shape: &[usize]) -> Result<kernels::Tensor, Error> {
+        Ok(self.tensor(name, shape)?.into())
     }
 
     /// Reads a tensor. `dtype` chooses the precision from the tensor's file and its name there.
@@ -204,7 +209,7 @@ impl Checkpoint {
 
     /// Returns whether the tensor with the name `stored` in its file is all zeros.
     pub(crate) fn is_zero(&self, stored: &str) -> Result<bool, Error> {
-        let sizes = rows::absolute(&self.stored(stored, DType::F32)?)?;
+        let sizes = rows::absolute(&self.stored(stored, DType::F32)?.into())?;
         Ok(host::sum(&sizes)? == 0.0)
     }
 
@@ -252,7 +257,7 @@ impl Checkpoint {
             return Ok(());
         };
         let own = self.weight(name, other.dims())?;
-        if host::sum(&own.ne(other)?)? == 0.0 {
+        if host::sum(&own.ne(other)?.into())? == 0.0 {
             return Ok(());
         }
         Err(Error::Tensor {

@@ -142,8 +142,8 @@ impl GgufFile {
             .map_err(|error| refused(error.to_string()))?;
         let widened = quantized.dequantize(&host::MEMORY)?;
         // A damaged block scale can make numbers infinite or NaN.
-        if !host::sum(&rows::absolute(&widened)?)?.is_finite() {
-            let numbers = host::download(&widened.flatten_all()?)?;
+        if !host::sum(&rows::absolute(&widened.clone().into())?)?.is_finite() {
+            let numbers = host::download(&widened.clone().into())?;
             if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
                 let count = numbers.len();
                 return Err(refused(ReadError::NotFinite { index, count }.to_string()));

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::super::Real;
 use super::instructions::{Instructions, Tile};
+use crate::kernels::cpu::real::Real;
 
 /// A `[k, n]` matrix in panels of as many columns as a tile has: panel after panel, each
 /// `[k][columns]`, the last one filled up with zeros. Rows `k` of a panel lie one after another, so

@@ -4,8 +4,8 @@
 //! normalizer of a vocabulary of fifty thousand tokens is so inexact that gradients of confident steps
 //! lose three digits.
 
-use super::Real;
 use super::gemm::with_best_instructions;
+use super::real::Real;
 
 /// Number of independent partial sums. It is fixed, so that a slice's bits depend on the slice alone.
 const LANES: usize = 8;

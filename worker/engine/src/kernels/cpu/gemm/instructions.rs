@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::sync::OnceLock;
 
-use super::super::Real;
+use crate::kernels::cpu::real::Real;
 
 /// What the processor can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +75,10 @@ macro_rules! with_best_instructions {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2,fma")]
-            fn with_avx2<$T: $crate::kernels::Real>($($argument: $type),*) {
+            fn with_avx2<$T: $crate::kernels::cpu::Real>($($argument: $type),*) {
                 $function::<$T>($($argument),*);
             }
-            if $crate::kernels::gemm::has_avx2() {
+            if $crate::kernels::cpu::gemm::has_avx2() {
                 #[expect(unsafe_code, reason = "calls a function compiled for AVX2")]
                 // SAFETY: the processor has AVX2 and FMA, as was just asked.
                 return unsafe { with_avx2::<$T>($($argument),*) };

@@ -1,7 +1,7 @@
 //! What the inner loop multiplies, and where its sums go: pointers, because threads write disjoint
 //! rectangles of one result.
 
-use super::super::Real;
+use crate::kernels::cpu::real::Real;
 
 /// One tile's share of the factors: `depth` steps of a column of `A` and a row of `B`.
 ///

@@ -1,8 +1,9 @@
 //! Nonlinearities that are computed number by number: those that are cheap as they stand, and those
 //! that models seldom have. The latter go through double precision.
 
-use super::activation_function::Activation;
-use super::{Real, sigmoid};
+use super::exp::sigmoid;
+use super::real::Real;
+use crate::kernels::activation_function::Activation;
 
 /// Slope of the leaky `ReLU` below zero.
 const LEAK: f64 = 0.01;

@@ -1,55 +1,20 @@
-//! The vector–Jacobian product of attention, for many explained tokens at once.
-//!
-//! With P the weights, O = P V and cotangent dO:
-//!
-//! `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − rowsum(P ⊙ dP))`, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`
-//!
-//! If a mask M of dropout multiplies the weights, O = (P ⊙ M) V: `dV = (P ⊙ M)ᵀ dO` and
-//! `dP = M ⊙ dO Vᵀ`. If scores are bounded, `dS` is multiplied by `1 − tanh²(S / c)` before the last
-//! two. Keys that a window hides have weight 0, and so no cotangent.
+//! The backward pass of attention in main memory, for many explained tokens at once.
 
 mod token;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::columns::{HeadColumns, split, split_ref};
-use super::trace::{AttentionTrace, ExplainedQueries, Heads, Sequence};
 use crate::error::Result;
-use crate::kernels::Real;
-use crate::kernels::tensor::{View, by_dtype, may_parallelize, tensor};
+use crate::kernels::attention::trace::{
+    AttentionCotangents, AttentionTrace, ExplainedQueries, num_key_rows,
+};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::{View, may_parallelize, tensor};
+use crate::kernels::tensor::Tensor;
 use token::{SavedPass, TokenShare};
 
-/// The cotangents of queries, `[cotangent query rows, heads · dim]`, and of keys and values side by
-/// side, `[cotangent key rows, 2 · key heads · dim]`. A token of a causal attention has key rows up to
-/// its last query, those of an earlier pass left out; another one all of its sequence's.
-pub(crate) struct AttentionCotangents {
-    pub(crate) queries: Tensor,
-    pub(crate) keys_and_values: Tensor,
-}
-
-/// Returns how many key rows each token's cotangents have.
-pub(crate) fn num_key_rows(heads: Heads, sequence: &Sequence, token: &ExplainedQueries) -> usize {
-    if heads.causal {
-        token.positions.end
-    } else {
-        sequence.keys.len()
-    }
-}
-
-/// Pulls `dmixed`, the cotangents of the mixed values of the queries of all explained tokens, back.
-/// `[cotangent query rows, heads · dim]`
-///
-/// Fails once a stop is requested.
-pub(crate) fn vjp(
-    saved: &AttentionTrace,
-    explained: &[ExplainedQueries],
-    dmixed: &Tensor,
-) -> Result<AttentionCotangents> {
-    by_dtype!(dmixed, T => vjp_as::<T>(saved, explained, dmixed))
-}
-
-fn vjp_as<T: Real>(
+pub(in crate::kernels) fn vjp<T: Real>(
     saved: &AttentionTrace,
     explained: &[ExplainedQueries],
     dmixed: &Tensor,

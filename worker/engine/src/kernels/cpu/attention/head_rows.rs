@@ -6,11 +6,13 @@
 use std::ops::Range;
 
 use super::columns::HeadColumns;
-use super::trace::{Attention, Heads, Sequence};
 use crate::error::Result;
-use crate::kernels::gemm::{Strided, WriteMode, small_product};
+use crate::kernels::attention::trace::{Attention, Heads, Sequence};
+use crate::kernels::cpu::exp::softmax_in_place;
+use crate::kernels::cpu::gemm::{Strided, WriteMode, small_product};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::{score_bias, softcap};
 use crate::kernels::score_bias::ScoreBias;
-use crate::kernels::{Real, softcap, softmax_in_place};
 
 /// What the heads of an attention read.
 pub(super) struct HeadInputs<'a, T> {
@@ -88,7 +90,7 @@ impl<T: Real> HeadRows<'_, T> {
                 softcap::bound_slice(row, cap);
             }
             if let Some(bias) = self.bias {
-                bias.add(self.head, position, row);
+                score_bias::add(bias, self.head, position, row);
             }
             let seen = self.heads.seen(position, num_keys);
             row[..seen.start].fill(T::zero());

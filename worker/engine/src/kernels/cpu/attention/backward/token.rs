@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::super::columns::HeadColumns;
-use super::super::trace::{AttentionTrace, ExplainedQueries, Heads, Sequence};
 use crate::error::Result;
-use crate::kernels::gemm::{Strided, WriteMode, small_product};
-use crate::kernels::tensor::View;
-use crate::kernels::{Real, softcap};
+use crate::kernels::attention::trace::{AttentionTrace, ExplainedQueries, Heads, Sequence};
+use crate::kernels::cpu::gemm::{Strided, WriteMode, small_product};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::View;
+use crate::kernels::cpu::softcap;
 
 /// What the forward pass left of all sequences.
 pub(super) struct SavedPass<'a, T> {

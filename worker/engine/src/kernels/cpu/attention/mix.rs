@@ -1,37 +1,21 @@
-//! Values mixed by masked weights: attention with dropout.
-
-use std::ops::Range;
-
-use candle_core::Tensor;
+//! Values mixed by masked weights in main memory: attention with dropout.
 
 use crate::error::Result;
+use crate::kernels::attention::trace::AttentionTrace;
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::{View, tensor};
+use crate::kernels::tensor::Tensor;
 
-use super::trace::AttentionTrace;
-use crate::kernels::Real;
-use crate::kernels::tensor::{View, by_dtype, tensor};
-
-impl AttentionTrace {
-    /// Returns the elements of the weights that belong to each sequence.
-    pub(crate) fn weights_of_sequences(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.sequences.iter().map(|sequence| {
-            sequence.first_weight..sequence.first_weight + sequence.num_weights(self.heads)
-        })
-    }
-
-    /// Returns the attention with factors `mask` of its weights, laid out as they are, and the values
-    /// those mix. `[query rows, heads · dim]`
-    pub(crate) fn masked(self, mask: Tensor) -> Result<(Tensor, Self)> {
-        let weights = (&self.weights * &mask)?; // [weights of all sequences]
-        let mixed = by_dtype!(weights, T => mix_as::<T>(&self, &weights))?;
-        let masked = Self {
-            mask: Some(mask),
-            ..self
-        };
-        Ok((mixed, masked))
-    }
+/// Returns the values mixed by the weights times `mask`. `[query rows, heads · dim]`
+pub(in crate::kernels) fn mix_masked<T: Real>(
+    attended: &AttentionTrace,
+    mask: &Tensor,
+) -> Result<Tensor> {
+    let weights = (attended.weights.candle() * mask.candle())?; // [weights of all sequences]
+    mix::<T>(attended, &weights.into())
 }
 
-fn mix_as<T: Real>(attended: &AttentionTrace, weights: &Tensor) -> Result<Tensor> {
+fn mix<T: Real>(attended: &AttentionTrace, weights: &Tensor) -> Result<Tensor> {
     let heads = attended.heads;
     let (num_rows, _) = attended.queries.rows.dims2()?;
     let (_, value_width) = attended.values.rows.dims2()?;

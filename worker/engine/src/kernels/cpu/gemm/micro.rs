@@ -13,10 +13,10 @@ use std::any::TypeId;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
-use super::super::Real;
 use super::instructions::Instructions;
 use super::operands::{Destination, Factors, Write};
 use super::vector::{Portable, Vector};
+use crate::kernels::cpu::real::Real;
 
 /// Multiplies a tile, at most as large as that of `instructions`.
 ///

@@ -4,9 +4,11 @@
 //! `u = 2 √(2/π) (z + 0.044715 z³)`, because `(1 + tanh(v)) / 2 = sigmoid(2v)`. That form loses
 //! nothing in either tail and is as fast as the exponential.
 
-use super::activation_function::Activation;
+use super::exp::sigmoid;
 use super::gemm::with_best_instructions;
-use super::{Real, pointwise, sigmoid};
+use super::pointwise;
+use super::real::Real;
+use crate::kernels::activation_function::Activation;
 
 /// √(2/π) as BLOOM's code writes it; the ninth digit reaches the logits.
 const TRUNCATED_SQRT_2_OVER_PI: f64 = 0.797_884_56;

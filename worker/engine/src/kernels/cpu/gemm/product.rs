@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::Real;
-use super::super::tensor::may_parallelize;
 use super::micro::{multiply, prefetch};
 use super::operands::{Destination, Factors, Write};
 use super::pack::{Packed, StridedRows};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::may_parallelize;
 
 /// Most steps of a sum kept in registers: a panel of `B` this deep fits the first-level cache.
 const BLOCK_DEPTH: usize = 384;

@@ -1,24 +1,18 @@
 //! The forward pass of attention that keeps every weight for the backward pass.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::columns::split;
 use super::head_rows::HeadInputs;
-use super::trace::{Attention, AttentionTrace, Projections, Sequence};
 use crate::error::Result;
-use crate::kernels::Real;
-use crate::kernels::tensor::{by_dtype, may_parallelize, tensor};
+use crate::kernels::attention::trace::{Attention, AttentionTrace, Projections, Sequence};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::{may_parallelize, tensor};
+use crate::kernels::tensor::Tensor;
 
-/// Attends. A causal query at the end of its sequence sees every key, the one before it all but the
-/// last, and so on. If there are as many keys as queries, that is the usual triangle.
-///
-/// Returns the mixed values, `[query rows, heads · dim]`. Fails once a stop is requested.
-pub(crate) fn forward(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
-    by_dtype!(attention.projections.queries.rows, T => forward_as::<T>(attention))
-}
-
-fn forward_as<T: Real>(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
+pub(in crate::kernels) fn forward<T: Real>(
+    attention: Attention<'_>,
+) -> Result<(Tensor, AttentionTrace)> {
     let heads = attention.heads;
     let (rows, _) = attention.projections.queries.rows.dims2()?;
     let sequences = attention.sequences.iter();

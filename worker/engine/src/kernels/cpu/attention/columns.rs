@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::trace::Columns;
 use crate::error::Result;
-use crate::kernels::Real;
-use crate::kernels::gemm::Strided;
-use crate::kernels::tensor::View;
+use crate::kernels::attention::trace::Columns;
+use crate::kernels::cpu::gemm::Strided;
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::View;
 
 /// A borrowed [`Columns`].
 pub(super) struct HeadColumns<'t, T> {

@@ -8,7 +8,7 @@
     reason = "the instructions of a processor are unsafe to use without it"
 )]
 
-use super::super::Real;
+use crate::kernels::cpu::real::Real;
 
 /// A register of [`Self::LANES`] numbers.
 ///

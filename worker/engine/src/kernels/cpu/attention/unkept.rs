@@ -6,26 +6,23 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::columns::split;
 use super::head_rows::HeadInputs;
-use super::trace::{Attention, AttentionTrace, Columns, Sequence};
 use crate::error::Result;
-use crate::kernels::Real;
-use crate::kernels::tensor::{by_dtype, may_parallelize, tensor};
+use crate::kernels::attention::trace::{Attention, AttentionTrace, Columns, Sequence};
+use crate::kernels::cpu::real::Real;
+use crate::kernels::cpu::slices::{may_parallelize, tensor};
+use crate::kernels::tensor::Tensor;
 
 /// Most weights of one run: 1 MiB in single precision, which the cache of a core holds. A single
 /// query may have more.
 const MOST_WEIGHTS: usize = 1 << 18;
 
-/// As [`super::forward`]. Of the trace, only the keys and values can be used.
-pub(crate) fn forward_unkept(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
-    by_dtype!(attention.projections.queries.rows, T => forward_as::<T>(attention))
-}
-
-fn forward_as<T: Real>(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
+pub(in crate::kernels) fn forward_unkept<T: Real>(
+    attention: Attention<'_>,
+) -> Result<(Tensor, AttentionTrace)> {
     let heads = attention.heads;
     let (rows, _) = attention.projections.queries.rows.dims2()?;
     let width = heads.queries * heads.dim;
@@ -85,10 +82,11 @@ fn runs(sequence: &Sequence) -> impl Iterator<Item = (&Sequence, Range<usize>)> 
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
-    use super::super::{ExplainedQueries, Heads, Projections, forward, lay_out, vjp};
     use super::*;
+    use crate::kernels::attention::{
+        ExplainedQueries, Heads, Projections, forward, forward_unkept, lay_out, vjp,
+    };
+    use crate::kernels::host;
     use crate::stop::Stop;
 
     const HEADS: Heads = Heads {
@@ -106,7 +104,7 @@ mod tests {
             let values: Vec<f32> = (0..rows * width)
                 .map(|i| (i as f32 * phase).sin())
                 .collect();
-            let rows = Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap();
+            let rows = host::upload(values, (rows, width)).unwrap();
             Columns { rows, column: 0 }
         };
         // Two sequences, of which the second has a single query.
@@ -142,7 +140,7 @@ mod tests {
             let attention = || attention(heads, queries, keys, &stop);
             let (kept, _) = forward(attention()).unwrap();
             let (unkept, _) = forward_unkept(attention()).unwrap();
-            let bits = |rows: &Tensor| rows.to_vec2::<f32>().unwrap();
+            let bits = |rows: &Tensor| host::download_rows(rows).unwrap();
             assert_eq!(bits(&kept), bits(&unkept));
         }
     }

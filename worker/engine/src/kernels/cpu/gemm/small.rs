@@ -4,11 +4,11 @@
 
 use std::cell::RefCell;
 
-use super::super::Real;
 use super::instructions::Instructions;
 use super::micro::multiply;
 use super::operands::{Destination, Factors, Write};
 use super::pack::StridedRows;
+use crate::kernels::cpu::real::Real;
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
