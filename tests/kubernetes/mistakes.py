@@ -2,6 +2,7 @@
 
 import copy
 
+from containers import check_containers
 from rules import pod_templates
 from whence import Violation
 
@@ -82,7 +83,7 @@ def check_mistakes_are_found(manifests, charts, static):
 
 def must_fail(manifests, word, found):
     try:
-        manifests.flags.check("mistake", found)
+        check_containers(manifests.flags, "mistake", found)
         manifests.schemas.check("mistake", found)
     except Violation as violation:
         if word not in str(violation):

@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chart import VALUES, check_defaults_are_kept, check_every_setting_is_used, check_refusals, rendered
+from containers import check_containers
 from flags import Flags
 from installed import check_installed
 from mistakes import check_mistakes_are_found
@@ -48,7 +49,7 @@ class Manifests:
 
     def check(self, name, found):
         """Checks all documents of a manifest. Prints what was checked."""
-        calls = self.flags.check(name, found)
+        calls = check_containers(self.flags, name, found)
         self.schemas.check(name, found)
         kinds = ", ".join(sorted({document["kind"] for document in found}))
         print(f"{name}: {len(found)} objects fit Kubernetes {' and '.join(VERSIONS)} ({kinds}), "

@@ -1,11 +1,10 @@
-"""Checks that the program takes the flags and the variables that containers give it."""
+"""Checks that the programs take the flags and the variables that containers and services give them."""
 
 import json
 import os
 import re
 import subprocess
 
-from rules import pod_templates
 from whence import Violation
 
 PROGRAMS = ["whence", "whence-coordinator", "whence-worker"]
@@ -31,7 +30,7 @@ class Flags:
             (self.recorders / name).write_text(RECORDER)
             (self.recorders / name).chmod(0o755)
         helps = [self.help("whence", command) for command in ("coordinator", "worker", "work", "submit")]
-        self.variables = set(re.findall(r"\[env: (\w+)=", "".join(helps))) | OTHER_VARIABLES
+        self.variables = set(re.findall(r"\[env:\s+(\w+)=", "".join(helps))) | OTHER_VARIABLES
 
     def help(self, program, *arguments):
         """Returns the help of a command with its arguments, of which those before `--help` are parsed."""
@@ -41,23 +40,12 @@ class Flags:
             raise Violation(f"{program} {' '.join(arguments)}: {ran.stderr.strip()}")
         return ran.stdout
 
-    def check(self, name, documents):
-        """Checks every container and ConfigMap. Returns how often programs are called."""
-        calls = 0
-        for document in documents:
-            if document["kind"] == "ConfigMap":
-                self.check_variables(name, document["data"])
-            for pods in pod_templates(document):
-                for container in pods["containers"]:
-                    calls += self.check_container(f"{name}: {document['kind']} {document['metadata']['name']}", container)
-        return calls
-
-    def check_container(self, name, container):
-        environment = {entry["name"]: entry.get("value", "value") for entry in container.get("env", [])}
+    def check(self, name, command, environment):
+        """Checks every call of a program that a command makes, and its variables. Returns how many calls it makes."""
         self.check_variables(name, environment)
-        calls = self.calls(container, environment)
+        calls = self.calls(command, environment)
         if not calls:
-            raise Violation(f"{name}: the container `{container['name']}` calls no program of ours")
+            raise Violation(f"{name}: `{command[0]}` calls no program of ours")
         for program, *arguments in calls:
             self.help(program, *arguments)
         return len(calls)
@@ -67,13 +55,12 @@ class Flags:
         if unknown := sorted(ours - self.variables):
             raise Violation(f"{name}: sets {unknown}, which no program reads")
 
-    def calls(self, container, environment):
-        """Returns every call of a program that the command of a container makes."""
-        command = [expand(word, environment) for word in [*container["command"], *container.get("args", [])]]
+    def calls(self, command, environment):
+        """Returns every call of a program that a command makes, which is run with recorders in their places."""
         record = self.folder / "calls"
         record.write_text("")
         path = f"{self.recorders}:{os.environ['PATH']}"
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL,
+        subprocess.run([expand(word, environment) for word in command], check=True, stdout=subprocess.DEVNULL,
                        env={"JOB_COMPLETION_INDEX": "0", **environment, "PATH": path, "CALLS": str(record)})
         return [json.loads(line) for line in record.read_text().splitlines()]
 

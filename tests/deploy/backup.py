@@ -1,0 +1,69 @@
+"""Copies a storage root while a job runs, as docs/operations.md says, and lets another coordinator finish the copy."""
+
+import shutil
+
+from watched import free_port, until
+from whence import ATTRIBUTION, Violation
+
+JOB = [*ATTRIBUTION, "--dataset-split", "train[:60]", "--attribution-kwargs", '{"n_steps": 20}']
+# In this order.
+COPIED = ["jobs", "tables"]
+
+
+class Running:
+    """A coordinator and a worker on a root."""
+
+    def __init__(self, whence, root, name):
+        self.address = f"127.0.0.1:{free_port()}"
+        self.log = root.parent / f"{name}.log"
+        self.processes = [
+            whence.start("coordinator", "--root", root, "--listen", self.address, log=self.log),
+            whence.start("worker", "--coordinator", f"http://{self.address}", log=root.parent / f"{name}-worker.log"),
+        ]
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            process.wait(60)
+
+
+def copy(root, to):
+    for name in COPIED:
+        shutil.copytree(root / name, to / name)
+    (to / "_meta").mkdir()
+    shutil.copy(root / "_meta/format.json", to / "_meta/format.json")
+
+
+def check_backup(whence, folder):
+    """Checks a copy of a root whose job is half done. Returns figures."""
+    folder = folder / "backup"
+    folder.mkdir()
+    whence.run("attribute-dataset", *JOB, "--hide-attributions", "--root", folder / "alone")
+    undisturbed = whence.rows(folder / "alone")
+    original, restored, claimed = folder / "original", folder / "restored", folder / "claimed"
+    first = Running(whence, original, "first")
+    others = []
+    try:
+        job = whence.run("submit", "--coordinator", f"http://{first.address}", *JOB).splitlines()[0]
+        until("some slots are filled", lambda: len(files(original)) >= 3)
+        copy(original, restored)
+        copied = len(files(restored))
+        # With its claim, a copy is taken for the root of the coordinator that still runs.
+        copy(original, claimed)
+        shutil.copytree(original / "_meta/epochs", claimed / "_meta/epochs")
+        others = [Running(whence, restored, "second"), Running(whence, claimed, "third")]
+        until("the copy with a claim waits", lambda: "another coordinator serves this root" in others[1].log.read_text())
+        sealed = restored / "jobs" / job / "sealed.json"
+        until("the copy is complete", sealed.exists)
+    finally:
+        for running in [first, *others]:
+            running.stop()
+    slots = whence.check_complete(restored, job, undisturbed)
+    if not 0 < copied < slots:
+        raise Violation(f"{copied} of {slots} slots were copied, so that nothing was shown")
+    return f"a root was copied with {copied} of {slots} slots filled, and the copy has the rows of an undisturbed run"
+
+
+def files(root):
+    return list(root.glob("tables/**/*.parquet"))
