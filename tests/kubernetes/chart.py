@@ -24,12 +24,15 @@ REFUSED = {
 }
 
 
-def rendered(tools, values, folder):
+def rendered(tools, values):
     """Returns the documents that the chart makes of a file of values, after helm's own checks."""
     import yaml
 
     tools.helm("lint", "--strict", "--quiet", "--values", values, CHART)
     text = tools.helm("template", "whence", CHART, "--namespace", "ml", "--values", values)
+    notes = tools.helm("install", "whence", CHART, "--namespace", "ml", "--values", values, "--dry-run=client").split("NOTES:\n")[1]
+    if "--namespace ml port-forward service/whence-coordinator" not in notes:
+        raise Violation(f"{values.name}: the notes do not say how to reach the coordinator: {notes}")
     return [document for document in yaml.safe_load_all(text) if document]
 
 

@@ -6,8 +6,10 @@ Each table must be that of a run in one process. Then the same pods are run with
 import copy
 import json
 import shutil
+import socket
 import subprocess
 import time
+import urllib.request
 
 from pods import Cluster
 from rules import pod_templates
@@ -81,6 +83,7 @@ def check_installed(whence, programs, folder, chart, static):
     with cluster:
         undisturbed = alone(installation)
         yield led(installation, undisturbed)
+        yield in_reserve(installation)
         printed = installation.client("submit-static", "submit", "--static", "--of=2", "--print=kubernetes", "--root=/data/static", *JOB)
         yield shared(installation, printed, undisturbed)
         yield nightly(installation, static["cronjob.yaml"], undisturbed)
@@ -113,6 +116,56 @@ def led(installation, undisturbed):
     ending = time.monotonic()
     cluster.stop([*names, "coordinator"])
     return f"chart: a coordinator and {len(names)} workers, {slots} slots in {ending - start:.0f} s, ended {time.monotonic() - ending:.0f} s after SIGTERM"
+
+
+def in_reserve(installation):
+    """Starts a second coordinator beside the first. The probes must keep it alive and unready until the first has ended."""
+    cluster, first = installation.cluster, installation.pods("whence-coordinator")
+    second = copy.deepcopy(first)
+    container, = second["containers"]
+    # In a cluster it has an address of its own, here it has ports of its own.
+    container["args"] = [word.replace(":77", ":78") for word in container["args"]]
+    for port in container["ports"]:
+        port["containerPort"] += 100
+    cluster.start(first, "first")
+    until("the first coordinator is ready", lambda: passes(first, "readinessProbe"))
+    cluster.start(second, "second")
+    until("the second coordinator waits", lambda: "another coordinator serves this root" in cluster.log("second"))
+    for _ in range(20):
+        if not passes(second, "livenessProbe") or passes(second, "readinessProbe"):
+            raise Violation("a coordinator in reserve is taken for dead or for ready")
+        time.sleep(0.5)
+    start = time.monotonic()
+    cluster.stop(["first"])
+    until("the second coordinator is ready", lambda: passes(second, "readinessProbe"))
+    took = time.monotonic() - start
+    cluster.stop(["second"])
+    return f"a second coordinator is alive and unready for 10 s, and ready {took:.0f} s after SIGTERM to the first"
+
+
+def passes(pods, kind):
+    """Returns whether a probe of a pod passes now."""
+    container, = pods["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    probe = container[kind]
+    try:
+        if "tcpSocket" in probe:
+            socket.create_connection(("127.0.0.1", ports[probe["tcpSocket"]["port"]]), 1).close()
+            return True
+        request = probe["httpGet"]
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(f"http://127.0.0.1:{ports[request['port']]}{request['path']}", timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def until(what, is_so):
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise Violation(f"not after {PATIENCE} s: {what}")
+        time.sleep(0.2)
 
 
 def shared(installation, printed, undisturbed):
@@ -198,11 +251,9 @@ def mistakes(installation):
     mounts.remove(next(mount for mount in mounts if mount["mountPath"] == "/tmp"))
     for name, pods, word in [("without-group", lacks_group, "Permission denied"), ("without-tmp", lacks_temporary, "for a socket")]:
         process = cluster.start(pods, name, JOB_COMPLETION_INDEX="0", RUST_LOG="warn")
-        deadline = time.monotonic() + PATIENCE
-        while word not in cluster.log(name):
-            if process.poll() == 0 or time.monotonic() > deadline:
-                raise Violation(f"the pod {name} does not say `{word}`: {cluster.log(name)}")
-            time.sleep(0.2)
+        until(f"the pod {name} says `{word}`", lambda: word in cluster.log(name))
+        if process.poll() == 0:
+            raise Violation(f"the pod {name} ended well: {cluster.log(name)}")
         process.kill()
     lacks_key = installation.pods("whence-worker-cpu")
     cluster.add_secret("whence-worker", {"key": "token"})

@@ -103,7 +103,7 @@ def check_chart(manifests, tools, folder):
     check_every_setting_is_used()
     made = {}
     for path in sorted(VALUES.glob("*.yaml")):
-        made[path.name] = rendered(tools, path, folder)
+        made[path.name] = rendered(tools, path)
         manifests.check(path.name, made[path.name])
         own = {document["metadata"]["name"] for document in made[path.name] if document["kind"] == "ConfigMap"}
         check_config_maps(path.name, made[path.name], own)
