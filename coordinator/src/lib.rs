@@ -6,6 +6,7 @@
 //! * `state` holds all jobs and workers, and is just as pure.
 //! * [`Coordinator`] connects them to the outside: [`Jobs`] answers people, [`Dispatch`] answers
 //!   workers, and [`Reconciler`] does the periodic work that nobody asks for.
+//! * [`schedule`] decides which times of a schedule have come, and `scheduling` submits its jobs then.
 //! * [`durable`] writes the coordinator's objects to the store and reads them back after a restart.
 //! * [`access`] says who may call, and what jobs may name.
 //! * `service` translates between these and gRPC; [`server`] listens and serves;
@@ -22,6 +23,7 @@ pub mod error;
 pub mod durable;
 pub mod job;
 pub mod rows;
+pub mod schedule;
 
 mod admission;
 mod archive;
@@ -44,6 +46,7 @@ mod jobs;
 mod looking_up;
 mod reconcile;
 pub mod sample;
+mod scheduling;
 
 mod planning;
 mod retry;

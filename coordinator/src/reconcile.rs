@@ -21,6 +21,7 @@ use crate::durable::recover::{self, Failed};
 use crate::durable::{self, Expected, Found, SlotObject, create_json, epoch, get_json, pauses};
 use crate::job::{Due, Event, Job, SlotState};
 use crate::looking_up;
+use crate::scheduling::Scheduling;
 use crate::shared::changed;
 use crate::state::State;
 
@@ -47,6 +48,15 @@ impl<'c> Reconciler<'c> {
         tokio::select! {
             ended = self.keep_in_step(shutdown) => ended,
             never = self.read_archive() => match never {},
+            never = self.follow_schedules() => match never {},
+        }
+    }
+
+    /// Submits the jobs of schedules, if this is the root's own coordinator.
+    async fn follow_schedules(self) -> Infallible {
+        match self.0.config.scope {
+            Scope::Root => Box::pin(Scheduling::new(self.0).run()).await,
+            Scope::Submitted => std::future::pending().await,
         }
     }
 

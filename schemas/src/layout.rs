@@ -18,6 +18,8 @@ pub const EPOCHS: &str = "_meta/epochs";
 pub const PROBES: &str = "_meta/probe";
 /// Exists once a store was probed and found safe.
 pub const PROBED: &str = "_meta/probe/passed.json";
+/// Folder with one folder per schedule.
+pub const SCHEDULES: &str = "_meta/schedules";
 /// Folder with one folder per job.
 pub const JOBS: &str = "jobs";
 /// Folder of the slots of all jobs that attribute their rows.
@@ -31,6 +33,64 @@ pub const STAGING: &str = "_staging";
 /// listing sorts by epoch.
 pub fn epoch(epoch: Epoch) -> String {
     format!("{EPOCHS}/{:020}.json", epoch.0)
+}
+
+/// What an object below [`SCHEDULES`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScheduleObject {
+    /// The change of this number.
+    Change(u64),
+    /// What was decided at a time.
+    Fire {
+        /// The time, in milliseconds since 1970.
+        time_ms: u64,
+        /// Whether a person asked for it.
+        is_manual: bool,
+    },
+    /// Why the jobs of a fire could not be submitted.
+    Error,
+}
+
+/// Ends the names of fires that a person asked for.
+const MANUAL: &str = "-manual";
+
+/// Returns the name of the object that holds the change with this number of a schedule.
+pub fn schedule_change(schedule: &str, number: u64) -> String {
+    format!("{SCHEDULES}/{schedule}/changes/{number:08}.json")
+}
+
+/// Returns the name of the object that says what was decided at a time of a schedule.
+pub fn schedule_fire(schedule: &str, time_ms: u64, is_manual: bool) -> String {
+    let manual = if is_manual { MANUAL } else { "" };
+    format!("{SCHEDULES}/{schedule}/fires/{time_ms:020}{manual}.json")
+}
+
+/// Returns the name of the object that says why the jobs of a fire could not be submitted.
+pub fn schedule_error(schedule: &str, time_ms: u64, is_manual: bool) -> String {
+    let manual = if is_manual { MANUAL } else { "" };
+    format!("{SCHEDULES}/{schedule}/errors/{time_ms:020}{manual}.json")
+}
+
+/// Returns the schedule that an object belongs to, and what it is; `None` if it is none of them.
+pub fn schedule_of_key(key: &str) -> Option<(&str, ScheduleObject)> {
+    let rest = key.strip_prefix(SCHEDULES)?.strip_prefix('/')?;
+    let (schedule, rest) = rest.split_once('/')?;
+    let (folder, file) = rest.split_once('/')?;
+    let name = file.strip_suffix(".json")?;
+    let object = match folder {
+        "changes" => ScheduleObject::Change(name.parse().ok()?),
+        "errors" => ScheduleObject::Error,
+        "fires" => {
+            let (time, is_manual) = match name.strip_suffix(MANUAL) {
+                Some(time) => (time, true),
+                None => (name, false),
+            };
+            let time_ms = time.parse().ok()?;
+            ScheduleObject::Fire { time_ms, is_manual }
+        }
+        _ => return None,
+    };
+    Some((schedule, object))
 }
 
 /// Returns the folder of the objects that describe a job.
@@ -291,6 +351,29 @@ mod tests {
         assert_eq!(pause_of_key(&pause(&job, 12)), Some(12));
         for other in [spec(&job), failed(&job), format!("{}/x.json", pauses(&job))] {
             assert_eq!(pause_of_key(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn objects_of_schedules_are_told_apart() {
+        use ScheduleObject::{Change, Error, Fire};
+        let fire = |time_ms, is_manual| Fire { time_ms, is_manual };
+        for (key, object) in [
+            (schedule_change("a", 3), Change(3)),
+            (schedule_fire("a", 7, false), fire(7, false)),
+            (schedule_fire("a", 7, true), fire(7, true)),
+            (schedule_error("a", 7, true), Error),
+        ] {
+            assert_eq!(schedule_of_key(&key), Some(("a", object)), "{key}");
+        }
+        let others = [
+            "a/fires/x.json",
+            "a/other/1.json",
+            "a.json",
+            "a/fires/1.txt",
+        ];
+        for other in others.map(|other| format!("{SCHEDULES}/{other}")) {
+            assert_eq!(schedule_of_key(&other), None, "{other}");
         }
     }
 

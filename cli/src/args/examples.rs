@@ -75,6 +75,15 @@ The options are those of `attribute-dataset`, with `_` or `-`. Paths are relativ
 the command is run. An axis that is not named after an option, and any value of several options, is a map.
 `include` lists further cells, and `null` takes a default back.";
 
+/// Ends the help of `schedule`.
+pub(super) const SCHEDULE: &str = r#"Examples:
+
+  Run a sweep every night at three, as clocks in Berlin show it:
+    whence schedule create nightly sweep.yaml --cron "0 3 * * *" --zone Europe/Berlin --root s3://bucket/whence
+
+  Run it every six hours, and let it wait if the one before has not ended:
+    whence schedule create often sweep.yaml --every 6h --overlap queue --root s3://bucket/whence"#;
+
 pub(super) const WORK: &str = "Examples:
 
   Share a job between two shells:

@@ -16,6 +16,7 @@ mod pictures;
 mod progress;
 mod queries;
 mod refused;
+mod schedule;
 mod service;
 mod sharing;
 pub mod spelling;
@@ -44,6 +45,9 @@ pub use progress::{ProgressMode, ProgressOptions};
 pub use queries::{
     Completions, Export, FileFormat, List, Listing, Man, Retry, Show, Sql, Verify, ViewEngine,
     Views,
+};
+pub use schedule::{
+    OneSchedule, OverlapName, Schedule, ScheduleCreate, ScheduleHistory, ScheduleList,
 };
 pub use service::{
     ClusterOptions, CoordinatorOptions, DoctorCheck, DoctorOptions, StorageCheck, Token,
@@ -139,6 +143,13 @@ pub enum Command {
     /// Run many jobs that one file describes: every combination of models, methods and datasets.
     #[command(subcommand, after_long_help = examples::SWEEP)]
     Sweep(Sweep),
+    /// Submit the jobs of a sweep again and again, at times that a cron expression or an interval names.
+    ///
+    /// A schedule lies in the storage root, and the coordinator of that root submits its jobs, each time
+    /// under a run id of their own: `NAME@TIME`. Each time fires once, also if two coordinators serve the
+    /// root, one is restarted, or clocks jump.
+    #[command(subcommand, after_long_help = examples::SCHEDULE)]
+    Schedule(Schedule),
     /// Show the progress of jobs.
     Status(Status),
     /// Follow a job until it ends.

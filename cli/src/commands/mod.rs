@@ -17,6 +17,7 @@ mod list;
 mod man;
 mod pause;
 mod retry;
+mod schedule;
 mod show;
 #[cfg(feature = "sql")]
 mod sql;
@@ -64,6 +65,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Work(arguments) => work::run(arguments).await,
         Command::Sweep(arguments) => Box::pin(sweep::run(arguments)).await,
+        Command::Schedule(arguments) => Box::pin(schedule::run(arguments)).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,

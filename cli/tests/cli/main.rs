@@ -34,6 +34,7 @@ mod reading;
 mod refusals;
 mod retry;
 mod run;
+mod schedules;
 mod sharing;
 mod sql;
 mod sql_files;

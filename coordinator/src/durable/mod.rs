@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod pauses;
 pub mod recover;
 pub mod root;
+pub mod schedules;
 mod slot_object;
 mod verified;
 

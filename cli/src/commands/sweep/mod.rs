@@ -7,7 +7,7 @@ mod cells_table;
 mod computing;
 mod estimate;
 mod look;
-mod planning;
+pub(super) mod planning;
 mod retry;
 mod run;
 mod states;

@@ -10,21 +10,21 @@ use crate::progress::DataArrivals;
 use crate::sweep::Sweep;
 
 /// The jobs of a sweep.
-pub(super) struct Planned {
+pub(in crate::commands) struct Planned {
     /// For each cell its job, or why it has none.
-    pub(super) cells: Vec<Result<JobId, Failure>>,
+    pub(in crate::commands) cells: Vec<Result<JobId, Failure>>,
     /// The jobs, each once, in the order of their first cells.
-    pub(super) jobs: IndexMap<JobId, PlannedJob>,
+    pub(in crate::commands) jobs: IndexMap<JobId, PlannedJob>,
 }
 
 /// A job, and where its model is on this machine.
-pub(super) struct PlannedJob {
-    pub(super) spec: JobSpec,
-    pub(super) model: LocatedModel,
+pub(in crate::commands) struct PlannedJob {
+    pub(in crate::commands) spec: JobSpec,
+    pub(in crate::commands) model: LocatedModel,
 }
 
 /// Reads the models and datasets of all cells. `check` refuses a job that could not be computed.
-pub(super) async fn plan(
+pub(in crate::commands) async fn plan(
     sweep: &Sweep,
     mode: ProgressMode,
     check: impl Fn(&PlannedJob) -> Result<(), Failure>,

@@ -1,0 +1,172 @@
+//! The times of a schedule.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::errors::CronError;
+use croner::parser::{CronParser, Seconds};
+use serde::{Deserialize, Serialize};
+
+/// When a schedule fires. Times are in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum When {
+    /// At the times of a cron expression with five fields, as clocks in a time zone show them.
+    ///
+    /// A fixed time that a change of the clocks leaves out comes right after the change; one that they
+    /// show twice comes once.
+    Cron {
+        /// The expression, such as `0 3 * * *`.
+        expression: String,
+        /// IANA name of the zone, such as `Europe/Berlin`.
+        zone: String,
+    },
+    /// Again after this many seconds, counted from 1970, so that it does not matter when a coordinator
+    /// was started.
+    Every {
+        /// The seconds.
+        seconds: u64,
+    },
+}
+
+/// Why there are no such times.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WhenError {
+    /// The expression means nothing.
+    #[error(
+        "`{expression}` is no cron expression: {reason}; write minute, hour, day, month and weekday, such as `0 3 * * *`"
+    )]
+    Expression {
+        /// The expression.
+        expression: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The expression names times that never come, such as the 30th of February.
+    #[error("`{0}` names no time that ever comes")]
+    Never(String),
+    /// There is no such time zone.
+    #[error("there is no time zone `{0}`; write an IANA name, such as `Europe/Berlin` or `UTC`")]
+    Zone(String),
+    /// The interval is empty.
+    #[error("a schedule cannot fire every 0 seconds")]
+    Interval,
+}
+
+impl When {
+    /// Fails if there are no such times.
+    pub fn check(&self) -> Result<(), WhenError> {
+        self.after(0).map(|_| ())
+    }
+
+    /// Returns the first time after `ms`.
+    pub fn after(&self, ms: u64) -> Result<u64, WhenError> {
+        match self {
+            Self::Every { seconds: 0 } => Err(WhenError::Interval),
+            Self::Every { seconds } => {
+                let every = seconds.saturating_mul(1000);
+                Ok((ms / every).saturating_add(1).saturating_mul(every))
+            }
+            Self::Cron { expression, zone } => {
+                let cron = parse(expression)?;
+                let zone = Tz::from_str(zone).map_err(|_| WhenError::Zone(zone.clone()))?;
+                let never = || WhenError::Never(expression.clone());
+                let since = i64::try_from(ms).ok();
+                let since = since.and_then(DateTime::<Utc>::from_timestamp_millis);
+                let since = since.ok_or_else(never)?.with_timezone(&zone);
+                let next = cron.find_next_occurrence(&since, false);
+                let next = next.map_err(|_| never())?.timestamp_millis();
+                u64::try_from(next).map_err(|_| never())
+            }
+        }
+    }
+}
+
+fn parse(expression: &str) -> Result<Cron, WhenError> {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).build();
+    parser
+        .parse(expression)
+        .map_err(|error: CronError| WhenError::Expression {
+            expression: expression.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cron(expression: &str, zone: &str) -> When {
+        When::Cron {
+            expression: expression.to_owned(),
+            zone: zone.to_owned(),
+        }
+    }
+
+    fn ms(time: &str) -> u64 {
+        let time = DateTime::parse_from_rfc3339(time).unwrap();
+        time.timestamp_millis() as u64
+    }
+
+    /// Returns the next times after `since`.
+    fn next<const N: usize>(when: &When, since: &str) -> [u64; N] {
+        let mut at = ms(since);
+        [(); N].map(|()| {
+            at = when.after(at).unwrap();
+            at
+        })
+    }
+
+    #[test]
+    fn an_expression_means_the_clocks_of_its_zone() {
+        let nightly = cron("30 3 * * *", "Europe/Berlin");
+        let expected = [ms("2026-01-02T02:30:00Z"), ms("2026-01-03T02:30:00Z")];
+        assert_eq!(next(&nightly, "2026-01-01T02:30:00Z"), expected);
+        let summer = [ms("2026-07-01T01:30:00Z")];
+        assert_eq!(next(&nightly, "2026-07-01T00:00:00Z"), summer);
+    }
+
+    #[test]
+    fn a_time_that_clocks_leave_out_or_show_twice_comes_once() {
+        let nightly = cron("30 2 * * *", "Europe/Berlin");
+        // On 2026-03-29 clocks go from 2:00 to 3:00.
+        let [gap, after] = next(&nightly, "2026-03-28T12:00:00Z");
+        assert!(gap >= ms("2026-03-29T01:00:00Z") && gap <= ms("2026-03-29T02:00:00Z"));
+        assert_eq!(after, ms("2026-03-30T00:30:00Z"));
+        // On 2026-10-25 clocks show 2:30 twice.
+        let twice: [u64; 2] = next(&nightly, "2026-10-24T12:00:00Z");
+        assert_eq!(twice[0], ms("2026-10-25T00:30:00Z"));
+        assert_eq!(twice[1], ms("2026-10-26T01:30:00Z"));
+    }
+
+    #[test]
+    fn an_interval_does_not_depend_on_when_it_was_asked() {
+        let every = When::Every { seconds: 3600 };
+        assert_eq!(every.after(0), Ok(3_600_000));
+        assert_eq!(every.after(3_600_000), Ok(7_200_000));
+        assert_eq!(every.after(3_599_999), Ok(3_600_000));
+    }
+
+    #[test]
+    fn what_has_no_times_is_refused_by_its_name() {
+        for (when, named) in [
+            (cron("0 3 * *", "UTC"), "0 3 * *"),
+            (cron("0 25 * * *", "UTC"), "0 25 * * *"),
+            (cron("0 0 3 * * *", "UTC"), "0 0 3 * * *"),
+            (cron("", "UTC"), "cron expression"),
+            (cron("0 3 30 2 *", "UTC"), "never comes"),
+            (cron("0 3 * * *", "Europe/Berln"), "Europe/Berln"),
+            (When::Every { seconds: 0 }, "0 seconds"),
+        ] {
+            let refused = when.check().unwrap_err().to_string();
+            let named = if named == "never comes" {
+                "ever comes"
+            } else {
+                named
+            };
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+}
