@@ -9,8 +9,8 @@ from whence import TREE, Violation
 RULES = TREE / "deploy/helm/whence/files/alerts.yaml"
 TESTS = TREE / "tests/deploy/alerts.test.yaml"
 PAGE = TREE / "docs/operations.md"
-# What is not a metric in an expression.
-FUNCTIONS = re.compile(r"\bwhence_\w+")
+# Metrics of ours in an expression.
+NAMES = re.compile(r"\bwhence_\w+")
 
 
 def metrics():
@@ -23,7 +23,7 @@ def alerts(rules):
 
 
 def check_metrics(place, expression):
-    if unknown := set(FUNCTIONS.findall(expression)) - metrics():
+    if unknown := set(NAMES.findall(expression)) - metrics():
         raise Violation(f"{place}: docs/metrics.md does not list {sorted(unknown)}")
 
 
@@ -66,37 +66,60 @@ def failures(folder, rules, tests):
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
     (folder / "tests.yaml").write_text(yaml.safe_dump({**tests, "rule_files": ["rules.yaml"]}))
     for command in [["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]]:
-        ran = subprocess.run(["promtool", *command], cwd=folder, capture_output=True, text=True)
-        if ran.returncode:
-            return ran.stdout + ran.stderr
+        status, said = promtool(folder, *command)
+        if status:
+            return said
     return ""
 
 
+def promtool(folder, *arguments):
+    ran = subprocess.run(["promtool", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return ran.returncode, ran.stdout
+
+
 def check_mistakes(folder, rules, tests):
-    """Changes each rule and fails if its tests do not notice. Returns the number of changes."""
-    planted = 0
+    """Changes each rule in many ways and fails if its tests do not notice. Returns the number of changes."""
+    import yaml
+
+    changed = {}
     for number, rule in enumerate(alerts(rules)):
-        changes = [{"expr": "vector(0) > 1"}, {"expr": "vector(1)"}, {"for": "1d"}, {"labels": {"severity": "none"}}]
-        if "for" in rule:
-            changes.append({"for": "0s"})
-        changes += [{"expr": rule["expr"].replace(name, "whence_other")} for name in set(FUNCTIONS.findall(rule["expr"]))]
-        # Each number that is compared with something.
-        changes += [{"expr": rule["expr"][:found.start(1)] + "1e9" + rule["expr"][found.end(1):]}
-                    for found in re.finditer(r"> (\d+(?:\.\d+)?)", rule["expr"])]
-        for change in changes:
-            changed = copy.deepcopy(rules)
-            alerts(changed)[number].update(change)
-            if not failures(folder, changed, tests):
-                raise Violation(f"{rule['alert']}: no test notices the change {change}")
-            planted += 1
+        for change in changes_of(rule):
+            wrong = copy.deepcopy(rules)
+            alerts(wrong)[number].update(change)
+            name = f"changed{len(changed)}"
+            (folder / f"{name}.rules.yaml").write_text(yaml.safe_dump(wrong))
+            own = [test for test in tests["tests"] if any(case["alertname"] == rule["alert"] for case in test["alert_rule_test"])]
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump({**tests, "tests": own, "rule_files": [f"{name}.rules.yaml"]}))
+            changed[f"{name}.yaml"] = f"{rule['alert']}: {change}"
+    _, said = promtool(folder, "test", "rules", *changed)
+    outcomes = dict(re.findall(r"Unit Testing:\s+(\S+)\s+(SUCCESS|FAILED)", said))
+    if outcomes.keys() != changed.keys():
+        raise Violation(f"promtool tells nothing of {sorted(changed.keys() - outcomes.keys())}")
+    if unnoticed := [changed[name] for name, outcome in outcomes.items() if outcome == "SUCCESS"]:
+        raise Violation(f"no test notices the changes {unnoticed}")
+    return len(changed) + check_broken_rules(folder, rules, tests)
+
+
+def changes_of(rule):
+    """Returns changes of a rule, each of which makes it wrong."""
+    changes = [{"expr": "vector(0) > 1"}, {"expr": "vector(1)"}, {"for": "1d"}, {"labels": {"severity": "none"}}]
+    if "for" in rule:
+        changes.append({"for": "0s"})
+    changes += [{"expr": rule["expr"].replace(name, "whence_other")} for name in set(NAMES.findall(rule["expr"]))]
+    # Each number that something is compared with.
+    return changes + [{"expr": rule["expr"][:found.start(1)] + "1e9" + rule["expr"][found.end(1):]}
+                      for found in re.finditer(r"[>=] (\d+(?:\.\d+)?)", rule["expr"])]
+
+
+def check_broken_rules(folder, rules, tests):
+    """Fails if an expression that is wrong is taken. Returns their number."""
     for broken in ["sum(whence_jobs", "nosuchfunction(whence_jobs)"]:
         changed = copy.deepcopy(rules)
         alerts(changed)[0]["expr"] = broken
         if not failures(folder, changed, tests):
             raise Violation(f"promtool takes `{broken}`")
-        planted += 1
     try:
         check_metrics("a mistake", "sum(whence_slot)")
     except Violation:
-        return planted + 1
+        return 3
     raise Violation("a metric that does not exist was not noticed")

@@ -61,7 +61,7 @@ class Installation:
     def until_ended(self, name, process, status=0):
         if process.wait(PATIENCE) != status:
             raise Violation(f"the pod {name} ended with {process.returncode}: {self.cluster.log(name)}")
-        return self.cluster.log(name)
+        return self.cluster.output(name)
 
     def check_table(self, root, job, undisturbed):
         return self.whence.check_complete(self.data / root, job, undisturbed)
@@ -99,7 +99,9 @@ def alone(installation):
 
 def led(installation, undisturbed):
     cluster, start = installation.cluster, time.monotonic()
-    cluster.start(installation.pods("whence-coordinator"), "coordinator")
+    coordinator = installation.pods("whence-coordinator")
+    cluster.start(coordinator, "coordinator")
+    until("the coordinator is ready", lambda: passes(coordinator, "readinessProbe"))
     workers = installation.deployments["whence-worker-cpu"]
     names = [f"worker-{index}" for index in range(workers["spec"]["replicas"])]
     for name in names:

@@ -47,7 +47,7 @@ class Cluster:
         self.objects["Secret", name] = {"data": {key: base64.b64encode(text.encode()).decode() for key, text in files.items()}}
 
     def start(self, pods, name, **environment):
-        """Starts the container of a pod. Returns its process; its messages are in `log`."""
+        """Starts the container of a pod. Returns its process."""
         container, = pods["containers"]
         folder = self.folder / name
         folder.mkdir()
@@ -58,10 +58,14 @@ class Cluster:
         self.processes[name] = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--", "bash", script],
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment}, stdin=subprocess.DEVNULL,
-            stdout=open(folder / "log", "wb"), stderr=subprocess.STDOUT)
+            stdout=open(folder / "output", "wb"), stderr=open(folder / "log", "wb"))
         return self.processes[name]
 
+    def output(self, name):
+        return (self.folder / name / "output").read_text()
+
     def log(self, name):
+        """Returns the messages of a pod."""
         return (self.folder / name / "log").read_text(errors="replace")
 
     def stop(self, names):
