@@ -6,8 +6,8 @@ from watched import free_port, until
 from whence import ATTRIBUTION, Violation
 
 JOB = [*ATTRIBUTION, "--dataset-split", "train[:60]", "--attribution-kwargs", '{"n_steps": 20}']
-# In this order.
-COPIED = ["jobs", "tables"]
+# What is copied last or not at all. `_staging` has files that a directory is still written from.
+NOT_FIRST = shutil.ignore_patterns("tables", "epochs", "_staging")
 
 
 class Running:
@@ -29,10 +29,8 @@ class Running:
 
 
 def copy(root, to):
-    for name in COPIED:
-        shutil.copytree(root / name, to / name)
-    (to / "_meta").mkdir()
-    shutil.copy(root / "_meta/format.json", to / "_meta/format.json")
+    shutil.copytree(root, to, ignore=NOT_FIRST)
+    shutil.copytree(root / "tables", to / "tables")
 
 
 def check_backup(whence, folder):
