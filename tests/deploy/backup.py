@@ -21,7 +21,10 @@ class Running:
             whence.start("worker", "--coordinator", f"http://{self.address}", log=root.parent / f"{name}-worker.log"),
         ]
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         for process in reversed(self.processes):
             process.terminate()
         for process in self.processes:
@@ -40,9 +43,7 @@ def check_backup(whence, folder):
     whence.run("attribute-dataset", *JOB, "--hide-attributions", "--root", folder / "alone")
     undisturbed = whence.rows(folder / "alone")
     original, restored, claimed = folder / "original", folder / "restored", folder / "claimed"
-    first = Running(whence, original, "first")
-    others = []
-    try:
+    with Running(whence, original, "first") as first:
         job = whence.run("submit", "--coordinator", f"http://{first.address}", *JOB).splitlines()[0]
         until("some slots are filled", lambda: len(files(original)) >= 3)
         copy(original, restored)
@@ -50,13 +51,10 @@ def check_backup(whence, folder):
         # With its claim, a copy is taken for the root of the coordinator that still runs.
         copy(original, claimed)
         shutil.copytree(original / "_meta/epochs", claimed / "_meta/epochs")
-        others = [Running(whence, restored, "second"), Running(whence, claimed, "third")]
-        until("the copy with a claim waits", lambda: "another coordinator serves this root" in others[1].log.read_text())
-        sealed = restored / "jobs" / job / "sealed.json"
-        until("the copy is complete", sealed.exists)
-    finally:
-        for running in [first, *others]:
-            running.stop()
+        with Running(whence, claimed, "third") as third:
+            until("the copy with a claim waits", lambda: "another coordinator serves this root" in third.log.read_text())
+    with Running(whence, restored, "second"):
+        until("the copy is complete", (restored / "jobs" / job / "sealed.json").exists)
     slots = whence.check_complete(restored, job, undisturbed)
     if not 0 < copied < slots:
         raise Violation(f"{copied} of {slots} slots were copied, so that nothing was shown")

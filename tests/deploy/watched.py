@@ -11,7 +11,7 @@ from alerts import RULES
 from dashboard import DASHBOARD, expressions
 from whence import ATTRIBUTION, Violation
 
-PATIENCE = 120
+PATIENCE = 600
 # There is nothing to show before an attempt has failed.
 MAY_BE_EMPTY = {"Failed attempts in 5 minutes"}
 
