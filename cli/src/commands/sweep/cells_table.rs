@@ -77,8 +77,14 @@ impl Cells<'_> {
         Ok(())
     }
 
+    /// Prints what became of the cells. Fails if they were not waited for, or if one has no table.
+    pub(super) fn conclude(&self, stopped: Option<Failure>) -> Result<(), Failure> {
+        self.tell()?;
+        stopped.map_or_else(|| self.check(), Err)
+    }
+
     /// Fails if a cell has not become a complete table with at least one attributed row.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), Failure> {
         let is_well = |cell: &&Result<JobId, Failure>| {
             self.status(cell).is_some_and(|status| {
                 let has_rows = status.rows_failed < status.rows_total || status.rows_total == 0;

@@ -1,5 +1,7 @@
 //! Finds out which job each cell of a sweep is.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use whence_schemas::{JobId, JobSpec};
 
@@ -15,6 +17,22 @@ pub(in crate::commands) struct Planned {
     pub(in crate::commands) cells: Vec<Result<JobId, Failure>>,
     /// The jobs, each once, in the order of their first cells.
     pub(in crate::commands) jobs: IndexMap<JobId, PlannedJob>,
+}
+
+impl Planned {
+    /// Takes in what was answered when jobs were submitted: the job that is computed for each, or why
+    /// there is none.
+    pub(in crate::commands) fn answered(
+        &mut self,
+        answers: HashMap<JobId, Result<JobId, Failure>>,
+    ) {
+        for cell in &mut self.cells {
+            let answer = cell.as_ref().ok().and_then(|job| answers.get(job));
+            if let Some(answer) = answer.cloned() {
+                *cell = answer;
+            }
+        }
+    }
 }
 
 /// A job, and where its model is on this machine.

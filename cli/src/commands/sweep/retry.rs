@@ -1,12 +1,12 @@
 //! `whence sweep retry`: computes the failed rows of complete cells again.
 
-use indexmap::IndexMap;
 use whence_proto::v1::JobState;
+use whence_schemas::JobId;
 use whence_worker::memory;
 
+use super::cells_table::Cells;
 use super::computing::{New, Place, compute};
-use super::planning::{Planned, plan};
-use super::run::conclude;
+use super::planning::plan;
 use super::states;
 use crate::Failure;
 use crate::args::SweepRetry;
@@ -20,12 +20,12 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
         access: &arguments.access,
     });
     let root = &arguments.storage.root;
-    let planned = plan(&sweep, arguments.progress.mode(), |_| Ok(())).await;
-    let states = match cluster {
+    let mut planned = plan(&sweep, arguments.progress.mode(), |_| Ok(())).await;
+    let mut states = match cluster {
         Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
         None => states::of_root(root, planned.jobs.keys()).await?,
     };
-    let has_failed_rows = |id: &&whence_schemas::JobId| {
+    let has_failed_rows = |id: &&JobId| {
         let status = states.get(*id);
         status.is_some_and(|status| status.state() == JobState::Sealed && status.rows_failed > 0)
     };
@@ -39,7 +39,6 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
         eprintln!("no complete cell has a failed row");
         return Ok(());
     }
-    let new: Vec<_> = failed.iter().cloned().map(New::RetryOf).collect();
     let place = Place {
         root,
         cluster,
@@ -51,22 +50,16 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
         },
         progress: arguments.progress,
     };
+    let new: Vec<_> = failed.iter().cloned().map(New::RetryOf).collect();
     let computed = Box::pin(compute(&new, &place, &Budget::default())).await?;
-    // The cells are now those jobs that computed their failed rows again.
-    let retried: IndexMap<_, _> = failed.into_iter().zip(computed.submitted.clone()).collect();
-    let of_cell = |cell: Result<whence_schemas::JobId, Failure>| {
-        let id = cell?;
-        retried.get(&id).cloned().unwrap_or(Ok(id))
+    // From now on, the cells are the jobs that computed their failed rows again.
+    planned.answered(failed.into_iter().zip(computed.submitted).collect());
+    states.extend(computed.states);
+    let cells = Cells {
+        sweep: &sweep,
+        planned: &planned,
+        states: &states,
+        is_served: cluster.is_some(),
     };
-    let mut shown = Planned {
-        cells: planned.cells.into_iter().map(of_cell).collect(),
-        jobs: planned.jobs,
-    };
-    let mut computed = computed;
-    let others = states.into_iter();
-    computed
-        .states
-        .extend(others.filter(|(id, _)| !retried.contains_key(id)));
-    computed.submitted.clear();
-    conclude(&sweep, &mut shown, computed, cluster.is_some())
+    cells.conclude(computed.stopped)
 }

@@ -1,10 +1,11 @@
 //! `whence sweep run`.
 
+use whence_proto::v1::JobState;
 use whence_worker::memory;
 
 use super::super::stop::unless_stopped;
 use super::cells_table::Cells;
-use super::computing::{Computed, New, Place, compute};
+use super::computing::{New, Place, compute};
 use super::estimate;
 use super::planning::{Planned, PlannedJob, plan};
 use super::states::{self, States};
@@ -13,7 +14,6 @@ use crate::args::{PlaceOptions, SweepRun};
 use crate::job;
 use crate::remote::{Address, Jobs};
 use crate::sweep::Sweep;
-use whence_proto::v1::JobState;
 
 pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     let sweep = Sweep::read(&arguments.file)?;
@@ -62,34 +62,15 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         progress: place.progress,
     };
     let computed = Box::pin(compute(&new, &at, &sweep.budget)).await?;
-    conclude(&sweep, &mut planned, computed, at.cluster.is_some())
-}
-
-/// Prints what became of the cells. Fails if one has no table.
-pub(super) fn conclude(
-    sweep: &Sweep,
-    planned: &mut Planned,
-    computed: Computed,
-    is_served: bool,
-) -> Result<(), Failure> {
-    let refused = planned.jobs.keys().cloned().zip(computed.submitted);
-    for (id, failure) in refused.filter_map(|(id, answer)| Some((id, answer.err()?))) {
-        let cells = planned.cells.iter_mut();
-        for cell in cells.filter(|cell| cell.as_ref() == Ok(&id)) {
-            *cell = Err(failure.clone());
-        }
-    }
+    let jobs: Vec<_> = planned.jobs.keys().cloned().collect();
+    planned.answered(jobs.into_iter().zip(computed.submitted).collect());
     let cells = Cells {
-        sweep,
-        planned,
+        sweep: &sweep,
+        planned: &planned,
         states: &computed.states,
-        is_served,
+        is_served: at.cluster.is_some(),
     };
-    cells.tell()?;
-    match computed.stopped {
-        Some(failure) => Err(failure),
-        None => cells.check(),
-    }
+    cells.conclude(computed.stopped)
 }
 
 fn address(place: &PlaceOptions) -> Option<Address<'_>> {
