@@ -59,8 +59,8 @@ const CATALOG: &[Metric] = &[
     Metric {
         name: "whence_slots",
         kind: Kind::Gauge,
-        about: "Slots of running jobs, by `state`: `pending`, `leased` or `done`. Scale workers by those \
-                that are pending.",
+        about: "Slots of running jobs, by `state`: `pending`, `paused` (pending in a paused job), `leased` or \
+                `done`. Scale workers by those that are pending or leased.",
         values: slots,
     },
     Metric {
@@ -145,13 +145,26 @@ fn rows(state: &State) -> Vec<(Label, u64)> {
 }
 
 fn slots(state: &State) -> Vec<(Label, u64)> {
-    let sum = |of: fn(&Totals) -> u64| running(state, of);
-    let (all, done) = (sum(|totals| totals.slots), sum(|totals| totals.slots_done));
-    let leased = sum(|totals| totals.slots_leased);
+    // Nobody takes the slots of a paused job, so no worker must be started for them.
+    let open = |is_paused: bool| -> u64 {
+        let jobs = state
+            .jobs
+            .values()
+            .filter(|job| *job.phase() == Phase::Running);
+        let jobs = jobs.filter(|job| job.is_paused() == is_paused);
+        let open = jobs.map(|job| {
+            let totals = job.totals();
+            totals
+                .slots
+                .saturating_sub(totals.slots_done + totals.slots_leased)
+        });
+        open.sum()
+    };
     of_states([
-        ("pending", all.saturating_sub(done + leased)),
-        ("leased", leased),
-        ("done", done),
+        ("pending", open(false)),
+        ("paused", open(true)),
+        ("leased", running(state, |totals| totals.slots_leased)),
+        ("done", running(state, |totals| totals.slots_done)),
     ])
 }
 
@@ -204,6 +217,12 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }
+        // Nobody takes what is pending in a paused job.
+        let mut paused = job(&[3]);
+        paused.apply(Event::Paused(true), at(1));
+        let text = render(&State::of_jobs(vec![paused]));
+        assert!(text.contains("whence_slots{state=\"pending\"} 0"), "{text}");
+        assert!(text.contains("whence_slots{state=\"paused\"} 1"), "{text}");
         // What does not run has no rows to do.
         let mut state = State::of_jobs(vec![job(&[3])]);
         state.apply(&job(&[3]).id().clone(), Event::Cancelled, at(1));
