@@ -1,11 +1,14 @@
 //! The arguments and the main loop of a coordinator process. Both the `whence-coordinator` program
 //! and the `whence coordinator` subcommand use them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -54,8 +57,31 @@ pub struct Arguments {
 /// If another coordinator serves the root, waits for its end first. Fails if the address or the storage
 /// root cannot be used, or a newer coordinator takes over.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
+    // Before anything else: as the first process of a container, one without handlers ignores signals.
+    let no_signals = |error: std::io::Error| Error::Internal(format!("await signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let shutdown = CancellationToken::new();
+    let serving = Box::pin(serve(arguments, shutdown.clone()));
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Serving ends once the requests in progress are finished.
+    shutdown.cancel();
+    serving.await
+}
+
+/// Serves until `shutdown`.
+async fn serve(arguments: Arguments, shutdown: CancellationToken) -> Result<(), Error> {
     let (mut incoming, address) = server::listen(&arguments.listen).await?;
     let access = arguments.access.load(address)?;
+    let http = match &arguments.http_listen {
+        Some(address) => Some(http::listen(address).await?),
+        None => None,
+    };
     let config = Config {
         allowed: arguments.access.places(),
         tenancy: arguments.access.tenancy()?,
@@ -67,41 +93,32 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         lease_ttl: arguments.lease_ttl,
         ..Config::new(arguments.root)
     };
-    stand_by(&config, &mut incoming).await?;
-    let coordinator = Coordinator::start(config).await?;
-    info!(%address, "listening");
-    let http = match &arguments.http_listen {
-        Some(address) => Some(http::listen(address).await?),
-        None => None,
+    let (coordinator, known) = watch::channel(None);
+    let answering = answer(http, known, shutdown.clone());
+    let leading = async {
+        tokio::select! {
+            free = stand_by(&config, &mut incoming) => free?,
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let started = Coordinator::start(config).await?;
+        info!(%address, "listening");
+        coordinator.send_replace(Some(Arc::clone(&started)));
+        Box::pin(server::serve(started, incoming, access, shutdown.clone())).await
     };
-    let no_signals = |error: std::io::Error| Error::Internal(format!("await signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let shutdown = CancellationToken::new();
-    let measured = Arc::clone(&coordinator);
-    let answering = async {
-        let Some((listener, address)) = http else {
-            return Ok(());
-        };
-        info!(%address, "answering over HTTP");
-        http::serve(listener, measured, shutdown.clone()).await
+    tokio::try_join!(leading, answering).map(|_| ())
+}
+
+/// Answers over HTTP until `shutdown`, if there is a listener.
+async fn answer(
+    http: Option<(TcpListener, SocketAddr)>,
+    known: http::Serving,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let Some((listener, address)) = http else {
+        return Ok(());
     };
-    let serving = Box::pin(server::serve(
-        coordinator,
-        incoming,
-        access,
-        shutdown.clone(),
-    ));
-    let serving = async { tokio::try_join!(serving, answering).map(|_| ()) };
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended,
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    // Serving ends once the requests in progress are finished.
-    shutdown.cancel();
-    serving.await
+    info!(%address, "answering over HTTP");
+    http::serve(listener, known, shutdown).await
 }
 
 /// Waits as long as another coordinator serves the root. After a while, callers are hung up on.

@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Coordinator, Error, metrics};
@@ -23,17 +24,21 @@ pub async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, bound))
 }
 
-/// Answers until `shutdown`.
+/// The coordinator, once it serves; none while it starts or is in reserve.
+pub type Serving = watch::Receiver<Option<Arc<Coordinator>>>;
+
+/// Answers until `shutdown`, also before there is a coordinator: a supervisor must not take one in
+/// reserve for dead.
 pub async fn serve(
     listener: TcpListener,
-    coordinator: Arc<Coordinator>,
+    serving: Serving,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let router = Router::new()
         .route("/healthz", get(async || "runs\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
-        .with_state(coordinator);
+        .with_state(serving);
     tokio::select! {
         served = axum::serve(listener, router) => {
             served.map_err(|error| refused("the given listener", &error, ""))
@@ -42,7 +47,11 @@ pub async fn serve(
     }
 }
 
-async fn ready(State(coordinator): State<Arc<Coordinator>>) -> (StatusCode, String) {
+async fn ready(State(serving): State<Serving>) -> (StatusCode, String) {
+    let Some(coordinator) = serving.borrow().clone() else {
+        let told = "starts, or is in reserve for another coordinator\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, told);
+    };
     if let Err(reason) = coordinator.core.serving() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
     }
@@ -58,8 +67,10 @@ async fn ready(State(coordinator): State<Arc<Coordinator>>) -> (StatusCode, Stri
     (StatusCode::OK, told)
 }
 
-async fn measured(State(coordinator): State<Arc<Coordinator>>) -> impl IntoResponse {
-    let text = coordinator.core.state.read(metrics::render);
+async fn measured(State(serving): State<Serving>) -> impl IntoResponse {
+    // One in reserve has no metrics of its own, and says so by having none.
+    let coordinator = serving.borrow().clone();
+    let text = coordinator.map_or_else(String::new, |it| it.core.state.read(metrics::render));
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }
 
@@ -94,9 +105,13 @@ mod tests {
         stage.coordinator.jobs().submit(stage.job(3)).await.unwrap();
         let (listener, address) = listen("127.0.0.1:0").await.unwrap();
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, Arc::clone(&stage.coordinator), shutdown.clone());
+        let (coordinator, known) = watch::channel(None);
+        let serving = serve(listener, known, shutdown.clone());
         let asking = async {
             assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+            assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+            assert!(!get(address, "/metrics").await.contains("whence_jobs"));
+            coordinator.send_replace(Some(Arc::clone(&stage.coordinator)));
             assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
             let metrics = get(address, "/metrics").await;
             assert!(metrics.contains(metrics::CONTENT_TYPE), "{metrics}");
