@@ -10,12 +10,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use whence_schemas::store;
 
+use crate::admission;
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::Scope;
 use crate::core::{Core, SENT_AT_ONCE};
 use crate::dispatch::Dispatch;
 use crate::durable::{epoch, recover, root};
+use crate::job::{Event, Job, Phase};
 use crate::jobs::Jobs;
 use crate::reconcile::Reconciler;
 use crate::shared::SharedState;
@@ -58,7 +60,10 @@ impl Coordinator {
             }
             Scope::Submitted => (epoch::newest(store.as_ref()).await?, Default::default()),
         };
-        let jobs = recover::jobs(store.as_ref(), open, config.rules(), clock.now()).await?;
+        let mut jobs = recover::jobs(store.as_ref(), open, config.rules(), clock.now()).await?;
+        for job in &mut jobs {
+            leave_to_others(job, &clock);
+        }
         tracing::info!(%epoch, jobs = jobs.len(), root = store.url(), "serving");
         let core = Core {
             served_as: claim.name(),
@@ -114,5 +119,18 @@ impl Coordinator {
     /// Stops handing out slots, and wakes waiting workers so that they learn of the shutdown.
     pub fn drain(&self) {
         self.core.state.change(|state| state.is_draining = true);
+    }
+}
+
+/// Ends a job here whose rows this release would compute otherwise than those that are there: a table has
+/// the numbers of one release. Nothing is written down, so a coordinator of that release goes on with it.
+fn leave_to_others(job: &mut Job, clock: &Clock) {
+    if *job.phase() != Phase::Running {
+        return;
+    }
+    if let Err(error) = admission::check_numerics(job.spec()) {
+        let message = error.to_string();
+        tracing::error!(job = %job.id(), message, "the job cannot go on here");
+        job.apply(Event::FoundFailed(message), clock.now());
     }
 }

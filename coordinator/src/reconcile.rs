@@ -245,8 +245,16 @@ impl<'c> Reconciler<'c> {
         let failed = Failed {
             message: message.clone(),
         };
-        create_json(self.0.store.as_ref(), &layout::failed(id), &failed).await?;
         tracing::error!(job = %id, message, "job failed");
+        match create_json(self.0.store.as_ref(), &layout::failed(id), &failed).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            // A store that may not be written to is often why the job failed. It ends here all the same.
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(job = %id, error, "that the job failed cannot be written down");
+            }
+            Ok(_) => {}
+        }
         Ok(Event::FoundFailed(message))
     }
 

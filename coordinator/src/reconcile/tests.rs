@@ -275,3 +275,38 @@ async fn an_outage_of_the_store_is_told_until_it_answers_again() {
     let (ended, ()) = tokio::join!(reconciler.run(shutdown.clone()), watching);
     ended.unwrap();
 }
+
+#[tokio::test]
+async fn a_job_of_a_release_with_other_numbers_is_left_to_that_release() {
+    let mut stage = Stage::new().await;
+    let ours = stage.job(3);
+    let (id, _) = stage.coordinator.jobs().submit(ours.clone()).await.unwrap();
+    let theirs = JobSpec {
+        numerics_version: ours.numerics_version + 1,
+        ..ours
+    };
+    let store = stage.coordinator.core.store.as_ref();
+    for of in [layout::plan, layout::submitted] {
+        let bytes = store.get(&of(&id)).await.unwrap().unwrap();
+        store.create(&of(&theirs.id()), bytes).await.unwrap();
+    }
+    let key = layout::spec(&theirs.id());
+    create_json(store, &key, &theirs).await.unwrap();
+    stage.restart().await;
+    let phase = |id: &JobId| stage.coordinator.jobs().summary(id).unwrap().phase;
+    let Phase::Failed { message, .. } = phase(&theirs.id()) else {
+        panic!("it goes on");
+    };
+    assert!(message.contains("numerics version"), "{message}");
+    assert_eq!(phase(&id), Phase::Running);
+    // Nothing says so in the store.
+    stage.coordinator.reconciler().write_due_now().await;
+    let store = stage.coordinator.core.store.as_ref();
+    assert!(
+        store
+            .head(&layout::failed(&theirs.id()))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}

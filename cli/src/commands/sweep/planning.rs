@@ -24,7 +24,7 @@ impl Planned {
     /// there is none.
     pub(in crate::commands) fn answered(
         &mut self,
-        answers: HashMap<JobId, Result<JobId, Failure>>,
+        answers: &HashMap<JobId, Result<JobId, Failure>>,
     ) {
         for cell in &mut self.cells {
             let answer = cell.as_ref().ok().and_then(|job| answers.get(job));

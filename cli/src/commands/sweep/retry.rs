@@ -53,7 +53,7 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
     let new: Vec<_> = failed.iter().cloned().map(New::RetryOf).collect();
     let computed = Box::pin(compute(&new, &place, &Budget::default())).await?;
     // From now on, the cells are the jobs that computed their failed rows again.
-    planned.answered(failed.into_iter().zip(computed.submitted).collect());
+    planned.answered(&failed.into_iter().zip(computed.submitted).collect());
     states.extend(computed.states);
     let cells = Cells {
         sweep: &sweep,

@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     };
     let computed = Box::pin(compute(&new, &at, &sweep.budget)).await?;
     let jobs: Vec<_> = planned.jobs.keys().cloned().collect();
-    planned.answered(jobs.into_iter().zip(computed.submitted).collect());
+    planned.answered(&jobs.into_iter().zip(computed.submitted).collect());
     let cells = Cells {
         sweep: &sweep,
         planned: &planned,
