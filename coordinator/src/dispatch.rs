@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::retry::jitter;
-use whence_schemas::{Attempt, JobId, WorkerId, chain, layout};
+use whence_schemas::{Attempt, ErrorKind, JobId, WorkerId, chain, layout};
 
 use crate::Error;
 use crate::assignment::{Acquired, Assigned, AttemptAt, AttemptProgress, Registration};
@@ -218,7 +218,15 @@ impl<'c> Dispatch<'c> {
             message,
         };
         if class != FailureClass::Transient && too_little.is_none() {
-            record(self.0, &at.job, &failure).await?;
+            match record(self.0, &at.job, &failure).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                // A store that may not be written to is often why it failed. It counts until a restart.
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(job = %at.job, error, "a failure cannot be written down");
+                }
+                Ok(()) => {}
+            }
         }
         self.0
             .state

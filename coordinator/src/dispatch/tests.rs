@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use whence_schemas::{ErrorKind, JobId, SlotKind, layout};
+use whence_schemas::{JobId, SlotKind, layout};
 
 use super::*;
 use crate::Coordinator;
@@ -303,4 +303,26 @@ async fn a_worker_that_writes_elsewhere_ends_the_job_with_the_reason() {
         panic!("the job goes on");
     };
     assert!(message.contains("not in the storage root"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_cannot_be_written_down_count_all_the_same() {
+    let stage = Stage::new().await;
+    let (id, _) = stage.coordinator.jobs().submit(stage.job(1)).await.unwrap();
+    let leased = stage.acquire("a", 1).await.remove(0);
+    // Files where folders and objects would be: nothing can be created there.
+    let root = stage.root.path();
+    std::fs::write(root.join(layout::failures(&id)), "").unwrap();
+    stage.fail(&leased.at, FailureClass::Specification).await;
+    let folder = root.join(layout::job(&id));
+    std::fs::rename(&folder, root.join("away")).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    stage.coordinator.reconciler().write_due_now().await;
+    let is_failed = |stage: &Stage| {
+        let phase = stage.coordinator.jobs().summary(&id).unwrap().phase;
+        matches!(phase, Phase::Failed { .. })
+    };
+    assert!(is_failed(&stage));
+    let due = stage.coordinator.core.state.read(|state| state.due(at(0)));
+    assert!(due.is_empty(), "{due:?}");
 }
