@@ -3,14 +3,15 @@
 //!
 //! `cargo run --release -p whence-engine --example time_attribution -- MODEL ROWS.jsonl SPEC.json
 //! BATCH` where each row is `{"input": "…", "target": "…"}` and `SPEC.json` has the attribution
-//! specification of a job. If `OUT` is set, one line of scores per example is written there.
+//! specification of a job. If `OUT` is set, one line of scores per example is written there. The
+//! model computes on the device that `WHENCE_DEVICE` names: `cpu`, if it is not set, or `cuda:0`.
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use whence_engine::{Attribution, Engine, Example, ScoreRows};
+use whence_engine::{Attribution, Engine, Example, Place, ScoreRows};
 use whence_schemas::AttributionSpec;
 use whence_schemas::job::Dtype;
 
@@ -30,7 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let examples = read_examples(&fs::read_to_string(rows)?)?;
     let spec: AttributionSpec = serde_json::from_str(&fs::read_to_string(spec)?)?;
     let batch: usize = batch.parse()?;
-    let engine = Engine::load(Path::new(model), Dtype::Float32)?;
+    let device = std::env::var("WHENCE_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let place = Place::open(device.parse()?)?;
+    let engine = Engine::load_at(Path::new(model), Dtype::Float32, None, place)?;
     let attributor = engine.prepare(&spec)?;
 
     let attribute_all = || {

@@ -23,6 +23,7 @@ use crate::compute::ComputeBudget;
 use crate::footprint::Footprint;
 use crate::generate::{Settings, check_token_ids};
 use crate::instance::Instance;
+use crate::kernels::Place;
 use crate::loading::Opened;
 use crate::memory::MemoryBudget;
 use crate::methods::Method;
@@ -67,10 +68,20 @@ impl Engine {
     /// fit in `dtype`, those stored in half precision stay in half precision and are widened each
     /// time they are used. The results are the same either way.
     pub fn load_within(path: &Path, dtype: Dtype, free: Option<u64>) -> Result<Self, Error> {
+        Self::load_at(path, dtype, free, Place::memory())
+    }
+
+    /// Like [`Self::load_within`], for computing at `place`. Bounds of memory are those of the host.
+    pub fn load_at(
+        path: &Path,
+        dtype: Dtype,
+        free: Option<u64>,
+        place: Place,
+    ) -> Result<Self, Error> {
         let opened = Opened::open(path, dtype)?;
         let notices = opened.model.notices().to_vec();
         Ok(Self {
-            model: opened.model.load(free)?,
+            model: opened.model.at(place).load(free)?,
             tokenizer: opened.tokenizer,
             generation: opened.generation,
             dropout: opened.dropout,

@@ -80,7 +80,7 @@ pub use attribution::{
 pub use digest::digest;
 pub use engine::{Attributor, Engine, check_memory};
 pub use error::{Error, ErrorScope, OUT_OF_MEMORY};
-pub use kernels::{Tensor, numerics_class};
+pub use kernels::{DeviceChoice, DeviceError, Place, Tensor, UnknownDevice, numerics_class};
 pub use loading::{ConfigCheck, ModelCheck, check_config, check_model};
 pub use memory::LEAST_MEMORY;
 pub use model::RowCounts;

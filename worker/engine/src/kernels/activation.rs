@@ -5,25 +5,44 @@
 
 use super::activation_function::Activation;
 use super::cpu::{self, by_dtype};
+use super::device;
 use super::row_index::RowIndex;
-use super::tensor::Tensor;
+use super::tensor::{Tensor, device_of};
 use crate::error::Result;
 
 /// Activates rows `z` of a plain network. Returns `act(z)` and the slopes `act′(z)`. `[rows, inner]`
 pub(crate) fn plain(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
-    by_dtype!(z, T => cpu::activation::plain::<T>(z, activation))
+    match z.device() {
+        None => by_dtype!(z, T => cpu::activation::plain::<T>(z, activation)),
+        Some(device) => {
+            let [values, slopes] = device::activation::plain(&z.on(device)?, activation)?;
+            Ok((values.into(), slopes.into()))
+        }
+    }
 }
 
 /// Activates rows `[gate | up]` of a gated network. Returns `act(gate) ⊙ up`, `[rows, inner]`, and
 /// the slopes with respect to both, `[rows, 2 · inner]`.
 pub(crate) fn gated(z: &Tensor, activation: Activation) -> Result<(Tensor, Tensor)> {
-    by_dtype!(z, T => cpu::activation::gated::<T>(z, activation))
+    match z.device() {
+        None => by_dtype!(z, T => cpu::activation::gated::<T>(z, activation)),
+        Some(device) => {
+            let [values, slopes] = device::activation::gated(&z.on(device)?, activation)?;
+            Ok((values.into(), slopes.into()))
+        }
+    }
 }
 
 /// Pulls `da`, `[cotangent rows, inner]`, back through the slopes of its forward rows. Returns as
 /// many columns as the slopes have.
 pub(crate) fn vjp(da: &Tensor, slopes: &Tensor, saved_rows: &RowIndex) -> Result<Tensor> {
-    by_dtype!(da, T => cpu::activation::vjp::<T>(da, slopes, saved_rows))
+    match device_of([da, slopes]) {
+        None => by_dtype!(da, T => cpu::activation::vjp::<T>(da, slopes, saved_rows)),
+        Some(device) => {
+            let (da, slopes) = (da.on(device)?, slopes.on(device)?);
+            device::activation::vjp(&da, &slopes, saved_rows).map(Tensor::from)
+        }
+    }
 }
 
 /// Returns the slopes of [`plain`] or [`gated`] with `act′` replaced by the slope of the line from
@@ -34,7 +53,15 @@ pub(crate) fn secants(
     activation: Activation,
     is_gated: bool,
 ) -> Result<Tensor> {
-    by_dtype!(z, T => cpu::activation::secants::<T>(z, reference, activation, is_gated))
+    match device_of([z, reference]) {
+        None => by_dtype!(z, T => {
+            cpu::activation::secants::<T>(z, reference, activation, is_gated)
+        }),
+        Some(device) => {
+            let (z, reference) = (z.on(device)?, reference.on(device)?);
+            device::activation::secants([&z, &reference], activation, is_gated).map(Tensor::from)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The nonlinearities of feed-forward networks, by the names of transformers.
 
+/// Distance of two values below which the tangent stands for the line through both. Captum's own
+/// limit.
+pub(in crate::kernels) const SMALLEST_DISTANCE: f64 = 1e-10;
+
 /// A nonlinearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {

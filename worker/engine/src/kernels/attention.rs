@@ -16,7 +16,9 @@ mod removal;
 pub(in crate::kernels) mod trace;
 
 use super::cpu::{self, by_dtype};
-use super::tensor::Tensor;
+use super::device;
+use super::host;
+use super::tensor::{Tensor, device_of};
 use crate::error::Result;
 
 pub(crate) use removal::{KeyHeads, value_outputs};
@@ -30,14 +32,20 @@ pub(crate) use trace::{
 ///
 /// Returns the mixed values, `[query rows, heads · dim]`. Fails once a stop is requested.
 pub(crate) fn forward(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
-    let queries = &attention.projections.queries.rows;
-    by_dtype!(queries, T => cpu::attention::forward::<T>(attention))
+    let queries = attention.projections.queries.rows.clone();
+    match device_of_projections(&attention.projections) {
+        None => by_dtype!(queries, T => cpu::attention::forward::<T>(attention)),
+        Some(device) => device::attention::forward(&device.clone(), attention),
+    }
 }
 
 /// As [`forward`], without keeping the weights. Of the trace, only the keys and values can be used.
 pub(crate) fn forward_unkept(attention: Attention<'_>) -> Result<(Tensor, AttentionTrace)> {
-    let queries = &attention.projections.queries.rows;
-    by_dtype!(queries, T => cpu::attention::forward_unkept::<T>(attention))
+    let queries = attention.projections.queries.rows.clone();
+    match device_of_projections(&attention.projections) {
+        None => by_dtype!(queries, T => cpu::attention::forward_unkept::<T>(attention)),
+        Some(device) => device::attention::forward_unkept(&device.clone(), attention),
+    }
 }
 
 /// Pulls `dmixed`, the cotangents of the mixed values of the queries of all explained tokens, back.
@@ -49,14 +57,20 @@ pub(crate) fn vjp(
     explained: &[ExplainedQueries],
     dmixed: &Tensor,
 ) -> Result<AttentionCotangents> {
-    by_dtype!(dmixed, T => cpu::attention::vjp::<T>(saved, explained, dmixed))
+    match device_of([dmixed, &saved.weights]) {
+        None => by_dtype!(dmixed, T => cpu::attention::vjp::<T>(saved, explained, dmixed)),
+        Some(device) => device::attention::vjp(saved, explained, &dmixed.on(device)?),
+    }
 }
 
 impl AttentionTrace {
     /// Returns the attention with factors `mask` of its weights, laid out as they are, and the values
     /// those mix. `[query rows, heads · dim]`
     pub(crate) fn masked(self, mask: Tensor) -> Result<(Tensor, Self)> {
-        let mixed = by_dtype!(mask, T => cpu::attention::mix_masked::<T>(&self, &mask))?;
+        let mixed = match device_of([&self.weights, &mask]) {
+            None => by_dtype!(mask, T => cpu::attention::mix_masked::<T>(&self, &mask))?,
+            Some(device) => device::attention::mix_masked(device, &self, &mask.on(device)?)?.into(),
+        };
         let masked = Self {
             mask: Some(mask),
             ..self
@@ -73,7 +87,15 @@ pub(crate) fn remove_values(
     outputs: &[Option<Tensor>],
     pairs: &[Pair],
 ) -> Result<Tensor> {
-    by_dtype!(added, T => cpu::attention::remove_values::<T>(added, attended, outputs, pairs))
+    match device_of([added, &attended.weights]) {
+        None => by_dtype!(added, T => {
+            cpu::attention::remove_values::<T>(added, attended, outputs, pairs)
+        }),
+        Some(device) => {
+            let added = added.on(device)?;
+            device::attention::remove_values(&added, attended, outputs, pairs).map(Tensor::from)
+        }
+    }
 }
 
 /// Returns the weights of a query on its tokens in each of `layers`, of which there is at least one,
@@ -84,7 +106,18 @@ pub(crate) fn weights_of_query(
     query: QueryRow,
 ) -> Result<Tensor> {
     let Some(first) = layers.first() else {
-        return super::host::zeros((query.tokens, 0, 0), candle_core::DType::F32);
+        return host::zeros((query.tokens, 0, 0), candle_core::DType::F32);
     };
-    by_dtype!(first.weights, T => cpu::attention::weights_of_query::<T>(layers, heads, query))
+    match first.weights.device() {
+        None => by_dtype!(first.weights, T => {
+            cpu::attention::weights_of_query::<T>(layers, heads, query)
+        }),
+        Some(device) => {
+            device::attention::weights_of_query(device, layers, heads, query).map(Tensor::from)
+        }
+    }
+}
+
+fn device_of_projections(projections: &Projections) -> Option<&device::Device> {
+    device_of([&projections.queries.rows, &projections.keys.rows])
 }

@@ -1,25 +1,40 @@
 //! How far rows are apart, entry by entry in double precision.
 
 use super::cpu::{self, by_dtype};
+use super::device;
 pub(crate) use super::metric::Distance;
-use super::tensor::Tensor;
+use super::tensor::{Tensor, device_of};
 use crate::error::Result;
 
 /// Returns how far each row of `a` is from the same row of `b`; both `[rows, width]`.
 /// `[rows]`, in double precision
 pub(crate) fn between_rows(a: &Tensor, b: &Tensor, distance: Distance) -> Result<Tensor> {
-    by_dtype!(a, T => cpu::distance::between_rows::<T>(a, b, distance))
+    match device_of([a, b]) {
+        None => by_dtype!(a, T => cpu::distance::between_rows::<T>(a, b, distance)),
+        Some(device) => {
+            let (a, b) = (a.on(device)?, b.on(device)?);
+            device::reduction::distances(&a, &b, distance).map(Tensor::from)
+        }
+    }
 }
 
 /// Returns the largest distance of an entry of `a` from the same entry of `b`.
 pub(crate) fn largest(a: &Tensor, b: &Tensor) -> Result<f64> {
-    cpu::distance::largest(a, b)
+    match device_of([a, b]) {
+        None => cpu::distance::largest(a, b),
+        Some(device) => device::reduction::largest_distance(&a.on(device)?, &b.on(device)?),
+    }
 }
 
 /// Returns the cosine of the angle between each row of `a`, `[rows, width]`, and each row of `b`,
 /// `[others, width]`; 0 for rows of zeros. `[rows, others]`, in double precision
 pub(crate) fn cosines(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    by_dtype!(a, T => cpu::distance::cosines::<T>(a, b))
+    match device_of([a, b]) {
+        None => by_dtype!(a, T => cpu::distance::cosines::<T>(a, b)),
+        Some(device) => {
+            device::reduction::cosines(&a.on(device)?, &b.on(device)?).map(Tensor::from)
+        }
+    }
 }
 
 #[cfg(test)]

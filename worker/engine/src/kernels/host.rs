@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::cpu::slices::{View, tensor};
 use super::cpu::{Real, by_dtype};
+use super::device;
 use super::tensor::Tensor;
 use crate::error::Result;
 
@@ -78,7 +79,7 @@ fn upload_rows_as<T: Real>(
 
 /// Returns the elements of `x` in order, in double precision.
 pub(crate) fn download(x: &Tensor) -> Result<Vec<f64>> {
-    let x = x.contiguous()?;
+    let x = x.in_memory()?.contiguous()?;
     by_dtype!(x, T => download_as::<T>(&x))
 }
 
@@ -100,8 +101,10 @@ pub(crate) fn download_rows(x: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 /// Returns the sum of all elements of `x`, taken in double precision.
 pub(crate) fn sum(x: &Tensor) -> Result<f64> {
-    let x = x.to_candle()?.to_dtype(DType::F64)?;
-    x.sum_all()?.to_scalar::<f64>()
+    match x.device() {
+        None => x.candle()?.to_dtype(DType::F64)?.sum_all()?.to_scalar(),
+        Some(device) => device::reduction::sum(&x.on(device)?),
+    }
 }
 
 #[cfg(test)]

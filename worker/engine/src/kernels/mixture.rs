@@ -3,9 +3,10 @@
 use candle_core::DType;
 
 use super::cpu::{self, by_dtype};
+use super::device;
 use super::host;
 use super::row_index::RowIndex;
-use super::tensor::Tensor;
+use super::tensor::{Tensor, device_of};
 use crate::error::Result;
 
 /// Which experts each row chose, and with what weight.
@@ -20,6 +21,8 @@ pub(crate) struct ExpertChoice {
 /// scores, the first of equal ones, and weighs them by the softmax of those scores.
 pub(crate) fn choose(scores: &Tensor, num_chosen: usize) -> Result<ExpertChoice> {
     let (_, num_experts) = scores.dims2()?;
+    // Rows are given to experts on the host, so it has to know the choice anyway.
+    let scores = &scores.in_memory()?;
     Ok(ExpertChoice {
         weights: by_dtype!(scores, T => cpu::mixture::choose::<T>(scores, num_chosen))?,
         num_experts,
@@ -65,7 +68,10 @@ impl ExpertChoice {
 
 /// Returns the inner product of each row of `a` with row `places[i]` of `b`.
 pub(crate) fn dot_rows(a: &Tensor, b: &Tensor, places: &RowIndex) -> Result<Vec<f64>> {
-    by_dtype!(a, T => cpu::mixture::dot_rows::<T>(a, b, places))
+    match device_of([a, b]) {
+        None => by_dtype!(a, T => cpu::mixture::dot_rows::<T>(a, b, places)),
+        Some(device) => device::reduction::dot_rows(&a.on(device)?, &b.on(device)?, places),
+    }
 }
 
 #[cfg(test)]

@@ -48,8 +48,8 @@ fn nearest_as<T: Real>(
 ) -> Result<Vec<Vec<u32>>> {
     let (num_rows, width) = table.dims2()?;
     let products = rows::gather(table, queries)?
-        .candle()
-        .matmul(&table.candle().t()?)?; // [queries, rows]
+        .candle()?
+        .matmul(&table.candle()?.t()?)?; // [queries, rows]
     let squares = host::download(squares)?;
     let (products, table) = (Tensor::from(products), View::<T>::of(table)?);
     let products = View::<T>::of(&products)?;

@@ -9,14 +9,21 @@
 //! single-precision sum would reach the gradients of every layer below.
 
 use super::cpu::{self, by_dtype};
+use super::device;
 use super::row_index::RowIndex;
 pub(crate) use super::scaling::{Normalized, Scaling};
-use super::tensor::Tensor;
+use super::tensor::{Tensor, device_of};
 use crate::error::Result;
 
 /// Normalizes the groups of the rows of `x`. `[rows, width]`
 pub(crate) fn forward(x: &Tensor, scaling: &Scaling) -> Result<(Tensor, Normalized)> {
-    by_dtype!(x, T => cpu::norm::forward::<T>(x, scaling))
+    match device_of([x, &scaling.weight]) {
+        None => by_dtype!(x, T => cpu::norm::forward::<T>(x, scaling)),
+        Some(device) => {
+            let (y, saved) = device::norm::forward(&x.on(device)?, scaling)?;
+            Ok((y.into(), saved))
+        }
+    }
 }
 
 /// Pulls `dy` back through the norm. Row `i` of `dy` belongs to row `saved_rows[i]` of the forward
@@ -27,7 +34,12 @@ pub(crate) fn vjp(
     saved: &Normalized,
     saved_rows: &RowIndex,
 ) -> Result<Tensor> {
-    by_dtype!(dy, T => cpu::norm::vjp::<T>(dy, scaling, saved, saved_rows))
+    match device_of([dy, &saved.unit]) {
+        None => by_dtype!(dy, T => cpu::norm::vjp::<T>(dy, scaling, saved, saved_rows)),
+        Some(device) => {
+            device::norm::vjp(&dy.on(device)?, scaling, saved, saved_rows).map(Tensor::from)
+        }
+    }
 }
 
 #[cfg(test)]

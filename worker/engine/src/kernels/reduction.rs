@@ -6,6 +6,7 @@
 pub(crate) use super::aggregation::AxisReduction;
 pub use super::aggregation::Reduction;
 use super::cpu::{self, by_dtype};
+use super::device;
 use super::tensor::Tensor;
 use crate::error::Result;
 
@@ -14,7 +15,10 @@ use crate::error::Result;
 /// `[…, axis] → […]`, in double precision
 pub(crate) fn reduce(x: &Tensor, reduction: &AxisReduction) -> Result<Tensor> {
     let x = x.contiguous()?;
-    by_dtype!(x, T => cpu::reduction::reduce::<T>(&x, reduction))
+    match x.device() {
+        None => by_dtype!(x, T => cpu::reduction::reduce::<T>(&x, reduction)),
+        Some(device) => device::reduction::reduce(&x.on(device)?, reduction).map(Tensor::from),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::DType;
 
 use super::cpu::{self, by_dtype};
+use super::device;
 use super::host;
+use super::place::Place;
 use super::row_index::RowIndex;
 use super::tensor::Tensor;
 pub use super::turn::Pairing;
@@ -72,14 +74,21 @@ struct Angles {
     inverse_frequencies: Vec<f32>,
     magnitude: f32,
     dtype: DType,
+    /// Where the rows lie that are turned.
+    place: Place,
     /// Replaced by a longer one when a longer sequence comes; equal as far as both reach.
     table: Mutex<Arc<Table>>,
 }
 
 impl Rotation {
     /// Prepares the rotation of heads of `head_dim` entries in rows of `dtype`.
-    pub(crate) fn new(spec: &RotarySpec, head_dim: usize, dtype: DType) -> Result<Self> {
-        let angles = |frequencies: &[f32]| Angles::new(frequencies, spec.magnitude, dtype);
+    pub(crate) fn new(
+        spec: &RotarySpec,
+        head_dim: usize,
+        dtype: DType,
+        place: &Place,
+    ) -> Result<Self> {
+        let angles = |frequencies: &[f32]| Angles::new(frequencies, spec.magnitude, dtype, place);
         let long = spec.long.as_ref().map(|long| {
             let angles = angles(&long.inverse_frequencies)?;
             Ok::<_, candle_core::Error>((long.beyond, angles))
@@ -101,7 +110,7 @@ impl Rotation {
         standings: &[RowPosition],
     ) -> Result<Tensor> {
         let turn = self.turn(heads, Direction::Forward, || standings.iter().copied())?;
-        by_dtype!(x, T => cpu::rotary::turn::<T>(x, &turn))
+        apply(&turn, x)
     }
 
     /// Pulls `dy` back to what was rotated. Row `i` of `dy` belongs to row `saved_rows[i]` of the
@@ -115,7 +124,7 @@ impl Rotation {
     ) -> Result<Tensor> {
         let standings = || saved_rows.iter().map(|&row| standings[row]);
         let turn = self.turn(heads, Direction::Backward, standings)?;
-        by_dtype!(dy, T => cpu::rotary::turn::<T>(dy, &turn))
+        apply(&turn, dy)
     }
 
     /// Prepares to turn rows that stand at `standings`.
@@ -155,14 +164,33 @@ impl Rotation {
     }
 }
 
+fn apply(turn: &Turn, x: &Tensor) -> Result<Tensor> {
+    match x.device() {
+        None => by_dtype!(x, T => cpu::rotary::turn::<T>(x, turn)),
+        Some(device) => device::rotary::turn(&x.on(device)?, turn).map(Tensor::from),
+    }
+}
+
 impl Angles {
-    fn new(inverse_frequencies: &[f32], magnitude: f64, dtype: DType) -> Result<Self> {
-        let (inverse_frequencies, magnitude) = (inverse_frequencies.to_vec(), magnitude as f32);
-        let first = table(&inverse_frequencies, magnitude, FIRST_POSITIONS, dtype)?;
-        Ok(Self {
+    fn new(
+        inverse_frequencies: &[f32],
+        magnitude: f64,
+        dtype: DType,
+        place: &Place,
+    ) -> Result<Self> {
+        let magnitude = magnitude as f32;
+        let first = table(
             inverse_frequencies,
             magnitude,
+            FIRST_POSITIONS,
             dtype,
+            place,
+        )?;
+        Ok(Self {
+            inverse_frequencies: inverse_frequencies.to_vec(),
+            magnitude,
+            dtype,
+            place: place.clone(),
             table: Mutex::new(Arc::new(first)),
         })
     }
@@ -175,7 +203,8 @@ impl Angles {
         if longest.positions < needed {
             let positions = needed.next_power_of_two();
             let (frequencies, magnitude) = (&self.inverse_frequencies, self.magnitude);
-            *longest = Arc::new(table(frequencies, magnitude, positions, self.dtype)?);
+            let longer = table(frequencies, magnitude, positions, self.dtype, &self.place)?;
+            *longest = Arc::new(longer);
         }
         Ok(Arc::clone(&longest))
     }
@@ -185,7 +214,13 @@ impl Angles {
 ///
 /// Angles are single-precision products and their cosines are rounded to single precision, as
 /// in transformers: that is what the model was trained with.
-fn table(frequencies: &[f32], magnitude: f32, positions: usize, dtype: DType) -> Result<Table> {
+fn table(
+    frequencies: &[f32],
+    magnitude: f32,
+    positions: usize,
+    dtype: DType,
+    place: &Place,
+) -> Result<Table> {
     let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
     // Through double precision, so that what is rounded to single is right.
     let turn = |angle: f32| {
@@ -194,10 +229,11 @@ fn table(frequencies: &[f32], magnitude: f32, positions: usize, dtype: DType) ->
     };
     let (cosines, sines): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
     let shape = (positions, frequencies.len());
+    let put = |values| place.put(&host::upload(values, shape)?.to_dtype(dtype)?);
     Ok(Table {
         positions,
-        cosines: host::upload(cosines, shape)?.to_dtype(dtype)?,
-        sines: host::upload(sines, shape)?.to_dtype(dtype)?,
+        cosines: put(cosines)?,
+        sines: put(sines)?,
     })
 }
 
@@ -212,7 +248,7 @@ mod tests {
             magnitude: 1.0,
             long: None,
         };
-        let rotation = Rotation::new(&spec, head_dim, DType::F64).unwrap();
+        let rotation = Rotation::new(&spec, head_dim, DType::F64, &Place::memory()).unwrap();
         let row: Vec<f64> = (0..8).map(f64::from).collect();
         let x = host::upload(row, (1, 8)).unwrap();
         let standing = [RowPosition {

@@ -3,91 +3,178 @@
 //! It offers the few operations that move numbers without changing them. What computes is a
 //! function of one of the kernels; what reads or writes single numbers goes through `host`. The
 //! numbers of a tensor never change once it is made, so a clone shares them.
+//!
+//! An operation computes where its operands lie. What is made from numbers of the host lies in main
+//! memory until it meets a tensor on a device, and is then copied there. As weights lie where the
+//! model was put, so does everything that comes out of them.
 
-use candle_core::{DType, Shape};
+use std::sync::Arc;
 
+use candle_core::{DType, Error, Shape};
+
+use super::device::Device;
+use super::device::array::Array;
+use super::device::rows::{converted, filled};
 use crate::error::Result;
 
 /// Numbers with a shape. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Tensor(candle_core::Tensor);
+pub struct Tensor(Numbers);
+
+/// Where the numbers lie.
+#[derive(Debug, Clone)]
+enum Numbers {
+    Memory(candle_core::Tensor),
+    Device(Arc<Array>),
+}
 
 impl From<candle_core::Tensor> for Tensor {
     fn from(tensor: candle_core::Tensor) -> Self {
-        Self(tensor)
+        Self(Numbers::Memory(tensor))
     }
 }
 
+impl From<Array> for Tensor {
+    fn from(array: Array) -> Self {
+        Self(Numbers::Device(Arc::new(array)))
+    }
+}
+
+/// Returns the device that an operation on `operands` computes on: that of the first of them that
+/// lies on one. `None` is main memory.
+pub(in crate::kernels) fn device_of<const N: usize>(operands: [&Tensor; N]) -> Option<&Device> {
+    operands.into_iter().find_map(Tensor::device)
+}
+
 impl Tensor {
-    /// Returns the tensor as one of candle, which shares its numbers.
+    /// Returns the tensor as one of candle, in main memory. Numbers that lie there are shared.
     pub fn to_candle(&self) -> Result<candle_core::Tensor> {
-        Ok(self.0.clone())
+        match &self.0 {
+            Numbers::Memory(tensor) => Ok(tensor.clone()),
+            Numbers::Device(array) => array.to_candle(),
+        }
     }
 
-    /// Borrows the tensor as one of candle, for kernels that compute with candle's operations.
-    pub(in crate::kernels) fn candle(&self) -> &candle_core::Tensor {
-        &self.0
+    /// Returns the same numbers in main memory.
+    pub(crate) fn in_memory(&self) -> Result<Self> {
+        self.to_candle().map(Self::from)
+    }
+
+    /// Borrows the tensor as one of candle. Fails if it lies on a device.
+    pub(in crate::kernels) fn candle(&self) -> Result<&candle_core::Tensor> {
+        match &self.0 {
+            Numbers::Memory(tensor) => Ok(tensor),
+            Numbers::Device(array) => {
+                let message = format!("{array:?} is not in main memory");
+                Err(Error::Msg(message).bt())
+            }
+        }
+    }
+
+    /// Returns the device that the numbers lie on; `None` if they lie in main memory.
+    pub(in crate::kernels) fn device(&self) -> Option<&Device> {
+        match &self.0 {
+            Numbers::Memory(_) => None,
+            Numbers::Device(array) => Some(array.device()),
+        }
+    }
+
+    /// Returns the numbers on `device`, copied there if they lie in main memory.
+    pub(in crate::kernels) fn on(&self, device: &Device) -> Result<Array> {
+        match &self.0 {
+            Numbers::Memory(tensor) => Array::from_candle(device, tensor),
+            Numbers::Device(array) => Ok(Array::clone(array)),
+        }
     }
 
     /// Returns the precision of the numbers.
     pub fn dtype(&self) -> DType {
-        self.0.dtype()
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.dtype(),
+            Numbers::Device(array) => array.dtype(),
+        }
     }
 
     /// Returns the shape.
     pub fn shape(&self) -> &Shape {
-        self.0.shape()
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.shape(),
+            Numbers::Device(array) => array.shape(),
+        }
     }
 
     /// Returns the size of each dimension.
     pub fn dims(&self) -> &[usize] {
-        self.0.dims()
+        self.shape().dims()
     }
 
     /// Returns the size of dimension `dim`. Fails if there is no such dimension.
     pub fn dim(&self, dim: usize) -> Result<usize> {
-        self.0.dim(dim)
+        self.shape().dim(dim)
     }
 
     /// Returns the sizes of both dimensions of a matrix. Fails if the tensor is none.
     pub fn dims2(&self) -> Result<(usize, usize)> {
-        self.0.dims2()
+        self.shape().dims2()
     }
 
     /// Returns how many numbers there are.
     pub fn elem_count(&self) -> usize {
-        self.0.elem_count()
+        self.shape().elem_count()
     }
 
     /// Returns entries `start..start + len` of dimension `dim`.
     pub fn narrow(&self, dim: usize, start: usize, len: usize) -> Result<Self> {
-        self.0.narrow(dim, start, len).map(Self)
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.narrow(dim, start, len).map(Self::from),
+            Numbers::Device(array) => array.narrow(dim, start, len).map(Self::from),
+        }
     }
 
     /// Returns the tensor with its numbers in order, as kernels need them.
     pub fn contiguous(&self) -> Result<Self> {
-        self.0.contiguous().map(Self)
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.contiguous().map(Self::from),
+            Numbers::Device(_) => Ok(self.clone()),
+        }
     }
 
     /// Returns the same numbers in another shape.
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
-        self.0.reshape(shape.into()).map(Self)
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.reshape(shape.into()).map(Self::from),
+            Numbers::Device(array) => array.reshape(shape.into()).map(Self::from),
+        }
     }
 
     /// Returns the numbers in precision `dtype`.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        self.0.to_dtype(dtype).map(Self)
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.to_dtype(dtype).map(Self::from),
+            Numbers::Device(array) => converted(array, dtype).map(Self::from),
+        }
     }
 
     /// Returns zeros of the same shape and precision.
     pub fn zeros_like(&self) -> Result<Self> {
-        self.0.zeros_like().map(Self)
+        match &self.0 {
+            Numbers::Memory(tensor) => tensor.zeros_like().map(Self::from),
+            Numbers::Device(array) => filled(array, 0.0).map(Self::from),
+        }
     }
 
     /// Joins `tensors`, of which there is at least one, along dimension `dim`.
     pub fn cat<T: AsRef<Self>>(tensors: &[T], dim: usize) -> Result<Self> {
-        let tensors: Vec<_> = tensors.iter().map(|tensor| &tensor.as_ref().0).collect();
-        candle_core::Tensor::cat(&tensors, dim).map(Self)
+        let tensors: Vec<_> = tensors.iter().map(AsRef::as_ref).collect();
+        if let Some(device) = tensors.iter().find_map(|tensor| tensor.device()) {
+            let arrays = tensors.iter().map(|tensor| tensor.on(device));
+            return Array::cat(&arrays.collect::<Result<Vec<_>>>()?, dim).map(Self::from);
+        }
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|tensor| tensor.candle())
+            .collect::<Result<_>>()?;
+        candle_core::Tensor::cat(&tensors, dim).map(Self::from)
     }
 }
 

@@ -48,11 +48,7 @@ impl Head {
             projection: projection
                 .map(|p| Linear::load(&[(&p.linear, p.width)], spec.hidden, checkpoint))
                 .transpose()?,
-            linear: Linear::from_weight(
-                own.as_ref().unwrap_or(embedding),
-                bias,
-                checkpoint.dtype(),
-            )?,
+            linear: Linear::from_weight(own.as_ref().unwrap_or(embedding), bias, checkpoint)?,
             scale: spec.head.scale,
             softcap: spec.head.softcap,
         })

@@ -86,4 +86,6 @@ pub(crate) fn precision(dtype: Dtype) -> DType {
 pub(crate) mod random;
 
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod tests;

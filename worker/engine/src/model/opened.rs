@@ -18,6 +18,7 @@ use super::unread;
 use super::weight_memory::WeightMemory;
 use super::weights::Checkpoint;
 use super::weights::adapter::Adapter;
+use crate::kernels::Place;
 use crate::{Error, Notice};
 
 /// An opened model.
@@ -59,6 +60,15 @@ impl OpenedModel {
             tensors: comparison.read,
             notices,
         })
+    }
+
+    /// Returns the same model, to compute at `place`.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self {
+            checkpoint: self.checkpoint.at(place),
+            ..self
+        }
     }
 
     /// Returns the model's specification.

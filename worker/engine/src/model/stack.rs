@@ -1,8 +1,6 @@
 //! A stack of sublayers: a forward pass that keeps everything, and a backward pass for many
 //! explained tokens at once.
 
-use candle_core::DType;
-
 use crate::error::Result;
 
 use super::dropout::Masks;
@@ -150,7 +148,7 @@ impl Stack {
             input_scale: stack.input_scale,
             added_positions: stack.added_positions.as_ref().map(added).transpose()?,
             embedding_norm: norm(&stack.embedding_norm)?,
-            rotations: rotations(stack, checkpoint.dtype())?,
+            rotations: rotations(stack, checkpoint)?,
             score_biases: biases.collect::<Result<_, _>>()?,
             sublayers: sublayers.collect::<Result<_, _>>()?,
             final_norm: norm(&stack.final_norm)?,
@@ -390,7 +388,7 @@ impl Stack {
 }
 
 /// Prepares the rotations of a stack, each for the head width of the attentions that use it.
-fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
+fn rotations(stack: &StackSpec, checkpoint: &Checkpoint) -> Result<Vec<Rotation>> {
     let head_dim = |index: usize| {
         let of_core = |core: &CoreSpec| match core {
             CoreSpec::SelfAttention(spec) if spec.rotation == Some(index) => Some(spec.head_dim),
@@ -400,7 +398,8 @@ fn rotations(stack: &StackSpec, dtype: DType) -> Result<Vec<Rotation>> {
     };
     let prepare = |(index, spec): (usize, &RotarySpec)| {
         let all_turned = 2 * spec.inverse_frequencies.len();
-        Rotation::new(spec, head_dim(index).unwrap_or(all_turned), dtype)
+        let head_dim = head_dim(index).unwrap_or(all_turned);
+        Rotation::new(spec, head_dim, checkpoint.dtype(), checkpoint.place())
     };
     stack.rotations.iter().enumerate().map(prepare).collect()
 }

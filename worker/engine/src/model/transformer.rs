@@ -52,7 +52,7 @@ impl Transformer {
                 checkpoint.require_same(name, &table)?;
             }
         }
-        let table = table.into();
+        let table = checkpoint.place().put(&table.into())?;
         let head = Head::load(&spec, &table, checkpoint)?;
         let embedding = |table| -> Result<_, Error> {
             let embedding = Embedding::new(table, spec.embedding_scale, checkpoint.dtype())?;
@@ -63,7 +63,8 @@ impl Transformer {
             (name, _) if name == spec.embedding => target.clone(),
             (name, vocabulary) => {
                 let shape = [vocabulary, spec.embedding_width()];
-                embedding(checkpoint.weight(name, &shape)?.into())?
+                let table = checkpoint.weight(name, &shape)?.into();
+                embedding(checkpoint.place().put(&table)?)?
             }
         };
         let encoder = spec

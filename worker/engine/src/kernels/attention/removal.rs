@@ -96,11 +96,11 @@ mod tests {
         })
         .unwrap();
         let output = waves(12, 7, 0.3);
-        let output = output.candle();
-        let added = Tensor::from(mixed.candle().matmul(output).unwrap());
+        let output = output.candle().unwrap();
+        let added = Tensor::from(mixed.candle().unwrap().matmul(output).unwrap());
         let project = |values: &Tensor, columns: Range<usize>| {
             let output = output.narrow(0, columns.start, columns.len())?;
-            values.candle().matmul(&output).map(Tensor::from)
+            values.candle()?.matmul(&output).map(Tensor::from)
         };
         let outputs = value_outputs(&attended, KeyHeads::All, project).unwrap();
         for (row, (sequence, query)) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
@@ -117,7 +117,7 @@ mod tests {
             let own = added.narrow(0, row, 1).unwrap();
             let own = Tensor::cat(&vec![own; pairs.len()], 0).unwrap();
             let without = remove_values(&own, &attended, &outputs, &pairs).unwrap();
-            let taken = (own.candle() - without.candle()).unwrap();
+            let taken = (own.candle().unwrap() - without.candle().unwrap()).unwrap();
             let taken = Tensor::from(taken.sum_keepdim(0).unwrap());
             let own = own.narrow(0, 0, 1).unwrap();
             assert!(distance::largest(&own, &taken).unwrap() < 1e-14);

@@ -4,7 +4,7 @@ use super::nonlinearity::{slope, value};
 use super::real::Real;
 use super::slices::{View, for_each_row, tensor};
 use crate::error::Result;
-use crate::kernels::activation_function::Activation;
+use crate::kernels::activation_function::{Activation, SMALLEST_DISTANCE};
 use crate::kernels::row_index::RowIndex;
 use crate::kernels::tensor::Tensor;
 
@@ -80,8 +80,6 @@ pub(in crate::kernels) fn secants<T: Real>(
     activation: Activation,
     is_gated: bool,
 ) -> Result<Tensor> {
-    /// Below this distance the tangent stands for the line. Captum's own limit.
-    const SMALLEST_DISTANCE: f64 = 1e-10;
     let (_, width) = z.dims2()?;
     let inner = if is_gated { width / 2 } else { width };
     let (input, reference) = (View::<T>::of(z)?, View::<T>::of(reference)?);

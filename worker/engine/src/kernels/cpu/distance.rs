@@ -5,11 +5,8 @@ use candle_core::DType;
 use super::real::Real;
 use super::slices::{View, tensor};
 use crate::error::Result;
-use crate::kernels::metric::Distance;
+use crate::kernels::metric::{Distance, SMALLEST_NORM};
 use crate::kernels::tensor::Tensor;
-
-/// Norms below this are taken for it. `PyTorch`'s own limit.
-const SMALLEST_NORM: f64 = 1e-8;
 
 pub(in crate::kernels) fn between_rows<T: Real>(
     a: &Tensor,
@@ -42,7 +39,7 @@ fn between<T: Real>(distance: Distance, a: &[T], b: &[T]) -> f64 {
 }
 
 pub(in crate::kernels) fn largest(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let distances = (a.candle() - b.candle())?.abs()?.to_dtype(DType::F64)?;
+    let distances = (a.candle()? - b.candle()?)?.abs()?.to_dtype(DType::F64)?;
     distances.max_all()?.to_scalar()
 }
 

@@ -23,7 +23,7 @@ pub(in crate::kernels) fn gather_widened(
     indices: &RowIndex,
     dtype: DType,
 ) -> Result<Tensor> {
-    let halves = halves.candle();
+    let halves = halves.candle()?;
     let indices: Vec<_> = indices.iter().map(|&index| index as u32).collect();
     let indices = candle_core::Tensor::new(indices, halves.device())?;
     Ok(halves.index_select(&indices, 0)?.to_dtype(dtype)?.into())
@@ -46,15 +46,15 @@ pub(in crate::kernels) fn add_at<T: Real>(
 }
 
 pub(in crate::kernels) fn absolute(x: &Tensor) -> Result<Tensor> {
-    Ok(x.candle().abs()?.into())
+    Ok(x.candle()?.abs()?.into())
 }
 
 pub(in crate::kernels) fn add_number(x: &Tensor, number: f64) -> Result<Tensor> {
-    Ok((x.candle() + number)?.into())
+    Ok((x.candle()? + number)?.into())
 }
 
 pub(in crate::kernels) fn scale(x: &Tensor, scale: f64) -> Result<Tensor> {
-    Ok((x.candle() * scale)?.into())
+    Ok((x.candle()? * scale)?.into())
 }
 
 pub(in crate::kernels) fn scale_each<T: Real>(x: &Tensor, factors: &[f64]) -> Result<Tensor> {

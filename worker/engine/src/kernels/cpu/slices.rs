@@ -27,7 +27,7 @@ pub(in crate::kernels) struct View<'t, T> {
 impl<'t, T: WithDType> View<'t, T> {
     /// Borrows the elements of `tensor`. Fails if they have another type or do not lie in order.
     pub(in crate::kernels) fn of(tensor: &'t Tensor) -> Result<Self> {
-        let (storage, layout) = tensor.candle().storage_and_layout();
+        let (storage, layout) = tensor.candle()?.storage_and_layout();
         let Some((start, end)) = layout.contiguous_offsets() else {
             return Err(Error::RequiresContiguous {
                 op: "whence kernel",
@@ -35,9 +35,11 @@ impl<'t, T: WithDType> View<'t, T> {
             .bt());
         };
         elements::<T>(&storage)?;
+        // A part without elements may start behind the last one.
+        let range = if start == end { 0..0 } else { start..end };
         Ok(Self {
             storage,
-            range: start..end,
+            range,
             element: PhantomData,
         })
     }

@@ -67,7 +67,9 @@ impl Paths {
             1.0 => batch.model.embedding(side)?,
             missing => rows::scale(&batch.model.embedding(side)?, 1.0 / missing)?,
         };
-        let mut neighbours = Neighbours::new(table.clone(), rules.n_neighbors)?;
+        // Paths are walked entry by entry, which the host does.
+        let table = table.in_memory()?;
+        let mut neighbours = Neighbours::new(&table, rules.n_neighbors)?;
         let mut anchors: BTreeMap<(u32, u32), Vec<u32>> = pairs
             .into_iter()
             .map(|(word, baseline)| ((word, baseline), vec![word]))

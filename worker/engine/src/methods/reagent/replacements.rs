@@ -52,7 +52,7 @@ impl Replacements {
             if tokens.is_empty() {
                 return Ok::<_, Error>(None);
             }
-            let mut neighbours = Neighbours::new(batch.model.embedding(side)?, count)?;
+            let mut neighbours = Neighbours::new(&batch.model.embedding(side)?, count)?;
             neighbours.look_up(tokens, batch.model.stop())?;
             Ok(Some(neighbours))
         })?;
@@ -165,7 +165,7 @@ mod tests {
                 Side::Source => [[0_f32, 0.0], [0.1, 0.0], [5.0, 5.0]],
                 Side::Target => [[0.0, 0.0], [5.0, 5.0], [0.1, 0.0]],
             };
-            let mut neighbours = Neighbours::new(host::upload(rows.concat(), (3, 2))?, 1)?;
+            let mut neighbours = Neighbours::new(&host::upload(rows.concat(), (3, 2))?, 1)?;
             neighbours.look_up(&[0], &crate::Stop::default())?;
             Ok::<_, Error>(Some(neighbours))
         });

@@ -23,7 +23,10 @@ pub(in crate::methods) struct Neighbours {
 
 impl Neighbours {
     /// Prepares to look up the `count` nearest neighbors among the rows of `table`.
-    pub(in crate::methods) fn new(table: Tensor, count: usize) -> Result<Self, Error> {
+    ///
+    /// The search sorts candidates and each token is looked up once, so it stays on the host.
+    pub(in crate::methods) fn new(table: &Tensor, count: usize) -> Result<Self, Error> {
+        let table = table.in_memory()?;
         Ok(Self {
             count: count.min(table.dim(0)?.saturating_sub(1)),
             squares: neighbours::squared_lengths(&table)?,

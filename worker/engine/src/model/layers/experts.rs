@@ -208,8 +208,8 @@ mod tests {
         let (y0, of_reference) = experts.forward(&reference).unwrap();
         for expert in 0..2 {
             assert_eq!(
-                mixed.choice.rows_of(expert),
-                of_reference.choice.rows_of(expert)
+                *mixed.choice.rows_of(expert),
+                *of_reference.choice.rows_of(expert)
             );
             assert_eq!(mixed.choice.rows_of(expert).len(), 1);
         }

@@ -8,8 +8,6 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use candle_core::DType;
-
 use crate::error::Result;
 
 use crate::Error;
@@ -39,18 +37,19 @@ impl Linear {
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
         let (weight, bias) = stacked(parts, inputs, checkpoint)?;
-        Ok(Self::from_weight(&weight, bias, checkpoint.dtype())?)
+        Ok(Self::from_weight(&weight, bias, checkpoint)?)
     }
 
-    /// Packs a weight, `[out, in]`, for computing in `dtype`.
+    /// Packs a weight, `[out, in]`, for computing where and as `checkpoint` says.
     pub(in crate::model) fn from_weight(
         weight: &Tensor,
         bias: Option<Tensor>,
-        dtype: DType,
+        checkpoint: &Checkpoint,
     ) -> Result<Self> {
         let (outputs, _) = weight.dims2()?;
+        let weight = checkpoint.place().put(weight)?;
         Ok(Self {
-            forward: PackedWeight::transposed(weight, dtype)?,
+            forward: PackedWeight::transposed(&weight, checkpoint.dtype())?,
             backward: OnceLock::new(),
             bias,
             outputs,

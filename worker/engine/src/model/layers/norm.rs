@@ -23,7 +23,9 @@ impl Norm {
         let read = |what: &str| checkpoint.parameter(&format!("{}.{what}", spec.name), &[hidden]);
         let weight = match spec.kind {
             NormKind::RmsPlusOne => rows::add_number(&read("weight")?, 1.0)?,
-            NormKind::LayerWithoutWeights => host::ones(hidden, checkpoint.dtype())?,
+            NormKind::LayerWithoutWeights => checkpoint
+                .place()
+                .put(&host::ones(hidden, checkpoint.dtype())?)?,
             _ => read("weight")?,
         };
         let bias = match spec.kind {

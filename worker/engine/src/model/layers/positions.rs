@@ -23,7 +23,9 @@ pub(in crate::model) fn added_positions(
         }
         AddedPositions::Sinusoidal(waves) => {
             let table = sinusoids(*waves, max_positions, hidden)?;
-            Ok(table.to_dtype(checkpoint.dtype())?)
+            Ok(checkpoint
+                .place()
+                .put(&table.to_dtype(checkpoint.dtype())?)?)
         }
     }
 }

@@ -29,7 +29,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::kernels::{self, host, rows};
+use crate::kernels::{self, Place, host, rows};
 use progress::LoadProgress;
 use tensor_file::TensorFile;
 
@@ -41,6 +41,7 @@ pub struct Checkpoint {
     /// For each tensor name, the index of the file that has it.
     file_of: HashMap<String, usize>,
     dtype: DType,
+    place: Place,
     keeps_halves: bool,
     progress: LoadProgress,
 }
@@ -76,6 +77,7 @@ impl Checkpoint {
             files,
             file_of,
             dtype,
+            place: Place::memory(),
             keeps_halves: false,
         }
     }
@@ -95,9 +97,10 @@ impl Checkpoint {
         })
     }
 
-    /// Reads the tensor `name` for kernels to compute with. Fails as [`Self::tensor`] does.
+    /// Reads the tensor `name` and puts it where the model computes. Fails as [`Self::tensor`]
+    /// does.
     pub(crate) fn parameter(&self, name: &str, shape: &[usize]) -> Result<kernels::Tensor, Error> {
-        Ok(self.tensor(name, shape)?.into())
+        Ok(self.place.put(&self.tensor(name, shape)?.into())?)
     }
 
     /// Reads a tensor. `dtype` chooses the precision from the tensor's file and its name there.
@@ -158,6 +161,17 @@ impl Checkpoint {
             keeps_halves: true,
             ..self
         }
+    }
+
+    /// Returns the same checkpoint, of a model that computes at `place`.
+    #[must_use]
+    pub(crate) fn at(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Returns where the model computes.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Returns how many numbers the checkpoint has, and how many of them are in half precision.

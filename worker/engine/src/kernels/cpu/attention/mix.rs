@@ -11,7 +11,7 @@ pub(in crate::kernels) fn mix_masked<T: Real>(
     attended: &AttentionTrace,
     mask: &Tensor,
 ) -> Result<Tensor> {
-    let weights = (attended.weights.candle() * mask.candle())?; // [weights of all sequences]
+    let weights = (attended.weights.candle()? * mask.candle()?)?; // [weights of all sequences]
     mix::<T>(attended, &weights.into())
 }
 

@@ -1,0 +1,30 @@
+//! One suite for every place that kernels compute in.
+//!
+//! `autograd` and `attention` compare what has a vector–Jacobian product with candle's own
+//! derivatives, in double precision. `agreement` compares everything, in both precisions and for odd and empty shapes, with
+//! double precision in main memory.
+
+mod agreement;
+mod attention;
+mod autograd;
+
+use std::sync::LazyLock;
+
+use candle_core::Tensor as Candle;
+
+use super::place::{DeviceChoice, Place};
+use super::tensor::Tensor;
+
+/// The emulated device: its kernels are compiled once.
+static EMULATED: LazyLock<Place> =
+    LazyLock::new(|| Place::open(DeviceChoice::Emulated).expect("a C++ compiler"));
+
+/// Returns every place that kernels compute in on this machine.
+fn places() -> [Place; 2] {
+    [Place::memory(), EMULATED.clone()]
+}
+
+/// Returns a tensor of candle as one of the kernels, at `place`.
+fn put(place: &Place, x: &Candle) -> Tensor {
+    place.put(&x.detach().into()).unwrap()
+}
