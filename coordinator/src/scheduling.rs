@@ -68,15 +68,18 @@ impl<'c> Scheduling<'c> {
         let listed = schedules::list(self.0.store.as_ref()).await?;
         memory.forget_all_but(&listed);
         for (name, objects) in &listed {
-            let Some(current) = self.current(memory, name, objects.changes).await? else {
-                continue;
+            let looked = async {
+                let Some(current) = self.current(memory, name, objects.changes).await? else {
+                    return Ok(());
+                };
+                let scheduled = Scheduled {
+                    name,
+                    current: &current,
+                    objects,
+                };
+                self.look(memory, &scheduled, now_ms).await
             };
-            let scheduled = Scheduled {
-                name,
-                current: &current,
-                objects,
-            };
-            match self.look(memory, &scheduled, now_ms).await {
+            match looked.await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 Err(error) => {
                     let error = chain(&error);
@@ -130,7 +133,7 @@ impl<'c> Scheduling<'c> {
         if current.is_paused {
             return Ok(());
         }
-        let decided_ms = objects.last_decided().unwrap_or_default();
+        let decided_ms = objects.last_decided(now_ms).unwrap_or_default();
         let seen = Seen {
             decided_ms: decided_ms.max(current.since_ms),
             is_running: last.as_ref().is_some_and(|fire| self.is_running(fire)),

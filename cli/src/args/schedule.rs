@@ -57,8 +57,10 @@ pub struct ScheduleCreate {
     /// What happens if the jobs of the fire before have not ended.
     #[arg(long, value_enum, default_value_t = OverlapName::Skip, value_name = "POLICY")]
     pub overlap: OverlapName,
-    /// What happens to times at which no coordinator was there: `none`, `last`, or how many of the last
-    /// ones fire.
+    /// What happens to times at which no coordinator was there: `none`, `last`, or with `--overlap queue`
+    /// how many of the last ones fire.
+    ///
+    /// A time that is less than a minute late is on time.
     #[arg(long, default_value = "last", value_name = "POLICY")]
     pub catch_up: String,
     /// Fire later by up to this time, so that schedules of the same time do not all begin at once.

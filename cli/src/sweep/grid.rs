@@ -101,7 +101,7 @@ impl Axis {
         known: &KnownOptions,
     ) -> Result<(String, Settings), Failure> {
         if let OrderedJson::Object(fields) = value
-            && (!known.knows(name) || is_of_options(fields, known))
+            && (!known.knows(name) || (!known.takes_map(name) && is_of_options(fields, known)))
         {
             let mut options = fields.clone();
             let label = options.shift_remove(LABEL).map(|label| word(&label));
@@ -308,6 +308,22 @@ axes:
         assert_eq!(kwargs(&grid.cells[0]), r#"{"n_steps":9}"#);
         assert_eq!(kwargs(&grid.cells[2]), r#"{"n_steps":50}"#);
         assert!(grid.cells[3].labels[1].contains("contrast_prob_diff"));
+    }
+
+    #[test]
+    fn the_value_of_an_option_that_takes_a_map_is_never_taken_for_options() {
+        let yaml = "
+axes:
+  attribution_kwargs: [{n_steps: 2}, {method: riemann_left}]
+  generation_kwargs: [{seed: 5}]";
+        let grid = grid(yaml).unwrap();
+        let last = &grid.cells[1].settings;
+        assert_eq!(
+            word(&last["attribution-kwargs"]),
+            r#"{"method":"riemann_left"}"#
+        );
+        assert_eq!(word(&last["generation-kwargs"]), r#"{"seed":5}"#);
+        assert_eq!(last.len(), 2);
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl KnownOptions {
         self.find(written).is_some()
     }
 
+    /// Returns whether the value of this option is a map.
+    pub(super) fn takes_map(&self, written: &str) -> bool {
+        let names = self.find(written).and_then(Arg::get_value_names);
+        names.is_some_and(|names| names.iter().any(|name| name == "JSON"))
+    }
+
     /// Returns the declared options, for a schema.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arg> {
         let named = |argument: &&Arg| argument.get_long().is_some_and(|name| name != "help");

@@ -99,7 +99,7 @@ async fn a_schedule_is_fired_by_the_coordinator_of_its_root() {
     scene.schedule(&["pause", "often"]).succeeded();
     scene
         .schedule(&["pause", "often"])
-        .ended_with(0, &["is so already"]);
+        .ended_with(0, &["is paused already"]);
     assert!(scene.schedule(&["list"]).succeeded().contains("paused"));
     let triggered = scene.schedule(&["trigger", "often"]).succeeded();
     assert_eq!(triggered.lines().count(), 2, "{triggered}");
@@ -131,6 +131,8 @@ fn what_cannot_be_scheduled_is_refused_when_it_is_made() {
     create("a", &["--cron", "0 3 * * *", "--zone", "Mars"]).is_refused_with(&["time zone `Mars`"]);
     create("a", &["--every", "0s"]).is_refused_with(&["every 0 seconds"]);
     create("a", &["--every", "1h", "--catch-up", "some"]).is_refused_with(&["`--catch-up some`"]);
+    create("a", &["--every", "1h", "--catch-up", "3"]).is_refused_with(&["`--overlap queue`"]);
+    create("a", &["--every", "999999999999d"]).is_refused_with(&["a year or less"]);
     fs::write(
         &scene.file,
         "defaults: {model: ./none, dataset: x, input: a}",

@@ -277,6 +277,18 @@ axes: {{method: [saliency, attention]}}",
     let ran = scene.sweep("retry", &["--memory", "1GiB"]);
     ran.ended_with(0, &["2 sealed"]);
     assert!(!ran.stdout.contains("failed"), "{}", ran.stdout);
+    let repaired = scene.cells(&[]);
+    assert!(
+        repaired.iter().all(|cell| cell["rows_failed"] == 0),
+        "{repaired:?}"
+    );
+    assert_ne!(repaired[0]["job"], cells[0]["job"]);
+    let again = scene.sweep("run", &[]);
+    again.ended_with(0, &["2 sealed"]);
+    assert!(!again.stdout.contains("failed"), "{}", again.stdout);
+    scene
+        .sweep("retry", &[])
+        .ended_with(0, &["no complete cell has a failed row"]);
     assert!(scene.folder.path().exists());
 }
 

@@ -90,10 +90,19 @@ pub struct FireId {
 }
 
 impl Objects {
-    /// Returns the last of the schedule's own times that is decided.
-    pub fn last_decided(&self) -> Option<u64> {
-        let own = self.fires.keys().rev().find(|fire| !fire.is_manual);
+    /// Returns the last of the schedule's own times up to `now_ms` that is decided.
+    ///
+    /// Later ones are those of a clock that was ahead. They stay decided, but hold up none before them.
+    pub fn last_decided(&self, now_ms: u64) -> Option<u64> {
+        let is_own = |fire: &&FireId| !fire.is_manual && fire.time_ms <= now_ms;
+        let own = self.fires.keys().rev().find(is_own);
         own.map(|fire| fire.time_ms)
+    }
+
+    /// Returns whether one of the schedule's own times is decided.
+    pub fn is_decided(&self, time_ms: u64) -> bool {
+        let is_manual = false;
+        self.fires.contains_key(&FireId { time_ms, is_manual })
     }
 }
 
@@ -132,34 +141,42 @@ pub async fn list(store: &dyn SlotStore) -> Result<BTreeMap<ScheduleName, Object
 }
 
 /// Reads what `changes` changes have made of a schedule; `None` if it was deleted.
+///
+/// Begins with the last one and reads no more than it needs, so that a schedule whose objects are damaged
+/// can be made again or deleted.
 pub async fn current(
     store: &dyn SlotStore,
     name: &ScheduleName,
     changes: u64,
 ) -> Result<Option<Current>, Error> {
-    let mut current: Option<Current> = None;
-    for number in 0..changes {
+    // Whether the last word is a pause or a resumption, and of when.
+    let mut last: Option<(bool, u64)> = None;
+    for number in (0..changes).rev() {
         let key = layout::schedule_change(name.as_str(), number);
         let Some(Revision { at_ms, change }) = get_json(store, &key).await? else {
             continue;
         };
-        match (change, &mut current) {
-            (Change::Set(schedule), _) => {
-                current = Some(Current {
+        match change {
+            Change::Delete => return Ok(None),
+            Change::Pause => {
+                last.get_or_insert((true, at_ms));
+            }
+            Change::Resume => {
+                last.get_or_insert((false, at_ms));
+            }
+            Change::Set(schedule) => {
+                return Ok(Some(Current {
                     schedule: *schedule,
-                    is_paused: false,
-                    since_ms: at_ms,
-                });
+                    is_paused: last.is_some_and(|(is_paused, _)| is_paused),
+                    since_ms: match last {
+                        Some((false, resumed_ms)) => resumed_ms.max(at_ms),
+                        Some((true, _)) | None => at_ms,
+                    },
+                }));
             }
-            (Change::Pause, Some(current)) => current.is_paused = true,
-            (Change::Resume, Some(current)) => {
-                (current.is_paused, current.since_ms) = (false, at_ms);
-            }
-            (Change::Delete, current) => *current = None,
-            (Change::Pause | Change::Resume, None) => {}
         }
     }
-    Ok(current)
+    Ok(None)
 }
 
 /// Writes a change of a schedule that has `changes` of them. Returns whether it was the next one, and

@@ -6,9 +6,11 @@ use super::when::WhenError;
 
 /// A time that is no later than this is on time, although a coordinator was not looking at that moment.
 const ON_TIME_MS: u64 = 60_000;
-/// Most times that are looked at. Of a schedule that nobody served for years, those before are not even
-/// recorded as missed.
+/// Most times that are looked at.
 const MOST_TIMES: usize = 1000;
+/// Most times that are recorded as missed at once. A clock that jumps ahead and back would otherwise use
+/// up all times in between.
+const MOST_MISSED: usize = 10;
 
 /// What is known about a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +51,23 @@ pub fn due(
     }
     let kept = kept(&times, schedule, now_ms);
     let (missed, kept) = times.split_at(times.len() - kept);
-    let mut decided: Vec<_> = missed.iter().map(|time| (*time, Decision::Miss)).collect();
-    match (schedule.overlap, kept) {
+    let recorded = missed.len().saturating_sub(MOST_MISSED);
+    let missed = missed[recorded..].iter();
+    let mut decided: Vec<_> = missed.map(|time| (*time, Decision::Miss)).collect();
+    let fires = match schedule.overlap {
+        Overlap::Skip if seen.is_running => Decision::Skip,
+        Overlap::Replace if seen.is_running => Decision::Replace,
+        _ => Decision::Fire,
+    };
+    match (waits, kept) {
         (_, []) => {}
         // The others come when this one has ended.
-        (Overlap::Queue, [first, ..]) => decided.push((*first, Decision::Fire)),
-        (Overlap::Skip, kept) if seen.is_running => {
-            decided.extend(kept.iter().map(|time| (*time, Decision::Skip)));
-        }
-        (Overlap::Replace, [others @ .., last]) if seen.is_running => {
+        (true, [first, ..]) => decided.push((*first, fires)),
+        // Each would find the one before at work.
+        (false, [others @ .., last]) => {
             decided.extend(others.iter().map(|time| (*time, Decision::Skip)));
-            decided.push((*last, Decision::Replace));
+            decided.push((*last, fires));
         }
-        (_, kept) => decided.extend(kept.iter().map(|time| (*time, Decision::Fire))),
     }
     Ok(decided)
 }
@@ -89,25 +95,19 @@ fn times(
     }
 }
 
-/// Returns how many of the last `times` may fire.
+/// Returns how many of the last `times` are not missed.
 fn kept(times: &[u64], schedule: &Schedule, now_ms: u64) -> usize {
-    let is_late = |time: u64| {
-        let allowed = ON_TIME_MS + schedule.jitter_seconds * 1000;
-        now_ms > time.saturating_add(allowed)
-    };
-    let on_time = times
-        .iter()
-        .rev()
-        .take_while(|time| !is_late(**time))
-        .count();
-    let allowed = match schedule.catch_up {
+    let allowed = ON_TIME_MS + schedule.jitter_seconds.saturating_mul(1000);
+    let is_on_time = |time: &&u64| now_ms <= time.saturating_add(allowed);
+    let on_time = times.iter().rev().take_while(is_on_time).count();
+    let most = match (schedule.overlap, schedule.catch_up) {
         // What waits for the fire before is not late.
-        CatchUp::None if schedule.overlap == Overlap::Queue => 1,
-        CatchUp::None => on_time,
-        CatchUp::Last => on_time.max(1),
-        CatchUp::UpTo(most) => on_time.max(most as usize),
+        (Overlap::Queue, CatchUp::None | CatchUp::Last) => 1,
+        (Overlap::Queue, CatchUp::UpTo(most)) => most as usize,
+        (_, CatchUp::None) => on_time,
+        (_, CatchUp::Last | CatchUp::UpTo(_)) => on_time.max(1),
     };
-    allowed.min(times.len())
+    most.min(times.len())
 }
 
 /// Returns by how much a fire is late, always the same for the same time of the same schedule.
@@ -120,7 +120,7 @@ fn delay_ms(name: &ScheduleName, time: u64, jitter_seconds: u64) -> u64 {
     hasher.update(&time.to_le_bytes());
     let digest = hasher.finalize();
     let number = digest.as_bytes().first_chunk().copied().unwrap_or_default();
-    u64::from_le_bytes(number) % (jitter_seconds * 1000)
+    u64::from_le_bytes(number) % jitter_seconds.saturating_mul(1000)
 }
 
 #[cfg(test)]
@@ -178,8 +178,24 @@ mod tests {
         let of = |catch_up| decisions(&hourly(Overlap::Skip, catch_up), HOUR, false, at);
         assert_eq!(of(CatchUp::None), [(2, Miss), (3, Miss), (4, Miss)]);
         assert_eq!(of(CatchUp::Last), [(2, Miss), (3, Miss), (4, Fire)]);
-        assert_eq!(of(CatchUp::UpTo(2)), [(2, Miss), (3, Fire), (4, Fire)]);
-        assert_eq!(of(CatchUp::UpTo(9)), [(2, Fire), (3, Fire), (4, Fire)]);
+        let at = 40 * HOUR;
+        let many = decisions(&hourly(Overlap::Skip, CatchUp::Last), HOUR, false, at);
+        assert_eq!((many.len(), many[10]), (MOST_MISSED + 1, (40, Fire)));
+    }
+
+    #[test]
+    fn of_times_that_come_at_once_the_last_fires() {
+        use Decision::{Fire, Skip};
+        let mut schedule = hourly(Overlap::Replace, CatchUp::None);
+        schedule.when = When::Every { seconds: 20 };
+        let name = "a".parse().unwrap();
+        let seen = Seen {
+            decided_ms: HOUR,
+            is_running: false,
+        };
+        let due = due(&name, &schedule, seen, HOUR + MINUTE).unwrap();
+        let decided: Vec<_> = due.into_iter().map(|(_, decision)| decision).collect();
+        assert_eq!(decided, [Skip, Skip, Fire]);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Offset, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds};
 use serde::{Deserialize, Serialize};
+
+/// The longest interval: a leap year.
+const LONGEST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 /// When a schedule fires. Times are in milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +53,9 @@ pub enum WhenError {
     /// There is no such time zone.
     #[error("there is no time zone `{0}`; write an IANA name, such as `Europe/Berlin` or `UTC`")]
     Zone(String),
-    /// The interval is empty.
-    #[error("a schedule cannot fire every 0 seconds")]
-    Interval,
+    /// The interval is empty, or so long that it would never come.
+    #[error("a schedule cannot fire every {0} seconds; give a second or more, and a year or less")]
+    Interval(u64),
 }
 
 impl When {
@@ -64,7 +67,9 @@ impl When {
     /// Returns the first time after `ms`.
     pub fn after(&self, ms: u64) -> Result<u64, WhenError> {
         match self {
-            Self::Every { seconds: 0 } => Err(WhenError::Interval),
+            Self::Every { seconds } if !(1..=LONGEST_SECONDS).contains(seconds) => {
+                Err(WhenError::Interval(*seconds))
+            }
             Self::Every { seconds } => {
                 let every = seconds.saturating_mul(1000);
                 Ok((ms / every).saturating_add(1).saturating_mul(every))
@@ -73,15 +78,36 @@ impl When {
                 let cron = parse(expression)?;
                 let zone = Tz::from_str(zone).map_err(|_| WhenError::Zone(zone.clone()))?;
                 let never = || WhenError::Never(expression.clone());
-                let since = i64::try_from(ms).ok();
-                let since = since.and_then(DateTime::<Utc>::from_timestamp_millis);
+                // A fraction of a second would be carried along.
+                let since = i64::try_from(ms / 1000).ok();
+                let since = since.and_then(|since| DateTime::<Utc>::from_timestamp(since, 0));
                 let since = since.ok_or_else(never)?.with_timezone(&zone);
-                let next = cron.find_next_occurrence(&since, false);
-                let next = next.map_err(|_| never())?.timestamp_millis();
-                u64::try_from(next).map_err(|_| never())
+                let next = next(&cron, expression, &since).ok_or_else(never)?;
+                u64::try_from(next.timestamp_millis()).map_err(|_| never())
             }
         }
     }
+}
+
+/// Returns the next time of an expression.
+///
+/// Of an hour that clocks show twice, the library returns the first time alone. That is right for a fixed
+/// hour. An expression of every hour, or of every third, means both.
+fn next(cron: &Cron, expression: &str, since: &DateTime<Tz>) -> Option<DateTime<Tz>> {
+    let next = cron.find_next_occurrence(since, false).ok()?;
+    let hour = expression.split_whitespace().nth(1)?;
+    if !hour.starts_with('*') {
+        return Some(next);
+    }
+    // As clocks would show it that were not changed, or that had been changed before.
+    let unchanged = [since.offset().fix(), next.offset().fix()].map(|offset| {
+        let next = cron.find_next_occurrence(&since.with_timezone(&offset), false);
+        let next = next.ok()?.with_timezone(&since.timezone());
+        let is_one = cron.is_time_matching(&next).unwrap_or(false);
+        is_one.then_some(next)
+    });
+    let others = unchanged.into_iter().flatten();
+    others.chain([next]).min()
 }
 
 fn parse(expression: &str) -> Result<Cron, WhenError> {
@@ -142,6 +168,38 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_that_clocks_show_twice_is_two_hours() {
+        let hourly: [u64; 4] = next(&cron("0 * * * *", "Europe/Berlin"), "2026-10-24T23:00:00Z");
+        let expected = ["00:00", "01:00", "02:00", "03:00"];
+        assert_eq!(
+            hourly,
+            expected.map(|time| ms(&format!("2026-10-25T{time}:00Z")))
+        );
+        let often: [u64; 4] = next(
+            &cron("*/20 * * * *", "Europe/Berlin"),
+            "2026-10-25T00:40:00Z",
+        );
+        let expected = ["01:00", "01:20", "01:40", "02:00"];
+        assert_eq!(
+            often,
+            expected.map(|time| ms(&format!("2026-10-25T{time}:00Z")))
+        );
+        // In spring, one is left out.
+        let spring: [u64; 2] = next(&cron("0 * * * *", "Europe/Berlin"), "2026-03-29T00:00:00Z");
+        assert_eq!(
+            spring,
+            [ms("2026-03-29T01:00:00Z"), ms("2026-03-29T02:00:00Z")]
+        );
+    }
+
+    #[test]
+    fn a_time_has_no_fraction_of_a_second() {
+        let since = ms("2026-11-30T15:03:00.571Z");
+        let next = cron("0 0 * * *", "UTC").after(since);
+        assert_eq!(next, Ok(ms("2026-12-01T00:00:00Z")));
+    }
+
+    #[test]
     fn an_interval_does_not_depend_on_when_it_was_asked() {
         let every = When::Every { seconds: 3600 };
         assert_eq!(every.after(0), Ok(3_600_000));
@@ -159,6 +217,7 @@ mod tests {
             (cron("0 3 30 2 *", "UTC"), "never comes"),
             (cron("0 3 * * *", "Europe/Berln"), "Europe/Berln"),
             (When::Every { seconds: 0 }, "0 seconds"),
+            (When::Every { seconds: u64::MAX }, "a year or less"),
         ] {
             let refused = when.check().unwrap_err().to_string();
             let named = if named == "never comes" {

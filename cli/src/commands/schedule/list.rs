@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
-use whence_coordinator::durable::schedules::{self, Current};
+use whence_coordinator::durable::schedules::{self, Current, Objects};
 use whence_coordinator::schedule::{CatchUp, Overlap, When};
 
-use super::stored::{Stored, now_ms};
+use super::stored::{Stored, damaged, now_ms};
 use crate::Failure;
 use crate::args::{OneSchedule, ScheduleList};
 use crate::output::{self, counted};
@@ -16,13 +16,20 @@ const SHOWN: usize = 3;
 
 pub(super) async fn run(arguments: ScheduleList) -> Result<(), Failure> {
     let store = open_root(&arguments.storage.root).await?;
-    let mut is_any = false;
+    let (mut is_any, mut failed) = (false, None);
     for (name, objects) in schedules::list(store.as_ref()).await? {
-        let current = schedules::current(store.as_ref(), &name, objects.changes).await?;
-        let Some(current) = current else { continue };
+        let current = match schedules::current(store.as_ref(), &name, objects.changes).await {
+            Ok(Some(current)) => current,
+            Ok(None) => continue,
+            Err(error) => {
+                // The others can be listed all the same.
+                failed = Some(damaged(&name, error));
+                continue;
+            }
+        };
         is_any = true;
-        let next = next_times(&current.schedule.when, now_ms());
-        let last = objects.last_decided().map(time);
+        let next = next_times(&current.schedule.when, &objects, now_ms());
+        let last = objects.last_decided(now_ms()).map(time);
         if arguments.json {
             let told = json!({
                 "name": name.as_str(),
@@ -42,10 +49,10 @@ pub(super) async fn run(arguments: ScheduleList) -> Result<(), Failure> {
         let (when, jobs) = (words(&current.schedule.when), jobs(&current));
         output::line(&format!("{name}  {when}  {jobs}  {next}"))?;
     }
-    if !is_any {
+    if !is_any && failed.is_none() {
         eprintln!("no schedule was created yet");
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Prints what a schedule is.
@@ -65,7 +72,7 @@ pub(super) async fn show(arguments: OneSchedule) -> Result<(), Failure> {
     let next = if stored.current.is_paused {
         "paused".to_owned()
     } else {
-        next_times(&schedule.when, now_ms()).join(", ")
+        next_times(&schedule.when, &stored.objects, now_ms()).join(", ")
     };
     for (what, value) in [
         ("when", words(&schedule.when)),
@@ -87,11 +94,13 @@ pub(super) async fn show(arguments: OneSchedule) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the next times of a schedule, without their delays.
-pub(super) fn next_times(when: &When, now_ms: u64) -> Vec<String> {
+/// Returns the next times of a schedule, without their delays. Those that are decided, because a clock was
+/// ahead, do not come again.
+pub(super) fn next_times(when: &When, objects: &Objects, now_ms: u64) -> Vec<String> {
     let next = |last: &u64| when.after(*last).ok();
     let times = std::iter::successors(next(&now_ms), next);
-    times.take(SHOWN).map(time).collect()
+    let open = times.filter(|time| !objects.is_decided(*time));
+    open.take(SHOWN).map(time).collect()
 }
 
 /// Writes a time as people and programs read it.

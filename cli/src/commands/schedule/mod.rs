@@ -24,7 +24,9 @@ pub(super) async fn run(arguments: Schedule) -> Result<(), Failure> {
         Schedule::Pause(arguments) => change(arguments, Change::Pause).await,
         Schedule::Resume(arguments) => change(arguments, Change::Resume).await,
         Schedule::Trigger(arguments) => trigger(arguments).await,
-        Schedule::Delete(arguments) => change(arguments, Change::Delete).await,
+        Schedule::Delete(arguments) => {
+            stored::delete(&arguments.storage.root, &arguments.name).await
+        }
         Schedule::History(arguments) => history::run(arguments).await,
     }
 }
@@ -38,7 +40,11 @@ async fn change(arguments: OneSchedule, change: Change) -> Result<(), Failure> {
     };
     let name = &arguments.name;
     if is_so {
-        eprintln!("schedule `{name}` is so already");
+        let told = match change {
+            Change::Pause => "is paused already",
+            _ => "is not paused",
+        };
+        eprintln!("schedule `{name}` {told}");
         return Ok(());
     }
     stored.change(change).await

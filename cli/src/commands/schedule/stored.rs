@@ -20,18 +20,11 @@ pub(super) struct Stored {
 impl Stored {
     /// Reads a schedule. Fails if there is none of this name.
     pub(super) async fn open(root: &str, name: &ScheduleName) -> Result<Self, Failure> {
-        // Checks that it is a root, which opening it for writing does not.
-        open_root(root).await?;
-        let store = store::open(root)?;
-        let objects = schedules::list(store.as_ref()).await?.remove(name);
-        let missing = || {
-            Failure::request(format!("there is no schedule `{name}` in `{root}`"))
-                .hint(format!("whence schedule list --root {root}"))
-        };
-        let objects = objects.ok_or_else(missing)?;
-        let current = schedules::current(store.as_ref(), name, objects.changes).await?;
+        let (store, objects) = objects(root, name).await?;
+        let current = schedules::current(store.as_ref(), name, objects.changes).await;
+        let current = current.map_err(|error| damaged(name, error))?;
         Ok(Self {
-            current: current.ok_or_else(missing)?,
+            current: current.ok_or_else(|| missing(root, name))?,
             name: name.clone(),
             objects,
             store,
@@ -48,6 +41,39 @@ impl Stored {
         )
         .await
     }
+}
+
+/// Opens a root, and lists the objects of a schedule in it. Fails if there are none.
+async fn objects(
+    root: &str,
+    name: &ScheduleName,
+) -> Result<(Arc<dyn SlotStore>, Objects), Failure> {
+    // Checks that it is a root, which opening it for writing does not.
+    open_root(root).await?;
+    let store = store::open(root)?;
+    let objects = schedules::list(store.as_ref()).await?.remove(name);
+    Ok((store, objects.ok_or_else(|| missing(root, name))?))
+}
+
+/// Deletes a schedule, also if its objects are damaged.
+pub(super) async fn delete(root: &str, name: &ScheduleName) -> Result<(), Failure> {
+    let (store, objects) = objects(root, name).await?;
+    let current = schedules::current(store.as_ref(), name, objects.changes).await;
+    if matches!(current, Ok(None)) {
+        return Err(missing(root, name));
+    }
+    change_from(store.as_ref(), name, objects.changes, Change::Delete).await
+}
+
+fn missing(root: &str, name: &ScheduleName) -> Failure {
+    Failure::request(format!("there is no schedule `{name}` in `{root}`"))
+        .hint(format!("whence schedule list --root {root}"))
+}
+
+/// Words that a schedule cannot be read.
+pub(super) fn damaged(name: &ScheduleName, error: impl Into<Failure>) -> Failure {
+    let failure = error.into().in_context(&format!("schedule `{name}`:"));
+    failure.hint("make it again with `whence schedule create`, or delete it")
 }
 
 /// Makes the change that follows the first `changes` ones.

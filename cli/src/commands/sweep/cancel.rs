@@ -13,7 +13,7 @@ use crate::sweep::Sweep;
 pub(super) async fn run(arguments: SweepCancel) -> Result<(), Failure> {
     let sweep = Sweep::read(&arguments.file)?;
     let mut jobs = Jobs::connect((&arguments.coordinator).into()).await?;
-    let planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
+    let mut planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
     let states = states::of_coordinator(&mut jobs).await?;
     for id in planned.jobs.keys() {
         let state = states.get(id).map(whence_proto::v1::JobStatus::state);
@@ -22,6 +22,7 @@ pub(super) async fn run(arguments: SweepCancel) -> Result<(), Failure> {
         }
     }
     let states = states::of_coordinator(&mut jobs).await?;
+    planned.follow_retries(&states);
     let cells = Cells {
         sweep: &sweep,
         planned: &planned,

@@ -16,11 +16,12 @@ pub(super) async fn run(arguments: SweepLook) -> Result<(), Failure> {
         access: &arguments.access,
     });
     let looked = async {
-        let planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
+        let mut planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
         let states = match cluster {
             Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-            None => states::of_root(&arguments.storage.root, planned.jobs.keys()).await?,
+            None => states::of_root(&arguments.storage.root, planned.jobs.values()).await?,
         };
+        planned.follow_retries(&states);
         Ok((planned, states))
     };
     let looked = unless_stopped(Box::pin(looked), "nothing was changed").await;

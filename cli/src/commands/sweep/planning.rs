@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use whence_schemas::{JobId, JobSpec};
 
+use super::states::States;
 use crate::Failure;
 use crate::args::ProgressMode;
 use crate::job::{self, KnownModels, LocatedModel};
@@ -20,6 +21,17 @@ pub(in crate::commands) struct Planned {
 }
 
 impl Planned {
+    /// Takes for each cell the job that has computed its failed rows again last, if there is one.
+    pub(in crate::commands) fn follow_retries(&mut self, states: &States) {
+        let jobs = &self.jobs;
+        for cell in &mut self.cells {
+            let job = cell.as_ref().ok().and_then(|id| jobs.get(id));
+            if let Some(job) = job {
+                *cell = Ok(last_retry(&job.spec, states));
+            }
+        }
+    }
+
     /// Takes in what was answered when jobs were submitted: the job that is computed for each, or why
     /// there is none.
     pub(in crate::commands) fn answered(
@@ -31,6 +43,18 @@ impl Planned {
             if let Some(answer) = answer.cloned() {
                 *cell = answer;
             }
+        }
+    }
+}
+
+/// Returns the last of the jobs that retry each other, beginning with that of `spec`.
+fn last_retry(spec: &JobSpec, states: &States) -> JobId {
+    let mut spec = spec.clone();
+    loop {
+        let id = spec.id();
+        spec.retry_of = Some(id.clone());
+        if !states.contains_key(&spec.id()) {
+            return id;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `whence sweep retry`: computes the failed rows of complete cells again.
 
+use indexmap::IndexSet;
 use whence_proto::v1::JobState;
 use whence_schemas::JobId;
 use whence_worker::memory;
@@ -23,18 +24,15 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
     let mut planned = plan(&sweep, arguments.progress.mode(), |_| Ok(())).await;
     let mut states = match cluster {
         Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-        None => states::of_root(root, planned.jobs.keys()).await?,
+        None => states::of_root(root, planned.jobs.values()).await?,
     };
+    planned.follow_retries(&states);
     let has_failed_rows = |id: &&JobId| {
         let status = states.get(*id);
         status.is_some_and(|status| status.state() == JobState::Sealed && status.rows_failed > 0)
     };
-    let failed: Vec<_> = planned
-        .jobs
-        .keys()
-        .filter(has_failed_rows)
-        .cloned()
-        .collect();
+    let cells = planned.cells.iter().flatten();
+    let failed: IndexSet<_> = cells.filter(has_failed_rows).cloned().collect();
     if failed.is_empty() {
         eprintln!("no complete cell has a failed row");
         return Ok(());

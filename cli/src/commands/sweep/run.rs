@@ -42,7 +42,8 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         }
         Ok((planned, states))
     };
-    let (mut planned, states) = unless_stopped(Box::pin(begun), "nothing was submitted").await?;
+    let (mut planned, mut states) =
+        unless_stopped(Box::pin(begun), "nothing was submitted").await?;
     if let Some(format) = place.dry_run {
         let told = "nothing was computed or written";
         let left = left(&planned, &states);
@@ -64,10 +65,12 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     let computed = Box::pin(compute(&new, &at, &sweep.budget)).await?;
     let jobs: Vec<_> = planned.jobs.keys().cloned().collect();
     planned.answered(&jobs.into_iter().zip(computed.submitted).collect());
+    states.extend(computed.states);
+    planned.follow_retries(&states);
     let cells = Cells {
         sweep: &sweep,
         planned: &planned,
-        states: &computed.states,
+        states: &states,
         is_served: at.cluster.is_some(),
     };
     cells.conclude(computed.stopped)
@@ -83,7 +86,7 @@ fn address(place: &PlaceOptions) -> Option<Address<'_>> {
 async fn states(place: &PlaceOptions, planned: &Planned) -> Result<States, Failure> {
     match address(place) {
         Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await,
-        None => states::of_root(&place.storage.root, planned.jobs.keys()).await,
+        None => states::of_root(&place.storage.root, planned.jobs.values()).await,
     }
 }
 

@@ -5,19 +5,21 @@ use std::collections::HashMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use whence_coordinator::durable::manifest::Manifest;
 use whence_coordinator::durable::recover::Failed;
+use whence_coordinator::durable::root::is_root;
 use whence_proto::v1::{JobState, JobStatus};
 use whence_schemas::store::{self, SlotStore, read_footer};
 use whence_schemas::{JobId, JobSpec, Plan, layout};
 
+use super::planning::PlannedJob;
 use crate::Failure;
 use crate::remote::Jobs;
-use crate::results::{get, open_root};
+use crate::results::get;
 
 /// Footers read at the same time.
 const READS_AT_ONCE: usize = 16;
 
 /// The status of each job that was submitted.
-pub(super) type States = HashMap<JobId, JobStatus>;
+pub(in crate::commands) type States = HashMap<JobId, JobStatus>;
 
 /// Asks a coordinator.
 pub(super) async fn of_coordinator(jobs: &mut Jobs) -> Result<States, Failure> {
@@ -28,19 +30,27 @@ pub(super) async fn of_coordinator(jobs: &mut Jobs) -> Result<States, Failure> {
     Ok(with_id.collect())
 }
 
-/// Looks into the storage root at `root`, where no job was submitted if it is not there yet.
+/// Looks into the storage root at `root`, where no job was submitted if it is not there yet. Looks for
+/// the jobs that computed failed rows again, too.
 pub(super) async fn of_root(
     root: &str,
-    jobs: impl Iterator<Item = &JobId>,
+    jobs: impl Iterator<Item = &PlannedJob>,
 ) -> Result<States, Failure> {
     let mut states = States::new();
     if store::local_root(root).is_some_and(|path| !path.exists()) {
         return Ok(states);
     }
-    let store = open_root(root).await?;
-    for id in jobs {
-        if let Some(status) = stored(store.as_ref(), id).await? {
+    let store = store::open_to_read(root)?;
+    // Perhaps another process makes it a root at this moment.
+    if !is_root(store.as_ref()).await? {
+        return Ok(states);
+    }
+    for job in jobs {
+        let mut spec = job.spec.clone();
+        while let Some(status) = stored(store.as_ref(), &spec.id()).await? {
+            let id = spec.id();
             states.insert(id.clone(), status);
+            spec.retry_of = Some(id);
         }
     }
     Ok(states)
