@@ -2,13 +2,16 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Offset, Utc};
+use chrono::{DateTime, Offset, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds};
 use serde::{Deserialize, Serialize};
 
+/// Steps in which times are looked for within hours that clocks show again: three hours at most.
+const REPEATED_STEPS: i64 = 12;
+const STEP_MINUTES: i64 = 15;
 /// The longest interval: a leap year.
 const LONGEST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
@@ -94,7 +97,7 @@ impl When {
 /// Of an hour that clocks show twice, the library returns the first time alone. That is right for a fixed
 /// hour. An expression of every hour, or of every third, means both.
 fn next(cron: &Cron, expression: &str, since: &DateTime<Tz>) -> Option<DateTime<Tz>> {
-    let next = cron.find_next_occurrence(since, false).ok()?;
+    let next = later(cron, since)?;
     let hour = expression.split_whitespace().nth(1)?;
     if !hour.starts_with('*') {
         return Some(next);
@@ -104,10 +107,20 @@ fn next(cron: &Cron, expression: &str, since: &DateTime<Tz>) -> Option<DateTime<
         let next = cron.find_next_occurrence(&since.with_timezone(&offset), false);
         let next = next.ok()?.with_timezone(&since.timezone());
         let is_one = cron.is_time_matching(&next).unwrap_or(false);
-        is_one.then_some(next)
+        (is_one && next > *since).then_some(next)
     });
     let others = unchanged.into_iter().flatten();
     others.chain([next]).min()
+}
+
+/// Returns the next time as the library understands it.
+///
+/// It thinks in what clocks show, so that within an hour that they show again it finds times of the first
+/// one, which are over.
+fn later(cron: &Cron, since: &DateTime<Tz>) -> Option<DateTime<Tz>> {
+    let steps = (0..=REPEATED_STEPS).map(|step| *since + TimeDelta::minutes(step * STEP_MINUTES));
+    let mut found = steps.map_while(|from| cron.find_next_occurrence(&from, false).ok());
+    found.find(|next| next > since)
 }
 
 fn parse(expression: &str) -> Result<Cron, WhenError> {
@@ -184,12 +197,33 @@ mod tests {
             often,
             expected.map(|time| ms(&format!("2026-10-25T{time}:00Z")))
         );
+        // A fixed hour does not come again.
+        let nightly: [u64; 1] = next(&cron("30 2 * * *", "Europe/Berlin"), "2026-10-25T01:10:00Z");
+        assert_eq!(nightly, [ms("2026-10-26T01:30:00Z")]);
         // In spring, one is left out.
         let spring: [u64; 2] = next(&cron("0 * * * *", "Europe/Berlin"), "2026-03-29T00:00:00Z");
         assert_eq!(
             spring,
             [ms("2026-03-29T01:00:00Z"), ms("2026-03-29T02:00:00Z")]
         );
+    }
+
+    #[test]
+    fn each_time_is_later_than_the_one_before_all_year() {
+        for (expression, zone) in [
+            ("*/10 * * * *", "Europe/Berlin"),
+            ("30 2 * * *", "America/New_York"),
+            ("0 */2 * * *", "Australia/Lord_Howe"),
+            ("5,35 1-3 * * *", "America/St_Johns"),
+        ] {
+            let (when, mut at) = (cron(expression, zone), ms("2026-01-01T00:00:00Z"));
+            let end = ms("2027-01-01T00:00:00Z");
+            while at < end {
+                let next = when.after(at).unwrap();
+                assert!(next > at, "{expression} in {zone}: {at}, then {next}");
+                at = next;
+            }
+        }
     }
 
     #[test]

@@ -290,7 +290,8 @@ async fn a_clock_that_was_ahead_holds_up_nothing() {
     let mut seen = Memory::default();
     pass(&stage.coordinator, &mut seen, begin + 3000 * MINUTE).await;
     let ahead = history(&stage).await.len();
-    assert!(ahead <= 11, "{ahead} times are used up");
+    // Ten are recorded as missed, and two were on time.
+    assert!(ahead <= 12, "{ahead} times are used up");
     work(&stage).await;
     pass(&stage.coordinator, &mut Memory::default(), begin + MINUTE).await;
     assert_eq!(history(&stage).await.len(), ahead + 1);
