@@ -19,7 +19,7 @@ pub(super) async fn run(arguments: SweepLook) -> Result<(), Failure> {
         let mut planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
         let states = match cluster {
             Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-            None => states::of_root(&arguments.storage.root, planned.jobs.values()).await?,
+            None => states::of_root(&arguments.storage.root, planned.specs()).await?,
         };
         planned.follow_retries(&states);
         Ok((planned, states))

@@ -21,6 +21,11 @@ pub(in crate::commands) struct Planned {
 }
 
 impl Planned {
+    /// Returns the specifications of all jobs.
+    pub(in crate::commands) fn specs(&self) -> impl Iterator<Item = &JobSpec> {
+        self.jobs.values().map(|job| &job.spec)
+    }
+
     /// Takes for each cell the job that has computed its failed rows again last, if there is one.
     pub(in crate::commands) fn follow_retries(&mut self, states: &States) {
         let jobs = &self.jobs;

@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
     let mut planned = plan(&sweep, arguments.progress.mode(), |_| Ok(())).await;
     let mut states = match cluster {
         Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-        None => states::of_root(root, planned.jobs.values()).await?,
+        None => states::of_root(root, planned.specs()).await?,
     };
     planned.follow_retries(&states);
     let has_failed_rows = |id: &&JobId| {

@@ -86,7 +86,7 @@ fn address(place: &PlaceOptions) -> Option<Address<'_>> {
 async fn states(place: &PlaceOptions, planned: &Planned) -> Result<States, Failure> {
     match address(place) {
         Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await,
-        None => states::of_root(&place.storage.root, planned.jobs.values()).await,
+        None => states::of_root(&place.storage.root, planned.specs()).await,
     }
 }
 

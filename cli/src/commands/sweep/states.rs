@@ -10,7 +10,6 @@ use whence_proto::v1::{JobState, JobStatus};
 use whence_schemas::store::{self, SlotStore, read_footer};
 use whence_schemas::{JobId, JobSpec, Plan, layout};
 
-use super::planning::PlannedJob;
 use crate::Failure;
 use crate::remote::Jobs;
 use crate::results::get;
@@ -34,7 +33,7 @@ pub(super) async fn of_coordinator(jobs: &mut Jobs) -> Result<States, Failure> {
 /// the jobs that computed failed rows again, too.
 pub(super) async fn of_root(
     root: &str,
-    jobs: impl Iterator<Item = &PlannedJob>,
+    jobs: impl Iterator<Item = &JobSpec>,
 ) -> Result<States, Failure> {
     let mut states = States::new();
     if store::local_root(root).is_some_and(|path| !path.exists()) {
@@ -46,7 +45,7 @@ pub(super) async fn of_root(
         return Ok(states);
     }
     for job in jobs {
-        let mut spec = job.spec.clone();
+        let mut spec = job.clone();
         while let Some(status) = stored(store.as_ref(), &spec.id()).await? {
             let id = spec.id();
             states.insert(id.clone(), status);
