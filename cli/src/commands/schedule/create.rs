@@ -1,8 +1,8 @@
 //! `whence schedule create`.
 
 use std::time::Duration;
-use whence_coordinator::durable::schedules::Change;
 
+use whence_coordinator::durable::schedules::Change;
 use whence_coordinator::durable::{root, schedules};
 use whence_coordinator::schedule::{CatchUp, Overlap, Schedule, When};
 use whence_schemas::store;

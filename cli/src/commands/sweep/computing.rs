@@ -71,16 +71,9 @@ async fn here(jobs: &[New<'_>], place: &Place<'_>, budget: &Budget) -> Result<Co
     let mut local = Local::start(place.root).await?;
     let mut client = local.jobs();
     let submitted = submit(&mut client, jobs).await;
-    let ids: Vec<_> = submitted.iter().flatten().cloned().collect();
-    let mut following = Following {
-        jobs: client,
-        ids,
-        every: LOOK_HERE_EVERY,
-        workers: Some(place.workers),
-        states: States::new(),
-        used: Duration::ZERO,
-        progress: JobProgress::start(place.progress.mode()),
-    };
+    let mode = place.progress.mode();
+    let mut following = Following::of(client, &submitted, mode);
+    (following.every, following.workers) = (LOOK_HERE_EVERY, Some(place.workers));
     let mut stopped = None;
     following.look().await?;
     if !following.has_ended() {
@@ -121,16 +114,7 @@ async fn on_cluster(
 ) -> Result<Computed, Failure> {
     let mut client = Jobs::connect(address).await?;
     let submitted = submit(&mut client, jobs).await;
-    let ids: Vec<_> = submitted.iter().flatten().cloned().collect();
-    let mut following = Following {
-        jobs: client,
-        ids,
-        every: LOOK_EVERY,
-        workers: None,
-        states: States::new(),
-        used: Duration::ZERO,
-        progress: JobProgress::start(mode),
-    };
+    let mut following = Following::of(client, &submitted, mode);
     let stopped = tokio::select! {
         outcome = following.until_ended(budget) => outcome?,
         exit = stop_requested() => {
@@ -181,6 +165,19 @@ struct Following {
 }
 
 impl Following {
+    /// Begins to follow the jobs that were taken, as those of a coordinator elsewhere.
+    fn of(jobs: Jobs, submitted: &[Result<JobId, Failure>], mode: ProgressMode) -> Self {
+        Self {
+            jobs,
+            ids: submitted.iter().flatten().cloned().collect(),
+            every: LOOK_EVERY,
+            workers: None,
+            states: States::new(),
+            used: Duration::ZERO,
+            progress: JobProgress::start(mode),
+        }
+    }
+
     /// Looks at the jobs until each has ended. Returns a failure if the budget is used up before.
     async fn until_ended(&mut self, budget: &Budget) -> Result<Option<Failure>, Failure> {
         loop {

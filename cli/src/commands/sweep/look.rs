@@ -6,7 +6,7 @@ use super::planning::plan;
 use super::states;
 use crate::Failure;
 use crate::args::{ProgressMode, SweepLook};
-use crate::remote::{Address, Jobs};
+use crate::remote::Address;
 use crate::sweep::Sweep;
 
 pub(super) async fn run(arguments: SweepLook) -> Result<(), Failure> {
@@ -17,10 +17,8 @@ pub(super) async fn run(arguments: SweepLook) -> Result<(), Failure> {
     });
     let looked = async {
         let mut planned = plan(&sweep, ProgressMode::Auto, |_| Ok(())).await;
-        let states = match cluster {
-            Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-            None => states::of_root(&arguments.storage.root, planned.specs()).await?,
-        };
+        let root = &arguments.storage.root;
+        let states = states::of_jobs(cluster, root, planned.specs()).await?;
         planned.follow_retries(&states);
         Ok((planned, states))
     };

@@ -11,7 +11,7 @@ use super::planning::plan;
 use super::states;
 use crate::Failure;
 use crate::args::SweepRetry;
-use crate::remote::{Address, Jobs};
+use crate::remote::Address;
 use crate::sweep::{Budget, Sweep};
 
 pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
@@ -22,10 +22,7 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
     });
     let root = &arguments.storage.root;
     let mut planned = plan(&sweep, arguments.progress.mode(), |_| Ok(())).await;
-    let mut states = match cluster {
-        Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await?,
-        None => states::of_root(root, planned.specs()).await?,
-    };
+    let mut states = states::of_jobs(cluster, root, planned.specs()).await?;
     planned.follow_retries(&states);
     let has_failed_rows = |id: &&JobId| {
         let status = states.get(*id);

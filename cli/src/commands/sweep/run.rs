@@ -12,12 +12,13 @@ use super::states::{self, States};
 use crate::Failure;
 use crate::args::{PlaceOptions, SweepRun};
 use crate::job;
-use crate::remote::{Address, Jobs};
+use crate::remote::Address;
 use crate::sweep::Sweep;
 
 pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     let sweep = Sweep::read(&arguments.file)?;
     let SweepRun { place, batch, .. } = &arguments;
+    let (root, cluster) = (&place.storage.root, address(place));
     let all = batch.memory.or_else(memory::half_of_free);
     let config = whence_worker::Config {
         batch_size: batch.batch_size,
@@ -25,7 +26,7 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         ..whence_worker::Config::default()
     };
     let check = |planned: &PlannedJob| {
-        if place.cluster.is_some() {
+        if cluster.is_some() {
             return Ok(());
         }
         job::memory_of_each(batch, &planned.model, place.workers)?;
@@ -33,7 +34,7 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     };
     let begun = async {
         let planned = plan(&sweep, place.progress.mode(), check).await;
-        let states = states(place, &planned).await?;
+        let states = states::of_jobs(cluster, root, planned.specs()).await?;
         let left = left(&planned, &states);
         if sweep.budget.rows.is_some() {
             sweep
@@ -50,14 +51,10 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         let estimated = estimate::run(&left, &config, &sweep.budget, format);
         return unless_stopped(Box::pin(estimated), told).await;
     }
-    let new: Vec<_> = planned
-        .jobs
-        .values()
-        .map(|job| New::Job(&job.spec))
-        .collect();
+    let new: Vec<_> = planned.specs().map(New::Job).collect();
     let at = Place {
-        root: &place.storage.root,
-        cluster: address(place),
+        root,
+        cluster,
         workers: place.workers,
         config,
         progress: place.progress,
@@ -71,7 +68,7 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         sweep: &sweep,
         planned: &planned,
         states: &states,
-        is_served: at.cluster.is_some(),
+        is_served: cluster.is_some(),
     };
     cells.conclude(computed.stopped)
 }
@@ -81,13 +78,6 @@ fn address(place: &PlaceOptions) -> Option<Address<'_>> {
         url,
         access: &place.access,
     })
-}
-
-async fn states(place: &PlaceOptions, planned: &Planned) -> Result<States, Failure> {
-    match address(place) {
-        Some(address) => states::of_coordinator(&mut Jobs::connect(address).await?).await,
-        None => states::of_root(&place.storage.root, planned.specs()).await,
-    }
 }
 
 /// Returns the jobs that are not complete.

@@ -11,7 +11,7 @@ use whence_schemas::store::{self, SlotStore, read_footer};
 use whence_schemas::{JobId, JobSpec, Plan, layout};
 
 use crate::Failure;
-use crate::remote::Jobs;
+use crate::remote::{Address, Jobs};
 use crate::results::get;
 
 /// Footers read at the same time.
@@ -19,6 +19,18 @@ const READS_AT_ONCE: usize = 16;
 
 /// The status of each job that was submitted.
 pub(in crate::commands) type States = HashMap<JobId, JobStatus>;
+
+/// Asks the coordinator of `cluster`, or looks into the storage root at `root` without one.
+pub(super) async fn of_jobs(
+    cluster: Option<Address<'_>>,
+    root: &str,
+    jobs: impl Iterator<Item = &JobSpec>,
+) -> Result<States, Failure> {
+    match cluster {
+        Some(address) => of_coordinator(&mut Jobs::connect(address).await?).await,
+        None => of_root(root, jobs).await,
+    }
+}
 
 /// Asks a coordinator.
 pub(super) async fn of_coordinator(jobs: &mut Jobs) -> Result<States, Failure> {
@@ -31,10 +43,7 @@ pub(super) async fn of_coordinator(jobs: &mut Jobs) -> Result<States, Failure> {
 
 /// Looks into the storage root at `root`, where no job was submitted if it is not there yet. Looks for
 /// the jobs that computed failed rows again, too.
-pub(super) async fn of_root(
-    root: &str,
-    jobs: impl Iterator<Item = &JobSpec>,
-) -> Result<States, Failure> {
+async fn of_root(root: &str, jobs: impl Iterator<Item = &JobSpec>) -> Result<States, Failure> {
     let mut states = States::new();
     if store::local_root(root).is_some_and(|path| !path.exists()) {
         return Ok(states);
