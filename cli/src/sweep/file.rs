@@ -91,10 +91,11 @@ pub(super) fn parse(text: &str) -> Result<SweepFile, Failure> {
         .map_err(|error| Failure::request(error.to_string()))
 }
 
-/// Returns how a value is written in one line.
+/// Returns how a value is written in one line. Lines end up on terminals, so a text with other
+/// characters is quoted.
 pub(super) fn word(value: &OrderedJson) -> String {
     match value {
-        OrderedJson::Text(text) => text.clone(),
+        OrderedJson::Text(text) if !text.contains(char::is_control) => text.clone(),
         other => other.to_string(),
     }
 }
@@ -121,6 +122,14 @@ mod tests {
                 refused.message()
             );
         }
+    }
+
+    #[test]
+    fn a_value_is_one_line_that_a_terminal_shows_as_it_is() {
+        let text = |text: &str| word(&OrderedJson::Text(text.to_owned()));
+        assert_eq!(text("a b"), "a b");
+        assert_eq!(text("a\nb"), r#""a\nb""#);
+        assert!(!text("\u{1b}[31mred").contains('\u{1b}'));
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn excluded(file: &SweepFile, axes: &[Axis]) -> Result<Vec<Condition>, Failure> 
             let at = at.ok_or_else(|| {
                 Failure::request(format!("`exclude` names `{name}`, which is not an axis"))
             })?;
-            let named = match value {
+            let named: Vec<_> = match value {
                 OrderedJson::List(items) => items.iter().map(word).collect(),
                 value => vec![word(value)],
             };
@@ -209,6 +209,11 @@ fn excluded(file: &SweepFile, axes: &[Axis]) -> Result<Vec<Condition>, Failure> 
             if let Some(label) = named.iter().find(|label| !there(label)) {
                 return Err(Failure::request(format!(
                     "`exclude` names `{name}: {label}`, which is not a value of that axis"
+                )));
+            }
+            if named.is_empty() {
+                return Err(Failure::request(format!(
+                    "`exclude` names no value of the axis `{name}`; leave it out to mean all of them"
                 )));
             }
             labels[at] = Some(named);
@@ -346,6 +351,10 @@ axes:
                 "`method: limes`",
             ),
             ("axes: {method: [lime]}\nexclude: [{}]", "is empty"),
+            (
+                "axes: {method: [lime]}\nexclude: [{method: []}]",
+                "names no value of the axis `method`",
+            ),
             (
                 "axes: {method: [lime]}\nexclude: [{method: lime}]",
                 "no cells",
