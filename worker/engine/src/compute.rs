@@ -1,12 +1,14 @@
 //! How much a device computes at once. All code that splits work into batches, passes and chunks
 //! asks here.
 //!
-//! The host has one lane per thread, and row counts measured on CPUs. A GPU will have one lane and
-//! passes of several thousand rows. No other code counts threads or free memory, and no result
-//! depends on these sizes.
+//! The host has one lane per thread, and row counts measured on CPUs. A device has one lane, because
+//! its kernels run one after the other, and passes of several thousand rows, because a kernel takes
+//! some microseconds to start. No other code counts threads or free memory, and no result depends on
+//! these sizes.
 
 use crate::Error;
 use crate::footprint::Footprint;
+use crate::kernels::Place;
 use crate::memory::MemoryBudget;
 use crate::model::Transformer;
 
@@ -21,6 +23,10 @@ const MOST_CHUNK_ROWS: usize = 512;
 /// such a pass keeps more memory per row.
 const MOST_PATH_ROWS: usize = 256;
 
+/// Most rows of a pass or a chunk on a device. Derived from the sizes of products that keep a large
+/// GPU busy, not measured: no GPU was at hand.
+const MOST_DEVICE_ROWS: usize = 8192;
+
 /// Most elements of one block of logits: 64 MiB in single precision.
 const MOST_LOGITS: usize = 16 << 20;
 
@@ -31,6 +37,8 @@ pub(crate) struct ComputeBudget {
     pub(crate) lanes: usize,
     /// Most rows of one pass.
     pub(crate) pass_rows: usize,
+    /// Most rows of one pass over several points of a path.
+    pub(crate) path_rows: usize,
     /// Most rows of one chunk of a backward pass.
     pub(crate) chunk_rows: usize,
     /// Limit on working memory, not counting the model.
@@ -54,12 +62,22 @@ pub(crate) struct PieceSizes {
 }
 
 impl ComputeBudget {
-    /// Returns the budget of the host's CPUs.
-    pub(crate) fn of_host(memory: MemoryBudget) -> Self {
+    /// Returns the budget of a computation at `place` that may take this much `memory`.
+    pub(crate) fn of(place: &Place, memory: MemoryBudget) -> Self {
+        if place.is_memory() {
+            return Self {
+                lanes: rayon::current_num_threads(),
+                pass_rows: MOST_PASS_ROWS,
+                path_rows: MOST_PATH_ROWS,
+                chunk_rows: MOST_CHUNK_ROWS,
+                memory,
+            };
+        }
         Self {
-            lanes: rayon::current_num_threads(),
-            pass_rows: MOST_PASS_ROWS,
-            chunk_rows: MOST_CHUNK_ROWS,
+            lanes: 1,
+            pass_rows: MOST_DEVICE_ROWS,
+            path_rows: MOST_DEVICE_ROWS,
+            chunk_rows: MOST_DEVICE_ROWS,
             memory,
         }
     }
@@ -86,7 +104,7 @@ impl ComputeBudget {
         PieceSizes {
             lanes: self.lanes,
             pass_rows,
-            path_rows: pass_rows.min(MOST_PATH_ROWS),
+            path_rows: pass_rows.min(self.path_rows),
             chunk_rows: self.memory.rows(of_chunks, self.chunk_rows),
             logits: self.memory.logits(footprint.logit(), MOST_LOGITS),
         }
@@ -112,7 +130,7 @@ mod tests {
     fn sizes(lanes: usize, memory: MemoryBudget) -> PieceSizes {
         let budget = ComputeBudget {
             lanes,
-            ..ComputeBudget::of_host(memory)
+            ..ComputeBudget::of(&Place::memory(), memory)
         };
         budget.sizes(&random_llama(DType::F32), 0)
     }
@@ -133,7 +151,7 @@ mod tests {
 
     #[test]
     fn passes_beside_a_pass_share_its_rows() {
-        let budget = ComputeBudget::of_host(MemoryBudget::Unbounded);
+        let budget = ComputeBudget::of(&Place::memory(), MemoryBudget::Unbounded);
         let model = random_llama(DType::F32);
         assert_eq!(budget.sizes(&model, 3).pass_rows, MOST_PASS_ROWS / 4);
         assert_eq!(budget.sizes(&model, 10_000).pass_rows, 1);

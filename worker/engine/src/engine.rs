@@ -4,6 +4,8 @@
 //! scores, and the pipeline of aggregators reduces the result. `regimes` splits the examples that
 //! one forward pass cannot serve. `steps` offers the stages one by one.
 
+#[cfg(test)]
+mod device_tests;
 mod explain;
 mod explained;
 mod prepare;
@@ -54,6 +56,7 @@ pub struct Engine {
     /// The most recently used sampler. Consecutive jobs usually name the same one, so it is not
     /// loaded again.
     sampler: Mutex<Option<(SamplerSource, Arc<Sampler>)>>,
+    place: Place,
 }
 
 impl Engine {
@@ -71,7 +74,7 @@ impl Engine {
         Self::load_at(path, dtype, free, Place::memory())
     }
 
-    /// Like [`Self::load_within`], for computing at `place`. Bounds of memory are those of the host.
+    /// Like [`Self::load_within`], for computing at `place`, whose memory `free` is about.
     pub fn load_at(
         path: &Path,
         dtype: Dtype,
@@ -81,13 +84,14 @@ impl Engine {
         let opened = Opened::open(path, dtype)?;
         let notices = opened.model.notices().to_vec();
         Ok(Self {
-            model: opened.model.at(place).load(free)?,
+            model: opened.model.at(place.clone()).load(free)?,
             tokenizer: opened.tokenizer,
             generation: opened.generation,
             dropout: opened.dropout,
             path: path.to_owned(),
             notices,
             sampler: Mutex::new(None),
+            place,
         })
     }
 
@@ -148,7 +152,7 @@ impl Engine {
             )?,
             seed: 0,
             spec,
-            budget: ComputeBudget::of_host(MemoryBudget::Unbounded),
+            budget: self.budget(MemoryBudget::Unbounded),
         };
         attributor.boundaries()?;
         let vocabulary = self.model.spec().vocabulary;
@@ -172,7 +176,12 @@ impl Engine {
 
     /// Fails if not even the smallest possible example fits into `bytes` of working memory.
     pub fn check_memory(&self, bytes: u64) -> Result<(), Error> {
-        ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(Footprint::of(&self.model))
+        self.budget(MemoryBudget::Bytes(bytes))
+            .check_least(Footprint::of(&self.model))
+    }
+
+    fn budget(&self, memory: MemoryBudget) -> ComputeBudget {
+        ComputeBudget::of(&self.place, memory)
     }
 
     /// Returns whether the model has an encoder.
@@ -192,7 +201,7 @@ pub fn check_memory(path: &Path, dtype: Dtype, bytes: u64) -> Result<(), Error> 
     let files = ModelFiles::open(path)?;
     let spec = model::architectures::spec(&files.config()?)?;
     let footprint = Footprint::new(&spec, model::precision(dtype));
-    ComputeBudget::of_host(MemoryBudget::Bytes(bytes)).check_least(footprint)
+    ComputeBudget::of(&Place::memory(), MemoryBudget::Bytes(bytes)).check_least(footprint)
 }
 
 /// A validated specification, bound to a loaded model.
@@ -230,7 +239,7 @@ impl Attributor<'_> {
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
         Self {
-            budget: ComputeBudget::of_host(MemoryBudget::Bytes(bytes)),
+            budget: self.engine.budget(MemoryBudget::Bytes(bytes)),
             ..self
         }
     }
@@ -330,7 +339,7 @@ impl Attributor<'_> {
     }
 
     /// Explains `instances` together. If that fails, explains them one by one, so that only the
-    /// instances at fault get an error.
+    /// instances at fault get an error; or half of them at a time if a device is full.
     fn explain_each(&self, instances: &[Instance]) -> Vec<Result<Explained, Error>> {
         match self.explain_in_runs(instances) {
             Ok(explained) => explained,
@@ -338,9 +347,9 @@ impl Attributor<'_> {
                 instances.iter().map(|_| Err(Error::Stopped)).collect()
             }
             Err(error) if instances.len() == 1 => vec![Err(error)],
-            Err(_) => instances
-                .iter()
-                .flat_map(|instance| self.explain_each(std::slice::from_ref(instance)))
+            Err(error) => error
+                .parts(instances)
+                .flat_map(|part| self.explain_each(part))
                 .collect(),
         }
     }

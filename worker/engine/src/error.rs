@@ -1,6 +1,7 @@
 //! The errors of the engine, and whom each of them concerns.
 
 use std::path::PathBuf;
+use std::slice::Chunks;
 
 /// The result of tensor operations, unless another error type is given.
 pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
@@ -233,6 +234,16 @@ pub enum Error {
         /// Memory the budget allows, in bytes.
         budget: u64,
     },
+    /// The device's memory is full, although by our estimate everything should have fit.
+    #[error(
+        "the device's memory is full: another {} did not fit; use a device with more memory, or end \
+         what else runs on it",
+        rounded_up(*bytes as u64)
+    )]
+    DeviceFull {
+        /// What did not fit, in bytes.
+        bytes: usize,
+    },
     /// Not even the smallest possible example fits into the memory budget.
     #[error(
         "--memory allows {} MiB, and this model needs at least {} MiB for the shortest text; raise --memory",
@@ -268,7 +279,42 @@ pub enum Error {
     },
     /// A tensor operation failed. Our code should have made shapes and types fit, so this is a bug.
     #[error("tensor operation failed")]
-    Compute(#[from] candle_core::Error),
+    Compute(#[source] candle_core::Error),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        match FullDevice::find(&error) {
+            Some(FullDevice { bytes }) => Self::DeviceFull { bytes: *bytes },
+            None => Self::Compute(error),
+        }
+    }
+}
+
+/// What the memory of a device had no room for, as tensor operations report it.
+#[derive(Debug, thiserror::Error)]
+#[error("the device has no {bytes} bytes of memory left")]
+pub(crate) struct FullDevice {
+    pub(crate) bytes: usize,
+}
+
+impl From<FullDevice> for candle_core::Error {
+    fn from(full: FullDevice) -> Self {
+        // The variant of candle that keeps an error as what it is.
+        Self::Cuda(Box::new(full)).bt()
+    }
+}
+
+impl FullDevice {
+    /// Returns what a device had no room for, if that is what `error` is about.
+    pub(crate) fn find(error: &candle_core::Error) -> Option<&Self> {
+        use candle_core::Error;
+        match error {
+            Error::WithBacktrace { inner, .. } | Error::Context { inner, .. } => Self::find(inner),
+            Error::Cuda(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Code of an example that needs more memory than is allowed. With more, it could be attributed.
@@ -304,10 +350,20 @@ impl Error {
             | Self::Positions { .. }
             | Self::NotFinite { .. }
             | Self::TooLarge { .. }
+            | Self::DeviceFull { .. }
             | Self::Tokenize { .. }
             | Self::Messages { .. } => ErrorScope::Example,
             Self::Stopped => ErrorScope::Stopped,
             Self::Compute(_) => ErrorScope::Internal,
+        }
+    }
+
+    /// Returns the parts of `items` to try after all of them together have failed: halves if a device
+    /// was full, else each of them alone.
+    pub(crate) fn parts<'i, T>(&self, items: &'i [T]) -> Chunks<'i, T> {
+        match self {
+            Self::DeviceFull { .. } => items.chunks(items.len().div_ceil(2).max(1)),
+            _ => items.chunks(1),
         }
     }
 
@@ -354,7 +410,7 @@ impl Error {
             Self::MemoryTooSmall { .. } => "memory_too_small",
             Self::Stopped => "stopped",
             Self::NotFinite { .. } => "not_finite",
-            Self::TooLarge { .. } => OUT_OF_MEMORY,
+            Self::TooLarge { .. } | Self::DeviceFull { .. } => OUT_OF_MEMORY,
             Self::Tokenize { .. } => "tokenize",
             Self::Messages { .. } => "messages",
             Self::Compute(_) => "internal",

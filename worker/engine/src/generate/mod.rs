@@ -104,7 +104,7 @@ impl Generation<'_> {
     }
 
     /// Continues the prompts of a run together. If that fails, continues them one by one, so that
-    /// only the prompt that causes the failure fails.
+    /// only the prompt that causes the failure fails; or half of them at a time if a device is full.
     fn of_run(self, prompts: &[&Prompt]) -> Vec<Continued> {
         match self.together(prompts) {
             Ok(sequences) => sequences.into_iter().map(Ok).collect(),
@@ -112,9 +112,9 @@ impl Generation<'_> {
                 prompts.iter().map(|_| Err(Error::Stopped)).collect()
             }
             Err(error) if prompts.len() == 1 => vec![Err(error)],
-            Err(_) => {
-                let each = prompts.iter().map(std::slice::from_ref);
-                each.flat_map(|prompt| self.of_run(prompt)).collect()
+            Err(error) => {
+                let parts = error.parts(prompts);
+                parts.flat_map(|prompts| self.of_run(prompts)).collect()
             }
         }
     }

@@ -26,7 +26,7 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// Reduces `values`, of which there is at least one. `order` is that of the norm.
+    /// Reduces `values`, at least one number. `order` is that of the norm.
     pub fn reduce(self, values: &[f64], order: f64) -> f64 {
         let pick = |better: fn(f64, f64) -> bool| {
             let first = values.iter().copied().reduce(|best, v| {

@@ -98,7 +98,7 @@ pub(crate) fn remove_values(
     }
 }
 
-/// Returns the weights of a query on its tokens in each of `layers`, of which there is at least one,
+/// Returns the weights of a query on its tokens in each of `layers`, at least one,
 /// and in each of their query heads `heads`. `[tokens, layers, heads]`
 pub(crate) fn weights_of_query(
     layers: &[&AttentionTrace],

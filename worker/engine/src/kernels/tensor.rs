@@ -4,9 +4,9 @@
 //! function of one of the kernels; what reads or writes single numbers goes through `host`. The
 //! numbers of a tensor never change once it is made, so a clone shares them.
 //!
-//! An operation computes where its operands lie. What is made from numbers of the host lies in main
-//! memory until it meets a tensor on a device, and is then copied there. As weights lie where the
-//! model was put, so does everything that comes out of them.
+//! An operation computes where its operands are. A tensor that is made from numbers of the host is in
+//! main memory until an operation combines it with a tensor on a device; then it is copied there. The
+//! weights are on the model's device, so everything that is computed from them is there, too.
 
 use std::sync::Arc;
 
@@ -163,7 +163,7 @@ impl Tensor {
         }
     }
 
-    /// Joins `tensors`, of which there is at least one, along dimension `dim`.
+    /// Joins `tensors`, at least one, along dimension `dim`.
     pub fn cat<T: AsRef<Self>>(tensors: &[T], dim: usize) -> Result<Self> {
         let tensors: Vec<_> = tensors.iter().map(AsRef::as_ref).collect();
         if let Some(device) = tensors.iter().find_map(|tensor| tensor.device()) {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::kernels::{DeviceChoice, Place, Tensor, distance, host, rows};
+use crate::kernels::{Place, Tensor, distance, host, rows};
 use crate::sides::Side;
 
 /// Tiny models of every supported family, one folder each.
@@ -64,7 +64,7 @@ fn load(folder: &Path, place: &Place) -> Transformer {
 
 #[test]
 fn every_family_computes_on_a_device_what_it_computes_in_main_memory() {
-    let emulated = Place::open(DeviceChoice::Emulated).unwrap();
+    let device = Place::under_test();
     let folders = std::fs::read_dir(FAMILIES).unwrap();
     let mut folders: Vec<_> = folders.map(|folder| folder.unwrap().path()).collect();
     folders.sort();
@@ -72,7 +72,7 @@ fn every_family_computes_on_a_device_what_it_computes_in_main_memory() {
     let mut failures = Vec::new();
     for folder in folders {
         let [here, there] =
-            [&Place::memory(), &emulated].map(|place| computed(&load(&folder, place)));
+            [&Place::memory(), &device].map(|place| computed(&load(&folder, place)));
         assert_eq!(here.len(), there.len());
         for ((what, here), (_, there)) in here.iter().zip(&there) {
             let there = there.in_memory().unwrap();

@@ -113,9 +113,13 @@ impl OpenedModel {
     /// computes in, weights that are stored in half precision stay that way and are widened where
     /// they are used. The numbers are the same; a pass takes a little longer.
     ///
-    /// Fails if a file is damaged, or if a number is not finite.
+    /// Fails if a file is damaged, if a number is not finite, or if the weights do not fit on a device
+    /// in any precision.
     pub fn load(self, free: Option<u64>) -> Result<Transformer, Error> {
         let memory = self.memory();
+        if let Some(free) = free.filter(|free| memory.least() > *free && self.is_for_device()) {
+            return Err(self.too_large(memory.least(), free));
+        }
         if free.is_some_and(|free| memory.needs_halves(free)) {
             info!(
                 path = %self.checkpoint.path().display(),
@@ -127,6 +131,21 @@ impl OpenedModel {
             return Transformer::load(self.spec, &self.checkpoint.keeping_halves());
         }
         Transformer::load(self.spec, &self.checkpoint)
+    }
+
+    fn is_for_device(&self) -> bool {
+        !self.checkpoint.place().is_memory()
+    }
+
+    /// The system finds room for what main memory does not have; a device does not.
+    fn too_large(&self, needed: u64, free: u64) -> Error {
+        let (needed, free) = (needed.div_ceil(1 << 20), free >> 20);
+        Error::ModelRefused {
+            path: self.checkpoint.path().to_owned(),
+            reason: format!("needs {needed} MiB of the device's memory, and {free} MiB are free"),
+            next: "use a device with more memory, a smaller `--dtype`, or `--device cpu`"
+                .to_owned(),
+        }
     }
 }
 

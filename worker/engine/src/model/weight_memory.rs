@@ -23,6 +23,22 @@ impl WeightMemory {
             kept: weight_bytes(whole, checkpoint.dtype())
                 .saturating_add(weight_bytes(halves, DType::F16)),
         }
+        .packed(checkpoint.place().is_memory())
+    }
+
+    /// Linear maps in main memory are packed twice, for the forward and for the backward pass. On a
+    /// device one copy serves both.
+    fn packed(self, is_in_memory: bool) -> Self {
+        let packings = if is_in_memory { 2 } else { 1 };
+        Self {
+            widened: self.widened.saturating_mul(packings),
+            kept: self.kept.saturating_mul(packings),
+        }
+    }
+
+    /// Returns what the weights need at least.
+    pub(super) fn least(self) -> u64 {
+        self.kept.min(self.widened)
     }
 
     /// Returns whether the weights fit into `free` bytes only if half precision is kept.
@@ -31,9 +47,7 @@ impl WeightMemory {
     }
 }
 
-/// Returns the bytes that `numbers` weights need in `dtype`. Linear maps are packed twice, for the
-/// forward and for the backward pass.
+/// Returns the bytes that `numbers` numbers have in `dtype`.
 fn weight_bytes(numbers: u64, dtype: DType) -> u64 {
-    const PACKINGS: u64 = 2;
-    numbers.saturating_mul(PACKINGS * dtype.size_in_bytes() as u64)
+    numbers.saturating_mul(dtype.size_in_bytes() as u64)
 }

@@ -8,20 +8,14 @@ mod agreement;
 mod attention;
 mod autograd;
 
-use std::sync::LazyLock;
-
 use candle_core::Tensor as Candle;
 
-use super::place::{DeviceChoice, Place};
+use super::place::Place;
 use super::tensor::Tensor;
 
-/// The emulated device: its kernels are compiled once.
-static EMULATED: LazyLock<Place> =
-    LazyLock::new(|| Place::open(DeviceChoice::Emulated).expect("a C++ compiler"));
-
-/// Returns every place that kernels compute in on this machine.
+/// Returns every place that is tested.
 fn places() -> [Place; 2] {
-    [Place::memory(), EMULATED.clone()]
+    [Place::memory(), Place::under_test()]
 }
 
 /// Returns a tensor of candle as one of the kernels, at `place`.

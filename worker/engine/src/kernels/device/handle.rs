@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Error};
 
-use crate::error::Result;
+use crate::error::{FullDevice, Result};
 use crate::kernels::driver::{Address, Driver, DriverError, Launch, Product};
 
 /// A device that is in use. Clones are the same device.
@@ -69,9 +69,19 @@ impl Device {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the name of this kind of device.
+    /// Returns what a job asks for that wants such a device.
+    pub(in crate::kernels) fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    /// Returns the name of this model of device.
     pub(in crate::kernels) fn class(&self) -> String {
         self.0.class()
+    }
+
+    /// Returns the bytes of memory that nobody has reserved yet.
+    pub(in crate::kernels) fn free_memory(&self) -> std::result::Result<u64, DriverError> {
+        self.0.free_memory()
     }
 
     /// Runs `blocks` blocks of the kernel `kernel` in `precision`; nothing if there are none.
@@ -165,6 +175,10 @@ impl Drop for Memory {
     }
 }
 
+/// Makes what the driver says an error of tensors.
 fn failed(error: DriverError) -> Error {
-    Error::wrap(error)
+    match error {
+        DriverError::OutOfMemory { bytes } => FullDevice { bytes }.into(),
+        error => Error::wrap(error),
+    }
 }

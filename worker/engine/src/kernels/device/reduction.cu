@@ -103,7 +103,7 @@ KERNEL(largest_distances, (const Real *a, const Real *b, double *out, Size width
     if (threadIdx.x == 0) out[blockIdx.x] = largest;
 }
 
-// The cosine of the angle between a row of `a` and a row of `b`, of which there are `others`.
+// The cosine of the angle between a row of `a` and a row of `b`, which has `others` rows.
 KERNEL(cosines, (const Real *a, const Real *b, double *out, Size width, Size others)) {
     const Real *left = a + (Size)blockIdx.x / others * width;
     const Real *right = b + (Size)blockIdx.x % others * width;

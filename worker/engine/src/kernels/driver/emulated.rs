@@ -1,9 +1,9 @@
-//! A device that is none: the same kernels, compiled as C++ and run in main memory.
+//! An emulated device: the kernels of a GPU, compiled as C++ and run in main memory.
 //!
 //! It is for tests, and only programs built with the feature `emulated` have it. Blocks have one
-//! thread and run one after the other, so it shows everything but races between threads. A product
-//! stands for one of `cuBLAS`. New memory holds what is not a number, so that a kernel that leaves a
-//! number unwritten, or reads one that nobody wrote, is found out.
+//! thread and run one after the other, so it finds every fault except races between threads. Matrix
+//! products are our own instead of `cuBLAS`'s. New memory is filled with NaN, so that a test notices
+//! a kernel that leaves a number unwritten, or that reads one before it is written.
 //!
 //! The C++ compiler runs once per version of the sources.
 
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::DType;
 use libloading::{Library, Symbol};
@@ -28,7 +28,7 @@ use crate::kernels::cpu::gemm::{Strided, WriteMode, small_product};
 /// How the compiler is called.
 const OPTIONS: [&str; 6] = ["-x", "c++", "-std=c++17", "-O2", "-shared", "-fPIC"];
 
-/// A word of what is not a number, in any precision.
+/// Eight bytes that are NaN in either precision.
 const POISON: u64 = u64::MAX;
 
 /// The emulated device.
@@ -36,20 +36,35 @@ const POISON: u64 = u64::MAX;
 pub(in crate::kernels) struct Emulated {
     single: Library,
     double: Library,
-    allocations: Mutex<HashMap<u64, Box<[u64]>>>,
+    /// Bytes of memory that it has.
+    capacity: usize,
+    memory: Mutex<Memory>,
+}
+
+/// What is reserved of the memory.
+#[derive(Debug, Default)]
+struct Memory {
+    allocations: HashMap<u64, Box<[u64]>>,
+    reserved: usize,
 }
 
 /// A compiled kernel: the number of blocks, and a pointer to each argument.
 type Kernel = unsafe extern "C" fn(i64, *mut *mut c_void);
 
 impl Emulated {
-    /// Compiles the kernels, or finds them compiled. Fails without a C++ compiler.
-    pub(in crate::kernels) fn open() -> Result<Self, DriverError> {
+    /// Opens a device with `capacity` bytes of memory. Compiles the kernels, or finds them compiled.
+    /// Fails without a C++ compiler.
+    pub(in crate::kernels) fn open(capacity: usize) -> Result<Self, DriverError> {
         Ok(Self {
             single: library(DType::F32)?,
             double: library(DType::F64)?,
-            allocations: Mutex::default(),
+            capacity,
+            memory: Mutex::default(),
         })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,27 +100,36 @@ fn compile(compiler: &str, source: &str, library: &Path) -> Result<(), DriverErr
 }
 
 impl Driver for Emulated {
+    fn kind(&self) -> &'static str {
+        "emulated"
+    }
+
     fn class(&self) -> String {
         "emulated".to_owned()
     }
 
+    fn free_memory(&self) -> Result<u64, DriverError> {
+        Ok((self.capacity - self.memory().reserved) as u64)
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError> {
-        let memory = vec![POISON; bytes.div_ceil(size_of::<u64>()).max(1)].into_boxed_slice();
-        let address = memory.as_ptr() as u64;
-        let mut allocations = self
-            .allocations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        allocations.insert(address, memory);
+        let words = bytes.div_ceil(size_of::<u64>()).max(1);
+        let mut memory = self.memory();
+        let reserved = memory.reserved.saturating_add(words * size_of::<u64>());
+        if reserved > self.capacity {
+            return Err(DriverError::OutOfMemory { bytes });
+        }
+        let numbers = vec![POISON; words].into_boxed_slice();
+        let address = numbers.as_ptr() as u64;
+        memory.reserved = reserved;
+        memory.allocations.insert(address, numbers);
         Ok(Address(address))
     }
 
     fn release(&self, memory: Address) {
-        let mut allocations = self
-            .allocations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        allocations.remove(&memory.0);
+        let mut of_device = self.memory();
+        let released = of_device.allocations.remove(&memory.0);
+        of_device.reserved -= released.map_or(0, |numbers| size_of_val(numbers.as_ref()));
     }
 
     fn upload(&self, bytes: &[u8], to: Address) -> Result<(), DriverError> {

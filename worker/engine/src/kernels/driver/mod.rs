@@ -19,8 +19,14 @@ use candle_core::DType;
 
 /// A device that computes.
 pub(in crate::kernels) trait Driver: Debug + Send + Sync {
-    /// Returns the name of this kind of device: devices of one kind compute the same bits.
+    /// Returns what a job asks for that wants such a device: `cuda`.
+    fn kind(&self) -> &'static str;
+
+    /// Returns the name of this model of device: devices of one class compute the same bits.
     fn class(&self) -> String;
+
+    /// Returns the bytes of memory that nobody has reserved yet.
+    fn free_memory(&self) -> Result<u64, DriverError>;
 
     /// Reserves `bytes` of memory, whose contents are not defined.
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError>;
@@ -62,7 +68,7 @@ pub(in crate::kernels) struct Launch<'a> {
     pub(in crate::kernels) kernel: &'static str,
     /// Precision it computes in: single or double.
     pub(in crate::kernels) precision: DType,
-    /// Blocks of its grid, of which there is at least one.
+    /// Number of blocks in its grid, at least 1.
     pub(in crate::kernels) blocks: usize,
     /// Its arguments, each of them eight bytes.
     pub(in crate::kernels) arguments: &'a [u64],

@@ -56,6 +56,7 @@ library! {
         cuMemPoolSetAttribute: fn(Handle, c_int, *mut c_void),
         cuStreamCreate: fn(*mut Handle, c_uint),
         cuStreamSynchronize: fn(Handle),
+        cuMemGetInfo_v2: fn(*mut usize, *mut usize),
         cuMemAllocAsync: fn(*mut u64, usize, Handle),
         cuMemFreeAsync: fn(u64, Handle),
         cuMemcpyHtoDAsync_v2: fn(u64, *const c_void, usize, Handle),

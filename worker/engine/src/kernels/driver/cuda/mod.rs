@@ -155,9 +155,23 @@ impl Cuda {
 }
 
 impl Driver for Cuda {
+    fn kind(&self) -> &'static str {
+        "cuda"
+    }
+
     fn class(&self) -> String {
         let (major, minor) = self.capability;
         format!("cuda-sm_{major}{minor}")
+    }
+
+    fn free_memory(&self) -> Result<u64, DriverError> {
+        self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: both numbers live through the call.
+        let code =
+            unsafe { (self.libraries.driver.cuMemGetInfo_v2)(&raw mut free, &raw mut total) };
+        self.check("cuMemGetInfo", code)?;
+        Ok(free as u64)
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError> {
