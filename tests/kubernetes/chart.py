@@ -15,6 +15,7 @@ REFUSED = {
     "{root: /data, workers: [{replicas: 2}]}": "name",
     "{root: /data, workers: [{name: cpu}, {name: cpu}]}": "two classes",
     "{root: /data, workers: [{name: cpu, memory: plenty}]}": "memory",
+    "{root: /data, workers: [{name: gpu, device: auto}]}": "device",
     "{root: /data, workers: [{name: cpu, terminationGracePeriodSeconds: 5}]}": "terminationGracePeriodSeconds",
     "{root: /data, workerDefaults: {autoscaling: {enabled: 'yes'}}}": "enabled",
     "{root: /data, env: {WHENCE_CACHE: /elsewhere}}": "WHENCE_CACHE",
