@@ -185,6 +185,21 @@ impl From<whence_engine::Error> for Failure {
     }
 }
 
+impl From<whence_engine::DeviceError> for Failure {
+    fn from(error: whence_engine::DeviceError) -> Self {
+        Self::request(chain(&error)).hint("compute on the processor: `--device cpu`")
+    }
+}
+
+impl From<whence_worker::PlacesError> for Failure {
+    fn from(error: whence_worker::PlacesError) -> Self {
+        match error {
+            whence_worker::PlacesError::Unusable(error) => error.into(),
+            mixed @ whence_worker::PlacesError::Mixed { .. } => Self::request(chain(&mixed)),
+        }
+    }
+}
+
 impl From<whence_coordinator::Error> for Failure {
     fn from(error: whence_coordinator::Error) -> Self {
         Self::of_kind(error.kind(), chain(&error))

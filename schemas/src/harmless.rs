@@ -86,7 +86,7 @@ const OWN_FILES: &str = "the model's own files decide this";
 const UNPADDED: &str = "whence does not pad texts";
 const GENERATION_CACHE: &str = "the cache does not change the results";
 const UNQUANTIZED: &str = "whence does not quantize weights when it loads them";
-const CPU: &str = "whence runs on the CPU";
+const DEVICE: &str = "use --device";
 
 /// Keys of `--attribution-kwargs` that belong to no method or step function in whence.
 pub const ATTRIBUTION: &[Harmless] = &[
@@ -99,7 +99,7 @@ pub const ATTRIBUTION: &[Harmless] = &[
     taken("save_cache", Values::Any, INSEQ_CACHE),
     taken("overwrite_cache", Values::Any, INSEQ_CACHE),
     taken("cache_dir", Values::Any, INSEQ_CACHE),
-    taken("device", Values::Only(&["\"cpu\""]), CPU),
+    taken("device", Values::Only(&["\"cpu\""]), DEVICE),
     taken(
         "output_step_attributions",
         FALSE,
@@ -167,7 +167,7 @@ pub const GENERATION: &[Harmless] = &[
     taken("output_scores", Values::Any, RETURNED),
     taken("output_logits", Values::Any, RETURNED),
     taken("low_memory", Values::Any, MEMORY),
-    taken("synced_gpus", Values::Any, CPU),
+    taken("synced_gpus", Values::Any, DEVICE),
     taken("disable_compile", Values::Any, "whence compiles nothing"),
     taken(
         "skip_special_tokens",
@@ -232,7 +232,7 @@ pub const MODEL: &[Harmless] = &[
     taken(
         "device_map",
         Values::Only(&["\"cpu\"", "\"auto\"", "{\"\": \"cpu\"}"]),
-        CPU,
+        DEVICE,
     ),
     taken(
         "attn_implementation",

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use whence_engine::RowCounts;
-use whence_schemas::{Attempt, Epoch, Footer, JobSpec, SlotId, SlotKind, slot_file};
+use whence_schemas::{Attempt, Epoch, Footer, JobSpec, SlotId, SlotKind, chain, slot_file};
 
 use crate::computation::attributing::Attributing;
 use crate::computation::in_context::InContext;
@@ -64,7 +64,7 @@ async fn of_kind<C: Computation>(
     for batch in batches {
         rows.extend(rows_of(batch)?);
     }
-    let device = Device::start(config).map_err(|_| Failure::Device)?;
+    let device = Device::start(config).map_err(|error| Failure::Model(chain(&error)))?;
     let never = CancellationToken::new();
     let examples: Vec<_> = rows.iter().map(|row| C::example(row, spec)).collect();
     let groups = examples.chunks(config.batch_size.max(1));

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use whence_schemas::{WorkerClass, WorkerId, cache_folder};
+use whence_engine::DeviceChoice;
+use whence_schemas::{WorkerId, cache_folder};
 
 use crate::{Error, memory};
 
@@ -14,6 +15,16 @@ pub struct Config {
     /// Name of this worker. If absent, a random one.
     #[arg(long, env = "WHENCE_WORKER_ID", value_parser = parse_worker_id)]
     pub id: Option<WorkerId>,
+    /// What to compute on: `cpu`, `cuda` or `cuda:1` for a GPU of Nvidia, several of them as
+    /// `cuda:0,cuda:1`, or `auto` for the first GPU if one can be used and the processor otherwise.
+    #[arg(
+        long,
+        env = "WHENCE_DEVICE",
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    pub device: Vec<DeviceChoice>,
     /// Number of tokens attributed together. More is faster up to a point, and takes more memory.
     #[arg(long, env = "WHENCE_BATCH_TOKENS", default_value_t = 2048)]
     pub batch_tokens: usize,
@@ -22,7 +33,7 @@ pub struct Config {
     pub batch_size: usize,
     /// Working memory of one computation, besides the models: `6GiB`, `512MiB` or bytes. An example
     /// that needs more becomes an error row, and a bound too small for the shortest example is
-    /// refused. Default: half of the machine's free memory.
+    /// refused. Default: half of the device's free memory.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse)]
     pub memory: Option<u64>,
     /// Maximum number of models kept loaded. The least recently used one is dropped first.
@@ -54,6 +65,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             id: None,
+            device: vec![DeviceChoice::Cpu],
             batch_tokens: 2048,
             batch_size: 64,
             memory: None,
@@ -69,15 +81,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns what a worker with these settings computes with on this machine.
-    pub fn class(&self) -> WorkerClass {
-        WorkerClass {
-            device: "cpu".to_owned(),
-            numerics: whence_engine::numerics_class(),
-            memory: self.memory.or_else(memory::half_of_free),
-        }
-    }
-
     /// Returns the folder for results that the store does not take.
     pub(crate) fn spool_folder(&self) -> PathBuf {
         let default = || cache_folder(|name| std::env::var(name).ok()).join("spool");
@@ -100,7 +103,9 @@ impl Config {
 
     /// Returns the arguments that give a worker process these settings.
     pub fn arguments(&self) -> Vec<String> {
+        let devices: Vec<_> = self.device.iter().map(ToString::to_string).collect();
         let mut arguments = vec![
+            format!("--device={}", devices.join(",")),
             format!("--batch-tokens={}", self.batch_tokens),
             format!("--batch-size={}", self.batch_size),
             format!("--loaded-models={}", self.loaded_models),
@@ -166,6 +171,7 @@ mod tests {
     fn a_worker_process_gets_the_settings_it_is_started_with() {
         let all = Config {
             id: Some("w-1".parse().unwrap()),
+            device: vec![DeviceChoice::Cuda(0), DeviceChoice::Cuda(2)],
             batch_tokens: 7,
             batch_size: 3,
             memory: Some(5 << 30),
@@ -209,6 +215,11 @@ mod tests {
         for (option, value, named) in [
             ("--id", "a b", "`a b` is not a worker id"),
             ("--memory", "6 apples", "`apples` is not a memory unit"),
+            (
+                "--device",
+                "cpu,gpu",
+                "`gpu` is not a device; use `cpu`, `cuda`",
+            ),
             ("--orphan-grace", "soon", "--orphan-grace"),
             ("--batch-size", "-1", "--batch-size"),
         ] {

@@ -1,9 +1,11 @@
-//! The thread that owns the device.
+//! The threads that own the devices, one each.
 //!
-//! Only this thread uses the models. Tasks send it groups of examples through a bounded queue and
-//! wait; it computes one group at a time. If a group panics, it is halved until the example at
-//! fault is alone. That example becomes an error, and the rest is computed.
+//! Only its thread uses the models of a device. Tasks send groups of examples through one bounded
+//! queue, from which every thread takes, and wait; a thread computes one group at a time. If a group
+//! panics, it is halved until the example at fault is alone. That example becomes an error, and the
+//! rest is computed.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,31 +14,41 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
-use whence_engine::{RowCounts, Stop};
+use whence_engine::{Place as EnginePlace, RowCounts, Stop};
 use whence_schemas::{JobSpec, RowError, WorkerClass};
 
 use crate::computation::{Bound, Computation, Results, failure};
 use crate::config::Config;
-use crate::error::Failure;
+use crate::error::{Error, Failure};
 use crate::models::{ModelError, Models};
+use crate::places::Places;
 
 /// Number of groups that may wait for the device, so that it never waits while a task prepares the
 /// next group.
 const QUEUE: usize = 2;
 
-/// A handle to the thread that owns the device. Clones share the thread.
+/// A handle to the threads that own the devices. Clones share the threads.
 #[derive(Debug, Clone)]
 pub struct Device {
     place: Place,
-    loaded: Arc<Mutex<Vec<String>>>,
-    counts: Arc<Mutex<RowCounts>>,
+    /// What is known of each device.
+    known: Arc<Mutex<BTreeMap<usize, Known>>>,
+    devices: usize,
     class: Arc<WorkerClass>,
+}
+
+/// What the others see of a device's models.
+#[derive(Debug, Default)]
+struct Known {
+    /// Digests of the loaded models, most recently used first.
+    loaded: Vec<String>,
+    counts: RowCounts,
 }
 
 /// Where groups are computed.
 #[derive(Debug, Clone)]
 enum Place {
-    /// On the thread behind this queue.
+    /// On the threads behind this queue.
     Thread(mpsc::Sender<Request>),
     /// On a thread for which a simulation of time waits, and after this pause.
     Simulated(Arc<Mutex<Models>>, Duration),
@@ -79,22 +91,41 @@ impl Drop for StopOnDrop {
 }
 
 impl Device {
-    /// Starts the thread. It ends when the last handle to it is dropped.
+    /// Opens the devices of `config` and starts their threads, which end when the last handle to them
+    /// is dropped.
     ///
-    /// Of `config`, the bounds count. A computation takes at most about `memory` bytes, or half of the
-    /// free memory if `memory` is absent, or any amount if the system does not report its free memory. Fails if the system
-    /// cannot start a thread.
-    pub fn start(config: &Config) -> std::io::Result<Self> {
+    /// Of `config`, the bounds count as well. A computation takes at most about `memory` bytes, or half
+    /// of the free memory if `memory` is absent, or any amount if the system does not report its free
+    /// memory. Fails if a device cannot be used, or if the system cannot start a thread.
+    pub fn start(config: &Config) -> Result<Self, Error> {
+        let places = Places::open(&config.device, config.memory)?;
+        let (devices, class) = (places.count(), places.class());
+        let mut models = places
+            .into_all()
+            .into_iter()
+            .enumerate()
+            .map(models(config));
         let place = match config.simulated {
-            Some(takes) => Place::Simulated(Arc::new(Mutex::new(models(config)())), takes),
-            None => Place::Thread(start_thread(models(config))?),
+            Some(takes) => {
+                let models = models.next().expect("there is at least one device")();
+                Place::Simulated(Arc::new(Mutex::new(models)), takes)
+            }
+            None => Place::Thread(start_threads(models).map_err(|source| {
+                let action = "start a thread for a device";
+                Error::System { action, source }
+            })?),
         };
         Ok(Self {
             place,
-            loaded: Arc::default(),
-            counts: Arc::default(),
-            class: Arc::new(config.class()),
+            known: Arc::default(),
+            devices,
+            class: Arc::new(class),
         })
+    }
+
+    /// Returns how many devices there are.
+    pub(crate) fn count(&self) -> usize {
+        self.devices
     }
 
     /// Computes `examples` together. Fails as soon as `stopped` is canceled; the device itself is
@@ -152,8 +183,7 @@ impl Device {
         examples: Vec<C::Example>,
         (stop, reply): (Stop, Reply<C>),
     ) -> Work {
-        let (memory, loaded) = (self.class.memory, Arc::clone(&self.loaded));
-        let counts = Arc::clone(&self.counts);
+        let (memory, known) = (self.class.memory, Arc::clone(&self.known));
         // What the engine logs belongs to the attempt that it works for.
         let span = tracing::debug_span!("compute", examples = examples.len());
         Box::new(move |models| {
@@ -164,8 +194,13 @@ impl Device {
                 stop: &stop,
             };
             let results = group.compute::<C>(models, &examples);
-            *loaded.lock().expect("no holder panics") = models.digests();
-            *counts.lock().expect("no holder panics") = models.row_counts();
+            let now = Known {
+                loaded: models.digests(),
+                counts: models.row_counts(),
+            };
+            let mut known = known.lock().expect("no holder panics");
+            known.insert(models.device(), now);
+            drop(known);
             // Sending fails if the task was stopped in the meantime. Then nobody wants the results.
             let _ = reply.send(results);
         })
@@ -178,38 +213,58 @@ impl Device {
 
     /// Returns how many rows went through the models that are loaded.
     pub(crate) fn row_counts(&self) -> RowCounts {
-        *self.counts.lock().expect("no holder panics")
+        let known = self.known.lock().expect("no holder panics");
+        known.values().map(|known| known.counts).sum()
     }
 
-    /// Returns the digests of the loaded models, most recently used first.
+    /// Returns the digests of the loaded models. Those of each device are most recently used first.
     pub fn loaded_models(&self) -> Vec<String> {
-        self.loaded.lock().expect("no holder panics").clone()
+        let known = self.known.lock().expect("no holder panics");
+        let mut all: Vec<String> = Vec::new();
+        for digest in known.values().flat_map(|known| &known.loaded) {
+            if !all.contains(digest) {
+                all.push(digest.clone());
+            }
+        }
+        all
     }
 }
 
 /// Returns what makes the models of a device, on the thread that uses them.
-fn models(config: &Config) -> impl FnOnce() -> Models + Send + 'static {
+fn models(config: &Config) -> impl FnMut((usize, EnginePlace)) -> MakeModels {
     let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
-    move || Models::new(loaded_models, cache_bytes)
+    move |(device, place)| {
+        Box::new(move || Models::new(loaded_models, cache_bytes).on(device, place))
+    }
 }
 
-/// Starts the thread, because a computation would block the async threads for seconds. Returns its queue.
-fn start_thread(
-    models: impl FnOnce() -> Models + Send + 'static,
+/// Makes the models of a device.
+type MakeModels = Box<dyn FnOnce() -> Models + Send>;
+
+/// Starts a thread for each device, because a computation would block the async threads for seconds.
+/// Returns the queue that they all take from.
+fn start_threads(
+    models: impl Iterator<Item = MakeModels>,
 ) -> std::io::Result<mpsc::Sender<Request>> {
-    let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
-    thread::Builder::new()
-        .name("device".to_owned())
-        .spawn(move || {
-            let mut models = models();
-            while let Some(request) = requests.blocking_recv() {
-                // The task may have been stopped while its group was in the queue.
-                if request.stop.is_requested() {
-                    continue;
+    let (queue, requests) = mpsc::channel::<Request>(QUEUE);
+    let requests = Arc::new(Mutex::new(requests));
+    for (device, models) in models.enumerate() {
+        let requests = Arc::clone(&requests);
+        thread::Builder::new()
+            .name(format!("device-{device}"))
+            .spawn(move || {
+                let mut models = models();
+                // One thread waits for the next group, the others for their turn to do so.
+                let next = || requests.lock().expect("no holder panics").blocking_recv();
+                while let Some(request) = next() {
+                    // The task may have been stopped while its group was in the queue.
+                    if request.stop.is_requested() {
+                        continue;
+                    }
+                    (request.work)(&mut models);
                 }
-                (request.work)(&mut models);
-            }
-        })?;
+            })?;
+    }
     Ok(queue)
 }
 

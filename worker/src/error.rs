@@ -5,6 +5,8 @@ use whence_proto::v1::FailureClass;
 use whence_schemas::ErrorKind;
 use whence_schemas::store::StoreError;
 
+use crate::places::PlacesError;
+
 /// Why a worker process ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +44,9 @@ pub enum Error {
         /// Memory that the smallest computation needs, in bytes.
         least: u64,
     },
+    /// The devices cannot be used.
+    #[error(transparent)]
+    Places(#[from] PlacesError),
     /// The folder of `--spool` cannot be written.
     #[error("--spool: `{folder}` cannot be written; name another folder, or --spool-limit 0")]
     Spool {
@@ -76,9 +81,11 @@ impl Error {
     /// Returns the kind of the error, from which the exit status follows.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused { .. } | Self::Access(_) | Self::Memory { .. } | Self::Spool { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Refused { .. }
+            | Self::Access(_)
+            | Self::Memory { .. }
+            | Self::Places(_)
+            | Self::Spool { .. } => ErrorKind::Invalid,
             Self::Coordinator { kind, .. } => *kind,
             Self::Orphaned { .. } | Self::System { .. } => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),

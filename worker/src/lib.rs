@@ -23,6 +23,7 @@ pub mod locate;
 pub mod memory;
 pub mod models;
 mod panics;
+pub mod places;
 mod publish;
 mod spool;
 pub mod table;
@@ -36,4 +37,5 @@ pub mod command;
 
 pub use config::Config;
 pub use error::Error;
+pub use places::{Places, PlacesError};
 pub use session::{Coordinator, run};

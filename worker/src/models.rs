@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use tracing::warn;
 use whence_engine::sampler::SamplerSource;
-use whence_engine::{Engine, RowCounts};
+use whence_engine::{Engine, Place, RowCounts};
 use whence_schemas::job::{Dtype, ModelSource};
 use whence_schemas::{AttributionSpec, chain};
 
@@ -26,6 +26,9 @@ pub struct Models {
     sampler: Option<(ModelSource, PathBuf)>,
     /// Bytes that downloaded models may take on the disk.
     cache_bytes: Option<u64>,
+    /// Number of the device among those of the worker, and the device.
+    device: usize,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,24 @@ impl Models {
             capacity: capacity.max(1),
             sampler: None,
             cache_bytes,
+            device: 0,
+            place: Place::memory(),
         }
+    }
+
+    /// Returns the same cache, of models that compute at `place`, the worker's device number `device`.
+    #[must_use]
+    pub fn on(self, device: usize, place: Place) -> Self {
+        Self {
+            device,
+            place,
+            ..self
+        }
+    }
+
+    /// Returns the number of the device among those of the worker.
+    pub(crate) fn device(&self) -> usize {
+        self.device
     }
 
     /// Returns how many rows went through the loaded models.
@@ -115,7 +135,7 @@ impl Models {
             // Unload before loading: two large models may not fit into memory at the same time.
             self.loaded
                 .drain(..(self.loaded.len() + 1).saturating_sub(self.capacity));
-            load(model, dtype, &self.locate(model)?)?
+            load(model, dtype, &self.locate(model)?, &self.place)?
         };
         self.loaded.push(loaded);
         Ok(&self.loaded.last().expect("one was just pushed").engine)
@@ -162,7 +182,12 @@ impl Models {
     }
 }
 
-fn load(model: &ModelSource, dtype: Dtype, located: &LocatedModel) -> Result<Loaded, ModelError> {
+fn load(
+    model: &ModelSource,
+    dtype: Dtype,
+    located: &LocatedModel,
+    place: &Place,
+) -> Result<Loaded, ModelError> {
     let failed = |source| ModelError::Load {
         path: model.path.clone(),
         source,
@@ -176,7 +201,8 @@ fn load(model: &ModelSource, dtype: Dtype, located: &LocatedModel) -> Result<Loa
             expected,
         });
     }
-    let engine = Engine::load_within(&located.path, dtype, memory::free()).map_err(failed)?;
+    let free = place.free_memory().or_else(memory::free);
+    let engine = Engine::load_at(&located.path, dtype, free, place.clone()).map_err(failed)?;
     for notice in engine.notices() {
         warn!(model = %model.path, %notice, "notice about the model's files");
     }

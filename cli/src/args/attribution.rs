@@ -151,9 +151,6 @@ pub struct AttributionOptions {
     /// Only for models with an encoder.
     #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), action = ArgAction::Set, value_name = "BOOL")]
     pub generate_from_target_prefix: bool,
-    /// Accepted for Inseq's sake; only the CPU is supported.
-    #[arg(long, alias = "dev", value_name = "DEVICE", hide = true)]
-    pub device: Option<String>,
     /// Accepted for Inseq's sake if they change nothing.
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide = true)]
     pub model_kwargs: JsonObject,

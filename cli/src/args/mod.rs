@@ -29,7 +29,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use aggregate::Aggregate;
 pub use attribution::{AttributionOptions, ModelOptions, TextOptions};
-pub use batch::BatchOptions;
+pub use batch::{BatchOptions, DeviceOptions};
 pub use compare::{Compare, CompareMode};
 pub use context::{
     AttributeContext, AttributeContextDataset, ContextFields, ContextMethod, ContextOutput,

@@ -15,16 +15,16 @@ const REFUSED: &[Refused] = &[Refused {
 
 /// Ends the help of commands that have Inseq's flags.
 pub(super) const HELP: &str = "\
-Flags may be written with `_` or `-`. Inseq's --device, --model_kwargs, --aggregate_output
-and --output_step_attributions are accepted if they change nothing (`--device cpu`). Any other
-value, and --dataset_auth_token, are refused with the reason.
+Flags may be written with `_` or `-`. Inseq's --model_kwargs, --aggregate_output and
+--output_step_attributions are accepted if they change nothing. Any other value, and
+--dataset_auth_token, are refused with the reason.
 
 Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
 
 /// Ends the help of `attribute-context`, which in Inseq too has fewer flags.
 pub(super) const CONTEXT_HELP: &str = "\
-Flags may be written with `_` or `-`. Inseq's --device and --model_kwargs are accepted if they
-change nothing (`--device cpu`). Any other value is refused with the reason.
+Flags may be written with `_` or `-`. Inseq's --model_kwargs are accepted if they change nothing.
+Any other value is refused with the reason.
 
 Exit status: 0 done, 1 something failed, 2 invalid request, 130 interrupted.";
 

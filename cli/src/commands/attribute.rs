@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
-use whence_engine::{Attribution, Engine, Example, GivenTexts};
+use whence_engine::{Attribution, Example, GivenTexts};
 use whence_schemas::{AttributionSpec, RowId};
 
 use super::artifacts::{Targets, effective_aggregators, origin_of};
@@ -109,8 +109,8 @@ fn compute(
         ..GivenTexts::default()
     };
     whence_engine::check_request(spec, given)?;
-    let memory = job::memory_of_each(&arguments.batch, model, 1)?;
-    let engine = Engine::load(&model.path, model.dtype)?;
+    let (on, memory) = (&arguments.batch.on, arguments.batch.memory);
+    let (engine, memory) = job::engine(on, memory, model)?;
     for notice in engine.notices() {
         output::warn(notice);
     }

@@ -14,8 +14,7 @@ use super::attribute_context_on_cluster;
 use super::context_result::{present, targets};
 use super::drawing::draw;
 use super::stop::unless_stopped;
-use crate::args::{AttributeContext, BatchOptions, PictureOptions, StrategyName};
-use crate::job::LocatedModel;
+use crate::args::{AttributeContext, PictureOptions, StrategyName};
 use crate::output_pair::OutputPair;
 use crate::{Failure, job, output, questions, viz};
 
@@ -38,14 +37,12 @@ async fn attribute(
     targets: OutputPair,
 ) -> Result<(), Failure> {
     let model = job::locate(&arguments.model).await?;
-    let memory = BatchOptions {
-        batch_size: 1,
-        memory: arguments.memory,
-    };
-    let memory = job::memory_of_each(&memory, &model, 1)?;
-    let seed = arguments.seed;
+    let (on, memory, seed) = (arguments.on.clone(), arguments.memory, arguments.seed);
     let selections = [spec.options.sensitivity, spec.options.cues];
-    let computing = task::spawn_blocking(move || compute(&model, (&spec, &example), memory, seed));
+    let computing = task::spawn_blocking(move || {
+        let engine = job::engine(&on, memory, &model)?;
+        compute(engine, (&spec, &example), seed)
+    });
     let analysis = joined(computing.await)?;
     let attribution = &analysis.result;
     for notice in &attribution.notices {
@@ -58,12 +55,10 @@ async fn attribute(
 }
 
 fn compute(
-    model: &LocatedModel,
+    (engine, memory): (Engine, Option<u64>),
     (spec, example): (&ContextSpec, &ContextExample),
-    memory: Option<u64>,
     seed: u64,
 ) -> Result<ContextAnalysis, Failure> {
-    let engine = Engine::load(&model.path, model.dtype)?;
     for notice in engine.notices() {
         output::warn(notice);
     }

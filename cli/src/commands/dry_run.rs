@@ -34,14 +34,10 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
-    let memory = job::memory_of_each(batch, &model, place.workers)?;
+    let config = job::worker_config(batch, place.workers)?;
+    job::check_memory(&config, &model, place.workers)?;
     drop(arrivals);
-    let spec = Arc::new(spec);
-    let config = whence_worker::Config {
-        batch_size: batch.batch_size,
-        memory,
-        ..whence_worker::Config::default()
-    };
+    let (spec, memory) = (Arc::new(spec), config.memory);
     let estimate = estimate(&spec, &config, TIME_LIMIT).await?;
     let model = whence_engine::check_model(&model.path, model.dtype)?;
     let weights = model.memory.widened;

@@ -1,11 +1,10 @@
 //! `whence retry`: computes the failed rows of a complete job again, as another job.
 
-use whence_worker::memory;
-
 use super::ending::{ended_well, tell_failed_rows, tell_table};
 use super::running::{Ended, Machine, New, Submitted, computed, followed};
 use crate::Failure;
 use crate::args::Retry;
+use crate::job;
 use crate::output::{self, counted};
 use crate::remote::{Address, Jobs};
 use crate::results::Results;
@@ -44,11 +43,7 @@ async fn here(arguments: &Retry) -> Result<Ended, Failure> {
     let machine = Machine {
         root,
         workers: 1,
-        config: whence_worker::Config {
-            batch_size: arguments.batch.batch_size,
-            memory: arguments.batch.memory.or_else(memory::half_of_free),
-            ..whence_worker::Config::default()
-        },
+        config: job::worker_config(&arguments.batch, 1)?,
         progress: arguments.progress,
     };
     computed(New::RetryOf(job.id().clone()), &machine).await

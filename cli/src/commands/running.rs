@@ -143,12 +143,8 @@ async fn here(
 ) -> Result<Ended, Failure> {
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
-    let memory = job::memory_of_each(batch, &model, place.workers)?;
-    let config = whence_worker::Config {
-        batch_size: batch.batch_size,
-        memory,
-        ..whence_worker::Config::default()
-    };
+    let config = job::worker_config(batch, place.workers)?;
+    job::check_memory(&config, &model, place.workers)?;
     job::check_workers(&spec, &config)?;
     let new = New::Job {
         spec: Box::new(spec),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use whence_engine::context::ContextAttribution;
 
-use crate::args::{AttributeContext, ContextMethod, ContextOutput, ModelOptions};
+use crate::args::{AttributeContext, ContextOutput};
 
 /// Every option, under Inseq's name, and in the order in which Inseq writes them.
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ struct DisplayInfo {
 struct MethodInfo<'a> {
     model_name_or_path: &'a str,
     attribution_method: &'a str,
-    device: &'a str,
+    device: String,
     attributed_fn: Option<&'a str>,
     attribution_selectors: Option<&'a [i64]>,
     attribution_aggregators: Option<&'a [String]>,
@@ -87,7 +87,7 @@ impl<'a> ContextInfo<'a> {
     ) -> Self {
         Self {
             output: DisplayInfo::new(&arguments.output),
-            method: MethodInfo::new(&arguments.model, &arguments.method),
+            method: MethodInfo::new(arguments),
             selection: SelectionInfo::new(arguments),
             texts: TextInfo::new(arguments, attribution),
         }
@@ -108,12 +108,14 @@ impl DisplayInfo {
 }
 
 impl<'a> MethodInfo<'a> {
-    fn new(model: &'a ModelOptions, method: &'a ContextMethod) -> Self {
+    fn new(arguments: &'a AttributeContext) -> Self {
+        let (model, method) = (&arguments.model, &arguments.method);
         let selectors = method.attribution_selectors.as_slice();
+        let first = arguments.on.device.first();
         Self {
             model_name_or_path: &model.model,
             attribution_method: &method.attribution_method,
-            device: "cpu",
+            device: first.map_or_else(String::new, ToString::to_string),
             attributed_fn: method.attributed_fn.as_deref(),
             attribution_selectors: Some(selectors).filter(|selectors| !selectors.is_empty()),
             attribution_aggregators: method.attribution_aggregators.as_deref(),

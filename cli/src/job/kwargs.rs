@@ -30,11 +30,6 @@ pub(super) fn check_harmless(
     options: &AttributionOptions,
     model: &ModelOptions,
 ) -> Result<(), Failure> {
-    if let Some(device) = options.device.as_deref().filter(|device| *device != "cpu") {
-        return Err(Failure::request(format!(
-            "whence runs on the CPU, not on `{device}`; remove --device"
-        )));
-    }
     if options.output_step_attributions {
         return Err(Failure::request(
             "--output-step-attributions must be false: Inseq cannot load the files it writes with \

@@ -11,21 +11,22 @@ mod fields;
 mod functions;
 mod hub_name;
 mod kwargs;
+mod machine;
 mod model;
 mod rows;
 
 use whence_schemas::job::NUMERICS_VERSION;
 use whence_schemas::{AttributionSpec, ContextOptions, JobSpec};
-use whence_worker::memory;
 
 use crate::Failure;
-use crate::args::{BatchOptions, JobOptions, ModelOptions};
+use crate::args::{JobOptions, ModelOptions};
 pub(crate) use attribution::attribution;
 pub(crate) use context::{ContextFlags, context, context_job};
 pub(crate) use context_info::ContextInfo;
 pub(crate) use dataset::location;
 pub(crate) use fields::RowFields;
 pub(crate) use functions::aggregators;
+pub(crate) use machine::{check_memory, check_workers, engine, worker_config};
 pub(crate) use model::{KnownModels, LocatedModel, address, locate, locate_sampler};
 pub(crate) use rows::Rows;
 
@@ -92,40 +93,4 @@ pub(crate) async fn specification_with(
         numerics_version: NUMERICS_VERSION,
     };
     Ok((spec, model))
-}
-
-/// Fails if the workers of this machine, which have the settings `config`, lack what a job asks for.
-pub(crate) fn check_workers(spec: &JobSpec, config: &whence_worker::Config) -> Result<(), Failure> {
-    let (asked, class) = (&spec.workers, config.class());
-    if asked.accept(&class) {
-        return Ok(());
-    }
-    let refused = format!("the job asks for workers with {asked}; here they have {class}");
-    Err(Failure::request(refused).hint("run it where such workers are, with `--cluster URL`"))
-}
-
-/// Returns the working memory in bytes that each of `workers` workers may use. `None` if
-/// `--memory` was not given and the system does not report its free memory.
-///
-/// Fails if a worker's share would not be enough even for the shortest text.
-pub(crate) fn memory_of_each(
-    batch: &BatchOptions,
-    model: &LocatedModel,
-    workers: u16,
-) -> Result<Option<u64>, Failure> {
-    let Some(all) = batch.memory.or_else(memory::half_of_free) else {
-        return Ok(None);
-    };
-    let each = all / u64::from(workers.max(1));
-    let checked = whence_engine::check_memory(&model.path, model.dtype, each);
-    match checked {
-        Err(error @ whence_engine::Error::MemoryTooSmall { .. }) if workers > 1 => {
-            let shared = format!("each of {workers} workers has its share of --memory: {error}");
-            Err(Failure::request(shared).hint("or start fewer `--workers`"))
-        }
-        checked => {
-            checked?;
-            Ok(Some(each))
-        }
-    }
 }

@@ -138,7 +138,7 @@ fn wrong_requests_are_refused_by_name() {
     llama(&["--special-tokens-to-keep", "<brk>"]).is_refused_with(&["`<brk>` is not a special"]);
     llama(&["-o", "-"]).is_refused_with(&["--no-show-viz"]);
     llama(&["--memory", "1"]).is_refused_with(&["raise --memory"]);
-    llama(&["--device", "cuda"]).is_refused_with(&["`cuda`"]);
+    llama(&["--device", "cuda:907"]).is_refused_with(&["`cuda:907` cannot be used"]);
     whence(&["attribute-context", "-m", "m"]).is_refused_with(&["--input-current-text"]);
 }
 

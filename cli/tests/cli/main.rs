@@ -20,6 +20,7 @@ mod compare;
 mod context;
 mod context_dataset;
 mod dataset;
+mod devices;
 mod doctor_storage;
 mod export;
 mod help;

@@ -117,8 +117,9 @@ fn flags_that_cannot_be_served_say_why() {
     with(&["--chat", r#"{"sistem": "x"}"#])
         .is_refused_with(&["--chat: unknown option `sistem`, did you mean `system`?"]);
     with(&["--dataset_auth_token", "x"]).is_refused_with(&["set HF_TOKEN"]);
-    with(&["--device", "cuda"])
-        .is_refused_with(&["whence runs on the CPU, not on `cuda`; remove --device"]);
+    with(&["--device", "gpu"]).is_refused_with(&["`gpu` is not a device; use `cpu`, `cuda`"]);
+    // No machine has so many GPUs; most have no library of CUDA either.
+    with(&["--device", "cuda:907"]).is_refused_with(&["`cuda:907` cannot be used", "--device cpu"]);
     with(&["--output_step_attributions", "true"]).is_refused_with(&["must be false"]);
 }
 

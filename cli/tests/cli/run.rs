@@ -57,6 +57,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .env_remove("RUST_LOG")
         .env_remove("WHENCE_LOG_FORMAT")
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .env_remove("WHENCE_DEVICE")
         .env_remove("WHENCE_MEMORY")
         .env_remove("WHENCE_ROOT")
         .env_remove("WHENCE_COORDINATOR");

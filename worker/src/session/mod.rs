@@ -1,8 +1,8 @@
 //! The life of a worker: register, acquire, work, renew, report, drain.
 //!
 //! Leases are only for efficiency, so a worker that loses its coordinator goes on with the tasks it
-//! has, commits them, and reports when a coordinator answers again. Two tasks run at once, so that
-//! one computes while the other fetches or uploads. [`link`] makes the calls, [`retry`] waits for a
+//! has, commits them, and reports when a coordinator answers again. Two tasks for each device run at
+//! once, so that one computes while the other fetches or uploads. [`link`] makes the calls, [`retry`] waits for a
 //! coordinator that does not answer, [`heartbeat`] renews the leases of the [`running`] tasks, and
 //! [`report`] tells the coordinator how they ended.
 
@@ -43,7 +43,7 @@ use link::{Link, Registered};
 use report::Report;
 use running::RunningTasks;
 
-/// Number of tasks at once: one computes while the other fetches or uploads.
+/// Number of tasks at once for each device: one computes while the other fetches or uploads.
 const CREDITS: usize = 2;
 /// Pause before a coordinator that is shutting down is asked again. Its successor needs a moment to
 /// start.
@@ -68,10 +68,7 @@ pub async fn run(
         return Err(Error::Memory { allowed, least });
     }
     config.check_spool()?;
-    let device = Device::start(&config).map_err(|source| {
-        let action = "start the device's thread";
-        Error::System { action, source }
-    })?;
+    let device = Device::start(&config)?;
     let session = Session {
         link: Link::new(coordinator, id.clone(), device.class()),
         id,
@@ -133,7 +130,7 @@ impl Session {
         tasks: &mut JoinSet<()>,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
-        let credits = Arc::new(Semaphore::new(CREDITS));
+        let credits = Arc::new(Semaphore::new(CREDITS * self.device.count()));
         loop {
             let mut free = tokio::select! {
                 free = Arc::clone(&credits).acquire_owned() => vec![free.expect("never closed")],

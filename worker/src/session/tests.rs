@@ -23,7 +23,7 @@ use super::{WHILE_DRAINING, run};
 use crate::error::Error;
 use crate::lease::{Lease, LeaseError};
 use crate::testing::sent;
-use crate::{Config, Coordinator};
+use crate::{Config, Coordinator, Places};
 
 mod computing;
 
@@ -70,7 +70,9 @@ impl Stage {
         Link::new(
             self.coordinator.clone(),
             "w".parse().unwrap(),
-            config().class(),
+            Places::open(&config().device, config().memory)
+                .unwrap()
+                .class(),
         )
     }
 }

@@ -54,9 +54,6 @@ pub struct ContextMethod {
     /// Accepted for Inseq's sake if they change nothing.
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "{}", hide = true)]
     pub model_kwargs: JsonObject,
-    /// Accepted for Inseq's sake; only the CPU is supported.
-    #[arg(long, alias = "dev", value_name = "DEVICE", hide = true)]
-    pub device: Option<String>,
     /// Which numbers to compute in the cases where Inseq's differ from what the model really does.
     #[arg(long, value_enum, default_value_t = CompatName::None)]
     pub compat: CompatName,
@@ -83,7 +80,6 @@ impl ContextMethod {
             end_pos: None,
             skip_special_tokens: false,
             generate_from_target_prefix: false,
-            device: self.device.clone(),
             model_kwargs: self.model_kwargs.clone(),
             output_step_attributions: false,
             aggregate_output: false,

@@ -8,7 +8,7 @@ use clap::Args;
 use whence_worker::memory;
 
 use super::attribution::ModelOptions;
-use super::batch::BatchOptions;
+use super::batch::{BatchOptions, DeviceOptions};
 use super::dataset::{DatasetPlace, JobOptions, PlaceOptions};
 use super::service::ClusterOptions;
 pub use method::{ContextMethod, ContextSelection, Weight};
@@ -35,9 +35,12 @@ pub struct AttributeContext {
     pub seed: u64,
     /// Working memory of the computation, besides the model: `6GiB`, `512MiB` or bytes.
     ///
-    /// Default: half of the machine's free memory.
+    /// Default: half of the device's free memory.
     #[arg(long, env = "WHENCE_MEMORY", value_parser = memory::parse, value_name = "SIZE")]
     pub memory: Option<u64>,
+    /// What to compute on.
+    #[command(flatten)]
+    pub on: DeviceOptions,
     /// What counts as context-sensitive, and as a cue.
     #[command(flatten)]
     pub selection: ContextSelection,

@@ -6,6 +6,7 @@ mod inspection;
 mod model;
 mod storage;
 
+use whence_engine::{DeviceChoice, Place};
 use whence_proto::access::AccessOptions;
 use whence_schemas::{chain, store};
 
@@ -24,6 +25,7 @@ pub(super) async fn run(arguments: DoctorOptions) -> Result<(), Failure> {
     output::line(&format!("memory       {}", memory()))?;
     output::line(&format!("instructions {}", instructions().join(" ")))?;
     output::line(&format!("numerics     {}", whence_engine::numerics_class()))?;
+    output::line(&format!("gpu          {}", gpu()))?;
     let mut failures = 0;
     if let Some(name) = &arguments.model {
         let found = model::inspect(name, arguments.revision.as_deref()).await;
@@ -71,6 +73,19 @@ async fn check_coordinator(url: &str, access: &AccessOptions) -> Result<String, 
     let mut jobs = Jobs::connect(Address { url, access }).await.map_err(said)?;
     let count = jobs.list().await.map_err(said)?.len() as u64;
     Ok(format!("answers; it has {}", output::counted(count, "job")))
+}
+
+/// Returns what `--device cuda` would compute on, or why it cannot be used.
+fn gpu() -> String {
+    let place = match Place::open(DeviceChoice::Cuda(0)) {
+        Ok(place) => place,
+        Err(error) => return format!("none; {}", chain(&error)),
+    };
+    let class = place.numerics_class();
+    match place.free_memory() {
+        Some(bytes) => format!("{class}, {} GiB free", bytes >> 30),
+        None => class,
+    }
 }
 
 /// Returns the machine's available and total memory in words, as reported by `/proc/meminfo`.

@@ -3,7 +3,6 @@
 use indexmap::IndexSet;
 use whence_proto::v1::JobState;
 use whence_schemas::JobId;
-use whence_worker::memory;
 
 use super::cells_table::Cells;
 use super::computing::{New, Place, compute};
@@ -11,6 +10,7 @@ use super::planning::plan;
 use super::states;
 use crate::Failure;
 use crate::args::SweepRetry;
+use crate::job;
 use crate::remote::Address;
 use crate::sweep::{Budget, Sweep};
 
@@ -38,11 +38,7 @@ pub(super) async fn run(arguments: SweepRetry) -> Result<(), Failure> {
         root,
         cluster,
         workers: 1,
-        config: whence_worker::Config {
-            batch_size: arguments.batch.batch_size,
-            memory: arguments.batch.memory.or_else(memory::half_of_free),
-            ..whence_worker::Config::default()
-        },
+        config: job::worker_config(&arguments.batch, 1)?,
         progress: arguments.progress,
     };
     let new: Vec<_> = failed.iter().cloned().map(New::RetryOf).collect();

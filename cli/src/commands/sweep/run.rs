@@ -1,7 +1,6 @@
 //! `whence sweep run`.
 
 use whence_proto::v1::JobState;
-use whence_worker::memory;
 
 use super::super::stop::unless_stopped;
 use super::cells_table::Cells;
@@ -19,17 +18,15 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
     let sweep = Sweep::read(&arguments.file)?;
     let SweepRun { place, batch, .. } = &arguments;
     let (root, cluster) = (&place.storage.root, address(place));
-    let all = batch.memory.or_else(memory::half_of_free);
-    let config = whence_worker::Config {
-        batch_size: batch.batch_size,
-        memory: all.map(|all| all / u64::from(place.workers.max(1))),
-        ..whence_worker::Config::default()
+    let config = match cluster {
+        Some(_) => whence_worker::Config::default(),
+        None => job::worker_config(batch, place.workers)?,
     };
     let check = |planned: &PlannedJob| {
         if cluster.is_some() {
             return Ok(());
         }
-        job::memory_of_each(batch, &planned.model, place.workers)?;
+        job::check_memory(&config, &planned.model, place.workers)?;
         job::check_workers(&planned.spec, &config)
     };
     let begun = async {
