@@ -38,6 +38,7 @@ mod run;
 mod schedules;
 mod sharing;
 mod sql;
+mod sql_agreement;
 mod sql_files;
 mod storage;
 mod sweeps;

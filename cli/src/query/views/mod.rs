@@ -15,8 +15,11 @@ mod context_attributions;
 mod context_cues;
 mod context_sensitive_tokens;
 mod contexts;
+mod drift;
 mod examples;
 mod failures;
+mod pairwise;
+mod run_params;
 mod sequence_scores;
 mod slots;
 mod step_scores;
@@ -41,6 +44,7 @@ use crate::Failure;
 pub const VIEWS: &[View] = &[
     catalog_tables::JOBS,
     catalog_tables::RUNS,
+    run_params::VIEW,
     examples::VIEW,
     steps::VIEW,
     step_scores::VIEW,
@@ -49,6 +53,8 @@ pub const VIEWS: &[View] = &[
     alignments::VIEW,
     token_stats::VIEW,
     word_attributions::VIEW,
+    pairwise::VIEW,
+    drift::VIEW,
     sequence_scores::VIEW,
     context_sensitive_tokens::VIEW,
     context_attributions::VIEW,
