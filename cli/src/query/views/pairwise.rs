@@ -62,10 +62,12 @@ fn query() -> String {
     let same = same
         .map(|name| format!("a.{name} = b.{name}"))
         .join(" AND ");
+    // Ranks are unsigned in Polars, so they are converted before they are subtracted.
+    let moved = "(CAST(a.rank AS DOUBLE) - CAST(b.rank AS DOUBLE))";
     let steps = format!(
         "SELECT a.job AS job, b.job AS other_job, a.side AS side, a.example_id AS example_id, \
          a.sample AS sample, a.step AS step, count(*) AS tokens, max(a.rank) AS own, max(b.rank) AS others, \
-         sum(CAST(a.rank - b.rank AS DOUBLE) * CAST(a.rank - b.rank AS DOUBLE)) AS distance, \
+         sum({moved} * {moved}) AS distance, \
          sum(CASE WHEN a.rank = 1 AND b.rank = 1 THEN 1.0 ELSE 0.0 END) AS strongest, \
          sum(CASE WHEN a.rank <= {STRONGEST} AND b.rank <= {STRONGEST} THEN 1.0 ELSE 0.0 END) AS shared, \
          sum(CASE WHEN a.rank <= {STRONGEST} THEN 1.0 ELSE 0.0 END) AS top, \
