@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
-use whence_engine::{Place as EnginePlace, RowCounts, Stop};
+use whence_engine::{Place, RowCounts, Stop};
 use whence_schemas::{JobSpec, RowError, WorkerClass};
 
 use crate::computation::{Bound, Computation, Results, failure};
@@ -30,7 +30,7 @@ const QUEUE: usize = 2;
 /// A handle to the threads that own the devices. Clones share the threads.
 #[derive(Debug, Clone)]
 pub struct Device {
-    place: Place,
+    threads: Threads,
     /// What is known of each device.
     known: Arc<Mutex<BTreeMap<usize, Known>>>,
     devices: usize,
@@ -45,19 +45,19 @@ struct Known {
     counts: RowCounts,
 }
 
-/// Where groups are computed.
+/// What groups are computed on.
 #[derive(Debug, Clone)]
-enum Place {
-    /// On the threads behind this queue.
-    Thread(mpsc::Sender<Request>),
-    /// On a thread for which a simulation of time waits, and after this pause.
+enum Threads {
+    /// The threads behind this queue.
+    Real(mpsc::Sender<Request>),
+    /// A thread for which a simulation of time waits, and after this pause.
     Simulated(Arc<Mutex<Models>>, Duration),
 }
 
-impl Place {
+impl Threads {
     async fn take(&self, request: Request) -> Result<(), Failure> {
         match self {
-            Self::Thread(queue) => {
+            Self::Real(queue) => {
                 let sent = queue.send(request).await;
                 sent.map_err(|_| Failure::Device)
             }
@@ -105,18 +105,18 @@ impl Device {
             .into_iter()
             .enumerate()
             .map(models(config));
-        let place = match config.simulated {
+        let threads = match config.simulated {
             Some(takes) => {
                 let models = models.next().expect("there is at least one device")();
-                Place::Simulated(Arc::new(Mutex::new(models)), takes)
+                Threads::Simulated(Arc::new(Mutex::new(models)), takes)
             }
-            None => Place::Thread(start_threads(models).map_err(|source| {
+            None => Threads::Real(start_threads(models).map_err(|source| {
                 let action = "start a thread for a device";
                 Error::System { action, source }
             })?),
         };
         Ok(Self {
-            place,
+            threads,
             known: Arc::default(),
             devices,
             class: Arc::new(class),
@@ -143,7 +143,7 @@ impl Device {
             work: self.work::<C>(spec, examples, (stop.0.clone(), reply)),
         };
         let computed = async {
-            self.place.take(request).await?;
+            self.threads.take(request).await?;
             results.await.map_err(|_| Failure::Device)?
         };
         tokio::select! {
@@ -231,7 +231,7 @@ impl Device {
 }
 
 /// Returns what makes the models of a device, on the thread that uses them.
-fn models(config: &Config) -> impl FnMut((usize, EnginePlace)) -> MakeModels {
+fn models(config: &Config) -> impl FnMut((usize, Place)) -> MakeModels {
     let (loaded_models, cache_bytes) = (config.loaded_models, config.model_cache);
     move |(device, place)| {
         Box::new(move || Models::new(loaded_models, cache_bytes).on(device, place))
