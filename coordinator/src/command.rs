@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use whence_schemas::user_path;
 
-use crate::access::AccessOptions;
+use crate::access::{AccessOptions, Visitors};
 use crate::{Config, Coordinator, Error, http, server, standby};
 
 /// How long callers of a coordinator wait that has just been started. One that does not serve by then is
@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Address to listen on. Port 0 picks a free port.
     #[arg(long, env = "WHENCE_LISTEN", default_value = "127.0.0.1:7700")]
     listen: String,
-    /// Address for HTTP: `/healthz`, `/readyz` and `/metrics` for Prometheus. Default: none.
+    /// Address for HTTP: the dashboard, `/healthz`, `/readyz` and `/metrics` for Prometheus. Default: none.
     #[arg(long, env = "WHENCE_HTTP_LISTEN", value_name = "ADDRESS")]
     http_listen: Option<String>,
     /// URL by which workers reach the storage root, if it differs from the coordinator's.
@@ -94,7 +94,8 @@ async fn serve(arguments: Arguments, shutdown: CancellationToken) -> Result<(), 
         ..Config::new(arguments.root)
     };
     let (coordinator, known) = watch::channel(None);
-    let answering = answer(http, known, shutdown.clone());
+    let visitors = arguments.access.visitors(&access);
+    let answering = answer(http, known, visitors, shutdown.clone());
     let leading = async {
         tokio::select! {
             free = stand_by(&config, &mut incoming) => free?,
@@ -112,13 +113,14 @@ async fn serve(arguments: Arguments, shutdown: CancellationToken) -> Result<(), 
 async fn answer(
     http: Option<(TcpListener, SocketAddr)>,
     known: http::Serving,
+    visitors: Visitors,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let Some((listener, address)) = http else {
         return Ok(());
     };
     info!(%address, "answering over HTTP");
-    http::serve(listener, known, shutdown).await
+    http::serve(listener, known, visitors, shutdown).await
 }
 
 /// Waits as long as another coordinator serves the root. After a while, callers are hung up on.

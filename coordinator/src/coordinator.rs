@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use whence_schemas::store;
 
 use crate::admission;
@@ -25,6 +25,9 @@ use crate::standby;
 use crate::state::State;
 use crate::traces::Traces;
 use crate::{Config, Error};
+
+/// The coordinator of a process, once it serves; none while it starts or is in reserve.
+pub type Serving = watch::Receiver<Option<Arc<Coordinator>>>;
 
 /// A coordinator that serves one storage root.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What a coordinator answers over HTTP: whether it runs, whether it serves, and its metrics.
+//! What a coordinator answers over HTTP: whether it runs, whether it serves, its metrics, and the pages of
+//! its dashboard.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,10 +11,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Coordinator, Error, metrics};
+use crate::access::Visitors;
+pub use crate::coordinator::Serving;
+use crate::dashboard::{self, Site};
+use crate::{Error, metrics};
 
 /// Listens on `address`, where port 0 means any free port. Returns the actual address as well.
 pub async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
@@ -24,25 +27,28 @@ pub async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, bound))
 }
 
-/// The coordinator, once it serves; none while it starts or is in reserve.
-pub type Serving = watch::Receiver<Option<Arc<Coordinator>>>;
-
 /// Answers until `shutdown`, also before there is a coordinator: a supervisor must not take one in
-/// reserve for dead.
+/// reserve for dead. `visitors` says who may open the dashboard; the other paths are open to everybody.
 pub async fn serve(
     listener: TcpListener,
     serving: Serving,
+    visitors: Visitors,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let site = Site::new(serving.clone(), visitors, shutdown.clone());
+    let site = Arc::new(site);
     let router = Router::new()
         .route("/healthz", get(async || "runs\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
-        .with_state(serving);
+        .with_state(serving)
+        .merge(dashboard::router(Arc::clone(&site)))
+        .into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         served = axum::serve(listener, router) => {
             served.map_err(|error| refused("the given listener", &error, ""))
         }
+        never = site.watch() => match never {},
         () = shutdown.cancelled() => Ok(()),
     }
 }
@@ -85,8 +91,10 @@ fn refused(address: &str, error: &std::io::Error, next: &str) -> Error {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::access::Admission;
     use crate::testing::Stage;
 
     /// Returns the answer to a request, with its head.
@@ -106,7 +114,11 @@ mod tests {
         let (listener, address) = listen("127.0.0.1:0").await.unwrap();
         let shutdown = CancellationToken::new();
         let (coordinator, known) = watch::channel(None);
-        let serving = serve(listener, known, shutdown.clone());
+        let visitors = Visitors {
+            admission: Admission::Everybody,
+            are_anywhere: false,
+        };
+        let serving = serve(listener, known, visitors, shutdown.clone());
         let asking = async {
             assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
             assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));

@@ -10,7 +10,7 @@
 //! * [`durable`] writes the coordinator's objects to the store and reads them back after a restart.
 //! * [`access`] says who may call, and what jobs may name.
 //! * `service` translates between these and gRPC; [`server`] listens and serves;
-//!   [`http`] answers whether it serves, with its `metrics`.
+//!   [`http`] answers whether it serves, with its `metrics` and the pages of its `dashboard`.
 //!
 //! Two things must stay true. First, the store alone says what has been computed: if a coordinator
 //! loses its memory, or two of them serve the same root, that costs time but never a row. Second,
@@ -53,6 +53,7 @@ mod retry;
 
 mod ipc;
 
+mod dashboard;
 pub mod http;
 mod metrics;
 

@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn the_page_lists_the_catalog() {
-        let mut page = "# Metrics\n\nA coordinator with `--http-listen ADDRESS` answers three paths over \
-             HTTP: `/metrics` in the format of Prometheus, `/healthz` with status 200 while the process runs, \
+        let mut page = "# Metrics\n\nA coordinator with `--http-listen ADDRESS` serves its \
+             [dashboard](dashboard.md) there, and answers three paths for programs: `/metrics` in the format of Prometheus, `/healthz` with status 200 while the process runs, \
              and `/readyz` with 200 while it serves: 503 when it shuts down or a newer coordinator has taken \
              over. Metrics hold numbers only, so none of the three asks for a token.\n\n\
              | metric | kind | what it counts |\n|---|---|---|\n"

@@ -17,6 +17,7 @@ pub mod tokens;
 pub use caller::Caller;
 pub use guard::Guard;
 pub use options::AccessOptions;
-pub use requirements::Access;
+pub use requirements::{Access, Admission, Visitors};
 pub use roles::Role;
+pub(crate) use roles::may;
 pub use tenancy::{Bounds, Tenancy};

@@ -8,7 +8,7 @@ use clap::Args;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::places::Place;
-use super::requirements::Access;
+use super::requirements::{Access, Admission, Visitors};
 use super::tenancy::Tenancy;
 use super::tokens::Tokens;
 use crate::Error;
@@ -75,6 +75,22 @@ impl AccessOptions {
         };
         let parsed = Tenancy::parse(&read("--tenants", path)?);
         parsed.map_err(|reason| refused("--tenants", path, reason))
+    }
+
+    /// Returns who may open the dashboard of a coordinator with these requirements.
+    ///
+    /// The dashboard answers over plain HTTP, so that without `--insecure` it is for browsers on this
+    /// machine, at the end of a tunnel, or behind a proxy that encrypts.
+    pub(crate) fn visitors(&self, access: &Access) -> Visitors {
+        let admission = match &access.tokens {
+            Some(tokens) => Admission::Holders(Arc::clone(tokens)),
+            None if self.tls_client_ca.is_some() => Admission::Nobody,
+            None => Admission::Everybody,
+        };
+        Visitors {
+            admission,
+            are_anywhere: self.insecure,
+        }
     }
 
     /// Reads the files. Fails if one cannot be used, or if other machines could reach `address` without
@@ -164,6 +180,33 @@ mod tests {
                 .tokens
                 .is_some_and(|tokens| tokens.holder("secret").is_some())
         );
+    }
+
+    #[test]
+    fn the_dashboard_asks_for_no_less_than_the_coordinator() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        std::fs::write(&tokens, line("v", Role::Viewer, None, "secret")).unwrap();
+        let here = address("127.0.0.1:1");
+        let open = AccessOptions::default();
+        let visitors = open.visitors(&open.load(here).unwrap());
+        assert!(matches!(visitors.admission, Admission::Everybody));
+        assert!(!visitors.are_anywhere);
+        let with_tokens = AccessOptions {
+            tokens: Some(tokens),
+            insecure: true,
+            ..AccessOptions::default()
+        };
+        let visitors = with_tokens.visitors(&with_tokens.load(here).unwrap());
+        assert!(matches!(visitors.admission, Admission::Holders(_)));
+        assert!(visitors.are_anywhere);
+        // Who must show a certificate to call must not get in without one.
+        let with_certificates = AccessOptions {
+            tls_client_ca: Some("ca.pem".into()),
+            ..AccessOptions::default()
+        };
+        let visitors = with_certificates.visitors(&Access::default());
+        assert!(matches!(visitors.admission, Admission::Nobody));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) fn is_open(call: &str) -> bool {
 }
 
 /// Returns whether the holders of a role may make a call. Calls that are not listed are for admins.
-pub(super) fn may(role: Role, call: &str) -> bool {
+pub(crate) fn may(role: Role, call: &str) -> bool {
     let listed = CALLS.iter().find(|(name, _)| *name == call);
     role == Role::Admin || listed.is_some_and(|(_, roles)| roles.contains(&role))
 }

@@ -66,6 +66,11 @@ impl Lease {
         }
     }
 
+    /// Returns how long ago the lease was granted.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.since)
+    }
+
     /// Renews the lease. Reports may arrive out of order, so the reported progress never goes down.
     ///
     /// Waiting for the store counts as progress: another attempt would have to wait too.
@@ -125,6 +130,7 @@ mod tests {
     fn reports_that_overtake_each_other_take_no_progress_back() {
         let mut lease = granted();
         lease.renew(done(3, 20), at(110), RULES.ttl);
+        assert_eq!(lease.age(at(110)), Duration::from_secs(10));
         lease.renew(done(2, 30), at(115), RULES.ttl);
         lease.renew(done(1, 10), at(120), RULES.ttl);
         let expected = Lease {

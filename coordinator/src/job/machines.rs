@@ -27,7 +27,27 @@ struct Life {
     heard: Timestamp,
 }
 
+/// A worker that was heard from recently.
+#[derive(Debug, Clone, Copy)]
+pub struct Presence<'m> {
+    /// Its name.
+    pub worker: &'m WorkerId,
+    /// What it computes with, if it said so.
+    pub class: Option<&'m WorkerClass>,
+    /// When it was last heard.
+    pub heard: Timestamp,
+}
+
 impl Machines {
+    /// Returns the workers that were heard from recently, sorted by name.
+    pub fn present(&self) -> impl Iterator<Item = Presence<'_>> {
+        self.there.iter().map(|(worker, life)| Presence {
+            worker,
+            class: self.classes.get(worker),
+            heard: life.heard,
+        })
+    }
+
     /// Records that a worker was heard.
     pub fn heard(&mut self, worker: &WorkerId, now: Timestamp) {
         let life = Life {
@@ -125,6 +145,8 @@ mod tests {
         assert_eq!(risk(&machines, 50), (0, 50));
         assert!(machines.expire(at(100), silence));
         assert_eq!(machines.num_there(), 1);
+        let present = machines.present().map(|it| (it.worker, it.heard));
+        assert_eq!(present.collect::<Vec<_>>(), [(&worker("a"), at(100))]);
         assert_eq!(risk(&machines, 0), (1, 140));
         assert!(!machines.expire(at(100), silence));
     }

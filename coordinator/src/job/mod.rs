@@ -40,7 +40,7 @@ mod work;
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
 pub use lease::{Done, Lease};
-pub use machines::Machines;
+pub use machines::{Machines, Presence};
 pub use rules::Rules;
 pub use share::Share;
 pub use slot::{Closing, Fill, FillKind, SlotState};
@@ -355,6 +355,12 @@ impl Job {
             SlotState::Pending { not_before } => Some((id, *not_before)),
             _ => None,
         })
+    }
+
+    /// Returns every lease with its slot, backups included.
+    pub fn leased(&self) -> impl Iterator<Item = (&SlotId, &Lease)> {
+        let of_slot = |id| self.leases_of(id).iter().map(move |lease| (id, lease));
+        self.leased.iter().flat_map(of_slot)
     }
 
     /// Returns every lease of the job, backups included.
