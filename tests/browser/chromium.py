@@ -102,8 +102,12 @@ class Chromium:
 
     def open(self, path):
         """Opens a file and waits until it is loaded and drawn. Returns the milliseconds it took."""
+        return self.visit(Path(path).absolute().as_uri())
+
+    def visit(self, url):
+        """Opens an address and waits until it is loaded and drawn. Returns the milliseconds it took."""
         self.events.clear()
-        self.call("Page.navigate", url=Path(path).absolute().as_uri())
+        self.call("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
         return self.run(DRAWN)
 
@@ -158,8 +162,8 @@ class Chromium:
         shot = self.call("Page.captureScreenshot", **kind)
         Path(path).write_bytes(base64.b64decode(shot["data"]))
 
-    def complaints(self):
-        """Returns what went wrong since the page was opened, and what it asked of a network."""
+    def complaints(self, own="file:"):
+        """Returns what went wrong since the page was opened, and what it asked of others than `own`."""
         said = []
         for event in self.events:
             method, details = event.get("method"), event.get("params", {})
@@ -169,6 +173,6 @@ class Chromium:
                 said.append(details["entry"]["text"])
             elif method == "Network.requestWillBeSent":
                 url = details["request"]["url"]
-                if not url.startswith(("file:", "blob:")):
+                if not url.startswith((own, "blob:")):
                     said.append(f"asked for {url}")
         return said

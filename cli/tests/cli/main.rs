@@ -19,6 +19,7 @@ mod cluster;
 mod compare;
 mod context;
 mod context_dataset;
+mod dashboard;
 mod dataset;
 mod devices;
 mod doctor_storage;

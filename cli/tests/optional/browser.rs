@@ -1,4 +1,4 @@
-//! The HTML pages in a headless Chromium.
+//! The HTML pages and the dashboard in a headless Chromium.
 
 use std::process::Command;
 
@@ -6,7 +6,16 @@ use crate::run::fixture;
 
 /// Hovers, clicks, searches, sorts and measures in a headless Chromium.
 pub(crate) fn pages_work_in_a_browser() {
-    let script = fixture("browser/check.py");
+    check("browser/check.py");
+}
+
+/// Looks at a coordinator with 1,000 jobs and 200 workers, follows changes, logs in and acts.
+pub(crate) fn the_dashboard_works_in_a_browser() {
+    check("browser/dashboard.py");
+}
+
+fn check(script: &str) {
+    let script = fixture(script);
     let checked = Command::new("python3")
         .args([&script, "--whence", env!("CARGO_BIN_EXE_whence")])
         .output()

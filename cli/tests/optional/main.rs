@@ -66,6 +66,11 @@ fn main() -> ExitCode {
             run: browser::pages_work_in_a_browser,
         },
         OptionalTest {
+            name: "the_dashboard_works_in_a_browser",
+            need: Need::Program("chromium"),
+            run: browser::the_dashboard_works_in_a_browser,
+        },
+        OptionalTest {
             name: "inseq_loads_aggregates_and_shows_saved_files",
             need: Need::Package("inseq"),
             run: inseq::inseq_loads_aggregates_and_shows_saved_files,
