@@ -161,6 +161,45 @@ fn what_would_change_the_numbers_is_refused() {
     assert_names(&message, &["choose 5 of 4 experts"]);
 }
 
+fn are_refused(cases: &[(&str, &str, Value)]) {
+    for (name, field, value) in cases {
+        let message = refusal(name, |folder| set(folder, field, value.clone()));
+        assert_names(&message, &["config.json", field]);
+    }
+}
+
+/// The same in mixtures of experts and other later families.
+#[test]
+fn a_switch_of_a_later_family_that_is_not_served_is_named() {
+    let recurrent = json!(["mamba", "attention"]);
+    let unknown = json!(["dense", "recurrent"]);
+    are_refused(&[
+        ("bigbird_pegasus", "attention_type", json!("windowed")),
+        ("deepseek_v2", "norm_topk_prob", json!(true)),
+        ("deepseek_v2", "topk_method", json!("random")),
+        ("deepseek_v3", "scoring_func", json!("softmax")),
+        ("deepseek_v3", "v_head_dim", json!(11)),
+        ("deepseek_v3", "moe_layer_freq", json!(2)),
+        ("ernie4_5_moe", "use_bias", json!(true)),
+        ("gemma3", "text_config", json!({"model_type": "rwkv"})),
+        ("granitemoehybrid", "layer_types", recurrent),
+        ("iquestcoder", "use_sliding_window", json!(true)),
+        ("mellum", "mlp_layer_types", unknown),
+        ("mvp", "use_prompt", json!(true)),
+        ("olmo3", "rope_parameters", json!({"rope_type": "default"})),
+        ("olmoe", "clip_qkv", json!(8.0)),
+        ("openai-gpt", "afn", json!("tanh")),
+        ("t5gemma", "encoder", Value::Null),
+    ]);
+    // Groups that have fewer experts than a row has to choose.
+    let message = refusal("deepseek_v3", |folder| {
+        set(folder, "num_experts_per_tok", json!(5));
+    });
+    assert_names(&message, &["choose 5 experts in 2 of 4 groups"]);
+    let message = refusal("codegen", |folder| set(folder, "n_head", json!(2)));
+    assert_names(&message, &["2 attention heads", "4 parts"]);
+}
+
 /// A configuration switch that we do not support and that changes what the model computes.
 #[test]
 fn a_switch_that_is_not_served_is_named() {
@@ -176,10 +215,7 @@ fn a_switch_that_is_not_served_is_named() {
         ("mpt", "logit_scale", json!("inv_sqrt_d_model")),
         ("mpt", "norm_type", json!("rmsnorm")),
     ];
-    for (name, field, value) in cases {
-        let message = refusal(name, |folder| set(folder, field, value));
-        assert_names(&message, &["config.json", field]);
-    }
+    are_refused(&cases);
     for (field, value) in [
         ("alibi", json!(false)),
         ("qk_ln", json!(true)),

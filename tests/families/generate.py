@@ -6,6 +6,7 @@ Environment (CPU only):
     .venv/bin/python tests/families/generate.py            # all of them
     .venv/bin/python tests/families/generate.py gpt2 t5    # some
     .venv/bin/python tests/families/generate.py --maps     # only the maps, for existing models
+    .venv/bin/python tests/families/generate.py --list     # only the model types of transformers
 
 Each folder has `config.json`, `model.safetensors` (weights are bfloat16 numbers, so that they are
 small, and exact in every precision), and the truth, computed in float64 with eager attention:
@@ -19,6 +20,9 @@ small, and exact in every precision), and the truth, computed in float64 with ea
   for the last target, each step from a pass over its own prefix. `attention` is the mean over
   heads. `value_zeroing` compares the hidden states of passes in which attention finds zeros for the
   values of one token in one layer. `[prefix tokens, layers]`, step after step.
+
+`transformers.json` beside this script lists the model types with which transformers generates text. The
+value is the `model_type` in the configuration, which differs for those that are another family's models.
 
 transformers rounds to single precision inside norms, softmaxes and heads, whatever the model's
 precision; `in_double_precision` removes these roundings. Only the rotary and sinusoidal angles stay in
@@ -291,9 +295,328 @@ FAMILIES |= {
     "bart-unscaled": ("bart", BART | dict(scale_embedding=False)),
 }
 
+LOCAL_AND_GLOBAL = {
+    "full_attention": YARN,
+    "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+}
+ALPHA = {"rope_type": "dynamic", "rope_theta": 100.0, "alpha": 3.0, "factor": 1.0}
+LONGER = YARN | {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}
+# Experts of a layer, with one layer that has a plain network where the family allows it.
+EXPERTS = dict(hidden_size=32, intermediate_size=16, moe_intermediate_size=8, num_experts_per_tok=2)
+GROUPS = EXPERTS | dict(
+    n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, n_group=4, topk_group=2, first_k_dense_replace=1
+)
+
+# Relatives of Llama, and mixtures of experts.
+FAMILIES |= {
+    "arcee": ("arcee", DECODER),
+    "arcee-biased": ("arcee", SMALL_DECODER | dict(mlp_bias=True, attention_bias=True, tie_word_embeddings=True)),
+    "codegen": ("codegen", GPT | dict(rotary_dim=4)),
+    "codegen-eight-heads": ("codegen", SMALL_GPT | dict(n_head=8, rotary_dim=2, n_inner=None)),
+    "cohere2": ("cohere2", DECODER | dict(sliding_window=4, layer_types=["sliding_attention", "full_attention"])),
+    "cohere2-biased": ("cohere2", DECODER | dict(sliding_window=3, sliding_window_pattern=2, attention_bias=True, logit_scale=0.3)),
+    "cwm": ("cwm", DECODER | dict(head_dim=6, sliding_window=4, rope_parameters=LLAMA3)),
+    "cwm-tied": ("cwm", SMALL_DECODER | dict(head_dim=4, rope_parameters=HALF | {"partial_rotary_factor": 1.0}, tie_word_embeddings=True)),
+    "dbrx": (
+        "dbrx",
+        dict(
+            vocab_size=VOCABULARY,
+            d_model=32,
+            n_heads=4,
+            n_layers=2,
+            max_seq_len=32,
+            attn_config=dict(kv_n_heads=2, clip_qkv=0.5, rope_theta=10000.0),
+            ffn_config=dict(ffn_hidden_size=8, moe_num_experts=4, moe_top_k=2),
+        ),
+    ),
+    "dbrx-undivided": (
+        "dbrx",
+        dict(
+            vocab_size=VOCABULARY,
+            d_model=24,
+            n_heads=3,
+            n_layers=1,
+            max_seq_len=32,
+            attn_config=dict(kv_n_heads=1, clip_qkv=9.0, rope_theta=500.0),
+            rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+            ffn_config=dict(
+                ffn_hidden_size=10, moe_num_experts=3, moe_top_k=2, moe_normalize_expert_weights=None, ffn_act_fn={"name": "gelu"}
+            ),
+        ),
+    ),
+    "dots1": ("dots1", DECODER | GROUPS),
+    "dots1-window": (
+        "dots1",
+        DECODER | GROUPS | dict(n_group=1, topk_group=1, sliding_window=4, max_window_layers=1, norm_topk_prob=True, attention_bias=True),
+    ),
+    "ernie4_5": ("ernie4_5", DECODER | dict(head_dim=6)),
+    "ernie4_5-biased": ("ernie4_5", SMALL_DECODER | dict(head_dim=8, use_bias=True, tie_word_embeddings=False)),
+    "ernie4_5_moe": ("ernie4_5_moe", DECODER | EXPERTS | dict(moe_num_experts=4, moe_k=2, head_dim=8)),
+    "ernie4_5_moe-unshared": (
+        "ernie4_5_moe",
+        SMALL_DECODER | EXPERTS | dict(hidden_size=16, moe_num_experts=5, moe_k=3, moe_num_shared_experts=0, moe_layer_start_index=0),
+    ),
+    "exaone4": ("exaone4", DECODER | dict(sliding_window=4, layer_types=["sliding_attention", "full_attention"])),
+    "exaone4-unwindowed": ("exaone4", SMALL_DECODER | dict(sliding_window=None, layer_types=["full_attention"], tie_word_embeddings=True)),
+    "exaone_moe": (
+        "exaone_moe",
+        DECODER | GROUPS | dict(num_experts=8, num_shared_experts=1, sliding_window=4, layer_types=["sliding_attention", "full_attention"]),
+    ),
+    "exaone_moe-listed": (
+        "exaone_moe",
+        SMALL_DECODER
+        | EXPERTS
+        | dict(hidden_size=16, num_experts=4, sliding_window=4, layer_types=["sliding_attention"], mlp_layer_types=["sparse"]),
+    ),
+    "flex_olmo": ("flex_olmo", DECODER | EXPERTS | dict(num_experts=4, pad_token_id=0)),
+    "flex_olmo-divided": ("flex_olmo", SMALL_DECODER | dict(num_experts=3, num_experts_per_tok=2, norm_topk_prob=True, pad_token_id=0)),
+    "glm": ("glm", DECODER | dict(head_dim=8, pad_token_id=0)),
+    "glm-unbiased": ("glm", SMALL_DECODER | dict(head_dim=8, attention_bias=False, tie_word_embeddings=True, pad_token_id=0)),
+    "glm4": ("glm4", DECODER | dict(head_dim=8, pad_token_id=0)),
+    "glm4-unbiased": ("glm4", SMALL_DECODER | dict(head_dim=8, attention_bias=False, pad_token_id=0, rope_parameters=HALF)),
+    "glm4_moe": ("glm4_moe", DECODER | GROUPS | dict(head_dim=8, use_qk_norm=True, routed_scaling_factor=2.5)),
+    "glm4_moe-plain": (
+        "glm4_moe",
+        SMALL_DECODER
+        | EXPERTS
+        | dict(hidden_size=16, n_routed_experts=4, first_k_dense_replace=0, norm_topk_prob=False, attention_bias=True),
+    ),
+    "granitemoe": (
+        "granitemoe",
+        DECODER
+        | EXPERTS
+        | dict(num_local_experts=4, embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.7, attention_multiplier=0.2),
+    ),
+    "granitemoe-tied": ("granitemoe", SMALL_DECODER | dict(num_local_experts=3, attention_bias=True, tie_word_embeddings=True)),
+    "granitemoeshared": ("granitemoeshared", DECODER | EXPERTS | dict(num_local_experts=4, shared_intermediate_size=12)),
+    "granitemoeshared-unshared": ("granitemoeshared", SMALL_DECODER | dict(num_local_experts=3, shared_intermediate_size=0)),
+    "granitemoehybrid": (
+        "granitemoehybrid",
+        DECODER
+        | dict(
+            layer_types=["full_attention"] * 2,
+            num_local_experts=0,
+            shared_intermediate_size=24,
+            position_embedding_type="rope",
+            attention_multiplier=0.2,
+            mamba_n_heads=2,
+        ),
+    ),
+    "granitemoehybrid-experts": (
+        "granitemoehybrid",
+        SMALL_DECODER
+        | dict(layer_types=["full_attention"], num_local_experts=3, shared_intermediate_size=12, attention_bias=True, mamba_n_heads=2),
+    ),
+    "helium": ("helium", DECODER | dict(head_dim=8)),
+    "helium-biased": ("helium", SMALL_DECODER | dict(head_dim=4, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", DECODER | dict(head_dim=8, rope_parameters=ALPHA)),
+    "hunyuan_v1_dense-biased": ("hunyuan_v1_dense", SMALL_DECODER | dict(head_dim=6, attention_bias=True, tie_word_embeddings=True)),
+    "hunyuan_v1_moe": ("hunyuan_v1_moe", DECODER | dict(head_dim=8, intermediate_size=12, num_experts=4, moe_topk=2, rope_parameters=ALPHA)),
+    "hunyuan_v1_moe-listed": ("hunyuan_v1_moe", SMALL_DECODER | dict(head_dim=4, num_experts=3, moe_topk=[1])),
+    "hyperclovax": (
+        "hyperclovax",
+        DECODER | dict(embedding_multiplier=3.0, logits_scaling=0.5, residual_multiplier=0.7, attention_multiplier=0.2),
+    ),
+    "hyperclovax-unscaled": ("hyperclovax", SMALL_DECODER | dict(use_post_norm=False, tie_word_embeddings=True)),
+    "internlm3": ("internlm3", DECODER | dict(head_dim=6)),
+    "internlm3-biased": ("internlm3", SMALL_DECODER | dict(head_dim=4, attention_bias=True, mlp_bias=True)),
+    "iquestcoder": ("iquestcoder", SMALL_DECODER | dict(head_dim=6)),
+    "jais2": ("jais2", DECODER),
+    "jais2-unbiased": ("jais2", SMALL_DECODER | dict(attention_bias=False, mlp_bias=False, tie_word_embeddings=True)),
+    "minimax_m2": ("minimax_m2", DECODER | dict(head_dim=8, intermediate_size=8, num_local_experts=4, num_experts_per_tok=2, rotary_dim=4)),
+    "minimax_m2-whole": ("minimax_m2", SMALL_DECODER | dict(head_dim=6, num_local_experts=3, num_experts_per_tok=2)),
+    "ministral": ("ministral", DECODER | dict(head_dim=8, sliding_window=4, layer_types=["full_attention", "sliding_attention"])),
+    "ministral-unlisted": ("ministral", SMALL_DECODER | dict(sliding_window=5, head_dim=6)),
+    "ministral3": ("ministral3", DECODER | dict(head_dim=8, rope_parameters=LONGER | {"original_max_position_embeddings": 32}, max_position_embeddings=128)),
+    "ministral3-window": (
+        "ministral3",
+        SMALL_DECODER | dict(head_dim=6, sliding_window=4, rope_parameters=LONGER | {"original_max_position_embeddings": 24, "mscale": 0.5}),
+    ),
+    "nemotron": ("nemotron", DECODER),
+    "nemotron-biased": ("nemotron", SMALL_DECODER | dict(head_dim=8, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    "olmo3": (
+        "olmo3",
+        DECODER | dict(sliding_window=4, layer_types=["sliding_attention", "full_attention"], rope_parameters=LOCAL_AND_GLOBAL),
+    ),
+    "olmo3-biased": ("olmo3", SMALL_DECODER | dict(sliding_window=4, attention_bias=True, tie_word_embeddings=True)),
+    "olmoe": ("olmoe", DECODER | EXPERTS | dict(num_experts=4)),
+    "olmoe-divided": ("olmoe", SMALL_DECODER | dict(num_experts=5, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True)),
+    "openai-gpt": ("openai-gpt", dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=32)),
+    "openai-gpt-relu": (
+        "openai-gpt",
+        dict(vocab_size=VOCABULARY, n_embd=24, n_layer=1, n_head=3, n_positions=32, afn="relu", tie_word_embeddings=False),
+    ),
+    "persimmon": ("persimmon", DECODER),
+    "persimmon-unnormed": ("persimmon", SMALL_DECODER | dict(qk_layernorm=False, tie_word_embeddings=True)),
+    "qwen2_moe": (
+        "qwen2_moe", DECODER | EXPERTS | dict(num_experts=4, shared_expert_intermediate_size=12, mlp_only_layers=[0])),
+    "qwen2_moe-window": (
+        "qwen2_moe",
+        DECODER
+        | EXPERTS
+        | dict(
+            num_experts=3,
+            shared_expert_intermediate_size=12,
+            norm_topk_prob=True,
+            qkv_bias=False,
+            use_sliding_window=True,
+            sliding_window=4,
+            max_window_layers=2,
+            decoder_sparse_step=2,
+        ),
+    ),
+    "qwen3_moe": ("qwen3_moe", DECODER | EXPERTS | dict(head_dim=6, num_experts=4, norm_topk_prob=True, mlp_only_layers=[1])),
+    "qwen3_moe-window": (
+        "qwen3_moe", SMALL_DECODER | EXPERTS | dict(hidden_size=16, num_experts=5, num_experts_per_tok=3, use_sliding_window=True, sliding_window=4)),
+    "seed_oss": ("seed_oss", DECODER | dict(head_dim=6)),
+    "seed_oss-biased": ("seed_oss", SMALL_DECODER | dict(head_dim=4, attention_bias=False, attention_out_bias=True, mlp_bias=True)),
+    "solar_open": ("solar_open", DECODER | GROUPS | dict(head_dim=8, routed_scaling_factor=1.5)),
+    "solar_open-biased": (
+        "solar_open",
+        SMALL_DECODER | EXPERTS | dict(hidden_size=16, head_dim=4, n_routed_experts=4, attention_bias=True),
+    ),
+    "vaultgemma": (
+        "vaultgemma",
+        DECODER | dict(head_dim=6, sliding_window=4, query_pre_attn_scalar=9, attn_logit_softcapping=1.5, final_logit_softcapping=4.0),
+    ),
+    "vaultgemma-uncapped": (
+        "vaultgemma", SMALL_DECODER | dict(head_dim=8, attn_logit_softcapping=None, final_logit_softcapping=None, sliding_window=3)),
+}
+
+# Models of text inside models of images and text.
+IMAGES = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4, head_dim=8)
+FAMILIES |= {
+    "gemma3": (
+        "gemma3", dict(text_config=FAMILIES["gemma3_text"][1], vision_config=IMAGES, mm_tokens_per_image=1)),
+    "mistral3": (
+        "mistral3",
+        dict(text_config=DECODER | dict(model_type="mistral", head_dim=8, sliding_window=4), vision_config=IMAGES, tie_word_embeddings=False),
+    ),
+    "mistral3-tied": (
+        "mistral3",
+        dict(text_config=FAMILIES["ministral3-window"][1] | dict(model_type="ministral3"), vision_config=IMAGES, tie_word_embeddings=True),
+    ),
+}
+
+# Attention with latent vectors.
+LATENT = DECODER | GROUPS | dict(
+    num_key_value_heads=4, kv_lora_rank=10, q_lora_rank=12, qk_rope_head_dim=4, qk_nope_head_dim=6, v_head_dim=8
+)
+FAMILIES |= {
+    "deepseek_v2": ("deepseek_v2", LATENT | dict(topk_method="group_limited_greedy", routed_scaling_factor=2.5)),
+    "deepseek_v2-greedy": (
+        "deepseek_v2",
+        LATENT
+        | dict(q_lora_rank=None, attention_bias=True, v_head_dim=10, rope_parameters=YARN | {"mscale": 0.7, "mscale_all_dim": 0.4}),
+    ),
+    "deepseek_v3": ("deepseek_v3", LATENT),
+    "deepseek_v3-halves": (
+        "deepseek_v3",
+        LATENT
+        | dict(
+            num_hidden_layers=1,
+            first_k_dense_replace=0,
+            rope_interleave=False,
+            attention_bias=True,
+            v_head_dim=3,
+            norm_topk_prob=False,
+            n_group=1,
+            topk_group=1,
+            rope_parameters=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0},
+        ),
+    ),
+}
+
+SMALL_LATENT = LATENT | dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, kv_lora_rank=6)
+FAMILIES |= {
+    "glm4_moe_lite": ("glm4_moe_lite", LATENT | dict(v_head_dim=10)),
+    "glm4_moe_lite-listed": (
+        "glm4_moe_lite", SMALL_LATENT | dict(q_lora_rank=None, mlp_layer_types=["sparse"], rope_interleave=False)),
+    "minicpm3": ("minicpm3", LATENT | dict(intermediate_size=12)),
+    "minicpm3-unscaled": (
+        "minicpm3", SMALL_LATENT | dict(q_lora_rank=None, scale_depth=None, dim_model_base=None, scale_emb=1, tie_word_embeddings=False)),
+    "youtu": ("youtu", LATENT | dict(intermediate_size=12)),
+    "youtu-halves": (
+        "youtu", SMALL_LATENT | dict(q_lora_rank=None, rope_interleave=False, attention_bias=True, tie_word_embeddings=False)),
+    "hy_v3": ("hy_v3", DECODER | EXPERTS | dict(head_dim=8, num_experts=4, num_shared_experts=2)),
+    "hy_v3-listed": (
+        "hy_v3",
+        SMALL_DECODER
+        | EXPERTS
+        | dict(hidden_size=16, head_dim=6, num_experts=3, mlp_layer_types=["sparse"], attention_bias=True, router_scaling_factor=0.7),
+    ),
+    "mellum": (
+        "mellum",
+        DECODER
+        | EXPERTS
+        | dict(
+            head_dim=8,
+            num_experts=4,
+            sliding_window=4,
+            layer_types=["sliding_attention", "full_attention"],
+            mlp_layer_types=["dense", "sparse"],
+            rope_parameters=LOCAL_AND_GLOBAL,
+        ),
+    ),
+    "mellum-undivided": (
+        "mellum", SMALL_DECODER | EXPERTS | dict(hidden_size=16, head_dim=6, num_experts=3, norm_topk_prob=False, attention_bias=True)),
+}
+
+# T5 with experts.
+SWITCH = T5 | dict(num_decoder_layers=2, num_experts=4, num_sparse_encoder_layers=1, num_sparse_decoder_layers=1)
+FAMILIES |= {
+    "switch_transformers": ("switch_transformers", SWITCH),
+    "switch_transformers-biased": (
+        "switch_transformers",
+        SWITCH
+        | dict(
+            num_layers=1,
+            num_decoder_layers=1,
+            num_experts=3,
+            num_sparse_encoder_layers=0,
+            router_bias=True,
+            dense_act_fn="gelu",
+        ),
+    ),
+}
+
+PAIRED = DECODER | dict(
+    head_dim=6, sliding_window=30, query_pre_attn_scalar=9, attn_logit_softcapping=1.5, final_logit_softcapping=4.0, pad_token_id=0
+)
+FAMILIES |= {
+    "t5gemma": ("t5gemma", dict(vocab_size=VOCABULARY, encoder=PAIRED, decoder=PAIRED | dict(sliding_window=4))),
+    "t5gemma-uncapped": (
+        "t5gemma",
+        dict(
+            vocab_size=VOCABULARY,
+            tie_word_embeddings=False,
+            encoder=SMALL_DECODER | dict(head_dim=4, attn_logit_softcapping=None, pad_token_id=0, layer_types=["full_attention"]),
+            decoder=SMALL_DECODER | dict(head_dim=8, attn_logit_softcapping=None, final_logit_softcapping=None, pad_token_id=0),
+        ),
+    ),
+}
+
+# Relatives of BART.
+SHORT_BART = BART | dict(encoder_layers=1, decoder_layers=1)
+SMALL_BART = SHORT_BART | dict(d_model=24, encoder_attention_heads=3, decoder_attention_heads=3)
+FAMILIES |= {
+    "bigbird_pegasus": ("bigbird_pegasus", SHORT_BART | dict(block_size=4)),
+    "bigbird_pegasus-biased": (
+        "bigbird_pegasus", SMALL_BART | dict(attention_type="original_full", use_bias=True, scale_embedding=False)),
+    "blenderbot": ("blenderbot", SHORT_BART),
+    "blenderbot-unscaled": ("blenderbot", SMALL_BART | dict(scale_embedding=False, activation_function="relu")),
+    "mvp": ("mvp", SHORT_BART | dict(scale_embedding=False)),
+    "mvp-relu": ("mvp", SMALL_BART | dict(scale_embedding=False, activation_function="relu")),
+    "seamless_m4t": ("seamless_m4t", SHORT_BART | dict(hidden_size=32)),
+    "seamless_m4t-pad-5": ("seamless_m4t", SMALL_BART | dict(hidden_size=24, scale_embedding=False, pad_token_id=5)),
+    "seamless_m4t_v2": ("seamless_m4t_v2", SMALL_BART | dict(hidden_size=24)),
+    "plbart": ("plbart", SHORT_BART),
+    "plbart-unscaled": ("plbart", SMALL_BART | dict(scale_embedding=False)),
+}
+
 # One model for each arrangement of norms, heads and rotations around attention.
 MAPS = (
-    "biogpt", "cohere", "gemma2", "gpt2", "gpt_neox", "gpt_neox-sequential", "granite", "llama", "mistral", "olmo2",
+    "biogpt", "cohere", "deepseek_v3", "gemma2", "gpt2", "gpt_neox", "gpt_neox-sequential", "granite", "hunyuan_v1_dense", "llama", "mistral", "olmo2",
     "opt", "opt-post-norm", "opt-projected", "opt-projected-pre-norm", "phi", "phi3-longrope", "qwen3", "stablelm-parallel",
 )
 
@@ -309,7 +632,8 @@ def rounded_from_double(function):
         tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
         if any(t.dtype == SINGLE for t in tensors):
             arguments = [a.double() if isinstance(a, torch.Tensor) else a for a in arguments]
-            return function(*arguments, **keywords).to(SINGLE)
+            result = function(*arguments, **keywords)
+            return result.to(torch.complex64 if result.is_complex() else SINGLE)
         return function(*arguments, **keywords)
 
     return patched
@@ -332,6 +656,7 @@ def exact_tables():
             for name in ("sin", "cos", "exp", "log", "pow"):
                 stack.enter_context(patched(owner, name, rounded_from_double))
         stack.enter_context(patched(torch.Tensor, "__rpow__", rounded_from_double))
+        stack.enter_context(patched(torch, "polar", rounded_from_double))
         yield
 
 
@@ -359,9 +684,11 @@ def in_double_precision():
     with contextlib.ExitStack() as stack:
         stack.enter_context(patched(torch.Tensor, "to", to))
         stack.enter_context(patched(torch.Tensor, "type", to))
+        stack.enter_context(patched(torch.Tensor, "type", to))
         stack.enter_context(patched(torch.Tensor, "float", to_single))
         stack.enter_context(patched(torch.nn.functional, "softmax", softmax))
         stack.enter_context(patched(torch, "softmax", softmax))
+        stack.enter_context(patched(torch.Tensor, "softmax", softmax))
         # XGLM takes the lowest number for its mask from the default precision.
         torch.set_default_dtype(torch.float64)
         try:
@@ -387,19 +714,29 @@ def keep_angles_single(model):
         module.forward = forward
 
 
+def compute_experts_in_turn(model):
+    """Makes mixtures of experts call one expert after another, which works in double precision too."""
+    config = model.config
+    if hasattr(config, "num_local_experts") or hasattr(config, "num_experts"):
+        model.set_experts_implementation("eager")
+
+
 def build(model_type, fields):
     attention = fields.get("attn_implementation", "eager")
     config = transformers.AutoConfig.for_model(model_type, **fields)
     is_encoder_decoder = config.is_encoder_decoder
     auto = transformers.AutoModelForSeq2SeqLM if is_encoder_decoder else transformers.AutoModelForCausalLM
+    if hasattr(config, "vision_config"):
+        auto = transformers.AutoModelForImageTextToText
     model = auto.from_config(config, attn_implementation=attention, dtype=SINGLE)
-    if hasattr(config, "num_local_experts"):
-        model.set_experts_implementation("eager")
+    compute_experts_in_turn(model)
     model.eval()
     noise = torch.Generator().manual_seed(SEED_OF_WEIGHTS)
     tensors = dict(model.named_parameters())
     if hasattr(model, "final_logits_bias"):
         tensors["final_logits_bias"] = model.final_logits_bias
+    # Trained, although no gradient leads there.
+    tensors |= {name: buffer for name, buffer in model.named_buffers() if name.endswith("e_score_correction_bias")}
     fixed = {id(p) for m in model.modules() if "Sinusoidal" in type(m).__name__ for p in m.parameters()}
     with torch.no_grad():
         for tensor in tensors.values():
@@ -419,7 +756,7 @@ def steps_of(target):
 def truth(model, is_encoder_decoder):
     tensors, sequences = {}, []
     embedding = of_source = model.get_input_embeddings()
-    if not getattr(model.config, "share_encoder_decoder_embeddings", True):
+    if not getattr(model.config, "share_encoder_decoder_embeddings", model.config.model_type != "t5gemma"):
         embedding = model.get_decoder().embed_tokens
     for index, target in enumerate(TARGETS):
         source = SOURCES[index] if is_encoder_decoder else None
@@ -448,7 +785,7 @@ def truth(model, is_encoder_decoder):
         tensors[f"logits.{index}"] = logits.detach().contiguous()
         for side, gradient in zip(leaves, gradients):
             tensors[f"{side}_gradient.{index}"] = gradient[0].contiguous()
-        generated = model.generate(**prompt, max_new_tokens=NEW_TOKENS, do_sample=False)
+        generated = model.generate(prompt.pop("inputs"), **prompt, max_new_tokens=NEW_TOKENS, do_sample=False)
         new = generated[0].tolist()[-NEW_TOKENS:]
         sequences.append(dict(source=source, target=target, row=row, token=token, generated=new))
     return tensors, sequences
@@ -475,6 +812,10 @@ def write(folder, model_type, fields):
         shrink(folder)
         model = model.double()
         keep_angles_single(model)
+        for module in model.modules():
+            if hasattr(module, "classifier") and hasattr(module, "dtype"):
+                # Switch Transformers name the precision of their routers.
+                module.dtype = torch.float64
         with in_double_precision():
             tensors, sequences = truth(model, is_encoder_decoder)
     save_file(tensors, folder / "reference.safetensors")
@@ -487,6 +828,7 @@ def write_maps(name):
     folder = MODELS / name
     with exact_tables():
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=SINGLE)
+        compute_experts_in_turn(model)
         model = model.double().eval()
         keep_angles_single(model)
         with in_double_precision(), torch.no_grad():
@@ -498,6 +840,20 @@ def write_maps(name):
     maps = dict(attention=torch.cat(attention), value_zeroing=torch.cat(zeroing))
     save_file(maps, folder / "maps.safetensors")
     print(f"{name}: maps")
+
+
+def write_list():
+    """Writes which model types generate text from text alone, and which from the output of an encoder."""
+    auto = transformers.models.auto
+    modeling, configuration = auto.modeling_auto, auto.configuration_auto
+    listed = {"version": transformers.__version__}
+    for key, classes in [
+        ("decoder_only", modeling.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+        ("encoder_decoder", modeling.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
+    ]:
+        listed[key] = {name: configuration.CONFIG_MAPPING[name].model_type for name in sorted(classes)}
+    path = MODELS.parent / "transformers.json"
+    path.write_text(json.dumps(listed, indent=1) + "\n")
 
 
 def moved(model, prefix, clean):
@@ -540,6 +896,9 @@ def shrink(folder):
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
     names = sys.argv[1:]
+    if "--list" in names:
+        write_list()
+        sys.exit()
     if "--maps" not in names:
         for family in names or FAMILIES:
             generate(family)

@@ -12,6 +12,7 @@
 )]
 
 mod adapters;
+mod coverage;
 mod damage;
 mod halves;
 mod maps;

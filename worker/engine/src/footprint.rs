@@ -195,7 +195,9 @@ fn sublayer_row_numbers(stack: &StackSpec, hidden: usize) -> impl Iterator<Item 
         },
         CoreSpec::Experts(experts) => {
             let inner = experts.experts.iter().map(|network| network.inner).max();
-            2 * inner.unwrap_or(0) * experts.num_chosen
+            let shared = experts.shared.as_ref();
+            let shared = shared.map_or(0, |shared| shared.network.inner);
+            2 * (inner.unwrap_or(0) * experts.num_chosen + shared)
         }
     };
     // `2 * hidden` is the residual stream and what the norm keeps of it.

@@ -31,6 +31,7 @@ pub(crate) mod norm;
 mod place;
 pub(crate) mod reduction;
 pub(crate) mod rotary;
+pub(crate) mod routing;
 mod row_index;
 pub(crate) mod rows;
 mod scaling;

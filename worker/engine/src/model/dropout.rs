@@ -34,6 +34,10 @@ impl DropoutRates {
     ///
     /// Fails if a rate is not at least 0 and below 1.
     pub fn read(config: &ConfigFile) -> Result<Self, Error> {
+        // A model of images and text describes its text part in an object of its own.
+        if let Some(text) = config.object("text_config")? {
+            return Self::read(&text);
+        }
         let first = |names: &[&str]| -> Result<Option<f64>, Error> {
             for name in names {
                 if let Some(rate) = config.optional_number(name)? {
@@ -56,8 +60,20 @@ impl DropoutRates {
                 output: rate,
             });
         }
-        let residual = first(&["dropout", "resid_pdrop", "resid_dropout", "hidden_dropout"])?;
-        let mut embedding = first(&["embd_pdrop", "embed_dropout", "embd_dropout", "emb_dropout"])?;
+        let residual = first(&[
+            "dropout",
+            "resid_pdrop",
+            "resid_dropout",
+            "hidden_dropout",
+            "residual_dropout",
+        ])?;
+        let mut embedding = first(&[
+            "embd_pdrop",
+            "embed_dropout",
+            "embd_dropout",
+            "emb_dropout",
+            "emb_pdrop",
+        ])?;
         // BART and its relatives apply the residual rate to embeddings if they name no other.
         if config.flag_or("is_encoder_decoder", false)? {
             embedding = embedding.or(residual);

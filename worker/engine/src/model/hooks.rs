@@ -7,7 +7,7 @@
 
 use super::dropout::Masks;
 use super::pass::{Inputs, Trace};
-use super::spec::{Activation, CoreSpec, StackSpec};
+use super::spec::{Activation, StackSpec};
 use super::stack::{Stack, StackTrace};
 use super::stream::StreamPlace;
 use super::transformer::Transformer;
@@ -92,11 +92,7 @@ impl Transformer {
     pub(crate) fn activations(&self) -> impl Iterator<Item = Activation> {
         let stacks = self.spec().encoder.iter().chain([&self.spec().decoder]);
         let sublayers = stacks.flat_map(|stack| &stack.sublayers);
-        let networks = sublayers.flat_map(|sublayer| match &sublayer.core {
-            CoreSpec::FeedForward(network) => std::slice::from_ref(network),
-            CoreSpec::Experts(experts) => experts.experts.as_slice(),
-            _ => &[],
-        });
+        let networks = sublayers.flat_map(|sublayer| sublayer.core.networks());
         networks.map(|network| network.activation)
     }
 

@@ -42,7 +42,8 @@ impl OpenedModel {
         let spec = architectures::spec(&config)?;
         let of_class = classes::check(&config, spec.encoder.is_some())?;
         let tensors = spec.tensors();
-        let mut checkpoint = files.checkpoint(dtype)?;
+        let checkpoint = files.checkpoint(dtype)?;
+        let mut checkpoint = checkpoint.with_names(spec.surroundings.renamed.clone());
         if let Some(adapter) = files.adapter() {
             checkpoint = checkpoint.adapted(adapter, &tensors)?;
             refuse_torn_tie(&spec, &checkpoint, adapter)?;

@@ -11,14 +11,17 @@ mod linear;
 mod norm;
 mod positions;
 
-pub use attention::{AttentionSpec, HeadNormSpec, HeadNormWeights};
-pub use feed_forward::{ExpertsSpec, FeedForwardSpec, Gate};
-pub use linear::{LinearSpec, Projection, Slice};
+pub use attention::{
+    AttentionSpec, HeadNormOrder, HeadNormSpec, HeadNormWeights, LatentSpec, LatentVectorSpec,
+};
+pub use feed_forward::{CorrectionSpec, ExpertsSpec, FeedForwardSpec, Gate, SharedExpertSpec};
+pub use linear::{LinearSpec, Projection, Slice, Stack, StackLayout};
 pub use norm::{NormKind, NormSpec};
 pub use positions::{AddedPositions, ScoreBiasSpec, Waves};
 
 pub use crate::kernels::activation_function::Activation;
 pub use crate::kernels::rotary::{LongRotary, Pairing, RotarySpec};
+pub use crate::kernels::routing::{ExpertGroups, RoutingSpec, Scoring};
 use crate::sides::Side;
 
 /// `max_positions` of a model without a length limit: more tokens than any text has.
@@ -43,6 +46,18 @@ pub struct ModelSpec {
     pub decoder: StackSpec,
     /// The head, which maps hidden states to logits.
     pub head: HeadSpec,
+    /// What else is in its checkpoint.
+    pub surroundings: Surroundings,
+}
+
+/// What a checkpoint has around the model that reads and writes text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Beginnings of the names of tensors of other parts, such as an encoder of images, which text
+    /// does not go through.
+    pub skipped: Vec<String>,
+    /// Beginnings of tensor names, and what checkpoints may have in their place.
+    pub renamed: Vec<(&'static str, &'static str)>,
 }
 
 impl ModelSpec {
@@ -223,6 +238,17 @@ pub enum CoreSpec {
     FeedForward(FeedForwardSpec),
     /// A mixture of feed-forward networks, chosen separately for each row.
     Experts(ExpertsSpec),
+}
+
+impl CoreSpec {
+    /// Returns the feed-forward networks of the core, those of a mixture included.
+    pub fn networks(&self) -> Vec<&FeedForwardSpec> {
+        match self {
+            Self::FeedForward(network) => vec![network],
+            Self::Experts(experts) => experts.networks().collect(),
+            Self::SelfAttention(_) | Self::CrossAttention(_) => Vec::new(),
+        }
+    }
 }
 
 impl From<FeedForwardSpec> for CoreSpec {

@@ -5,9 +5,9 @@
 //! `tests/families` verifies for every architecture that list and loading agree.
 
 use super::spec::{
-    AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadBias, HeadNormSpec,
-    HeadNormWeights, HeadWeight, LinearSpec, ModelSpec, NormKind, NormSpec, ScoreBiasSpec,
-    StackEmbedding, StackSpec, SublayerSpec,
+    AddedPositions, AttentionSpec, CoreSpec, ExpertsSpec, FeedForwardSpec, Gate, HeadBias,
+    HeadNormSpec, HeadNormWeights, HeadWeight, LatentVectorSpec, LinearSpec, ModelSpec, NormKind,
+    NormSpec, ScoreBiasSpec, StackEmbedding, StackSpec, SublayerSpec,
 };
 use crate::sides::Side;
 
@@ -128,9 +128,13 @@ impl List {
         } else {
             [outputs, inputs]
         };
+        let stacked = |shape: &[usize]| match linear.stack {
+            Some(stack) => stack.shape(shape),
+            None => shape.to_vec(),
+        };
         self.0.push(TensorSpec {
-            name: format!("{}.weight", linear.name),
-            shape: shape.into(),
+            name: linear.weight_name(),
+            shape: stacked(&shape),
             need: Need::Required,
             is_transposed: linear.is_transposed,
         });
@@ -139,7 +143,7 @@ impl List {
         } else {
             Need::Zero
         };
-        self.add(format!("{}.bias", linear.name), [outputs], need);
+        self.add(linear.bias_name(), stacked(&[outputs]), need);
     }
 
     fn add_norm(&mut self, norm: &NormSpec, hidden: usize) {
@@ -147,7 +151,7 @@ impl List {
             return;
         }
         self.add(format!("{}.weight", norm.name), [hidden], Need::Required);
-        let need = if norm.kind == NormKind::Layer {
+        let need = if norm.kind.has_bias() {
             Need::Required
         } else {
             Need::Zero
@@ -173,22 +177,56 @@ impl List {
             }
             CoreSpec::CrossAttention(attention) => self.add_attention(attention, hidden),
             CoreSpec::FeedForward(network) => self.add_network(network, hidden),
-            CoreSpec::Experts(experts) => {
-                self.add_linear(&experts.router, [experts.experts.len(), hidden]);
-                for expert in &experts.experts {
-                    self.add_network(expert, hidden);
-                }
-            }
+            CoreSpec::Experts(experts) => self.add_experts(experts, hidden),
+        }
+    }
+
+    fn add_experts(&mut self, experts: &ExpertsSpec, hidden: usize) {
+        self.add_linear(&experts.router, [experts.experts.len(), hidden]);
+        if let Some(correction) = &experts.correction {
+            self.add(&correction.name, correction.shape.clone(), Need::Required);
+        }
+        for network in experts.networks() {
+            self.add_network(network, hidden);
+        }
+        let gate = experts
+            .shared
+            .iter()
+            .filter_map(|shared| shared.gate.as_ref());
+        for gate in gate {
+            self.add_linear(gate, [1, hidden]);
         }
     }
 
     fn add_attention(&mut self, attention: &AttentionSpec, hidden: usize) {
         let width = attention.heads * attention.head_dim;
-        let kv_width = attention.kv_heads * attention.head_dim;
-        self.add_linear(&attention.query, [width, hidden]);
-        self.add_linear(&attention.key, [kv_width, hidden]);
-        self.add_linear(&attention.value, [kv_width, hidden]);
-        self.add_linear(&attention.output, [hidden, width]);
+        let Some(latent) = &attention.latent else {
+            let kv_width = attention.kv_heads * attention.head_dim;
+            self.add_linear(&attention.query, [width, hidden]);
+            self.add_linear(&attention.key, [kv_width, hidden]);
+            self.add_linear(&attention.value, [kv_width, hidden]);
+            self.add_linear(&attention.output, [hidden, width]);
+            return;
+        };
+        let mut query_inputs = hidden;
+        if let Some(queries) = &latent.queries {
+            self.add_latent_vector(queries, hidden);
+            query_inputs = queries.width;
+        }
+        let of_keys = &latent.keys_and_values;
+        self.add_latent_vector(of_keys, hidden);
+        self.add_linear(&latent.shared_key, [latent.rotated, hidden]);
+        self.add_linear(&attention.query, [width, query_inputs]);
+        let unrotated = attention.heads * (attention.head_dim - latent.rotated);
+        let value_width = attention.heads * latent.value_dim;
+        self.add_linear(&attention.key, [unrotated, of_keys.width]);
+        self.add_linear(&attention.value, [value_width, of_keys.width]);
+        self.add_linear(&attention.output, [hidden, value_width]);
+    }
+
+    fn add_latent_vector(&mut self, vector: &LatentVectorSpec, hidden: usize) {
+        self.add_linear(&vector.down, [vector.width, hidden]);
+        self.add_norm(&vector.norm, vector.width);
     }
 
     fn add_network(&mut self, network: &FeedForwardSpec, hidden: usize) {
@@ -203,9 +241,10 @@ impl List {
     }
 
     fn add_head_norms(&mut self, norms: &HeadNormSpec, attention: &AttentionSpec) {
-        let parts = match norms.kind {
-            NormKind::Layer => &["weight", "bias"][..],
-            _ => &["weight"],
+        let parts = if norms.kind.has_bias() {
+            &["weight", "bias"][..]
+        } else {
+            &["weight"]
         };
         for (weights, heads) in [
             (&norms.queries, attention.heads),

@@ -56,8 +56,14 @@ const COMPUTED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Name endings of the causal masks that GPT-2, GPT-BigCode, GPT-J, GPT-Neo and GPT-NeoX store.
-const MASKS: &[&str] = &["attn.bias", "attn.attention.bias", "attention.bias"];
+/// Name endings of the causal masks that GPT-2, GPT-BigCode, GPT-J, GPT-Neo, GPT-NeoX and CodeGen
+/// store.
+const MASKS: &[&str] = &[
+    "attn.bias",
+    "attn.attention.bias",
+    "attention.bias",
+    "attn.causal_mask",
+];
 
 /// Name endings of position tables that are computed as sines and cosines.
 const POSITIONS: &[&str] = &["embed_positions.weight", "embed_positions.weights"];
@@ -111,6 +117,10 @@ fn is_in_body(name: &str, comparison: &Comparison) -> bool {
 
 /// Returns whether the model computes the same without the tensor `name`.
 fn is_harmless(name: &str, spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<bool, Error> {
+    let mut skipped = spec.surroundings.skipped.iter();
+    if skipped.any(|start| name.starts_with(start)) {
+        return Ok(true);
+    }
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     if COMPUTED.iter().any(|(end, _)| name.ends_with(end)) {
         return Ok(true);

@@ -19,7 +19,12 @@ const KINDS: &[(&str, &str)] = &[
 ];
 
 /// Classes for which transformers cannot produce a `tokenizer.json`.
-const WITHOUT_JSON: &[&str] = &["BioGptTokenizer", "CTRLTokenizer", "XLMTokenizer"];
+const WITHOUT_JSON: &[&str] = &[
+    "BioGptTokenizer",
+    "CTRLTokenizer",
+    "GPTSw3Tokenizer",
+    "XLMTokenizer",
+];
 
 /// Returns the error for a folder without a tokenizer that whence can read.
 pub(super) fn error(folder: &Path, class: &TokenizerClass) -> Error {

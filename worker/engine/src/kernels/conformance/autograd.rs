@@ -11,6 +11,7 @@ use crate::kernels::linear::PackedWeight;
 use crate::kernels::norm::Scaling;
 use crate::kernels::rotary::{LongRotary, Pairing, RotarySpec};
 use crate::kernels::rotary::{Rotation, RowPosition};
+use crate::kernels::routing::{Routing, RoutingSpec};
 
 use super::{places, put};
 use crate::kernels::{RowIndex, Tensor as Ours, activation, mixture, norm, rows, softcap};
@@ -282,7 +283,12 @@ fn choices_of_experts() {
     for place in places() {
         let ours = |x: &Tensor| put(&place, x);
         let scores = Var::from_tensor(&noise([4, 5], 16)).unwrap();
-        let choice = mixture::choose(&ours(&scores), 2).unwrap();
+        let routing = Routing {
+            spec: RoutingSpec::softmax(true),
+            num_chosen: 2,
+            correction: None,
+        };
+        let choice = mixture::choose(&ours(&scores), &routing).unwrap();
         let chosen: Vec<f64> = (0..4)
             .flat_map(|row| (0..5).map(move |expert| (row, expert)))
             .map(|(row, expert)| choice.weights_of(expert, &[row])[0])

@@ -1,31 +1,35 @@
 //! BART and its relatives: encoder-decoders with layer norms, and biases everywhere.
 //!
-//! BART (Lewis et al. 2019, <https://arxiv.org/abs/1910.13461>), mBART (Liu et al. 2020,
+//! BART (Lewis et al. 2019, <https://arxiv.org/abs/1910.13461>), PLBART (Ahmad et al. 2021,
+//! <https://arxiv.org/abs/2103.06333>), MVP (Tang et al. 2022, <https://arxiv.org/abs/2206.12131>),
+//! Blenderbot (Roller et al. 2020, <https://arxiv.org/abs/2004.13637>), mBART (Liu et al. 2020,
 //! <https://arxiv.org/abs/2001.08210>), Pegasus (Zhang et al. 2019,
 //! <https://arxiv.org/abs/1912.08777>), M2M-100 and NLLB (Fan et al. 2020,
 //! <https://arxiv.org/abs/2010.11125>) and Marian (Junczys-Dowmunt et al. 2018,
 //! <https://arxiv.org/abs/1804.00344>) differ in where the norms sit and in their positions; weight
 //! names are the same. Embeddings are scaled by √hidden where `scale_embedding` says so.
 
-use super::fields::{activation, head_dim, padding_row, require};
+use super::fields::{activation, head_dim, padding_row, require, size_of};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadBias, HeadSpec, HeadWeight,
-    LinearSpec, ModelSpec, NormSpec, StackEmbedding, StackSpec, SublayerSpec, Waves,
+    LinearSpec, ModelSpec, NormSpec, StackEmbedding, StackSpec, SublayerSpec, Surroundings, Waves,
 };
 
 /// The default of torch, which transformers keeps; configuration files do not have this value.
 const EPSILON: f64 = 1e-5;
 
-/// Rows of a learned position table that come before the row of position 0.
-const LEARNED_OFFSET: usize = 2;
+/// Learned positions as in BART: two rows of the table come before the row of position 0.
+const FROM_ROW_2: PositionKind = PositionKind::Learned { offset: 2 };
 
 /// Extra rows that transformers adds to M2M-100's position table.
 const M2M_EXTRA_POSITIONS: usize = 2;
 
 /// The `pad_token_id` that transformers assumes for M2M-100 if the file does not give one.
 const M2M_DEFAULT_PADDING: usize = 1;
+/// The same for `SeamlessM4T`.
+const SEAMLESS_DEFAULT_PADDING: usize = 0;
 
 /// What distinguishes the relatives from each other.
 struct Variant {
@@ -55,19 +59,60 @@ enum DefaultScale {
 
 #[derive(Debug, Clone, Copy)]
 enum PositionKind {
-    Learned,
+    Learned {
+        /// Rows of the table that come before the row of position 0.
+        offset: usize,
+    },
     Sinusoidal(Waves),
 }
 
+const BART: Variant = Variant {
+    is_pre_norm: false,
+    normalizes_embeddings: true,
+    positions: FROM_ROW_2,
+    scales_given: false,
+    default_activation: "gelu",
+    default_scale: DefaultScale::One,
+};
+
 /// Reads the specification of a BART model.
 pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    BART.spec(config)
+}
+
+/// Reads the specification of a PLBART model.
+pub(super) fn plbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
-        is_pre_norm: false,
-        normalizes_embeddings: true,
-        positions: PositionKind::Learned,
-        scales_given: false,
-        default_activation: "gelu",
-        default_scale: DefaultScale::One,
+        default_scale: DefaultScale::RootOfWidth,
+        ..BART
+    };
+    variant.spec(config)
+}
+
+/// Reads the specification of an MVP model.
+pub(super) fn mvp(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    require(config, "use_prompt", false)?;
+    BART.spec(config)
+}
+
+const BLENDERBOT: Variant = Variant {
+    is_pre_norm: true,
+    normalizes_embeddings: false,
+    positions: PositionKind::Learned { offset: 0 },
+    ..BART
+};
+
+/// Reads the specification of a Blenderbot model.
+pub(super) fn blenderbot(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    BLENDERBOT.spec(config)
+}
+
+/// Reads the specification of a BigBird-Pegasus model as if its tensors had Blenderbot's names.
+pub(super) fn named_as_blenderbot(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let variant = Variant {
+        default_activation: "gelu_new",
+        default_scale: DefaultScale::RootOfWidth,
+        ..BLENDERBOT
     };
     variant.spec(config)
 }
@@ -76,11 +121,7 @@ pub(super) fn bart(config: &ConfigFile) -> Result<ModelSpec, Error> {
 pub(super) fn mbart(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let variant = Variant {
         is_pre_norm: true,
-        normalizes_embeddings: true,
-        positions: PositionKind::Learned,
-        scales_given: false,
-        default_activation: "gelu",
-        default_scale: DefaultScale::One,
+        ..BART
     };
     variant.spec(config)
 }
@@ -92,17 +133,28 @@ pub(super) fn pegasus(config: &ConfigFile) -> Result<ModelSpec, Error> {
         normalizes_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
-        default_activation: "gelu",
-        default_scale: DefaultScale::One,
+        ..BART
     };
     variant.spec(config)
 }
 
 /// Reads the specification of an M2M-100 or NLLB model.
 pub(super) fn m2m_100(config: &ConfigFile) -> Result<ModelSpec, Error> {
-    // Position 0 is in the row after the padding row, as in fairseq.
+    counted_from_padding(config, M2M_DEFAULT_PADDING)
+}
+
+/// Reads the specification of a `SeamlessM4T` model as if its tensors had NLLB's names.
+pub(super) fn seamless(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let mut spec = counted_from_padding(config, SEAMLESS_DEFAULT_PADDING)?;
+    spec.head.bias = None;
+    Ok(spec)
+}
+
+/// Reads a model whose positions are counted from behind the padding row, as in fairseq. `padding` is
+/// that row if the file does not name it.
+fn counted_from_padding(config: &ConfigFile, padding: usize) -> Result<ModelSpec, Error> {
     let rows = M2M_EXTRA_POSITIONS + config.size("max_position_embeddings")?;
-    let Some(padding) = padding_row(config, rows, M2M_DEFAULT_PADDING)? else {
+    let Some(padding) = padding_row(config, rows, padding)? else {
         return Err(config.refused(
             "`pad_token_id` is null, and positions are counted from behind it; name the token"
                 .to_owned(),
@@ -128,12 +180,10 @@ pub(super) fn marian(config: &ConfigFile) -> Result<ModelSpec, Error> {
     require(config, "normalize_before", false)?;
     require(config, "normalize_embedding", false)?;
     let variant = Variant {
-        is_pre_norm: false,
         normalizes_embeddings: false,
         positions: PositionKind::Sinusoidal(Waves::Vaswani),
         scales_given: true,
-        default_activation: "gelu",
-        default_scale: DefaultScale::One,
+        ..BART
     };
     let spec = variant.spec(config)?;
     if config.flag_or("share_encoder_decoder_embeddings", true)? {
@@ -169,7 +219,7 @@ fn with_an_embedding_for_each_side(
 
 impl Variant {
     fn spec(&self, config: &ConfigFile) -> Result<ModelSpec, Error> {
-        let hidden = config.size("d_model")?;
+        let hidden = size_of(config, &["d_model", "hidden_size"])?;
         let scale = if config.flag_or(
             "scale_embedding",
             self.default_scale == DefaultScale::RootOfWidth,
@@ -190,6 +240,7 @@ impl Variant {
             embedding: "model.shared.weight".to_owned(),
             embedding_scale: scale,
             encoder: Some(self.stack(config, "encoder", hidden)?),
+            surroundings: Surroundings::default(),
             decoder,
             head: HeadSpec {
                 // M2M-100 has no such bias. Its checkpoints lack the tensor, which then counts as
@@ -238,9 +289,9 @@ impl Variant {
             embedding: StackEmbedding::Repeated(format!("model.{side}.embed_tokens.weight")),
             added_positions: Some(match self.positions {
                 PositionKind::Sinusoidal(waves) => AddedPositions::Sinusoidal(waves),
-                PositionKind::Learned => AddedPositions::Learned {
+                PositionKind::Learned { offset } => AddedPositions::Learned {
                     name: format!("model.{side}.embed_positions.weight"),
-                    offset: LEARNED_OFFSET,
+                    offset,
                 },
             }),
             embedding_norm: self

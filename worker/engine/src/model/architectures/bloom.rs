@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     Activation, AttentionSpec, Carried, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
+    NormSpec, ScoreBiasSpec, StackSpec, Surroundings, UNBOUNDED,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -65,6 +65,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "transformer.word_embeddings.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             embedding_norm: Some(norm("word_embeddings_layernorm")),
             score_biases: vec![ScoreBiasSpec::Alibi {

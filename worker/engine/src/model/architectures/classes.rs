@@ -11,7 +11,12 @@ use crate::{Error, Notice};
 const GENERATES: &[&str] = &["ForCausalLM", "LMHeadModel", "DoubleHeadsModel"];
 
 /// Parts of the names of classes that generate text from an encoder's output.
-const TRANSLATES: &[&str] = &["ForConditionalGeneration", "MTModel", "WithLMHeadModel"];
+const TRANSLATES: &[&str] = &[
+    "ForConditionalGeneration",
+    "ForTextToText",
+    "MTModel",
+    "WithLMHeadModel",
+];
 
 /// Parts of the names of classes with another task that end in `Model`, as headless classes do.
 const OTHER_MODELS: &[&str] = &["EncoderModel", "RewardModel"];
@@ -64,13 +69,24 @@ fn refused(config: &ConfigFile, class: &str, has_encoder: bool) -> Error {
     }
 }
 
+/// Beginnings of the names of classes that are not spelled like their `model_type`.
+const OTHER_SPELLINGS: &[(&str, &str)] = &[
+    ("hunyuan_v1_dense", "hunyuandensev1"),
+    ("hunyuan_v1_moe", "hunyuanmoev1"),
+    ("internlm3", "llama"),
+    ("iquestcoder", "llama"),
+];
+
 /// Returns whether the class belongs to the family `model_type`, judging by the beginning of its
 /// name: `GPTNeoXForCausalLM` belongs to `gpt_neox`, `Gemma3ForCausalLM` to `gemma3_text`.
 fn is_of_family(class: &str, model_type: &str) -> bool {
-    let class = class.to_lowercase();
-    let family = model_type.replace('_', "");
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
+    let class = plain(class);
+    let family = plain(model_type);
     let family = family.strip_suffix("text").unwrap_or(&family);
+    let mut spellings = OTHER_SPELLINGS.iter();
     class.starts_with(family)
+        || spellings.any(|(name, start)| *name == model_type && class.starts_with(start))
 }
 
 #[cfg(test)]

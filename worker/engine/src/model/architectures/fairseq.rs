@@ -10,7 +10,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormSpec, StackSpec, Waves,
+    NormSpec, StackSpec, Surroundings, Waves,
 };
 
 /// The default of torch, which transformers keeps; it ignores the `layer_norm_eps` of the file.
@@ -112,6 +112,7 @@ impl Names {
                 1.0
             },
             encoder: None,
+            surroundings: Surroundings::default(),
             decoder: StackSpec {
                 added_positions: Some(positions),
                 final_norm: Some(NormSpec::layer(final_norm, EPSILON)),

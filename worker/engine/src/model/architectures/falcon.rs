@@ -14,7 +14,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, ScoreBiasSpec,
-    StackSpec,
+    StackSpec, Surroundings,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -23,6 +23,7 @@ const DEFAULT_MAX_POSITIONS: usize = 2048;
 const ROPE: RopeDefaults = RopeDefaults {
     theta: 10_000.0,
     partial: None,
+    has_alpha: false,
 };
 
 /// The layout of queries, keys and values in their common linear map.
@@ -87,6 +88,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "transformer.word_embeddings.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: stack,
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })

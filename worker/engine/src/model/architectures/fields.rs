@@ -2,7 +2,10 @@
 
 use crate::Error;
 use crate::model::config::ConfigFile;
-use crate::model::spec::{Activation, HeadWeight};
+use crate::model::spec::{
+    Activation, HeadNormOrder, HeadNormSpec, HeadNormWeights, HeadWeight, ModelSpec, NormKind,
+    Pairing,
+};
 
 /// Reads the activation in `field`, or takes the one that transformers assumes.
 pub(super) fn activation(
@@ -49,6 +52,32 @@ pub(super) fn head_dim(config: &ConfigFile, hidden: usize, heads: usize) -> Resu
         )));
     }
     Ok(hidden / heads)
+}
+
+/// Returns norms on each head of queries and keys alone, before the rotation, with one set of
+/// weights for all heads: the tensors `names`, of queries and of keys, in the attention `prefix`.
+pub(super) fn head_norms(
+    prefix: &str,
+    names: [&str; 2],
+    kind: NormKind,
+    epsilon: f64,
+) -> HeadNormSpec {
+    let [queries, keys] = names.map(|name| HeadNormWeights::Shared(format!("{prefix}.{name}")));
+    HeadNormSpec {
+        kind,
+        epsilon,
+        is_joint: false,
+        order: HeadNormOrder::BeforeRotation,
+        queries,
+        keys,
+    }
+}
+
+/// Makes the model rotate pairs of neighboring entries instead of entries half a head apart.
+pub(super) fn rotate_neighbors(model: &mut ModelSpec) {
+    for rotation in &mut model.decoder.rotations {
+        rotation.pairing = Pairing::Neighbours;
+    }
 }
 
 /// Returns where the head's weight is. If `tie_word_embeddings` is set, that is the embedding,
@@ -160,6 +189,18 @@ pub(super) fn padding_row(
         "`{FIELD}` is {row}, and the table of positions, whose row of that number stands for \
          padding, has {rows} rows"
     )))
+}
+
+/// Reads an integer that may be 0, or takes `default` if the file does not have it.
+pub(super) fn index_or(config: &ConfigFile, field: &str, default: usize) -> Result<usize, Error> {
+    let Some(number) = config.optional_number(field)? else {
+        return Ok(default);
+    };
+    let is_index = number >= 0.0 && number.fract() == 0.0;
+    if !is_index {
+        return Err(config.refused(format!("`{field}` is {number}, expected 0, 1, 2, …")));
+    }
+    Ok(number as usize)
 }
 
 /// Reads a size from the first of `names` that the file has.

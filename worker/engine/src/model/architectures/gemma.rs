@@ -2,7 +2,8 @@
 //! from 1, GELU gates, and embeddings scaled by √hidden.
 //!
 //! Gemma 2 also normalizes the outputs of attention and network, soft-caps scores and logits, and
-//! has a sliding window in every other layer. Gemma 3 normalizes queries and keys instead of
+//! has a sliding window in every other layer. `VaultGemma` is Gemma 2 without norms of the outputs.
+//! Gemma 3 normalizes queries and keys instead of
 //! capping scores, has a window in all but every sixth layer, and rotates the layers with a window
 //! by other frequencies.
 //!
@@ -16,7 +17,8 @@ use super::rope::{self, RopeDefaults};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    Activation, CoreSpec, HeadNormSpec, HeadNormWeights, ModelSpec, NormKind, NormSpec, RotarySpec,
+    Activation, CoreSpec, HeadNormOrder, HeadNormSpec, HeadNormWeights, ModelSpec, NormKind,
+    NormSpec, RotarySpec,
 };
 
 const GEMMA: Defaults = Defaults {
@@ -50,7 +52,25 @@ pub(super) fn gemma(config: &ConfigFile) -> Result<ModelSpec, Error> {
 /// Reads the specification of a Gemma 2 model.
 pub(super) fn gemma2(config: &ConfigFile) -> Result<ModelSpec, Error> {
     require(config, "use_bidirectional_attention", false)?;
+    capped(config, sandwiched_layers(config)?)
+}
+
+/// Reads the specification of a `VaultGemma` model.
+pub(super) fn vaultgemma(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    require(config, "use_bidirectional_attention", false)?;
     let mut layers = sandwiched_layers(config)?;
+    for layer in &mut layers {
+        for norms in [&mut layer.attention_norms, &mut layer.network_norms] {
+            if let Norms::Around(before, _) = norms {
+                *norms = Norms::Before(before.clone());
+            }
+        }
+    }
+    capped(config, layers)
+}
+
+/// Combines `layers` into a model with alternating windows and with soft-capped scores and logits.
+fn capped(config: &ConfigFile, mut layers: Vec<Layer>) -> Result<ModelSpec, Error> {
     let window = size_or(config, "sliding_window", DEFAULT_WINDOW)?;
     let softcap = number_or(config, "attn_logit_softcapping", DEFAULT_SCORE_CAP)?;
     let windows = windows(config, layers.len(), window, |layer| layer % 2 == 0)?;
@@ -92,6 +112,7 @@ pub(super) fn gemma3(config: &ConfigFile) -> Result<ModelSpec, Error> {
             kind: NormKind::RmsPlusOne,
             epsilon,
             is_joint: false,
+            order: HeadNormOrder::BeforeRotation,
             queries: weights("q_norm"),
             keys: weights("k_norm"),
         });
@@ -108,6 +129,7 @@ fn rotations(config: &ConfigFile) -> Result<Vec<RotarySpec>, Error> {
     let defaults = |theta: f64| RopeDefaults {
         theta,
         partial: None,
+        has_alpha: false,
     };
     let by_type = config.object("rope_parameters")?;
     let of_type = |name: &str| match &by_type {

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormSpec, StackSpec,
+    NormSpec, StackSpec, Surroundings,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -142,6 +142,7 @@ pub(super) fn model(
         embedding: "transformer.wte.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             added_positions: Some(AddedPositions::Learned {
                 name: "transformer.wpe.weight".to_owned(),

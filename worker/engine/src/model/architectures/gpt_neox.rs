@@ -12,6 +12,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, StackSpec,
+    Surroundings,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -36,6 +37,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let defaults = RopeDefaults {
         theta: theta.unwrap_or(DEFAULT_THETA),
         partial: Some(partial.unwrap_or(DEFAULT_TURNED)),
+        has_alpha: false,
     };
     let rope = rope(config, dim, defaults)?;
     let max_positions = config.size("max_position_embeddings")?;
@@ -46,6 +48,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "gpt_neox.embed_in.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::layer("gpt_neox.final_layer_norm", epsilon)),

@@ -1,7 +1,9 @@
 //! A decoder layer as papers describe it: an attention and a feed-forward network with their
 //! norms.
 
-use crate::model::spec::{AttentionSpec, CoreSpec, NormSpec, SublayerInput, SublayerSpec};
+use crate::model::spec::{
+    AttentionSpec, CoreSpec, FeedForwardSpec, NormSpec, SublayerInput, SublayerSpec,
+};
 
 /// A layer of a decoder-only model.
 pub(super) struct Layer {
@@ -46,6 +48,24 @@ impl Layer {
             network_norms: Norms::Before(network_norm),
             scale: 1.0,
             is_parallel: false,
+        }
+    }
+
+    /// Sets whether the projections of queries, keys and values have biases, and whether the output
+    /// projection of the attention has one.
+    pub(super) fn set_biases(&mut self, of_inputs: bool, of_output: bool) {
+        let attention = &mut self.attention;
+        attention.query.bias = of_inputs;
+        attention.key.bias = of_inputs;
+        attention.value.bias = of_inputs;
+        attention.output.bias = of_output;
+    }
+
+    /// Returns the network, unless the layer has a mixture of experts.
+    pub(super) fn plain_network(&mut self) -> Option<&mut FeedForwardSpec> {
+        match &mut self.network {
+            CoreSpec::FeedForward(network) => Some(network),
+            _ => None,
         }
     }
 

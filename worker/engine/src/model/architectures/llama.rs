@@ -5,13 +5,14 @@
 //! saves them. Most later decoders are Llama with changes: their files take the layers from
 //! [`layers`], change them, and build the model with [`model`].
 
-use super::fields::{HeadSizes, activation, head_sizes, head_weight};
+use super::fields::{HeadSizes, activation, head_sizes, head_weight, size_of};
 use super::layer::{Layer, sublayers};
-use super::rope::{RopeDefaults, rope};
+use super::rope::{Rope, RopeDefaults, rope};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec, StackSpec,
+    Activation, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormSpec,
+    StackSpec, Surroundings,
 };
 
 /// Values that transformers assumes if the file does not give them.
@@ -31,6 +32,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     rope: RopeDefaults {
         theta: 10_000.0,
         partial: None,
+        has_alpha: false,
     },
 };
 
@@ -74,9 +76,19 @@ pub(super) fn model(
     defaults: Defaults,
     layers: Vec<Layer>,
 ) -> Result<ModelSpec, Error> {
-    let hidden = config.size("hidden_size")?;
-    let (_, _, head_dim) = head_sizes(config, hidden)?;
+    let (_, _, head_dim) = head_sizes(config, config.size("hidden_size")?)?;
     let rope = rope(config, head_dim, defaults.rope)?;
+    rotated_model(config, defaults, layers, rope)
+}
+
+/// As [`model`], with a rotation that was read before.
+pub(super) fn rotated_model(
+    config: &ConfigFile,
+    defaults: Defaults,
+    layers: Vec<Layer>,
+    rope: Rope,
+) -> Result<ModelSpec, Error> {
+    let hidden = config.size("hidden_size")?;
     let max_positions = config.size("max_position_embeddings")?;
     let epsilon = rms_epsilon(config, defaults)?;
     Ok(ModelSpec {
@@ -86,6 +98,7 @@ pub(super) fn model(
         embedding: "model.embed_tokens.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::rms("model.norm", epsilon)),
@@ -114,16 +127,26 @@ fn feed_forward(
     defaults: Defaults,
 ) -> Result<FeedForwardSpec, Error> {
     let bias = config.flag_or("mlp_bias", false)?;
-    let linear = |name: &str| LinearSpec::new(format!("{prefix}.mlp.{name}"), bias);
+    // Families in which every layer is a mixture of experts may have the width of those alone.
+    let inner = size_of(config, &["intermediate_size", "moe_intermediate_size"])?;
     Ok(FeedForwardSpec {
-        inner: config.size("intermediate_size")?,
         activation: activation(config, "hidden_act", defaults.activation)?,
+        ..gated(&format!("{prefix}.mlp"), inner, bias)
+    })
+}
+
+/// Returns the gated network `prefix` with Llama's names of the linear maps, and with `SiLU`.
+pub(super) fn gated(prefix: &str, inner: usize, bias: bool) -> FeedForwardSpec {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), bias);
+    FeedForwardSpec {
+        inner,
+        activation: Activation::Silu,
         gate: Gate::Gated {
             gate: linear("gate_proj"),
             up: linear("up_proj"),
         },
         down: linear("down_proj"),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     Activation, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec, NormKind,
-    NormSpec, ScoreBiasSpec, StackSpec, UNBOUNDED,
+    NormSpec, ScoreBiasSpec, StackSpec, Surroundings, UNBOUNDED,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -67,6 +67,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "transformer.wte.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             score_biases: vec![ScoreBiasSpec::Alibi {
                 slopes: reordered_slopes(heads, bias_max.unwrap_or(DEFAULT_BIAS_MAX)),

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
     AddedPositions, AttentionSpec, FeedForwardSpec, Gate, HeadSpec, LinearSpec, ModelSpec,
-    NormKind, NormSpec, Projection, StackSpec,
+    NormKind, NormSpec, Projection, StackSpec, Surroundings,
 };
 
 /// The default of torch, which transformers keeps; configuration files do not have this value.
@@ -47,6 +47,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "model.decoder.embed_tokens.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             input_projection: projection("project_in"),
             added_positions: Some(AddedPositions::Learned {

@@ -10,8 +10,8 @@ use super::rope::{RopeDefaults, rope};
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    AttentionSpec, FeedForwardSpec, Gate, HeadBias, HeadNormSpec, HeadNormWeights, HeadSpec,
-    LinearSpec, ModelSpec, NormKind, NormSpec, StackSpec,
+    AttentionSpec, FeedForwardSpec, Gate, HeadBias, HeadNormOrder, HeadNormSpec, HeadNormWeights,
+    HeadSpec, LinearSpec, ModelSpec, NormKind, NormSpec, StackSpec, Surroundings,
 };
 
 /// What transformers assumes if the file does not give a value.
@@ -19,6 +19,7 @@ const DEFAULT_EPSILON: f64 = 1e-5;
 const ROPE: RopeDefaults = RopeDefaults {
     theta: 10_000.0,
     partial: Some(0.5),
+    has_alpha: false,
 };
 
 /// Reads the specification of a Phi model.
@@ -39,6 +40,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             kind: NormKind::Layer,
             epsilon,
             is_joint: false,
+            order: HeadNormOrder::BeforeRotation,
             queries: weights("q_layernorm"),
             keys: weights("k_layernorm"),
         };
@@ -70,6 +72,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         embedding: "model.embed_tokens.weight".to_owned(),
         embedding_scale: 1.0,
         encoder: None,
+        surroundings: Surroundings::default(),
         decoder: StackSpec {
             rotations: vec![rope.rotary],
             final_norm: Some(NormSpec::layer("model.final_layernorm", epsilon)),

@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::llama::{self, DEFAULTS};
 use crate::Error;
 use crate::model::config::ConfigFile;
-use crate::model::spec::{HeadNormSpec, HeadNormWeights, ModelSpec, NormKind};
+use crate::model::spec::{HeadNormOrder, HeadNormSpec, HeadNormWeights, ModelSpec, NormKind};
 
 /// What transformers assumes if the file does not give a value.
 const DEFAULT_WINDOW: usize = 4096;
@@ -43,6 +43,7 @@ pub(super) fn qwen3(config: &ConfigFile) -> Result<ModelSpec, Error> {
             kind: NormKind::Rms,
             epsilon,
             is_joint: false,
+            order: HeadNormOrder::BeforeRotation,
             queries: weights("q_norm"),
             keys: weights("k_norm"),
         });

@@ -11,6 +11,7 @@
 //! single right answer for such lengths, so the model's maximum length is the original one, and a
 //! longer text is refused.
 
+use super::fields::head_sizes;
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{LongRotary, Pairing, RotarySpec};
@@ -22,6 +23,9 @@ pub(super) struct RopeDefaults {
     pub(super) theta: f64,
     /// Fraction of a head that is rotated; `None` if the architecture always rotates whole heads.
     pub(super) partial: Option<f64>,
+    /// Whether the type `dynamic` with a field `alpha` means one rotation for texts of any length,
+    /// whose base is larger.
+    pub(super) has_alpha: bool,
 }
 
 /// The rotary embedding that a configuration describes.
@@ -47,13 +51,85 @@ pub(super) fn rope(
     head_dim: usize,
     defaults: RopeDefaults,
 ) -> Result<Rope, Error> {
-    let fields = match config.object("rope_parameters")? {
-        Some(fields) => fields,
-        None => config
-            .object("rope_scaling")?
-            .unwrap_or_else(|| config.empty()),
+    from_fields(config, described(config)?, head_dim, defaults)
+}
+
+/// Returns the factor of attention scores that DeepSeek's models apply beside the magnitude of a
+/// scaled rotation.
+pub(super) fn score_factor(config: &ConfigFile) -> Result<f64, Error> {
+    let fields = described(config)?;
+    let sharpens = fields
+        .optional_number("mscale_all_dim")?
+        .filter(|scale| *scale != 0.0);
+    let (Some(scale), true) = (sharpens, kind(&fields)? != "default") else {
+        return Ok(1.0);
     };
-    from_fields(config, fields, head_dim, defaults)
+    let Some(factor) = fields.optional_number("factor")? else {
+        return Err(config.refused("the rope parameters lack `factor`".to_owned()));
+    };
+    Ok(sharpening(factor, scale).powi(2))
+}
+
+/// Returns how much `YaRN` sharpens attention that is extended by `factor`.
+fn sharpening(factor: f64, scale: f64) -> f64 {
+    if factor <= 1.0 {
+        1.0
+    } else {
+        0.1 * scale * factor.ln() + 1.0
+    }
+}
+
+/// Returns the fields that describe the rotation, without the base in older files.
+fn described(config: &ConfigFile) -> Result<ConfigFile, Error> {
+    if let Some(fields) = config.object("rope_parameters")? {
+        return Ok(fields);
+    }
+    let scaling = config.object("rope_scaling")?;
+    Ok(scaling.unwrap_or_else(|| config.empty()))
+}
+
+/// Returns the rope type.
+fn kind(fields: &ConfigFile) -> Result<&str, Error> {
+    match fields.optional_text("rope_type")? {
+        Some(kind) => Ok(kind),
+        None => Ok(fields.optional_text("type")?.unwrap_or("default")),
+    }
+}
+
+/// Reads two rotations: of layers without a window, then of those with one. `global` and `local` have
+/// the defaults of each.
+///
+/// In files of transformers 5, `rope_parameters` describes each of them. In older files, the scaling
+/// applies to layers without a window only.
+pub(super) fn by_layer_type(
+    config: &ConfigFile,
+    global: RopeDefaults,
+    local: RopeDefaults,
+) -> Result<Vec<RotarySpec>, Error> {
+    let (_, _, head_dim) = head_sizes(config, config.size("hidden_size")?)?;
+    let Some(by_type) = config.object("rope_parameters")? else {
+        let theta = config.optional_number("rope_theta")?.unwrap_or(local.theta);
+        return Ok(vec![
+            rope(config, head_dim, global)?.rotary,
+            plain(head_dim, theta),
+        ]);
+    };
+    let of_type = |name: &str, defaults: RopeDefaults| {
+        let Some(fields) = by_type.object(name)? else {
+            return Err(config.refused(format!("`rope_parameters` does not describe `{name}`")));
+        };
+        let rope = from_fields(config, fields, head_dim, defaults)?;
+        if rope.valid_positions.is_some() {
+            return Err(config.refused(format!(
+                "the rope type of `{name}` is not supported for one kind of layer only"
+            )));
+        }
+        Ok(rope.rotary)
+    };
+    Ok(vec![
+        of_type("full_attention", global)?,
+        of_type("sliding_attention", local)?,
+    ])
 }
 
 /// Returns the unscaled rotation of whole heads with `head_dim` entries.
@@ -94,19 +170,19 @@ pub(super) fn from_fields(
     head_dim: usize,
     defaults: RopeDefaults,
 ) -> Result<Rope, Error> {
-    let parameters = Parameters::read(config, fields, head_dim, defaults)?;
-    let kind = match parameters.fields.optional_text("rope_type")? {
-        Some(kind) => kind.to_owned(),
-        None => parameters
-            .fields
-            .optional_text("type")?
-            .unwrap_or("default")
-            .to_owned(),
-    };
+    let mut parameters = Parameters::read(config, fields, head_dim, defaults)?;
+    let kind = kind(&parameters.fields)?.to_owned();
+    let alpha = parameters.fields.optional_number("alpha")?;
+    let alpha = alpha.filter(|&alpha| defaults.has_alpha && kind == "dynamic" && alpha != 0.0);
+    if let Some(alpha) = alpha {
+        let dim = parameters.dim as f64;
+        parameters.theta *= alpha.powf(dim / (dim - 2.0));
+    }
     let plain = inverse_frequencies(parameters.dim, parameters.theta);
     let (mut valid_positions, mut long) = (None, None);
     let (inverse_frequencies, magnitude) = match kind.as_str() {
         "default" => (plain, 1.0),
+        "dynamic" if alpha.is_some() => (plain, 1.0),
         "linear" => (parameters.linear(&plain)?, 1.0),
         "llama3" => (parameters.llama3(config, &plain)?, 1.0),
         "yarn" => parameters.yarn(config)?,
@@ -162,9 +238,15 @@ impl Parameters {
             }
             (given, default) => given.or(default).unwrap_or(1.0),
         };
+        let dim = (head_dim as f64 * partial) as usize;
+        if dim % 2 == 1 {
+            return Err(config.refused(format!(
+                "{dim} entries of each head would be rotated, but they are rotated in pairs"
+            )));
+        }
         Ok(Self {
             theta: number("rope_theta")?.unwrap_or(defaults.theta),
-            dim: (head_dim as f64 * partial) as usize,
+            dim,
             fields,
         })
     }
@@ -229,13 +311,7 @@ impl Parameters {
             None => max_positions(config)? as f64 / original,
         };
         let optional = |name: &str| self.fields.optional_number(name);
-        let sharpening = |scale: f64| {
-            if factor <= 1.0 {
-                1.0
-            } else {
-                0.1 * scale * factor.ln() + 1.0
-            }
-        };
+        let sharpening = |scale: f64| sharpening(factor, scale);
         let nonzero = |value: Option<f64>| value.filter(|value| *value != 0.0);
         let magnitude = match (
             optional("attention_factor")?,

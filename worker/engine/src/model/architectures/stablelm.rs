@@ -8,7 +8,9 @@ use super::llama::{self, DEFAULTS, Defaults};
 use super::rope::RopeDefaults;
 use crate::Error;
 use crate::model::config::ConfigFile;
-use crate::model::spec::{HeadNormSpec, HeadNormWeights, ModelSpec, NormKind, NormSpec};
+use crate::model::spec::{
+    HeadNormOrder, HeadNormSpec, HeadNormWeights, ModelSpec, NormKind, NormSpec,
+};
 
 const STABLELM: Defaults = Defaults {
     rope: RopeDefaults {
@@ -55,6 +57,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
                 kind: NormKind::LayerWithoutBias,
                 epsilon,
                 is_joint: false,
+                order: HeadNormOrder::BeforeRotation,
                 queries: weights("q_layernorm"),
                 keys: weights("k_layernorm"),
             });

@@ -1,22 +1,27 @@
-//! T5, mT5 and UMT5: encoder-decoder, pre-norm with RMS norms, relative position buckets.
+//! T5, mT5, UMT5 and Switch Transformers: encoder-decoder, pre-norm with RMS norms, relative position
+//! buckets. Switch Transformers have mixtures of experts, of which each row uses one.
 //!
-//! Source: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>; weight names as transformers
-//! saves them. Attention scores are not scaled. All layers of a stack share the position buckets
+//! Sources: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>; Fedus et al. 2021,
+//! <https://arxiv.org/abs/2101.03961>. Weight names as transformers saves them. Attention scores are not scaled. All layers of a stack share the position buckets
 //! of its first layer; in UMT5 each layer has its own. The original T5 models scale the hidden
 //! states before the head.
 
+use super::experts::Counts;
 use super::fields;
 use crate::Error;
 use crate::model::config::ConfigFile;
 use crate::model::spec::{
-    Activation, AttentionSpec, CoreSpec, FeedForwardSpec, Gate, HeadSpec, HeadWeight, LinearSpec,
-    ModelSpec, NormSpec, ScoreBiasSpec, StackEmbedding, StackSpec, SublayerSpec, UNBOUNDED,
+    Activation, AttentionSpec, CoreSpec, ExpertsSpec, FeedForwardSpec, Gate, HeadSpec, HeadWeight,
+    LinearSpec, ModelSpec, NormSpec, RoutingSpec, ScoreBiasSpec, StackEmbedding, StackSpec,
+    SublayerSpec, Surroundings, UNBOUNDED,
 };
 
 /// What transformers assumes if the file does not give a value.
 const DEFAULT_EPSILON: f64 = 1e-6;
 const DEFAULT_BUCKETS: usize = 32;
 const DEFAULT_MAX_DISTANCE: usize = 128;
+const DEFAULT_CAPACITY: usize = 64;
+const DEFAULT_SPARSE: usize = 3;
 
 /// What distinguishes the relatives from each other.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +63,70 @@ pub(super) fn mt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
     MT5.spec(config)
 }
 
+/// Reads the specification of a Switch Transformer.
+///
+/// An expert takes at most `expert_capacity` rows of a text and leaves out the others. Texts that are
+/// not longer than that never reach the limit, so longer ones are refused.
+pub(super) fn switch_transformers(config: &ConfigFile) -> Result<ModelSpec, Error> {
+    let mut spec = T5.spec(config)?;
+    let capacity = config.optional_size("expert_capacity")?;
+    spec.max_positions = capacity.unwrap_or(DEFAULT_CAPACITY);
+    if config.flag_or("tie_word_embeddings", true)? {
+        spec.head.scale = (spec.hidden as f64).powf(-0.5);
+    }
+    if let Some(encoder) = &mut spec.encoder {
+        switch(config, encoder, "num_sparse_encoder_layers")?;
+    }
+    switch(config, &mut spec.decoder, "num_sparse_decoder_layers")?;
+    Ok(spec)
+}
+
+/// Renames the networks of a stack as Switch Transformers do, and replaces those of as many layers as
+/// `field` says by mixtures of experts.
+fn switch(config: &ConfigFile, stack: &mut StackSpec, field: &str) -> Result<(), Error> {
+    let layers = stack.sublayers.last().map_or(0, |last| last.layer + 1);
+    let step = match fields::index_or(config, field, DEFAULT_SPARSE)? {
+        0 => layers,
+        sparse => layers / sparse,
+    };
+    for sublayer in &mut stack.sublayers {
+        let CoreSpec::FeedForward(network) = &sublayer.core else {
+            continue;
+        };
+        let prefix = network.down.name.replace(".DenseReluDense.wo", ".mlp");
+        sublayer.core = if step == 1 || (step > 1 && sublayer.layer % step == 1) {
+            mixture(config, &prefix, network)?.into()
+        } else {
+            ungated(&prefix, network).into()
+        };
+    }
+    Ok(())
+}
+
+/// Returns the mixture in the module `prefix`, of networks like `network`.
+fn mixture(
+    config: &ConfigFile,
+    prefix: &str,
+    network: &FeedForwardSpec,
+) -> Result<ExpertsSpec, Error> {
+    let counts = Counts::checked(config, config.size("num_experts")?, 1)?;
+    let expert = |index: usize| ungated(&format!("{prefix}.experts.expert_{index}"), network);
+    let routing = RoutingSpec::softmax(false);
+    let mut mixture = counts.mixture(&format!("{prefix}.router.classifier"), routing, expert);
+    mixture.router.bias = config.flag_or("router_bias", false)?;
+    Ok(mixture)
+}
+
+/// Returns a network of the sizes of `network`, without a gate, in the module `prefix`.
+fn ungated(prefix: &str, network: &FeedForwardSpec) -> FeedForwardSpec {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
+    FeedForwardSpec {
+        gate: Gate::Plain { up: linear("wi") },
+        down: linear("wo"),
+        ..network.clone()
+    }
+}
+
 /// Reads the specification of a UMT5 model.
 pub(super) fn umt5(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let mut spec = UMT5.spec(config)?;
@@ -75,6 +144,7 @@ impl Variant {
             embedding: "shared.weight".to_owned(),
             embedding_scale: 1.0,
             encoder: Some(self.stack(config, "encoder")?),
+            surroundings: Surroundings::default(),
             decoder: self.stack(config, "decoder")?,
             head: HeadSpec::plain(HeadWeight::OwnOrTied("lm_head.weight".to_owned())),
         })

@@ -3,6 +3,7 @@
 use crate::error::Result;
 
 use super::Cotangents;
+use super::latent::{LatentProjections, LatentTrace};
 use super::linear::Linear;
 use super::mixing::{HeadsRead, Mixing};
 use super::norm::{HeadNorms, NormalizedHeads};
@@ -14,19 +15,28 @@ use crate::kernels::{RowIndex, Tensor, rows};
 use crate::model::dropout::Masks;
 use crate::model::kept::Kept;
 use crate::model::sequences::Sequences;
-use crate::model::spec::AttentionSpec;
+use crate::model::spec::{AttentionSpec, HeadNormOrder};
 use crate::model::weights::Checkpoint;
 
 /// Attention over the rows of the attention's own stack.
 #[derive(Debug)]
 pub(in crate::model) struct SelfAttention {
-    /// Query, key and value projections, stacked into one map.
-    project: Linear,
+    project: InputProjection,
     clip: Option<f64>,
     head_norms: Option<HeadNorms>,
+    head_norm_order: HeadNormOrder,
     rotation: Option<usize>,
     score_bias: Option<usize>,
     pub(super) mixing: Mixing,
+}
+
+/// Where queries, keys and values come from.
+#[derive(Debug)]
+enum InputProjection {
+    /// From the rows: their projections, stacked into one map.
+    Direct(Linear),
+    /// From latent vectors of the rows.
+    Latent(Box<LatentProjections>),
 }
 
 /// What the backward pass, or a later pass that continues this one, needs from the forward pass.
@@ -36,16 +46,17 @@ pub(in crate::model) struct SelfAttentionTrace {
     normalized: Projected,
 }
 
-/// What the backward pass needs to know about clipping and head norms.
+/// What the backward pass needs to know about latent vectors, clipping and head norms.
 #[derive(Debug, Clone, Default)]
 struct Projected {
+    latent: Option<LatentTrace>,
     /// Slope of the clipping: 0 where a value was clipped, 1 elsewhere. `[rows, width]`
     unclipped: Option<Tensor>,
     head_norms: Option<NormalizedHeads>,
 }
 
 impl SelfAttentionTrace {
-    /// Drops what is known about clipping and head norms, which only a backward pass needs.
+    /// Drops what is known about the way to queries and keys, which only a backward pass needs.
     pub(super) fn keys_and_values(self) -> Self {
         Self {
             normalized: Projected::default(),
@@ -67,14 +78,23 @@ impl SelfAttention {
             (&spec.key, kv_width),
             (&spec.value, kv_width),
         ];
+        let order = spec.head_norms.as_ref().map(|norms| norms.order);
         let head_norms = spec
             .head_norms
             .as_ref()
             .map(|norms| HeadNorms::load(norms, spec, checkpoint));
+        let project = match &spec.latent {
+            None => InputProjection::Direct(Linear::load(&parts, hidden, checkpoint)?),
+            Some(latent) => {
+                let projections = LatentProjections::load(spec, latent, hidden, checkpoint)?;
+                InputProjection::Latent(Box::new(projections))
+            }
+        };
         Ok(Self {
-            project: Linear::load(&parts, hidden, checkpoint)?,
+            project,
             clip: spec.clip,
             head_norms: head_norms.transpose()?,
+            head_norm_order: order.unwrap_or(HeadNormOrder::BeforeRotation),
             rotation: spec.rotation,
             score_bias: spec.score_bias,
             mixing: Mixing::load(spec, hidden, checkpoint)?,
@@ -130,25 +150,44 @@ impl SelfAttention {
         Ok((y, saved))
     }
 
-    /// Returns queries, keys and values side by side, clipped, normalized and rotated.
+    /// Returns queries, keys and values side by side, clipped, normalized and rotated, or rotated and
+    /// then normalized.
     /// `[rows, query width + 2 · key width]`
     fn project(&self, x: &Tensor, rows: &RowContext<'_>) -> Result<(Tensor, Projected)> {
-        let mut projected = self.project.forward(x)?;
         let mut saved = Projected::default();
+        let mut projected = match &self.project {
+            InputProjection::Direct(linear) => linear.forward(x)?,
+            InputProjection::Latent(projections) => {
+                let (projected, trace) = projections.forward(x)?;
+                saved.latent = Some(trace);
+                projected
+            }
+        };
         if let Some(limit) = self.clip {
             let (clipped, unclipped) = clip::forward(&projected, limit)?;
             (projected, saved.unclipped) = (clipped, Some(unclipped));
+        }
+        if self.head_norm_order == HeadNormOrder::AfterRotation {
+            projected = self.rotate(projected, rows)?;
         }
         if let Some(norms) = &self.head_norms {
             let (normalized, of_heads) = norms.forward(&projected)?;
             (projected, saved.head_norms) = (normalized, Some(of_heads));
         }
-        if let Some(index) = self.rotation {
-            let heads = self.mixing.heads();
-            let turned = heads.queries + heads.keys;
-            projected = rows.rotations[index].forward(&projected, turned, rows.positions)?;
+        if self.head_norm_order == HeadNormOrder::BeforeRotation {
+            projected = self.rotate(projected, rows)?;
         }
         Ok((projected, saved))
+    }
+
+    /// Rotates the queries and keys in projected rows, if the attention does so.
+    fn rotate(&self, projected: Tensor, rows: &RowContext<'_>) -> Result<Tensor> {
+        let Some(index) = self.rotation else {
+            return Ok(projected);
+        };
+        let heads = self.mixing.heads();
+        let turned = heads.queries + heads.keys;
+        rows.rotations[index].forward(&projected, turned, rows.positions)
     }
 
     /// Pulls cotangents back to the input. The result has a row for every position that an
@@ -166,23 +205,45 @@ impl SelfAttention {
         };
         let (mut dq, mut dkv) = (pulled.queries, pulled.keys_and_values);
         let keys = dy.widened(num_keys, rows.sequences, dkv.clone());
-        // The steps of `project` are pulled back in reverse order: rotation, head norms, clipping.
-        if let Some(index) = self.rotation {
-            let rotation = &rows.rotations[index];
-            dq = rotation.vjp(&dq, heads.queries, rows.positions, &dy.saved_rows)?;
-            dkv = rotation.vjp(&dkv, heads.keys, rows.positions, &keys.saved_rows)?;
+        let rotate_back = |dq: &mut Tensor, dkv: &mut Tensor| -> Result<()> {
+            if let Some(index) = self.rotation {
+                let rotation = &rows.rotations[index];
+                *dq = rotation.vjp(dq, heads.queries, rows.positions, &dy.saved_rows)?;
+                *dkv = rotation.vjp(dkv, heads.keys, rows.positions, &keys.saved_rows)?;
+            }
+            Ok(())
+        };
+        // The steps of `project` are pulled back in reverse order: clipping comes last.
+        if self.head_norm_order == HeadNormOrder::BeforeRotation {
+            rotate_back(&mut dq, &mut dkv)?;
         }
         if let (Some(norms), Some(saved)) = (&self.head_norms, &saved.normalized.head_norms) {
             dq = norms.vjp_of_queries(saved, &dq, &dy.saved_rows)?;
             dkv = norms.vjp_of_keys(saved, &dkv, &keys.saved_rows)?;
+        }
+        if self.head_norm_order == HeadNormOrder::AfterRotation {
+            rotate_back(&mut dq, &mut dkv)?;
         }
         let (width, kv_width) = self.mixing.widths();
         if let Some(unclipped) = &saved.normalized.unclipped {
             dq = clip::vjp(&dq, unclipped, 0, &dy.saved_rows)?;
             dkv = clip::vjp(&dkv, unclipped, width, &keys.saved_rows)?;
         }
-        let through_keys = keys.with_rows(self.project.vjp_of(&dkv, width..width + 2 * kv_width)?);
-        let through_queries = dy.with_rows(self.project.vjp_of(&dq, 0..width)?);
+        let (through_keys, through_queries) = match (&self.project, &saved.normalized.latent) {
+            (InputProjection::Direct(linear), _) => (
+                keys.with_rows(linear.vjp_of(&dkv, width..width + 2 * kv_width)?),
+                dy.with_rows(linear.vjp_of(&dq, 0..width)?),
+            ),
+            (InputProjection::Latent(projections), Some(saved)) => (
+                projections.vjp_of_keys(saved, &keys.with_rows(dkv))?,
+                projections.vjp_of_queries(saved, &dy.with_rows(dq))?,
+            ),
+            (InputProjection::Latent(_), None) => {
+                return Err(
+                    candle_core::Error::Msg("a trace without latent vectors".to_owned()).bt(),
+                );
+            }
+        };
         through_keys.add(&through_queries)
     }
 }

@@ -1,22 +1,23 @@
 //! A mixture of experts with its weights.
 //!
-//! The router gives each row a score for every expert. The row uses the few experts with the
-//! highest scores and mixes their outputs with the softmax of those scores (the softmax over all
-//! experts, restricted to the chosen ones and rescaled to sum to 1). As in autograd, the
-//! vector–Jacobian product goes through the mixing weights and the chosen experts; the choice
-//! itself is locally constant.
+//! The router gives each row a logit for every expert. The row uses the few experts that rank
+//! highest and mixes their outputs with weights that come from the logits (`kernels::mixture`). An
+//! expert that all rows share may be added. As in autograd, the vector–Jacobian product goes through
+//! the mixing weights and the chosen experts; the choice itself is locally constant.
 //!
-//! With `y = Σ wₑ fₑ(x)` and the cotangent `dy`: `dx = Σ wₑ Jₑᵀ dy + Rᵀ ds`, where `R` is the
-//! router's weight and `dsₑ = wₑ (fₑ·dy − y·dy)`.
+//! With `y = Σ wₑ fₑ(x)` and the cotangent `dy`: `dx = Σ wₑ Jₑᵀ dy + Rᵀ dz`, where `R` is the
+//! router's weight and `dz` are the cotangents of the logits, which follow from `dwₑ = fₑ·dy`.
 
 use crate::error::Result;
 
 use super::Cotangents;
 use super::feed_forward::{FeedForward, Slopes};
 use super::linear::Linear;
+use super::shared_expert::{SharedExpert, SharedTrace};
 use crate::Error;
 use crate::kernels::mixture::{self, ExpertChoice};
-use crate::kernels::{RowIndex, Tensor, rows};
+use crate::kernels::routing::Routing;
+use crate::kernels::{RowIndex, Tensor, host, rows};
 use crate::model::spec::{Activation, ExpertsSpec};
 use crate::model::weights::Checkpoint;
 
@@ -25,7 +26,8 @@ use crate::model::weights::Checkpoint;
 pub(in crate::model) struct Experts {
     router: Linear,
     networks: Vec<FeedForward>,
-    num_chosen: usize,
+    routing: Routing,
+    shared: Option<Box<SharedExpert>>,
 }
 
 /// What the backward pass needs of a mixture's forward pass.
@@ -35,6 +37,7 @@ pub(in crate::model) struct Mixed {
     choice: ExpertChoice,
     /// One entry per expert.
     outputs: Vec<ExpertOutputs>,
+    shared: Option<SharedTrace>,
 }
 
 /// The output of one expert for the rows that chose it.
@@ -58,16 +61,29 @@ impl Experts {
             .experts
             .iter()
             .map(|expert| FeedForward::load(expert, hidden, checkpoint));
+        let mut correction = None;
+        if let Some(spec) = &spec.correction {
+            let tensor = checkpoint.tensor(&spec.name, &spec.shape)?;
+            correction = Some(host::download(&tensor.into())?);
+        }
+        let shared = spec.shared.as_ref();
         Ok(Self {
             router: Linear::load(&[(&spec.router, spec.experts.len())], hidden, checkpoint)?,
             networks: networks.collect::<Result<_, _>>()?,
-            num_chosen: spec.num_chosen,
+            routing: Routing {
+                spec: spec.routing,
+                num_chosen: spec.num_chosen,
+                correction,
+            },
+            shared: shared
+                .map(|shared| SharedExpert::load(shared, hidden, checkpoint).map(Box::new))
+                .transpose()?,
         })
     }
 
     /// Applies to each row the experts that it chooses. `[rows, hidden]`
     pub(super) fn forward(&self, x: &Tensor) -> Result<(Tensor, Mixed)> {
-        let choice = mixture::choose(&self.router.forward(x)?, self.num_chosen)?;
+        let choice = mixture::choose(&self.router.forward(x)?, &self.routing)?;
         let mut outputs = Vec::with_capacity(self.networks.len());
         for (index, expert) in self.networks.iter().enumerate() {
             let rows = choice.rows_of(index);
@@ -84,7 +100,17 @@ impl Experts {
             let weighted = rows::scale_each(&expert.outputs, &weights)?;
             y = rows::add_at(&y, &weighted, &expert.rows)?;
         }
-        Ok((y, Mixed { choice, outputs }))
+        let mut shared = None;
+        if let Some(expert) = &self.shared {
+            let (output, trace) = expert.forward(x)?;
+            (y, shared) = (rows::add(&y, &output)?, Some(trace));
+        }
+        let mixed = Mixed {
+            choice,
+            outputs,
+            shared,
+        };
+        Ok((y, mixed))
     }
 
     /// Applies the rescale rule inside the experts: the slope of every nonlinearity that `reach`
@@ -104,31 +130,26 @@ impl Experts {
                 outputs.slopes = expert.secants(&x?, &reference?)?;
             }
         }
+        if let (Some(expert), Some(trace)) = (&self.shared, &mut mixed.shared) {
+            expert.rescale(trace, x, reference, reach)?;
+        }
         Ok(())
     }
 
     /// Returns the nonlinearity of each expert.
     pub(super) fn activations(&self) -> impl Iterator<Item = Activation> {
-        self.networks.iter().map(FeedForward::activation)
+        let shared = self.shared.as_deref().map(SharedExpert::activation);
+        let networks = self.networks.iter().map(FeedForward::activation);
+        networks.chain(shared)
     }
 
-    /// Pulls cotangents back through the chosen experts and the router.
+    /// Pulls cotangents back through the chosen experts, the router and the shared expert.
     pub(super) fn vjp(&self, saved: &Mixed, dy: &Cotangents) -> Result<Cotangents> {
         let (num_rows, num_experts) = (dy.saved_rows.len(), self.networks.len());
         let mut dweights = vec![0.0; num_rows * num_experts];
         let mut dx = dy.rows.zeros_like()?;
         for (index, (expert, outputs)) in self.networks.iter().zip(&saved.outputs).enumerate() {
-            // The cotangent rows whose forward row chose this expert, and the index of that
-            // forward row among the expert's rows.
-            let (own, places): (Vec<_>, Vec<_>) = dy
-                .saved_rows
-                .iter()
-                .enumerate()
-                .filter_map(|(row, saved_row)| {
-                    Some((row, outputs.rows.binary_search(saved_row).ok()?))
-                })
-                .unzip();
-            let (own, places) = (RowIndex::from(own), RowIndex::from(places));
+            let (own, places) = outputs.cotangent_rows(&dy.saved_rows);
             let dy_own = rows::gather(&dy.rows, &own)?;
             // `fₑ·dy` of the formula at the top of this file, for the router's cotangents.
             let products = mixture::dot_rows(&dy_own, &outputs.outputs, &places)?;
@@ -141,8 +162,25 @@ impl Experts {
             let dx_own = expert.vjp_at(&outputs.slopes, &dy_own, &places)?;
             dx = rows::add_at(&dx, &dx_own, &own)?;
         }
-        let dscores = saved.choice.vjp(&dweights, &dy.saved_rows, dx.dtype())?;
-        Ok(dy.with_rows(rows::add(&dx, &self.router.vjp(&dscores)?)?))
+        let dlogits = saved.choice.vjp(&dweights, &dy.saved_rows, dx.dtype())?;
+        dx = rows::add(&dx, &self.router.vjp(&dlogits)?)?;
+        if let (Some(expert), Some(trace)) = (&self.shared, &saved.shared) {
+            dx = rows::add(&dx, &expert.vjp(trace, dy)?)?;
+        }
+        Ok(dy.with_rows(dx))
+    }
+}
+
+impl ExpertOutputs {
+    /// Returns the cotangent rows whose forward row chose this expert, and the index of that
+    /// forward row among the expert's rows. Cotangent row `i` belongs to forward row
+    /// `saved_rows[i]`.
+    fn cotangent_rows(&self, saved_rows: &RowIndex) -> (RowIndex, RowIndex) {
+        let rows = saved_rows.iter().enumerate();
+        let chosen = rows
+            .filter_map(|(row, saved_row)| Some((row, self.rows.binary_search(saved_row).ok()?)));
+        let (own, places): (Vec<_>, Vec<_>) = chosen.unzip();
+        (RowIndex::from(own), RowIndex::from(places))
     }
 }
 
@@ -154,9 +192,8 @@ mod tests {
 
     use super::*;
     use crate::kernels::attention::ExplainedQueries;
-    use crate::kernels::host;
     use crate::model::sequences::Sequences;
-    use crate::model::spec::{FeedForwardSpec, Gate, LinearSpec};
+    use crate::model::spec::{FeedForwardSpec, Gate, LinearSpec, RoutingSpec};
 
     const HIDDEN: usize = 3;
     const INNER: usize = 4;
@@ -191,6 +228,9 @@ mod tests {
             router: LinearSpec::new("router", false),
             experts: experts.to_vec(),
             num_chosen: 1,
+            routing: RoutingSpec::softmax(true),
+            correction: None,
+            shared: None,
         };
         let folder = tempfile::tempdir().unwrap();
         candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();

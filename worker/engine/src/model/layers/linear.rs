@@ -40,6 +40,22 @@ impl Linear {
         Ok(Self::from_weight(&weight, bias, checkpoint)?)
     }
 
+    /// Reads a map whose inputs come in `groups` groups of `len` entries, and adds inputs that it
+    /// ignores at the end of each group, so that a group has `padded` entries.
+    pub(super) fn load_padded(
+        spec: &LinearSpec,
+        outputs: usize,
+        (groups, len, padded): (usize, usize, usize),
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        let (weight, bias) = stacked(&[(spec, outputs)], groups * len, checkpoint)?;
+        let rows = outputs * groups;
+        let ignored = host::zeros((rows, padded - len), weight.dtype())?;
+        let weight = Tensor::cat(&[&weight.reshape((rows, len))?, &ignored], 1)?;
+        let weight = weight.contiguous()?.reshape((outputs, groups * padded))?;
+        Ok(Self::from_weight(&weight, bias, checkpoint)?)
+    }
+
     /// Packs a weight, `[out, in]`, for computing where and as `checkpoint` says.
     pub(in crate::model) fn from_weight(
         weight: &Tensor,
@@ -99,19 +115,25 @@ impl StoredMap {
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
         let outputs = spec.slice.map_or(outputs, |slice| slice.stored);
-        let name = format!("{}.weight", spec.name);
-        let weight = if spec.is_transposed {
-            checkpoint.transposed_weight(&name, [outputs, inputs])?
-        } else {
-            checkpoint.weight(&name, &[outputs, inputs])?
+        let name = spec.weight_name();
+        let weight = match (spec.stack, spec.is_transposed) {
+            (None, false) => checkpoint.weight(&name, &[outputs, inputs])?,
+            (None, true) => checkpoint.transposed_weight(&name, [outputs, inputs])?,
+            (Some(stack), false) => checkpoint.stacked_weight(&name, stack, &[outputs, inputs])?,
+            (Some(stack), true) => checkpoint
+                .stacked_weight(&name, stack, &[inputs, outputs])?
+                .t()?
+                .contiguous()?,
         };
         let weight = weight.into();
-        let name = format!("{}.bias", spec.name);
+        let name = spec.bias_name();
         let mut bias = None;
-        if spec.bias {
-            bias = Some(checkpoint.parameter(&name, &[outputs])?);
-        } else {
-            checkpoint.require_no(&name)?;
+        match (spec.bias, spec.stack) {
+            (false, _) => checkpoint.require_no(&name)?,
+            (true, None) => bias = Some(checkpoint.parameter(&name, &[outputs])?),
+            (true, Some(stack)) => {
+                bias = Some(checkpoint.stacked_parameter(&name, stack, &[outputs])?);
+            }
         }
         Ok(Self { weight, bias })
     }
@@ -136,9 +158,9 @@ fn stacked(
             Some((name, stored)) if name == spec.name => stored,
             _ => StoredMap::read(spec, outputs, inputs, checkpoint)?,
         };
-        weights.push(cut(&stored.weight, spec)?);
+        weights.push(cut(&stored.weight, spec, outputs)?);
         if let Some(bias) = &stored.bias {
-            biases.push(cut(bias, spec)?);
+            biases.push(cut(bias, spec, outputs)?);
         } else if has_bias {
             biases.push(host::zeros(outputs, checkpoint.dtype())?);
         }
@@ -160,10 +182,18 @@ fn stacked(
 }
 
 /// Returns the outputs of a stored map that belong to `spec`.
-fn cut(stored: &Tensor, spec: &LinearSpec) -> Result<Tensor> {
+fn cut(stored: &Tensor, spec: &LinearSpec, outputs: usize) -> Result<Tensor> {
     let Some(slice) = spec.slice else {
         return Ok(stored.clone());
     };
+    let found: usize = slice.runs().map(|run| run.len()).sum();
+    if found != outputs {
+        return Err(candle_core::Error::Msg(format!(
+            "`{}` holds {found} outputs of a projection that has {outputs}",
+            spec.name
+        ))
+        .bt());
+    }
     let runs = slice
         .runs()
         .map(|run| stored.narrow(0, run.start, run.len()));

@@ -41,10 +41,20 @@ impl Mixing {
         hidden: usize,
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
-        let width = spec.heads * spec.head_dim;
+        let value_dim = spec.latent.as_ref().map(|latent| latent.value_dim);
+        let groups = (
+            spec.heads,
+            value_dim.unwrap_or(spec.head_dim),
+            spec.head_dim,
+        );
+        let output = if groups.1 == groups.2 {
+            Linear::load(&[(&spec.output, hidden)], groups.0 * groups.2, checkpoint)?
+        } else {
+            Linear::load_padded(&spec.output, hidden, groups, checkpoint)?
+        };
         Ok(Self {
             heads: heads(spec),
-            output: Linear::load(&[(&spec.output, hidden)], width, checkpoint)?,
+            output,
         })
     }
 

@@ -8,11 +8,13 @@ pub(super) mod attention;
 pub(super) mod cross_attention;
 mod experts;
 mod feed_forward;
+mod latent;
 mod linear;
 mod mixing;
 mod norm;
 mod positions;
 pub(super) mod row_context;
+mod shared_expert;
 mod sublayer;
 mod sublayer_core;
 

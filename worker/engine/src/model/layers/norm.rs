@@ -22,14 +22,14 @@ impl Norm {
     ) -> Result<Self, Error> {
         let read = |what: &str| checkpoint.parameter(&format!("{}.{what}", spec.name), &[hidden]);
         let weight = match spec.kind {
-            NormKind::RmsPlusOne => rows::add_number(&read("weight")?, 1.0)?,
+            kind if kind.is_plus_one() => rows::add_number(&read("weight")?, 1.0)?,
             NormKind::LayerWithoutWeights => checkpoint
                 .place()
                 .put(&host::ones(hidden, checkpoint.dtype())?)?,
             _ => read("weight")?,
         };
         let bias = match spec.kind {
-            NormKind::Layer => Some(read("bias")?),
+            kind if kind.has_bias() => Some(read("bias")?),
             NormKind::LayerWithoutWeights => None,
             _ => {
                 // A nonzero bias that this norm does not add would change the model.
@@ -81,13 +81,13 @@ impl HeadNorms {
         let dim = attention.head_dim;
         let scaling = |weights: &HeadNormWeights, heads: usize| -> Result<Scaling, Error> {
             let group = if spec.is_joint { heads * dim } else { dim };
-            let bias = match spec.kind {
-                NormKind::Layer => Some(head_weights(weights, "bias", (heads, group), checkpoint)?),
-                _ => None,
-            };
+            let mut bias = None;
+            if spec.kind.has_bias() {
+                bias = Some(head_weights(weights, "bias", (heads, group), checkpoint)?);
+            }
             let mut weight =
                 head_weights(weights, "weight", (heads * dim / group, group), checkpoint)?;
-            if spec.kind == NormKind::RmsPlusOne {
+            if spec.kind.is_plus_one() {
                 weight = rows::add_number(&weight, 1.0)?;
             }
             Ok(Scaling {

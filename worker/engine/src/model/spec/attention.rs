@@ -1,6 +1,6 @@
 //! Specification of attentions.
 
-use super::{LinearSpec, NormKind};
+use super::{LinearSpec, NormKind, NormSpec};
 
 /// A multi-head attention.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +26,11 @@ pub struct AttentionSpec {
     /// Limit for the magnitude of projected queries, keys and values. Larger ones are clipped,
     /// before norms and rotation.
     pub clip: Option<f64>,
-    /// Norms of queries and keys, before the rotation.
+    /// Norms of queries and keys.
     pub head_norms: Option<HeadNormSpec>,
+    /// Latent vectors that queries, keys and values come from; `None` if they are projected from the
+    /// rows themselves.
+    pub latent: Option<LatentSpec>,
     /// Query projection.
     pub query: LinearSpec,
     /// Key projection.
@@ -58,12 +61,45 @@ impl AttentionSpec {
             score_bias: None,
             clip: None,
             head_norms: None,
+            latent: None,
             query,
             key,
             value,
             output,
         }
     }
+}
+
+/// Latent vectors of a self-attention.
+///
+/// The attention's `query` then leads from the latent vector of queries, if there is one, to all
+/// heads, the rotated part of each last. `key` leads from the latent vector of keys and values to the
+/// parts of the keys that are not rotated, and `value` to the values.
+///
+/// Source: DeepSeek-AI 2024, <https://arxiv.org/abs/2405.04434>, section 2.1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatentSpec {
+    /// The latent vector of queries; `None` if they are projected from the rows themselves.
+    pub queries: Option<LatentVectorSpec>,
+    /// The latent vector of keys and values.
+    pub keys_and_values: LatentVectorSpec,
+    /// Map from a row to the part of the keys that is rotated. All heads share it.
+    pub shared_key: LinearSpec,
+    /// Width of that part, and of the rotated part of each query head.
+    pub rotated: usize,
+    /// Width of a value head; at most that of a query head.
+    pub value_dim: usize,
+}
+
+/// A normalized vector between a row and what is projected from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatentVectorSpec {
+    /// Map from a row to the vector.
+    pub down: LinearSpec,
+    /// Width of the vector.
+    pub width: usize,
+    /// Its norm.
+    pub norm: NormSpec,
 }
 
 /// Norms on the heads of queries and of keys.
@@ -75,10 +111,21 @@ pub struct HeadNormSpec {
     pub epsilon: f64,
     /// Whether all heads are normalized together instead of each one alone.
     pub is_joint: bool,
+    /// Whether they come before or after the rotation.
+    pub order: HeadNormOrder,
     /// Where the weights for queries are.
     pub queries: HeadNormWeights,
     /// Where the weights for keys are.
     pub keys: HeadNormWeights,
+}
+
+/// Which of head norms and rotation comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadNormOrder {
+    /// The norms, as in most families.
+    BeforeRotation,
+    /// The rotation.
+    AfterRotation,
 }
 
 /// Where the weights of head norms are.

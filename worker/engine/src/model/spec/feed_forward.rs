@@ -2,6 +2,7 @@
 
 use super::linear::LinearSpec;
 use crate::kernels::activation_function::Activation;
+use crate::kernels::routing::RoutingSpec;
 
 /// A feed-forward network with one hidden layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,16 +34,49 @@ pub enum Gate {
     },
 }
 
-/// A mixture of experts: each row uses the few networks with the highest probabilities and mixes
-/// them by those probabilities, rescaled to sum to 1.
+/// A mixture of experts: each row uses the few networks that the router ranks highest, and mixes
+/// them by weights that come from the router's logits.
 ///
 /// Source: Shazeer et al. 2017, <https://arxiv.org/abs/1701.06538>.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertsSpec {
-    /// Linear map from a row to one score per expert.
+    /// Linear map from a row to one logit per expert.
     pub router: LinearSpec,
     /// The experts.
     pub experts: Vec<FeedForwardSpec>,
     /// How many experts a row uses.
     pub num_chosen: usize,
+    /// How logits become a choice and weights.
+    pub routing: RoutingSpec,
+    /// What is added to the scores for the choice; `None` if nothing is.
+    pub correction: Option<CorrectionSpec>,
+    /// An expert that every row uses in addition.
+    pub shared: Option<SharedExpertSpec>,
+}
+
+/// A number per expert that is added to the scores for the choice alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrectionSpec {
+    /// Checkpoint name of the whole tensor.
+    pub name: String,
+    /// Its shape, with as many entries as there are experts.
+    pub shape: Vec<usize>,
+}
+
+/// An expert whose output is added to that of the mixture in every row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedExpertSpec {
+    /// The expert.
+    pub network: FeedForwardSpec,
+    /// Linear map from a row to one logit, whose sigmoid is the factor of the expert's output;
+    /// `None` if the factor is always 1.
+    pub gate: Option<LinearSpec>,
+}
+
+impl ExpertsSpec {
+    /// Returns all networks: the experts, then the shared one.
+    pub fn networks(&self) -> impl Iterator<Item = &FeedForwardSpec> {
+        let shared = self.shared.iter().map(|shared| &shared.network);
+        self.experts.iter().chain(shared)
+    }
 }

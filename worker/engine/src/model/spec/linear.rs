@@ -11,6 +11,30 @@ pub struct LinearSpec {
     pub is_transposed: bool,
     /// Which outputs of the stored map belong to this one; `None` if all do.
     pub slice: Option<Slice>,
+    /// The stack that the stored map is in; `None` if it has tensors of its own.
+    pub stack: Option<Stack>,
+}
+
+/// The place of a map in tensors that hold the maps of several experts, one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// Index of the map.
+    pub index: usize,
+    /// Number of maps.
+    pub count: usize,
+    /// How the tensors are named and shaped.
+    pub layout: StackLayout,
+}
+
+/// How the tensors of a [`Stack`] are named and shaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackLayout {
+    /// `{name}.weight`, with the maps along a first dimension of their own.
+    Module,
+    /// `{name}` and `{name}_bias`, with the maps along a first dimension of their own.
+    Parameter,
+    /// `{name}`, with the first dimensions of all maps joined.
+    Joined,
 }
 
 /// A linear map between the residual stream and embeddings of another width.
@@ -44,6 +68,23 @@ impl LinearSpec {
             bias,
             is_transposed: false,
             slice: None,
+            stack: None,
+        }
+    }
+
+    /// Returns the checkpoint name of the weight.
+    pub fn weight_name(&self) -> String {
+        match self.stack.map(|stack| stack.layout) {
+            None | Some(StackLayout::Module) => format!("{}.weight", self.name),
+            Some(StackLayout::Parameter | StackLayout::Joined) => self.name.clone(),
+        }
+    }
+
+    /// Returns the checkpoint name of the bias.
+    pub fn bias_name(&self) -> String {
+        match self.stack.map(|stack| stack.layout) {
+            None | Some(StackLayout::Module) => format!("{}.bias", self.name),
+            Some(StackLayout::Parameter | StackLayout::Joined) => format!("{}_bias", self.name),
         }
     }
 
@@ -61,6 +102,20 @@ impl LinearSpec {
     pub fn sliced(self, slice: Slice) -> Self {
         Self {
             slice: Some(slice),
+            ..self
+        }
+    }
+
+    /// Returns the map in place `index` of a stack of `count` maps.
+    #[must_use]
+    pub fn stacked(self, layout: StackLayout, index: usize, count: usize) -> Self {
+        let stack = Stack {
+            index,
+            count,
+            layout,
+        };
+        Self {
+            stack: Some(stack),
             ..self
         }
     }
@@ -96,6 +151,16 @@ impl LinearSpec {
                 stride,
             })
         })
+    }
+}
+
+impl Stack {
+    /// Returns the shape of the tensor that stacks tensors of the shape `one`.
+    pub fn shape(self, one: &[usize]) -> Vec<usize> {
+        match self.layout {
+            StackLayout::Module | StackLayout::Parameter => [&[self.count], one].concat(),
+            StackLayout::Joined => [&[self.count * one[0]], &one[1..]].concat(),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub enum NormKind {
     /// `(x − mean) / std · weight + bias`. Source: Ba et al. 2016,
     /// <https://arxiv.org/abs/1607.06450>.
     Layer,
+    /// `(x − mean) / std · (1 + weight) + bias`.
+    LayerPlusOne,
     /// `(x − mean) / std · weight`.
     LayerWithoutBias,
     /// `(x − mean) / std`.
@@ -49,6 +51,16 @@ pub enum NormKind {
 }
 
 impl NormKind {
+    /// Returns whether the stored weights are offsets from 1.
+    pub fn is_plus_one(self) -> bool {
+        matches!(self, Self::RmsPlusOne | Self::LayerPlusOne)
+    }
+
+    /// Returns whether the norm adds a bias.
+    pub fn has_bias(self) -> bool {
+        matches!(self, Self::Layer | Self::LayerPlusOne)
+    }
+
     /// Returns whether the norm subtracts the mean.
     pub fn is_centered(self) -> bool {
         !matches!(self, Self::Rms | Self::RmsPlusOne)

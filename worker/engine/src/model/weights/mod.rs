@@ -14,6 +14,7 @@ mod missing;
 mod progress;
 
 mod shards;
+mod stacks;
 
 mod floats;
 pub(crate) mod gguf;
@@ -43,6 +44,8 @@ pub struct Checkpoint {
     dtype: DType,
     place: Place,
     keeps_halves: bool,
+    /// Beginnings of names, and what the files may have in their place.
+    renamed: Vec<(&'static str, &'static str)>,
     progress: LoadProgress,
 }
 
@@ -79,6 +82,7 @@ impl Checkpoint {
             dtype,
             place: Place::memory(),
             keeps_halves: false,
+            renamed: Vec::new(),
         }
     }
 
@@ -90,17 +94,21 @@ impl Checkpoint {
     /// Reads the weight `name`. If the checkpoint keeps half precision, a weight stored that way
     /// is not widened. Fails if it is absent or its shape is not `shape`.
     pub fn weight(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
-        self.read(name, shape, |file, stored| {
-            let kept = file.precision(stored).filter(|_| self.keeps_halves);
-            kept.filter(|kept| is_half(Some(*kept)))
-                .unwrap_or(self.dtype)
-        })
+        self.read(name, shape, |file, stored| self.weight_dtype(file, stored))
     }
 
     /// Reads the tensor `name` and puts it where the model computes. Fails as [`Self::tensor`]
     /// does.
     pub(crate) fn parameter(&self, name: &str, shape: &[usize]) -> Result<kernels::Tensor, Error> {
         Ok(self.place.put(&self.tensor(name, shape)?.into())?)
+    }
+
+    /// Returns the precision that a weight is read as: its own if the checkpoint keeps half
+    /// precision and the weight is stored so.
+    fn weight_dtype(&self, file: &dyn TensorFile, stored: &str) -> DType {
+        let kept = file.precision(stored).filter(|_| self.keeps_halves);
+        kept.filter(|kept| is_half(Some(*kept)))
+            .unwrap_or(self.dtype)
     }
 
     /// Reads a tensor. `dtype` chooses the precision from the tensor's file and its name there.
@@ -118,11 +126,7 @@ impl Checkpoint {
 
     /// Finds the tensor `name`. Fails if it is absent, if its shape is not `shape`, or if its
     /// numbers are not floating point.
-    fn check_stored<'n>(
-        &self,
-        name: &'n str,
-        shape: &[usize],
-    ) -> Result<(&'n str, &dyn TensorFile), Error> {
+    fn check_stored(&self, name: &str, shape: &[usize]) -> Result<(&str, &dyn TensorFile), Error> {
         let Some((stored, file)) = self.find(name) else {
             return Err(missing::error(&self.path, &[name], &self.names()));
         };
@@ -161,6 +165,13 @@ impl Checkpoint {
             keeps_halves: true,
             ..self
         }
+    }
+
+    /// Returns the same checkpoint, whose files may have the second of a pair in `renamed` in place of
+    /// the first, at the beginning of a name.
+    #[must_use]
+    pub(crate) fn with_names(self, renamed: Vec<(&'static str, &'static str)>) -> Self {
+        Self { renamed, ..self }
     }
 
     /// Returns the same checkpoint, of a model that computes at `place`.
@@ -288,13 +299,21 @@ impl Checkpoint {
 
     /// Finds a tensor. A model that was saved without its head lacks the first part of every name,
     /// so `transformer.h.0.ln_1.weight` may be stored as `h.0.ln_1.weight`. transformers accepts
-    /// both.
-    fn find<'n>(&self, name: &'n str) -> Option<(&'n str, &dyn TensorFile)> {
-        let of_base_model = name.split_once('.').map(|(_, rest)| rest);
-        let spellings = [Some(name), of_base_model.filter(|rest| rest.contains('.'))];
-        spellings.into_iter().flatten().find_map(|name| {
-            let index = *self.file_of.get(name)?;
-            Some((name, self.files[index].as_ref()))
+    /// both. A model that was saved inside another one has another first part.
+    fn find(&self, name: &str) -> Option<(&str, &dyn TensorFile)> {
+        let of_base_model = name.split_once('.').map(|(_, rest)| rest.to_owned());
+        let of_base_model = of_base_model.filter(|rest| rest.contains('.'));
+        let renamed = self.renamed.iter().filter_map(|(own, stored)| {
+            let rest = name.strip_prefix(own)?;
+            Some(format!("{stored}{rest}"))
+        });
+        let mut spellings = [name.to_owned()]
+            .into_iter()
+            .chain(renamed)
+            .chain(of_base_model);
+        spellings.find_map(|name| {
+            let (name, &index) = self.file_of.get_key_value(&name)?;
+            Some((name.as_str(), self.files[index].as_ref()))
         })
     }
 }

@@ -110,6 +110,19 @@ impl TensorFile for SafetensorsFile {
         Ok(values.reshape(stored.shape)?)
     }
 
+    fn read_block(
+        &self,
+        name: &str,
+        dtype: DType,
+        (index, count): (usize, usize),
+    ) -> Result<Tensor, Error> {
+        let mut stored = self.stored(name)?;
+        let len = stored.count / count;
+        stored.bytes.position += (index * len * stored.format.bytes()) as u64;
+        floats::read(stored.bytes, stored.format, len, dtype)
+            .map_err(|error| self.refused(name, error.to_string()))
+    }
+
     fn check(&self, name: &str) -> Result<(), Error> {
         let stored = self.stored(name)?;
         floats::check(stored.bytes, stored.format, stored.count)

@@ -32,6 +32,20 @@ pub(super) trait TensorFile: Debug + Send + Sync {
     /// finite floating-point numbers.
     fn read(&self, name: &str, dtype: DType) -> Result<Tensor, Error>;
 
+    /// Reads the numbers of block `index` of the `count` blocks of equal size that a tensor consists
+    /// of, one after another, into a flat tensor. Fails as [`Self::read`] does.
+    fn read_block(
+        &self,
+        name: &str,
+        dtype: DType,
+        (index, count): (usize, usize),
+    ) -> Result<Tensor, Error> {
+        let whole = self.read(name, dtype)?.flatten_all()?;
+        let len = whole.elem_count() / count;
+        // A copy, so that the block does not keep the memory of the whole tensor.
+        Ok(whole.narrow(0, index * len, len)?.copy()?)
+    }
+
     /// Returns whether an adapter changes a tensor.
     fn is_adapted(&self, _name: &str) -> bool {
         false
