@@ -27,29 +27,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
     let mut layers = Vec::new();
     for index in 0..size_of(config, &["n_layer", "num_hidden_layers"])? {
         let prefix = format!("transformer.h.{index}");
-        let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
-        let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
-        let stored = linear("self_attention.query_key_value");
-        let attention = AttentionSpec {
-            score_bias: Some(0),
-            ..AttentionSpec::causal(
-                (heads, heads, dim),
-                stored.split_in_groups(heads, [dim; 3]),
-                linear("self_attention.dense"),
-            )
-        };
-        let network = FeedForwardSpec {
-            inner: 4 * hidden,
-            activation: Activation::TruncatedTanhGelu,
-            gate: Gate::Plain {
-                up: linear("mlp.dense_h_to_4h"),
-            },
-            down: linear("mlp.dense_4h_to_h"),
-        };
-        layers.push(Layer::pre_norm(
-            (norm("input_layernorm"), attention),
-            (norm("post_attention_layernorm"), network),
-        ));
+        layers.push(layer(&prefix, (hidden, heads, dim), epsilon));
     }
     let mut sublayers = sublayers(layers);
     if config.flag_or("apply_residual_connection_post_layernorm", false)? {
@@ -78,4 +56,31 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })
+}
+
+/// Returns the layer whose tensors begin with `prefix`, of `heads` heads of `dim` entries each.
+fn layer(prefix: &str, (hidden, heads, dim): (usize, usize, usize), epsilon: f64) -> Layer {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
+    let norm = |name: &str| NormSpec::layer(format!("{prefix}.{name}"), epsilon);
+    let stored = linear("self_attention.query_key_value");
+    let attention = AttentionSpec {
+        score_bias: Some(0),
+        ..AttentionSpec::causal(
+            (heads, heads, dim),
+            stored.split_in_groups(heads, [dim; 3]),
+            linear("self_attention.dense"),
+        )
+    };
+    let network = FeedForwardSpec {
+        inner: 4 * hidden,
+        activation: Activation::TruncatedTanhGelu,
+        gate: Gate::Plain {
+            up: linear("mlp.dense_h_to_4h"),
+        },
+        down: linear("mlp.dense_4h_to_h"),
+    };
+    Layer::pre_norm(
+        (norm("input_layernorm"), attention),
+        (norm("post_attention_layernorm"), network),
+    )
 }

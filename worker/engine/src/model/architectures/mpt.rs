@@ -45,14 +45,7 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             )
         };
         attention.scale = scale.unwrap_or(attention.scale);
-        let network = FeedForwardSpec {
-            inner: 4 * hidden,
-            activation: Activation::Gelu,
-            gate: Gate::Plain {
-                up: linear("ffn.up_proj"),
-            },
-            down: linear("ffn.down_proj"),
-        };
+        let network = network(&prefix, hidden);
         let norm = |name: &str| norm(&format!("{prefix}.{name}"), epsilon);
         layers.push(Layer::pre_norm(
             (norm("norm_1"), attention),
@@ -79,6 +72,19 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         },
         head: HeadSpec::plain(head_weight(config, "lm_head.weight", true)?),
     })
+}
+
+/// Returns the feed-forward network of the layer whose tensors begin with `prefix`.
+fn network(prefix: &str, hidden: usize) -> FeedForwardSpec {
+    let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), false);
+    FeedForwardSpec {
+        inner: 4 * hidden,
+        activation: Activation::Gelu,
+        gate: Gate::Plain {
+            up: linear("ffn.up_proj"),
+        },
+        down: linear("ffn.down_proj"),
+    }
 }
 
 /// Fails if the file asks for a feature that MPT's original code has and transformers silently

@@ -35,19 +35,10 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
         let prefix = format!("model.layers.{index}");
         let linear = |name: &str| LinearSpec::new(format!("{prefix}.{name}"), true);
         let norm = NormSpec::layer(format!("{prefix}.input_layernorm"), epsilon);
-        let weights = |name: &str| HeadNormWeights::Shared(format!("{prefix}.self_attn.{name}"));
-        let head_norms = HeadNormSpec {
-            kind: NormKind::Layer,
-            epsilon,
-            is_joint: false,
-            order: HeadNormOrder::BeforeRotation,
-            queries: weights("q_layernorm"),
-            keys: weights("k_layernorm"),
-        };
         let projections = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
         let attention = AttentionSpec {
             rotation: Some(0),
-            head_norms: has_head_norms.then_some(head_norms),
+            head_norms: has_head_norms.then(|| head_norms(&prefix, epsilon)),
             ..AttentionSpec::causal(sizes, projections.map(linear), linear("self_attn.dense"))
         };
         let network = FeedForwardSpec {
@@ -83,4 +74,17 @@ pub(super) fn spec(config: &ConfigFile) -> Result<ModelSpec, Error> {
             ..HeadSpec::plain(head_weight(config, "lm_head.weight", false)?)
         },
     })
+}
+
+/// Returns the norms of the heads of the layer whose tensors begin with `prefix`.
+fn head_norms(prefix: &str, epsilon: f64) -> HeadNormSpec {
+    let weights = |name: &str| HeadNormWeights::Shared(format!("{prefix}.self_attn.{name}"));
+    HeadNormSpec {
+        kind: NormKind::Layer,
+        epsilon,
+        is_joint: false,
+        order: HeadNormOrder::BeforeRotation,
+        queries: weights("q_layernorm"),
+        keys: weights("k_layernorm"),
+    }
 }
