@@ -57,12 +57,17 @@ impl Places {
 
     /// Returns what a worker with these devices computes with.
     pub fn class(&self) -> WorkerClass {
-        let first = self.all.first().cloned().unwrap_or_default();
+        let first = self.first();
         WorkerClass {
             device: first.kind().to_owned(),
             numerics: first.numerics_class(),
             memory: self.memory,
         }
+    }
+
+    /// Returns the first device.
+    pub fn first(&self) -> Place {
+        self.all.first().cloned().unwrap_or_default()
     }
 
     /// Returns how many devices there are.

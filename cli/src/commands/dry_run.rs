@@ -35,7 +35,7 @@ pub(super) async fn run(
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
     let config = job::worker_config(batch, place.workers)?;
-    job::check_memory(&config, &model, place.workers)?;
+    job::check_memory(config.memory, &model, place.workers)?;
     drop(arrivals);
     let (spec, memory) = (Arc::new(spec), config.memory);
     let estimate = estimate(&spec, &config, TIME_LIMIT).await?;

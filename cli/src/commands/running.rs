@@ -144,7 +144,7 @@ async fn here(
     let arrivals = DataArrivals::show(place.progress.mode());
     let (spec, model) = job::specification(request).await?;
     let config = job::worker_config(batch, place.workers)?;
-    job::check_memory(&config, &model, place.workers)?;
+    job::check_memory(config.memory, &model, place.workers)?;
     job::check_workers(&spec, &config)?;
     let new = New::Job {
         spec: Box::new(spec),

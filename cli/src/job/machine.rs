@@ -1,6 +1,6 @@
 //! What this machine computes with: its devices, and the share of their memory that each worker has.
 
-use whence_engine::{Engine, Place};
+use whence_engine::Engine;
 use whence_schemas::JobSpec;
 use whence_worker::{Config, Places};
 
@@ -25,14 +25,14 @@ pub(crate) fn worker_config(batch: &BatchOptions, workers: u16) -> Result<Config
     })
 }
 
-/// Fails if the memory of each of `workers` workers of this machine would not be enough even for the
-/// shortest text.
+/// Fails if the memory of `each` of `workers` workers of this machine, in bytes, would not be enough even
+/// for the shortest text.
 pub(crate) fn check_memory(
-    config: &Config,
+    each: Option<u64>,
     model: &LocatedModel,
     workers: u16,
 ) -> Result<(), Failure> {
-    let Some(each) = config.memory else {
+    let Some(each) = each else {
         return Ok(());
     };
     let checked = whence_engine::check_memory(&model.path, model.dtype, each);
@@ -70,14 +70,9 @@ pub(crate) fn engine(
     memory: Option<u64>,
     model: &LocatedModel,
 ) -> Result<(Engine, Option<u64>), Failure> {
-    let place = Place::open(on.device.first().copied().unwrap_or_default())?;
-    let batch = BatchOptions {
-        batch_size: 1,
-        memory,
-        on: on.clone(),
-    };
-    let config = worker_config(&batch, 1)?;
-    check_memory(&config, model, 1)?;
+    let places = Places::open(&on.device, memory)?;
+    let (place, memory) = (places.first(), places.class().memory);
+    check_memory(memory, model, 1)?;
     let engine = Engine::load_at(&model.path, model.dtype, place.free_memory(), place)?;
-    Ok((engine, config.memory))
+    Ok((engine, memory))
 }

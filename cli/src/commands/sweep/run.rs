@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: SweepRun) -> Result<(), Failure> {
         if cluster.is_some() {
             return Ok(());
         }
-        job::check_memory(&config, &planned.model, place.workers)?;
+        job::check_memory(config.memory, &planned.model, place.workers)?;
         job::check_workers(&planned.spec, &config)
     };
     let begun = async {

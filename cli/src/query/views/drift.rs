@@ -2,6 +2,7 @@
 
 use super::keys::JOB;
 use super::pairwise;
+use super::run_params::PARAMETERS;
 use super::view::{Rows, View, column};
 
 pub(super) const VIEW: View = View {
@@ -24,28 +25,24 @@ pub(super) const VIEW: View = View {
     rows: Rows::Query(|_| query()),
 };
 
-/// Columns of `runs` that are equal in a job and its repetition.
-const SAME: [&str; 12] = [
-    "split",
-    "input_field",
-    "generated_field",
-    "method_params",
-    "attributed_fn",
-    "attributed_fn_params",
-    "aggregators",
-    "normalize",
-    "attribute_target",
-    "generation",
-    "dtype",
-    "compat",
+/// Parameters that may differ between a job and its repetition. Models and datasets are compared by name.
+const MAY_DIFFER: [&str; 7] = [
+    "model_path",
+    "model_digest",
+    "dataset_location",
+    "step_scores",
+    "seed",
+    "run_id",
+    "retry_of",
 ];
 
 fn query() -> String {
-    let same = SAME.map(|name| format!("COALESCE(CAST(runs.{name} AS VARCHAR), '')"));
-    let same = same.join(" || '|' || ");
+    let same = PARAMETERS.iter().filter(|name| !MAY_DIFFER.contains(name));
+    let same = same.map(|name| format!("COALESCE(CAST(runs.{name} AS VARCHAR), '')"));
+    let same = same.collect::<Vec<_>>().join(" || '|' || ");
     let jobs = format!(
         "SELECT jobs.job AS job, jobs.submitted_at AS at, \
-         jobs.model || '|' || jobs.method || '|' || jobs.dataset || '|' || {same} AS what \
+         jobs.model || '|' || jobs.dataset || '|' || {same} AS what \
          FROM jobs JOIN runs ON jobs.job = runs.job"
     );
     let measures = pairwise::COLUMNS[2..].iter();
