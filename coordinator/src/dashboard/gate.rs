@@ -78,8 +78,8 @@ pub(super) fn check_place(
     }
     match visitors.admission {
         Admission::Nobody => return Err(Refusal::Certificates),
-        // A site can point its name at this machine. Its pages are then of the same origin as these, and
-        // no cookie stands between them.
+        // Another site can point its own name at this machine. Browsers then take its pages and these for
+        // the same origin, and without a login there is no cookie that its pages would lack.
         Admission::Everybody => check_host(text(headers, HOST.as_str()).unwrap_or_default())?,
         Admission::Holders(_) => {}
     }
@@ -343,7 +343,7 @@ mod tests {
         assert!(visitor(Role::Submitter, session).may_act(cancel));
         assert!(visitor(Role::Admin, session).may_act(cancel));
         assert!(!visitor(Role::Viewer, session).may_act(cancel));
-        // No form can be told from a forged one without a session.
+        // Without a session there is no secret that tells our forms from forged ones.
         assert!(!visitor(Role::Admin, None).may_act(cancel));
         assert!(!Visitor::default().may_act(cancel));
     }

@@ -62,7 +62,7 @@ pub(super) fn page(view: &View, visitor: &Visitor, root: &str, live: &str) -> Re
     answer(StatusCode::OK, &layout)
 }
 
-/// Answers with the form to log in, or whatever else stands alone on its page.
+/// Answers with a page that has no navigation, such as the login form.
 pub(super) fn alone(status: StatusCode, title: &str, body: &Markup) -> Response {
     let layout = Layout {
         title,

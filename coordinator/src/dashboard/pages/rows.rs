@@ -41,7 +41,7 @@ pub(super) struct RowLine {
     pub(super) output: String,
 }
 
-/// Reads the object of a slot, of which a job keeps its results in the folder `table`.
+/// Reads the rows of a slot of the job whose results are in the folder `table`.
 pub(super) async fn read(context: &Context, table: &str, slot: &SlotId) -> Result<SlotRows, Error> {
     let permit = context.site.reads.acquire().await;
     let _permit = permit.map_err(|_| Error::Draining)?;

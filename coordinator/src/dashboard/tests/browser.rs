@@ -67,7 +67,7 @@ impl Browser {
         stream
     }
 
-    /// Sends a request with more headers, each of which ends with a line break.
+    /// Sends a request with additional headers. Each of them ends with a line break.
     pub(super) async fn ask(&self, method: &str, path: &str, more: (&str, &str)) -> Answer {
         let mut stream = self.send(method, path, more).await;
         let mut answer = String::new();

@@ -9,7 +9,7 @@ pub struct RoutingSpec {
     pub sums_to_one: bool,
     /// Factor of the weights, after that division.
     pub scale: f64,
-    /// Groups of experts, of which a row uses only some; `None` if it may use all experts.
+    /// Groups of experts, if each row may use only the experts of some groups.
     pub groups: Option<ExpertGroups>,
 }
 

@@ -24,7 +24,7 @@ pub(super) fn granitemoe(config: &ConfigFile) -> Result<ModelSpec, Error> {
     spec(config, 0)
 }
 
-/// Reads the specification of a Granite model with experts of which one is shared.
+/// Reads the specification of a Granite model with a shared expert beside the others.
 pub(super) fn granitemoeshared(config: &ConfigFile) -> Result<ModelSpec, Error> {
     spec(config, index_or(config, "shared_intermediate_size", 0)?)
 }

@@ -1,5 +1,5 @@
-//! `SeamlessM4T`, of which the translation of text to text is used: NLLB with other names. Speech is not
-//! read or written.
+//! The text-to-text translation of `SeamlessM4T`: NLLB with other names. Speech is neither read nor
+//! written.
 //!
 //! Sources: Seamless Communication 2023, <https://arxiv.org/abs/2308.11596> and
 //! <https://arxiv.org/abs/2312.05187>.

@@ -1,5 +1,5 @@
 //! T5, mT5, UMT5 and Switch Transformers: encoder-decoder, pre-norm with RMS norms, relative position
-//! buckets. Switch Transformers have mixtures of experts, of which each row uses one.
+//! buckets. Switch Transformers have mixtures of experts, and each row uses one expert.
 //!
 //! Sources: Raffel et al. 2019, <https://arxiv.org/abs/1910.10683>; Fedus et al. 2021,
 //! <https://arxiv.org/abs/2101.03961>. Weight names as transformers saves them. Attention scores are not scaled. All layers of a stack share the position buckets

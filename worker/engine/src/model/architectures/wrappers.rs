@@ -1,7 +1,7 @@
-//! Models of images and text, of which the model of text is used: Gemma 3 and Mistral 3.
+//! The text part of models for images and text: Gemma 3 and Mistral 3.
 //!
-//! The configuration of that model is the object `text_config`. Its tensors have another beginning of
-//! their names, and those of the encoder of images are passed over.
+//! The configuration of that model is the object `text_config`. The names of its tensors begin
+//! differently, and the tensors of the image encoder are skipped.
 //!
 //! Sources: Gemma team 2025, <https://arxiv.org/abs/2503.19786>; Mistral AI 2025,
 //! <https://mistral.ai/news/mistral-small-3-1>.

@@ -218,7 +218,7 @@ impl Widths {
         wide.narrow(1, 0, self.head)?.contiguous()
     }
 
-    /// Returns the columns from `start` on, of which each head has `width`, as one row per head.
+    /// Returns the columns from `start` on, `width` for each head, as one row per head.
     /// `[rows · heads, width]`
     fn by_head(self, x: &Tensor, start: usize, width: usize) -> Result<Tensor> {
         let (num_rows, _) = x.dims2()?;
